@@ -1,0 +1,1 @@
+"""llem: energy, speed and latency of LLM inference across deployment choices."""

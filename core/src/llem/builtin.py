@@ -1,0 +1,111 @@
+"""What llem itself registers, by the same hooks as any plugin."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from llem.hookspecs import API_VERSION, hookimpl
+from llem.specs.check import CheckSpec
+from llem.specs.dataset import DatasetSpec
+from llem.specs.runner import RunnerSpec
+from llem.specs.sampler import SamplerSpec
+
+
+@hookimpl
+def llem_runners() -> Sequence[RunnerSpec]:
+    """The local runner: a fresh process on this machine."""
+    return [
+        RunnerSpec(
+            name="local",
+            api_version=API_VERSION,
+            summary="a fresh process on this machine for each experiment",
+            runner="llem.runners.local:LocalRunner",
+        )
+    ]
+
+
+@hookimpl
+def llem_energy_samplers() -> Sequence[SamplerSpec]:
+    """NVML, RAPL, and an estimate for machines without either."""
+    return [
+        SamplerSpec(
+            name="nvml",
+            api_version=API_VERSION,
+            summary="NVIDIA GPUs by NVML: total energy counter and power",
+            methods=frozenset({"counter", "power"}),
+            scopes=frozenset({"gpu"}),
+            sampler="llem.samplers.nvml:NvmlSampler",
+        ),
+        SamplerSpec(
+            name="rapl",
+            api_version=API_VERSION,
+            summary="CPU packages, cores and DRAM by RAPL (powercap in sysfs)",
+            methods=frozenset({"counter"}),
+            scopes=frozenset({"cpu", "dram"}),
+            sampler="llem.samplers.rapl:RaplSampler",
+        ),
+        SamplerSpec(
+            name="estimate",
+            api_version=API_VERSION,
+            summary="an estimate, not a measurement: CPU utilisation times rated power (TDP)",
+            methods=frozenset({"estimate"}),
+            scopes=frozenset({"cpu"}),
+            sampler="llem.samplers.estimate:EstimateSampler",
+            yields_to=frozenset({"rapl"}),
+        ),
+    ]
+
+
+@hookimpl
+def llem_preflight_checks() -> Sequence[CheckSpec]:
+    """Checks that concern every study."""
+    return [
+        CheckSpec(name=name, api_version=API_VERSION, summary=summary, check=f"llem.preflight.checks:{function}")
+        for name, summary, function in (
+            ("meters", "which energy samplers work here, and why the others do not", "check_meters"),
+            ("output", "the results folder can be written and has room", "check_output"),
+            ("models", "local model folders and files exist and are readable", "check_models"),
+            ("datasets", "datasets can be read and have enough prompts", "check_datasets"),
+            ("requirements", "what each backend needs is installed where it runs", "check_requirements"),
+            ("governor", "the CPU frequency governor and other load do not disturb the figures", "check_governor"),
+        )
+    ]
+
+
+@hookimpl
+def llem_datasets() -> Sequence[DatasetSpec]:
+    """The datasets that llem brings or can read."""
+    return [
+        DatasetSpec(
+            name="aienergyscore",
+            api_version=API_VERSION,
+            summary="1,000 prompts of llem's own making in the shape of AIEnergyScore's text_generation set",
+            loader="llem.datasets.aienergyscore:load_builtin",
+        ),
+        DatasetSpec(
+            name="aienergyscore:official",
+            api_version=API_VERSION,
+            summary="the genuine AIEnergyScore/text_generation, from the hub or a local file (dataset.path), checked",
+            loader="llem.datasets.aienergyscore:load_official",
+        ),
+        DatasetSpec(
+            name="jsonl",
+            api_version=API_VERSION,
+            summary="a JSON Lines file (dataset.path), one prompt a line",
+            loader="llem.datasets.jsonl:load",
+        ),
+        DatasetSpec(
+            name="hub",
+            api_version=API_VERSION,
+            summary="a dataset of the Hugging Face hub (dataset.path, split, revision)",
+            loader="llem.datasets.hub:load",
+            requires=("datasets",),
+            install="pip install datasets",
+        ),
+        DatasetSpec(
+            name="synthetic",
+            api_version=API_VERSION,
+            summary="random token ids, exactly dataset.input_tokens of them, seeded",
+            loader="llem.datasets.synthetic:load",
+        ),
+    ]

@@ -1,0 +1,182 @@
+"""The configuration of one experiment, section by section.
+
+These models are the one source of the JSON Schema, of the reference docs, and of each field's constraints.
+Every field is described where it stands; a default is what METHOD's definitions ask for.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, SerializeAsAny, model_validator
+
+from llem.config.section import Section
+
+
+class ModelConfig(Section):
+    """Which model is loaded. A plain string is its `source`."""
+
+    source: str = Field(
+        min_length=1,
+        description="hub id, folder, .gguf file, pkg:PACKAGE/FILE, or random:ARCHITECTURE",
+        examples=["HuggingFaceTB/SmolLM2-135M-Instruct", "random:llama-3.1-8b"],
+    )
+    revision: str | None = Field(None, min_length=1, description="branch, tag or commit of a hub model")
+    tokenizer: str | None = Field(
+        None, min_length=1, description="hub id or folder of another tokenizer; random: models count bytes without one"
+    )
+    trust_remote_code: bool = Field(False, description="run code that the model brings along; recorded in the result")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_string(cls, value: Any) -> Any:
+        return {"source": value} if isinstance(value, str) else value
+
+
+class DatasetConfig(Section):
+    """Which prompts are sent, and how long the answers are. A plain string is its `name`, or a `.jsonl` file."""
+
+    name: str = Field("aienergyscore", min_length=1, description="a dataset that `llem plugins` lists")
+    n: int = Field(100, ge=1, le=10_000_000, description="how many prompts")
+    input_tokens: int | None = Field(
+        None, ge=1, le=10_000_000, description="synthetic: exactly so many; text: prompts are cut to at most so many"
+    )
+    output_tokens: int = Field(
+        128, ge=1, le=1_000_000, description="output tokens per request; a limit where length is natural"
+    )
+    path: str | None = Field(None, min_length=1, description="file of a jsonl dataset, or id of a hub dataset")
+    field: str | None = Field(
+        None, min_length=1, description="the field that holds the prompt; found where there is only one candidate"
+    )
+    split: str | None = Field(None, min_length=1, description="split of a hub dataset")
+    revision: str | None = Field(None, min_length=1, description="revision of a hub dataset")
+    shuffle: bool = Field(False, description="draw the n prompts at random (seeded) instead of taking the first n")
+    seed: int = Field(0, ge=0, lt=2**32, description="seed of shuffle and of synthetic prompts")
+    chat_template: bool = Field(False, description="wrap each prompt as one user message in the model's chat template")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_string(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return {"name": "jsonl", "path": value} if value.endswith(".jsonl") else {"name": value}
+        return value
+
+
+class DecodingConfig(Section):
+    """How the next token is chosen, and when a sequence ends."""
+
+    preset: Literal["greedy", "precise", "balanced", "creative"] | None = Field(
+        None, description="a named set of the fields below; a field that is given too wins over it"
+    )
+    temperature: float | None = Field(None, ge=0, le=100, description="0 or null is greedy decoding")
+    top_k: int | None = Field(None, ge=1, le=1_000_000, description="sample among the k likeliest tokens")
+    top_p: float | None = Field(
+        None, gt=0, le=1, description="sample among the likeliest tokens of this total probability"
+    )
+    min_p: float | None = Field(
+        None, ge=0, le=1, description="drop tokens less likely than this share of the likeliest"
+    )
+    repetition_penalty: float | None = Field(None, gt=0, le=10, description="above 1 makes repetition less likely")
+    length: Literal["fixed", "natural"] = Field(
+        "fixed",
+        description="fixed: exactly dataset.output_tokens, end-of-sequence ignored; natural: until the stop token",
+    )
+    seed: int = Field(42, ge=0, lt=2**32, description="seed of sampling")
+
+
+class MeasurementConfig(Section):
+    """What is measured, and for how long."""
+
+    scenario: Literal["offline", "single_stream"] = Field(
+        "offline",
+        description="offline: batches, one after another; single_stream: one request at a time, token by token",
+    )
+    min_window_s: float = Field(
+        10.0, ge=0, le=86_400, description="the workload repeats until the window is this long; 60 for publication"
+    )
+    samplers: list[str] | None = Field(
+        None, description="energy samplers to use; null takes every one that works here", min_length=1
+    )
+    sample_hz: float = Field(20.0, ge=0.1, le=1_000, description="readings per second")
+    settle_s: float = Field(1.0, ge=0, le=3_600, description="pause between warm-up and window")
+    cpu_tdp_w: float | None = Field(
+        None, gt=0, le=10_000, description="rated power of all CPUs together, for the sampler `estimate`"
+    )
+    residual_memory_mb: float = Field(
+        100.0, ge=0, description="device memory in use before the start above which a warning is given (MiB)"
+    )
+
+
+class WarmupConfig(Section):
+    """Repeats the workload's first prompts until latency is steady."""
+
+    enabled: bool = Field(True, description="false goes straight to the window; the result says so")
+    min_prompts: int = Field(3, ge=1, le=1_000_000, description="at least so many prompts")
+    max_prompts: int = Field(64, ge=1, le=1_000_000, description="at most so many, converged or not")
+    batches: int = Field(3, ge=2, le=1_000, description="how many of the last batches are compared (k)")
+    cv_threshold: float = Field(
+        0.05, gt=0, le=10, description="coefficient of variation below which they count as steady"
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> WarmupConfig:
+        if self.max_prompts < self.min_prompts:
+            raise ValueError(f"max_prompts ({self.max_prompts}) is below min_prompts ({self.min_prompts})")
+        return self
+
+
+class BaselineConfig(Section):
+    """Power of the machine without the work."""
+
+    enabled: bool = Field(True, description="false leaves idle_w, resident_w and adjusted energy null")
+    duration_s: float = Field(
+        30.0, gt=0, le=3_600, description="idle power is averaged over so long, before the engine loads"
+    )
+    resident_s: float = Field(
+        5.0, ge=0, le=3_600, description="and over so long with the model loaded; 0 leaves resident_w null"
+    )
+    cache: bool = Field(True, description="reuse an idle baseline of the same boot, devices and limits")
+    max_age_s: float = Field(3_600.0, ge=0, description="the oldest idle baseline that is reused")
+
+
+class LimitsConfig(Section):
+    """When an experiment is given up. Not part of its identity."""
+
+    timeout_s: float = Field(3_600.0, gt=0, description="the whole experiment, from start of the process")
+    silence_timeout_s: float = Field(900.0, gt=0, description="without any event from the worker")
+
+
+class ExperimentConfig(Section):
+    """One experiment, whole: what `experiment.json` holds, and what its `config_hash` is taken over.
+
+    `options` is the backend's own section, an instance of the model that the backend's spec names. In YAML and
+    JSON it stands under the backend's name.
+    """
+
+    model: ModelConfig
+    dataset: DatasetConfig = Field(default_factory=DatasetConfig)
+    decoding: DecodingConfig = Field(default_factory=DecodingConfig)
+    measurement: MeasurementConfig = Field(default_factory=MeasurementConfig)
+    warmup: WarmupConfig = Field(default_factory=WarmupConfig)
+    baseline: BaselineConfig = Field(default_factory=BaselineConfig)
+    limits: LimitsConfig = Field(default_factory=LimitsConfig)
+    backend: str = Field(min_length=1, description="a backend that `llem plugins` lists")
+    options: SerializeAsAny[Section]
+
+    def document(self) -> dict[str, Any]:
+        """The experiment as plain data with every default written out, `options` under the backend's name."""
+        data = self.model_dump(mode="json")
+        data[self.backend] = data.pop("options")
+        return data
+
+
+SECTIONS: dict[str, type[Section]] = {
+    "model": ModelConfig,
+    "dataset": DatasetConfig,
+    "decoding": DecodingConfig,
+    "measurement": MeasurementConfig,
+    "warmup": WarmupConfig,
+    "baseline": BaselineConfig,
+    "limits": LimitsConfig,
+}
+"""The core's sections by the key under which they stand in a study."""

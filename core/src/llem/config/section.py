@@ -1,0 +1,14 @@
+"""What every section of a configuration has in common."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Section(BaseModel):
+    """A part of a configuration: immutable, of exactly the declared keys, of exactly the declared types.
+
+    Unknown keys, strings for numbers, NaN and infinities are errors. Backends derive their own section from this.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, protected_namespaces=())

@@ -1,0 +1,97 @@
+"""The hooks that a plugin can implement: entry-point group `llem`, a module or object with `@hookimpl` functions.
+
+Registering costs nothing: hooks return specs, and specs name their implementation as a string. The built-in
+samplers, datasets, checks, commands and the local runner register by these very hooks (`llem.builtin`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+if TYPE_CHECKING:
+    from llem.specs.backend import BackendSpec
+    from llem.specs.check import CheckSpec
+    from llem.specs.command import CommandSpec
+    from llem.specs.dataset import DatasetSpec
+    from llem.specs.runner import RunnerSpec
+    from llem.specs.sampler import SamplerSpec
+
+API_VERSION = 1
+"""Raised when a spec or protocol changes so that an older plugin would break. A spec carries the one it was written for."""
+
+PROJECT = "llem"
+"""Name of the pluggy project, and of the entry-point group."""
+
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+@hookspec
+def llem_backends() -> Sequence[BackendSpec]:
+    """Backends. Called once, at the first look-up of any backend, in the command line and in the worker."""
+    return ()
+
+
+@hookspec
+def llem_runners() -> Sequence[RunnerSpec]:
+    """Runners. Called once, when a plan is made or plugins are listed."""
+    return ()
+
+
+@hookspec
+def llem_energy_samplers() -> Sequence[SamplerSpec]:
+    """Energy samplers. Called once, in the worker before it measures, and when plugins are listed."""
+    return ()
+
+
+@hookspec
+def llem_preflight_checks() -> Sequence[CheckSpec]:
+    """Checks that run before any experiment of a study starts, and in `llem doctor`."""
+    return ()
+
+
+@hookspec
+def llem_datasets() -> Sequence[DatasetSpec]:
+    """Datasets. Called once, when a study is validated and in the worker."""
+    return ()
+
+
+@hookspec
+def llem_commands() -> Sequence[CommandSpec]:
+    """Commands added to `llem`. Called when a word is no built-in command, and for `llem --help`."""
+    return ()
+
+
+@hookspec
+def llem_study_started(study_dir: Path, study: Mapping[str, Any]) -> None:
+    """A study starts: its folder and manifest exist, nothing has run. What a plugin raises is logged and changes nothing.
+
+    Args:
+        study_dir: the study's folder.
+        study: `name`, `study_design_hash`, `experiments` (count, cycles included).
+    """
+
+
+@hookspec
+def llem_experiment_finished(study_dir: Path, job_dir: Path, result: Mapping[str, Any]) -> None:
+    """An experiment ended, done or failed, and its result is on disk. What a plugin raises is logged and changes nothing.
+
+    Args:
+        study_dir: the study's folder.
+        job_dir: the experiment's folder.
+        result: the content of its `result.json`.
+    """
+
+
+@hookspec
+def llem_study_finished(study_dir: Path, summary: Mapping[str, Any]) -> None:
+    """A study ended, in whatever way. What a plugin raises is logged and changes nothing.
+
+    Args:
+        study_dir: the study's folder.
+        summary: `state` (`complete`, `interrupted`, `stopped`), and counts by status.
+    """

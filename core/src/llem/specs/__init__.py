@@ -1,0 +1,55 @@
+"""What a plugin registers, and what it implements: one file for each kind.
+
+A spec is light: names, a pydantic model, capabilities and the import path of the implementation as a string.
+The implementation is imported only where it runs.
+"""
+
+from __future__ import annotations
+
+from llem.specs.backend import (
+    BackendSpec,
+    Capability,
+    Engine,
+    LoadContext,
+    LoadReport,
+    MemoryReading,
+    Request,
+    RequestRecord,
+    TokenEvent,
+)
+from llem.specs.check import CheckSpec, Finding, PreflightContext
+from llem.specs.command import CommandSpec
+from llem.specs.dataset import DatasetSpec, LoadedDataset, Prompt
+from llem.specs.runner import Exit, Job, Runner, RunnerContext, RunnerSpec, RunningJob
+from llem.specs.sampler import Device, Method, Reading, Sampler, SamplerSpec, Scope
+
+__all__ = [
+    "BackendSpec",
+    "Capability",
+    "CheckSpec",
+    "CommandSpec",
+    "DatasetSpec",
+    "Device",
+    "Engine",
+    "Exit",
+    "Finding",
+    "Job",
+    "LoadContext",
+    "LoadReport",
+    "LoadedDataset",
+    "MemoryReading",
+    "Method",
+    "PreflightContext",
+    "Prompt",
+    "Reading",
+    "Request",
+    "RequestRecord",
+    "Runner",
+    "RunnerContext",
+    "RunnerSpec",
+    "RunningJob",
+    "Sampler",
+    "SamplerSpec",
+    "Scope",
+    "TokenEvent",
+]

@@ -1,0 +1,185 @@
+"""A backend: the software that runs the model."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from llem.config.experiment import ExperimentConfig
+from llem.config.section import Section
+
+Capability = Literal["cpu", "gpu", "streaming", "batching", "online", "multi_gpu"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackendSpec:
+    """What a backend registers through `llem_backends`.
+
+    Attributes:
+        name: the word in `backend:`, and the key of its section.
+        api_version: the `API_VERSION` that it was written for.
+        summary: one line for `llem plugins`.
+        config: the model of its section. Every field has a default and a description.
+        capabilities: what the engine can do.
+        engine: `package.module:Class` of the `Engine`, imported in the worker only.
+        requires: import names that must be present where it runs, such as `("torch",)`; looked up, never imported.
+        install: the command that brings them, for messages.
+        image: default container image, or None.
+        conflicts: backends that cannot be installed in one environment with it.
+        resolve: maps its section to the canonical one of the same effect (fields without effect at their default),
+            without importing the engine. Sections that resolve to one are one experiment.
+    """
+
+    name: str
+    api_version: int
+    summary: str
+    config: type[Section]
+    engine: str
+    capabilities: frozenset[Capability] = frozenset()
+    requires: tuple[str, ...] = ()
+    install: str | None = None
+    image: str | None = None
+    conflicts: frozenset[str] = frozenset()
+    resolve: Callable[[Section], Section] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One prompt on its way to the engine. Exactly one of `prompt` and `prompt_token_ids` is given.
+
+    Attributes:
+        id: index of the prompt in the dataset; unique within one pass over it.
+        prompt: text, tokenized by the engine.
+        prompt_token_ids: token ids, taken as they are.
+        output_tokens: exactly so many where `ignore_eos`, else at most so many.
+        ignore_eos: decode through the end-of-sequence token (`decoding.length: fixed`).
+        max_input_tokens: the prompt is cut to its first so many tokens.
+        chat_template: wrap `prompt` as one user message in the model's chat template.
+    """
+
+    id: int
+    output_tokens: int
+    prompt: str | None = None
+    prompt_token_ids: Sequence[int] | None = None
+    ignore_eos: bool = True
+    max_input_tokens: int | None = None
+    chat_template: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RequestRecord:
+    """What happened to one request. What the engine cannot observe is None. It holds no metric.
+
+    Attributes:
+        id: the request's id.
+        input_tokens: prompt tokens without padding.
+        output_tokens: generated tokens up to and including the stop token, without padding.
+        start_ns: when the engine took it, `time.monotonic_ns()`.
+        end_ns: when the engine was done with it.
+        token_ns: one time for each output token, in order; None where the engine does not stream.
+        output_token_ids: the tokens; None where the engine only counts.
+        finish: `length` or `stop`.
+    """
+
+    id: int
+    input_tokens: int
+    output_tokens: int
+    start_ns: int
+    end_ns: int
+    finish: Literal["length", "stop"]
+    token_ns: Sequence[int] | None = None
+    output_token_ids: Sequence[int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenEvent:
+    """One token of a streamed request, as the engine gave it out; the last carries the record."""
+
+    token_id: int | None
+    t_ns: int
+    record: RequestRecord | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryReading:
+    """Device memory that this process's engine holds, summed over its devices (MiB).
+
+    Attributes:
+        allocated_mb: allocated now, by the engine's own allocator; None where it cannot tell.
+        peak_mb: the most since the last reset; None likewise.
+        source: `allocator` where the engine's allocator tells, else None.
+    """
+
+    allocated_mb: float | None
+    peak_mb: float | None
+    source: Literal["allocator"] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadContext:
+    """What an engine needs to know beyond the configuration.
+
+    Attributes:
+        config: the experiment.
+        base_dir: the folder that relative paths in the configuration start from.
+        progress: tells the user (and the silence timeout) that loading goes on; takes one short line.
+    """
+
+    config: ExperimentConfig
+    base_dir: str
+    progress: Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadReport:
+    """What an engine knows once the model is loaded.
+
+    Attributes:
+        vocab_size: ids that a synthetic prompt draws from are below it.
+        special_token_ids: ids that a synthetic prompt avoids.
+        devices: stable ids of the devices in use: `GPU-…` UUIDs, or `cpu`.
+        dtype: the dtype of the weights as they were loaded.
+        parameters: number of parameters; active_parameters: of those used for a token (mixture of experts).
+        architecture: what FLOPs are computed from (see `llem.models.flops`), or None where it is unknown.
+        revision: the commit or hash of what was loaded.
+        versions: of the packages that made the figures: torch, transformers, …
+        effective: settings as the engine took them, where it decided itself (attention implementation, threads …).
+    """
+
+    vocab_size: int
+    special_token_ids: frozenset[int] = frozenset()
+    devices: Sequence[str]
+    dtype: str | None = None
+    parameters: int | None = None
+    active_parameters: int | None = None
+    architecture: Mapping[str, Any] | None = None
+    revision: str | None = None
+    tokenizer: str | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+    effective: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Engine(Protocol):
+    """A loaded model that answers requests. Made without arguments, used by one thread, closed once."""
+
+    def load(self, context: LoadContext) -> LoadReport:
+        """Load the model and whatever answers need. Raises `llem.errors.ModelError` where the model is at fault."""
+
+    def batches(self, requests: Sequence[Request]) -> Sequence[Sequence[Request]]:
+        """Group requests as the engine will run them: each request once. An engine that schedules itself returns one group."""
+
+    def generate(self, batch: Sequence[Request]) -> Sequence[RequestRecord]:
+        """Answer one group of `batches` and return a record for each request, in any order."""
+
+    def stream(self, request: Request) -> AsyncIterator[TokenEvent]:
+        """Answer one request, token by token. Only asked of a backend with the capability `streaming`."""
+
+    def synchronize(self) -> None:
+        """Return when the devices have finished all work given so far."""
+
+    def memory(self, *, reset_peak: bool = False) -> MemoryReading:
+        """Read the allocator; with `reset_peak` the peak counts afresh from here."""
+
+    def close(self) -> None:
+        """Release devices and end every process that the engine started. Called also after a failed load."""

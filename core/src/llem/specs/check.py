@@ -1,0 +1,67 @@
+"""A preflight check: something that must hold before a study starts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from llem.config.experiment import ExperimentConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreflightContext:
+    """What a check may look at.
+
+    Attributes:
+        experiments: one of each distinct combination of backend, its section and model in the plan; empty for `llem doctor`.
+        runners: backend to runner, such as `{"pytorch": "local"}`.
+        output: the folder that results go to, or None for `llem doctor`.
+        base_dir: the folder that relative paths in a study start from.
+        planned: how many experiments the plan has, cycles counted.
+    """
+
+    experiments: Sequence[ExperimentConfig] = field(default_factory=tuple)
+    runners: dict[str, str] = field(default_factory=dict)
+    output: Path | None = None
+    base_dir: Path = field(default_factory=Path)
+    planned: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What a check found. An `error` stops the study, a `warning` is shown and recorded, `ok` shows in `llem doctor`.
+
+    Attributes:
+        check: the check's name; filled in by the one who runs it.
+        level: how bad.
+        message: what was found, one sentence.
+        remedy: what to do, with the command where there is one.
+    """
+
+    level: Literal["ok", "warning", "error"]
+    message: str
+    remedy: str | None = None
+    check: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckSpec:
+    """What a check registers through `llem_preflight_checks`.
+
+    Attributes:
+        name: the word in `--skip-preflight`.
+        api_version: the `API_VERSION` that it was written for.
+        summary: what it asks, one line.
+        check: `package.module:function`; takes a `PreflightContext`, returns findings (an iterable of `Finding`).
+        backends: run only for plans that use one of these; empty: for every plan.
+        runners: run only for plans that use one of these runners; empty: for every plan.
+    """
+
+    name: str
+    api_version: int
+    summary: str
+    check: str
+    backends: frozenset[str] = frozenset()
+    runners: frozenset[str] = frozenset()

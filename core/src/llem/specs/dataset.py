@@ -1,0 +1,54 @@
+"""A dataset: where prompts come from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetSpec:
+    """What a dataset registers through `llem_datasets`.
+
+    Attributes:
+        name: the word in `dataset.name`.
+        api_version: the `API_VERSION` that it was written for.
+        summary: one line for `llem plugins`.
+        loader: `package.module:function`; takes a `DatasetConfig` and the folder that relative paths start from (str),
+            returns a `LoadedDataset`, raises `llem.errors.DatasetError`.
+        requires: import names that must be present; looked up, never imported.
+        install: the command that brings them, for messages.
+    """
+
+    name: str
+    api_version: int
+    summary: str
+    loader: str
+    requires: tuple[str, ...] = ()
+    install: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """One prompt: text, or a recipe for random token ids (`input_tokens` of them, drawn with `seed`)."""
+
+    text: str | None = None
+    input_tokens: int | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedDataset:
+    """Prompts that were drawn, and what they are.
+
+    Attributes:
+        name: the dataset's name as in the configuration.
+        provenance: who made it, where it came from, at which revision.
+        sha256: over the whole dataset as read (file bytes; for a generated one its recipe), not over the n drawn prompts.
+        prompts: exactly `DatasetConfig.n`; fewer in the dataset is an error, never a silent repetition.
+    """
+
+    name: str
+    provenance: str
+    sha256: str
+    prompts: Sequence[Prompt]

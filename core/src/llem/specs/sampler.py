@@ -1,0 +1,105 @@
+"""An energy sampler: something that reads power or cumulative energy of devices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+Method = Literal["counter", "power", "estimate"]
+Scope = Literal["gpu", "cpu", "dram", "host"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SamplerSpec:
+    """What an energy sampler registers through `llem_energy_samplers`.
+
+    Attributes:
+        name: the word in `measurement.samplers`.
+        api_version: the `API_VERSION` that it was written for.
+        summary: one line for `llem plugins`.
+        methods: how its figures come about: a hardware counter, integrated power, or an estimate.
+        scopes: what they cover.
+        sampler: `package.module:Class` of the `Sampler`, imported only where it reads.
+        yields_to: samplers whose measured figure of the same scope makes this one needless when samplers are chosen
+            by llem (`estimate` yields to `rapl`); it still runs where it is asked for by name.
+        requires: import names that must be present; looked up, never imported.
+    """
+
+    name: str
+    api_version: int
+    summary: str
+    methods: frozenset[Method]
+    scopes: frozenset[Scope]
+    sampler: str
+    yields_to: frozenset[str] = frozenset()
+    requires: tuple[str, ...] = ()
+    install: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Device:
+    """One metered device.
+
+    Attributes:
+        id: stable over reboots and unique on the host: a GPU's UUID, `rapl:package-0`, `estimate:cpu`.
+        name: for people: the product's name.
+        scope: what its figures cover.
+        methods: what this device gives here: counter, power, estimate.
+        contained_in: id of a device whose figure already includes this one's (a core zone in its package); such a
+            device is never added to a total.
+        update_period_s: how often its counter or power value changes, where known.
+        note: what a reader of the figure must know, such as where a rated power came from.
+    """
+
+    id: str
+    name: str
+    scope: Scope
+    methods: frozenset[Method]
+    contained_in: str | None = None
+    update_period_s: float | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one device said at one instant. Whatever was not read is None, never 0.
+
+    Attributes:
+        device: the device's id.
+        t_ns: `time.monotonic_ns()`, taken in the middle of the reading call.
+        energy_j: cumulative energy, from an arbitrary zero that stays for the life of the sampler; wrap-around undone.
+        power_w: power as the device reports it.
+        telemetry: other quantities by name with unit: temperature_c, gpu_clock_mhz, memory_clock_mhz, power_limit_w,
+            memory_used_mb, utilization_pct, throttle_reasons (bits, as NVML defines them).
+    """
+
+    device: str
+    t_ns: int
+    energy_j: float | None = None
+    power_w: float | None = None
+    telemetry: Mapping[str, float] = field(default_factory=dict)
+
+
+class Sampler(Protocol):
+    """Reads its devices. Made without arguments; used by one thread of one process; may be open in several processes."""
+
+    def open(self, settings: Mapping[str, object]) -> Sequence[Device]:
+        """Find the devices.
+
+        Args:
+            settings: `cpu_tdp_w` (float or None) and `devices` (ids that the experiment may use, or None for those that
+                this process may see, as `CUDA_VISIBLE_DEVICES` says).
+
+        Raises:
+            llem.errors.SamplerUnavailable: nothing can be measured here; it says why and what would help.
+        """
+
+    def read(self) -> Sequence[Reading]:
+        """One reading of each device that answers. A device that fails is left out of this reading."""
+
+    def environment(self) -> Mapping[str, object]:
+        """Facts about the devices for the result's environment: driver, limits, clocks, modes."""
+
+    def close(self) -> None:
+        """Release whatever `open` took. Harmless after a failed `open`."""

@@ -1,0 +1,50 @@
+"""What the study loop tells whoever watches it: the command line's progress line, a notebook, nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+
+class Reporter(Protocol):
+    """Receives what happens, in order, from the thread that runs the study. Must return quickly."""
+
+    def study_started(self, directory: Path, total: int) -> None:
+        """The study's folder exists; `total` experiments (cycles counted) will run."""
+
+    def experiment_started(self, number: int, label: str, job_dir: Path) -> None:
+        """Experiment `number` (from 1) is dispatched; `label` names what distinguishes it."""
+
+    def event(self, number: int, event: Mapping[str, Any]) -> None:
+        """The worker appended an event (see `llem.results.job_directory.EventLog`)."""
+
+    def experiment_finished(self, number: int, result: Mapping[str, Any]) -> None:
+        """Its `result.json`, done or failed, is on disk."""
+
+    def gap(self, remaining_s: float, why: str) -> None:
+        """A pause goes on; called about once a second."""
+
+    def skip_gap(self) -> bool:
+        """True where the user asked (Enter on a terminal) to end the pause now."""
+
+    def message(self, level: Literal["info", "warning", "error"], text: str) -> None:
+        """Something to say, once."""
+
+    def study_finished(self, state: str, counts: Mapping[str, int]) -> None:
+        """The study ended: `complete`, `interrupted` or `stopped`; counts by status."""
+
+
+class SilentReporter:
+    """Tells nobody."""
+
+    def study_started(self, directory: Path, total: int) -> None: ...
+    def experiment_started(self, number: int, label: str, job_dir: Path) -> None: ...
+    def event(self, number: int, event: Mapping[str, Any]) -> None: ...
+    def experiment_finished(self, number: int, result: Mapping[str, Any]) -> None: ...
+    def gap(self, remaining_s: float, why: str) -> None: ...
+    def skip_gap(self) -> bool:
+        return False
+
+    def message(self, level: Literal["info", "warning", "error"], text: str) -> None: ...
+    def study_finished(self, state: str, counts: Mapping[str, int]) -> None: ...

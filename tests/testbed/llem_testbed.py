@@ -1,0 +1,133 @@
+"""A third-party backend for tests: generates by a clock instead of a model, and fails on request.
+
+A folder with this module and its dist-info on PYTHONPATH is an installed plugin, also for workers.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Sequence
+from typing import Literal
+
+from pydantic import Field
+
+from llem.config.section import Section
+from llem.hookspecs import API_VERSION, hookimpl
+from llem.specs import BackendSpec, LoadContext, LoadReport, MemoryReading, Request, RequestRecord, TokenEvent
+
+
+class TestbedConfig(Section):
+    """Options of the backend `testbed`."""
+
+    __test__ = False
+
+    batch_size: int = Field(2, ge=1, le=1_000_000, description="requests in a batch")
+    token_s: float = Field(0.001, ge=0, description="seconds for each step of a batch")
+    fail: Literal["no", "raise", "segfault", "exit", "kill", "hang", "orphan", "silent_exit"] = Field(
+        "no", description="how generation goes wrong"
+    )
+    fail_in: Literal["load", "generate"] = Field("generate", description="where it goes wrong")
+    ignored: int = Field(0, ge=0, description="has no effect: resolve() sets it to its default")
+
+
+def resolve(section: Section) -> Section:
+    """`ignored` has no effect."""
+    return section.model_copy(update={"ignored": 0})
+
+
+class TestbedEngine:
+    """Answers with token ids 0, 1, 2, … at a steady pace."""
+
+    __test__ = False
+
+    def load(self, context: LoadContext) -> LoadReport:
+        self.options = context.config.options
+        assert isinstance(self.options, TestbedConfig)
+        context.progress("nothing to load")
+        if self.options.fail_in == "load":
+            self._maybe_fail()
+        return LoadReport(
+            vocab_size=1000, devices=["cpu"], parameters=1000, active_parameters=1000, versions={"testbed": "1.0"}
+        )
+
+    def batches(self, requests: Sequence[Request]) -> Sequence[Sequence[Request]]:
+        size = self.options.batch_size
+        return [requests[i : i + size] for i in range(0, len(requests), size)]
+
+    def generate(self, batch: Sequence[Request]) -> Sequence[RequestRecord]:
+        self._maybe_fail()
+        start = time.monotonic_ns()
+        times: list[int] = []
+        for _ in range(max(r.output_tokens for r in batch)):
+            time.sleep(self.options.token_s)
+            times.append(time.monotonic_ns())
+        return [self._record(r, start, times[: r.output_tokens]) for r in batch]
+
+    async def stream(self, request: Request) -> AsyncIterator[TokenEvent]:
+        self._maybe_fail()
+        start, times = time.monotonic_ns(), []
+        for i in range(request.output_tokens):
+            time.sleep(self.options.token_s)
+            times.append(time.monotonic_ns())
+            last = i == request.output_tokens - 1
+            yield TokenEvent(i, times[-1], self._record(request, start, times) if last else None)
+
+    def _record(self, request: Request, start: int, times: Sequence[int]) -> RequestRecord:
+        given = request.prompt_token_ids if request.prompt is None else request.prompt.split()
+        count = min(len(given or ()), request.max_input_tokens or 10**9)
+        return RequestRecord(
+            id=request.id,
+            input_tokens=count,
+            output_tokens=len(times),
+            start_ns=start,
+            end_ns=time.monotonic_ns(),
+            finish="length",
+            token_ns=tuple(times),
+            output_token_ids=tuple(range(len(times))),
+        )
+
+    def _maybe_fail(self) -> None:
+        match self.options.fail:
+            case "raise":
+                raise RuntimeError("the testbed was told to raise")
+            case "segfault":
+                os.kill(os.getpid(), signal.SIGSEGV)
+            case "exit":
+                os._exit(7)
+            case "silent_exit":
+                os._exit(0)
+            case "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+            case "hang":
+                signal.signal(signal.SIGTERM, signal.SIG_IGN)
+                time.sleep(3600)
+            case "orphan":
+                child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"])
+                print(f"orphan pid {child.pid}", flush=True)
+                time.sleep(3600)
+
+    def synchronize(self) -> None: ...
+
+    def memory(self, *, reset_peak: bool = False) -> MemoryReading:
+        return MemoryReading(None, None, None)
+
+    def close(self) -> None: ...
+
+
+@hookimpl
+def llem_backends() -> Sequence[BackendSpec]:
+    return [
+        BackendSpec(
+            name="testbed",
+            api_version=API_VERSION,
+            summary="generates by a clock, and fails on request",
+            config=TestbedConfig,
+            engine="llem_testbed:TestbedEngine",
+            capabilities=frozenset({"cpu", "streaming", "batching"}),
+            resolve=resolve,
+        )
+    ]
