@@ -98,7 +98,7 @@ class Registry:
         plugin = Plugin(entry.name, dist.name if dist else entry.value, dist.version if dist else "unknown")
         try:
             loaded = entry.load()
-        except Exception as error:  # noqa: BLE001 - whatever a third party raises must not stop the rest
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a third party does must not stop the rest
             self._set_aside(plugin, f"it fails to import: {_describe(error)}")
             return
         self._register(loaded, plugin)
@@ -132,7 +132,7 @@ class Registry:
             try:
                 answers = self._manager.subset_hook_caller(hook, others)()
                 specs = [spec for answer in answers for spec in answer]
-            except Exception as error:  # noqa: BLE001 - see _load
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - see _load
                 self._drop(implementation, f"{hook} fails: {_describe(error)}")
                 continue
             wrong = next((s for s in specs if not isinstance(s, spec_type)), None)
@@ -272,7 +272,7 @@ class Registry:
             others = [other for other in self._plugins if other is not implementation]
             try:
                 self._manager.subset_hook_caller(event, others)(**arguments)
-            except Exception as error:  # noqa: BLE001 - see _load
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - see _load
                 on_error(f"{plugin.label}: {event} failed: {_describe(error)}")
 
 
