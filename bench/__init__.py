@@ -1,0 +1,1 @@
+"""Comparisons, each one command: `python -m bench.NAME [--quick] [--json FILE]`."""

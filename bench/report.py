@@ -1,0 +1,86 @@
+"""What every benchmark shares: its figures, the machine they were taken on, the table and the JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import psutil
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure: the median of `n` runs, and the half-width of their range.
+
+    Attributes:
+        value: median over the runs.
+        unit: of value and spread; `1` for a ratio.
+        n: how many runs.
+        spread: half of (largest - smallest), None for a single run.
+    """
+
+    value: float
+    unit: str
+    n: int
+    spread: float | None
+
+    @classmethod
+    def of(cls, runs: Sequence[float], unit: str) -> Figure:
+        """The figure of these runs."""
+        return cls(statistics.median(runs), unit, len(runs), (max(runs) - min(runs)) / 2 if len(runs) > 1 else None)
+
+
+def machine() -> dict[str, object]:
+    """What the figures were taken on: processor, cores, memory, system, and the versions that matter."""
+    model = next(
+        (line.split(":", 1)[1].strip() for line in _cpuinfo() if line.startswith("model name")), platform.processor()
+    )
+    packages = {}
+    for name in ("llem", "llem-pytorch", "torch", "transformers", "pydantic", "pyarrow"):
+        try:
+            packages[name] = version(name)
+        except PackageNotFoundError:
+            packages[name] = "not installed"
+    return {
+        "cpu": model,
+        "cores": os.cpu_count(),
+        "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "load_average_before": round(os.getloadavg()[0], 2),
+        "packages": packages,
+    }
+
+
+def _cpuinfo() -> list[str]:
+    path = Path("/proc/cpuinfo")
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def arguments(description: str | None) -> argparse.ArgumentParser:
+    """The options that every benchmark has."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--quick", action="store_true", help="fewer runs, under 50 s: shows that it works")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures with the machine's description")
+    return parser
+
+
+def publish(name: str, where: dict[str, object], figures: dict[str, Figure], file: Path | None) -> None:
+    """Print the table, and write the JSON where a file is given."""
+    width = max(map(len, figures))
+    print(f"\n{name}  ({where['cpu']}, {where['cores']} cores, Python {where['python']})")
+    for key, figure in figures.items():
+        spread = "" if figure.spread is None else f"  ± {figure.spread:.3g}"
+        unit = "" if figure.unit == "1" else f" {figure.unit}"
+        print(f"  {key:<{width}}  {figure.value:.4g}{unit}{spread}  (n={figure.n})")
+    if file:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        data = {"name": name, "machine": where, "figures": {key: asdict(figure) for key, figure in figures.items()}}
+        file.write_text(json.dumps(data, indent=1) + "\n")

@@ -1,0 +1,99 @@
+"""The distributions: one version, wheels that install into an empty environment and work there."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+MEMBERS = [ROOT / "core", *sorted((ROOT / "plugins").iterdir())]
+
+
+def _project(member: Path) -> dict[str, object]:
+    data = tomllib.loads((member / "pyproject.toml").read_text())["project"]
+    assert isinstance(data, dict)
+    return data
+
+
+def test_all_distributions_have_one_version() -> None:
+    assert len({_project(member)["version"] for member in MEMBERS}) == 1
+
+
+def test_plugins_ask_for_the_core_of_their_own_version() -> None:
+    for member in MEMBERS[1:]:
+        project = _project(member)
+        dependencies = project["dependencies"]
+        assert isinstance(dependencies, list)
+        assert f"llem=={project['version']}" in dependencies, member.name
+
+
+def test_what_make_installs_is_pinned() -> None:
+    pinned = {
+        line.split("==")[0].lower() for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line
+    }
+    asked = (ROOT / "requirements-dev.txt").read_text().splitlines()
+    names = {line.strip().lower() for line in asked if line.strip() and not line.startswith("#")}
+    assert names <= pinned, names - pinned
+    assert "torch==2.13.0" in (ROOT / "constraints.txt").read_text()
+
+
+@pytest.fixture(scope="module")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("wheels")
+    for member in MEMBERS:
+        command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(member)]
+        subprocess.run(command, check=True, capture_output=True)
+    return {path.name.split("-")[0]: path for path in folder.glob("*.whl")}
+
+
+@pytest.mark.install
+def test_wheels_carry_their_data_and_type_marker(wheels: dict[str, Path]) -> None:
+    core = set(zipfile.ZipFile(wheels["llem"]).namelist())
+    assert {"llem/py.typed", "llem/datasets/aienergyscore.jsonl", "llem/models/shapes/llama-3.1-8b.json"} <= core
+    assert "llem_pytorch/py.typed" in zipfile.ZipFile(wheels["llem_pytorch"]).namelist()
+    for wheel in wheels.values():
+        names = zipfile.ZipFile(wheel).namelist()
+        assert not [n for n in names if "/tests/" in n or n.endswith(".pyc")]
+
+
+@pytest.mark.install
+@pytest.mark.timeout(1200)
+def test_wheels_install_into_an_empty_environment_and_run_an_experiment(
+    wheels: dict[str, Path], tmp_path: Path
+) -> None:
+    home = tmp_path / "env"
+    venv.create(home, with_pip=True)
+    pip = [str(home / "bin" / "python"), "-m", "pip", "install", "--quiet", "-c", str(ROOT / "constraints.txt")]
+    llem = str(home / "bin" / "llem")
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
+
+    def run(*arguments: str) -> str:
+        command = [llem, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    subprocess.run([*pip, str(wheels["llem"])], check=True)
+    assert run("--version").strip() == f"llem, version {_project(ROOT / 'core')['version']}"
+    assert "local" in run("plugins")
+    subprocess.run([*pip, "torch"], check=True)
+    subprocess.run([*pip, str(wheels["llem_pytorch"])], check=True)
+    assert "pytorch" in run("plugins")
+    quick = [
+        "--set",
+        "measurement.min_window_s=1",
+        "--set",
+        "baseline.enabled=false",
+        "-n",
+        "2",
+        "--output-tokens",
+        "4",
+    ]
+    shown = run("run", "--model", "random:tiny-llama", "--backend", "pytorch", "--no-gaps", "--output", "out", *quick)
+    assert "tokens/s" in shown
