@@ -1,0 +1,1 @@
+"""What is left on disk: the job directory and its files."""

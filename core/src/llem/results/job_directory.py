@@ -1,0 +1,148 @@
+"""The job directory: the one contract between the study and wherever a worker runs.
+
+`experiment.json` goes in. Out come `events.jsonl` and `worker.log` while it runs, then `timeseries.parquet`,
+`requests.parquet`, and last and atomically `result.json`: present and valid means done (or failed, and said so).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from llem.errors import ResultError
+
+EXPERIMENT = "experiment.json"
+RESULT = "result.json"
+TIMESERIES = "timeseries.parquet"
+REQUESTS = "requests.parquet"
+LOG = "worker.log"
+EVENTS = "events.jsonl"
+READINGS = "readings.jsonl"
+"""Raw readings, streamed by the sampling process while it runs; folded into `timeseries.parquet` at the end."""
+
+JOB_SCHEMA = 1
+"""Version of `experiment.json`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobDocument:
+    """The content of `experiment.json`: all that a worker needs to know.
+
+    Attributes:
+        config: the experiment as `ExperimentConfig.document()` gives it.
+        config_hash: its identity.
+        base_dir: the folder that relative paths in the configuration start from.
+        study: name of the study's folder, or None for a single experiment.
+        cycle: which repetition, from 1; position: place in the study's order, from 1.
+        point: the swept keys with their values.
+        provenance: facts about the study for the result's environment: git commit of the study file, runner and its origin.
+        warnings: what was found before the dispatch, `{"code", "message"}` each; the worker puts them into the result.
+    """
+
+    config: Mapping[str, Any]
+    config_hash: str
+    base_dir: str
+    study: str | None = None
+    cycle: int = 1
+    position: int = 1
+    point: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    warnings: Sequence[Mapping[str, str]] = ()
+    schema: int = JOB_SCHEMA
+
+    def write(self, directory: Path) -> None:
+        """Put it into the job directory."""
+        write_json(directory / EXPERIMENT, asdict(self))
+
+    @classmethod
+    def read(cls, directory: Path) -> JobDocument:
+        """Read it from the job directory. Raises ResultError where it is missing or of another version."""
+        path = directory / EXPERIMENT
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+            if data["schema"] != JOB_SCHEMA:
+                raise ResultError(
+                    f"this experiment is of version {data['schema']}; this llem reads version {JOB_SCHEMA}.",
+                    where=str(path),
+                    remedy="Use the same version of llem on both sides.",
+                )
+            return cls(**data)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ResultError(f"no readable experiment: {error}.", where=str(path)) from error
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file so that a reader sees the old or the new whole, also after a power loss."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def write_json(path: Path, data: Mapping[str, Any]) -> None:
+    """Write JSON atomically: UTF-8, indented, no NaN."""
+    write_atomically(path, json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+class EventLog:
+    """Appends events: one JSON object a line with `t_ns` (monotonic), `event`, and what belongs to it.
+
+    Events: `phase` (name, state `start` or `end`), `progress` (phase, done, total, unit, tokens_per_s, power_w where known),
+    `message` (level `info` or `warning`, code, text), `failure` (type, text).
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._stream = path.open("a", encoding="utf-8")
+
+    def append(self, event: str, **fields: Any) -> int:
+        """Write one event; returns its time (monotonic ns)."""
+        t_ns = time.monotonic_ns()
+        self._stream.write(json.dumps({"t_ns": t_ns, "event": event, **fields}, ensure_ascii=False) + "\n")
+        self._stream.flush()
+        return t_ns
+
+    def close(self) -> None:
+        """Close the file."""
+        self._stream.close()
+
+
+class EventReader:
+    """Reads events as they are appended; an unfinished last line waits for its end."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0
+
+    def new(self) -> Iterator[dict[str, Any]]:
+        """The events since the last call. A line that is no JSON object is passed over."""
+        try:
+            with self._path.open("rb") as stream:
+                stream.seek(self._offset)
+                data = stream.read()
+        except FileNotFoundError:
+            return
+        whole, newline, _ = data.rpartition(b"\n")
+        self._offset += len(whole) + len(newline)
+        for line in whole.splitlines():
+            try:
+                event = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(event, dict):
+                yield event

@@ -1,0 +1,268 @@
+"""What `result.json` holds. Units stand in the names; what was not or could not be measured is null, never 0.
+
+The meaning of every figure is defined in docs/method. Schema versions: `SCHEMA_VERSION` is raised whenever a reader
+of the old schema would misread the new one.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA_VERSION = 1
+
+Method = Literal["counter", "power", "estimate"]
+Scope = Literal["gpu", "cpu", "dram", "host"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, protected_namespaces=())
+
+
+class Identity(_Part):
+    """Which experiment of which study this is."""
+
+    config_hash: str = Field(description="SHA-256 over what defines the experiment; the same for all its cycles")
+    study: str | None = None
+    cycle: int = Field(1, ge=1, description="which repetition, from 1")
+    position: int = Field(1, ge=1, description="place in the study's order, from 1")
+    point: dict[str, Any] = Field(default_factory=dict, description="the swept keys with their values here")
+
+
+class Phase(_Part):
+    """One phase with its edges on the worker's monotonic clock."""
+
+    name: str
+    start_ns: int
+    end_ns: int
+
+
+class DeviceEnergy(_Part):
+    """Energy of one device over the measured window."""
+
+    device: str
+    name: str
+    scope: Scope
+    sampler: str
+    method: Method = Field(description="how energy_j came about")
+    energy_j: float | None = Field(description="joules over the window by `method`")
+    mean_w: float | None
+    counter_j: float | None = Field(None, description="by the hardware's counter, where it has one")
+    power_j: float | None = Field(None, description="by integration of sampled power, where it reports power")
+    disagreement: float | None = Field(None, description="|counter - power| / counter, where both exist")
+    idle_w: float | None = None
+    resident_w: float | None = None
+    adjusted_j: float | None = Field(None, description="energy_j - idle_w x window")
+    samples: int = Field(0, description="readings inside the window")
+    power_field: str | None = Field(None, description="name of the power field that was read: instant or averaged")
+    unreliable: bool = False
+    contained_in: str | None = Field(None, description="device whose figure already includes this one; never added to a total")
+    note: str | None = None
+
+
+class EnergyFigure(_Part):
+    """A total over devices of one scope and one kind of method; measured and estimated are never added."""
+
+    scope: Scope
+    method: Method
+    samplers: list[str]
+    devices: list[str]
+    energy_j: float
+    mean_w: float
+    adjusted_j: float | None = None
+    j_per_output_token: float | None = None
+    j_per_token: float | None = Field(None, description="over input and output tokens")
+    j_per_request: float | None = None
+    unreliable: bool = False
+
+
+class EnergyBreakdown(_Part):
+    """All energy of the measured window. `headline` is the first of: GPUs, CPU by counter, CPU by estimate."""
+
+    window_s: float
+    headline: EnergyFigure | None = Field(None, description="null where nothing was measured")
+    totals: list[EnergyFigure] = Field(default_factory=list, description="one for each scope and method")
+    devices: list[DeviceEnergy] = Field(default_factory=list)
+    phases_j: dict[str, dict[str, float]] = Field(default_factory=dict, description="phase to device to joules, where it could be told")
+
+
+class Tokens(_Part):
+    """Tokens of the window. Input without padding; output up to and including the stop token."""
+
+    requests: int
+    input: int
+    output: int
+
+
+class Throughput(_Part):
+    """Over the measured window."""
+
+    tokens_per_s: float | None = Field(description="output tokens per second")
+    total_tokens_per_s: float | None = Field(description="input and output tokens per second")
+    requests_per_s: float | None
+
+
+class Distribution(_Part):
+    """Of one quantity over requests (or gaps, or batches): percentiles by linear interpolation."""
+
+    n: int
+    mean: float
+    std: float | None = Field(description="sample standard deviation; null for n < 2")
+    min: float
+    max: float
+    p50: float
+    p90: float
+    p95: float
+    p99: float
+
+
+class Latency(_Part):
+    """Seconds. Null where the engine gives no time for each token."""
+
+    ttft_s: Distribution | None = Field(None, description="first token - arrival")
+    itl_s: Distribution | None = Field(None, description="gaps between successive tokens of a request")
+    tpot_s: Distribution | None = Field(None, description="(last - first) / (output tokens - 1), requests of 2 tokens or more")
+    e2e_s: Distribution | None = Field(None, description="last - arrival")
+    batch_s: Distribution | None = Field(None, description="duration of the engine's batches")
+
+
+class Memory(_Part):
+    """MiB."""
+
+    peak_memory_mb: float | None = Field(None, description="most device memory allocated in the window by the experiment's processes")
+    peak_memory_source: Literal["allocator", "nvml"] | None = None
+    model_memory_mb: float | None = Field(None, description="allocated right after load")
+    device_memory_mb: float | None = Field(None, description="NVML's used memory, reserved pools included")
+    host_peak_rss_mb: float | None = Field(None, description="most resident host memory of the worker so far")
+
+
+class Flops(_Part):
+    """Arithmetic that the window's tokens asked for, by formula: 2 x active parameters x tokens + attention."""
+
+    prefill: float
+    decode: float
+    total: float
+    per_s: float
+    active_parameters: int
+    mfu: float | None = Field(None, description="per_s / the devices' peak, where it is known")
+    peak_per_s: float | None = None
+
+
+class Warmup(_Part):
+    """How warm-up ended."""
+
+    enabled: bool
+    converged: bool | None = None
+    prompts: int = 0
+    batches: int = 0
+    cv: float | None = Field(None, description="coefficient of variation of the last k batch latencies")
+    power_cv: float | None = Field(None, description="of their mean power, where it is measured")
+    duration_s: float | None = None
+
+
+class Baseline(_Part):
+    """Idle power, measured or cached."""
+
+    enabled: bool
+    source: Literal["measured", "cached"] | None = None
+    duration_s: float | None = None
+    age_s: float | None = Field(None, description="of a cached baseline")
+    idle_w: dict[str, float] = Field(default_factory=dict, description="by device")
+    resident_w: dict[str, float] = Field(default_factory=dict, description="by device, with the model loaded")
+
+
+class DeviceThermal(_Part):
+    """One device over the measured window."""
+
+    device: str
+    temperature_start_c: float | None = None
+    temperature_end_c: float | None = None
+    temperature_max_c: float | None = None
+    gpu_clock_mean_mhz: float | None = None
+    memory_clock_mean_mhz: float | None = None
+    power_limit_w: float | None = None
+    throttle_reasons: list[str] = Field(default_factory=list)
+
+
+class SamplerReport(_Part):
+    """What became of one sampler."""
+
+    name: str
+    used: bool
+    reason: str | None = Field(None, description="why it was not used")
+    devices: list[str] = Field(default_factory=list)
+    requested_hz: float | None = None
+    achieved_hz: float | None = None
+    readings: int = 0
+    longest_gap_s: float | None = None
+    late: int = Field(0, description="readings more than half a period late")
+
+
+class Warning_(_Part):
+    """Something a reader of the figures must know."""
+
+    code: str = Field(description="stable word, such as `residual_gpu_memory`")
+    message: str
+
+
+class Failure(_Part):
+    """Why there are no figures."""
+
+    type: str = Field(description="class of the error, or `Crash`, `Timeout`, `Silence`, `Interrupted`")
+    message: str
+    phase: str | None = Field(None, description="the phase it happened in")
+    exit_code: int | None = None
+    signal: str | None = None
+    log_tail: str = ""
+
+
+class DatasetReport(_Part):
+    """Which prompts were sent."""
+
+    name: str
+    provenance: str
+    sha256: str
+    n: int
+
+
+class ModelReport(_Part):
+    """Which model answered."""
+
+    source: str
+    revision: str | None = None
+    dtype: str | None = None
+    parameters: int | None = None
+    active_parameters: int | None = None
+    tokenizer: str | None = None
+    effective: dict[str, Any] = Field(default_factory=dict, description="settings as the engine took them")
+
+
+class ExperimentResult(_Part):
+    """One experiment, done or failed."""
+
+    schema_version: int = SCHEMA_VERSION
+    status: Literal["done", "failed"]
+    identity: Identity
+    config: dict[str, Any]
+    work: Literal["fixed_length", "natural_length"]
+    scenario: Literal["offline", "single_stream"]
+    started_at: str = Field(description="UTC, ISO 8601")
+    ended_at: str
+    phases: list[Phase] = Field(default_factory=list)
+    passes: int | None = Field(None, description="how often the workload was repeated to fill the window")
+    energy: EnergyBreakdown | None = None
+    tokens: Tokens | None = None
+    throughput: Throughput | None = None
+    latency: Latency | None = None
+    memory: Memory | None = None
+    flops: Flops | None = None
+    warmup: Warmup | None = None
+    baseline: Baseline | None = None
+    thermal: list[DeviceThermal] = Field(default_factory=list)
+    samplers: list[SamplerReport] = Field(default_factory=list)
+    model: ModelReport | None = None
+    dataset: DatasetReport | None = None
+    environment: dict[str, Any] = Field(default_factory=dict)
+    warnings: list[Warning_] = Field(default_factory=list)
+    failure: Failure | None = None
