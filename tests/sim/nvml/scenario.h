@@ -1,0 +1,50 @@
+/* What is simulated: read once from the file that the environment variable NVML_SIM names.
+ *
+ * One setting a line; `#` begins a comment. Before the first `gpu`:
+ *   epoch NS           monotonic time of second 0 (default 0)
+ *   clock FILE         controlled time: a file of one native int64, nanoseconds; otherwise the monotonic clock
+ *   driver TEXT        cuda N (12040 is 12.4)          init_error CODE
+ * Then for each `gpu UUID NAME...`:
+ *   power constant W | square LOW HIGH PERIOD_S DUTY | ramp W0 W1 T0 T1 | trace IDLE_W FILE
+ *   counter PERIOD_S PHASE_S QUANTUM_MJ | none         counter_reset_at S      lost_at S
+ *   average WINDOW_S LAG_S    what the averaged power field shows       power_unsupported
+ *   limit W   temperature C   gpu_clock MHZ   memory_clock MHZ   throttle BITS FROM_S TO_S
+ *   memory TOTAL_MIB USED_MIB   process PID USED_MIB   mig   error FUNCTION CODE   slow FUNCTION MS
+ */
+#ifndef SCENARIO_H
+#define SCENARIO_H
+
+#include "power.h"
+
+#define MAX_GPUS 16
+#define MAX_RULES 16
+
+struct rule { char function[64]; int number; };
+
+struct gpu {
+    char uuid[96], name[96];
+    struct power power;
+    double counter_period_s, counter_phase_s, counter_quantum_mj, counter_reset_at, lost_at;
+    int counter_supported, power_supported, mig;
+    double average_window_s, average_lag_s, limit_w;
+    unsigned temperature_c, gpu_clock_mhz, memory_clock_mhz;
+    unsigned long long throttle;
+    double throttle_from_s, throttle_to_s;
+    unsigned long long memory_total_mib, memory_used_mib;
+    unsigned process_pid[MAX_RULES], process_mib[MAX_RULES], processes;
+    struct rule errors[MAX_RULES], delays[MAX_RULES];
+    unsigned error_count, delay_count;
+};
+
+struct scenario {
+    long long epoch_ns;
+    char clock[512], driver[80];
+    int cuda, init_error;
+    struct gpu gpus[MAX_GPUS];
+    unsigned count;
+};
+
+const struct scenario *scenario_get(void); /* NULL where NVML_SIM names no readable scenario */
+double scenario_now(void);                 /* seconds since the epoch */
+
+#endif
