@@ -1,0 +1,208 @@
+"""What stands in a job directory when its worker has ended: a valid result, whoever had to write it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, TextIO
+
+from pydantic import ValidationError
+
+from llem.results.job_directory import EVENTS, LOG, RESULT, EventReader, JobDocument, write_atomically
+from llem.results.models import SCHEMA_VERSION, ExperimentResult, Failure, Identity, Phase, Warning_
+from llem.results.scrub import scrub
+from llem.specs.runner import Exit
+
+INVALID = "result.invalid.json"
+"""Where a `result.json` that is none is kept aside."""
+
+TAIL_LINES = 50
+TAIL_BYTES = 16_384
+
+Why = Literal["Crash", "Timeout", "Silence", "Interrupted", "StartFailed"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended:
+    """How an experiment ended, as far as the study can tell without its result.
+
+    Attributes:
+        why: `Crash` where the worker ended by itself; else why it was ended, or never started.
+        message: one sentence; None lets the exit tell.
+        ending: how the process ended, None where there was none.
+        started_at: when it was dispatched.
+    """
+
+    why: Why
+    started_at: datetime
+    message: str | None = None
+    ending: Exit | None = None
+
+
+def settle(directory: Path, document: JobDocument, ended: Ended) -> ExperimentResult:
+    """The result of a job whose worker has ended; where it left no valid one, a failed one is written.
+
+    A `result.json` that is truncated, of another experiment or not of the schema counts as none and is kept aside as
+    `result.invalid.json`. What the worker reported as failed because the study ended it gets the study's reason.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    _hide_secrets(directory / LOG)
+    result, problem = _read(directory, document)
+    if result is not None and (result.status == "done" or ended.why == "Crash"):
+        return result
+    failed = _failed(directory, document, ended, problem)
+    if result is not None:
+        assert failed.failure is not None
+        result.failure = failed.failure
+        failed = result
+    write_atomically(directory / RESULT, failed.model_dump_json(indent=1) + "\n")
+    return failed
+
+
+def _read(directory: Path, document: JobDocument) -> tuple[ExperimentResult | None, str | None]:
+    """A valid result, or what is wrong with the one that is there."""
+    path = directory / RESULT
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        return None, None
+    try:
+        result = ExperimentResult.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        problem = f"it is not valid ({where + ': ' if where else ''}{first['msg']})"
+    else:
+        if result.schema_version != SCHEMA_VERSION:
+            problem = f"it is of schema version {result.schema_version}, not {SCHEMA_VERSION}"
+        elif result.identity.config_hash != document.config_hash:
+            problem = "it is of another experiment"
+        elif result.status == "failed" and result.failure is None:
+            problem = "it says failed and not why"
+        else:
+            return result, None
+    path.replace(directory / INVALID)
+    return None, f"the worker left a {RESULT} that cannot be used, kept as {INVALID}: {problem}."
+
+
+def _failed(directory: Path, document: JobDocument, ended: Ended, problem: str | None) -> ExperimentResult:
+    phases, current = _phases(directory / EVENTS)
+    config = document.config
+    ending = ended.ending or Exit()
+    message = " ".join(filter(None, [ended.message or _told(ending), problem]))
+    return ExperimentResult(
+        status="failed",
+        identity=Identity(
+            config_hash=document.config_hash,
+            study=document.study,
+            cycle=document.cycle,
+            position=document.position,
+            point=dict(document.point),
+        ),
+        config=dict(config),
+        work="natural_length" if config.get("decoding", {}).get("length") == "natural" else "fixed_length",
+        scenario=config.get("measurement", {}).get("scenario", "offline"),
+        started_at=_utc(ended.started_at),
+        ended_at=_utc(datetime.now(UTC)),
+        phases=phases,
+        environment={"study": dict(document.provenance)} if document.provenance else {},
+        warnings=[Warning_(code=w["code"], message=w["message"]) for w in document.warnings],
+        failure=Failure(
+            type=ended.why,
+            message=scrub(message),
+            phase=current,
+            exit_code=ending.code,
+            signal=ending.signal,
+            log_tail=scrub(log_tail(directory / LOG)),
+        ),
+    )
+
+
+def _told(ending: Exit) -> str:
+    """An exit in words."""
+    if ending.signal == "SIGKILL":
+        text = "the worker was killed (SIGKILL) by something other than llem"
+    elif ending.signal:
+        text = f"the worker crashed with {ending.signal}"
+    elif ending.code == 0:
+        text = "the worker ended with exit code 0 and left no result"
+    elif ending.code is not None:
+        text = f"the worker ended with exit code {ending.code} and left no result"
+    else:
+        text = "the worker ended in an unknown way and left no result"
+    return f"{text}; {ending.cause}." if ending.cause else f"{text}."
+
+
+def log_tail(path: Path) -> str:
+    """The last lines of a log: at most 50 of them and 16 KiB. Empty where there is no log."""
+    try:
+        with path.open("rb") as stream:
+            size = stream.seek(0, os.SEEK_END)
+            stream.seek(max(0, size - TAIL_BYTES))
+            data = stream.read(TAIL_BYTES)
+    except OSError:
+        return ""
+    text = data.decode("utf-8", errors="replace")
+    # A progress bar rewrites its line by carriage returns: only what it showed last counts as the line.
+    lines = [line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n")]
+    return "\n".join(lines[-TAIL_LINES - 1 :]).strip("\n")
+
+
+def _phases(path: Path) -> tuple[list[Phase], str | None]:
+    """The phases that ended, and the one that was under way."""
+    started: dict[str, int] = {}
+    done: list[Phase] = []
+    for event in EventReader(path).new():
+        name, t_ns = event.get("name"), event.get("t_ns")
+        if event.get("event") != "phase" or not isinstance(name, str) or not isinstance(t_ns, int):
+            continue
+        if event.get("state") == "start":
+            started[name] = t_ns
+        elif name in started:
+            done.append(Phase(name=name, start_ns=started.pop(name), end_ns=t_ns))
+    return done, next(reversed(started), None)
+
+
+def _hide_secrets(path: Path) -> None:
+    """Rewrite a log without its secrets, if it has any."""
+    try:
+        log = path.open("r", encoding="utf-8", errors="replace", newline="")
+    except OSError:
+        return
+    with log:
+        if all(scrub(block) == block for block in _blocks(log)):
+            return
+        log.seek(0)
+        clean = path.with_name(f".{path.name}.clean")
+        with clean.open("w", encoding="utf-8", newline="") as out:
+            out.writelines(scrub(block) for block in _blocks(log))
+    clean.replace(path)
+
+
+def _blocks(log: TextIO) -> Iterator[str]:
+    """Whole lines, about a megabyte at a time: a log can be larger than memory."""
+    while lines := log.readlines(1 << 20):
+        yield "".join(lines)
+
+
+def _utc(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def failure_summary(result: ExperimentResult) -> dict[str, Any] | None:
+    """A failure in short, for the manifest; None where there is none."""
+    if result.failure is None:
+        return None
+    failure = result.failure
+    return {
+        "type": failure.type,
+        "message": failure.message[:500],
+        "phase": failure.phase,
+        "exit_code": failure.exit_code,
+        "signal": failure.signal,
+    }

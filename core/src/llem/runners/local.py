@@ -1,0 +1,230 @@
+"""The local runner: a fresh process on this machine for each experiment, gone with all its descendants at the end."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from llem.config.experiment import ExperimentConfig
+from llem.errors import LlemError
+from llem.results.job_directory import LOG
+from llem.runners import supervisor
+from llem.runners.environment import worker_environment
+from llem.runners.oom import oom_kills
+from llem.specs.check import Finding
+from llem.specs.runner import Exit, Job, RunnerContext, RunningJob
+
+_START_S = 30.0
+"""A supervisor that has not started its worker after so long never will."""
+
+
+class LocalRunner:
+    """Starts `python -m llem.worker JOB_DIR` with this interpreter, one at a time."""
+
+    def __init__(self, context: RunnerContext) -> None:
+        self._context = context
+
+    def preflight(self, experiments: Sequence[ExperimentConfig]) -> Iterable[Finding]:
+        """Whether processes can be started and watched here."""
+        if self._context.argument is not None:
+            yield Finding(
+                level="error",
+                message=f"the runner `local` takes no argument, and `{self._context.argument}` was given.",
+                remedy="Write `local` alone.",
+            )
+        if not sys.platform.startswith("linux"):
+            yield Finding(
+                level="error",
+                message=f"the runner `local` needs Linux, and this is {sys.platform}.",
+                remedy="Run llem on Linux, or choose a runner that brings its own system, such as docker.",
+            )
+        try:
+            Path(tempfile.mkdtemp(prefix="llem-")).rmdir()
+        except OSError as error:
+            yield Finding(
+                level="error",
+                message=f"no temporary folder can be made for workers: {error}.",
+                remedy="Free space there, or set TMPDIR to a folder that can be written.",
+            )
+
+    def capacity(self) -> int:
+        """One: two experiments at once would be in each other's figures."""
+        return 1
+
+    def start(self, job: Job) -> RunningJob:
+        """Start the worker in a session of its own. Raises LlemError where the system refuses."""
+        scratch = None
+        try:
+            scratch = tempfile.mkdtemp(prefix="llem-")
+            return LocalJob([sys.executable, "-m", "llem.worker", str(job.directory)], job, scratch)
+        except OSError as error:
+            if scratch:
+                shutil.rmtree(scratch, ignore_errors=True)
+            raise LlemError(
+                f"the worker cannot be started: {error}.",
+                where=str(job.directory),
+                remedy="Look for a full disk, a full process table or too little memory.",
+            ) from error
+
+    def close(self) -> None:
+        """Nothing is held between jobs."""
+
+
+class LocalJob:
+    """One worker under way, behind its supervisor.
+
+    Args:
+        command: the worker's program, by absolute path, and its arguments.
+        job: what it works on; its log goes to the job directory.
+        scratch: an empty folder for it alone, removed at the end.
+
+    Raises:
+        OSError: a process, a pipe or the log cannot be made.
+    """
+
+    def __init__(self, command: Sequence[str], job: Job, scratch: str) -> None:
+        self._scratch = scratch
+        self._id = uuid.uuid4().hex
+        self._oom_before = oom_kills()
+        self._exit: Exit | None = None
+        self._received = b""
+        environment = worker_environment(os.environ, scratch=scratch, job_id=self._id, settings=job.environment)
+        with (job.directory / LOG).open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-I", "-S", supervisor.__file__, str(os.getpid()), scratch, *command],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=environment,
+                cwd=scratch,
+                start_new_session=True,
+                bufsize=0,
+            )
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._orders = self._process.stdin
+        self._reports = self._process.stdout
+        self._await_start()
+
+    def _await_start(self) -> None:
+        end = time.monotonic() + _START_S
+        while b"\n" not in self._received and (remaining := end - time.monotonic()) > 0:
+            if not self._receive(remaining):
+                break
+        if b"\n" not in self._received:
+            self._close()
+            raise OSError("its supervisor did not start")
+
+    def poll(self) -> Exit | None:
+        """How it ended, or None while it runs."""
+        return self.wait(0)
+
+    def wait(self, timeout_s: float) -> Exit | None:
+        """Sleep in the kernel until it ends or the time is over."""
+        end = time.monotonic() + timeout_s
+        while self._exit is None:
+            remaining = max(0.0, end - time.monotonic())
+            open_ = self._receive(remaining)
+            if self._received.count(b"\n") >= 2 or not open_:
+                self._exit = self._finish()
+            elif remaining <= 0:
+                return None
+        return self._exit
+
+    def stop(self, grace_s: float) -> Exit:
+        """Ask by SIGTERM, kill everything after `grace_s`, return when all is gone. A later call shortens the time."""
+        try:
+            self._orders.write(f"stop {grace_s}\n".encode())
+        except (BrokenPipeError, ValueError):
+            self.poll()  # it has just ended
+        while (ending := self.wait(3600.0)) is None:
+            continue
+        return ending
+
+    def _receive(self, timeout_s: float) -> bool:
+        """Wait for a report. False where no more can come."""
+        poller = select.poll()
+        poller.register(self._reports, select.POLLIN)
+        if not poller.poll(timeout_s * 1000):
+            return True
+        data = self._reports.read(4096)
+        self._received += data or b""
+        return bool(data)
+
+    def _finish(self) -> Exit:
+        lines = self._received.split(b"\n")
+        report: dict[str, Any] | None = json.loads(lines[1]) if len(lines) > 2 else None
+        self._close()
+        if report is None:
+            return Exit(
+                cause=f"the process that watches over the worker was ended ({_ending(self._process.returncode)})"
+            )
+        causes = [self._memory_cause(report), _left_cause(report)]
+        cause = "; ".join(filter(None, causes)) or None
+        return Exit(code=report["code"], signal=report["signal"], cause=cause)
+
+    def _memory_cause(self, report: dict[str, Any]) -> str | None:
+        after = oom_kills()
+        failed = report["code"] != 0 and not report["killed"]
+        if not failed or after is None or self._oom_before is None or after <= self._oom_before:
+            return None
+        return (
+            "likely out of memory: while it ran, the kernel's out-of-memory killer ended "
+            f"{after - self._oom_before} process(es) here"
+        )
+
+    def _close(self) -> None:
+        """See the supervisor off, and whatever it could not see off itself because it was killed."""
+        self._orders.close()
+        self._reports.close()
+        try:
+            self._process.wait(timeout=_START_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        if self._process.returncode != 0:
+            end = time.monotonic() + _START_S
+            while (marked := _marked(self._id)) and time.monotonic() < end:
+                for pid in marked:
+                    try:
+                        os.kill(pid, signal.SIGKILL)
+                    except ProcessLookupError:
+                        continue
+                time.sleep(0.02)
+            shutil.rmtree(self._scratch, ignore_errors=True)
+
+
+def _ending(code: int) -> str:
+    return f"exit code {code}" if code >= 0 else supervisor.signal_name(-code)
+
+
+def _left_cause(report: dict[str, Any]) -> str | None:
+    if not report["left"]:
+        return None
+    return f"process(es) {', '.join(map(str, report['left']))} could not be ended and may still hold the device"
+
+
+def _marked(job_id: str) -> list[int]:
+    """Processes that carry a job's mark in their environment."""
+    mark = f"LLEM_JOB_ID={job_id}".encode()
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            if mark in (entry / "environ").read_bytes().split(b"\0"):
+                found.append(int(entry.name))
+        except OSError:
+            continue  # another user's, or it has ended
+    return found
