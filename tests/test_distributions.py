@@ -80,7 +80,7 @@ def test_wheels_install_into_an_empty_environment_and_run_an_experiment(
         return done.stdout
 
     subprocess.run([*pip, str(wheels["llem"])], check=True)
-    assert run("--version").strip() == f"llem, version {_project(ROOT / 'core')['version']}"
+    assert run("--version").strip() == f"llem {_project(ROOT / 'core')['version']}"
     assert "local" in run("plugins")
     subprocess.run([*pip, "torch"], check=True)
     subprocess.run([*pip, str(wheels["llem_pytorch"])], check=True)
