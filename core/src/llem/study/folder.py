@@ -1,0 +1,51 @@
+"""The folder of a study: `NAME-TIMESTAMP`, never one that is there already."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from llem.errors import PreflightError
+
+EXPERIMENTS = "experiments"
+"""The job directories stand in it."""
+
+STUDY_FILE = "study.yaml"
+"""The study as the user wrote it."""
+
+_MOST_SUFFIXES = 1000
+
+
+def create(output_root: Path, name: str) -> Path:
+    """Make the folder of a new study and return its absolute path.
+
+    Args:
+        output_root: where results go; made where it is missing.
+        name: of the study. Folders of one name and second get a suffix.
+
+    Raises:
+        PreflightError: the folder cannot be made or written.
+    """
+    root = output_root.expanduser().absolute()
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        for suffix in ("", *(f"-{i}" for i in range(2, _MOST_SUFFIXES))):
+            directory = root / f"{name}-{stamp}{suffix}"
+            try:
+                directory.mkdir()
+            except FileExistsError:
+                continue
+            (directory / EXPERIMENTS).mkdir()
+            return directory
+    except OSError as error:
+        raise PreflightError(
+            f"the results folder cannot be written: {error.strerror or error}.",
+            where=str(error.filename or root),
+            remedy="Choose another with --output, or mend its permissions.",
+        ) from error
+    raise PreflightError(
+        f"{_MOST_SUFFIXES} studies named `{name}` started within this second.",
+        where=str(root),
+        remedy="Choose another folder with --output.",
+    )
