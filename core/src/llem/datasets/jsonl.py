@@ -1,0 +1,90 @@
+"""A JSON Lines file: one object a line, one of its fields the prompt."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from llem.config.experiment import DatasetConfig
+from llem.datasets.prompt_field import find_field, text_of
+from llem.datasets.selection import draw, refuse_unused
+from llem.errors import DatasetError
+from llem.specs.dataset import LoadedDataset, Prompt
+
+
+def load(config: DatasetConfig, base_dir: str) -> LoadedDataset:
+    """Read `config.path`. A first line with `_provenance` and without a prompt tells where the file comes from.
+
+    Every line counts: none is dropped for being empty or broken.
+
+    Raises:
+        DatasetError: no such file, a broken line (with its number), no usable field, an empty prompt, or too few prompts.
+    """
+    refuse_unused(config, used=("path", "field", "shuffle"))
+    if config.path is None:
+        raise DatasetError(
+            "a jsonl dataset needs the path of its file.",
+            where="dataset.path",
+            remedy="Set it, or write the dataset as the path alone: dataset: prompts.jsonl.",
+        )
+    path = Path(base_dir, Path(config.path).expanduser())
+    raw = read_bytes(path)
+    records, provenance = split_provenance(list(parse_lines(raw, str(path))))
+    if not records:
+        raise DatasetError("it has no prompts.", where=str(path), remedy="Give a file with one JSON object a line.")
+    field = config.field or find_field(records[0][1], f"{path}:{records[0][0]}")
+    texts = [text_of(record, field, f"{path}:{line}") for line, record in records]
+    return LoadedDataset(
+        name=config.name,
+        provenance=f"{path.name}, field {field}" + (f"; {provenance}" if provenance else ""),
+        sha256=hashlib.sha256(raw).hexdigest(),
+        prompts=[Prompt(text=text) for text in draw(texts, config, str(path))],
+    )
+
+
+def read_bytes(path: Path) -> bytes:
+    """The whole file. Raises DatasetError where it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DatasetError(
+            f"it cannot be read: {(error.strerror or str(error)).lower()}.",
+            where=str(path),
+            remedy="Correct dataset.path; a relative path starts from the study file's folder.",
+        ) from error
+
+
+def parse_lines(raw: bytes, where: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Line numbers (from 1) with their objects; blank lines are passed over.
+
+    Raises:
+        DatasetError: a line that is not UTF-8, not JSON, or no object.
+    """
+    for number, line in enumerate(raw.removeprefix(b"\xef\xbb\xbf").split(b"\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except ValueError as error:
+            raise DatasetError(
+                f"this line is not JSON: {error}.",
+                where=f"{where}:{number}",
+                remedy="Write one JSON object a line, in UTF-8.",
+            ) from error
+        if not isinstance(record, dict):
+            raise DatasetError(
+                f"this line is a JSON {type(record).__name__}, not an object.",
+                where=f"{where}:{number}",
+                remedy='Write one object a line, such as {"prompt": "…"}.',
+            )
+        yield number, record
+
+
+def split_provenance(records: list[tuple[int, dict[str, Any]]]) -> tuple[list[tuple[int, dict[str, Any]]], str | None]:
+    """Take a first record that has only keys beginning with `_`, one of them `_provenance`, off the prompts."""
+    if records and "_provenance" in records[0][1] and all(key.startswith("_") for key in records[0][1]):
+        return records[1:], str(records[0][1]["_provenance"])
+    return records, None
