@@ -1,0 +1,148 @@
+"""What the samplers said while an experiment ran, by device, and the file through which it reaches the worker.
+
+The sampling process appends to `readings.jsonl`: a header line that names the devices, one line for each sweep over
+all of them, and a line `end` when it was told to stop. All times are CLOCK_MONOTONIC in nanoseconds.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from llem.results.models import SamplerReport, Warning_
+from llem.specs.sampler import Device
+
+FORMAT = 1
+"""Version of the readings file."""
+
+Key = tuple[str, str]
+"""Sampler and device id: two samplers may read one device."""
+
+
+@dataclass(frozen=True)
+class Track:
+    """All readings of one device by one sampler: columns of one length, times ascending; None where nothing was read.
+
+    `energy_j` is cumulative from an arbitrary zero; `telemetry` holds what was read at that time, by name with unit.
+    """
+
+    sampler: str
+    device: Device
+    t_ns: list[int] = field(default_factory=list)
+    energy_j: list[float | None] = field(default_factory=list)
+    power_w: list[float | None] = field(default_factory=list)
+    telemetry: list[Mapping[str, float]] = field(default_factory=list)
+
+    @property
+    def key(self) -> Key:
+        """Which sampler reads which device."""
+        return self.sampler, self.device.id
+
+    def append(self, t_ns: int, energy_j: float | None, power_w: float | None, telemetry: Mapping[str, float]) -> None:
+        """Add a reading. One that is no later than the last is dropped."""
+        if self.t_ns and t_ns <= self.t_ns[-1]:
+            return
+        self.t_ns.append(t_ns)
+        self.energy_j.append(energy_j)
+        self.power_w.append(power_w)
+        self.telemetry.append(telemetry)
+
+
+@dataclass
+class Series:
+    """Everything that was read in one experiment.
+
+    Attributes:
+        tracks: one for each device and sampler, in the order in which the samplers were chosen.
+        edges: by the edge's time, the counters that were read right there: device to (time of the tick, joules).
+        hz: sweeps per second that were asked for; `sweeps`: (scheduled ns, begun ns) of each.
+        ended: the sampling process said that it stopped as told.
+        reports: what became of each sampler; warnings: what a reader of the figures must know.
+    """
+
+    tracks: list[Track] = field(default_factory=list)
+    edges: dict[int, dict[Key, tuple[int, float]]] = field(default_factory=dict)
+    hz: float = 0.0
+    sweeps: list[tuple[int, int]] = field(default_factory=list)
+    suspended_ns: int = 0
+    ended: bool = False
+    reports: list[SamplerReport] = field(default_factory=list)
+    warnings: list[Warning_] = field(default_factory=list)
+
+
+class SeriesReader:
+    """Follows the readings file as it grows."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0
+        self._start_ns = 0
+        self.series = Series()
+
+    def update(self) -> Series:
+        """Take in what was appended since the last call. An unfinished or broken line is passed over."""
+        try:
+            with self._path.open("rb") as stream:
+                stream.seek(self._offset)
+                data = stream.read()
+        except FileNotFoundError:
+            return self.series
+        whole, newline, _ = data.rpartition(b"\n")
+        self._offset += len(whole) + len(newline)
+        for line in whole.splitlines():
+            try:
+                content = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(content, dict):
+                self._take(content)
+        return self.series
+
+    def _take(self, line: dict[str, Any]) -> None:
+        series = self.series
+        if "r" in line:
+            if line["k"] is not None:
+                series.sweeps.append((self._start_ns + round(line["k"] * 1e9 / series.hz), line["t"]))
+            for index, t_ns, energy_j, power_w, telemetry in line["r"]:
+                series.tracks[index].append(t_ns, energy_j, power_w, telemetry)
+        elif "samplers" in line:
+            series.hz, self._start_ns = line["hz"], line["start_ns"]
+            for sampler in line["samplers"]:
+                series.tracks += [Track(sampler["name"], device_from(d)) for d in sampler["devices"]]
+        elif "suspended_ns" in line:
+            series.suspended_ns = line["suspended_ns"]
+        elif "end" in line:
+            series.ended = True
+
+
+def device_as_data(device: Device) -> dict[str, Any]:
+    """A device as plain data."""
+    return {**asdict(device), "methods": sorted(device.methods)}
+
+
+def device_from(data: Mapping[str, Any]) -> Device:
+    """The inverse of `device_as_data`."""
+    return Device(**{**data, "methods": frozenset(data["methods"])})
+
+
+def report_rate(series: Series, report: SamplerReport) -> SamplerReport:
+    """A sampler's report with the rate that it achieved; unchanged where nothing was read."""
+    tracks = [track for track in series.tracks if track.sampler == report.name and track.t_ns]
+    if not tracks:
+        return report
+    gaps = [b - a for track in tracks for a, b in zip(track.t_ns, track.t_ns[1:], strict=False)]
+    begun = [t for _, t in series.sweeps]
+    span_s = (begun[-1] - begun[0]) / 1e9 if len(begun) > 1 else 0.0
+    half_period_ns = 0.5e9 / series.hz
+    return report.model_copy(
+        update={
+            "requested_hz": series.hz,
+            "achieved_hz": (len(begun) - 1) / span_s if span_s > 0 else None,
+            "readings": sum(len(track.t_ns) for track in tracks),
+            "longest_gap_s": max(gaps) / 1e9 if gaps else None,
+            "late": sum(1 for due, t in series.sweeps if t - due > half_period_ns),
+        }
+    )
