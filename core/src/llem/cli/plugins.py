@@ -1,0 +1,70 @@
+"""`llem plugins`: what is installed, what each brings, and why one was set aside."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def plugins(as_json: bool) -> None:
+    """List plugins: distribution, version, what each provides, and why one was set aside.
+
+    A plugin that cannot be imported, or that was written for another version of llem's plugin API, is set aside; the
+    others work, and only a study that needs it fails.
+
+    \b
+    Examples:
+      llem plugins
+      llem plugins --json | jq '.plugins[].provides.backend'
+    """
+    document = plugin_document()
+    if as_json:
+        click.echo(json.dumps(document, ensure_ascii=False, indent=1))
+        return
+    summaries = document["summaries"]
+    for plugin in document["plugins"]:
+        click.echo(f"{plugin['distribution']} {plugin['version']}")
+        if plugin["set_aside"]:
+            click.echo(f"  set aside: {plugin['set_aside']}")
+        for kind, names in plugin["provides"].items():
+            for name in names:
+                click.echo(f"  {kind:<16} {name:<22} {summaries[kind][name]}")
+        click.echo()
+    if not any("backend" in plugin["provides"] for plugin in document["plugins"]):
+        click.echo("No backend is installed: pip install llem-pytorch.")
+
+
+def plugin_document() -> dict[str, Any]:
+    """Every plugin as plain data. Raises PluginError where two claim one name."""
+    from llem.hookspecs import API_VERSION
+    from llem.plugins import default_registry
+
+    registry = default_registry()
+    found = registry.plugins()
+    tables: dict[str, Mapping[str, Any]] = {
+        "backend": registry.backends,
+        "runner": registry.runners,
+        "energy sampler": registry.samplers,
+        "preflight check": registry.checks,
+        "dataset": registry.datasets,
+        "command": registry.commands,
+    }
+    return {
+        "api_version": API_VERSION,
+        "plugins": [
+            {
+                "name": plugin.name,
+                "distribution": plugin.distribution,
+                "version": plugin.version,
+                "provides": plugin.provides,
+                "set_aside": plugin.set_aside,
+            }
+            for plugin in found
+        ],
+        "summaries": {kind: {name: spec.summary for name, spec in table.items()} for kind, table in tables.items()},
+    }

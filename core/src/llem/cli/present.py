@@ -1,0 +1,191 @@
+"""A study's or a result's figures as text: what `llem show` and the end of `llem run` print."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from llem.cli.table import NOTHING, number, one_line, table, value
+from llem.results.summary import Configuration
+
+MOST_LINES = 20
+"""How many failures are listed before the rest is only counted."""
+
+
+def study_table(configurations: Sequence[Configuration]) -> str:
+    """One line for each configuration: swept values, then figures. A figure that no configuration has gets no column."""
+    keys = list(dict.fromkeys(key for c in configurations for key in c.point))
+    headers, left = _short(keys), len(keys)
+    cells = [[value(c.point[key]) if key in c.point else NOTHING for key in keys] for c in configurations]
+    if not keys:
+        headers, left = ["model", "backend"], 2
+        cells = [[c.model or NOTHING, c.backend or NOTHING] for c in configurations]
+    if any(sum(c.statuses.values()) > 1 for c in configurations):
+        headers.append("cycles")
+        for row, c in zip(cells, configurations, strict=True):
+            row.append(str(sum(c.statuses.values())))
+    for header, column in _figure_columns(configurations):
+        headers.append(header)
+        for row, cell in zip(cells, column, strict=True):
+            row.append(cell)
+    headers.append("status")
+    for row, c in zip(cells, configurations, strict=True):
+        row.append(_status(c.statuses))
+    return table(headers, cells, left=left)
+
+
+def _figure_columns(configurations: Sequence[Configuration]) -> Iterator[tuple[str, list[str]]]:
+    def column(name: str, scale: float = 1.0) -> list[str]:
+        found = [c.figures.get(name) for c in configurations]
+        return [number(f.mean * scale, None if f.sd is None else f.sd * scale) if f else NOTHING for f in found]
+
+    def known(name: str) -> bool:
+        return any(name in c.figures for c in configurations)
+
+    yield "tokens/s", column("tokens_per_s")
+    yield "energy per output token", [_energy_cell(c) for c in configurations]
+    if known("mean_w"):
+        yield "mean W", column("mean_w")
+    if known("ttft_p50_s"):
+        yield "TTFT p50 ms", column("ttft_p50_s", 1e3)
+    if known("tpot_p50_s"):
+        yield "TPOT p50 ms", column("tpot_p50_s", 1e3)
+    elif known("itl_p50_s"):
+        yield "ITL p50 ms", column("itl_p50_s", 1e3)
+    if known("peak_memory_mb"):
+        yield "peak MiB", column("peak_memory_mb")
+    elif known("host_peak_rss_mb"):
+        yield "host RSS MiB", column("host_peak_rss_mb")
+
+
+def _energy_cell(c: Configuration) -> str:
+    if c.mixed_methods:
+        return "cycles differ in method"
+    figure = c.figures.get("j_per_output_token")
+    if figure is None:
+        return NOTHING
+    return energy_text(number(figure.mean, figure.sd), "J", c.scope, c.method, c.unreliable)
+
+
+def energy_text(figure: str, unit: str, scope: str | None, method: str | None, unreliable: bool) -> str:
+    """A figure of energy that cannot be read without how it came about: `0.53 J (gpu counter)`, `~0.53 J (cpu estimate)`."""
+    doubt = ", unreliable" if unreliable else ""
+    return f"{'~' if method == 'estimate' else ''}{figure} {unit} ({scope} {method}{doubt})"
+
+
+def _short(keys: Sequence[str]) -> list[str]:
+    """Swept keys without their section where that leaves no doubt."""
+    last = Counter(key.rpartition(".")[2] for key in keys)
+    return [key.rpartition(".")[2] if last[key.rpartition(".")[2]] == 1 else key for key in keys]
+
+
+def _status(statuses: Mapping[str, int]) -> str:
+    if len(statuses) == 1:
+        return next(iter(statuses))
+    return ", ".join(f"{count} {status}" for status, count in sorted(statuses.items()))
+
+
+def notes(configurations: Sequence[Configuration]) -> Iterator[str]:
+    """Warnings and failures, one line each: a warning once for each code, with how many configurations have it."""
+    messages: dict[str, str] = {}
+    counts: Counter[str] = Counter()
+    for c in configurations:
+        counts.update(c.warnings.keys())
+        for code, message in c.warnings.items():
+            messages.setdefault(code, message)
+    if any(c.method == "estimate" for c in configurations):
+        yield "~ is an estimate (CPU utilisation times rated power), not a measurement."
+    for code, count in counts.items():
+        several = f" ({count} of {len(configurations)} configurations)" if len(configurations) > 1 else ""
+        yield f"warning: {code}{several}: {one_line(messages[code])}"
+    failures = [failure for c in configurations for failure in c.failures]
+    for failure in failures[:MOST_LINES]:
+        phase = f" in {failure['phase']}" if failure["phase"] else ""
+        yield f"failed: {failure['directory']}: {failure['type']}{phase}: {one_line(failure['message'] or '')}"
+    if len(failures) > MOST_LINES:
+        yield f"failed: … and {len(failures) - MOST_LINES} more"
+
+
+def result_text(result: Mapping[str, Any]) -> str:
+    """All figures of one result, in sections. Whatever is null is left out, and a section of nothing with it."""
+    from llem.results.columns import unit_of
+
+    identity = result["identity"]
+    config, work, scenario = result["config"], result["work"], result["scenario"]
+    lines = [
+        f"{result['status']}  {config['model']['source']} on {config['backend']} ({work}, {scenario})".replace(
+            "_", " "
+        ),
+        f"config_hash {identity['config_hash']}  cycle {identity['cycle']}",
+    ]
+    if identity["point"]:
+        lines.append("point       " + ", ".join(f"{k} = {value(v)}" for k, v in identity["point"].items()))
+    lines.append(f"from {result['started_at']} to {result['ended_at']}")
+    if result["failure"]:
+        failure = result["failure"]
+        lines += [
+            "",
+            f"failure: {failure['type']} in {failure['phase'] or 'an unknown phase'}",
+            f"  {failure['message']}",
+        ]
+        if failure["log_tail"]:
+            lines += ["  log tail:", *(f"  | {line}" for line in failure["log_tail"].splitlines()[-MOST_LINES:])]
+    if result["energy"]:
+        lines += ["", "energy", *_energy_lines(result["energy"])]
+    for section in ("tokens", "throughput", "latency", "memory", "flops", "warmup", "baseline", "model", "dataset"):
+        found = list(_entries(result[section] or {}, section))
+        if found:
+            lines += ["", section]
+            for path, data in found:
+                unit = unit_of(path)
+                name = path.removeprefix(section + ".")
+                text = number(data) if isinstance(data, float) else value(data)
+                lines.append(f"  {name:<24} {text}{f' {unit}' if unit else ''}")
+    lines += _sampler_lines(result["samplers"])
+    for warning in result["warnings"]:
+        lines.append(f"warning: {warning['code']}: {one_line(warning['message'])}")
+    return "\n".join(lines)
+
+
+def _energy_lines(energy: Mapping[str, Any]) -> Iterator[str]:
+    yield f"  {'window':<24} {number(energy['window_s'])} s"
+    if energy["headline"] is None:
+        yield "  nothing was measured"
+    for total in energy["totals"]:
+        for name, unit in (
+            ("j_per_output_token", "J"),
+            ("j_per_token", "J"),
+            ("j_per_request", "J"),
+            ("energy_j", "J"),
+            ("adjusted_j", "J"),
+            ("mean_w", "W"),
+        ):
+            if total[name] is not None:
+                text = energy_text(number(total[name]), unit, total["scope"], total["method"], total["unreliable"])
+                yield f"  {name:<24} {text}"
+    for device in energy["devices"]:
+        figure = (
+            f"{number(device['energy_j'])} J, {number(device['mean_w'])} W by {device['sampler']} {device['method']}"
+        )
+        yield f"  {device['device']:<24} {device['name']}: {figure}{', unreliable' if device['unreliable'] else ''}"
+
+
+def _entries(data: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for key, found in data.items():
+        path = f"{prefix}.{key}"
+        if isinstance(found, Mapping) and prefix == "latency":
+            yield from _entries(found, path)
+        elif found is not None and found not in ({}, []):
+            yield path, found
+
+
+def _sampler_lines(samplers: Sequence[Mapping[str, Any]]) -> list[str]:
+    if not samplers:
+        return []
+    lines = ["", "samplers"]
+    for s in samplers:
+        rate = f" at {number(s['achieved_hz'])} Hz" if s["achieved_hz"] is not None else ""
+        text = f"used on {', '.join(s['devices'])}{rate}" if s["used"] else f"not used: {s['reason']}"
+        lines.append(f"  {s['name']:<24} {text}")
+    return lines

@@ -1,0 +1,87 @@
+"""`llem show`: the figures of a study or of one experiment."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from llem.cli.present import notes, result_text, study_table
+from llem.errors import ResultError
+from llem.results.aggregate import PARQUET
+from llem.results.job_directory import EXPERIMENT, RESULT
+from llem.results.rows import study_rows
+from llem.results.store import EXPERIMENTS, MANIFEST, is_study, read_object, read_result
+from llem.results.summary import Configuration, parquet_rows, summarise
+
+
+@click.command()
+@click.argument("path", metavar="RESULT_OR_STUDY", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def show(path: Path, as_json: bool) -> None:
+    """Show a study or a result as a table.
+
+    Takes a study's folder, one experiment's folder, a result.json or a results.parquet. Cycles of one configuration are
+    brought together as mean ± standard deviation. – is a figure that was not measured; ~ marks an estimate.
+
+    \b
+    Examples:
+      llem show results/demo-20260101-120000
+      llem show results/demo-20260101-120000/experiments/NAME
+      llem show results/demo-20260101-120000 --json | jq .experiments
+    """
+    if not path.exists():
+        raise ResultError("there is nothing here.", where=str(path), remedy="Give a study's folder or a result.json.")
+    if path.name == RESULT or (path.is_dir() and (path / RESULT).is_file()):
+        result = read_result(path).model_dump(mode="json")
+        click.echo(json.dumps(result, ensure_ascii=False, indent=1) if as_json else result_text(result))
+        return
+    if path.is_dir() and is_study(path):
+        folder, configurations = path, summarise(study_rows(path))
+    elif path.suffix == ".parquet":
+        from llem.results.study import read_parquet
+
+        folder, configurations = path.parent, summarise(parquet_rows(read_parquet(path)))
+    elif (path / EXPERIMENT).is_file():
+        raise ResultError(
+            "this experiment has no result yet: it is still running, or its study was ended.", where=str(path)
+        )
+    else:
+        raise ResultError(
+            f"this is neither a study's folder ({MANIFEST}, {EXPERIMENTS}/) nor an experiment's ({RESULT}), "
+            f"nor a {RESULT} or {PARQUET}.",
+            where=str(path),
+            remedy="Give what `llem run` named at its end, such as results/NAME-TIMESTAMP.",
+        )
+    document = study_document(folder, configurations)
+    click.echo(json.dumps(document, ensure_ascii=False, indent=1) if as_json else study_text(document, configurations))
+
+
+def study_document(folder: Path, configurations: Sequence[Configuration]) -> dict[str, Any]:
+    """A study's summary as plain data: state and counts from its manifest, a summary for each configuration."""
+    manifest = read_object(folder / MANIFEST, "manifest") if (folder / MANIFEST).is_file() else {}
+    statuses: Counter[str] = Counter()
+    for c in configurations:
+        statuses.update(c.statuses)
+    return {
+        "study": manifest.get("name", folder.resolve().name),
+        "directory": str(folder),
+        "state": manifest.get("state"),
+        "counts": dict(statuses),
+        "experiments": [c.document() for c in configurations],
+    }
+
+
+def study_text(document: dict[str, Any], configurations: Sequence[Configuration]) -> str:
+    """A study's summary for people."""
+    counts = ", ".join(f"{count} {status}" for status, count in sorted(document["counts"].items()))
+    state = f"  {document['state']}" if document["state"] else ""
+    lines = [f"{document['study']}{state}: {counts or 'no experiment has ended'}", ""]
+    if configurations:
+        lines += [study_table(configurations), ""]
+    lines += notes(configurations)
+    return "\n".join(lines).rstrip()

@@ -1,0 +1,204 @@
+"""The checks that llem brings. Each takes a `PreflightContext` and yields findings; one without experiments is `llem doctor`'s."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from llem.config.experiment import DatasetConfig, ExperimentConfig, MeasurementConfig
+from llem.errors import LlemError, SamplerUnavailable
+from llem.plugins import default_registry, load_object, missing_requirements
+from llem.specs.check import Finding, PreflightContext
+
+LEAST_FREE_BYTES = 16 * 2**20
+BYTES_PER_EXPERIMENT = 256 * 2**10
+"""About what one experiment leaves: its result, time series and log."""
+
+CPUFREQ = Path("/sys/devices/system/cpu")
+BUSY_SHARE = 0.25
+"""A machine that is busier than this share of its processors will show in the figures."""
+
+
+def check_meters(context: PreflightContext) -> Iterator[Finding]:
+    """Open the energy samplers as the worker will. Only a sampler that a study names is an error where it fails."""
+    from llem.samplers.select import close_samplers, open_samplers
+
+    registry = default_registry()
+    if context.runners and all(_isolates(runner) for runner in context.runners.values()):
+        yield Finding(level="ok", message="energy is read where the experiments run, not on this machine")
+        return
+    settings = _distinct(e.measurement for e in context.experiments) or [MeasurementConfig.model_validate({})]
+    for measurement in settings:
+        try:
+            opened, reports = open_samplers(
+                registry, measurement.samplers, {"cpu_tdp_w": measurement.cpu_tdp_w, "devices": None}
+            )
+        except SamplerUnavailable as error:
+            yield Finding(level="error", message=f"{error.where}: {error.what}", remedy=error.remedy)
+            continue
+        try:
+            for one in opened:
+                methods = ", ".join(sorted({m for d in one.devices for m in d.methods}))
+                devices = ", ".join(dict.fromkeys(d.name for d in one.devices))
+                yield Finding(level="ok", message=f"energy by {one.name} ({methods}): {devices}")
+        finally:
+            close_samplers(opened)
+        for report in reports:
+            if not report.used:
+                yield Finding(level="ok", message=f"{report.name} is not used: {report.reason}")
+        if not opened:
+            yield Finding(
+                level="warning",
+                message="no energy sampler works here: energy will be null, speed and latency are measured",
+                remedy="`llem doctor` says what each sampler needs; measurement.cpu_tdp_w allows an estimate.",
+            )
+
+
+def check_output(context: PreflightContext) -> Iterator[Finding]:
+    """The results folder, or the nearest folder above it that exists, takes a file and has room."""
+    output = (context.output or Path("results")).expanduser().absolute()
+    folder = next(p for p in (output, *output.parents) if p.exists())
+    remedy = "Choose another folder with --output."
+    if not folder.is_dir():
+        yield Finding(level="error", message=f"{folder} is a file, not a folder", remedy=remedy)
+        return
+    try:
+        with tempfile.TemporaryFile(dir=folder) as stream:
+            stream.write(bytes(64 * 2**10))
+            stream.flush()
+            os.fsync(stream.fileno())
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        yield Finding(level="error", message=f"{folder} cannot be written: {error.strerror or error}", remedy=remedy)
+        return
+    room = f"{free / 2**20:,.0f} MiB free in {folder}"
+    if free < LEAST_FREE_BYTES:
+        yield Finding(level="error", message=f"only {room}", remedy=f"Make room. {remedy}")
+    elif free < context.planned * BYTES_PER_EXPERIMENT:
+        need = context.planned * BYTES_PER_EXPERIMENT / 2**20
+        yield Finding(
+            level="warning",
+            message=f"{room}; {context.planned:,} experiments leave about {need:,.0f} MiB",
+            remedy=f"Make room. {remedy}",
+        )
+    else:
+        yield Finding(level="ok", message=room)
+
+
+def check_models(context: PreflightContext) -> Iterator[Finding]:
+    """Every distinct model is located: a local one must be there and readable; a hub model is left to the worker."""
+    from llem.models.sources import locate_model
+
+    for source in dict.fromkeys(e.model.source for e in context.experiments):
+        try:
+            location = locate_model(source, str(context.base_dir))
+        except LlemError as error:
+            yield Finding(level="error", message=f"model `{source}`: {error.what}", remedy=error.remedy)
+        else:
+            yield Finding(level="ok", message=f"model `{source}`: {location.kind}")
+
+
+def check_datasets(context: PreflightContext) -> Iterator[Finding]:
+    """Every distinct dataset is loaded as the worker will, the largest n of each; one of the hub is left to the worker."""
+    registry = default_registry()
+    for config in _datasets(context.experiments):
+        what = f"dataset `{config.name}`" + (f" ({config.path})" if config.path else "")
+        try:
+            spec = registry.dataset(config.name)
+            if missing := missing_requirements(spec.requires):
+                yield Finding(
+                    level="error",
+                    message=f"{what} needs the package {', '.join(missing)}",
+                    remedy=f"{spec.install}." if spec.install else None,
+                )
+                continue
+            if config.name == "hub":
+                continue
+            loaded = load_object(spec.loader)(config, str(context.base_dir))
+        except LlemError as error:
+            yield Finding(level="error", message=f"{what}: {error.what}", remedy=error.remedy)
+        else:
+            yield Finding(level="ok", message=f"{what}: {len(loaded.prompts):,} prompts, {loaded.provenance}")
+
+
+def check_requirements(context: PreflightContext) -> Iterator[Finding]:
+    """What a backend needs must be installed where it runs, and backends that conflict must not share an environment."""
+    registry = default_registry()
+    used = {b for b, runner in context.runners.items() if not _isolates(runner)}
+    doctor = not context.runners
+    for name, spec in registry.backends.items():
+        if not doctor and name not in used:
+            continue
+        if missing := missing_requirements(spec.requires):
+            yield Finding(
+                level="warning" if doctor else "error",
+                message=f"backend {name} needs {', '.join(missing)}, which is not installed here",
+                remedy=f"{spec.install}." if spec.install else f"Install it, or use a container: runners.{name}.",
+            )
+        else:
+            yield Finding(level="ok", message=f"backend {name} can run here")
+        for other in sorted(spec.conflicts & used):
+            if name in used and (name < other or name not in registry.backend(other).conflicts):
+                yield Finding(
+                    level="error",
+                    message=f"backends {name} and {other} cannot share one environment",
+                    remedy=f"Run one in a container: pip install llem-docker, then runners: {{{other}: docker}}; or split the study.",
+                )
+    if doctor and not registry.backends:
+        yield Finding(level="error", message="no backend is installed", remedy="pip install llem-pytorch.")
+
+
+def check_governor(context: PreflightContext) -> Iterator[Finding]:
+    """A CPU that changes its frequency by itself, or that others use, makes figures that do not repeat."""
+    found = governors(CPUFREQ)
+    if other := sorted(found - {"performance"}):
+        yield Finding(
+            level="warning",
+            message=f"the CPU frequency governor is {', '.join(other)}: clocks, and with them the figures, will vary",
+            remedy="sudo cpupower frequency-set --governor performance.",
+        )
+    elif found:
+        yield Finding(level="ok", message="the CPU frequency governor is performance")
+    else:
+        yield Finding(level="ok", message="the CPU frequency governor is not visible here, as in a virtual machine")
+    load, processors = os.getloadavg()[0], os.cpu_count() or 1
+    if load > max(1.0, BUSY_SHARE * processors):
+        yield Finding(
+            level="warning",
+            message=f"the machine is busy: load average {load:.1f} on {processors} processors",
+            remedy="End what else is running; it is in the figures.",
+        )
+
+
+def governors(root: Path) -> set[str]:
+    """The frequency governors of all processors under `root`; empty where the kernel shows none."""
+    found = set()
+    for file in root.glob("cpu[0-9]*/cpufreq/scaling_governor"):
+        try:
+            found.add(file.read_text(encoding="ascii").strip())
+        except OSError:
+            continue
+    return found
+
+
+def _isolates(runner: str) -> bool:
+    return default_registry().runner(runner.partition(":")[0]).isolates_environment
+
+
+def _distinct(measurements: Iterable[MeasurementConfig]) -> list[MeasurementConfig]:
+    """One of each that asks for other samplers, or gives another rated power."""
+    return list({(tuple(m.samplers or ()), m.cpu_tdp_w): m for m in measurements}.values())
+
+
+def _datasets(experiments: Sequence[ExperimentConfig]) -> list[DatasetConfig]:
+    """One of each set of prompts, with the largest n: what is wrong with fewer prompts is wrong with more."""
+    largest: dict[tuple[object, ...], DatasetConfig] = {}
+    for e in experiments:
+        d = e.dataset
+        key = (d.name, d.path, d.field, d.split, d.revision, d.input_tokens is None)
+        if key not in largest or largest[key].n < d.n:
+            largest[key] = d
+    return list(largest.values())

@@ -1,0 +1,101 @@
+"""Runs every check that a plan touches, all before anything starts. A check that fails itself stops nothing."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+
+from llem.errors import ConfigError, LlemError
+from llem.plugins import Registry, load_object
+from llem.specs.check import CheckSpec, Finding, PreflightContext
+from llem.specs.runner import Runner, RunnerContext
+
+
+def run_checks(registry: Registry, context: PreflightContext, skip: Iterable[str] = ()) -> list[Finding]:
+    """Run the checks of all plugins that this plan touches, then each used runner's own.
+
+    Args:
+        registry: where checks and runners are registered.
+        context: what is planned; one without runners (`llem doctor`) runs every check.
+        skip: names of checks, or of runners, to leave out.
+
+    Returns:
+        All findings, each with its check's name. A check that raises something unforeseen gives a warning that names its
+        plugin: a broken check must not keep a healthy study from running.
+
+    Raises:
+        ConfigError: `skip` has a name that no check and no runner has.
+    """
+    left_out = frozenset(skip)
+    _refuse_unknown(left_out, [*registry.checks, *registry.runners])
+    used = {runner.partition(":")[0] for runner in context.runners.values()}
+    findings: list[Finding] = []
+    for name, spec in registry.checks.items():
+        if name not in left_out and _concerns(spec, context, used):
+            label = registry.provider("preflight check", name).label
+            findings += _guarded(name, label, _call(spec, context))
+    for backend, runner in context.runners.items():
+        name, _, argument = runner.partition(":")
+        if name not in left_out:
+            label = registry.provider("runner", name).label
+            findings += _guarded(name, label, _ask_runner(registry, backend, name, argument or None, context))
+    return list(dict.fromkeys(findings))
+
+
+def _refuse_unknown(names: frozenset[str], known: Sequence[str]) -> None:
+    for name in sorted(names - set(known)):
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"Did you mean `{near[0]}`?" if near else f"There is: {', '.join(sorted(known))}."
+        raise ConfigError(f"there is no preflight check `{name}`.", where="--skip-preflight", remedy=hint)
+
+
+def _concerns(spec: CheckSpec, context: PreflightContext, runners: set[str]) -> bool:
+    if not context.runners:
+        return True
+    backends_meet = not spec.backends or not spec.backends.isdisjoint(context.runners)
+    return backends_meet and (not spec.runners or not spec.runners.isdisjoint(runners))
+
+
+def _call(spec: CheckSpec, context: PreflightContext) -> Callable[[], Iterable[Finding]]:
+    def ask() -> Iterable[Finding]:
+        found: Iterable[Finding] = load_object(spec.check)(context)
+        return found
+
+    return ask
+
+
+def _ask_runner(
+    registry: Registry, backend: str, name: str, argument: str | None, context: PreflightContext
+) -> Callable[[], Iterable[Finding]]:
+    def ask() -> Iterable[Finding]:
+        spec = registry.backend(backend)
+        runner: Runner = load_object(registry.runner(name).runner)(
+            RunnerContext(argument=argument, backend=backend, image=spec.image)
+        )
+        try:
+            return list(runner.preflight([e for e in context.experiments if e.backend == backend]))
+        finally:
+            runner.close()
+
+    return ask
+
+
+def _guarded(name: str, label: str, ask: Callable[[], Iterable[Finding]]) -> list[Finding]:
+    try:
+        found = list(ask())
+        if wrong := next((f for f in found if not isinstance(f, Finding)), None):
+            raise TypeError(f"it returns a {type(wrong).__name__}, not a Finding")
+        return [replace(f, check=f.check or name) for f in found]
+    except LlemError as error:
+        return [Finding(level="error", message=error.what, remedy=error.remedy, check=name)]
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a third party's check does
+        what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        return [
+            Finding(
+                level="warning",
+                message=f"the check itself failed, so nothing is known: {what}",
+                remedy=f"It comes from {label}; --skip-preflight {name} leaves it out.",
+                check=name,
+            )
+        ]

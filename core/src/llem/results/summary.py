@@ -1,0 +1,155 @@
+"""What a study found, configuration by configuration: cycles brought together as mean and standard deviation."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+FIGURES: dict[str, str] = {
+    "tokens_per_s": "throughput.tokens_per_s",
+    "requests_per_s": "throughput.requests_per_s",
+    "j_per_output_token": "energy.headline.j_per_output_token",
+    "j_per_request": "energy.headline.j_per_request",
+    "energy_j": "energy.headline.energy_j",
+    "adjusted_j": "energy.headline.adjusted_j",
+    "mean_w": "energy.headline.mean_w",
+    "window_s": "energy.window_s",
+    "ttft_p50_s": "latency.ttft_s.p50",
+    "tpot_p50_s": "latency.tpot_s.p50",
+    "itl_p50_s": "latency.itl_s.p50",
+    "e2e_p50_s": "latency.e2e_s.p50",
+    "peak_memory_mb": "memory.peak_memory_mb",
+    "host_peak_rss_mb": "memory.host_peak_rss_mb",
+}
+"""Figure to its column in `results.parquet`."""
+
+_ENERGY = frozenset({"j_per_output_token", "j_per_request", "energy_j", "adjusted_j", "mean_w"})
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One quantity over the cycles that have it. `sd` is the sample standard deviation, None below two cycles."""
+
+    mean: float
+    sd: float | None
+    n: int
+
+
+@dataclass
+class Configuration:
+    """One configuration of a study with all its cycles.
+
+    Attributes:
+        point: the swept keys with their values.
+        statuses: how many cycles ended how.
+        figures: by the names of `FIGURES`, over the cycles that are done; absent where nothing was measured.
+        scope, method: of the energy figures; None where there are none, or where cycles differ in it (then no energy
+            figure is given: values of different methods are never averaged).
+        unreliable: at least one cycle's energy is marked unreliable.
+        warnings: code to its first message; failures: one line each.
+    """
+
+    config_hash: str | None
+    backend: str | None
+    model: str | None
+    point: dict[str, Any]
+    statuses: Counter[str] = field(default_factory=Counter)
+    figures: dict[str, Figure] = field(default_factory=dict)
+    scope: str | None = None
+    method: str | None = None
+    mixed_methods: bool = False
+    unreliable: bool = False
+    warnings: dict[str, str] = field(default_factory=dict)
+    failures: list[dict[str, str | None]] = field(default_factory=list)
+    directories: list[str] = field(default_factory=list)
+
+    def document(self) -> dict[str, Any]:
+        """As plain data, for `--json`."""
+        return {
+            "config_hash": self.config_hash,
+            "backend": self.backend,
+            "model": self.model,
+            "point": self.point,
+            "statuses": dict(self.statuses),
+            "figures": {
+                name: {"mean": f.mean, "sd": f.sd, "n": f.n} if (f := self.figures.get(name)) else None
+                for name in FIGURES
+            },
+            "energy": {"scope": self.scope, "method": self.method, "unreliable": self.unreliable}
+            if self.method
+            else None,
+            "warnings": self.warnings,
+            "failures": self.failures,
+            "directories": self.directories,
+        }
+
+
+def summarise(rows: Iterable[Mapping[str, Any]]) -> list[Configuration]:
+    """Bring rows (of `study_rows` or of `results.parquet`) together by configuration, in the order of their first position."""
+    groups: dict[object, list[Mapping[str, Any]]] = {}
+    for row in sorted(rows, key=_place):
+        groups.setdefault(row.get("config_hash") or row["directory"], []).append(row)
+    return [_configuration(group) for group in groups.values()]
+
+
+def _place(row: Mapping[str, Any]) -> tuple[bool, int, str]:
+    position = row.get("position")
+    return (position is None, position or 0, str(row["directory"]))
+
+
+def _configuration(rows: Sequence[Mapping[str, Any]]) -> Configuration:
+    first = rows[0]
+    summary = Configuration(
+        config_hash=first.get("config_hash"),
+        backend=first.get("config.backend"),
+        model=first.get("config.model.source"),
+        point={key.removeprefix("point."): value for key, value in first.items() if key.startswith("point.")},
+    )
+    done = [row for row in rows if row.get("status") == "done"]
+    kinds = {(row["energy.headline.scope"], row["energy.headline.method"]) for row in done if _has_energy(row)}
+    if len(kinds) == 1:
+        ((summary.scope, summary.method),) = kinds
+    summary.mixed_methods = len(kinds) > 1
+    for name, column in FIGURES.items():
+        values = [float(row[column]) for row in done if row.get(column) is not None]
+        if values and not (name in _ENERGY and summary.mixed_methods):
+            sd = statistics.stdev(values) if len(values) > 1 else None
+            summary.figures[name] = Figure(statistics.fmean(values), sd, len(values))
+    for row in rows:
+        summary.statuses[str(row.get("status"))] += 1
+        summary.directories.append(row["directory"])
+        summary.unreliable |= bool(row.get("energy.headline.unreliable"))
+        for code, message in zip(row.get("warnings") or (), row.get("warning_messages") or (), strict=False):
+            summary.warnings.setdefault(code, message)
+        if row.get("failure.type"):
+            summary.failures.append(
+                {
+                    "directory": row["directory"],
+                    "type": row["failure.type"],
+                    "phase": row.get("failure.phase"),
+                    "message": row.get("failure.message"),
+                }
+            )
+    return summary
+
+
+def _has_energy(row: Mapping[str, Any]) -> bool:
+    return row.get("energy.headline.method") is not None
+
+
+def parquet_rows(table: Any) -> list[dict[str, Any]]:
+    """The rows of a `results.parquet` as `study_rows` gives them: JSON text read back, absent swept values left out."""
+    texts = {field.name for field in table.schema if (field.metadata or {}).get(b"encoding") == b"json"}
+    rows = []
+    for found in table.to_pylist():
+        row = {}
+        for name, value in found.items():
+            if value is None and name.startswith(("point.", "config.")):
+                continue
+            row[name] = json.loads(value) if name in texts and value is not None else value
+        rows.append(row)
+    return rows
