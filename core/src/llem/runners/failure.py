@@ -9,11 +9,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
-from pydantic import ValidationError
-
+from llem.errors import ResultError
 from llem.results.job_directory import EVENTS, LOG, RESULT, EventReader, JobDocument, write_atomically
-from llem.results.models import SCHEMA_VERSION, ExperimentResult, Failure, Identity, Phase, Warning_
+from llem.results.models import ExperimentResult, Failure, Identity, Phase, Warning_
 from llem.results.scrub import scrub
+from llem.results.store import read_result
 from llem.specs.runner import Exit
 
 INVALID = "result.invalid.json"
@@ -58,7 +58,9 @@ def settle(directory: Path, document: JobDocument, ended: Ended) -> ExperimentRe
     failed = _failed(directory, document, ended, problem)
     if result is not None:
         assert failed.failure is not None
-        result.failure = failed.failure
+        assert result.failure is not None
+        # The worker knows its phase better: on its way out it has closed it in the events.
+        result.failure = failed.failure.model_copy(update={"phase": result.failure.phase or failed.failure.phase})
         failed = result
     write_atomically(directory / RESULT, failed.model_dump_json(indent=1) + "\n")
     return failed
@@ -67,27 +69,21 @@ def settle(directory: Path, document: JobDocument, ended: Ended) -> ExperimentRe
 def _read(directory: Path, document: JobDocument) -> tuple[ExperimentResult | None, str | None]:
     """A valid result, or what is wrong with the one that is there."""
     path = directory / RESULT
-    try:
-        text = path.read_bytes()
-    except FileNotFoundError:
+    if not path.exists():
         return None, None
     try:
-        result = ExperimentResult.model_validate_json(text)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"]))
-        problem = f"it is not valid ({where + ': ' if where else ''}{first['msg']})"
+        result = read_result(path)
+    except ResultError as error:
+        problem = error.what
     else:
-        if result.schema_version != SCHEMA_VERSION:
-            problem = f"it is of schema version {result.schema_version}, not {SCHEMA_VERSION}"
-        elif result.identity.config_hash != document.config_hash:
-            problem = "it is of another experiment"
+        if result.identity.config_hash != document.config_hash:
+            problem = "it is of another experiment."
         elif result.status == "failed" and result.failure is None:
-            problem = "it says failed and not why"
+            problem = "it says failed and not why."
         else:
             return result, None
     path.replace(directory / INVALID)
-    return None, f"the worker left a {RESULT} that cannot be used, kept as {INVALID}: {problem}."
+    return None, f"the worker left a {RESULT} that cannot be used, kept as {INVALID}: {problem}"
 
 
 def _failed(directory: Path, document: JobDocument, ended: Ended, problem: str | None) -> ExperimentResult:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from llem.errors import PreflightError
-
-EXPERIMENTS = "experiments"
-"""The job directories stand in it."""
+from llem.errors import LlemError, PreflightError
+from llem.results.store import EXPERIMENTS
 
 STUDY_FILE = "study.yaml"
 """The study as the user wrote it."""
@@ -49,3 +49,21 @@ def create(output_root: Path, name: str) -> Path:
         where=str(root),
         remedy="Choose another folder with --output.",
     )
+
+
+@contextmanager
+def writing(directory: Path) -> Iterator[None]:
+    """Turns the OSError of a write into the error that ends the study: its disk is full, or its folder is gone or read-only.
+
+    Raises:
+        LlemError: with what is kept, and what to do.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise LlemError(
+            f"the study's folder can no longer be written: {error.strerror or error}.",
+            where=str(error.filename or directory),
+            remedy="The study has stopped; experiments that finished are kept. Make room or mend the permissions, "
+            "then run what is missing.",
+        ) from error
