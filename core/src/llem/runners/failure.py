@@ -12,7 +12,7 @@ from typing import Any, Literal, TextIO
 from llem.errors import ResultError
 from llem.results.job_directory import EVENTS, LOG, RESULT, EventReader, JobDocument, write_atomically
 from llem.results.models import ExperimentResult, Failure, Identity, Phase, Warning_
-from llem.results.scrub import scrub
+from llem.results.scrub import scrub, scrub_data
 from llem.results.store import read_result
 from llem.specs.runner import Exit
 
@@ -100,7 +100,7 @@ def _failed(directory: Path, document: JobDocument, ended: Ended, problem: str |
             position=document.position,
             point=dict(document.point),
         ),
-        config=dict(config),
+        config=scrub_data(config),
         work="natural_length" if config.get("decoding", {}).get("length") == "natural" else "fixed_length",
         scenario=config.get("measurement", {}).get("scenario", "offline"),
         started_at=_utc(ended.started_at),
@@ -187,7 +187,7 @@ def _blocks(log: TextIO) -> Iterator[str]:
 
 
 def _utc(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds")
 
 
 def failure_summary(result: ExperimentResult) -> dict[str, Any] | None:

@@ -34,7 +34,7 @@ SMALL = 500
 
 def now_utc() -> str:
     """This moment as manifests and results write it."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 @dataclass(slots=True)

@@ -1,0 +1,96 @@
+"""A study from its plan to its results: checks, folder, experiments, `results.parquet`. The command line and the library use it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from llem.config.experiment import ExperimentConfig
+from llem.config.section import Section
+from llem.errors import PreflightError
+from llem.plugins import Registry
+from llem.preflight.run import run_checks
+from llem.results.aggregate import aggregate
+from llem.specs.check import Finding, PreflightContext
+from llem.study import folder
+from llem.study.loop import StudyOutcome, run_plan
+from llem.study.reporter import Reporter
+
+if TYPE_CHECKING:
+    from llem.plan import Plan
+
+
+def conduct(
+    plan: Plan,
+    registry: Registry,
+    reporter: Reporter,
+    *,
+    output: Path,
+    skip_preflight: Iterable[str] = (),
+    provenance: Mapping[str, Any] | None = None,
+) -> StudyOutcome:
+    """Check, then run the plan, then bring its results together.
+
+    Args:
+        output: the folder in which the study's own folder is made.
+        skip_preflight: names of checks to leave out.
+        provenance: facts about the study for every result's environment; what preflight warned of is added.
+
+    Raises:
+        PreflightError: everything that checks found wrong, at once; no folder was made.
+        LlemError: as `run_plan`.
+    """
+    findings = run_checks(registry, preflight_context(plan, output), skip_preflight)
+    report_findings(findings, reporter)
+    facts = dict(provenance or {})
+    if warned := [{"check": f.check, "message": f.message} for f in findings if f.level == "warning"]:
+        facts["preflight_warnings"] = warned
+    directory = folder.create(output, plan.name)
+    outcome = run_plan(plan, registry, directory, reporter, provenance=facts)
+    aggregate(directory)
+    return outcome
+
+
+def preflight_context(plan: Plan, output: Path) -> PreflightContext:
+    """What checks look at: one of each distinct combination of backend, options, model, dataset and measurement."""
+    texts: dict[int, tuple[Section, str]] = {}
+
+    def text(section: Section) -> str:
+        # Experiments of a sweep share their sections; each is written out once. The section is kept, so its id stays its own.
+        if id(section) not in texts:
+            texts[id(section)] = (section, section.model_dump_json())
+        return texts[id(section)][1]
+
+    distinct: dict[tuple[str, ...], ExperimentConfig] = {}
+    for planned in plan.experiments:
+        config = planned.config
+        parts = (config.options, config.model, config.dataset, config.measurement)
+        distinct.setdefault((config.backend, *map(text, parts)), config)
+    return PreflightContext(
+        experiments=tuple(distinct.values()),
+        runners={
+            backend: f"{choice.name}:{choice.argument}" if choice.argument else choice.name
+            for backend, choice in plan.runners.items()
+        },
+        output=output,
+        base_dir=plan.base_dir,
+        planned=plan.total,
+    )
+
+
+def report_findings(findings: Sequence[Finding], reporter: Reporter) -> None:
+    """Tell what the checks found: warnings, and which meters are used. Raises PreflightError with all errors at once."""
+    for finding in findings:
+        if finding.level == "warning":
+            remedy = f" {finding.remedy}" if finding.remedy else ""
+            reporter.message("warning", f"{finding.check}: {finding.message}.{remedy}")
+        elif finding.level == "ok" and finding.check == "meters":
+            reporter.message("info", finding.message)
+    errors = [f for f in findings if f.level == "error"]
+    if len(errors) == 1:
+        only = errors[0]
+        raise PreflightError(f"{only.message.rstrip('.')}.", where=f"preflight {only.check}", remedy=only.remedy)
+    if errors:
+        lines = [f"  {f.check}: {f.message.rstrip('.')}.{f' {f.remedy}' if f.remedy else ''}" for f in errors]
+        raise PreflightError("\n".join([f"{len(errors)} preflight checks failed; nothing has run:", *lines]))
