@@ -10,7 +10,7 @@ from typing import Any
 
 from llem.config.experiment import DatasetConfig
 from llem.datasets.prompt_field import find_field, text_of
-from llem.datasets.selection import draw, refuse_unused
+from llem.datasets.selection import draw
 from llem.errors import DatasetError
 from llem.specs.dataset import LoadedDataset, Prompt
 
@@ -23,7 +23,6 @@ def load(config: DatasetConfig, base_dir: str) -> LoadedDataset:
     Raises:
         DatasetError: no such file, a broken line (with its number), no usable field, an empty prompt, or too few prompts.
     """
-    refuse_unused(config, used=("path", "field", "shuffle"))
     if config.path is None:
         raise DatasetError(
             "a jsonl dataset needs the path of its file.",

@@ -1,9 +1,9 @@
-"""What every dataset does with `DatasetConfig`: which fields it knows, and which n prompts are drawn."""
+"""Which n prompts are drawn from a dataset."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TypeVar
 
 from llem.config.experiment import DatasetConfig
@@ -11,31 +11,12 @@ from llem.errors import DatasetError
 
 T = TypeVar("T")
 
-_SOME_ONLY = ("path", "field", "split", "revision", "shuffle")
-"""Fields that mean nothing to some dataset. All other fields of `DatasetConfig` mean something to all."""
-
-
-def refuse_unused(config: DatasetConfig, used: Iterable[str]) -> None:
-    """Refuse fields that were set but have no effect on this dataset.
-
-    Args:
-        used: those of `path`, `field`, `split`, `revision` and `shuffle` that the dataset takes.
-
-    Raises:
-        DatasetError: names the fields.
-    """
-    defaults = DatasetConfig()
-    idle = [name for name in _SOME_ONLY if name not in used and getattr(config, name) != getattr(defaults, name)]
-    if idle:
-        raise DatasetError(
-            f"{', '.join(idle)} {'has' if len(idle) == 1 else 'have'} no effect on the dataset `{config.name}`.",
-            where=f"dataset.{idle[0]}",
-            remedy="Leave it out." if len(idle) == 1 else "Leave them out.",
-        )
-
 
 def draw(items: Sequence[T], config: DatasetConfig, where: str) -> list[T]:
     """Exactly `config.n` items: the first ones, or with `shuffle` a seeded random draw without repetition.
+
+    Args:
+        where: the file or dataset, for messages.
 
     Raises:
         DatasetError: there are fewer.

@@ -10,7 +10,6 @@ import hashlib
 import json
 
 from llem.config.experiment import DatasetConfig
-from llem.datasets.selection import refuse_unused
 from llem.errors import DatasetError
 from llem.specs.dataset import LoadedDataset, Prompt
 
@@ -22,9 +21,8 @@ def load(config: DatasetConfig, base_dir: str) -> LoadedDataset:
     share no prompt, and the first prompts are the same for any n.
 
     Raises:
-        DatasetError: `input_tokens` is not set, or a field is set that has no effect.
+        DatasetError: `input_tokens` is not set.
     """
-    refuse_unused(config, used=())
     if config.input_tokens is None:
         raise DatasetError(
             "a synthetic dataset needs the length of its prompts.",
