@@ -21,7 +21,7 @@ from llem.specs.check import CheckSpec, Finding, PreflightContext
 from llem.specs.command import CommandSpec
 from llem.specs.dataset import DatasetSpec, LoadedDataset, Prompt
 from llem.specs.runner import Exit, Job, Runner, RunnerContext, RunnerSpec, RunningJob
-from llem.specs.sampler import Device, Method, Reading, Sampler, SamplerSpec, Scope
+from llem.specs.sampler import Device, Method, Reading, Sampler, SamplerSpec, Scope, TickingSampler
 
 __all__ = [
     "BackendSpec",
@@ -51,5 +51,6 @@ __all__ = [
     "Sampler",
     "SamplerSpec",
     "Scope",
+    "TickingSampler",
     "TokenEvent",
 ]

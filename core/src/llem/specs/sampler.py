@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 Method = Literal["counter", "power", "estimate"]
 Scope = Literal["gpu", "cpu", "dram", "host"]
@@ -103,3 +103,11 @@ class Sampler(Protocol):
 
     def close(self) -> None:
         """Release whatever `open` took. Harmless after a failed `open`."""
+
+
+@runtime_checkable
+class TickingSampler(Protocol):
+    """What a sampler may offer besides, where its counters advance in visible steps: edges then wait for a step."""
+
+    def counters(self) -> Mapping[str, tuple[int, float]]:
+        """Cumulative energy alone, read as fast as can be: device id to (`time.monotonic_ns()`, joules)."""

@@ -1,0 +1,230 @@
+"""What the worker measures energy with: starts the sampling process, finds exact edges, and gives back the series."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from llem.config.experiment import MeasurementConfig
+from llem.measure import curve
+from llem.measure.energy import energy_between
+from llem.measure.sampling_process import SamplingProcess
+from llem.measure.series import Key, Series, SeriesReader, Track, report_rate
+from llem.results.job_directory import READINGS
+from llem.results.models import SamplerReport, Warning_
+from llem.samplers.select import OpenSampler, SamplerTable, close_samplers, open_samplers
+from llem.specs.sampler import Device, TickingSampler
+
+TICK_TIMEOUT_S = 0.25
+LONGEST_TICK_TIMEOUT_S = 1.5
+POLL_S = 0.001
+SHARP_S = 0.02
+"""A tick that was seen between two polls further apart than this has no exact time."""
+
+RESOLVED_PERIODS = 10
+"""A counter's mean power needs a span of so many update periods; below, sampled power tells it better."""
+
+
+class Meter:
+    """All energy samplers of one experiment.
+
+    Args:
+        job_dir: where the readings stream to.
+        config: samplers, rate and rated power.
+        registry: the registered samplers.
+        say: told once, as (code, text), what measures and what does not.
+    """
+
+    def __init__(
+        self, job_dir: Path, config: MeasurementConfig, registry: SamplerTable, say: Callable[[str, str], None]
+    ) -> None:
+        self._job_dir = job_dir
+        self._config = config
+        self._registry = registry
+        self._say = say
+        self._reader = SeriesReader(job_dir / READINGS)
+        self._reports: list[SamplerReport] = []
+        self._ticking: list[OpenSampler] = []
+        self._environment: dict[str, Any] = {}
+        self._edges: dict[int, dict[Key, tuple[int, float]]] = {}
+        self._process: SamplingProcess | None = None
+        self._series: Series | None = None
+
+    def start(self) -> list[SamplerReport]:
+        """Choose samplers and start sampling; returns what became of each sampler.
+
+        Raises:
+            SamplerUnavailable: a sampler that the configuration names does not work.
+            LlemError: the sampling process does not start (see `SamplingProcess.start`).
+        """
+        settings = {"cpu_tdp_w": self._config.cpu_tdp_w, "devices": None}
+        opened, self._reports = open_samplers(self._registry, self._config.samplers, settings)
+        self._ticking = [one for one in opened if isinstance(one.sampler, TickingSampler)]
+        try:
+            self._environment = {one.name: dict(one.sampler.environment()) for one in opened}
+            if opened:
+                self._process = SamplingProcess(self._job_dir)
+                names = {one.name: one.spec.sampler for one in opened}
+                self._refuse(self._process.start(names, self._config.sample_hz, settings))
+        except BaseException:
+            close_samplers(opened)
+            if self._process is not None:
+                self._process.end()
+            raise
+        close_samplers([one for one in opened if one not in self._ticking])
+        self._tell(opened)
+        return list(self._reports)
+
+    @property
+    def devices(self) -> Sequence[Device]:
+        """The devices that are metered."""
+        return [track.device for track in self._reader.update().tracks]
+
+    def environment(self) -> dict[str, Any]:
+        """What the samplers told about their devices when they opened, by sampler."""
+        return self._environment
+
+    def edge(self, synchronize: Callable[[], None]) -> int:
+        """An edge of the measured window: all work given so far is done, and counters have just ticked.
+
+        Where nothing ticks the edge is right after the synchronisation.
+
+        Args:
+            synchronize: returns when the devices have finished their work.
+
+        Returns:
+            Its time (monotonic ns), by which the series finds the exact counter values again.
+        """
+        synchronize()
+        exact = self._await_ticks()
+        t_ns = max((tick for tick, _ in exact.values()), default=None)
+        marked = self._process.mark() if self._process is not None else None
+        if t_ns is None:
+            t_ns = marked if marked is not None else time.monotonic_ns()
+        self._edges[t_ns] = exact
+        return t_ns
+
+    def mean_power(self, start_ns: int, end_ns: int) -> dict[str, float]:
+        """Mean power of each device between two times (W), from the readings so far.
+
+        The end may be a little ahead of the readings; a device of which less than half the span is known is left out.
+        """
+        series = self._reader.update()
+        found: dict[str, float] = {}
+        for track in series.tracks:
+            watts = _mean_power(series, track, start_ns, end_ns)
+            if watts is not None:
+                found.setdefault(track.device.id, watts)
+        return found
+
+    def stop(self) -> Series:
+        """End sampling and give back everything that was read. Harmless when repeated, or when nothing was started."""
+        if self._series is not None:
+            return self._series
+        died = self._process is not None and not self._process.alive
+        if self._process is not None:
+            self._process.end()
+        close_samplers(self._ticking)
+        series = self._series = self._reader.update()
+        series.edges = self._edges
+        series.reports = [report_rate(series, report) for report in self._reports]
+        if self._process is not None and (died or not series.ended):
+            series.warnings.append(
+                Warning_(
+                    code="sampler_died",
+                    message=f"the sampling process ended before the experiment did ({self._process.how}): "
+                    "readings are missing from there on. The worker's log may say why.",
+                )
+            )
+        if series.suspended_ns:
+            series.warnings.append(
+                Warning_(
+                    code="host_suspended",
+                    message=f"the host was suspended for {series.suspended_ns / 1e9:.1f} s during the experiment: "
+                    "counters may have gone on while the clock stood still.",
+                )
+            )
+        return series
+
+    def _refuse(self, refused: Mapping[str, str]) -> None:
+        """Samplers that opened here and did not in the sampling process."""
+        self._reports = [
+            report.model_copy(update={"used": False, "reason": refused[report.name], "devices": []})
+            if report.name in refused
+            else report
+            for report in self._reports
+        ]
+
+    def _tell(self, opened: Sequence[OpenSampler]) -> None:
+        devices = {one.name: one.devices for one in opened}
+        for report in self._reports:
+            if report.used:
+                what = "; ".join(
+                    f"{d.name} ({', '.join(sorted(d.methods)) or 'not measured'})" for d in devices[report.name]
+                )
+                self._say("sampler_used", f"energy from {report.name}: {what}")
+            else:
+                self._say("sampler_not_used", f"no energy from {report.name}: {report.reason}")
+        if not any(report.used for report in self._reports):
+            self._say("energy_unmeasured", "nothing here measures energy: the result will have none.")
+
+    def _await_ticks(self) -> dict[Key, tuple[int, float]]:
+        """Poll counters until each has advanced; those that do not in time, or are read too slowly, are left out."""
+        exact: dict[Key, tuple[int, float]] = {}
+        before = self._counters()
+        pending = set(before)
+        deadline_ns = time.monotonic_ns() + round(self._tick_timeout_s() * 1e9)
+        while pending and time.monotonic_ns() < deadline_ns:
+            time.sleep(POLL_S)
+            now = self._counters()
+            for key in list(pending):
+                if key not in now or now[key][1] < before[key][1]:
+                    pending.discard(key)
+                elif now[key][1] > before[key][1]:
+                    pending.discard(key)
+                    if now[key][0] - before[key][0] <= SHARP_S * 1e9:
+                        exact[key] = now[key]
+            before = now
+        return exact
+
+    def _counters(self) -> dict[Key, tuple[int, float]]:
+        return {
+            (one.name, device): value
+            for one in self._ticking
+            if isinstance(one.sampler, TickingSampler)
+            for device, value in one.sampler.counters().items()
+        }
+
+    def _tick_timeout_s(self) -> float:
+        """Long enough for the slowest counter seen so far."""
+        if not self._ticking:
+            return 0.0
+        names = {one.name for one in self._ticking}
+        seen = [
+            curve.update_period_s(curve.points(track.t_ns, track.energy_j)) or 0.0
+            for track in self._reader.update().tracks
+            if track.sampler in names
+        ]
+        return min(max(TICK_TIMEOUT_S, 2.5 * max(seen, default=0.0)), LONGEST_TICK_TIMEOUT_S)
+
+
+def _label(device: Device) -> str:
+    if device.methods == {"estimate"}:
+        return f"{device.name}: {device.note}"
+    return f"{device.name} ({' and '.join(sorted(device.methods)) or device.note})"
+
+
+def _mean_power(series: Series, track: Track, start_ns: int, end_ns: int) -> float | None:
+    if not track.t_ns or end_ns <= start_ns:
+        return None
+    start, end = max(start_ns, track.t_ns[0]), min(end_ns, track.t_ns[-1])
+    if end - start < (end_ns - start_ns) / 2:
+        return None
+    energy_j = None
+    if (end - start) / 1e9 < RESOLVED_PERIODS * (track.device.update_period_s or 0.0):
+        energy_j = curve.integral(curve.points(track.t_ns, track.power_w), start, end)
+    if energy_j is None:
+        energy_j = energy_between(series, track, start, end)
+    return energy_j / ((end - start) / 1e9) if energy_j is not None else None

@@ -1,0 +1,222 @@
+"""The sampling process: reads all meters on a schedule, where no engine's GIL can starve it.
+
+`python -m llem.measure.sampling JOB_DIR`, started by `Meter`. Its first line of standard input is its order as JSON;
+further lines are `mark N` (read now and answer) and `stop`. It ends when told, on SIGTERM, and when its worker dies in
+whatever way: standard input ends then, and the kernel sends a signal. Readings are appended line by line, unbuffered.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import math
+import os
+import pkgutil
+import select
+import signal
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from llem.errors import SamplerUnavailable
+from llem.measure.series import FORMAT, device_as_data
+from llem.results.job_directory import READINGS
+from llem.specs.sampler import Sampler
+
+PR_SET_PDEATHSIG = 1
+SUSPEND_NOTICED_NS = 10_000_000
+"""Time that passed while the host slept is told from here on."""
+
+
+def die_with(parent: int) -> bool:
+    """Have the kernel end this process when its parent dies. False where the parent is already gone."""
+    with contextlib.suppress(OSError, AttributeError):  # not Linux: the end of standard input still tells
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    return os.getppid() == parent
+
+
+class Schedule:
+    """Instants at a fixed rate from a fixed start, so that delays never add up."""
+
+    def __init__(self, start_ns: int, hz: float) -> None:
+        self.start_ns, self._hz = start_ns, hz
+        self.slot = 0
+
+    @property
+    def due_ns(self) -> int:
+        """When the current slot is due."""
+        return self.start_ns + round(self.slot * 1e9 / self._hz)
+
+    def advance(self, now_ns: int) -> None:
+        """Go to the next slot that is not past; slots that were missed are left out, never caught up on."""
+        self.slot = max(self.slot + 1, math.floor((now_ns - self.start_ns) * self._hz / 1e9) + 1)
+
+
+class Recorder:
+    """Opens samplers, and writes what they say."""
+
+    def __init__(self, stream: int) -> None:
+        self._stream = stream
+        self._samplers: list[tuple[str, Sampler, dict[str, int]]] = []
+        self._complained: set[str] = set()
+        self._slept_ns = _slept_ns()
+        self._told_ns = 0
+
+    def open(self, order: Mapping[str, Any]) -> dict[str, str]:
+        """Open the ordered samplers and write the header; returns why some do not open."""
+        refused: dict[str, str] = {}
+        described: list[dict[str, Any]] = []
+        count = 0
+        for name, path in order["samplers"]:
+            try:
+                sampler: Sampler = pkgutil.resolve_name(path)()
+                devices = sampler.open(order["settings"])
+            except SamplerUnavailable as error:
+                refused[name] = str(error)
+                continue
+            except Exception as error:  # noqa: BLE001 - one sampler's fault must not silence the others
+                refused[name] = f"{type(error).__name__}: {error}"
+                continue
+            self._samplers.append((name, sampler, {d.id: count + i for i, d in enumerate(devices)}))
+            count += len(devices)
+            described.append({"name": name, "devices": [device_as_data(d) for d in devices]})
+        self.write(
+            {
+                "format": FORMAT,
+                "clock": "CLOCK_MONOTONIC",
+                "hz": order["hz"],
+                "start_ns": order["start_ns"],
+                "samplers": described,
+            }
+        )
+        return refused
+
+    def sweep(self, slot: int | None) -> int:
+        """Read every device once; returns the latest time of a reading. `slot` is None for a marked instant."""
+        begun = latest = time.monotonic_ns()
+        rows: list[list[Any]] = []
+        for name, sampler, indices in self._samplers:
+            try:
+                readings = sampler.read()
+            except Exception as error:  # noqa: BLE001 - a meter that fails leaves a gap; the rest goes on
+                if name not in self._complained:
+                    self._complained.add(name)
+                    print(f"sampler {name} fails to read: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+                continue
+            for r in readings:
+                index = indices.get(r.device)
+                if index is not None:
+                    telemetry = {k: v for k, v in r.telemetry.items() if math.isfinite(v)}
+                    rows.append([index, r.t_ns, _finite(r.energy_j), _finite(r.power_w), telemetry])
+                    latest = max(latest, r.t_ns)
+        self.write({"k": slot, "t": begun, "r": rows})
+        slept = _slept_ns() - self._slept_ns
+        if slept - self._told_ns > SUSPEND_NOTICED_NS:
+            self._told_ns = slept
+            self.write({"suspended_ns": slept})
+        return latest
+
+    def write(self, line: Mapping[str, Any]) -> None:
+        """Append a line at once."""
+        os.write(self._stream, json.dumps(line, separators=(",", ":"), allow_nan=False).encode() + b"\n")
+
+    def close(self) -> None:
+        """Close the samplers."""
+        for _, sampler, _ in self._samplers:
+            sampler.close()
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _slept_ns() -> int:
+    """How long the host has been suspended since boot, up to a constant."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time.monotonic_ns() if hasattr(time, "CLOCK_BOOTTIME") else 0
+
+
+class Commands:
+    """What the worker says, line by line; also notices the signal to end."""
+
+    def __init__(self, stream: int) -> None:
+        self._stream = stream
+        self._buffer = b""
+        self._woken, wake = os.pipe()
+        os.set_blocking(wake, False)
+        signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
+        signal.signal(signal.SIGTERM, lambda *_: None)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C reaches the whole group; the worker decides
+
+    def first(self) -> bytes:
+        """The first line; empty where there is none."""
+        while b"\n" not in self._buffer:
+            data = os.read(self._stream, 65536)
+            if not data:
+                return b""
+            self._buffer += data
+        line, _, self._buffer = self._buffer.partition(b"\n")
+        return line
+
+    def until(self, due_ns: int) -> Sequence[str]:
+        """Wait until an instant or for something to do: nothing, `mark N`, `stop`, `gone` or `terminated`."""
+        wait_s = max(0.0, (due_ns - time.monotonic_ns()) / 1e9)
+        ready, _, _ = select.select([self._stream, self._woken], [], [], wait_s)
+        if self._woken in ready:
+            return ["terminated"]
+        if not ready:
+            return []
+        data = os.read(self._stream, 65536)
+        if not data:
+            return ["gone"]
+        *lines, self._buffer = (self._buffer + data).split(b"\n")
+        return [line.decode() for line in lines]
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Sample until told to stop; returns the exit code."""
+    answers = os.dup(1)
+    os.dup2(2, 1)  # what a plugin prints goes to the log
+    commands = Commands(0)
+    first = commands.first()
+    if not first:
+        return 0
+    order = json.loads(first)
+    if not die_with(order["worker"]):
+        return 0
+
+    def answer(data: Mapping[str, Any]) -> None:
+        os.write(answers, json.dumps(data).encode() + b"\n")
+
+    stream = os.open(Path(arguments[0]) / READINGS, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o644)
+    recorder = Recorder(stream)
+    schedule = Schedule(time.monotonic_ns(), order["hz"])
+    try:
+        refused = recorder.open({**order, "start_ns": schedule.start_ns})
+        schedule.advance(time.monotonic_ns())
+        recorder.sweep(None)
+        answer({"ready": True, "refused": refused})
+        while True:
+            for command in commands.until(schedule.due_ns):
+                word, _, number = command.partition(" ")
+                if word == "mark":
+                    answer({"mark": int(number), "t_ns": recorder.sweep(None)})
+                else:
+                    recorder.write({"end": command})
+                    return 0
+            if time.monotonic_ns() >= schedule.due_ns:
+                recorder.sweep(schedule.slot)
+                schedule.advance(time.monotonic_ns())
+    except BrokenPipeError:
+        return 0  # the worker is gone
+    except OSError as error:
+        print(f"sampling ends: {error}", file=sys.stderr, flush=True)
+        return 1
+    finally:
+        recorder.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,127 @@
+"""The worker's end of the sampling process: starts it, asks for a reading at an instant, and ends it."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from llem.errors import LlemError
+
+START_TIMEOUT_S = 60.0
+MARK_TIMEOUT_S = 2.0
+STOP_TIMEOUT_S = 3.0
+
+
+class SamplingProcess:
+    """`python -m llem.measure.sampling`, which streams readings into a job directory.
+
+    Args:
+        job_dir: the job directory.
+    """
+
+    def __init__(self, job_dir: Path) -> None:
+        self._job_dir = job_dir
+        self._said = b""
+        self._marks = 0
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "llem.measure.sampling", str(job_dir)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        """False once it has ended."""
+        return self._process.poll() is None
+
+    @property
+    def how(self) -> str:
+        """How it ended, for messages."""
+        return f"exit code {self._process.returncode}"
+
+    def start(self, samplers: Mapping[str, str], hz: float, settings: Mapping[str, object]) -> dict[str, str]:
+        """Have it sample, and wait until it does.
+
+        Args:
+            samplers: name to `package.module:Class`.
+            hz: readings per second.
+            settings: given to each sampler's `open`.
+
+        Returns:
+            Samplers that did not open there, with the reason.
+
+        Raises:
+            LlemError: it ended or did not answer.
+        """
+        order = {"worker": os.getpid(), "hz": hz, "settings": dict(settings), "samplers": list(samplers.items())}
+        answer = self._answer(START_TIMEOUT_S) if self._send(json.dumps(order)) else None
+        if answer is None or "ready" not in answer:
+            self.end()
+            raise LlemError(
+                f"the process that samples energy did not start ({self.how}).",
+                where=str(self._job_dir),
+                remedy="The worker's log may say why; the folder must be writable and have room.",
+            )
+        refused: dict[str, str] = answer["refused"]
+        return refused
+
+    def mark(self) -> int | None:
+        """Have every device read now; the latest time of those readings (monotonic ns), or None where nobody answers."""
+        deadline = time.monotonic() + MARK_TIMEOUT_S
+        self._marks += 1
+        answer = {} if self._send(f"mark {self._marks}") else None
+        while answer is not None:
+            answer = self._answer(max(0.0, deadline - time.monotonic()))
+            if answer is not None and answer["mark"] == self._marks:  # not a late answer to an earlier one
+                return int(answer["t_ns"])
+        return None
+
+    def end(self) -> None:
+        """Tell it to stop, and see to it that it does. Harmless when repeated."""
+        if self.alive:
+            self._send("stop")
+        for insist in (None, self._process.terminate, self._process.kill):
+            if insist is not None:
+                insist()
+            try:
+                self._process.wait(STOP_TIMEOUT_S)
+                break
+            except subprocess.TimeoutExpired:
+                continue
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                stream.close()
+
+    def _send(self, line: str) -> bool:
+        assert self._process.stdin is not None
+        try:
+            # Past the buffer: a line that nobody reads must not come up again when the stream is closed.
+            os.write(self._process.stdin.fileno(), line.encode() + b"\n")
+        except (OSError, ValueError):
+            return False
+        return True
+
+    def _answer(self, timeout_s: float) -> dict[str, Any] | None:
+        """The next line that it says, or None where it ends or says nothing in time."""
+        assert self._process.stdout is not None
+        stream = self._process.stdout.fileno()
+        deadline = time.monotonic() + timeout_s
+        while b"\n" not in self._said:
+            ready, _, _ = select.select([stream], [], [], max(0.0, deadline - time.monotonic()))
+            data = os.read(stream, 65536) if ready else b""
+            if not data:
+                return None
+            self._said += data
+        line, _, self._said = self._said.partition(b"\n")
+        answer: dict[str, Any] = json.loads(line)
+        return answer
