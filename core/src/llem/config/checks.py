@@ -1,0 +1,207 @@
+"""What can be said of a merged study before its sweep is expanded: unknown keys, wrong values in the base, what is missing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from llem.config.backends_in_use import explicit_experiments, group_entries
+from llem.config.introspect import from_text, nested_section, takes_text
+from llem.config.keys import STUDY_KEYS, Vocabulary
+from llem.config.problems import Key, Problem, problems_of, unknown_key
+from llem.config.section import Section
+from llem.config.study import ExecutionConfig, StudyConfig
+
+_RUNNER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(?::\S.*)?\Z")
+_LIMITS = ("timeout_s", "silence_timeout_s")
+
+
+def problems_in_study(data: Mapping[str, Any], vocabulary: Vocabulary, missing: frozenset[str]) -> Iterator[Problem]:
+    """Every problem of a merged study that shows without expanding it.
+
+    Args:
+        data: the merged study, plain strings in place of a section written out.
+        vocabulary: what is installed.
+        missing: backends that the study uses and that are not installed; their sections cannot be judged.
+    """
+    touched = _touched_sections(data)
+    for key, value in data.items():
+        if key in STUDY_KEYS or key in missing:
+            continue
+        if key == "backend":
+            yield from _backend((key,), value)
+        elif key in vocabulary.sections:
+            yield from section_problems(vocabulary.sections[key], value, (key,), whole=key not in touched)
+        elif "." in key and vocabulary.knows(key.split(".")):
+            section, _, rest = key.partition(".")
+            yield Problem((key,), message=f"stands outside `sweep`: write `{section}: {{{rest}: …}}`")
+        else:
+            near = vocabulary.nearest((key,), among=vocabulary.study_keys)
+            yield unknown_key((key,), vocabulary.study_keys, near)
+    yield from _study_keys(data, vocabulary, missing)
+    yield from _sweep(data.get("sweep"), vocabulary, missing)
+    yield from _experiments(data.get("experiments"), vocabulary, missing)
+
+
+def section_problems(model: type[Section], value: Any, key: Key, *, whole: bool) -> Iterator[Problem]:
+    """Problems of one section of the base; what is missing may still come from the sweep.
+
+    Args:
+        model: of the section.
+        value: as merged.
+        key: path of the section.
+        whole: nothing else adds to this section, so that rules between its fields can be judged as well.
+    """
+    if not isinstance(value, (dict, str)):
+        listed = "a mapping with the keys " + ", ".join(model.model_fields)
+        yield Problem(key, value, "is not accepted", f"{listed}{', or text' if takes_text(model) else ''}")
+        return
+    try:
+        model.model_validate(value)
+    except ValidationError as error:
+        for item in error.errors(include_url=False):
+            if item["type"] == "missing" or (not item["loc"] and not whole):
+                continue
+            one = ValidationError.from_exception_data(error.title, [_line(item)])
+            yield from problems_of(one, model, key)
+
+
+def _line(item: Any) -> Any:
+    return {name: item[name] for name in ("type", "loc", "input", "ctx") if name in item}
+
+
+def _touched_sections(data: Mapping[str, Any]) -> set[str]:
+    """Sections that the sweep or an explicit experiment adds to."""
+    sweep = data.get("sweep")
+    axes = sweep if isinstance(sweep, dict) else {}
+    keys = [k for k in axes if k != "groups"]
+    keys += [k for _, entry in group_entries(axes) for k in entry]
+    keys += [k for _, e in explicit_experiments(data) for k in e]
+    return {key.split(".")[0] for key in keys}
+
+
+def _backend(key: Key, value: Any) -> Iterator[Problem]:
+    if not isinstance(value, str) or not value:
+        yield Problem(key, value, "is not accepted", "text, the name of one backend")
+
+
+def _study_keys(data: Mapping[str, Any], vocabulary: Vocabulary, missing: frozenset[str]) -> Iterator[Problem]:
+    if "execution" in data:
+        execution = data["execution"]
+        if isinstance(execution, dict):
+            yield from section_problems(ExecutionConfig, execution, ("execution",), whole=True)
+        else:
+            listed = "a mapping with the keys " + ", ".join(ExecutionConfig.model_fields)
+            yield Problem(("execution",), execution, "is not accepted", listed)
+    if "name" in data:
+        try:
+            StudyConfig.model_validate({"name": data["name"]})
+        except ValidationError:
+            words = (
+                "text of letters, digits, dots, dashes and underscores, at most 100, that begins with a letter or digit"
+            )
+            yield Problem(("name",), data["name"], "is not accepted", words)
+    for kind, key in ((dict, "sweep"), (list, "experiments"), (dict, "runners")):
+        if key in data and not isinstance(data[key], kind):
+            words = "a list of experiments, each a mapping" if kind is list else "a mapping"
+            yield Problem((key,), data[key], "is not accepted", words)
+    runners = data.get("runners")
+    for name, value in runners.items() if isinstance(runners, dict) else ():
+        if name not in vocabulary.backends and name not in missing:
+            near = unknown_key(("runners", name), vocabulary.backends)
+            yield Problem(
+                near.key, message="is no backend that is installed", accepted=near.accepted, nearest=near.nearest
+            )
+        if not isinstance(value, str) or not _RUNNER.match(value):
+            yield Problem(
+                ("runners", name), value, "is not accepted", "text of the form NAME or NAME:ARGUMENT, such as local"
+            )
+
+
+def _sweep(sweep: Any, vocabulary: Vocabulary, missing: frozenset[str]) -> Iterator[Problem]:
+    if not isinstance(sweep, dict):
+        return
+    for axis in sweep:
+        if axis != "groups":
+            yield from _known(("sweep",), axis, vocabulary, missing)
+    for key, entry in group_entries(sweep):
+        for name in entry:
+            yield from _known(key, name, vocabulary, missing)
+
+
+def _experiments(experiments: Any, vocabulary: Vocabulary, missing: frozenset[str]) -> Iterator[Problem]:
+    for i, experiment in enumerate(experiments if isinstance(experiments, list) else []):
+        key: Key = ("experiments", i)
+        if not isinstance(experiment, dict):
+            yield Problem(key, experiment, "is not accepted", "a mapping of experiment keys, such as {dataset.n: 10}")
+            continue
+        for name in experiment:
+            yield from _known(key, name, vocabulary, missing)
+
+
+def _known(prefix: Key, name: str, vocabulary: Vocabulary, missing: frozenset[str]) -> Iterator[Problem]:
+    path = name.split(".")
+    if path[0] in missing or vocabulary.knows(path):
+        return
+    parent = path[:-1]
+    if not parent:
+        among: tuple[str, ...] = vocabulary.experiment_keys
+    else:
+        model: type[Section] | None = vocabulary.sections.get(parent[0])
+        for part in parent[1:]:
+            field = model.model_fields.get(part) if model is not None else None
+            model = nested_section(field) if field is not None else None
+        among = tuple(model.model_fields) if model is not None else ()
+    near = vocabulary.nearest(path, among=among)
+    yield unknown_key((*prefix, name), among, near)
+
+
+def lacks_model(data: Mapping[str, Any]) -> bool:
+    """Whether some experiment of the study would have no model: neither the base, nor the sweep, nor itself names one."""
+    if _names_model(data):
+        return False
+    sweep = data.get("sweep")
+    axes = sweep if isinstance(sweep, dict) else {}
+    by_group: dict[Key, list[bool]] = {}
+    for key, entry in group_entries(axes):
+        by_group.setdefault(key[:-1], []).append(_names_model(entry))
+    in_grid = _names_model(axes) or any(all(named) for named in by_group.values())
+    experiments = [e for _, e in explicit_experiments(data)]
+    has_grid = bool(axes) or not experiments
+    return (has_grid and not in_grid) or not all(_names_model(e) for e in experiments)
+
+
+def _names_model(mapping: Mapping[str, Any]) -> bool:
+    model = mapping.get("model")
+    if isinstance(model, dict):
+        return "source" in model
+    return model is not None or mapping.get("model.source") is not None
+
+
+def default_limits(data: dict[str, Any]) -> list[str]:
+    """Make the time limits of `execution` the default of each experiment's `limits`; returns the keys that were filled in."""
+    execution, limits = data.get("execution"), data.get("limits", {})
+    if not isinstance(execution, dict) or not isinstance(limits, dict):
+        return []
+    filled = [name for name in _LIMITS if name in execution and name not in limits]
+    if filled:
+        data["limits"] = limits | {name: execution[name] for name in filled}
+    return filled
+
+
+def written_out(entry: Any, vocabulary: Vocabulary) -> Any:
+    """An explicit experiment with plain strings in place of a section written as mappings."""
+    if not isinstance(entry, dict):
+        return entry
+    result = dict(entry)
+    for name, value in entry.items():
+        model = vocabulary.sections.get(name)
+        if isinstance(value, str) and model is not None and takes_text(model):
+            try:
+                result[name] = from_text(model, value)
+            except ValidationError:
+                continue  # the stage `sweep` reports it with its place
+    return result

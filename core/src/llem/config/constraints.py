@@ -1,0 +1,195 @@
+"""What one field takes, read off its JSON Schema: in words, as a test, and as values that probe it.
+
+The schema is pydantic's own rendering of the annotation, so a field is described nowhere else.
+All functions take a schema without references (see `llem.config.introspect`).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+Schema = Mapping[str, Any]
+
+_NAMES = {"string": "text", "boolean": "true or false", "null": "null"}
+
+
+def alternatives(schema: Schema) -> list[Schema]:
+    """The schemas of which a value must fit one."""
+    for word in ("anyOf", "oneOf"):
+        if word in schema:
+            return [leaf for option in schema[word] for leaf in alternatives(option)]
+    return [schema]
+
+
+def choices(schema: Schema) -> tuple[Any, ...]:
+    """The values that are named one by one."""
+    return tuple(c for option in alternatives(schema) for c in (option.get("enum") or _const(option)))
+
+
+def _const(schema: Schema) -> list[Any]:
+    return [schema["const"]] if "const" in schema else []
+
+
+def accepted(schema: Schema) -> str:
+    """What is taken, in words: `a whole number from 1 to 100, or null`."""
+    named = choices(schema)
+    parts = [_shown(named)] if named else []
+    parts += [_words(o) for o in alternatives(schema) if not (o.get("enum") or "const" in o)]
+    return ", or ".join(dict.fromkeys(parts))
+
+
+def _shown(named: Sequence[Any]) -> str:
+    words = [value if isinstance(value, str) else json.dumps(value) for value in named]
+    return words[0] if len(words) == 1 else "one of " + ", ".join(words)
+
+
+def _words(schema: Schema) -> str:
+    kind = schema.get("type")
+    if kind in {"integer", "number"}:
+        return f"{'a whole number' if kind == 'integer' else 'a number'}{_range(schema)}"
+    if kind == "string":
+        pattern = f" that matches {schema['pattern']}" if "pattern" in schema else ""
+        return f"{'text, not empty' if schema.get('minLength', 0) == 1 and not pattern else 'text'}{pattern}"
+    if kind == "array":
+        least = schema.get("minItems", 0)
+        count = f" of at least {least}" if least else ""
+        return f"a list{count}: {accepted(schema.get('items', {}))}"
+    if kind == "object":
+        if "properties" in schema:
+            return "a mapping with the keys " + ", ".join(schema["properties"])
+        inner = schema.get("additionalProperties")
+        return f"a mapping to {accepted(inner)}" if isinstance(inner, Mapping) and inner else "a mapping"
+    return _NAMES.get(str(kind), "any value")
+
+
+def _range(schema: Schema) -> str:
+    low, above = schema.get("minimum"), schema.get("exclusiveMinimum")
+    high, below = schema.get("maximum"), schema.get("exclusiveMaximum")
+    step = f" in steps of {_figure(schema['multipleOf'])}" if "multipleOf" in schema else ""
+    if low is not None and high is not None:
+        return f" from {_figure(low)} to {_figure(high)}{step}"
+    lower = f"at least {_figure(low)}" if low is not None else f"above {_figure(above)}" if above is not None else ""
+    upper = f"at most {_figure(high)}" if high is not None else f"below {_figure(below)}" if below is not None else ""
+    return (" " + " and ".join(filter(None, (lower, upper))) if lower or upper else "") + step
+
+
+def _figure(value: float) -> str:
+    if isinstance(value, int) or value.is_integer():
+        return f"{int(value):,}"
+    return f"{value:g}"
+
+
+def fits(schema: Schema, value: Any) -> bool:
+    """Whether the schema takes this value, by the strict rules of `Section`: no number for a boolean, no text for a number."""
+    return any(_fits_one(option, value) for option in alternatives(schema))
+
+
+def _fits_one(schema: Schema, value: Any) -> bool:
+    if "enum" in schema or "const" in schema:
+        return any(type(value) is type(c) and value == c for c in schema.get("enum") or _const(schema))
+    match schema.get("type"):
+        case "null":
+            return value is None
+        case "boolean":
+            return isinstance(value, bool)
+        case "integer":
+            return isinstance(value, int) and not isinstance(value, bool) and _in_range(schema, value)
+        case "number":
+            plain = isinstance(value, (int, float)) and not isinstance(value, bool)
+            return plain and math.isfinite(value) and _in_range(schema, value)
+        case "string":
+            return isinstance(value, str) and _fits_text(schema, value)
+        case "array":
+            least, most = schema.get("minItems", 0), schema.get("maxItems", math.inf)
+            items = schema.get("items", {})
+            return isinstance(value, list) and least <= len(value) <= most and all(fits(items, v) for v in value)
+        case "object":
+            return isinstance(value, dict) and _fits_mapping(schema, value)
+        case _:
+            return True
+
+
+def _in_range(schema: Schema, value: float) -> bool:
+    return (
+        value >= schema.get("minimum", -math.inf)
+        and value <= schema.get("maximum", math.inf)
+        and value > schema.get("exclusiveMinimum", -math.inf)
+        and value < schema.get("exclusiveMaximum", math.inf)
+        and ("multipleOf" not in schema or value % schema["multipleOf"] == 0)
+    )
+
+
+def _fits_text(schema: Schema, value: str) -> bool:
+    long_enough = schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", math.inf)
+    return long_enough and ("pattern" not in schema or re.search(schema["pattern"], value) is not None)
+
+
+def _fits_mapping(schema: Schema, value: Mapping[str, Any]) -> bool:
+    properties, more = schema.get("properties", {}), schema.get("additionalProperties", True)
+    if not set(schema.get("required", ())) <= set(value):
+        return False
+    for key, item in value.items():
+        inner = properties.get(key, more)
+        if inner is False or (isinstance(inner, Mapping) and not fits(inner, item)):
+            return False
+    return True
+
+
+def probes(schema: Schema) -> tuple[list[Any], list[Any]]:
+    """Values at and around every bound, and of every type: those that the schema takes, and those that it refuses."""
+    valid: list[Any] = []
+    invalid: list[Any] = []
+    for value in _candidates(schema):
+        side = valid if fits(schema, value) else invalid
+        if not any(type(value) is type(other) and _same(value, other) for other in side):
+            side.append(value)
+    return valid, invalid
+
+
+def _same(a: Any, b: Any) -> bool:
+    return bool(a == b) or (a != a and b != b)
+
+
+def _candidates(schema: Schema) -> Iterator[Any]:
+    examples = schema.get("examples", [])
+    yield from examples
+    for option in alternatives(schema):
+        yield from option.get("enum") or _const(option)
+        match option.get("type"):
+            case "integer" | "number":
+                yield from _around(option)
+            case "boolean":
+                yield from (True, False)
+            case "string" if not examples and "enum" not in option and "const" not in option:
+                least = option.get("minLength", 0)
+                yield from ("x" * max(1, least), "x" * max(0, least - 1))
+            case "array":
+                valid, invalid = probes(option.get("items", {}))
+                least = option.get("minItems", 0)
+                yield from ([v] * max(1, least) for v in valid[:3])
+                yield from ([v] * max(1, least) for v in invalid[:3])
+                yield [] if least else [None] * (option.get("maxItems", 0) + 1)
+            case "object" if "properties" not in option:
+                inner = option.get("additionalProperties")
+                yield {}
+                if isinstance(inner, Mapping) and inner:
+                    valid, invalid = probes(inner)
+                    yield from ({"key": v} for v in valid[:1] + invalid[:1])
+    # Text is a probe only where no text can be right, or where any is: a validator may know better than a schema.
+    yield from (True, 1, -1, 0.5, math.nan, math.inf, -math.inf, [], {"llem-no-such-key": 1}, None)
+    if not any(o.get("type") == "string" and "enum" not in o and "const" not in o for o in alternatives(schema)):
+        yield "llem-no-such-value"
+
+
+def _around(schema: Schema) -> Iterator[float]:
+    whole = schema.get("type") == "integer"
+    step = schema.get("multipleOf", 1 if whole else 0.125)
+    for word, side in (("minimum", -1), ("maximum", 1), ("exclusiveMinimum", -1), ("exclusiveMaximum", 1)):
+        if word in schema:
+            bound = int(schema[word]) if whole else schema[word]
+            yield from (bound, bound + side * step, bound - side * step)
+    yield from (1, 2) if whole else (0.5, 1.0)

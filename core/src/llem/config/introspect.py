@@ -1,0 +1,138 @@
+"""Facts about every field of a section, from the model alone: the source of docs, schema, messages and test values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Any, get_args, get_origin
+
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+
+from llem.config import constraints
+from llem.config.section import Section
+
+
+@dataclass(frozen=True, kw_only=True)
+class FieldFacts:
+    """One field of a section.
+
+    Attributes:
+        key: dotted, below the section: `batch_size`, or `compile.mode` in a nested section.
+        schema: its JSON Schema, without references.
+        accepted: what it takes, in words.
+        description: what it means.
+        default: its default as plain data; None also where it is required.
+        required: it has no default.
+        choices: the values that are named one by one, such as those of a Literal.
+        nullable: null is taken.
+        valid_values: values that the annotation takes, at and around every bound.
+        invalid_values: values that it refuses.
+    """
+
+    key: str
+    schema: Mapping[str, Any]
+    accepted: str
+    description: str
+    default: Any
+    required: bool
+    choices: tuple[Any, ...]
+    nullable: bool
+
+    @property
+    def valid_values(self) -> list[Any]:
+        """Values that the annotation and its constraints take."""
+        return constraints.probes(self.schema)[0]
+
+    @property
+    def invalid_values(self) -> list[Any]:
+        """Values that they refuse: of another type, beyond a bound, not among the choices."""
+        return constraints.probes(self.schema)[1]
+
+
+@cache
+def schema_of(model: type[Section]) -> Mapping[str, Any]:
+    """The JSON Schema of a section with every reference replaced by what it refers to."""
+    schema = model.model_json_schema()
+    definitions = schema.pop("$defs", {})
+    resolved: dict[str, Any] = _inlined(schema, definitions)
+    return resolved
+
+
+def _inlined(schema: Any, definitions: Mapping[str, Any]) -> Any:
+    if isinstance(schema, list):
+        return [_inlined(item, definitions) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        beside = {key: value for key, value in schema.items() if key != "$ref"}
+        return _inlined(definitions[schema["$ref"].rpartition("/")[2]], definitions) | beside
+    return {key: _inlined(value, definitions) for key, value in schema.items()}
+
+
+@cache
+def facts_of(model: type[Section]) -> Mapping[str, FieldFacts]:
+    """Every field by its dotted key, nested sections flattened, in the order of the model."""
+    return {facts.key: facts for facts in _facts(model, schema_of(model), "")}
+
+
+def _facts(model: type[Section], schema: Mapping[str, Any], prefix: str) -> Iterator[FieldFacts]:
+    required = schema.get("required", ())
+    for name, field in model.model_fields.items():
+        inner = nested_section(field)
+        own = schema["properties"][name]
+        if inner is not None:
+            branch = next(o for o in constraints.alternatives(own) if "properties" in o)
+            yield from _facts(inner, branch, f"{prefix}{name}.")
+            continue
+        yield FieldFacts(
+            key=f"{prefix}{name}",
+            schema=own,
+            accepted=constraints.accepted(own),
+            description=field.description or "",
+            default=None if field.is_required() else _plain(field.get_default(call_default_factory=True)),
+            required=name in required,
+            choices=constraints.choices(own),
+            nullable=constraints.fits(own, None),
+        )
+
+
+def _plain(value: Any) -> Any:
+    return value.model_dump(mode="json") if isinstance(value, Section) else value
+
+
+def nested_section(field: FieldInfo) -> type[Section] | None:
+    """The section that a field holds (also where it may be null), or None for a plain field."""
+    return _section_in(field.annotation)
+
+
+def _section_in(annotation: Any) -> type[Section] | None:
+    if isinstance(annotation, type) and issubclass(annotation, Section):
+        return annotation
+    if get_origin(annotation) is Annotated:
+        return _section_in(get_args(annotation)[0])
+    inside = [a for a in get_args(annotation) if a is not type(None)]
+    # A list or a mapping of sections is a plain field: its items have no dotted key.
+    if len(inside) == 1 and type(None) in get_args(annotation):
+        return _section_in(inside[0])
+    return None
+
+
+@cache
+def takes_text(model: type[Section]) -> bool:
+    """Whether the section may stand as a plain string, such as `model: NAME`."""
+    try:
+        model.model_validate("x")
+    except ValidationError as error:
+        return all(e["loc"] or e["type"] not in {"model_type", "model_attributes_type"} for e in error.errors())
+    return True
+
+
+def from_text(model: type[Section], text: str) -> dict[str, Any]:
+    """What a plain string in place of the section stands for, as a mapping. Only where `takes_text`.
+
+    Raises:
+        pydantic.ValidationError: the string is no value of the field that it stands for.
+    """
+    return model.model_validate(text).model_dump(mode="json", exclude_unset=True)

@@ -1,0 +1,114 @@
+"""Every key that a study may hold, with what is installed here, and the nearest one to a key that it may not."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Protocol
+
+from llem.config.experiment import SECTIONS
+from llem.config.introspect import nested_section
+from llem.config.section import Section
+from llem.config.study import ExecutionConfig, StudyConfig
+
+
+class HasConfig(Protocol):
+    """The part of a backend's spec that configuration needs."""
+
+    @property
+    def config(self) -> type[Section]:
+        """The model of the backend's section."""
+
+
+STUDY_KEYS = tuple(name for name in StudyConfig.model_fields if name != "base")
+"""Keys of a study that are not part of an experiment: name, sweep, experiments, execution, runners."""
+
+
+class Vocabulary:
+    """The keys of core and of the given backends.
+
+    Attributes:
+        sections: sections of an experiment by their key: the core's, then one for each backend.
+        backends: names of the backends.
+    """
+
+    def __init__(self, backends: Mapping[str, HasConfig]) -> None:
+        self.backends = tuple(sorted(backends))
+        self.sections: dict[str, type[Section]] = {name: backends[name].config for name in self.backends}
+        self.sections = {**SECTIONS, **{n: m for n, m in self.sections.items() if n not in SECTIONS}}
+
+    @property
+    def experiment_keys(self) -> tuple[str, ...]:
+        """Top-level keys of one experiment."""
+        return ("backend", *self.sections)
+
+    @property
+    def study_keys(self) -> tuple[str, ...]:
+        """Top-level keys of a study file."""
+        return (*STUDY_KEYS, *self.experiment_keys)
+
+    @cached_property
+    def fields(self) -> Mapping[str, type[Section]]:
+        """Every dotted key of an experiment's sections (`pytorch.batch_size`) to the model of its section."""
+        return {f"{section}.{key}": model for section, model in self.sections.items() for key, _ in _leaves(model)}
+
+    @cached_property
+    def settings(self) -> tuple[str, ...]:
+        """Every dotted key that has one value in a study: what an environment variable or `--set` can name."""
+        execution = [f"execution.{key}" for key, _ in _leaves(ExecutionConfig)]
+        takes_text = ("model", "dataset", "backend", "name")
+        return (*takes_text, *self.fields, *execution)
+
+    def knows(self, key: Sequence[str]) -> bool:
+        """Whether this path names a section, a field, or something inside a field that holds a mapping."""
+        if not key:
+            return False
+        if len(key) == 1:
+            return key[0] in self.experiment_keys
+        model = self.sections.get(key[0])
+        for place, part in enumerate(key[1:], start=1):
+            if model is None or part not in model.model_fields:
+                return False
+            field = model.model_fields[part]
+            model = nested_section(field)
+            if model is None:
+                return place == len(key) - 1 or _holds_mapping(field.annotation)
+        return True
+
+    def nearest(self, key: Sequence[str], *, among: Sequence[str] = ()) -> str | None:
+        """The known dotted key that was probably meant.
+
+        Args:
+            key: the unknown one; its last part is what is wrong.
+            among: keys that could stand in its place, tried before a field of the same name elsewhere.
+        """
+        last = key[-1]
+        prefix = "".join(f"{part}." for part in key[:-1])
+        close = difflib.get_close_matches(last, among, n=1, cutoff=0.7)
+        if close:
+            return prefix + close[0]
+        elsewhere = [k for k in self.settings if k.rpartition(".")[2] == last and "." in k]
+        if elsewhere:
+            return elsewhere[0]
+        # A looser match, and fields elsewhere with a similar name.
+        close = difflib.get_close_matches(last, among, n=1, cutoff=0.5)
+        if close:
+            return prefix + close[0]
+        whole = difflib.get_close_matches(".".join(key), self.settings, n=1, cutoff=0.7)
+        return whole[0] if whole else None
+
+
+def _leaves(model: type[Section], prefix: str = "") -> Iterator[tuple[str, type[Section]]]:
+    for name, field in model.model_fields.items():
+        inner = nested_section(field)
+        if inner is None:
+            yield prefix + name, model
+        else:
+            yield from _leaves(inner, f"{prefix}{name}.")
+
+
+def _holds_mapping(annotation: object) -> bool:
+    from typing import get_args, get_origin
+
+    return annotation is dict or get_origin(annotation) is dict or any(_holds_mapping(a) for a in get_args(annotation))

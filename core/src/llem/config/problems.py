@@ -1,0 +1,219 @@
+"""What is wrong with a configuration, in words: one line for each key, all at once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NoReturn
+
+from pydantic import ValidationError
+
+from llem.config import constraints
+from llem.config.introspect import schema_of
+from llem.config.section import Section
+from llem.errors import ConfigError
+
+Key = tuple[str | int, ...]
+Locate = Callable[[Sequence[str | int]], str]
+
+MOST_LISTED = 50
+_LONGEST_VALUE = 60
+
+
+class _Absent:
+    """Stands for a value that is not there; None is a value."""
+
+    def __repr__(self) -> str:
+        return "nothing"
+
+
+ABSENT: Final = _Absent()
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong.
+
+    Attributes:
+        key: path of the key, such as `("dataset", "n")`.
+        found: the value, or `ABSENT`.
+        message: what is wrong with it, without the value and without a full stop.
+        accepted: what is taken there, in words, or None.
+        nearest: the dotted key that was probably meant, or None.
+    """
+
+    key: Key
+    found: Any = ABSENT
+    message: str = "is not accepted"
+    accepted: str | None = None
+    nearest: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The problem as one line, without its place."""
+        found = "" if self.found is ABSENT else f": found {shorten(self.found)}"
+        text = f"`{dotted(self.key)}` {self.message}{found}." if self.key else f"{self.message}{found}."
+        if self.accepted:
+            text += f" Accepted: {self.accepted}."
+        if self.nearest:
+            text += f" Did you mean `{self.nearest}`?"
+        hint = _hint(self.found, self.accepted)
+        return f"{text} {hint}" if hint else text
+
+
+def dotted(key: Sequence[str | int]) -> str:
+    """`experiments[0].dataset.n` for `("experiments", 0, "dataset", "n")`."""
+    text = ""
+    for part in key:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
+    return text
+
+
+def shorten(value: Any) -> str:
+    """A value as it would stand in YAML or JSON, cut to a readable length."""
+    if isinstance(value, str) and len(value) > _LONGEST_VALUE:
+        return f'{json.dumps(value[:40], ensure_ascii=False)[:-1]}…" ({len(value):,} characters)'
+    try:
+        text = json.dumps(value, ensure_ascii=False)
+    except (TypeError, ValueError):
+        text = repr(value)
+    return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 1]}…"
+
+
+def render(problem: Problem, locate: Locate) -> str:
+    """One line: where, what, what is accepted, and what was probably meant."""
+    return f"{locate(problem.key)}: {problem.text}"
+
+
+def raise_all(problems: Iterable[Problem], locate: Locate) -> None:
+    """Raise one ConfigError that lists them all, each with its place; return where there is none."""
+    listed = list(dict.fromkeys(_Hashable(p) for p in problems))
+    if listed:
+        _raise([entry.problem for entry in listed], locate)
+
+
+def _raise(problems: Sequence[Problem], locate: Locate) -> NoReturn:
+    if len(problems) == 1:
+        raise ConfigError(problems[0].text, where=locate(problems[0].key))
+    lines = [f"  {render(p, locate)}" for p in problems[:MOST_LISTED]]
+    if len(problems) > MOST_LISTED:
+        lines.append(f"  … and {len(problems) - MOST_LISTED:,} more")
+    raise ConfigError("\n".join([f"{len(problems):,} problems in the configuration:", *lines]))
+
+
+class _Hashable:
+    """Two problems with the same key and text are one, whatever value they found."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self._identity = (problem.key, problem.text)
+
+    def __hash__(self) -> int:
+        return hash(self._identity)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Hashable) and self._identity == other._identity
+
+
+def problems_of(error: ValidationError, model: type[Section], prefix: Key = ()) -> list[Problem]:
+    """What pydantic found, a problem for each key.
+
+    Args:
+        error: from validating `model`.
+        model: the section.
+        prefix: path of the section in the study, such as `("dataset",)`.
+    """
+    found: dict[Key, Problem] = {}
+    for item in error.errors(include_url=False):
+        path, schema = _follow(item["loc"], schema_of(model))
+        problem = _problem(item, (*prefix, *path), schema)
+        # Of a union each branch reports on its own; they are one problem with one key.
+        found.setdefault(problem.key, problem)
+    return list(found.values())
+
+
+def _follow(location: Sequence[str | int], schema: Mapping[str, Any]) -> tuple[Key, Mapping[str, Any]]:
+    """The part of pydantic's location that a user wrote (branches of unions left out), and the schema it leads to."""
+    path: list[str | int] = []
+    for place, part in enumerate(location):
+        last = place == len(location) - 1
+        options = constraints.alternatives(schema)
+        properties = next((o["properties"] for o in options if "properties" in o), None)
+        items = next((o["items"] for o in options if "items" in o), None)
+        values = next(
+            (o["additionalProperties"] for o in options if isinstance(o.get("additionalProperties"), dict)), None
+        )
+        if isinstance(part, int) and items is not None:
+            schema = items
+        elif properties is not None and part in properties:
+            schema = properties[part]
+        elif properties is not None and last and len(options) == 1:
+            path.append(part)  # an unknown key: the schema stays that of the mapping it stands in
+            continue
+        elif properties is None and values is not None and part != "[key]":
+            schema = values
+        else:
+            continue
+        path.append(part)
+    return tuple(path), schema
+
+
+def _problem(item: Any, key: Key, schema: Mapping[str, Any]) -> Problem:
+    kind: str = item["type"]
+    if kind == "extra_forbidden":
+        return unknown_key(key, tuple(schema.get("properties", ())))
+    if kind == "missing":
+        return Problem(key, ABSENT, "is missing", constraints.accepted(schema))
+    if kind in {"value_error", "assertion_error"}:
+        reason = str(item.get("ctx", {}).get("error", item["msg"])).rstrip(".")
+        return Problem(key, item["input"] if _is_leaf(item["input"]) else ABSENT, f"is not accepted: {reason}")
+    return Problem(key, item["input"], "is not accepted", constraints.accepted(schema))
+
+
+def _is_leaf(value: Any) -> bool:
+    return not isinstance(value, (dict, list, Section))
+
+
+def unknown_key(key: Key, known: Sequence[str], nearest: str | None = None) -> Problem:
+    """The problem of a key that does not exist; `known` are the keys that could stand in its place."""
+    import difflib
+
+    prefix = "".join(f"{part}." for part in key[:-1] if isinstance(part, str))
+    close = difflib.get_close_matches(str(key[-1]), known, n=1, cutoff=0.5)
+    near = nearest or (prefix + close[0] if close else None)
+    listed = ", ".join(known) if known and not near else None
+    return Problem(key, ABSENT, "is an unknown key", listed, near)
+
+
+def _hint(found: Any, accepted: str | None) -> str | None:
+    """How a value came to be of another type than it looks, where YAML is to blame."""
+    if accepted is None or "mapping" in accepted:
+        return None
+    wants_text = "text" in accepted or "one of" in accepted
+    if isinstance(found, bool) and wants_text and "true or false" not in accepted:
+        return "An unquoted yes, no, on or off is true or false in YAML: put quotes around the word."
+    if (
+        isinstance(found, (int, float))
+        and not isinstance(found, bool)
+        and "text" in accepted
+        and "number" not in accepted
+    ):
+        return "Digits without quotes are a number: put quotes around them."
+    if isinstance(found, str) and "number" in accepted and _is_number(found):
+        return "In quotes it is text: leave the quotes out."
+    if (
+        isinstance(found, str)
+        and "true or false" in accepted
+        and found.lower() in {"true", "false", "yes", "no", "on", "off"}
+    ):
+        return "In quotes it is text: leave the quotes out."
+    return None
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
