@@ -30,9 +30,9 @@ def show(path: Path, as_json: bool) -> None:
 
     \b
     Examples:
-      llem show results/demo-20260101-120000
-      llem show results/demo-20260101-120000/experiments/NAME
-      llem show results/demo-20260101-120000 --json | jq .experiments
+      llem show results/demo-20260101T120000Z
+      llem show results/demo-20260101T120000Z/experiments/NAME
+      llem show results/demo-20260101T120000Z --json | jq .experiments
     """
     if not path.exists():
         raise ResultError("there is nothing here.", where=str(path), remedy="Give a study's folder or a result.json.")

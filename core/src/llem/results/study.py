@@ -46,7 +46,7 @@ class StudyResult:
         ResultError: there is no study in this folder.
 
     Examples:
-        >>> study = StudyResult("results/demo-20260101-120000")  # doctest: +SKIP
+        >>> study = StudyResult("results/demo-20260101T120000Z")  # doctest: +SKIP
         >>> study.to_arrow().column("throughput.tokens_per_s")  # doctest: +SKIP
         >>> [r.energy.headline for r in study.results if r.energy]  # doctest: +SKIP
     """

@@ -1,0 +1,140 @@
+"""The library: what the command line does, from Python. Everything here is stable, and exported by `llem` itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from llem.errors import EXIT_INTERRUPTED, ConfigError
+from llem.results.models import ExperimentResult
+from llem.results.study import StudyResult
+
+if TYPE_CHECKING:
+    from llem.config.layers import LoadedStudy
+    from llem.study.reporter import Reporter
+
+__all__ = ["load_study", "run_experiment", "run_study"]
+
+
+def run_experiment(
+    model: str | Mapping[str, Any],
+    *,
+    backend: str = "pytorch",
+    output: str | Path = "results",
+    runner: str | None = None,
+    skip_preflight: Iterable[str] = (),
+    reporter: Reporter | None = None,
+    **sections: Any,
+) -> ExperimentResult:
+    """Run one experiment in a process of its own and return its result.
+
+    Args:
+        model: hub id, folder, .gguf file, `pkg:PACKAGE/FILE`, `random:ARCHITECTURE`, or the whole section as a mapping.
+        backend: one that `llem plugins` lists.
+        output: the folder in which the experiment's own folder is made.
+        runner: where it runs, such as `local` or `docker:IMAGE`; by default what the configuration says.
+        skip_preflight: names of preflight checks to leave out.
+        reporter: receives progress (`llem.study.reporter.Reporter`); by default nobody does.
+        **sections: the other sections of an experiment, as in a study: `dataset`, `decoding`, `measurement`, `warmup`,
+            `baseline`, `limits`, and the backend's own under its name.
+
+    Returns:
+        The result. Where the experiment failed its `status` is `failed` and `failure` says why: that is no exception here,
+        as it is none in a study.
+
+    Raises:
+        ConfigError, PluginError, PreflightError: it could not start; each says what to do.
+        KeyboardInterrupt: the user ended it; what there was is on disk.
+
+    Examples:
+        >>> import llem
+        >>> result = llem.run_experiment(  # doctest: +SKIP
+        ...     "random:tiny-llama", dataset={"n": 8, "output_tokens": 32}, pytorch={"batch_size": 4}
+        ... )
+        >>> result.throughput.tokens_per_s, result.energy.headline.j_per_output_token  # doctest: +SKIP
+    """
+    if not_here := sorted({"sweep", "experiments", "execution", "runners", "name"} & sections.keys()):
+        raise ConfigError(
+            f"run_experiment runs one experiment once; `{not_here[0]}` belongs to a study.",
+            remedy="Use llem.run_study, which takes a mapping too.",
+        )
+    source = model if isinstance(model, str) else dict(model)
+    document = {"name": "experiment", "model": source, "backend": backend, **sections}
+    study = run_study(document, output=output, runner=runner, skip_preflight=skip_preflight, reporter=reporter)
+    return study.results[0]
+
+
+def run_study(
+    study: str | Path | Mapping[str, Any],
+    *,
+    overrides: Mapping[str, Any] | None = None,
+    output: str | Path = "results",
+    runner: str | None = None,
+    skip_preflight: Iterable[str] = (),
+    reporter: Reporter | None = None,
+) -> StudyResult:
+    """Run a study, every experiment in a process of its own, and return what it left behind.
+
+    Environment variables (`LLEM_…`) and the user's configuration file count as they do for `llem run`.
+
+    Args:
+        study: a YAML file, or its content as a mapping.
+        overrides: dotted keys that win over the study, such as `{"dataset.n": 20, "execution.cycles": 3}`.
+        output: the folder in which the study's own folder (`NAME-TIMESTAMP`) is made.
+        runner: where every backend runs; by default what the configuration says.
+        skip_preflight: names of preflight checks to leave out.
+        reporter: receives progress; by default nobody does. `llem.cli.progress.TextReporter()` writes to standard error.
+
+    Returns:
+        The study, also where experiments in it failed: their results have the status `failed`.
+
+    Raises:
+        ConfigError, PluginError, PreflightError: nothing has run; each says what to do.
+        KeyboardInterrupt: the user ended it; what is done is on disk, and the manifest says `interrupted`.
+
+    Examples:
+        >>> import llem
+        >>> study = llem.run_study("study.yaml", overrides={"execution.cycles": 3})  # doctest: +SKIP
+        >>> study.to_arrow().select(["point.pytorch.batch_size", "throughput.tokens_per_s"])  # doctest: +SKIP
+    """
+    from llem.config.layers import load_study as load_configuration
+    from llem.plan import make_plan
+    from llem.plugins import default_registry
+    from llem.study.conduct import conduct
+    from llem.study.reporter import SilentReporter
+
+    registry = default_registry()
+    loaded: LoadedStudy
+    if isinstance(study, Mapping):
+        loaded = load_configuration(None, document=study, overrides=overrides or {}, backends=registry.backends)
+    else:
+        loaded = load_configuration(Path(study), overrides=overrides or {}, backends=registry.backends)
+    outcome = conduct(
+        make_plan(loaded, registry, runner=runner),
+        registry,
+        reporter or SilentReporter(),
+        output=Path(output),
+        skip_preflight=skip_preflight,
+    )
+    if outcome.exit_code == EXIT_INTERRUPTED:
+        raise KeyboardInterrupt(f"the study was interrupted; what is done is in {outcome.directory}")
+    return StudyResult(outcome.directory)
+
+
+def load_study(path: str | Path) -> StudyResult:
+    """Open a study that was run before.
+
+    Args:
+        path: the study's folder, such as `results/NAME-TIMESTAMP`.
+
+    Raises:
+        ResultError: there is no study in this folder.
+
+    Examples:
+        >>> import llem
+        >>> study = llem.load_study("results/demo-20260101T120000Z")  # doctest: +SKIP
+        >>> study.to_pandas().groupby("config_hash")["throughput.tokens_per_s"].mean()  # doctest: +SKIP
+        >>> [r.failure.message for r in study.results if r.status == "failed"]  # doctest: +SKIP
+    """
+    return StudyResult(path)

@@ -1,0 +1,165 @@
+"""`llem run`: a study from a file, or one experiment from options."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+import click
+
+from llem.config.study import Order
+
+if TYPE_CHECKING:
+    from llem.config.layers import LoadedStudy
+    from llem.plan import Plan
+    from llem.plugins import Registry
+
+SHOWN_IN_PLAN = 40
+"""How many experiments of a plan `--dry-run` lists; -v lists them all."""
+
+
+@click.command()
+@click.argument("study", metavar="[STUDY.yaml]", required=False, type=click.Path(path_type=Path))
+@click.option("--model", help="Hub id, folder, .gguf file, pkg:PACKAGE/FILE or random:ARCHITECTURE.")
+@click.option("--backend", help="A backend that `llem plugins` lists.")
+@click.option("--dataset", help="A dataset that `llem plugins` lists, or a .jsonl file.")
+@click.option("-n", "prompts", type=click.IntRange(min=1), help="How many prompts.")
+@click.option("--output-tokens", type=click.IntRange(min=1), help="Output tokens for each prompt.")
+@click.option("--cycles", type=click.IntRange(min=1), help="How often each experiment is repeated.")
+@click.option("--order", type=click.Choice(get_args(Order)), help="The order in which experiments run.")
+@click.option("--no-gaps", is_flag=True, help="No pauses between experiments and cycles.")
+@click.option("--runner", metavar="RUNNER", help="Where every backend runs, such as local or docker:IMAGE.")
+@click.option("--set", "settings", metavar="KEY=VALUE", multiple=True, help="Set any key of the study; repeatable.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    default=Path("results"),
+    show_default=True,
+    help="The folder that results go to.",
+)
+@click.option("--skip-preflight", metavar="NAME", multiple=True, help="Leave out this preflight check; repeatable.")
+@click.option("--dry-run", is_flag=True, help="Print the plan; run nothing, write nothing.")
+@click.option("--quiet", "-q", is_flag=True, help="Say only errors and the end.")
+@click.option("--verbose", "-v", is_flag=True, help="Show the worker's log as it comes; list every experiment of a plan.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document to standard output.")
+def run(
+    study: Path | None,
+    *,
+    model: str | None,
+    backend: str | None,
+    dataset: str | None,
+    prompts: int | None,
+    output_tokens: int | None,
+    cycles: int | None,
+    order: str | None,
+    no_gaps: bool,
+    runner: str | None,
+    settings: tuple[str, ...],
+    output: Path,
+    skip_preflight: tuple[str, ...],
+    dry_run: bool,
+    quiet: bool,
+    verbose: bool,
+    as_json: bool,
+) -> int:
+    """Run a study, or one experiment from options.
+
+    Options win over the environment (LLEM_…), the study, and your own configuration file. Every experiment runs in a
+    process of its own. Ctrl+C ends the running one and keeps what is done; on a terminal, Enter skips a pause.
+
+    \b
+    Examples:
+      llem run study.yaml --dry-run
+      llem run study.yaml --cycles 3 --order shuffled
+      llem run --model random:tiny-llama --backend pytorch -n 8 --output-tokens 32
+      llem run study.yaml --set pytorch.batch_size=8 --set measurement.min_window_s=60
+
+    \b
+    Exit codes:
+      0 all done            1 an experiment failed, or was not run (results are kept)
+      2 bad configuration   3 a preflight check failed
+      4 a plugin is missing 130 interrupted
+    """
+    from llem.plugins import default_registry
+
+    overrides: dict[str, Any] = {
+        key: given
+        for key, given in (
+            ("model", model),
+            ("backend", backend),
+            ("dataset", dataset),
+            ("dataset.n", prompts),
+            ("dataset.output_tokens", output_tokens),
+            ("execution.cycles", cycles),
+            ("execution.order", order),
+        )
+        if given is not None
+    }
+    if no_gaps:
+        overrides |= {"execution.experiment_gap_s": 0.0, "execution.cycle_gap_s": 0.0}
+    registry = default_registry()
+    loaded = _load(study, overrides, settings, registry)
+    from llem.plan import make_plan
+
+    plan = make_plan(loaded, registry, runner=runner)
+    if dry_run:
+        _print_plan(plan, as_json=as_json, verbose=verbose)
+        return 0
+    return _conduct(
+        loaded, plan, registry, output=output, skip=skip_preflight, quiet=quiet, verbose=verbose, as_json=as_json
+    )
+
+
+def _load(
+    study: Path | None, overrides: Mapping[str, Any], settings: Sequence[str], registry: Registry
+) -> LoadedStudy:
+    from llem.config.layers import load_study
+
+    if study is None and "model" not in overrides and not any(s.startswith("model") for s in settings):
+        raise click.UsageError("give a study file, or at least --model.", click.get_current_context())
+    return load_study(study, overrides=overrides, settings=settings, backends=registry.backends)
+
+
+def _print_plan(plan: Plan, *, as_json: bool, verbose: bool) -> None:
+    from llem.plan.show import describe, plan_json
+
+    if as_json:
+        click.echo(json.dumps(plan_json(plan), ensure_ascii=False, indent=1))
+        return
+    for line in describe(plan, plan.total if verbose else SHOWN_IN_PLAN):
+        click.echo(line)
+
+
+def _conduct(
+    loaded: LoadedStudy,
+    plan: Plan,
+    registry: Registry,
+    *,
+    output: Path,
+    skip: Sequence[str],
+    quiet: bool,
+    verbose: bool,
+    as_json: bool,
+) -> int:
+    from llem.cli.progress import TextReporter
+    from llem.cli.show import study_document, study_text
+    from llem.results.rows import study_rows
+    from llem.results.summary import summarise
+    from llem.study.conduct import conduct
+
+    reporter = TextReporter(sys.stderr, quiet=quiet, verbose=verbose, estimate_s=plan.estimate_s)
+    for note in loaded.notes:
+        reporter.message("info", note)
+    outcome = conduct(
+        plan, registry, reporter, output=output, skip_preflight=skip, provenance=study_provenance(loaded)
+    )
+    configurations = summarise(study_rows(outcome.directory))
+    document = study_document(outcome.directory, configurations)
+    if as_json:
+        click.echo(json.dumps({**document, "exit_code": outcome.exit_code}, ensure_ascii=False, indent=1))
+    else:
+        click.echo(f"\n{study_text(document, configurations)}\n\nresults: {outcome.directory}")
+    return outcome.exit_code

@@ -1,0 +1,134 @@
+"""Finished experiments made by hand, and `llem` as a user calls it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llem.results.job_directory import RESULT, write_json
+from llem.results.models import (
+    Distribution,
+    EnergyBreakdown,
+    EnergyFigure,
+    ExperimentResult,
+    Failure,
+    Identity,
+    Latency,
+    Memory,
+    SamplerReport,
+    Throughput,
+    Tokens,
+    Warning_,
+)
+
+MakeResult = Callable[..., ExperimentResult]
+WriteStudy = Callable[..., Path]
+Llem = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def make_result() -> MakeResult:
+    """Makes one result; what a test does not name has a plain value."""
+
+    def make(
+        *,
+        config_hash: str = "a" * 64,
+        point: dict[str, Any] | None = None,
+        cycle: int = 1,
+        position: int = 1,
+        tokens_per_s: float | None = 100.0,
+        j_per_token: float | None = 0.5,
+        method: Any = "counter",
+        scope: Any = "gpu",
+        unreliable: bool = False,
+        warnings: dict[str, str] | None = None,
+        failure: Failure | None = None,
+        dataset_n: Any = 8,
+    ) -> ExperimentResult:
+        headline = None
+        if j_per_token is not None:
+            headline = EnergyFigure(
+                scope=scope,
+                method=method,
+                samplers=["nvml"],
+                devices=["GPU-1"],
+                energy_j=j_per_token * 1000,
+                mean_w=j_per_token * 100,
+                j_per_output_token=j_per_token,
+                unreliable=unreliable,
+            )
+        spread = Distribution(
+            n=8, mean=0.02, std=0.001, min=0.01, max=0.03, p50=0.0213, p90=0.025, p95=0.027, p99=0.029
+        )
+        done = failure is None
+        return ExperimentResult(
+            status="done" if done else "failed",
+            identity=Identity(
+                config_hash=config_hash, study="made-by-hand", cycle=cycle, position=position, point=point or {}
+            ),
+            config={
+                "model": {"source": "random:tiny-llama", "revision": None},
+                "dataset": {"name": "synthetic", "n": dataset_n},
+                "backend": "testbed",
+                "testbed": {"batch_size": 2},
+            },
+            work="fixed_length",
+            scenario="offline",
+            started_at="2026-01-01T12:00:00.000Z",
+            ended_at="2026-01-01T12:01:00.000Z",
+            energy=EnergyBreakdown(window_s=10.0, headline=headline, totals=[headline] if headline else [])
+            if done
+            else None,
+            tokens=Tokens(requests=8, input=64, output=1000) if done else None,
+            throughput=Throughput(tokens_per_s=tokens_per_s, total_tokens_per_s=None, requests_per_s=None)
+            if done
+            else None,
+            latency=Latency(ttft_s=spread) if done else None,
+            memory=Memory(peak_memory_mb=512.0) if done else None,
+            samplers=[SamplerReport(name="rapl", used=False, reason="no powercap zones")],
+            warnings=[Warning_(code=code, message=text) for code, text in (warnings or {}).items()],
+            failure=failure,
+        )
+
+    return make
+
+
+@pytest.fixture
+def write_study(tmp_path: Path) -> WriteStudy:
+    """Writes results as a study's folder, one job directory each."""
+
+    def write(*results: ExperimentResult, name: str = "made-by-hand") -> Path:
+        folder = tmp_path / name
+        for number, result in enumerate(results, start=1):
+            job = folder / "experiments" / f"{number:04}"
+            job.mkdir(parents=True)
+            write_json(job / RESULT, result.model_dump(mode="json"))
+        return folder
+
+    return write
+
+
+@pytest.fixture
+def llem(tmp_path: Path) -> Llem:
+    """Runs `python -m llem` in an empty folder. Whatever it does, it must not greet the user with a traceback."""
+
+    def run(*arguments: str | Path, cwd: Path | None = None, **options: Any) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "llem", *map(str, arguments)],
+            cwd=cwd or tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            stdin=subprocess.DEVNULL,
+            check=False,
+            **options,
+        )
+        assert "Traceback (most recent call last)" not in done.stdout + done.stderr
+        return done
+
+    return run
