@@ -1,0 +1,121 @@
+"""Checks that an engine kept its contract. What it broke would be a wrong figure, so the experiment fails and names it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+
+from llem.errors import PluginError
+from llem.measure.load_generator import Answer
+from llem.specs.backend import LoadReport, Request, RequestRecord
+
+
+class ContractError(PluginError):
+    """A backend answered in a way that its contract forbids."""
+
+    def __init__(self, backend: str, what: str) -> None:
+        super().__init__(
+            f"the backend `{backend}` breaks its contract: {what}.",
+            remedy="No figure of it can be trusted; report it to whoever maintains the backend.",
+        )
+
+
+def check_report(backend: str, report: object) -> LoadReport:
+    """What `load` returned, if it is a LoadReport with devices and a vocabulary."""
+    if not isinstance(report, LoadReport):
+        raise ContractError(backend, f"load returned {type(report).__name__}, not LoadReport")
+    if not report.devices:
+        raise ContractError(backend, "load named no device")
+    if report.vocab_size < 1:
+        raise ContractError(backend, f"load named a vocabulary of {report.vocab_size} tokens")
+    return report
+
+
+def check_batches(backend: str, requests: Sequence[Request], batches: Sequence[Sequence[Request]]) -> None:
+    """Each request is in one batch, once, and no batch is empty."""
+    if not all(len(batch) for batch in batches):
+        raise ContractError(backend, "batches returned an empty batch")
+    counts = Counter(request.id for batch in batches for request in batch)
+    _same_ids(backend, "batches", [request.id for request in requests], counts)
+
+
+def check_shape(backend: str, answer: Answer) -> None:
+    """What came back is a sequence of records. Cheap enough for the measured window."""
+    called = _called(answer)
+    if not isinstance(answer.records, Sequence):
+        raise ContractError(backend, f"{called} returned {type(answer.records).__name__}, not a sequence of records")
+    for record in answer.records:
+        if not isinstance(record, RequestRecord):
+            raise ContractError(backend, f"{called} gave {type(record).__name__}, not RequestRecord")
+
+
+def check_answer(backend: str, answer: Answer) -> None:
+    """Every request was answered once, with counts and times that can be true."""
+    check_shape(backend, answer)
+    called = _called(answer)
+    counts = Counter(record.id for record in answer.records)
+    _same_ids(backend, called, [request.id for request in answer.requests], counts)
+    by_id = {request.id: request for request in answer.requests}
+    for record in answer.records:
+        for problem in _problems(by_id[record.id], record, answer):
+            raise ContractError(backend, f"request {record.id} of {called}: {problem}")
+
+
+def _called(answer: Answer) -> str:
+    return "generate" if answer.stream_ns is None else "stream"
+
+
+def _same_ids(backend: str, called: str, asked: Iterable[int], counts: Counter[int]) -> None:
+    for request_id in asked:
+        times = counts.pop(request_id, 0)
+        if times != 1:
+            found = "is missing from" if times == 0 else f"is {times} times in"
+            raise ContractError(backend, f"request {request_id} {found} what {called} returned")
+    if counts:
+        raise ContractError(backend, f"{called} returned request {min(counts)}, which was not asked")
+
+
+def _problems(request: Request, record: RequestRecord, answer: Answer) -> Iterable[str]:
+    yield from _count_problems(request, record)
+    yield from _time_problems(record, answer)
+    if answer.stream_ns is not None:
+        if len(answer.stream_ns) != record.output_tokens:
+            yield f"{len(answer.stream_ns)} events for {record.output_tokens} output tokens"
+        if answer.record_at != len(answer.stream_ns):
+            yield "the record came before the last event"
+
+
+def _count_problems(request: Request, record: RequestRecord) -> Iterable[str]:
+    inputs, outputs = record.input_tokens, record.output_tokens
+    if inputs < 1:
+        yield f"{inputs} input tokens"
+    if request.prompt_token_ids is not None:
+        given = min(len(request.prompt_token_ids), request.max_input_tokens or len(request.prompt_token_ids))
+        if inputs != given:
+            yield f"{inputs} input tokens for a prompt of {given} token ids"
+    # A chat template adds tokens of its own around a prompt that was cut.
+    elif request.max_input_tokens is not None and not request.chat_template and inputs > request.max_input_tokens:
+        yield f"{inputs} input tokens where the prompt is cut to {request.max_input_tokens}"
+    if not 1 <= outputs <= request.output_tokens:
+        yield f"{outputs} output tokens where at most {request.output_tokens} were asked"
+    if request.ignore_eos and outputs != request.output_tokens:
+        yield f"{outputs} output tokens where exactly {request.output_tokens} were asked"
+    if record.finish not in ("length", "stop"):
+        yield f"finish {record.finish!r} is neither length nor stop"
+    if record.output_token_ids is not None and len(record.output_token_ids) != outputs:
+        yield f"{len(record.output_token_ids)} output token ids for {outputs} output tokens"
+    if record.token_ns is not None and len(record.token_ns) != outputs:
+        yield f"{len(record.token_ns)} token times for {outputs} output tokens"
+
+
+def _time_problems(record: RequestRecord, answer: Answer) -> Iterable[str]:
+    if not answer.released_ns <= record.start_ns <= record.end_ns <= answer.returned_ns:
+        yield "start_ns and end_ns are not in order between the release and now"
+    for times in (record.token_ns, answer.stream_ns):
+        if times and any(later < earlier for earlier, later in pairwise(times)):
+            yield "token times run backwards"
+        if times and not record.start_ns <= times[0] <= times[-1] <= answer.returned_ns:
+            yield "token times lie outside the request's own"
+    if record.token_ns and record.token_ns[-1] > record.end_ns:
+        yield "a token came after end_ns"

@@ -1,0 +1,103 @@
+"""A result under way: what is known of an experiment so far, so that a failed one keeps what it had."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from llem.results.job_directory import EventLog, JobDocument
+from llem.results.models import (
+    Baseline,
+    DatasetReport,
+    ExperimentResult,
+    Failure,
+    Identity,
+    ModelReport,
+    Phase,
+    SamplerReport,
+    Warmup,
+    Warning_,
+)
+from llem.results.scrub import scrub_data
+
+
+def utc_now() -> str:
+    """This instant, ISO 8601 in UTC, to the millisecond."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+@dataclass
+class Draft:
+    """What will stand in the result, filled in as the experiment goes on."""
+
+    job: JobDocument
+    events: EventLog
+    started_at: str = field(default_factory=utc_now)
+    config: Mapping[str, Any] = field(default_factory=dict)
+    warmup: Warmup | None = None
+    baseline: Baseline | None = None
+    samplers: list[SamplerReport] = field(default_factory=list)
+    model: ModelReport | None = None
+    dataset: DatasetReport | None = None
+    environment: dict[str, Any] = field(default_factory=dict)
+    warnings: list[Warning_] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.config = self.job.config
+        # Found before the dispatch, and told there; not told again.
+        self.warnings = [Warning_(code=w["code"], message=w["message"]) for w in self.job.warnings]
+
+    def warn(self, code: str, message: str) -> None:
+        """Something a reader of the figures must know; said and kept once."""
+        warning = Warning_(code=code, message=message)
+        if warning not in self.warnings:
+            self.warnings.append(warning)
+            self.events.append("message", level="warning", code=code, text=message)
+
+    def tell(self, code: str, text: str) -> None:
+        """Something to say that changes no figure."""
+        self.events.append("message", level="info", code=code, text=text)
+
+    def result(
+        self, status: Literal["done", "failed"], phases: list[Phase], failure: Failure | None = None, **figures: Any
+    ) -> ExperimentResult:
+        """The result.
+
+        Args:
+            status: `done` with figures, or `failed` with a failure.
+            phases: those that ended.
+            failure: why there are no figures.
+            figures: further fields of `ExperimentResult`.
+        """
+        return ExperimentResult(
+            status=status,
+            identity=Identity(
+                config_hash=self.job.config_hash,
+                study=self.job.study,
+                cycle=self.job.cycle,
+                position=self.job.position,
+                point=dict(self.job.point),
+            ),
+            config=scrub_data(self.config),
+            work="natural_length" if self._said("decoding", "length") == "natural" else "fixed_length",
+            scenario="single_stream" if self._said("measurement", "scenario") == "single_stream" else "offline",
+            started_at=self.started_at,
+            ended_at=utc_now(),
+            phases=phases,
+            warmup=self.warmup,
+            baseline=self.baseline,
+            samplers=self.samplers,
+            model=self.model,
+            dataset=self.dataset,
+            environment=scrub_data(self.environment),
+            warnings=self.warnings,
+            failure=failure,
+            **figures,
+        )
+
+    def _said(self, section: str, key: str) -> object:
+        """A value of the configuration as it came; an experiment that cannot be composed has only this."""
+        part = self.config.get(section)
+        return part.get(key) if isinstance(part, Mapping) else None

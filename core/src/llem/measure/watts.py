@@ -1,0 +1,43 @@
+"""Power while the experiment goes on: one number for the progress line, and one that warm-up may judge by."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from llem.measure.baseline import MeanPower
+from llem.specs.sampler import Device
+
+
+class Watts:
+    """Mean power of the devices that the headline will add up.
+
+    Args:
+        mean_power: mean power in W by device id, for an interval in ns.
+        devices: the metered devices.
+        used: ids of the devices that the engine uses.
+    """
+
+    def __init__(self, mean_power: MeanPower, devices: Sequence[Device], used: Collection[str]) -> None:
+        self._mean_power = mean_power
+        self._chosen = headline_devices(devices, used)
+
+    def between(self, start_ns: int, end_ns: int) -> float | None:
+        """W over the interval; None where one of the devices did not tell."""
+        power = self._mean_power(start_ns, end_ns)
+        known = [power[device.id] for device in self._chosen if device.id in power]
+        return sum(known) if known and len(known) == len(self._chosen) else None
+
+    def measured(self, start_ns: int, end_ns: int) -> float | None:
+        """As `between`, but None for an estimate: it follows utilisation, and judges nothing."""
+        if any(device.methods == {"estimate"} for device in self._chosen):
+            return None
+        return self.between(start_ns, end_ns)
+
+
+def headline_devices(devices: Sequence[Device], used: Collection[str]) -> list[Device]:
+    """The GPUs in use; without any the CPUs that are measured; without any the CPUs that are estimated."""
+    ids = {device.id for device in devices}
+    gpus = [device for device in devices if device.scope == "gpu" and device.id in used]
+    whole = [d for d in devices if d.scope == "cpu" and (d.contained_in is None or d.contained_in not in ids)]
+    measured = [device for device in whole if device.methods != {"estimate"}]
+    return gpus or measured or whole

@@ -1,0 +1,123 @@
+"""What an engine may not answer, each named."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from llem.measure.contract import ContractError, check_answer, check_batches, check_report
+from llem.measure.load_generator import Answer
+from llem.specs.backend import LoadReport, Request, RequestRecord
+
+REQUEST = Request(id=3, output_tokens=2, prompt_token_ids=(5, 6, 7))
+RECORD = RequestRecord(
+    id=3,
+    input_tokens=3,
+    output_tokens=2,
+    start_ns=110,
+    end_ns=190,
+    finish="length",
+    token_ns=(120, 150),
+    output_token_ids=(1, 2),
+)
+
+
+def answer(*records: Any, **changes: Any) -> Answer:
+    whole = Answer(1, 1, released_ns=100, returned_ns=200, requests=[REQUEST], records=list(records))
+    return replace(whole, **changes)
+
+
+def test_an_honest_answer_passes() -> None:
+    check_answer("b", answer(RECORD))
+    check_answer("b", answer(replace(RECORD, token_ns=None, output_token_ids=None)))
+    check_answer("b", answer(RECORD, stream_ns=(121, 151), record_at=2))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"input_tokens": 4}, "4 input tokens for a prompt of 3"),
+        ({"output_tokens": 1, "token_ns": (120,), "output_token_ids": (1,)}, "where exactly 2"),
+        ({"output_tokens": 3, "token_ns": None, "output_token_ids": None}, "where at most 2"),
+        ({"output_token_ids": (1,)}, "1 output token ids for 2"),
+        ({"token_ns": (120,)}, "1 token times for 2"),
+        ({"token_ns": (150, 120)}, "backwards"),
+        ({"token_ns": (105, 150)}, "outside"),
+        ({"token_ns": (120, 195)}, "after end_ns"),
+        ({"start_ns": 99}, "between the release and now"),
+        ({"end_ns": 201}, "between the release and now"),
+        ({"finish": "eos"}, "neither length nor stop"),
+    ],
+)
+def test_a_record_that_cannot_be_true_is_refused(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(ContractError, match=said) as caught:
+        check_answer("somebody", answer(replace(RECORD, **changes)))
+    assert "`somebody`" in str(caught.value)
+    assert "request 3" in str(caught.value)
+
+
+def test_times_that_run_backwards_in_the_middle_are_seen() -> None:
+    request = replace(REQUEST, output_tokens=3)
+    record = replace(RECORD, output_tokens=3, token_ns=(120, 115, 150), output_token_ids=None)
+    with pytest.raises(ContractError, match="backwards"):
+        check_answer("b", answer(record, requests=[request]))
+
+
+@pytest.mark.parametrize(
+    ("records", "said"),
+    [
+        ([], "request 3 is missing"),
+        ([RECORD, RECORD], "2 times"),
+        ([RECORD, replace(RECORD, id=8)], "request 8, which was not asked"),
+        (["text"], "str, not RequestRecord"),
+    ],
+)
+def test_every_request_is_answered_exactly_once(records: list[Any], said: str) -> None:
+    with pytest.raises(ContractError, match=said):
+        check_answer("b", answer(*records))
+
+
+def test_something_that_is_no_sequence_is_refused() -> None:
+    with pytest.raises(ContractError, match="NoneType"):
+        check_answer("b", answer(records=None))
+
+
+def test_a_stream_has_one_event_for_each_token_and_the_record_last() -> None:
+    with pytest.raises(ContractError, match="1 events for 2"):
+        check_answer("b", answer(RECORD, stream_ns=(121,), record_at=1))
+    with pytest.raises(ContractError, match="before the last event"):
+        check_answer("b", answer(RECORD, stream_ns=(121, 151), record_at=1))
+    with pytest.raises(ContractError, match="missing"):
+        check_answer("b", answer(stream_ns=(121, 151)))
+
+
+def test_a_prompt_may_not_be_longer_than_its_cut() -> None:
+    text = Request(id=3, output_tokens=2, prompt="a b c d", max_input_tokens=2)
+    with pytest.raises(ContractError, match="cut to 2"):
+        check_answer("b", answer(RECORD, requests=[text]))
+    check_answer("b", answer(RECORD, requests=[replace(text, chat_template=True)]))
+
+
+@pytest.mark.parametrize(
+    ("batches", "said"),
+    [
+        ([[0], []], "empty"),
+        ([[0]], "request 1 is missing"),
+        ([[0, 1], [1]], "request 1 is 2 times"),
+        ([[0, 1, 9]], "9"),
+    ],
+)
+def test_batches_hold_each_request_once(batches: list[list[int]], said: str) -> None:
+    requests = {i: Request(id=i, output_tokens=1, prompt="x") for i in (0, 1, 9)}
+    with pytest.raises(ContractError, match=said):
+        check_batches("b", [requests[0], requests[1]], [[requests[i] for i in batch] for batch in batches])
+
+
+def test_a_load_report_names_devices_and_a_vocabulary() -> None:
+    good = LoadReport(vocab_size=9, devices=["cpu"])
+    assert check_report("b", good) is good
+    for bad in (None, replace(good, devices=[]), replace(good, vocab_size=0)):
+        with pytest.raises(ContractError, match="load"):
+            check_report("b", bad)
