@@ -79,7 +79,7 @@ class SamplingProcess:
         """Have every device read now; the latest time of those readings (monotonic ns), or None where nobody answers."""
         deadline = time.monotonic() + MARK_TIMEOUT_S
         self._marks += 1
-        answer = {} if self._send(f"mark {self._marks}") else None
+        answer: dict[str, Any] | None = {} if self._send(f"mark {self._marks}") else None
         while answer is not None:
             answer = self._answer(max(0.0, deadline - time.monotonic()))
             if answer is not None and answer["mark"] == self._marks:  # not a late answer to an earlier one

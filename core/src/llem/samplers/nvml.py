@@ -1,0 +1,260 @@
+"""NVIDIA GPUs by NVML: the total energy counter, power, and what explains them. The library is loaded on `open` only."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from llem.errors import SamplerUnavailable
+from llem.samplers.nvml_library import Nvml
+from llem.samplers.visible import Gpu, visible_gpus
+from llem.specs.sampler import Device, Method, Reading
+
+COUNTER_PERIOD_S = 0.1
+"""NVML documents no update period; cards show 20 to 100 ms."""
+
+TELEMETRY_PERIOD_S = 0.5
+"""Temperature, clocks, utilisation and memory change slowly and cost a call each; throttle reasons are read every time."""
+
+POWER_INSTANT = "NVML_FI_DEV_POWER_INSTANT"
+POWER_USAGE = "nvmlDeviceGetPowerUsage"
+MIG_NOTE = (
+    "MIG is on: a card has one energy counter and one power reading for all its slices, so the energy of a slice cannot "
+    "be told from its card's"
+)
+
+
+class _Card:
+    """One metered card: what it can tell, and the state of its counter."""
+
+    def __init__(self, nvml: Nvml, gpu: Gpu, handle: Any) -> None:
+        self._nvml, self._handle, self.gpu = nvml, handle, gpu
+        mig = nvml.ask("nvmlDeviceGetMigMode", handle)
+        self.mig = mig is not None and mig[0] == 1
+        self.has_counter = not self.mig and nvml.ask("nvmlDeviceGetTotalEnergyConsumption", handle) is not None
+        self._last_j: float | None = None
+        self._failed = False
+        self.power_field: str | None = None
+        if not self.mig:
+            fields = ((POWER_INSTANT, self._instant_w), (POWER_USAGE, self._usage_w))
+            self.power_field = next((name for name, read in fields if read() is not None), None)
+        self._telemetry_ns = 0
+
+    @property
+    def methods(self) -> frozenset[Method]:
+        """How its energy can be told."""
+        found: dict[Method, bool] = {"counter": self.has_counter, "power": self.power_field is not None}
+        return frozenset(method for method, there in found.items() if there)
+
+    @property
+    def note(self) -> str | None:
+        """What a reader of its figures must know."""
+        if self.mig:
+            return MIG_NOTE
+        if self.power_field == POWER_USAGE:
+            return f"power field {POWER_USAGE}: on Ampere and later an average over the last second"
+        return f"power field {self.power_field}" if self.power_field else None
+
+    def energy_j(self) -> float | None:
+        """The counter; None for good once it failed or went backwards."""
+        if not self.has_counter or self._failed:
+            return None
+        mj = self._nvml.ask("nvmlDeviceGetTotalEnergyConsumption", self._handle)
+        if mj is None or (self._last_j is not None and mj / 1e3 < self._last_j):
+            self._failed = True
+            return None
+        self._last_j = mj / 1e3
+        return self._last_j
+
+    def power_w(self) -> float | None:
+        if self.power_field is None:
+            return None
+        return self._instant_w() if self.power_field == POWER_INSTANT else self._usage_w()
+
+    def _instant_w(self) -> float | None:
+        field = getattr(self._nvml.lib, POWER_INSTANT, None)
+        values = None if field is None else self._nvml.ask("nvmlDeviceGetFieldValues", self._handle, [field])
+        if values is None or values[0].nvmlReturn != 0:
+            return None
+        return float(values[0].value.uiVal) / 1e3
+
+    def _usage_w(self) -> float | None:
+        mw = self._nvml.ask("nvmlDeviceGetPowerUsage", self._handle)
+        return None if mw is None else mw / 1e3
+
+    def telemetry(self, now_ns: int) -> dict[str, float]:
+        """What else is read this time; what fails is left out."""
+        ask, lib, handle = self._nvml.ask, self._nvml.lib, self._handle
+        found: dict[str, float | None] = {"throttle_reasons": self._throttle_reasons()}
+        if now_ns - self._telemetry_ns >= TELEMETRY_PERIOD_S * 1e9:
+            self._telemetry_ns = now_ns
+            limit = ask("nvmlDeviceGetEnforcedPowerLimit", handle)
+            memory, rates = self._nvml.memory(handle), ask("nvmlDeviceGetUtilizationRates", handle)
+            found |= {
+                "temperature_c": ask("nvmlDeviceGetTemperature", handle, lib.NVML_TEMPERATURE_GPU),
+                "gpu_clock_mhz": ask("nvmlDeviceGetClockInfo", handle, lib.NVML_CLOCK_SM),
+                "memory_clock_mhz": ask("nvmlDeviceGetClockInfo", handle, lib.NVML_CLOCK_MEM),
+                "power_limit_w": None if limit is None else limit / 1e3,
+                "memory_used_mb": None if memory is None else memory.used / 2**20,
+                "utilization_pct": None if rates is None else rates.gpu,
+            }
+        return {name: float(value) for name, value in found.items() if value is not None}
+
+    def _throttle_reasons(self) -> int | None:
+        for function in ("nvmlDeviceGetCurrentClocksEventReasons", "nvmlDeviceGetCurrentClocksThrottleReasons"):
+            bits: int | None = self._nvml.ask(function, self._handle)
+            if bits is not None:
+                return bits
+        return None
+
+    def environment(self) -> dict[str, object]:
+        """Facts that explain its figures; what the card does not tell is None."""
+        ask, lib, handle = self._nvml.ask, self._nvml.lib, self._handle
+        limit, default = (
+            ask(f"nvmlDeviceGet{name}", handle) for name in ("EnforcedPowerLimit", "PowerManagementDefaultLimit")
+        )
+        ecc, persistence = ask("nvmlDeviceGetEccMode", handle), ask("nvmlDeviceGetPersistenceMode", handle)
+        memory, capability = self._nvml.memory(handle), ask("nvmlDeviceGetCudaComputeCapability", handle)
+        return {
+            "uuid": self.gpu.uuid,
+            "name": self.gpu.name,
+            "index": self.gpu.index,
+            "compute_capability": None if capability is None else f"{capability[0]}.{capability[1]}",
+            "memory_total_mb": None if memory is None else memory.total / 2**20,
+            "power_limit_w": None if limit is None else limit / 1e3,
+            "power_limit_default_w": None if default is None else default / 1e3,
+            "gpu_clock_max_mhz": ask("nvmlDeviceGetMaxClockInfo", handle, lib.NVML_CLOCK_SM),
+            "memory_clock_max_mhz": ask("nvmlDeviceGetMaxClockInfo", handle, lib.NVML_CLOCK_MEM),
+            "gpu_clock_application_mhz": ask("nvmlDeviceGetApplicationsClock", handle, lib.NVML_CLOCK_SM),
+            "memory_clock_application_mhz": ask("nvmlDeviceGetApplicationsClock", handle, lib.NVML_CLOCK_MEM),
+            "persistence_mode": None if persistence is None else bool(persistence),
+            "ecc": None if ecc is None else bool(ecc[0]),
+            "mig": self.mig,
+            "energy_counter": self.has_counter,
+            "power_field": self.power_field,
+        }
+
+
+class NvmlSampler:
+    """The cards that this process may use, by UUID."""
+
+    def __init__(self) -> None:
+        self._nvml: Nvml | None = None
+        self._cards: list[_Card] = []
+        self._choice: str | None = None
+
+    def open(self, settings: Mapping[str, object]) -> Sequence[Device]:
+        self._nvml = Nvml()
+        handles = self._nvml.cards()
+        if not handles:
+            raise SamplerUnavailable("NVML is there and lists no GPU.")
+        gpus, self._choice = _choose([gpu for gpu, _ in handles], settings.get("devices"))
+        by_uuid = {gpu.uuid: handle for gpu, handle in handles}
+        self._cards = [_Card(self._nvml, gpu, by_uuid[gpu.uuid]) for gpu in gpus]
+        if all(card.mig for card in self._cards):
+            raise SamplerUnavailable(f"{MIG_NOTE}.", remedy="Measure on a whole card, with MIG off.")
+        return [
+            Device(
+                id=card.gpu.uuid,
+                name=card.gpu.name,
+                scope="gpu",
+                methods=card.methods,
+                update_period_s=COUNTER_PERIOD_S if card.has_counter else None,
+                note="; ".join(filter(None, (card.note, self._choice))) or None,
+            )
+            for card in self._cards
+        ]
+
+    def read(self) -> Sequence[Reading]:
+        readings = []
+        for card in self._cards:
+            before = time.monotonic_ns()
+            energy_j, power_w = card.energy_j(), card.power_w()
+            t_ns = (before + time.monotonic_ns()) // 2
+            # One that says nothing is still listed: its silence must be seen where its energy was counted.
+            readings.append(Reading(card.gpu.uuid, t_ns, energy_j, power_w, card.telemetry(t_ns)))
+        return readings
+
+    def counters(self) -> Mapping[str, tuple[int, float]]:
+        """Cumulative energy alone, as fast as NVML answers: UUID to (monotonic ns, joules)."""
+        found = {}
+        for card in self._cards:
+            before = time.monotonic_ns()
+            energy_j = card.energy_j()
+            if energy_j is not None:
+                found[card.gpu.uuid] = ((before + time.monotonic_ns()) // 2, energy_j)
+        return found
+
+    def environment(self) -> Mapping[str, object]:
+        if self._nvml is None:
+            return {}
+        cuda = self._nvml.ask("nvmlSystemGetCudaDriverVersion")
+        return {
+            "driver": self._nvml.ask("nvmlSystemGetDriverVersion"),
+            "cuda_driver": None if cuda is None else f"{cuda // 1000}.{cuda % 1000 // 10}",
+            "cuda_visible_devices": os.environ.get("CUDA_VISIBLE_DEVICES"),
+            "gpus": [card.environment() for card in self._cards],
+        }
+
+    def close(self) -> None:
+        if self._nvml is not None:
+            self._nvml.close()
+        self._nvml, self._cards = None, []
+
+
+def _choose(gpus: Sequence[Gpu], wanted: object) -> tuple[Sequence[Gpu], str | None]:
+    """The cards to meter: those named, or those that CUDA would show to this process."""
+    if isinstance(wanted, list | tuple | set | frozenset):
+        named = [gpu for gpu in gpus if gpu.uuid in wanted]
+        if not named:
+            raise SamplerUnavailable("none of the devices that the experiment may use is a GPU of this host.")
+        return named, None
+    visible = visible_gpus(gpus, os.environ)
+    if not visible.gpus:
+        raise SamplerUnavailable(
+            f"CUDA_VISIBLE_DEVICES={os.environ.get('CUDA_VISIBLE_DEVICES')!r} leaves no GPU visible.",
+            remedy="Name GPUs by index or UUID, or unset it.",
+        )
+    return visible.gpus, visible.note
+
+
+@dataclass(frozen=True)
+class UsedMemory:
+    """Memory in use on a card (MiB), and the processes that hold it: pid to MiB, None where the driver does not tell."""
+
+    name: str
+    used_mb: float
+    processes: Mapping[int, float | None]
+
+
+def used_memory() -> dict[str, UsedMemory]:
+    """Memory in use by UUID, of the cards that this process may use. Empty, at once and silently, without NVML.
+
+    Processes outside this process's namespace (a container sees only its own) are counted in `used_mb` alone.
+    """
+    try:
+        nvml = Nvml()
+    except SamplerUnavailable:
+        return {}
+    found: dict[str, UsedMemory] = {}
+    try:
+        handles = nvml.cards()
+        visible = {gpu.uuid for gpu in visible_gpus([gpu for gpu, _ in handles], os.environ).gpus}
+        for gpu, handle in handles:
+            memory = nvml.memory(handle) if gpu.uuid in visible else None
+            if memory is None:
+                continue
+            processes: dict[int, float | None] = {}
+            for kind in ("Compute", "Graphics"):
+                for process in nvml.ask(f"nvmlDeviceGet{kind}RunningProcesses", handle) or ():
+                    held = process.usedGpuMemory
+                    processes[process.pid] = None if held is None else held / 2**20
+            found[gpu.uuid] = UsedMemory(gpu.name, memory.used / 2**20, processes)
+    except SamplerUnavailable:
+        return found  # a MIG slice: its memory is not the card's
+    finally:
+        nvml.close()
+    return found

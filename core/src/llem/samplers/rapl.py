@@ -1,0 +1,205 @@
+"""CPU and DRAM energy by RAPL, as Linux' powercap shows it in sysfs (Intel, and AMD by the same driver)."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from llem.errors import SamplerUnavailable
+from llem.specs.sampler import Device, Reading, Scope
+
+POWERCAP = Path("/sys/class/powercap")
+MOST_W = 1_000.0
+"""No zone draws more on average: what would need more is no wrap-around but a reset, or a lost count."""
+
+_REMEDY = (
+    "Let users read it until the next boot: sudo chmod a+r /sys/class/powercap/*/energy_uj; for good, by a udev rule "
+    "that does so. Kernels keep it from users because of CVE-2020-8694 (a fast reader can learn about other "
+    "users' work), so do it on machines you share with nobody."
+)
+
+
+@dataclass(frozen=True)
+class Zone:
+    """One zone of powercap.
+
+    Attributes:
+        folder: its folder, named as the kernel names it, such as `intel-rapl:0:0`.
+        name: such as `package-0`, `core`, `dram`, `psys`.
+        parent: folder name of the zone that it is part of, or None.
+        range_uj: the counter starts again from 0 after this value; None where it is not said.
+    """
+
+    folder: Path
+    name: str
+    parent: str | None
+    range_uj: int | None
+
+    @property
+    def scope(self) -> Scope:
+        """`psys` is the whole platform; DRAM is beside the package; all else is CPU."""
+        if self.name.startswith("psys"):
+            return "host"
+        return "dram" if self.name.startswith("dram") else "cpu"
+
+    def read_uj(self) -> int:
+        """The counter (microjoules). Raises OSError or ValueError."""
+        return int((self.folder / "energy_uj").read_text())
+
+
+def find_zones(root: Path = POWERCAP) -> list[Zone]:
+    """All energy zones below a powercap folder, parents first, each quantity once.
+
+    Some machines show a package twice, by register (`intel-rapl`) and by memory map (`intel-rapl-mmio`): one counter.
+    """
+    zones: dict[str, Zone] = {}
+    try:
+        folders = sorted(
+            (p for p in root.iterdir() if re.fullmatch(r"[\w-]+(:\d+)+", p.name)),
+            key=lambda p: (p.name.split(":")[0], [int(n) for n in p.name.split(":")[1:]]),
+        )
+    except OSError:
+        return []
+    for folder in folders:
+        try:
+            name = (folder / "name").read_text().strip()
+            present = (folder / "energy_uj").exists()
+        except OSError:
+            continue
+        parent = folder.name.rpartition(":")[0]
+        parent = parent if ":" in parent else ""
+        twice = any(not z.parent and z.name == name for z in zones.values()) if not parent else parent not in zones
+        if present and not twice:
+            zones[folder.name] = Zone(folder, name, parent or None, _number(folder / "max_energy_range_uj"))
+    return list(zones.values())
+
+
+def _number(path: Path) -> int | None:
+    try:
+        return int(path.read_text()) or None
+    except (OSError, ValueError):
+        return None
+
+
+class WrappingCounter:
+    """Undoes the wrap-around of a counter.
+
+    Args:
+        range_uj: the value after which it starts again from 0; None where it never may.
+    """
+
+    def __init__(self, range_uj: int | None) -> None:
+        self._range_uj = range_uj
+        self._last: tuple[int, int] | None = None
+        self._total_uj = 0
+        self._failed = False
+
+    def take(self, t_ns: int, value_uj: int | None) -> int | None:
+        """Cumulative microjoules since the first value; None from the first reading on that cannot be trusted.
+
+        That is one that failed, went backwards by other than a wrap-around, or came so late after the one before that
+        the counter may have gone round unseen.
+        """
+        if value_uj is None:
+            self._failed = True
+        if self._failed or value_uj is None:
+            return None
+        if self._last is not None:
+            most_uj = MOST_W * (t_ns - self._last[0]) / 1e3
+            step = value_uj - self._last[1]
+            if step < 0 and self._range_uj is not None:
+                step += self._range_uj + 1
+                # A counter that is read within the same instant may not have moved; one quantum is always plausible.
+                if step > most_uj + 1e6:
+                    step = -1
+            if step < 0 or (self._range_uj is not None and most_uj > self._range_uj):
+                self._failed = True
+                return None
+            self._total_uj += step
+        self._last = (t_ns, value_uj)
+        return self._total_uj
+
+
+class RaplSampler:
+    """Every readable zone as a device. A zone inside another says so, and is never added to a total."""
+
+    root = POWERCAP
+    """Where powercap stands."""
+
+    def __init__(self) -> None:
+        self._zones: dict[str, tuple[Zone, WrappingCounter]] = {}
+
+    def open(self, settings: Mapping[str, object]) -> Sequence[Device]:
+        zones = find_zones(self.root)
+        if not zones:
+            raise SamplerUnavailable(
+                f"there are no RAPL zones in {self.root}.",
+                remedy="It needs an Intel CPU or an AMD CPU from Zen on, the kernel module intel_rapl_msr, and no virtual machine.",
+            )
+        readable, closed = self._sort(zones)
+        if not readable:
+            raise SamplerUnavailable(f"RAPL's counters are not readable for this user ({closed}).", remedy=_REMEDY)
+        ids = _ids(zones)
+        self._zones = {ids[z.folder.name]: (z, WrappingCounter(z.range_uj)) for z in readable}
+        names = {z.folder.name for z in readable}
+        return [
+            Device(
+                id=ids[z.folder.name],
+                name=f"RAPL {ids[z.folder.name].removeprefix('rapl:')}",
+                scope=z.scope,
+                methods=frozenset({"counter"}),
+                contained_in=ids[z.parent] if z.parent in names and z.scope == "cpu" else None,
+                update_period_s=0.001,
+                note=f"not readable: {closed}" if closed else None,
+            )
+            for z in readable
+        ]
+
+    @staticmethod
+    def _sort(zones: Sequence[Zone]) -> tuple[list[Zone], str]:
+        """Zones that can be read, and the others in words."""
+        readable: list[Zone] = []
+        closed: list[str] = []
+        for zone in zones:
+            try:
+                zone.read_uj()
+                readable.append(zone)
+            except (OSError, ValueError) as error:
+                closed.append(f"{zone.folder.name}: {getattr(error, 'strerror', None) or error}")
+        return readable, "; ".join(closed)
+
+    def read(self) -> Sequence[Reading]:
+        readings = []
+        for id_, (zone, counter) in self._zones.items():
+            before = time.monotonic_ns()
+            value: int | None
+            try:
+                value = zone.read_uj()
+            except (OSError, ValueError):
+                value = None
+            t_ns = (before + time.monotonic_ns()) // 2
+            total_uj = counter.take(t_ns, value)
+            readings.append(Reading(id_, t_ns, energy_j=None if total_uj is None else total_uj / 1e6))
+        return readings
+
+    def environment(self) -> Mapping[str, object]:
+        return {
+            id_: {"zone": zone.folder.name, "name": zone.name, "max_energy_range_uj": zone.range_uj}
+            for id_, (zone, _) in self._zones.items()
+        }
+
+    def close(self) -> None:
+        self._zones = {}
+
+
+def _ids(zones: Sequence[Zone]) -> dict[str, str]:
+    """Folder name to device id: `rapl:package-0`, `rapl:package-0/core`; the folder's name makes an id unique."""
+    paths = {z.folder.name: z.name for z in zones if z.parent is None}
+    for zone in zones:
+        if zone.parent is not None:
+            paths[zone.folder.name] = f"{paths[zone.parent]}/{zone.name}"
+    twice = {path for path in paths.values() if list(paths.values()).count(path) > 1}
+    return {folder: f"rapl:{path}" + (f"@{folder}" if path in twice else "") for folder, path in paths.items()}
