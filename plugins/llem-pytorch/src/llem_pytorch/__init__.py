@@ -1,0 +1,4 @@
+"""The PyTorch backend of llem: transformers' `generate`, measured.
+
+Importing this package, its plugin and its configuration imports neither torch nor transformers.
+"""

@@ -1,0 +1,293 @@
+"""The engine of the backend `pytorch`."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import resource
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+import transformers
+
+from llem.config.experiment import DecodingConfig, ModelConfig
+from llem.errors import LlemError, ModelError
+from llem.specs.backend import LoadContext, LoadReport, MemoryReading, Request, RequestRecord, TokenEvent
+from llem_pytorch import arguments
+from llem_pytorch.batching import Length, cache_tokens, make_batches
+from llem_pytorch.config import STATIC_CACHES, PyTorchConfig
+from llem_pytorch.devices import devices_of, read_memory, stable_id, synchronize
+from llem_pytorch.generation import Batch, Generator, answer
+from llem_pytorch.loading import Loaded, load_model, load_tokenizer
+from llem_pytorch.parallel import Ranks
+from llem_pytorch.report import load_report
+from llem_pytorch.settings import apply_settings
+from llem_pytorch.streamer import Cancelled, StepClock
+from llem_pytorch.tokens import Tokenizer
+
+_log = logging.getLogger(__name__)
+
+
+class PyTorchEngine:
+    """transformers' `generate`, behind llem's `Engine`."""
+
+    def __init__(self) -> None:
+        self._ranks: Ranks | None = None
+        self._loaded: Loaded | None = None
+        self._generator: Generator | None = None
+        self._devices: list[torch.device] = []
+        self._max_cache_len: int | None = None
+        self._compiled_sizes: set[int] = set()
+        self._turn = threading.Lock()
+
+    def load(self, context: LoadContext) -> LoadReport:
+        """See `Engine.load`."""
+        config, options = context.config, context.config.options
+        assert isinstance(options, PyTorchConfig)
+        self._options: PyTorchConfig = options
+        self._decoding: DecodingConfig = config.decoding
+        apply_settings(options)
+        device = arguments.choose_device(options, cuda=torch.cuda.is_available(), mps=torch.backends.mps.is_available())
+        with _signs_of_life(context, f"loading {config.model.source}"):
+            if options.tensor_parallel.size > 1:
+                self._ranks = Ranks(options.tensor_parallel.size)
+                self._ranks.start(context, device)
+            self._loaded = load_model(config.model, options, context.base_dir, device)
+            model = self._loaded.model
+            vocab_size = int(model.config.get_text_config().vocab_size)
+            self._tokenizer: Tokenizer = load_tokenizer(
+                config.model, self._loaded.location, context.base_dir, vocab_size
+            )
+            assistant = _load_assistant(config.model, options, context.base_dir, device, vocab_size)
+            self._generator = Generator(model, assistant)
+            self._devices = devices_of(model)
+            ids = [stable_id(d) for d in self._devices]
+            if self._ranks is not None:
+                ids = [one for group in self._ranks.gather(ids) for one in group]
+            return load_report(self._loaded, self._tokenizer, config.model, options, list(dict.fromkeys(ids)))
+
+    def batches(self, requests: Sequence[Request]) -> Sequence[Sequence[Request]]:
+        """See `Engine.batches`. With a static cache it settles the cache's size, and with compile it compiles each new batch size."""
+        options = self._options
+        static = options.effective_cache in STATIC_CACHES
+        if options.batching == "static" and not static:
+            lengths = [Length(0, r.output_tokens) for r in requests]
+        else:
+            prompts = self._tokenizer.encode(requests)
+            lengths = [Length(len(p), r.output_tokens) for p, r in zip(prompts, requests, strict=True)]
+        grouped = make_batches(lengths, options)
+        if static and grouped:
+            needed = max(cache_tokens([lengths[i] for i in batch]) for batch in grouped)
+            self._max_cache_len = max(needed, self._max_cache_len or 0)
+        result = [[requests[i] for i in batch] for batch in grouped]
+        if options.compile.enabled:
+            self._compile({len(batch): batch for batch in result})
+        return result
+
+    def generate(self, batch: Sequence[Request]) -> Sequence[RequestRecord]:
+        """See `Engine.generate`."""
+        return self._answer(batch, StepClock())
+
+    async def stream(self, request: Request) -> AsyncIterator[TokenEvent]:
+        """See `Engine.stream`. Closing the iterator stops the generation at its next step."""
+        loop = asyncio.get_running_loop()
+        queue: asyncio.Queue[tuple[list[int], int] | RequestRecord | BaseException] = asyncio.Queue()
+        cancelled = threading.Event()
+
+        def tell(item: tuple[list[int], int] | RequestRecord | BaseException) -> None:
+            if not cancelled.is_set():
+                loop.call_soon_threadsafe(queue.put_nowait, item)
+
+        def work() -> None:
+            clock = StepClock(lambda tokens, t_ns: tell((tokens, t_ns)), cancelled.is_set)
+            try:
+                tell(self._answer([request], clock)[0])
+            except Cancelled:
+                return
+            except BaseException as error:  # noqa: BLE001 - it is raised again where the answer is awaited
+                tell(error)
+
+        thread = threading.Thread(target=work, name="llem-pytorch-stream", daemon=True)
+        thread.start()
+        try:
+            # The last token waits for the record, which is there as soon as `generate` returns.
+            held: TokenEvent | None = None
+            while True:
+                item = await queue.get()
+                if isinstance(item, BaseException):
+                    raise item
+                if isinstance(item, RequestRecord):
+                    if held is not None:
+                        yield TokenEvent(held.token_id, held.t_ns, item)
+                    return
+                tokens, t_ns = item
+                for token in tokens:
+                    if held is not None:
+                        yield held
+                    held = TokenEvent(token, t_ns)
+        finally:
+            cancelled.set()
+            await loop.run_in_executor(None, thread.join)
+
+    def synchronize(self) -> None:
+        """See `Engine.synchronize`."""
+        if self._ranks is not None:
+            self._ranks.order("synchronize")
+            self._ranks.gather(None)
+        synchronize(self._devices)
+
+    def memory(self, *, reset_peak: bool = False) -> MemoryReading:
+        """See `Engine.memory`."""
+        own = read_memory(self._devices, reset_peak=reset_peak)
+        if self._ranks is None:
+            return own
+        self._ranks.order("memory", reset_peak)
+        readings: list[MemoryReading] = self._ranks.gather(own)
+        allocated = [r.allocated_mb for r in readings if r.allocated_mb is not None]
+        peaks = [r.peak_mb for r in readings if r.peak_mb is not None]
+        return MemoryReading(sum(allocated) if allocated else None, sum(peaks) if peaks else None, own.source)
+
+    def close(self) -> None:
+        """See `Engine.close`."""
+        self._generator = None
+        self._loaded = None
+        if self._ranks is not None:
+            self._ranks.close()
+            self._ranks = None
+        gc.collect()
+        if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+            torch.cuda.empty_cache()
+
+    def _answer(self, requests: Sequence[Request], clock: StepClock) -> list[RequestRecord]:
+        assert self._generator is not None
+        assert self._loaded is not None
+        with self._turn:
+            start = time.monotonic_ns()
+            batch = self._batch(requests, self._tokenizer.encode(requests), self._max_cache_len)
+            rows = self._run(batch, clock)
+            end = time.monotonic_ns()
+        records = []
+        for request, prompt, row in zip(requests, batch.prompts, rows, strict=True):
+            ends = () if request.ignore_eos else self._loaded.end_ids
+            tokens, stopped = answer(row, request.output_tokens, ends)
+            records.append(
+                RequestRecord(
+                    id=request.id,
+                    input_tokens=len(prompt),
+                    output_tokens=len(tokens),
+                    start_ns=start,
+                    end_ns=end,
+                    finish="stop" if stopped else "length",
+                    token_ns=self._times(clock, len(tokens)),
+                    output_token_ids=tuple(tokens),
+                )
+            )
+        return records
+
+    def _times(self, clock: StepClock, count: int) -> tuple[int, ...] | None:
+        """On Apple GPUs transformers hands over each token one step late: no honest time of it is known."""
+        return None if self._devices[0].type == "mps" else tuple(clock.times[:count])
+
+    def _run(self, batch: Batch, clock: StepClock) -> list[list[int]]:
+        assert self._generator is not None
+        if self._ranks is not None:
+            self._ranks.order("run", batch)
+        return self._generator.run(batch, clock)
+
+    def _batch(self, requests: Sequence[Request], prompts: list[list[int]], max_cache_len: int | None) -> Batch:
+        assert self._loaded is not None
+        limits = [r.output_tokens for r in requests]
+        self._check_context(max(len(p) for p in prompts) + max(limits))
+        # Rows that decode through the end rule out looking for it; `answer` still cuts the others.
+        end_ids = () if any(r.ignore_eos for r in requests) else self._loaded.end_ids
+        pad = self._tokenizer.pad_id
+        return Batch(
+            prompts=prompts,
+            limits=limits,
+            arguments=arguments.generation_arguments(
+                self._options,
+                self._decoding,
+                max_new_tokens=max(limits),
+                eos_token_ids=end_ids,
+                pad_token_id=pad if pad is not None else min(self._loaded.end_ids, default=0),
+                max_cache_len=max_cache_len,
+            ),
+            seed=(self._decoding.seed + requests[0].id) % 2**63,
+        )
+
+    def _check_context(self, tokens: int) -> None:
+        assert self._loaded is not None
+        text = self._loaded.model.config.get_text_config()
+        context = getattr(text, "max_position_embeddings", None)
+        if context is None or tokens <= context:
+            return
+        if getattr(text, "rope_parameters", None) is None:
+            raise LlemError(
+                f"a prompt with its answer has {tokens} tokens, the model has {context} positions.",
+                remedy="Set dataset.input_tokens and dataset.output_tokens so that they fit.",
+            )
+        _log.warning("a prompt with its answer has %d tokens, beyond the model's context of %d", tokens, context)
+
+    def _compile(self, samples: dict[int, Sequence[Request]]) -> None:
+        """Compile each batch size before it is measured: a few tokens of a batch of that size."""
+        for size, batch in samples.items():
+            if size not in self._compiled_sizes:
+                prompts = [prompt[:8] for prompt in self._tokenizer.encode(batch)]
+                short = self._batch(batch, prompts, self._max_cache_len)
+                few = {**short.arguments, "max_new_tokens": 5, "eos_token_id": None}
+                self._run(Batch(short.prompts, [5] * size, few), StepClock())
+                self._compiled_sizes.add(size)
+
+
+def _load_assistant(
+    config: ModelConfig, options: PyTorchConfig, base_dir: str, device: str, vocab_size: int
+) -> object | None:
+    """The draft model: same dtype, device and attention; never quantized or adapted itself."""
+    chosen = arguments.assistant_model(options, config)
+    if chosen is None:
+        return None
+    plain = PyTorchConfig(dtype=options.dtype, device=options.device, attn_implementation=options.attn_implementation)
+    model = load_model(chosen, plain, base_dir, device).model
+    own = int(model.config.get_text_config().vocab_size)
+    if own != vocab_size:
+        raise ModelError(
+            f"its vocabulary has {own} tokens, that of the model which it assists {vocab_size}.",
+            where=f"pytorch.assistant_model: {chosen.source}",
+            remedy="Choose an assistant of the same family, with the same vocabulary.",
+        )
+    drafting = arguments.assistant_generation(options)
+    model.generation_config = transformers.GenerationConfig(**drafting)  # type: ignore[no-untyped-call]
+    return model  # type: ignore[no-any-return]
+
+
+@contextmanager
+def _signs_of_life(context: LoadContext, what: str, every_s: float = 10.0) -> Iterator[None]:
+    """Say that loading goes on, as long as this process does something: one that hangs stays silent."""
+    done = threading.Event()
+
+    def watch() -> None:
+        before = _cpu_s()
+        begun = time.monotonic()
+        while not done.wait(every_s):
+            now = _cpu_s()
+            if now - before > 0.01 * every_s:
+                context.progress(f"{what} ({time.monotonic() - begun:.0f} s)")
+            before = now
+
+    context.progress(what)
+    thread = threading.Thread(target=watch, name="llem-pytorch-progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def _cpu_s() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime

@@ -1,0 +1,47 @@
+"""What llem-pytorch registers. Importing this imports neither torch nor transformers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from llem.hookspecs import API_VERSION, hookimpl
+from llem.specs.backend import BackendSpec
+from llem.specs.check import CheckSpec
+from llem_pytorch.config import PyTorchConfig, resolve
+
+
+@hookimpl
+def llem_backends() -> Sequence[BackendSpec]:
+    """The backend `pytorch`."""
+    return [
+        BackendSpec(
+            name="pytorch",
+            api_version=API_VERSION,
+            summary="PyTorch with transformers' generate, on CPU, NVIDIA GPUs or Apple GPUs",
+            config=PyTorchConfig,
+            engine="llem_pytorch.engine:PyTorchEngine",
+            capabilities=frozenset({"cpu", "gpu", "streaming", "batching", "multi_gpu"}),
+            requires=("torch", "transformers", "accelerate", "safetensors"),
+            install="pip install llem-pytorch",
+            resolve=resolve,
+        )
+    ]
+
+
+@hookimpl
+def llem_preflight_checks() -> Sequence[CheckSpec]:
+    """What the section `pytorch:` asks for is there. Only where the worker runs on this machine, in this environment."""
+    return [
+        CheckSpec(
+            name=name,
+            api_version=API_VERSION,
+            summary=summary,
+            check=f"llem_pytorch.preflight:{function}",
+            backends=frozenset({"pytorch"}),
+            runners=frozenset({"local"}),
+        )
+        for name, summary, function in (
+            ("pytorch-packages", "packages that options of pytorch need are installed", "check_packages"),
+            ("pytorch-devices", "devices that options of pytorch need are there", "check_devices"),
+        )
+    ]

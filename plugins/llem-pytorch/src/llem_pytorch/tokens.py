@@ -1,0 +1,122 @@
+"""Prompts to token ids."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from llem.errors import LlemError
+from llem.specs.backend import Request
+
+
+class Tokenizer(Protocol):
+    """What the engine needs of a tokenizer.
+
+    Attributes:
+        name: for the result.
+        special_ids: ids that stand for no text.
+        eos_id, pad_id: where it has them.
+    """
+
+    name: str
+    special_ids: frozenset[int]
+    eos_id: int | None
+    pad_id: int | None
+
+    def encode(self, requests: Sequence[Request]) -> list[list[int]]:
+        """Token ids of each request's prompt, without padding, cut as the request asks."""
+
+
+class TextTokenizer:
+    """A tokenizer of transformers.
+
+    Args:
+        tokenizer: what `AutoTokenizer` loaded.
+        name: where it came from.
+    """
+
+    def __init__(self, tokenizer: Any, name: str) -> None:
+        self._tokenizer = tokenizer
+        self.name = name
+        self.special_ids = frozenset(int(i) for i in tokenizer.all_special_ids)
+        self.eos_id: int | None = tokenizer.eos_token_id
+        self.pad_id: int | None = tokenizer.pad_token_id
+
+    def encode(self, requests: Sequence[Request]) -> list[list[int]]:
+        """See `Tokenizer.encode`. With a chat template the message is cut, and the template around it stays whole."""
+        encoded: dict[int, list[int]] = {}
+        for chat in (False, True):
+            texts = {i: r for i, r in enumerate(requests) if r.prompt_token_ids is None and r.chat_template is chat}
+            if texts:
+                encoded |= zip(texts, self._encode(list(texts.values()), chat=chat), strict=True)
+        return [_checked(r, encoded[i] if i in encoded else _given(r)) for i, r in enumerate(requests)]
+
+    def _encode(self, requests: Sequence[Request], *, chat: bool) -> list[list[int]]:
+        if not chat:
+            ids: list[list[int]] = self._tokenizer([r.prompt for r in requests])["input_ids"]
+            return [one[: r.max_input_tokens] for one, r in zip(ids, requests, strict=True)]
+        if not self._tokenizer.chat_template:
+            raise LlemError(
+                f"the tokenizer {self.name} has no chat template.",
+                where="dataset.chat_template",
+                remedy="Leave it false, or take a model that was trained to chat.",
+            )
+        wrapped = [
+            self._tokenizer.apply_chat_template(
+                [{"role": "user", "content": self._cut(r)}], tokenize=False, add_generation_prompt=True
+            )
+            for r in requests
+        ]
+        chats: list[list[int]] = self._tokenizer(wrapped, add_special_tokens=False)["input_ids"]
+        return chats
+
+    def _cut(self, request: Request) -> str:
+        text = request.prompt or ""
+        if request.max_input_tokens is None:
+            return text
+        ids = self._tokenizer(text, add_special_tokens=False)["input_ids"]
+        if len(ids) <= request.max_input_tokens:
+            return text
+        cut: str = self._tokenizer.decode(ids[: request.max_input_tokens])
+        return cut
+
+
+class ByteTokenizer:
+    """One token for each byte, for models without text of their own: id = byte + offset, modulo what the vocabulary has.
+
+    Args:
+        vocab_size: ids are below it, whatever it is.
+        offset: the first ids are left to special tokens.
+    """
+
+    def __init__(self, vocab_size: int, offset: int = 3) -> None:
+        self.name = "bytes"
+        self._offset = min(offset, vocab_size - 1)
+        self._range = vocab_size - self._offset
+        self.special_ids = frozenset(range(self._offset))
+        self.eos_id: int | None = None
+        self.pad_id: int | None = 0
+
+    def encode(self, requests: Sequence[Request]) -> list[list[int]]:
+        """See `Tokenizer.encode`."""
+        return [_checked(r, self._encode(r) if r.prompt_token_ids is None else _given(r)) for r in requests]
+
+    def _encode(self, request: Request) -> list[int]:
+        if request.chat_template:
+            raise LlemError(
+                "a random: model without a tokenizer has no chat template.",
+                where="dataset.chat_template",
+                remedy="Leave it false, or name a tokenizer in model.tokenizer.",
+            )
+        data = (request.prompt or "").encode()[: request.max_input_tokens]
+        return [byte % self._range + self._offset for byte in data]
+
+
+def _given(request: Request) -> list[int]:
+    return list(request.prompt_token_ids or ())[: request.max_input_tokens]
+
+
+def _checked(request: Request, ids: list[int]) -> list[int]:
+    if not ids:
+        raise LlemError(f"prompt {request.id} has no tokens.", remedy="Take empty prompts out of the dataset.")
+    return ids
