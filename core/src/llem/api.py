@@ -11,7 +11,6 @@ from llem.results.models import ExperimentResult
 from llem.results.study import StudyResult
 
 if TYPE_CHECKING:
-    from llem.config.layers import LoadedStudy
     from llem.study.reporter import Reporter
 
 __all__ = ["load_study", "run_experiment", "run_study"]
@@ -105,12 +104,16 @@ def run_study(
     from llem.study.reporter import SilentReporter
 
     registry = default_registry()
-    loaded: LoadedStudy
-    if isinstance(study, Mapping):
-        loaded = load_configuration(None, document=study, overrides=overrides or {}, backends=registry.backends)
-    else:
-        loaded = load_configuration(Path(study), overrides=overrides or {}, backends=registry.backends)
+    is_document = isinstance(study, Mapping)
+    loaded = load_configuration(
+        None if is_document else Path(study),
+        document=study if is_document else None,
+        overrides=overrides,
+        backends=registry.backends,
+        find_backend=registry.backend,
+    )
     outcome = conduct(
+        loaded,
         make_plan(loaded, registry, runner=runner),
         registry,
         reporter or SilentReporter(),

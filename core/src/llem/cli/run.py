@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, get_args
 
 import click
 
@@ -43,7 +43,9 @@ SHOWN_IN_PLAN = 40
 @click.option("--skip-preflight", metavar="NAME", multiple=True, help="Leave out this preflight check; repeatable.")
 @click.option("--dry-run", is_flag=True, help="Print the plan; run nothing, write nothing.")
 @click.option("--quiet", "-q", is_flag=True, help="Say only errors and the end.")
-@click.option("--verbose", "-v", is_flag=True, help="Show the worker's log as it comes; list every experiment of a plan.")
+@click.option(
+    "--verbose", "-v", is_flag=True, help="Show the worker's log as it comes; list every experiment of a plan."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document to standard output.")
 def run(
     study: Path | None,
@@ -83,52 +85,52 @@ def run(
       2 bad configuration   3 a preflight check failed
       4 a plugin is missing 130 interrupted
     """
+    from llem.config.environment import read_settings
+    from llem.config.keys import Vocabulary
+    from llem.config.layers import load_study
+    from llem.plan import make_plan
     from llem.plugins import default_registry
 
-    overrides: dict[str, Any] = {
-        key: given
-        for key, given in (
-            ("model", model),
-            ("backend", backend),
-            ("dataset", dataset),
-            ("dataset.n", prompts),
-            ("dataset.output_tokens", output_tokens),
-            ("execution.cycles", cycles),
-            ("execution.order", order),
-        )
-        if given is not None
-    }
-    if no_gaps:
-        overrides |= {"execution.experiment_gap_s": 0.0, "execution.cycle_gap_s": 0.0}
     registry = default_registry()
-    loaded = _load(study, overrides, settings, registry)
-    from llem.plan import make_plan
-
+    given = {
+        "model": _beside(model, study),
+        "backend": backend,
+        "dataset": _beside(dataset, study),
+        "dataset.n": prompts,
+        "dataset.output_tokens": output_tokens,
+        "execution.cycles": cycles,
+        "execution.order": order,
+        "execution.experiment_gap_s": 0.0 if no_gaps else None,
+        "execution.cycle_gap_s": 0.0 if no_gaps else None,
+    }
+    overrides = {key: found for key, found in given.items() if found is not None}
+    overrides |= read_settings(settings, Vocabulary(registry.backends))
+    loaded = load_study(study, overrides=overrides, backends=registry.backends, find_backend=registry.backend)
     plan = make_plan(loaded, registry, runner=runner)
     if dry_run:
-        _print_plan(plan, as_json=as_json, verbose=verbose)
+        _print_plan(plan, loaded.notes, as_json=as_json, verbose=verbose)
         return 0
     return _conduct(
         loaded, plan, registry, output=output, skip=skip_preflight, quiet=quiet, verbose=verbose, as_json=as_json
     )
 
 
-def _load(
-    study: Path | None, overrides: Mapping[str, Any], settings: Sequence[str], registry: Registry
-) -> LoadedStudy:
-    from llem.config.layers import load_study
-
-    if study is None and "model" not in overrides and not any(s.startswith("model") for s in settings):
-        raise click.UsageError("give a study file, or at least --model.", click.get_current_context())
-    return load_study(study, overrides=overrides, settings=settings, backends=registry.backends)
+def _beside(text: str | None, study: Path | None) -> str | None:
+    """A path on the command line starts from the current folder; one in a study starts from the study's."""
+    if text is None or study is None or text.startswith(("pkg:", "random:")):
+        return text
+    is_path = text.startswith(("./", "../", "~")) or text.endswith((".gguf", ".jsonl"))
+    return str(Path(text).expanduser().absolute()) if is_path else text
 
 
-def _print_plan(plan: Plan, *, as_json: bool, verbose: bool) -> None:
+def _print_plan(plan: Plan, notes: Sequence[str], *, as_json: bool, verbose: bool) -> None:
     from llem.plan.show import describe, plan_json
 
     if as_json:
         click.echo(json.dumps(plan_json(plan), ensure_ascii=False, indent=1))
         return
+    for note in notes:
+        click.echo(f"llem: {note}", err=True)
     for line in describe(plan, plan.total if verbose else SHOWN_IN_PLAN):
         click.echo(line)
 
@@ -151,11 +153,7 @@ def _conduct(
     from llem.study.conduct import conduct
 
     reporter = TextReporter(sys.stderr, quiet=quiet, verbose=verbose, estimate_s=plan.estimate_s)
-    for note in loaded.notes:
-        reporter.message("info", note)
-    outcome = conduct(
-        plan, registry, reporter, output=output, skip_preflight=skip, provenance=study_provenance(loaded)
-    )
+    outcome = conduct(loaded, plan, registry, reporter, output=output, skip_preflight=skip)
     configurations = summarise(study_rows(outcome.directory))
     document = study_document(outcome.directory, configurations)
     if as_json:

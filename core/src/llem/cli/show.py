@@ -15,8 +15,9 @@ from llem.errors import ResultError
 from llem.results.aggregate import PARQUET
 from llem.results.job_directory import EXPERIMENT, RESULT
 from llem.results.rows import study_rows
-from llem.results.store import EXPERIMENTS, MANIFEST, is_study, read_object, read_result
+from llem.results.store import EXPERIMENTS, MANIFEST, is_study, read_result
 from llem.results.summary import Configuration, parquet_rows, summarise
+from llem.study.manifest import read_manifest
 
 
 @click.command()
@@ -63,24 +64,26 @@ def show(path: Path, as_json: bool) -> None:
 
 def study_document(folder: Path, configurations: Sequence[Configuration]) -> dict[str, Any]:
     """A study's summary as plain data: state and counts from its manifest, a summary for each configuration."""
-    manifest = read_object(folder / MANIFEST, "manifest") if (folder / MANIFEST).is_file() else {}
+    manifest = read_manifest(folder) if (folder / MANIFEST).is_file() else None
     statuses: Counter[str] = Counter()
     for c in configurations:
         statuses.update(c.statuses)
     return {
-        "study": manifest.get("name", folder.resolve().name),
+        "study": manifest.name if manifest else folder.resolve().name,
         "directory": str(folder),
-        "state": manifest.get("state"),
-        "counts": dict(statuses),
+        "state": manifest.state if manifest else None,
+        "counts": manifest.totals if manifest else {"experiments": statuses.total(), **statuses},
         "experiments": [c.document() for c in configurations],
     }
 
 
 def study_text(document: dict[str, Any], configurations: Sequence[Configuration]) -> str:
     """A study's summary for people."""
-    counts = ", ".join(f"{count} {status}" for status, count in sorted(document["counts"].items()))
-    state = f"  {document['state']}" if document["state"] else ""
-    lines = [f"{document['study']}{state}: {counts or 'no experiment has ended'}", ""]
+    counts = dict(document["counts"])
+    total = counts.pop("experiments")
+    found = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
+    state = f", {document['state']}" if document["state"] else ""
+    lines = [f"{document['study']}{state}: {total} experiment{'s' * (total != 1)}, {found or 'none has ended'}", ""]
     if configurations:
         lines += [study_table(configurations), ""]
     lines += notes(configurations)

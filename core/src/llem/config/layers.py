@@ -15,7 +15,7 @@ from typing import Any
 
 from llem.config.backends_in_use import backends_in_use, unused_sections
 from llem.config.checks import default_limits, lacks_model, problems_in_study, written_out
-from llem.config.environment import CONFIG_FILE, from_environment
+from llem.config.environment import CONFIG_FILE, from_environment, read_settings
 from llem.config.git import GitCommit, commit_of
 from llem.config.keys import STUDY_KEYS, HasConfig, Vocabulary
 from llem.config.merging import Layer, Merged, Origin, give_way, nested
@@ -25,6 +25,8 @@ from llem.config.study import StudyConfig
 from llem.errors import ConfigError, LlemError, PluginError
 
 Key = Sequence[str | int]
+
+_PATHS = (("model", "source"), ("model", "tokenizer"), ("dataset", "path"))
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,7 @@ def load_study(
     path: Path | None = None,
     *,
     overrides: Mapping[str, Any] | None = None,
+    settings: Sequence[str] = (),
     document: Mapping[str, Any] | None = None,
     environ: Mapping[str, str] | None = None,
     user_file: Path | None = None,
@@ -88,6 +91,7 @@ def load_study(
     Args:
         path: the study file; None where `document` or `overrides` say all.
         overrides: dotted keys to values, from the command line (`dataset.n`, `execution.cycles`, `runners.vllm`).
+        settings: `KEY=VALUE` of the command line, over `overrides`; see `llem.config.environment.value_of`.
         document: a study as plain data, in place of a file.
         environ: variables, by default the process's own.
         user_file: the user's file, by default as `user_file_path` says. Need not exist where it is the default.
@@ -109,7 +113,9 @@ def load_study(
         merged.add(_user_layer(user))
     locate_study = study.locate if study is not None else _locate_argument
     merged.add(Layer(_study_data(study, document), partial(_study_origin, study)))
-    above = _above(merged, overrides or {}, variables, vocabulary)
+    base_dir = path.resolve().parent if path is not None else Path.cwd()
+    given = {**(overrides or {}), **read_settings(settings, vocabulary)}
+    above = _above(merged, given, variables, vocabulary, base_dir)
     if isinstance(merged.data.get("experiments"), list):
         merged.data["experiments"] = [written_out(e, vocabulary) for e in merged.data["experiments"]]
     merged.notes += give_way(above, merged.data, vocabulary)
@@ -121,7 +127,7 @@ def load_study(
     loaded = partial(
         LoadedStudy,
         origins=merged.origins,
-        base_dir=path.resolve().parent if path is not None else Path.cwd(),
+        base_dir=base_dir,
         path=path,
         notes=tuple(merged.notes),
         text=study.text if study is not None else None,
@@ -190,7 +196,11 @@ def _locate_argument(key: Key) -> str:
 
 
 def _above(
-    merged: Merged, overrides: Mapping[str, Any], environ: Mapping[str, str], vocabulary: Vocabulary
+    merged: Merged,
+    overrides: Mapping[str, Any],
+    environ: Mapping[str, str],
+    vocabulary: Vocabulary,
+    base_dir: Path,
 ) -> dict[str, Any]:
     """Lay environment and command line over the rest; returns what the two set together."""
     variables = from_environment(environ, vocabulary)
@@ -203,13 +213,26 @@ def _above(
                 where="command line",
                 remedy="Write it in a study file.",
             )
+    by_environment = nested({key: value for key, (_, value) in variables.items()}, vocabulary)
+    by_command = nested(overrides, vocabulary)
     for layer in (
-        Layer(nested({k: v for k, (_, v) in variables.items()}, vocabulary), partial(_variable_origin, by_variable)),
-        Layer(nested(overrides, vocabulary), lambda key: Origin("command line")),
+        Layer(_anchored(by_environment, base_dir), partial(_variable_origin, by_variable)),
+        Layer(_anchored(by_command, base_dir), lambda key: Origin("command line")),
     ):
         merged.add(layer)
         top.add(layer)
     return top.data
+
+
+def _anchored(data: dict[str, Any], base_dir: Path) -> dict[str, Any]:
+    """A relative path that is typed names a file from where it is typed, not from the study's folder."""
+    here = Path.cwd()
+    for section, name in _PATHS if here != base_dir else ():
+        value = data.get(section)
+        text = value.get(name) if isinstance(value, dict) else None
+        if isinstance(text, str) and text and "\0" not in text and len(text) < 4096 and (here / text).exists():
+            data[section] = {**value, name: str(here / text)}
+    return data
 
 
 def _variable_origin(by_variable: Mapping[str, str], key: Key) -> Origin:

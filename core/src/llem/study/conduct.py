@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,24 +18,25 @@ from llem.study.loop import StudyOutcome, run_plan
 from llem.study.reporter import Reporter
 
 if TYPE_CHECKING:
+    from llem.config.layers import LoadedStudy
     from llem.plan import Plan
 
 
 def conduct(
+    study: LoadedStudy,
     plan: Plan,
     registry: Registry,
     reporter: Reporter,
     *,
     output: Path,
     skip_preflight: Iterable[str] = (),
-    provenance: Mapping[str, Any] | None = None,
 ) -> StudyOutcome:
     """Check, then run the plan, then bring its results together.
 
     Args:
+        study: what the plan was made of; its file's commit and its overridden keys go into every result.
         output: the folder in which the study's own folder is made.
         skip_preflight: names of checks to leave out.
-        provenance: facts about the study for every result's environment; what preflight warned of is added.
 
     Raises:
         PreflightError: everything that checks found wrong, at once; no folder was made.
@@ -43,13 +44,30 @@ def conduct(
     """
     findings = run_checks(registry, preflight_context(plan, output), skip_preflight)
     report_findings(findings, reporter)
-    facts = dict(provenance or {})
+    for note in study.notes:
+        reporter.message("info", note)
+    facts = provenance(study)
     if warned := [{"check": f.check, "message": f.message} for f in findings if f.level == "warning"]:
         facts["preflight_warnings"] = warned
     directory = folder.create(output, plan.name)
     outcome = run_plan(plan, registry, directory, reporter, provenance=facts)
     aggregate(directory)
     return outcome
+
+
+def provenance(study: LoadedStudy) -> dict[str, Any]:
+    """Facts about a study for every result's environment: its file, the commit of that, and what overrode it."""
+    commit = study.git_commit()
+    return {
+        "study_file": study.path.name if study.path is not None else None,
+        "git_commit": commit.commit if commit is not None else None,
+        "git_dirty": commit.dirty if commit is not None else None,
+        "overridden": {
+            key: origin.kind
+            for key, origin in study.origins.items()
+            if origin.kind in {"command line", "environment", "user file"}
+        },
+    }
 
 
 def preflight_context(plan: Plan, output: Path) -> PreflightContext:

@@ -1,0 +1,171 @@
+"""`llem config`: what a study's values are and where they came from; the JSON Schema; a study to start from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from llem.config.layers import LoadedStudy
+    from llem.plugins import Registry
+
+
+@click.group()
+def config() -> None:
+    """Show, describe or begin a configuration.
+
+    \b
+    Examples:
+      llem config init study.yaml              write a commented study
+      llem config show study.yaml              each value, and where it came from
+      llem config schema --output llem.schema.json
+    """
+
+
+@config.command()
+@click.argument("study", metavar="[STUDY.yaml]", required=False, type=click.Path(path_type=Path))
+@click.option("--set", "settings", metavar="KEY=VALUE", multiple=True, help="As for `llem run`; repeatable.")
+@click.option("--all", "everything", is_flag=True, help="Also the sections of backends that the study does not use.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def show(study: Path | None, settings: tuple[str, ...], everything: bool, as_json: bool) -> None:
+    """Show each value and where it came from.
+
+    From the highest: command line, environment (LLEM_…), study file, user file, defaults. Without a study: what the
+    user file and the environment add to the defaults.
+    """
+    from llem.cli.table import table
+    from llem.config.layers import load_study
+    from llem.config.template import written
+    from llem.plugins import default_registry
+
+    registry = default_registry()
+    loaded = load_study(
+        study,
+        settings=settings,
+        backends=registry.backends,
+        find_backend=registry.backend,
+        complete=study is not None,
+    )
+    rows = list(_values(loaded, registry, everything=everything))
+    if as_json:
+        document = {
+            "values": {key: {"value": value, "origin": kind, "where": where} for key, value, kind, where in rows},
+            "notes": list(loaded.notes),
+        }
+        click.echo(json.dumps(document, ensure_ascii=False, indent=1))
+        return
+    from llem.config.merging import Origin
+
+    lines = [[key, _cut(written(value)), str(Origin(kind, where))] for key, value, kind, where in rows]
+    click.echo(table(["key", "value", "from"], lines, left=3))
+    for note in loaded.notes:
+        click.echo(f"Note: {note}")
+
+
+def _values(loaded: LoadedStudy, registry: Registry, *, everything: bool) -> Iterator[tuple[str, Any, str, str | None]]:
+    """Dotted key, value, kind of origin and its place: of every field, given or at its default."""
+    from llem.config.backends_in_use import backends_in_use
+    from llem.config.introspect import facts_of
+    from llem.config.keys import Vocabulary
+    from llem.config.study import ExecutionConfig
+
+    vocabulary = Vocabulary(registry.backends)
+    study, base = loaded.config, loaded.config.base
+    used = backends_in_use({**base, "sweep": study.sweep, "experiments": study.experiments})
+
+    def row(key: str, value: Any) -> tuple[str, Any, str, str | None]:
+        for name in _ancestors(key):
+            if name in loaded.origins:
+                origin = loaded.origins[name]
+                return key, value, origin.kind, origin.where
+        return key, value, "default", None
+
+    yield row("name", study.name)
+    yield row("backend", base.get("backend"))
+    execution = study.execution.model_dump(mode="json")
+    sections = {**vocabulary.sections, "execution": ExecutionConfig}
+    for section, model in sections.items():
+        if section in vocabulary.backends and section not in used and not everything:
+            continue
+        given = execution if section == "execution" else base.get(section, {})
+        for key, facts in facts_of(model).items():
+            yield row(f"{section}.{key}", _at(given, key.split("."), facts.default))
+    for backend, runner in study.runners.items():
+        yield row(f"runners.{backend}", runner)
+    for axis, values in study.sweep.items():
+        yield f"sweep.{axis}", values, "study file", loaded.locate(("sweep", axis))
+    for i, experiment in enumerate(study.experiments):
+        yield f"experiments[{i}]", experiment, "study file", loaded.locate(("experiments", i))
+
+
+def _ancestors(key: str) -> Iterator[str]:
+    while key:
+        yield key
+        key = key.rpartition(".")[0]
+
+
+def _at(data: Any, path: list[str], default: Any) -> Any:
+    for part in path:
+        if not isinstance(data, dict) or part not in data:
+            return default
+        data = data[part]
+    return data
+
+
+def _cut(text: str, longest: int = 70) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+@config.command()
+@click.option("--output", "-o", type=click.Path(path_type=Path, dir_okay=False), help="Write it to this file.")
+def schema(output: Path | None) -> None:
+    """Print the JSON Schema of a study with every installed plugin.
+
+    Editors with yaml-language-server use it where the study's first line is
+    `# yaml-language-server: $schema=llem.schema.json`.
+    """
+    from llem.config.schema import json_schema
+    from llem.plugins import default_registry
+
+    text = json.dumps(json_schema(default_registry().backends), ensure_ascii=False, indent=2) + "\n"
+    _deliver(text, output)
+
+
+@config.command()
+@click.argument("path", required=False, type=click.Path(path_type=Path))
+@click.option("--backend", help="The backend to begin with; by default the first that is installed.")
+@click.option("--model", help="The model to begin with.")
+@click.option("--force", is_flag=True, help="Replace the file where there is one.")
+def init(path: Path | None, backend: str | None, model: str | None, force: bool) -> None:
+    """Write a commented study with every key to PATH, or to standard output without one."""
+    from llem.config.template import EXAMPLE_MODEL, commented_study
+    from llem.errors import ConfigError
+    from llem.plugins import default_registry
+
+    registry = default_registry()
+    if backend is not None:
+        registry.backend(backend)
+    text = commented_study(registry.backends, backend=backend, model=model or EXAMPLE_MODEL)
+    if path is not None and path.exists() and not force:
+        raise ConfigError("is there already.", where=str(path), remedy="Use --force to replace it, or another name.")
+    _deliver(text, path)
+    if path is not None:
+        click.echo(f"Wrote {path}. Next: llem run {path} --dry-run")
+
+
+def _deliver(text: str, path: Path | None) -> None:
+    from llem.errors import ConfigError
+
+    if path is None:
+        click.echo(text, nl=False)
+        return
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(
+            f"cannot be written: {error.strerror}.", where=str(path), remedy="Name another place."
+        ) from error

@@ -1,0 +1,194 @@
+"""Raw mappings to one validated, resolved experiment.
+
+A sweep of 10,000 points has few distinct sections. Each of them is validated, resolved and written out canonically once;
+an experiment is then put together from finished parts. A composed configuration composes to itself: the worker reads
+`experiment.json` by the same door.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from pydantic import ValidationError
+
+from llem.config.experiment import SECTIONS, ExperimentConfig
+from llem.config.identity import section_text
+from llem.config.problems import Problem, problems_of, raise_all
+from llem.config.resolution import resolve_section, section_problems
+from llem.config.section import Section
+from llem.errors import PluginError
+
+OPTIONS = "options"
+PARTS = tuple(sorted((*SECTIONS, OPTIONS)))
+"""Names of an experiment's sections, in the order of canonical JSON; `options` stands under the backend's name."""
+
+_REMEMBERED = 4_096
+
+
+class Backend(Protocol):
+    """The part of a backend's spec that configuration needs."""
+
+    @property
+    def name(self) -> str:
+        """The word in `backend:`."""
+
+    @property
+    def config(self) -> type[Section]:
+        """The model of its section."""
+
+    @property
+    def capabilities(self) -> Collection[str]:
+        """What its engine can do."""
+
+    @property
+    def resolve(self) -> Callable[[Section], Section] | None:
+        """Maps its section to the canonical one of the same effect."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """One finished section.
+
+    Attributes:
+        section: resolved; None where there are problems.
+        fragment: what it adds to the experiment's canonical JSON: `,"name":{…}`, or nothing where all is at its default.
+        problems: what is wrong with it.
+    """
+
+    section: Section | None
+    fragment: str = ""
+    problems: tuple[Problem, ...] = ()
+
+
+class Composer:
+    """Composes experiments for the given backends, and remembers sections that it has seen.
+
+    Args:
+        backends: specs by name.
+    """
+
+    def __init__(self, backends: Mapping[str, Backend]) -> None:
+        self._backends = backends
+        self._known: dict[tuple[str, str, str], Part] = {}
+
+    def compose(
+        self, document: Mapping[str, Any], locate: Callable[[Sequence[str | int]], str] | None = None
+    ) -> ExperimentConfig:
+        """One experiment, resolved.
+
+        Args:
+            document: `backend`, the core's sections, and the backend's section under its name. Sections may be left out.
+            locate: says where a key stands, for messages.
+
+        Raises:
+            ConfigError: with everything that is wrong.
+            PluginError: the backend is not installed.
+        """
+        name = document.get("backend")
+        if not isinstance(name, str) or not name:
+            backend_problem = Problem(
+                key=("backend",),
+                found=name,
+                message="a backend is needed" if name is None else "is not the name of a backend",
+                accepted=", ".join(sorted(self._backends)) or "none is installed",
+                nearest=None,
+            )
+            raise_all([backend_problem], locate or _by_key)
+        spec = self.backend(name)
+        parts = [self.part(key, document.get(name if key == OPTIONS else key, {}), spec) for key in PARTS]
+        problems = self.unknown_keys(document, spec) + [p for part in parts for p in part.problems]
+        if problems:
+            raise_all(problems, locate or _by_key)
+        return assemble(spec.name, parts)
+
+    def backend(self, name: str) -> Backend:
+        """The spec of a backend. Raises PluginError where it is not installed."""
+        if name in self._backends:
+            return self._backends[name]
+        near = difflib.get_close_matches(name, self._backends, n=1)
+        raise PluginError(
+            f"no backend `{name}` is installed; there is: {', '.join(sorted(self._backends)) or 'none'}.",
+            remedy=f"Did you mean `{near[0]}`?" if near else f"Install it: pip install llem-{name}.",
+        )
+
+    def unknown_keys(self, document: Mapping[str, Any], spec: Backend) -> list[Problem]:
+        """Top-level keys of an experiment that do not belong there."""
+        known = {"backend", spec.name, *SECTIONS}
+        return [
+            Problem(
+                key=(str(key),),
+                found=document[key],
+                message=f"is the section of another backend; this experiment's is {spec.name}"
+                if key in self._backends
+                else "is no key of an experiment",
+                accepted=", ".join(["backend", *SECTIONS, spec.name]),
+                nearest=next(iter(difflib.get_close_matches(str(key), known, n=1)), None),
+            )
+            for key in document
+            if key not in known
+        ]
+
+    def part(self, key: str, raw: Any, spec: Backend) -> Part:
+        """One section, finished.
+
+        Args:
+            key: a name of `PARTS`.
+            raw: what was written; `{}` for a section that is left out.
+            spec: the backend of the experiment.
+        """
+        # repr tells 1, 1.0, true and "1" apart, which equality of keys would not.
+        known = (key, spec.name, repr(raw))
+        part = self._known.get(known)
+        if part is None:
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            part = self._known[known] = self.make(key, raw, spec)
+        return part
+
+    def make(self, key: str, raw: Any, spec: Backend) -> Part:
+        """As `part`, without remembering."""
+        model = spec.config if key == OPTIONS else SECTIONS[key]
+        name = spec.name if key == OPTIONS else key
+        try:
+            section = model.model_validate(raw)
+            problems = section_problems(key, section) + _backend_problems(section, spec, key)
+            if problems:
+                return Part(None, problems=tuple(problems))
+            section = resolve_section(key, section)
+            if key == OPTIONS and spec.resolve is not None:
+                section = spec.resolve(section)
+        except ValidationError as error:
+            return Part(None, problems=tuple(problems_of(error, model, (name,))))
+        except ValueError as error:
+            # A backend's resolve may find that two of its options exclude each other.
+            return Part(None, problems=(Problem((name,), raw, str(error), None, None),))
+        text = section_text(section)
+        return Part(section, "" if text == "{}" or key == "limits" else f',"{key}":{text}')
+
+
+def assemble(backend: str, parts: Sequence[Part]) -> ExperimentConfig:
+    """The experiment of finished parts without problems, in the order of `PARTS`."""
+    sections: dict[str, Any] = {key: part.section for key, part in zip(PARTS, parts, strict=True)}
+    return ExperimentConfig(backend=backend, **sections)
+
+
+def _backend_problems(section: Section, spec: Backend, key: str) -> list[Problem]:
+    streams = getattr(section, "scenario", None) == "single_stream"
+    if key != "measurement" or not streams or "streaming" in spec.capabilities:
+        return []
+    return [
+        Problem(
+            key=("measurement", "scenario"),
+            found="single_stream",
+            message=f"the backend {spec.name} cannot give tokens one by one, which single_stream needs",
+            accepted="offline",
+            nearest=None,
+        )
+    ]
+
+
+def _by_key(key: Sequence[str | int]) -> str:
+    return ".".join(map(str, key))

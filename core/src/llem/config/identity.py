@@ -1,0 +1,144 @@
+"""Identity: the SHA-256 of what defines an experiment, and of what defines a study.
+
+The identity of an experiment is taken over canonical JSON: `[IDENTITY_VERSION, {…}]`, compact, keys sorted, ASCII.
+Values equal to their default are left out, so that a field added later with a neutral default changes no identity.
+Whole numbers are written without a fraction, so that 1 and 1.0 agree. `limits` is left out: when an experiment is given
+up says nothing about what it is. Name, paths of the study, runner, cycle and order are no part of it either.
+
+IDENTITY_VERSION is raised where the same text would come to mean another experiment: a default that changes its
+meaning, or a field whose value does.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import types
+import typing
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
+
+from llem.config.experiment import ExperimentConfig
+from llem.config.section import Section
+from llem.config.study import ExecutionConfig
+
+IDENTITY_VERSION = 1
+
+IDENTIFYING = ("baseline", "dataset", "decoding", "measurement", "model", "options", "warmup")
+"""The sections that define an experiment, in the order of canonical JSON."""
+
+_EXACT = 2**53
+
+
+def section_text(section: Section) -> str:
+    """Canonical JSON of one section without its defaults: `{}` where everything is at its default."""
+    return _dump(_reduced(section))
+
+
+def experiment_text(backend: str, sections: Mapping[str, str]) -> str:
+    """Canonical JSON of an experiment, from the texts of its sections (see `section_text`) by name."""
+    return identity_head(backend) + "".join(f',"{n}":{sections[n]}' for n in IDENTIFYING if sections[n] != "{}") + "}]"
+
+
+def identity_head(backend: str) -> str:
+    """How the canonical JSON of every experiment of a backend begins; `,"section":{…}` follow, then `}]`."""
+    return f'[{IDENTITY_VERSION},{{"backend":{_dump(backend)}'
+
+
+def config_hash(config: ExperimentConfig) -> str:
+    """Identity of an experiment: 64 hex digits.
+
+    Two configurations of the same effect have one identity only once they are resolved, which is what `Composer` does.
+    """
+    texts = {name: section_text(getattr(config, name)) for name in IDENTIFYING}
+    return hashlib.sha256(experiment_text(config.backend, texts).encode()).hexdigest()
+
+
+def study_design_hash(hashes: Iterable[str], execution: ExecutionConfig) -> str:
+    """Identity of a study's design: 64 hex digits.
+
+    Taken over the set of its experiments and over what shapes their figures: cycles, order, the seed of a shuffled
+    order, and the gaps in which the machine cools down. Timeouts, budget and the other limits decide when a study is
+    given up, not what it measures, and are left out. The order of `hashes` and repetitions in it have no effect.
+    """
+    return design_hash((bytes.fromhex(h) for h in hashes), execution)
+
+
+def design_hash(digests: Iterable[bytes], execution: ExecutionConfig) -> str:
+    """`study_design_hash` of identities in binary form (32 bytes each)."""
+    design = {name: getattr(execution, name) for name in ("cycles", "order", "experiment_gap_s", "cycle_gap_s")}
+    if execution.order == "shuffled":
+        design["seed"] = execution.seed
+    found = hashlib.sha256(_dump([IDENTITY_VERSION, _plain(design)]).encode())
+    last = b""
+    for digest in sorted(digests):
+        if digest != last:
+            found.update(digest)
+            last = digest
+    return found.hexdigest()
+
+
+def _dump(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _reduced(section: BaseModel) -> dict[str, Any]:
+    """The fields of a section that differ from their default, as plain data."""
+    found: dict[str, Any] = {}
+    for name, (default, text, is_union) in _defaults(type(section)).items():
+        value = getattr(section, name)
+        if value is default:
+            continue
+        plain = _plain(value, full=is_union)
+        if text is None or _dump(plain) != text:
+            found[name] = plain
+    return found
+
+
+def _plain(value: Any, *, full: bool = False) -> Any:
+    """Plain data. Sections inside are reduced; with `full` they are written out, since their type must show too."""
+    if value is None or isinstance(value, (bool, str)):
+        return value
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return int(value) if value.is_integer() and abs(value) < _EXACT else value
+    if isinstance(value, BaseModel):
+        if full:
+            return {name: _plain(getattr(value, name), full=True) for name in type(value).model_fields}
+        return _reduced(value)
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item, full=full) for key, item in value.items()}
+    if isinstance(value, (set, frozenset)):
+        return sorted((_plain(item, full=full) for item in value), key=_dump)
+    if isinstance(value, Sequence):
+        return [_plain(item, full=full) for item in value]
+    return _plain(to_jsonable_python(value), full=full)
+
+
+_NO_DEFAULT: Any = object()
+
+
+@cache
+def _defaults(model: type[BaseModel]) -> dict[str, tuple[Any, str | None, bool]]:
+    """Each field's default, its canonical text (None where it is required), and whether several sections may stand there."""
+    found: dict[str, tuple[Any, str | None, bool]] = {}
+    for name, field in model.model_fields.items():
+        is_union = len(_sections_in(field.annotation)) > 1
+        if field.is_required():
+            found[name] = (_NO_DEFAULT, None, is_union)
+        else:
+            default = field.get_default(call_default_factory=True, validated_data={})
+            found[name] = (default, _dump(_plain(default, full=is_union)), is_union)
+    return found
+
+
+def _sections_in(annotation: Any) -> set[type[BaseModel]]:
+    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
+        return {annotation} if issubclass(annotation, BaseModel) else set()
+    inner = (_sections_in(part) for part in typing.get_args(annotation))
+    return set().union(*inner)

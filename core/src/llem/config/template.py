@@ -1,0 +1,143 @@
+"""A commented study to start from: every section, each field at its default with what it means."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from llem.config.experiment import SECTIONS
+from llem.config.introspect import FieldFacts, facts_of, schema_of
+from llem.config.keys import HasConfig, Vocabulary
+from llem.config.scalars import ScalarError, plain_value
+from llem.config.section import Section
+from llem.config.study import ExecutionConfig, StudyConfig
+
+EXAMPLE_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
+_COMMENT_COLUMN = 40
+
+
+def commented_study(
+    backends: Mapping[str, HasConfig],
+    *,
+    backend: str | None = None,
+    model: str = EXAMPLE_MODEL,
+    name: str = "my-study",
+) -> str:
+    """A study that loads as it is, and still does with every `# ` before a key removed.
+
+    Args:
+        backends: what is installed, by name.
+        backend: the one to begin with; by default the first by name, or `pytorch` where none is installed.
+        model: its model.
+        name: its name.
+    """
+    vocabulary = Vocabulary(backends)
+    chosen = backend or next(iter(vocabulary.backends), "pytorch")
+    lines = [
+        "# A study: experiments, and how they are run. `llem run FILE --dry-run` shows what it would do.",
+        "# Lines that begin with `# ` before a key show its default; remove the `# ` to change it.",
+        "",
+        _line("name", name, StudyConfig.model_fields["name"].description or ""),
+        "",
+        f"model:{' ' * 2}# {_summary(SECTIONS['model'])}",
+        *_fields(SECTIONS["model"], given={"source": model}),
+        _line("backend", chosen, f"installed: {', '.join(vocabulary.backends) or 'none'}"),
+        "",
+        f"dataset:{' ' * 2}# {_summary(SECTIONS['dataset'])}",
+        *_fields(SECTIONS["dataset"], given={"n": facts_of(SECTIONS["dataset"])["n"].default}),
+        "",
+    ]
+    for section, about in SECTIONS.items():
+        if section not in {"model", "dataset"}:
+            lines += [*_section(section, about), ""]
+    if chosen in vocabulary.backends:
+        lines += [*_section(chosen, vocabulary.sections[chosen]), ""]
+    lines += [*_sweep(chosen, vocabulary), "", *_section("execution", ExecutionConfig), ""]
+    lines += [
+        f"# runners:{' ' * 2}# {StudyConfig.model_fields['runners'].description}",
+        f"#   {chosen}: local",
+    ]
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def _summary(model: type[Section]) -> str:
+    return (model.__doc__ or "").strip().partition("\n")[0]
+
+
+def _section(key: str, model: type[Section]) -> Iterator[str]:
+    yield f"# {key}:{' ' * 2}# {_summary(model)}"
+    for line in _fields(model, given={}, mark="#   "):
+        yield line
+
+
+def _fields(model: type[Section], given: Mapping[str, Any], mark: str = "  ") -> Iterator[str]:
+    """Each field on a line: those in `given` as they are, the others commented out."""
+    open_section: list[str] = []
+    commented = "# " if not mark.startswith("#") else ""
+    for facts in facts_of(model).values():
+        *path, name = facts.key.split(".")
+        for depth, part in enumerate(path):
+            if open_section[depth : depth + 1] != [part]:
+                yield f"{mark}{commented}{'  ' * depth}{part}:"
+        open_section = path
+        indent = "  " * len(path)
+        if facts.key in given:
+            yield _line(f"{mark}{indent}{name}", given[facts.key], _about(facts))
+        else:
+            yield _line(f"{mark}{commented}{indent}{name}", facts.default, _about(facts))
+
+
+def _about(facts: FieldFacts) -> str:
+    listed = f" ({' | '.join(str(c) for c in facts.choices)})" if len(facts.choices) > 1 else ""
+    return f"{facts.description}{listed}"
+
+
+def _line(key: str, value: Any, comment: str) -> str:
+    text = f"{key}: {written(value)}"
+    return f"{text.ljust(_COMMENT_COLUMN)}  # {' '.join(comment.split())}" if comment else text
+
+
+def written(value: Any) -> str:
+    """A value as YAML on one line; text without quotes where it stays text."""
+    if isinstance(value, str) and _is_plain(value):
+        return value
+    if isinstance(value, list):
+        return f"[{', '.join(written(item) for item in value)}]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _is_plain(text: str) -> bool:
+    safe = all(c.isalnum() or c in "._-/" for c in text) and text[:1].isalnum()
+    try:
+        return safe and plain_value(text) == text and isinstance(plain_value(text), str)
+    except ScalarError:
+        return False
+
+
+def _sweep(backend: str, vocabulary: Vocabulary) -> Sequence[str]:
+    """Two axes that exist: the length of the answers, and a choice or a number of the backend."""
+    lines = [
+        f"# sweep:{' ' * 2}# {StudyConfig.model_fields['sweep'].description}; all combinations are run",
+        "#   dataset.output_tokens: [64, 256]",
+    ]
+    model = vocabulary.sections.get(backend)
+    if model is None:
+        return lines
+    for facts in facts_of(model).values():
+        values = facts.choices if len(facts.choices) > 1 else _two(facts)
+        if values:
+            lines.append(f"#   {backend}.{facts.key}: {written(list(values[:2]))}")
+            break
+    lines.append("#   # ranges: {min: 1, max: 9, num: 3}, {log: {min: 1, max: 1000, num: 4}}, {pow2: [1, 64]}")
+    return lines
+
+
+def _two(facts: FieldFacts) -> Sequence[Any]:
+    whole = isinstance(facts.default, int) and not isinstance(facts.default, bool)
+    return (facts.default, facts.default * 2) if whole and facts.default else ()
+
+
+def required_keys(model: type[Section]) -> tuple[str, ...]:
+    """Fields of a section without a default."""
+    return tuple(schema_of(model).get("required", ()))

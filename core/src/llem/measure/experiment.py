@@ -1,0 +1,207 @@
+"""What happens between the meters' start and the engine's end: the seven phases, one method each."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from llem.config.experiment import ExperimentConfig
+from llem.measure import phases as phase
+from llem.measure.contract import check_answer, check_batches, check_report, check_shape
+from llem.measure.draft import Draft
+from llem.measure.failure import attempt, message_of
+from llem.measure.idle import idle_baseline
+from llem.measure.load_generator import Answer, LoadGenerator
+from llem.measure.meter import Meter
+from llem.measure.phases import PhaseLog
+from llem.measure.progress import Progress, rest
+from llem.measure.warmup import RESOLVED_PERIODS, Judge
+from llem.measure.watts import Watts
+from llem.measure.workload import build_requests
+from llem.plugins import Registry, load_object
+from llem.results.models import Baseline, ModelReport
+from llem.specs.backend import Engine, LoadContext, LoadReport, MemoryReading, Request
+from llem.specs.dataset import LoadedDataset
+
+MIN_PERIODS = 50
+"""The window is at least so many update periods of the slowest energy counter in use long."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """The measured window, as it happened.
+
+    Attributes:
+        open_ns, close_ns: its edges, as the meters gave them.
+        answers: every batch of every pass, in order.
+        report: what the engine loaded; loaded: its memory right after; peak: right after the window.
+    """
+
+    open_ns: int
+    close_ns: int
+    answers: Sequence[Answer]
+    report: LoadReport
+    loaded: MemoryReading
+    peak: MemoryReading
+
+    @property
+    def seconds(self) -> float:
+        """Its length."""
+        return (self.close_ns - self.open_ns) / 1e9
+
+    @property
+    def passes(self) -> int:
+        """How often the workload ran."""
+        return self.answers[-1].pass_number
+
+
+@dataclass
+class Experiment:
+    """One experiment with everything that it needs; run once."""
+
+    config: ExperimentConfig
+    base_dir: str
+    dataset: LoadedDataset
+    meter: Meter
+    draft: Draft
+    log: PhaseLog
+    registry: Registry
+    _batches: Sequence[Sequence[Request]] = field(default=(), init=False)
+
+    def run(self) -> Window:
+        """All phases. The engine is closed when this returns or raises."""
+        self.log.enter(phase.IDLE_BASELINE)
+        self._idle_baseline()
+        self.log.enter(phase.LOAD)
+        # The engine's module is imported here and not before: what it brings along is no part of the idle machine.
+        engine: Engine = load_object(self.registry.backend(self.config.backend).engine)()
+        try:
+            window = self._loaded(engine)
+        except BaseException:
+            attempt("closing the engine", engine.close)
+            raise
+        self._close(engine)
+        return window
+
+    def _loaded(self, engine: Engine) -> Window:
+        report = self._load(engine)
+        loaded = engine.memory()
+        generator = LoadGenerator(engine, self.config.measurement.scenario)
+        try:
+            requests = build_requests(self.dataset.prompts, self.config, report)
+            self._batches = list(generator.group(requests))
+            check_batches(self.config.backend, requests, self._batches)
+            self.log.enter(phase.RESIDENT_BASELINE)
+            self._resident_baseline(engine)
+            watts = Watts(self.meter.mean_power, self.meter.devices, report.devices)
+            self.log.enter(phase.WARMUP)
+            self._warm_up(generator, watts)
+            self.log.enter(phase.SETTLE)
+            rest(self.draft.events, phase.SETTLE, self.config.measurement.settle_s)
+            return self._window(engine, generator, watts, report, loaded)
+        finally:
+            generator.close()
+
+    def _idle_baseline(self) -> None:
+        config = self.config.baseline
+        if not config.enabled:
+            self.draft.baseline = Baseline(enabled=False)
+            return
+        self.draft.baseline = idle_baseline(config, self.config.measurement, self.meter, self.draft)
+
+    def _load(self, engine: Engine) -> LoadReport:
+        def say(text: str) -> None:
+            self.draft.tell("load", text)
+
+        context = LoadContext(config=self.config, base_dir=self.base_dir, progress=say)
+        report = check_report(self.config.backend, engine.load(context))
+        engine.synchronize()
+        self.draft.model = ModelReport(
+            source=self.config.model.source,
+            revision=report.revision,
+            dtype=report.dtype,
+            parameters=report.parameters,
+            active_parameters=report.active_parameters,
+            tokenizer=report.tokenizer,
+            effective=dict(report.effective),
+        )
+        return report
+
+    def _resident_baseline(self, engine: Engine) -> None:
+        config = self.config.baseline
+        if not config.enabled or config.resident_s == 0:
+            return
+        engine.synchronize()
+        start = time.monotonic_ns()
+        rest(self.draft.events, phase.RESIDENT_BASELINE, config.resident_s)
+        assert self.draft.baseline is not None
+        self.draft.baseline.resident_w = dict(self.meter.mean_power(start, time.monotonic_ns()))
+
+    def _warm_up(self, generator: LoadGenerator, watts: Watts) -> None:
+        config, start = self.config.warmup, time.monotonic_ns()
+        judge = Judge(config, self._batches)
+        progress = Progress(self.draft.events, phase.WARMUP, watts.between, config.max_prompts, start)
+        while (batch := judge.next()) is not None:
+            answer = generator.answer(batch)
+            check_answer(self.config.backend, answer)
+            seconds = (answer.returned_ns - answer.released_ns) / 1e9
+            resolved = seconds * self.config.measurement.sample_hz >= RESOLVED_PERIODS
+            power_w = watts.measured(answer.released_ns, answer.returned_ns) if resolved else None
+            judge.ran(seconds, answer.records, power_w)
+            progress(answer)
+        report = self.draft.warmup = judge.report((time.monotonic_ns() - start) / 1e9)
+        if report.converged is False:
+            self.draft.warn("warmup_not_converged", judge.complaint())
+
+    def _window(
+        self, engine: Engine, generator: LoadGenerator, watts: Watts, report: LoadReport, loaded: MemoryReading
+    ) -> Window:
+        engine.synchronize()
+        # What is alive now is left out of every later collection; those then take microseconds. Collecting goes on,
+        # since an engine whose cycles hold device memory would otherwise run out of it.
+        gc.collect()
+        gc.freeze()
+        try:
+            engine.memory(reset_peak=True)
+            open_ns = self.log.enter(phase.WINDOW, self.meter.edge(engine.synchronize))
+            minimum_s = max(self.config.measurement.min_window_s, self._counter_periods_s(report.devices))
+            total = sum(len(batch) for batch in self._batches)
+            progress = Progress(self.draft.events, phase.WINDOW, watts.between, total, open_ns, minimum_s)
+
+            def answered(answer: Answer) -> None:
+                check_shape(self.config.backend, answer)
+                progress(answer)
+
+            answers = generator.fill_window(self._batches, open_ns, minimum_s, answered)
+            close_ns = self.meter.edge(engine.synchronize)
+        finally:
+            gc.unfreeze()
+        peak = engine.memory()
+        for answer in answers:
+            check_answer(self.config.backend, answer)
+        self.log.enter(phase.CLOSE, close_ns)
+        return Window(open_ns=open_ns, close_ns=close_ns, answers=answers, report=report, loaded=loaded, peak=peak)
+
+    def _counter_periods_s(self, used: Sequence[str]) -> float:
+        """The shortest window that an energy counter in use can resolve."""
+        periods = [
+            device.update_period_s
+            for device in self.meter.devices
+            if "counter" in device.methods
+            and device.update_period_s is not None
+            and (device.scope != "gpu" or device.id in used)
+        ]
+        return MIN_PERIODS * max(periods, default=0.0)
+
+    def _close(self, engine: Engine) -> None:
+        error = attempt("closing the engine", engine.close)
+        if error is not None:
+            # The window is over and its figures are whole: they are kept.
+            self.draft.warn(
+                "engine_close_failed",
+                f"the backend {self.config.backend} failed to close ({message_of(error)}); "
+                "what it still holds is released with the process.",
+            )
+        self.log.leave()

@@ -1,0 +1,76 @@
+"""From the window's record to the result: every figure is worked out here, after everything has ended."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from llem.config.experiment import ExperimentConfig
+from llem.config.identity import config_hash
+from llem.measure.draft import Draft
+from llem.measure.energy import breakdown, phase_energy, window_energy
+from llem.measure.energy_warnings import energy_warnings
+from llem.measure.environment import capture
+from llem.measure.experiment import Window
+from llem.measure.figures import arithmetic, check_identity, count_tokens, memory, throughput
+from llem.measure.latency import latency, timings
+from llem.measure.requests_table import write_requests
+from llem.measure.series import Series
+from llem.measure.thermal import thermal, thermal_warnings
+from llem.measure.timeseries import write_timeseries
+from llem.results.job_directory import REQUESTS, TIMESERIES
+from llem.results.models import ExperimentResult, Phase
+
+
+def complete(
+    job_dir: Path, config: ExperimentConfig, draft: Draft, phases: list[Phase], series: Series, window: Window
+) -> ExperimentResult:
+    """Work out the figures and write both tables.
+
+    Args:
+        job_dir: receives `requests.parquet` and `timeseries.parquet`.
+        config: the experiment.
+        draft: what is known already; takes further warnings.
+        phases: all of them, ended.
+        series: what the meters read.
+        window: what happened in the measured window.
+    """
+    open_ns, close_ns, used = window.open_ns, window.close_ns, window.report.devices
+    rows = list(timings(window.answers))
+    tokens = count_tokens(rows)
+    baseline = draft.baseline
+    devices = window_energy(
+        series,
+        open_ns,
+        close_ns,
+        baseline.idle_w if baseline else None,
+        baseline.resident_w if baseline else None,
+    )
+    energy = breakdown(devices, window.seconds, tokens, phase_energy(series, phases), used)
+    check_identity(energy, tokens)
+    for warning in (
+        *series.warnings,
+        *energy_warnings(series, devices, open_ns, close_ns, used),
+        *thermal_warnings(series, open_ns, close_ns, used),
+    ):
+        draft.warn(warning.code, warning.message)
+    if config_hash(config) != draft.job.config_hash:
+        draft.warn(
+            "identity_differs",
+            "the llem that ran this experiment gives it another identity than the one that planned it; "
+            "use one version on both sides before comparing it with others.",
+        )
+    write_requests(job_dir / REQUESTS, rows, open_ns)
+    write_timeseries(series, job_dir / TIMESERIES, open_ns)
+    draft.samplers = series.reports or draft.samplers
+    return draft.result(
+        "done",
+        phases,
+        passes=window.passes,
+        energy=energy,
+        tokens=tokens,
+        throughput=throughput(tokens, window.seconds),
+        latency=latency(rows, window.answers),
+        memory=memory(window.loaded, window.peak, series, open_ns, close_ns, used),
+        flops=arithmetic(window.report, rows, window.seconds, {d.device: d.name for d in devices if d.scope == "gpu"}),
+        thermal=thermal(series, open_ns, close_ns),
+    )
