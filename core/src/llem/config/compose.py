@@ -16,10 +16,10 @@ from pydantic import ValidationError
 
 from llem.config.experiment import SECTIONS, ExperimentConfig
 from llem.config.identity import section_text
-from llem.config.problems import Problem, problems_of, raise_all
+from llem.config.problems import Problem, dotted, problems_of, raise_all
 from llem.config.resolution import resolve_section, section_problems
 from llem.config.section import Section
-from llem.errors import PluginError
+from llem.errors import ConfigError, PluginError
 
 OPTIONS = "options"
 PARTS = tuple(sorted((*SECTIONS, OPTIONS)))
@@ -89,19 +89,13 @@ class Composer:
         """
         name = document.get("backend")
         if not isinstance(name, str) or not name:
-            backend_problem = Problem(
-                key=("backend",),
-                found=name,
-                message="a backend is needed" if name is None else "is not the name of a backend",
-                accepted=", ".join(sorted(self._backends)) or "none is installed",
-                nearest=None,
-            )
-            raise_all([backend_problem], locate or _by_key)
+            problem = _no_backend(name, self._backends)
+            raise ConfigError(problem.text, where=(locate or dotted)(problem.key))
         spec = self.backend(name)
         parts = [self.part(key, document.get(name if key == OPTIONS else key, {}), spec) for key in PARTS]
         problems = self.unknown_keys(document, spec) + [p for part in parts for p in part.problems]
         if problems:
-            raise_all(problems, locate or _by_key)
+            raise_all(problems, locate or dotted)
         return assemble(spec.name, parts)
 
     def backend(self, name: str) -> Backend:
@@ -190,5 +184,8 @@ def _backend_problems(section: Section, spec: Backend, key: str) -> list[Problem
     ]
 
 
-def _by_key(key: Sequence[str | int]) -> str:
-    return ".".join(map(str, key))
+def _no_backend(found: Any, backends: Collection[str]) -> Problem:
+    accepted = ", ".join(sorted(backends)) or "none is installed: pip install llem-pytorch"
+    if found is None:
+        return Problem(("backend",), message="is missing", accepted=accepted)
+    return Problem(("backend",), found, "is not the name of a backend", accepted)

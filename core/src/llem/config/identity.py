@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import types
 import typing
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
@@ -138,7 +137,7 @@ def _defaults(model: type[BaseModel]) -> dict[str, tuple[Any, str | None, bool]]
 
 
 def _sections_in(annotation: Any) -> set[type[BaseModel]]:
-    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias):
+    if isinstance(annotation, type):
         return {annotation} if issubclass(annotation, BaseModel) else set()
     inner = (_sections_in(part) for part in typing.get_args(annotation))
     return set().union(*inner)

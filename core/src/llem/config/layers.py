@@ -230,7 +230,9 @@ def _anchored(data: dict[str, Any], base_dir: Path) -> dict[str, Any]:
     for section, name in _PATHS if here != base_dir else ():
         value = data.get(section)
         text = value.get(name) if isinstance(value, dict) else None
-        if isinstance(text, str) and text and "\0" not in text and len(text) < 4096 and (here / text).exists():
+        if not isinstance(value, dict) or not isinstance(text, str) or not text:
+            continue
+        if "\0" not in text and len(text) < 4096 and (here / text).exists():
             data[section] = {**value, name: str(here / text)}
     return data
 

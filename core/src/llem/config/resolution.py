@@ -56,7 +56,7 @@ def section_problems(name: str, section: Section) -> list[Problem]:
     return list(_dataset_problems(section)) if isinstance(section, DatasetConfig) else []
 
 
-def _resolve_decoding(section: Any) -> DecodingConfig:
+def _resolve_decoding(section: DecodingConfig) -> DecodingConfig:
     values: dict[str, Any] = {name: getattr(section, name) for name in DecodingConfig.model_fields}
     preset = PRESETS.get(values["preset"] or "", {})
     values.update({name: value for name, value in preset.items() if name not in section.model_fields_set})
@@ -73,7 +73,7 @@ def _resolve_decoding(section: Any) -> DecodingConfig:
     return _with(section, values)
 
 
-def _resolve_dataset(section: Any) -> DatasetConfig:
+def _resolve_dataset(section: DatasetConfig) -> DatasetConfig:
     synthetic = section.name == "synthetic"
     changes: dict[str, Any] = {}
     if synthetic:
@@ -109,11 +109,11 @@ def _dataset_problems(section: DatasetConfig) -> Iterator[Problem]:
             )
 
 
-def _resolve_warmup(section: Any) -> WarmupConfig:
+def _resolve_warmup(section: WarmupConfig) -> WarmupConfig:
     return section if section.enabled else WarmupConfig(enabled=False)
 
 
-def _resolve_baseline(section: Any) -> BaselineConfig:
+def _resolve_baseline(section: BaselineConfig) -> BaselineConfig:
     if not section.enabled:
         return BaselineConfig(enabled=False)
     return section if section.cache else _with(section, {"max_age_s": _default(BaselineConfig, "max_age_s")})

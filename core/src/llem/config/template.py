@@ -67,8 +67,7 @@ def _summary(model: type[Section]) -> str:
 
 def _section(key: str, model: type[Section]) -> Iterator[str]:
     yield f"# {key}:{' ' * 2}# {_summary(model)}"
-    for line in _fields(model, given={}, mark="#   "):
-        yield line
+    yield from _fields(model, given={}, mark="#   ")
 
 
 def _fields(model: type[Section], given: Mapping[str, Any], mark: str = "  ") -> Iterator[str]:
@@ -89,7 +88,9 @@ def _fields(model: type[Section], given: Mapping[str, Any], mark: str = "  ") ->
 
 
 def _about(facts: FieldFacts) -> str:
-    listed = f" ({' | '.join(str(c) for c in facts.choices)})" if len(facts.choices) > 1 else ""
+    # A choice is listed once: most descriptions say what each of them means.
+    unsaid = [str(c) for c in facts.choices if str(c) not in facts.description]
+    listed = f" ({' | '.join(str(c) for c in facts.choices)})" if unsaid and len(facts.choices) > 1 else ""
     return f"{facts.description}{listed}"
 
 
