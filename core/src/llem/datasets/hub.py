@@ -27,6 +27,17 @@ def load(config: DatasetConfig, base_dir: str) -> LoadedDataset:
         DatasetError: `datasets` is not installed, nothing of this name can be had, a split or field must be chosen, a
             prompt is empty, or there are too few.
     """
+    texts, provenance, where = read_texts(config, base_dir)
+    return LoadedDataset(
+        name=config.name,
+        provenance=provenance,
+        sha256=hash_of(texts),
+        prompts=[Prompt(text=text) for text in draw(texts, config, where)],
+    )
+
+
+def read_texts(config: DatasetConfig, base_dir: str) -> tuple[list[str], str, str]:
+    """Every prompt of the split, its provenance, and its place for messages. Raises as `load` does."""
     if config.path is None:
         raise DatasetError(
             "a hub dataset needs its id.", where="dataset.path", remedy="Set it, such as AIEnergyScore/text_generation."
@@ -40,12 +51,7 @@ def load(config: DatasetConfig, base_dir: str) -> LoadedDataset:
     texts = [text_of({field: value}, field, f"{where}, row {i}") for i, value in enumerate(_column(data, field, where))]
     split = str(data.split or config.split or "")
     parts = [config.path, f"split {split}" if split else "", _revision(data, config), f"field {field}"]
-    return LoadedDataset(
-        name=config.name,
-        provenance=", ".join(part for part in parts if part),
-        sha256=hash_of(texts),
-        prompts=[Prompt(text=text) for text in draw(texts, config, where)],
-    )
+    return texts, ", ".join(part for part in parts if part), where
 
 
 def hash_of(texts: list[str]) -> str:

@@ -31,17 +31,27 @@ def load(config: DatasetConfig, base_dir: str) -> LoadedDataset:
         )
     path = Path(base_dir, Path(config.path).expanduser())
     raw = read_bytes(path)
-    records, provenance = split_provenance(list(parse_lines(raw, str(path))))
-    if not records:
-        raise DatasetError("it has no prompts.", where=str(path), remedy="Give a file with one JSON object a line.")
-    field = config.field or find_field(records[0][1], f"{path}:{records[0][0]}")
-    texts = [text_of(record, field, f"{path}:{line}") for line, record in records]
+    texts, provenance = texts_of(raw, str(path), config.field)
     return LoadedDataset(
         name=config.name,
-        provenance=f"{path.name}, field {field}" + (f"; {provenance}" if provenance else ""),
+        provenance=f"{path.name}, {provenance}",
         sha256=hashlib.sha256(raw).hexdigest(),
         prompts=[Prompt(text=text) for text in draw(texts, config, str(path))],
     )
+
+
+def texts_of(raw: bytes, where: str, field: str | None) -> tuple[list[str], str]:
+    """Every prompt of a file's bytes, and their field with what the first line tells of their origin.
+
+    Raises:
+        DatasetError: as `load`, except for too few prompts.
+    """
+    records, provenance = split_provenance(list(parse_lines(raw, where)))
+    if not records:
+        raise DatasetError("it has no prompts.", where=where, remedy="Give a file with one JSON object a line.")
+    name = field or find_field(records[0][1], f"{where}:{records[0][0]}")
+    texts = [text_of(record, name, f"{where}:{line}") for line, record in records]
+    return texts, f"field {name}" + (f"; {provenance}" if provenance else "")
 
 
 def read_bytes(path: Path) -> bytes:
