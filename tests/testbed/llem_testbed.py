@@ -110,6 +110,9 @@ class TestbedEngine:
                 print(f"orphan pid {child.pid}", flush=True)
                 time.sleep(3600)
 
+    def decode(self, token_ids: Sequence[int]) -> str | None:
+        return " ".join(f"t{i}" for i in token_ids)
+
     def synchronize(self) -> None: ...
 
     def memory(self, *, reset_peak: bool = False) -> MemoryReading:

@@ -142,6 +142,9 @@ def result_text(result: Mapping[str, Any]) -> str:
                 name = path.removeprefix(section + ".")
                 text = number(data) if isinstance(data, float) else value(data)
                 lines.append(f"  {name:<24} {text}{f' {unit}' if unit else ''}")
+    for sample in result["samples"]:
+        lines += ["", f"prompt {sample['index']}", f"  asked     {_text(sample['prompt'])}"]
+        lines.append(f"  answered  {_text(sample['output'])}")
     lines += _sampler_lines(result["samplers"])
     for warning in result["warnings"]:
         lines.append(f"warning: {warning['code']}: {one_line(warning['message'])}")
@@ -169,6 +172,10 @@ def _energy_lines(energy: Mapping[str, Any]) -> Iterator[str]:
             f"{number(device['energy_j'])} J, {number(device['mean_w'])} W by {device['sampler']} {device['method']}"
         )
         yield f"  {device['device']:<24} {device['name']}: {figure}{', unreliable' if device['unreliable'] else ''}"
+
+
+def _text(text: str | None) -> str:
+    return NOTHING if text is None else one_line(text)
 
 
 def _entries(data: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:

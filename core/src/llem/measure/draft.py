@@ -16,6 +16,7 @@ from llem.results.models import (
     Identity,
     ModelReport,
     Phase,
+    Sample,
     SamplerReport,
     Warmup,
     Warning_,
@@ -41,6 +42,7 @@ class Draft:
     samplers: list[SamplerReport] = field(default_factory=list)
     model: ModelReport | None = None
     dataset: DatasetReport | None = None
+    samples: list[Sample] = field(default_factory=list)
     environment: dict[str, Any] = field(default_factory=dict)
     warnings: list[Warning_] = field(default_factory=list)
 
@@ -91,6 +93,7 @@ class Draft:
             samplers=self.samplers,
             model=self.model,
             dataset=self.dataset,
+            samples=self.samples,
             environment=scrub_data(self.environment),
             warnings=self.warnings,
             failure=failure,

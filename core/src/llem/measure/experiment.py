@@ -17,6 +17,7 @@ from llem.measure.load_generator import Answer, LoadGenerator
 from llem.measure.meter import Meter
 from llem.measure.phases import PhaseLog
 from llem.measure.progress import Progress, rest
+from llem.measure.samples import take_samples
 from llem.measure.warmup import RESOLVED_PERIODS, Judge
 from llem.measure.watts import Watts
 from llem.measure.workload import build_requests
@@ -131,7 +132,7 @@ class Experiment:
 
     def _resident_baseline(self, engine: Engine) -> None:
         config = self.config.baseline
-        if not config.enabled or config.resident_s == 0:
+        if not config.enabled or config.resident_s == 0 or not self.meter.devices:
             return
         engine.synchronize()
         start = time.monotonic_ns()
@@ -142,7 +143,7 @@ class Experiment:
     def _warm_up(self, generator: LoadGenerator, watts: Watts) -> None:
         config, start = self.config.warmup, time.monotonic_ns()
         judge = Judge(config, self._batches)
-        progress = Progress(self.draft.events, phase.WARMUP, watts.between, config.max_prompts, start)
+        progress = Progress(self.draft.events, phase.WARMUP, watts.between, judge.limit, start)
         while (batch := judge.next()) is not None:
             answer = generator.answer(batch)
             check_answer(self.config.backend, answer)
@@ -182,7 +183,15 @@ class Experiment:
         for answer in answers:
             check_answer(self.config.backend, answer)
         self.log.enter(phase.CLOSE, close_ns)
+        self._keep_samples(engine, answers)
         return Window(open_ns=open_ns, close_ns=close_ns, answers=answers, report=report, loaded=loaded, peak=peak)
+
+    def _keep_samples(self, engine: Engine, answers: Sequence[Answer]) -> None:
+        def keep() -> None:
+            self.draft.samples = take_samples(engine, answers)
+
+        if (error := attempt("decoding sample answers", keep)) is not None:
+            self.draft.warn("samples_failed", f"no answer can be shown as text: {message_of(error)}")
 
     def _counter_periods_s(self, used: Sequence[str]) -> float:
         """The shortest window that an energy counter in use can resolve."""

@@ -19,7 +19,7 @@ from llem.results.models import EnergyFigure, ExperimentResult
 Kind = Literal["string", "int64", "double", "bool", "json", "strings"]
 
 APART = frozenset(
-    {"identity", "config", "warnings", "failure", "environment", "phases", "samplers", "thermal", "energy"}
+    {"identity", "config", "warnings", "failure", "environment", "phases", "samplers", "samples", "thermal", "energy"}
 )
 """Parts of a result that are laid out by hand below, or stay in `result.json`."""
 

@@ -238,6 +238,14 @@ class ModelReport(_Part):
     effective: dict[str, Any] = Field(default_factory=dict, description="settings as the engine took them")
 
 
+class Sample(_Part):
+    """One request of the window's first pass as text, to see what the model wrote."""
+
+    index: int = Field(description="of the prompt in the dataset")
+    prompt: str | None = Field(description="its first 500 characters; null where there are only token ids and no tokenizer")
+    output: str | None = Field(description="likewise, special tokens left out; null where the engine cannot tell")
+
+
 class ExperimentResult(_Part):
     """One experiment, done or failed."""
 
@@ -263,6 +271,7 @@ class ExperimentResult(_Part):
     samplers: list[SamplerReport] = Field(default_factory=list)
     model: ModelReport | None = None
     dataset: DatasetReport | None = None
+    samples: list[Sample] = Field(default_factory=list, description="a few answers as text")
     environment: dict[str, Any] = Field(default_factory=dict)
     warnings: list[Warning_] = Field(default_factory=list)
     failure: Failure | None = None

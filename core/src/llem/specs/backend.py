@@ -175,6 +175,9 @@ class Engine(Protocol):
     def stream(self, request: Request) -> AsyncIterator[TokenEvent]:
         """Answer one request, token by token. Only asked of a backend with the capability `streaming`."""
 
+    def decode(self, token_ids: Sequence[int]) -> str | None:
+        """The text of these tokens, special ones left out; None from an engine without a tokenizer. Never asked in the window."""
+
     def synchronize(self) -> None:
         """Return when the devices have finished all work given so far."""
 

@@ -133,6 +133,10 @@ class PyTorchEngine:
             cancelled.set()
             await loop.run_in_executor(None, thread.join)
 
+    def decode(self, token_ids: Sequence[int]) -> str | None:
+        """See `Engine.decode`."""
+        return self._tokenizer.decode(token_ids)
+
     def synchronize(self) -> None:
         """See `Engine.synchronize`."""
         if self._ranks is not None:

@@ -26,6 +26,9 @@ class Tokenizer(Protocol):
     def encode(self, requests: Sequence[Request]) -> list[list[int]]:
         """Token ids of each request's prompt, without padding, cut as the request asks."""
 
+    def decode(self, token_ids: Sequence[int]) -> str | None:
+        """Their text without special tokens; None where ids stand for no text."""
+
 
 class TextTokenizer:
     """A tokenizer of transformers.
@@ -50,6 +53,11 @@ class TextTokenizer:
             if texts:
                 encoded |= zip(texts, self._encode(list(texts.values()), chat=chat), strict=True)
         return [_checked(r, encoded[i] if i in encoded else _given(r)) for i, r in enumerate(requests)]
+
+    def decode(self, token_ids: Sequence[int]) -> str | None:
+        """See `Tokenizer.decode`."""
+        text: str = self._tokenizer.decode(token_ids, skip_special_tokens=True)
+        return text
 
     def _encode(self, requests: Sequence[Request], *, chat: bool) -> list[list[int]]:
         if not chat:
@@ -100,6 +108,10 @@ class ByteTokenizer:
     def encode(self, requests: Sequence[Request]) -> list[list[int]]:
         """See `Tokenizer.encode`."""
         return [_checked(r, self._encode(r) if r.prompt_token_ids is None else _given(r)) for r in requests]
+
+    def decode(self, token_ids: Sequence[int]) -> str | None:
+        """None: random weights write no text, and most ids are no byte."""
+        return None
 
     def _encode(self, request: Request) -> list[int]:
         if request.chat_template:
