@@ -1,0 +1,77 @@
+"""docs/reference/cli.md: every built-in command with its arguments and options, from click's own account of them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+
+import click
+
+from docs.reference_pages.markdown import code, document, table
+from llem import errors
+from llem.cli.group import BUILT_IN, command_line
+from llem.plugins import load_object
+
+METAVARS = {"INTEGER RANGE": "N"}
+
+INTRODUCTION = """`llem COMMAND --help` prints the same. Results go to standard output, progress and errors to standard error.
+Plugins can add commands; `llem --help` lists them."""
+
+EXIT_CODES = {
+    errors.EXIT_DONE: "done",
+    errors.EXIT_EXPERIMENT_FAILED: "an experiment failed, or was not run; results are kept",
+    errors.EXIT_CONFIG: "bad configuration or usage; nothing has run",
+    errors.EXIT_PREFLIGHT: "a preflight check failed; nothing has run",
+    errors.EXIT_PLUGIN: "a backend or another plugin is missing or broken; nothing has run",
+    errors.EXIT_INTERRUPTED: "interrupted; what is done is kept",
+}
+
+
+def page() -> str:
+    """The whole page."""
+    return document("Command line", INTRODUCTION, _parts())
+
+
+def _parts() -> Iterator[str]:
+    yield "## Exit codes"
+    yield table(["code", "meaning"], ([str(number), meaning] for number, meaning in EXIT_CODES.items()))
+    root = click.Context(command_line, info_name="llem")
+    for name, (path, summary) in BUILT_IN.items():
+        command = load_object(path)
+        yield from _command(command, click.Context(command, parent=root, info_name=name), summary)
+
+
+def _command(command: click.Command, context: click.Context, summary: str = "") -> Iterator[str]:
+    level = "##" if context.parent and context.parent.parent is None else "###"
+    yield f"{level} {context.command_path}"
+    yield f"```\n{command.get_usage(context).removeprefix('Usage: ')}\n```"
+    yield from _prose(command.help or summary)
+    options = [parameter for parameter in command.params if isinstance(parameter, click.Option)]
+    if options:
+        yield table(["option", "meaning"], (_option(option, context) for option in options))
+    if isinstance(command, click.Group):
+        for name in command.list_commands(context):
+            inner = command.get_command(context, name)
+            if inner is not None:
+                yield from _command(inner, click.Context(inner, parent=context, info_name=name))
+
+
+def _prose(text: str) -> Iterator[str]:
+    r"""Paragraphs as they are; a block that click keeps as it is (`\b`) as code under its heading."""
+    for paragraph in inspect.cleandoc(text).split("\n\n"):
+        if paragraph.startswith("\b"):
+            head, *lines = paragraph.strip("\b\n").split("\n")
+            if head.startswith("Exit codes"):
+                continue
+            yield f"{head}\n\n```bash\n" + "\n".join(line.strip() for line in lines) + "\n```"
+        else:
+            yield " ".join(paragraph.split())
+
+
+def _option(option: click.Option, context: click.Context) -> list[str]:
+    names = ", ".join(code(name) for name in sorted(option.opts, key=len))
+    if not option.is_flag:
+        metavar = option.make_metavar(context)
+        names += f" {code(METAVARS.get(metavar, metavar))}"
+    default = f" Default: {code(str(option.default))}." if option.show_default else ""
+    return [names, f"{option.help or ''}{default}"]

@@ -1,0 +1,88 @@
+"""docs/reference/hooks.md: every hook, every spec and every interface, from their docstrings."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+from docs.reference_pages.markdown import document, prose
+from llem import hookspecs, specs
+from llem.plugins import KINDS
+
+INTRODUCTION = f"""What a plugin registers and implements; [writing a plugin](../plugins.md) shows one, whole. A plugin is an entry point of
+the group `{hookspecs.PROJECT}`, whose module or object has functions marked `@llem.hookspecs.hookimpl`. Every spec carries
+`api_version=API_VERSION`, now {hookspecs.API_VERSION}. Times are `time.monotonic_ns()`; what is not known is `None`."""
+
+INTERFACES: dict[str, tuple[type, ...]] = {
+    "backend": (
+        specs.Engine,
+        specs.LoadContext,
+        specs.LoadReport,
+        specs.Request,
+        specs.RequestRecord,
+        specs.TokenEvent,
+        specs.MemoryReading,
+    ),
+    "runner": (specs.Runner, specs.RunningJob, specs.RunnerContext, specs.Job, specs.Exit),
+    "energy sampler": (specs.Sampler, specs.TickingSampler, specs.Device, specs.Reading),
+    "preflight check": (specs.PreflightContext, specs.Finding),
+    "dataset": (specs.LoadedDataset, specs.Prompt),
+    "command": (),
+}
+"""What belongs to each kind, besides its spec."""
+
+
+def page() -> str:
+    """The whole page."""
+    return document("Hooks and interfaces", INTRODUCTION, _parts())
+
+
+def _parts() -> Iterator[str]:
+    for kind, (hook, spec) in KINDS.items():
+        yield f"## {kind[0].upper()}{kind[1:]}"
+        yield from _function(getattr(hookspecs, hook), "###")
+        for interface in (spec, *INTERFACES[kind]):
+            yield from _class(interface)
+    yield "## Events"
+    registering = {hook for hook, _ in KINDS.values()}
+    for name, member in vars(hookspecs).items():
+        if name.startswith("llem_") and name not in registering:
+            yield from _function(member, "###")
+
+
+def _class(interface: type) -> Iterator[str]:
+    is_data = dataclasses.is_dataclass(interface)
+    yield f"### {interface.__name__}"
+    yield f"`{interface.__module__}.{interface.__name__}`" + ("" if is_data else ", a protocol: no base class is needed.")
+    if is_data:
+        yield f"```python\n{_fields(interface)}\n```"
+    yield prose(interface.__doc__)
+    if not is_data:
+        for name, member in vars(interface).items():
+            if inspect.isfunction(member) and not name.startswith("_"):
+                yield from _function(member, "####")
+
+
+def _fields(interface: Any) -> str:
+    lines = []
+    for field in dataclasses.fields(interface):
+        default = "" if field.default is dataclasses.MISSING else f" = {_default(field.default)}"
+        if field.default_factory is not dataclasses.MISSING:
+            default = f" = {field.default_factory()!r}"
+        lines.append(f"{field.name}: {field.type}{default}")
+    return "\n".join(lines)
+
+
+def _default(value: object) -> str:
+    return repr(value)
+
+
+def _function(function: Any, level: str) -> Iterator[str]:
+    yield f"{level} {function.__name__}"
+    signature = inspect.signature(function)
+    parameters = [p for p in signature.parameters.values() if p.name != "self"]
+    text = str(signature.replace(parameters=parameters)).replace("'", "")
+    yield f"```python\n{function.__name__}{text}\n```"
+    yield prose(function.__doc__)
