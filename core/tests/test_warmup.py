@@ -57,10 +57,26 @@ def test_it_gives_up_at_max_prompts_and_says_so() -> None:
     assert "12 prompts" in judge.complaint()
 
 
-def test_a_batch_larger_than_max_prompts_still_runs_k_times() -> None:
-    judge = Judge(WarmupConfig(max_prompts=8, batches=3), batches(1, 32))
+def test_a_limit_that_is_not_given_leaves_room_for_the_compared_runs() -> None:
+    judge = Judge(WarmupConfig(batches=3), batches(1, 32))
     assert drive(judge, [1.0]) == [0, 0, 0]
     assert judge.converged
+    assert judge.limit == 96
+    assert Judge(WarmupConfig(batches=3), batches(1, 2)).limit == 64
+
+
+def test_no_batch_exceeds_max_prompts_although_fewer_than_k_can_be_compared() -> None:
+    judge = Judge(WarmupConfig(max_prompts=70, batches=3), batches(2, 32))
+    assert drive(judge, [1.0]) == [0, 0]
+    assert judge.report(1.0).converged is False
+    assert "2 of the 3 runs" in judge.complaint()
+    assert "max_prompts of 70" in judge.complaint()
+
+
+def test_one_batch_always_runs() -> None:
+    judge = Judge(WarmupConfig(max_prompts=8), batches(2, 32))
+    assert drive(judge, [1.0]) == [0]
+    assert judge.report(1.0).converged is False
 
 
 def test_power_that_still_rises_is_not_steady() -> None:
@@ -118,9 +134,11 @@ def test_it_always_ends_within_its_limits(
     config = WarmupConfig(min_prompts=minimum, max_prompts=minimum + extra, batches=k)
     judge = Judge(config, batches(count, size))
     ran = drive(judge, seconds)
-    prompts = judge.report(1.0).prompts
-    assert prompts == len(ran) * size >= config.min_prompts
-    assert ran.count(0) >= k
-    others = len(ran) - ran.count(0)
-    assert prompts <= max(config.max_prompts, (k + others) * size, minimum + size)
-    assert judge.report(1.0).converged == judge.converged
+    report = judge.report(1.0)
+    assert report.prompts == len(ran) * size <= max(minimum + extra, size)
+    assert report.converged == judge.converged
+    if report.converged:
+        assert report.prompts >= minimum
+        assert ran.count(0) >= k
+    else:
+        assert report.prompts + size > minimum + extra

@@ -112,7 +112,12 @@ class WarmupConfig(Section):
 
     enabled: bool = Field(True, description="false goes straight to the window; the result says so")
     min_prompts: int = Field(3, ge=1, le=1_000_000, description="at least so many prompts")
-    max_prompts: int = Field(64, ge=1, le=1_000_000, description="at most so many, converged or not")
+    max_prompts: int | None = Field(
+        None,
+        ge=1,
+        le=1_000_000,
+        description="at most so many, converged or not; null: 64, or as many as the compared batches need",
+    )
     batches: int = Field(3, ge=2, le=1_000, description="how many of the last batches are compared (k)")
     cv_threshold: float = Field(
         0.05, gt=0, le=10, description="coefficient of variation below which they count as steady"
@@ -120,7 +125,7 @@ class WarmupConfig(Section):
 
     @model_validator(mode="after")
     def _ordered(self) -> WarmupConfig:
-        if self.max_prompts < self.min_prompts:
+        if self.max_prompts is not None and self.max_prompts < self.min_prompts:
             raise ValueError(f"max_prompts ({self.max_prompts}) is below min_prompts ({self.min_prompts})")
         return self
 

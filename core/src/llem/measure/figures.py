@@ -9,6 +9,7 @@ import resource
 import sys
 from collections.abc import Collection, Mapping, Sequence
 
+from llem.errors import ModelError
 from llem.measure.energy import identity_error
 from llem.measure.latency import Timing
 from llem.measure.series import Series
@@ -81,7 +82,8 @@ def host_peak_rss_mb() -> float:
 def arithmetic(
     report: LoadReport, rows: Sequence[Timing], window_s: float, device_names: Mapping[str, str]
 ) -> Flops | None:
-    """FLOPs that the window's tokens asked for, and the share of the devices' peak; None where the model's shape is unknown.
+    """FLOPs that the window's tokens asked for, and the share of the devices' peak; None where the model's shape is unknown,
+    or how many of its parameters are active.
 
     Args:
         report: what the engine loaded.
@@ -97,7 +99,10 @@ def arithmetic(
 
     active = report.active_parameters
     if active is None:
-        active = parameter_count(report.architecture)[1]
+        try:
+            active = parameter_count(report.architecture)[1]
+        except ModelError:
+            return None  # a family whose parameters cannot be counted, and the engine did not count them either
     counted = flops(report.architecture, active, ((r.record.input_tokens, r.record.output_tokens) for r in rows))
     peaks = [
         peak_flops(device_names[device], report.dtype) if report.dtype and device in device_names else None

@@ -9,8 +9,8 @@ prompts runs once, uncompared: a larger `min_prompts` brings more shapes to kern
 Power is compared where a meter measures it (an estimate follows utilisation and is no measurement) and the batches last
 long enough for it to resolve them.
 
-`max_prompts` ends warm-up, but never before `batches` (k) runs were compared: fewer could not be judged. So at most
-max(max_prompts, the prompts of the k compared runs and of the uncompared batches) are sent.
+No batch runs that would exceed `max_prompts`, save the very first: without one there is no warm-up. Where fewer than
+`batches` (k) runs fit, nothing can be judged, and warm-up has not converged. A limit that is not given leaves room for them.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ from llem.config.experiment import WarmupConfig
 from llem.results.models import Warmup
 from llem.specs.backend import Request, RequestRecord
 
+MAX_PROMPTS = 64
+"""The limit where none is given and the batches that have to run are no more than that."""
+
 RESOLVED_PERIODS = 10
 """A batch lasts at least so many sampling periods, or its mean power is not compared."""
 
@@ -33,6 +36,9 @@ class Judge:
     Args:
         config: thresholds and limits.
         batches: the workload, as the engine groups it; at least one batch.
+
+    Attributes:
+        limit: the most prompts that are sent.
     """
 
     def __init__(self, config: WarmupConfig, batches: Sequence[Sequence[Request]]) -> None:
@@ -43,17 +49,18 @@ class Judge:
         self._powers: list[float | None] = []
         self._prompts = 0
         self._batches = 0
+        needed = sum(map(len, self._uncompared)) + config.batches * len(self._first)
+        self.limit = max(MAX_PROMPTS, needed) if config.max_prompts is None else config.max_prompts
 
     def next(self) -> Sequence[Request] | None:
         """The batch to run now, or None when warm-up is over."""
         if not self._config.enabled:
             return None
-        if self._uncompared:
-            return self._uncompared[0]
-        enough = len(self._latencies) >= self._config.batches and self._prompts >= self._config.min_prompts
-        if enough and (self.converged or self._prompts + len(self._first) > self._config.max_prompts):
+        batch = self._uncompared[0] if self._uncompared else self._first
+        if self._batches and self._prompts + len(batch) > self.limit:
             return None
-        return self._first
+        enough = not self._uncompared and self._prompts >= self._config.min_prompts
+        return None if enough and self.converged else batch
 
     def ran(self, seconds: float, records: Sequence[RequestRecord], power_w: float | None) -> None:
         """The batch that `next` gave has run.
@@ -89,10 +96,15 @@ class Judge:
 
     def complaint(self) -> str:
         """Why it did not converge, a sentence."""
-        limit = self._config.cv_threshold
+        limit, k = self._config.cv_threshold, self._config.batches
+        if len(self._latencies) < k:
+            return (
+                f"warm-up ended after {self._prompts} prompts with {len(self._latencies)} of the {k} runs that are "
+                f"compared: warmup.max_prompts of {self.limit} leaves no room for more."
+            )
         return (
             f"warm-up ended after {self._prompts} prompts without being steady: latency per step of the last "
-            f"{self._config.batches} runs varied by {_percent(self.cv)}, power by {_percent(self.power_cv)}, "
+            f"{k} runs varied by {_percent(self.cv)}, power by {_percent(self.power_cv)}, "
             f"and {limit:.0%} is the threshold."
         )
 
