@@ -5,7 +5,10 @@ encyclopedic paragraphs, a third web prose, a third chat requests, as long as th
 is the genuine set, read from the hub or a local file and refused where its prompts are not those of the pinned commit.
 The two never share a name, a provenance or a SHA-256.
 
-    from llem.datasets import aienergyscore
+
+from typing import TYPE_CHECKING
+
+from llem.datasets import aienergyscore
     texts = aienergyscore.prompts()
 """
 
@@ -15,11 +18,13 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from llem.config.experiment import DatasetConfig
 from llem.datasets import hub, jsonl
 from llem.datasets.selection import draw
 from llem.errors import DatasetError
 from llem.specs.dataset import LoadedDataset, Prompt
+
+if TYPE_CHECKING:
+    from llem.config.experiment import DatasetConfig
 
 COUNT = 1_000
 """Prompts in either set."""

@@ -6,13 +6,15 @@ import hashlib
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from llem.config.experiment import DatasetConfig
 from llem.datasets.prompt_field import find_field, text_of
 from llem.datasets.selection import draw
 from llem.errors import DatasetError
 from llem.specs.dataset import LoadedDataset, Prompt
+
+if TYPE_CHECKING:
+    from llem.config.experiment import DatasetConfig
 
 _READERS = {".parquet": "parquet", ".csv": "csv", ".json": "json", ".jsonl": "json", ".arrow": "arrow"}
 
@@ -78,7 +80,7 @@ def _read(config: DatasetConfig, local: Path) -> Any:
         if local.exists():
             return datasets.load_dataset(str(local))
         return datasets.load_dataset(name, subset or None, revision=config.revision)
-    except Exception as error:  # noqa: BLE001 - the package raises dozens of types, each with a useful first line
+    except Exception as error:  # the package raises dozens of types, each with a useful first line
         raise DatasetError(
             f"`{config.path}` cannot be loaded: {_first_line(error)}",
             where="dataset.path",

@@ -6,13 +6,15 @@ import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from llem.config.experiment import DatasetConfig
 from llem.datasets.prompt_field import find_field, text_of
 from llem.datasets.selection import draw
 from llem.errors import DatasetError
 from llem.specs.dataset import LoadedDataset, Prompt
+
+if TYPE_CHECKING:
+    from llem.config.experiment import DatasetConfig
 
 
 def load(config: DatasetConfig, base_dir: str) -> LoadedDataset:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from llem.config.experiment import DatasetConfig
 from llem.errors import DatasetError
+
+if TYPE_CHECKING:
+    from llem.config.experiment import DatasetConfig
 
 T = TypeVar("T")
 

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from typing import TYPE_CHECKING
 
-from llem.config.experiment import DatasetConfig
 from llem.errors import DatasetError
 from llem.specs.dataset import LoadedDataset, Prompt
+
+if TYPE_CHECKING:
+    from llem.config.experiment import DatasetConfig
 
 
 def load(config: DatasetConfig, base_dir: str) -> LoadedDataset:
