@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from llem.errors import EXIT_DONE, EXIT_EXPERIMENT_FAILED, EXIT_INTERRUPTED
+from llem.plan.schedule import gap_s
 from llem.plugins import Registry
 from llem.results.models import ExperimentResult
 from llem.results.store import EXPERIMENTS
@@ -147,17 +148,17 @@ class _Study:
         if most is not None and self.failures_in_a_row >= most:
             reporter.message("error", f"stopped after {most} failure(s) in a row (execution.max_consecutive_failures).")
             return False
-        between_cycles = following.cycle > last.cycle
-        gap_s = execution.cycle_gap_s if between_cycles else execution.experiment_gap_s
-        if self._over_budget(gap_s):
+        seconds = gap_s(execution, last.cycle, following.cycle)
+        if self._over_budget(seconds):
             return False
-        pause(gap_s, "between cycles" if between_cycles else "between experiments", reporter, self.around.interrupts)
+        between_cycles = following.cycle > last.cycle and execution.order != "sequential"
+        pause(seconds, "between cycles" if between_cycles else "between experiments", reporter, self.around.interrupts)
         return not self.around.interrupts.asked
 
-    def _over_budget(self, gap_s: float) -> bool:
+    def _over_budget(self, gap: float) -> bool:
         """Whether the next experiment would start after the budget's end. A gap that only leads there is not waited for."""
         budget_s = self.around.execution.budget_s
-        if budget_s is None or time.monotonic() - self.begin + gap_s < budget_s:
+        if budget_s is None or time.monotonic() - self.begin + gap < budget_s:
             return False
         self.around.reporter.message("error", f"stopped: the budget of {budget_s:g} s is used up (execution.budget_s).")
         return True

@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import prod
 from typing import Any
 
-from llem.config.compose import OPTIONS, PARTS, Composer, Part
+from llem.config.compose import OPTIONS, PARTS, Backend, Composer, Part
 from llem.config.keys import Vocabulary
 from llem.config.problems import Problem
-from llem.specs.backend import BackendSpec
 from llem.sweep.dimensions import Dimension, Path
 from llem.sweep.overlay import laid
 
@@ -32,7 +31,7 @@ class Block:
     def __init__(
         self,
         composer: Composer,
-        spec: BackendSpec,
+        spec: Backend,
         base: Mapping[str, Any],
         dimensions: Sequence[Dimension],
         vocabulary: Vocabulary,

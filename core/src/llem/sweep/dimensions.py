@@ -71,7 +71,7 @@ class Axis:
 
     def backends(self) -> Sequence[Any]:
         """All values of the axis `backend`."""
-        return list(self.values[i] for i in range(len(self.values))) if self.label == BACKEND else []
+        return [self.values[i] for i in range(len(self.values))] if self.label == BACKEND else []
 
     def within(self, backend: str, others: Collection[str]) -> Axis | None:
         """The whole axis, or nothing; of the axis `backend` the rows of this one."""

@@ -11,14 +11,12 @@ from functools import cached_property
 from itertools import accumulate
 from typing import Any
 
-from llem.config.compose import PARTS, Composer, Part, assemble
+from llem.config.compose import Backend, Composer, Part, assemble
 from llem.config.experiment import ExperimentConfig
 from llem.config.identity import identity_head
 from llem.config.keys import Vocabulary
-from llem.config.problems import ABSENT, Problem, raise_all
 from llem.config.study import StudyConfig
 from llem.errors import ConfigError
-from llem.specs.backend import BackendSpec
 from llem.sweep.block import Block
 from llem.sweep.faults import Faults
 from llem.sweep.layout import lay_out
@@ -39,19 +37,27 @@ class Point:
     Attributes:
         index: its number among all points, duplicates counted, from 0.
         config_hash: its identity.
-        values: dotted keys that distinguish it, with their values as written in the study.
     """
 
     index: int
     config_hash: str
-    values: Mapping[str, Any]
-    _backend: str = field(repr=False)
-    _parts: Sequence[Part] = field(repr=False, compare=False)
+    _block: Block = field(repr=False, compare=False)
+    _inner: int = field(repr=False, compare=False)
+
+    @property
+    def backend(self) -> str:
+        """Name of its backend."""
+        return self._block.spec.name
+
+    @cached_property
+    def values(self) -> Mapping[str, Any]:
+        """Dotted keys that distinguish it, with their values as written in the study."""
+        return self._block.values(self._inner)
 
     @cached_property
     def config(self) -> ExperimentConfig:
         """The experiment, resolved."""
-        return assemble(self._backend, self._parts)
+        return assemble(self._block.spec.name, self._block.parts(self._inner))
 
 
 @dataclass(frozen=True)
@@ -100,7 +106,7 @@ class Sweep:
     """
 
     def __init__(
-        self, study: StudyConfig, backends: Mapping[str, BackendSpec], locate: Callable[[Sequence[str | int]], str]
+        self, study: StudyConfig, backends: Mapping[str, Backend], locate: Callable[[Sequence[str | int]], str]
     ) -> None:
         self._locate = locate
         self._composer = Composer(backends)
@@ -124,7 +130,7 @@ class Sweep:
             faults.add(block, inner, parts)
             faults.raise_all(self.size, self._locate)
         digest = hashlib.sha256(_text(identity_head(block.spec.name), parts)).hexdigest()
-        return Point(index, digest, block.values(inner), block.spec.name, parts)
+        return Point(index, digest, block, inner)
 
     def __iter__(self) -> Iterator[Point]:
         scan = self._scan
@@ -135,7 +141,10 @@ class Sweep:
 
     def kept(self, number: int) -> Point:
         """The distinct experiment of this number, from 0."""
-        return self.point(self._scan.kept[number])
+        scan = self._scan
+        index = scan.kept[number]
+        block, inner = self._place(index)
+        return Point(index, scan.digests[number * DIGEST : (number + 1) * DIGEST].hex(), block, inner)
 
     @property
     def duplicates(self) -> Duplicates:
@@ -147,13 +156,19 @@ class Sweep:
         digests = self._scan.digests
         return (bytes(digests[at : at + DIGEST]) for at in range(0, len(digests), DIGEST))
 
-    def parts(self) -> Iterator[tuple[BackendSpec, Sequence[Part]]]:
-        """Backend and sections (in the order of `PARTS`) of every distinct experiment; one list, changed in place."""
+    @property
+    def backends(self) -> Sequence[str]:
+        """Names of the backends in use, in order of appearance."""
+        return list(dict.fromkeys(block.spec.name for block in self._blocks))
+
+    def parts(self) -> Iterator[Sequence[Part]]:
+        """The sections (in the order of `PARTS`) of every distinct experiment, in order; one list, changed in place."""
         kept = iter(self._scan.kept)
         wanted = next(kept, None)
-        for index, block, _, parts in self._walk():
+        everything = (parts for block in self._blocks for parts in block.walk())
+        for index, parts in enumerate(everything):
             if index == wanted:
-                yield block.spec, parts
+                yield parts
                 wanted = next(kept, None)
 
     def _place(self, index: int) -> tuple[Block, int]:
@@ -163,28 +178,51 @@ class Sweep:
         block = self._blocks[number]
         return block, index - (self._ends[number] - block.size)
 
-    def _walk(self) -> Iterator[tuple[int, Block, int, list[Part]]]:
-        index = 0
-        for block in self._blocks:
-            for inner, parts in enumerate(block.walk()):
-                yield index, block, inner, parts
-                index += 1
-
     @cached_property
     def _scan(self) -> _Scan:
         known: set[int] = set()
         digests = bytearray()
-        kept: Sequence[int] = range(self.size)
-        dropped, pairs = 0, []
+        kept: array[int] | None = None  # None: all so far
+        dropped = 0
+        pairs: list[Duplicate] = []
         faults = Faults()
         index = 0
         for block in self._blocks:
             head = identity_head(block.spec.name)
             for inner, parts in enumerate(block.walk()):
-                text = _text(head, parts)
-                if text is None:
+                if any(part.problems for part in parts):
                     faults.add(block, inner, parts)
+                    index += 1
+                    continue
+                digest = hashlib.sha256(_text(head, parts)).digest()
+                key = int.from_bytes(digest[:_KEY_BYTES], "little")
+                if key in known:
+                    if kept is None:
+                        kept = array("Q", range(index))
+                    if dropped < NAMED and not faults.points:
+                        pairs.append(self._pair(digests, kept, digest, index))
+                    dropped += 1
                 else:
-                    digest = hashlib.sha256(text).digest()
-                    ...
+                    known.add(key)
+                    digests += digest
+                    if kept is not None:
+                        kept.append(index)
                 index += 1
+        if faults.points:
+            faults.raise_all(self.size, self._locate)
+        return _Scan(range(index) if kept is None else kept, digests, Duplicates(dropped, tuple(pairs)))
+
+    def _pair(self, digests: bytearray, kept: Sequence[int], digest: bytes, index: int) -> Duplicate:
+        at = digests.find(digest)
+        while at % DIGEST:
+            at = digests.find(digest, at + 1)
+        first = kept[at // DIGEST]
+        return Duplicate(digest.hex(), first, self._values(first), index, self._values(index))
+
+    def _values(self, index: int) -> Mapping[str, Any]:
+        block, inner = self._place(index)
+        return block.values(inner)
+
+
+def _text(head: str, parts: Sequence[Part]) -> bytes:
+    return f"{head}{''.join([part.fragment for part in parts])}}}]".encode()

@@ -93,6 +93,7 @@ def _axis(key: str, written: Any, vocabulary: Vocabulary, grammar: Grammar) -> N
 
 def _labelled(written: Any, grammar: Grammar) -> Iterator[tuple[Path, Any]]:
     """Each group of `groups` with its path."""
+    groups: list[tuple[Path, Any]]
     if isinstance(written, Mapping):
         groups = [(("sweep", GROUPS, str(label)), rows) for label, rows in written.items()]
     elif isinstance(written, list) and any(isinstance(row, list) for row in written):

@@ -1,0 +1,75 @@
+"""A loaded study to its plan."""
+
+from __future__ import annotations
+
+import re
+
+from llem.config.compose import PARTS
+from llem.config.experiment import BaselineConfig, MeasurementConfig
+from llem.config.identity import design_hash
+from llem.config.layers import LoadedStudy
+from llem.plan.models import Plan, Runs
+from llem.plan.runners import choose_runners
+from llem.plan.schedule import Schedule, gaps_s
+from llem.plugins import Registry
+from llem.sweep import Sweep
+
+START_S = 8.0
+"""Seconds that a process takes until its engine is loaded, at the least: what Python and torch need to start."""
+
+
+def make_plan(study: LoadedStudy, registry: Registry, *, runner: str | None = None) -> Plan:
+    """Expand a study and decide who runs what when. Nothing is run, nothing is written.
+
+    Args:
+        study: as `llem.config.layers.load_study` gives it.
+        registry: what is installed.
+        runner: where every backend runs, as `NAME` or `NAME:ARGUMENT`; None for what the study says.
+
+    Raises:
+        ConfigError: the sweep or points of it are not valid; everything that is wrong, at once.
+        PluginError: a backend or runner is missing, or backends cannot share this environment.
+    """
+    sweep = Sweep(study.config, registry.backends, study.locate)
+    runners = choose_runners(study, sweep.backends, registry, runner)
+    execution = study.config.execution
+    count = len(sweep)
+    return Plan(
+        name=_name(study),
+        study_design_hash=design_hash(sweep.digests(), execution),
+        experiments=Runs(sweep, Schedule(count, execution.cycles, execution.order, execution.seed), runners),
+        distinct=count,
+        duplicates=sweep.duplicates,
+        estimate_s=_least_s(sweep) * execution.cycles + gaps_s(execution, count),
+        runners=runners,
+        execution=execution,
+        base_dir=study.base_dir,
+        source=study.text,
+    )
+
+
+def _name(study: LoadedStudy) -> str:
+    """The study's name, else its file's."""
+    if "name" in study.config.model_fields_set or study.path is None:
+        return study.config.name
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", study.path.stem).lstrip("._-")[:100]
+    return plain or study.config.name
+
+
+def _least_s(sweep: Sweep) -> float:
+    """The least time of one cycle without gaps. An idle baseline that can be reused is counted once."""
+    baseline_at, measurement_at = PARTS.index("baseline"), PARTS.index("measurement")
+    cached: set[float] = set()
+    total = 0.0
+    for parts in sweep.parts():
+        baseline, measurement = parts[baseline_at].section, parts[measurement_at].section
+        assert isinstance(baseline, BaselineConfig)
+        assert isinstance(measurement, MeasurementConfig)
+        total += START_S + measurement.settle_s + measurement.min_window_s
+        if baseline.enabled:
+            total += baseline.resident_s
+            if not baseline.cache or baseline.duration_s not in cached:
+                total += baseline.duration_s
+            if baseline.cache:
+                cached.add(baseline.duration_s)
+    return total

@@ -1,0 +1,111 @@
+"""The plan: data that the study loop carries out and `--dry-run` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, overload
+
+from llem.config.experiment import ExperimentConfig
+from llem.config.study import ExecutionConfig
+from llem.plan.runners import RunnerChoice
+from llem.plan.schedule import Schedule
+from llem.sweep import Duplicates, Point, Sweep
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One run of one experiment.
+
+    Attributes:
+        position: its place in the plan, from 1.
+        cycle: which repetition it is, from 1.
+        runner: where it runs.
+    """
+
+    position: int
+    cycle: int
+    runner: RunnerChoice
+    _point: Point
+
+    @property
+    def config(self) -> ExperimentConfig:
+        """The experiment, resolved."""
+        return self._point.config
+
+    @property
+    def config_hash(self) -> str:
+        """Its identity, 64 hex digits."""
+        return self._point.config_hash
+
+    @property
+    def point(self) -> Mapping[str, Any]:
+        """Dotted keys that distinguish it within the study, with their values as written."""
+        return self._point.values
+
+    @property
+    def directory(self) -> str:
+        """Name of its job directory."""
+        return f"{self.position:05d}-{self.config_hash[:12]}-c{self.cycle}"
+
+
+class Runs(Sequence[Planned]):
+    """All runs in order; each is made when it is asked for."""
+
+    def __init__(self, sweep: Sweep, schedule: Schedule, runners: Mapping[str, RunnerChoice]) -> None:
+        self._sweep, self._schedule, self._runners = sweep, schedule, runners
+
+    def __len__(self) -> int:
+        return len(self._schedule)
+
+    @overload
+    def __getitem__(self, index: int) -> Planned: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Planned]: ...
+    def __getitem__(self, index: int | slice) -> Planned | Sequence[Planned]:
+        if isinstance(index, slice):
+            return [self._run(place) for place in range(*index.indices(len(self)))]
+        return self._run(index + len(self) if index < 0 else index)
+
+    def __iter__(self) -> Iterator[Planned]:
+        return map(self._run, range(len(self)))
+
+    def _run(self, place: int) -> Planned:
+        cycle, number = self._schedule[place]
+        point = self._sweep.kept(number)
+        return Planned(place + 1, cycle + 1, self._runners[point.backend], point)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a study will do.
+
+    Attributes:
+        name: of the study; names its folder.
+        study_design_hash: identity of the design, 64 hex digits.
+        experiments: every run in order, cycles included.
+        distinct: how many experiments are run, cycles not counted.
+        duplicates: points that were dropped because an earlier one is the same experiment.
+        estimate_s: the least time that it takes (seconds), gaps included.
+        runners: backend to where it runs.
+        execution: cycles, order, gaps and limits.
+        base_dir: the folder that relative paths in configurations start from.
+        source: the study file as the user wrote it, or None.
+    """
+
+    name: str
+    study_design_hash: str
+    experiments: Sequence[Planned]
+    distinct: int
+    duplicates: Duplicates
+    estimate_s: float
+    runners: Mapping[str, RunnerChoice]
+    execution: ExecutionConfig
+    base_dir: Path
+    source: str | None = None
+
+    @property
+    def total(self) -> int:
+        """How many runs there are, cycles included."""
+        return len(self.experiments)

@@ -1,0 +1,103 @@
+"""A plan for people, line by line, and for programs, as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import islice
+from typing import Any
+
+from llem.config.problems import shorten
+from llem.plan.models import Plan
+
+SHORT = 12
+"""Digits of an identity that are shown."""
+
+
+def describe(plan: Plan, limit: int) -> Iterator[str]:
+    """The plan as text, at most `limit` of its runs."""
+    execution = plan.execution
+    yield f"study {plan.name}: {_count(plan.total, 'experiment')} to run" + (
+        f" ({plan.distinct:,} × {execution.cycles} cycles, {execution.order})" if execution.cycles > 1 else ""
+    )
+    yield f"  design    {plan.study_design_hash}"
+    for backend, choice in plan.runners.items():
+        yield f"  runner    {backend} on {choice.text} ({choice.origin})"
+    yield f"  time      {duration(plan.estimate_s)} at least" + (
+        f"; no experiment starts after {duration(execution.budget_s)}" if execution.budget_s is not None else ""
+    )
+    yield from _duplicates(plan)
+    yield ""
+    width = len(str(plan.total))
+    runners = len(plan.runners) > 1
+    for run in islice(plan.experiments, limit):
+        cycle = f"  cycle {run.cycle}" if execution.cycles > 1 else ""
+        where = f"  {run.runner.text:<8}" if runners else ""
+        yield f"  {run.position:>{width}}  {run.config_hash[:SHORT]}{cycle}{where}  {_values(run.point)}".rstrip()
+    if plan.total > limit:
+        yield f"  … and {plan.total - limit:,} more (-v lists all)"
+
+
+def plan_json(plan: Plan) -> dict[str, Any]:
+    """The plan as plain data."""
+    return {
+        "name": plan.name,
+        "study_design_hash": plan.study_design_hash,
+        "total": plan.total,
+        "distinct": plan.distinct,
+        "estimate_s": plan.estimate_s,
+        "execution": plan.execution.model_dump(mode="json"),
+        "runners": {
+            backend: {"runner": choice.text, "origin": str(choice.origin)} for backend, choice in plan.runners.items()
+        },
+        "duplicates": {
+            "count": plan.duplicates.count,
+            "named": [
+                {
+                    "config_hash": pair.config_hash,
+                    "kept": dict(pair.kept_values),
+                    "dropped": dict(pair.dropped_values),
+                }
+                for pair in plan.duplicates.named
+            ],
+        },
+        "experiments": [
+            {
+                "position": run.position,
+                "cycle": run.cycle,
+                "config_hash": run.config_hash,
+                "runner": run.runner.text,
+                "directory": run.directory,
+                "point": dict(run.point),
+            }
+            for run in plan.experiments
+        ],
+    }
+
+
+def duration(seconds: float) -> str:
+    """`42 s`, `5 min 30 s`, `2 h 5 min` or `3 d 4 h`."""
+    whole = round(seconds)
+    for size, unit, smaller, name in ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "min"), (60, "min", 1, "s")):
+        if whole >= size:
+            rest = whole % size // smaller
+            return f"{whole // size} {unit}" + (f" {rest} {name}" if rest else "")
+    return f"{whole} s"
+
+
+def _duplicates(plan: Plan) -> Iterator[str]:
+    found = plan.duplicates
+    if not found.count:
+        return
+    yield f"  dropped   {_count(found.count, 'point')} that come to the same experiment as another:"
+    for pair in found.named:
+        yield f"            {_values(pair.dropped_values)} is {_values(pair.kept_values)}"
+    if found.count > len(found.named):
+        yield f"            … and {found.count - len(found.named):,} more"
+
+
+def _values(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key}={shorten(value)}" for key, value in values.items()) or "the base configuration"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
