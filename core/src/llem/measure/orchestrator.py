@@ -13,6 +13,7 @@ from pathlib import Path
 from llem.config.compose import Composer
 from llem.config.experiment import ExperimentConfig
 from llem.measure.draft import Draft
+from llem.measure.environment import capture
 from llem.measure.experiment import Experiment
 from llem.measure.failure import attempt, failure_of
 from llem.measure.meter import Meter
@@ -65,6 +66,8 @@ class ExperimentOrchestrator:
         meter = Meter(self._dir, config.measurement, self._registry, _say(draft))
         try:
             draft.samplers = meter.start()
+            # Before the engine: a result that fails has it too.
+            draft.environment = capture(draft.job.provenance, meter.environment())
             experiment = Experiment(config, draft.job.base_dir, dataset, meter, draft, log, self._registry)
             window = experiment.run()
         except BaseException:

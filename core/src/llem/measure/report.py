@@ -9,7 +9,6 @@ from llem.config.identity import config_hash
 from llem.measure.draft import Draft
 from llem.measure.energy import breakdown, phase_energy, window_energy
 from llem.measure.energy_warnings import energy_warnings
-from llem.measure.environment import capture
 from llem.measure.experiment import Window
 from llem.measure.figures import arithmetic, check_identity, count_tokens, memory, throughput
 from llem.measure.latency import latency, timings
@@ -17,7 +16,7 @@ from llem.measure.requests_table import write_requests
 from llem.measure.series import Series
 from llem.measure.thermal import thermal, thermal_warnings
 from llem.measure.timeseries import write_timeseries
-from llem.results.job_directory import REQUESTS, TIMESERIES
+from llem.results.job_directory import READINGS, REQUESTS, TIMESERIES
 from llem.results.models import ExperimentResult, Phase
 
 
@@ -27,7 +26,7 @@ def complete(
     """Work out the figures and write both tables.
 
     Args:
-        job_dir: receives `requests.parquet` and `timeseries.parquet`.
+        job_dir: receives `requests.parquet` and `timeseries.parquet`, which takes the place of the raw readings.
         config: the experiment.
         draft: what is known already; takes further warnings.
         phases: all of them, ended.
@@ -61,6 +60,7 @@ def complete(
         )
     write_requests(job_dir / REQUESTS, rows, open_ns)
     write_timeseries(series, job_dir / TIMESERIES, open_ns)
+    (job_dir / READINGS).unlink(missing_ok=True)  # all of it is in the table now
     draft.samplers = series.reports or draft.samplers
     return draft.result(
         "done",

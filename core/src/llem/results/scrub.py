@@ -46,6 +46,11 @@ _SHORTEST_VALUE = 8
 """An environment variable's value shorter than this is left alone: hiding `1` everywhere would hide figures."""
 
 
+def tells_a_secret(name: str) -> bool:
+    """True for a variable or key whose name says that its value is a secret."""
+    return bool(_SECRET_VARIABLE.search(name) or _SECRET_KEY.search(name))
+
+
 def scrub(text: str, environ: Mapping[str, str] | None = None) -> str:
     """Hide tokens, keys and the passwords of URLs.
 

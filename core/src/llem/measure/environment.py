@@ -1,0 +1,132 @@
+"""The environment of an experiment, for its result: machine, software, meters and study, free of secrets."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import re
+import sys
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from llem.measure.host import ROOT, host_facts
+from llem.results.scrub import scrub_data, tells_a_secret
+
+_PREFIXES = (
+    "CUDA_",
+    "CUDNN_",
+    "CUBLAS_",
+    "GOMP_",
+    "GLIBC_TUNABLES",
+    "HF_",
+    "KMP_",
+    "LD_",
+    "MALLOC_",
+    "MKL_",
+    "NCCL_",
+    "NUMEXPR_",
+    "NVIDIA_",
+    "OMP_",
+    "OPENBLAS_",
+    "PYTHONHASHSEED",
+    "PYTHONOPTIMIZE",
+    "PYTORCH_",
+    "ROCR_",
+    "TORCHINDUCTOR_",
+    "TORCHDYNAMO_",
+)
+"""Variables of libraries below the engines that change how fast they run. Those of installed packages are found by name."""
+
+_WITHOUT_EFFECT = frozenset({"LLEM_JOB_ID"})
+"""Differs from run to run and changes nothing."""
+
+
+def capture(
+    provenance: Mapping[str, Any],
+    meters: Mapping[str, Any],
+    *,
+    root: Path = ROOT,
+    environ: Mapping[str, str] = os.environ,
+) -> dict[str, Any]:
+    """Everything that a reader needs to know, and to repeat an experiment, besides its configuration.
+
+    Args:
+        provenance: facts about the study, from the job's document.
+        meters: facts about the metered devices by sampler (driver, limits, clocks), as `Meter.environment` gives them.
+        root: where the kernel's files are found.
+        environ: this process's variables; those that change what an engine does are kept, secrets never.
+
+    Returns:
+        `machine`, `os`, `cpu`, `memory`, `python`, `packages` (name to version: llem, every plugin, and what they
+        require), `variables`, `meters` and `study`.
+    """
+    packages = installed(plugin_distributions())
+    facts: dict[str, Any] = {
+        **host_facts(root, environ),
+        "python": {
+            "version": platform.python_version(),
+            "implementation": platform.python_implementation(),
+            "gil": getattr(sys, "_is_gil_enabled", lambda: True)(),
+        },
+        "packages": packages,
+        "variables": telling_variables(environ, packages),
+        "meters": dict(meters),
+        "study": dict(provenance),
+    }
+    clean: dict[str, Any] = scrub_data(facts, environ)
+    return clean
+
+
+def plugin_distributions() -> list[str]:
+    """llem and every distribution that brings a plugin, whether or not it works."""
+    entries = importlib.metadata.entry_points(group="llem")
+    return ["llem", *sorted({entry.dist.name for entry in entries if entry.dist is not None})]
+
+
+def installed(names: Iterable[str]) -> dict[str, str]:
+    """Versions of distributions and of all that they require, as far as it is installed, by normalised name.
+
+    Extras count for the named ones only: an engine's optional parts change what it does, those of a library's tests do not.
+    """
+    named = [_normal(name) for name in names]
+    found: dict[str, str] = {}
+    pending = list(dict.fromkeys(named))
+    seen = set(pending)
+    while pending:
+        name = pending.pop()
+        try:
+            distribution = importlib.metadata.distribution(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+        found[name] = distribution.version
+        for requirement in distribution.requires or ():
+            required = re.match(r"[A-Za-z0-9._-]+", requirement)
+            if required is None or ("extra ==" in requirement and name not in named):
+                continue
+            further = _normal(required[0])
+            if further not in seen:
+                seen.add(further)
+                pending.append(further)
+    return dict(sorted(found.items()))
+
+
+def telling_variables(environ: Mapping[str, str], packages: Collection[str]) -> dict[str, str]:
+    """Variables that change what an engine or a library below it does; one whose name tells of a secret is left out.
+
+    Args:
+        environ: all variables.
+        packages: names of installed distributions: a variable that begins with one of them is its setting.
+    """
+    prefixes = (*_PREFIXES, *(name.upper().replace("-", "_") + "_" for name in packages))
+    return {
+        name: value
+        for name, value in sorted(environ.items())
+        if name.startswith(prefixes) and name not in _WITHOUT_EFFECT and not tells_a_secret(name)
+    }
+
+
+def _normal(name: str) -> str:
+    """The name of a distribution, normalised as packaging does."""
+    return re.sub(r"[-_.]+", "-", name).lower()
