@@ -5,10 +5,7 @@ encyclopedic paragraphs, a third web prose, a third chat requests, as long as th
 is the genuine set, read from the hub or a local file and refused where its prompts are not those of the pinned commit.
 The two never share a name, a provenance or a SHA-256.
 
-
-from typing import TYPE_CHECKING
-
-from llem.datasets import aienergyscore
+    from llem.datasets import aienergyscore
     texts = aienergyscore.prompts()
 """
 
@@ -17,6 +14,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from llem.datasets import hub, jsonl
 from llem.datasets.selection import draw
