@@ -55,7 +55,9 @@ def _parts() -> Iterator[str]:
 def _class(interface: type) -> Iterator[str]:
     is_data = dataclasses.is_dataclass(interface)
     yield f"### {interface.__name__}"
-    yield f"`{interface.__module__}.{interface.__name__}`" + ("" if is_data else ", a protocol: no base class is needed.")
+    yield f"`{interface.__module__}.{interface.__name__}`" + (
+        "" if is_data else ", a protocol: no base class is needed."
+    )
     if is_data:
         yield f"```python\n{_fields(interface)}\n```"
     yield prose(interface.__doc__)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from docs.reference_pages.markdown import code, document, first_paragraph, table
-from llem.measure import requests_table
+from llem.measure import requests_table, timeseries
 from llem.results.columns import Column, fixed_columns, total_columns, unit_of
 from llem.results.models import SCHEMA_VERSION, ExperimentResult
 
@@ -43,11 +43,19 @@ def _parts() -> Iterator[str]:
     yield "Of each scope and method:"
     yield table(["column", "kind", "unit"], (_column(column) for column in total_columns("SCOPE", "METHOD")))
     yield "## requests.parquet"
-    yield "A row for each request of the measured window."
-    yield table(
-        ["column", "type", "unit", "meaning"],
-        ([code(n), "list of float64" if t == "list" else t, u, m] for n, t, u, m in requests_table.COLUMNS),
+    yield "A row for each request of the measured window. Units are in each field's metadata."
+    yield _described(requests_table.COLUMNS)
+    yield "## timeseries.parquet"
+    yield (
+        "A row for each reading of each device over the whole experiment, ordered by device and time. What a plugin's sampler "
+        "reads besides has a column of its own name."
     )
+    yield _described((*timeseries.COLUMNS, *timeseries.TELEMETRY))
+
+
+def _described(columns: Iterable[tuple[str, str, str, str]]) -> str:
+    rows = ([code(n), "list of float64" if t == "list" else t, "" if u == "1" else u, m] for n, t, u, m in columns)
+    return table(["column", "type", "unit", "meaning"], rows)
 
 
 def _models(model: type[BaseModel]) -> list[type[BaseModel]]:
