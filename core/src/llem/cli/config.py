@@ -149,6 +149,8 @@ def init(path: Path | None, backend: str | None, model: str | None, force: bool)
     registry = default_registry()
     if backend is not None:
         registry.backend(backend)
+    if model is not None and not model.strip():
+        raise ConfigError("--model is empty.", remedy="Name a model, or leave the option out.")
     text = commented_study(registry.backends, backend=backend, model=model or EXAMPLE_MODEL)
     if path is not None and path.exists() and not force:
         raise ConfigError("is there already.", where=str(path), remedy="Use --force to replace it, or another name.")

@@ -12,6 +12,7 @@ from llem.config.backends_in_use import explicit_experiments, group_entries
 from llem.config.introspect import from_text, nested_section, takes_text
 from llem.config.keys import STUDY_KEYS, Vocabulary
 from llem.config.problems import Key, Problem, problems_of, unknown_key
+from llem.config.resolution import section_problems as rules_between_fields
 from llem.config.section import Section
 from llem.config.study import ExecutionConfig, StudyConfig
 
@@ -40,7 +41,10 @@ def problems_in_study(data: Mapping[str, Any], vocabulary: Vocabulary, missing: 
             yield Problem((key,), message=f"stands outside `sweep`: write `{section}: {{{rest}: …}}`")
         else:
             near = vocabulary.nearest((key,), among=vocabulary.study_keys)
-            yield unknown_key((key,), vocabulary.study_keys, near)
+            if near is None and isinstance(value, dict):
+                yield Problem((key,), message=_no_section(vocabulary), accepted=", ".join(vocabulary.study_keys))
+            else:
+                yield unknown_key((key,), vocabulary.study_keys, near)
     yield from _study_keys(data, vocabulary, missing)
     yield from _sweep(data.get("sweep"), vocabulary, missing)
     yield from _experiments(data.get("experiments"), vocabulary, missing)
@@ -57,16 +61,28 @@ def section_problems(model: type[Section], value: Any, key: Key, *, whole: bool)
     """
     if not isinstance(value, (dict, str)):
         listed = "a mapping with the keys " + ", ".join(model.model_fields)
-        yield Problem(key, value, "is not accepted", f"{listed}{', or text' if takes_text(model) else ''}")
+        text = "text, or " if takes_text(model) else ""
+        yield _empty(key) if value is None else Problem(key, value, "is not accepted", f"{text}{listed}")
         return
     try:
-        model.model_validate(value)
+        section = model.model_validate(value)
+        if whole:
+            yield from rules_between_fields(str(key[-1]), section)
     except ValidationError as error:
         for item in error.errors(include_url=False):
             if item["type"] == "missing" or (not item["loc"] and not whole):
                 continue
             one = ValidationError.from_exception_data(error.title, [_line(item)])
             yield from problems_of(one, model, key)
+
+
+def _empty(key: Key) -> Problem:
+    return Problem(key, message="is empty: give it a value, or remove the line")
+
+
+def _no_section(vocabulary: Vocabulary) -> str:
+    installed = ", ".join(vocabulary.backends) or "none"
+    return f"is an unknown key, and no backend of that name is installed (installed: {installed})"
 
 
 def _line(item: Any) -> Any:
@@ -95,7 +111,11 @@ def _study_keys(data: Mapping[str, Any], vocabulary: Vocabulary, missing: frozen
             yield from section_problems(ExecutionConfig, execution, ("execution",), whole=True)
         else:
             listed = "a mapping with the keys " + ", ".join(ExecutionConfig.model_fields)
-            yield Problem(("execution",), execution, "is not accepted", listed)
+            yield (
+                _empty(("execution",))
+                if execution is None
+                else Problem(("execution",), execution, "is not accepted", listed)
+            )
     if "name" in data:
         try:
             StudyConfig.model_validate({"name": data["name"]})
@@ -105,7 +125,9 @@ def _study_keys(data: Mapping[str, Any], vocabulary: Vocabulary, missing: frozen
             )
             yield Problem(("name",), data["name"], "is not accepted", words)
     for kind, key in ((dict, "sweep"), (list, "experiments"), (dict, "runners")):
-        if key in data and not isinstance(data[key], kind):
+        if key in data and data[key] is None:
+            yield _empty((key,))
+        elif key in data and not isinstance(data[key], kind):
             words = "a list of experiments, each a mapping" if kind is list else "a mapping"
             yield Problem((key,), data[key], "is not accepted", words)
     runners = data.get("runners")
@@ -147,6 +169,14 @@ def _known(prefix: Key, name: str, vocabulary: Vocabulary, missing: frozenset[st
     if path[0] in missing or vocabulary.knows(path):
         return
     parent = path[:-1]
+    if path[0] in STUDY_KEYS:
+        yield Problem((*prefix, name), message="belongs to the study, not to an experiment: write it at the top level")
+        return
+    if parent and parent[0] not in vocabulary.sections:
+        close = vocabulary.nearest((path[0],), among=tuple(vocabulary.sections))
+        rest = ".".join(path[1:])
+        yield Problem((*prefix, name), message=_no_section(vocabulary), nearest=f"{close}.{rest}" if close else None)
+        return
     if not parent:
         among: tuple[str, ...] = vocabulary.experiment_keys
     else:

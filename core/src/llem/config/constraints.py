@@ -56,8 +56,8 @@ def _words(schema: Schema) -> str:
         return f"{'text, not empty' if schema.get('minLength', 0) == 1 and not pattern else 'text'}{pattern}"
     if kind == "array":
         least = schema.get("minItems", 0)
-        count = f" of at least {least}" if least else ""
-        return f"a list{count}: {accepted(schema.get('items', {}))}"
+        count = f" of at least {least} item{'s' if least > 1 else ''}" if least else ""
+        return f"a list{count}, each {accepted(schema.get('items', {}))}"
     if kind == "object":
         if "properties" in schema:
             return "a mapping with the keys " + ", ".join(schema["properties"])

@@ -44,7 +44,7 @@ def from_environment(environ: Mapping[str, str], vocabulary: Vocabulary) -> dict
         known.setdefault(variable_of(key), []).append(key)
     for backend in vocabulary.backends:
         known[RUNNER_PREFIX + backend.upper().replace("-", "_")] = [f"runners.{backend}"]
-    wrong = [_unknown(name, [*known, *RESERVED]) for name in sorted(given) if name not in known]
+    wrong = [_unknown(name, [*known, *RESERVED], vocabulary.backends) for name in sorted(given) if name not in known]
     if wrong:
         raise ConfigError(
             " ".join(wrong),
@@ -60,8 +60,15 @@ def from_environment(environ: Mapping[str, str], vocabulary: Vocabulary) -> dict
     return values
 
 
-def _unknown(name: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+def _unknown(name: str, known: Sequence[str], backends: Sequence[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
+    if name.startswith(RUNNER_PREFIX):
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.85)
+        if not near:
+            return (
+                f"the environment variable {name} names the runner of a backend that is not installed; "
+                f"there is: {', '.join(backends) or 'none'}."
+            )
     return f"the environment variable {name} is unknown{f'; did you mean {near[0]}?' if near else '.'}"
 
 
@@ -77,6 +84,8 @@ def read_settings(settings: Sequence[str], vocabulary: Vocabulary) -> dict[str, 
         key = key.strip()
         if not equals or not key:
             raise ConfigError(f"`--set {entry}` is not KEY=VALUE.", remedy="Write for example --set dataset.n=20.")
+        if not all(key.split(".")):
+            raise ConfigError(f"`{key}` is no dotted key.", where="command line", remedy="Write --set dataset.n=20.")
         if key in values:
             raise ConfigError(f"`--set {key}` is given twice.", remedy="Keep one of them.")
         values[key] = value_of(key, text, vocabulary, f"--set {key}")

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from llem.config.backend_choice import choose_backend, drop_unused, one_of, raise_missing
 from llem.config.backends_in_use import backends_in_use, unused_sections
 from llem.config.checks import default_limits, lacks_model, problems_in_study, written_out
 from llem.config.environment import CONFIG_FILE, from_environment, read_settings
@@ -22,7 +22,7 @@ from llem.config.merging import Layer, Merged, Origin, give_way, nested
 from llem.config.problems import Problem, dotted, raise_all
 from llem.config.reading import Document, read_yaml_file
 from llem.config.study import StudyConfig
-from llem.errors import ConfigError, LlemError, PluginError
+from llem.errors import ConfigError
 
 Key = Sequence[str | int]
 
@@ -53,7 +53,8 @@ class LoadedStudy:
     def locate(self, key: Key) -> str:
         """Where a key was given: `study.yaml:4:3`, a variable's name, `command line`; else its nearest ancestor's place."""
         for length in range(len(key), 0, -1):
-            origin = self.origins.get(".".join(map(str, key[:length])))
+            name = ".".join(map(str, key[:length]))
+            origin = self.origins.get(name) or _origin_inside(name, self.origins)
             if origin is not None:
                 return origin.where or origin.kind
         return self._study(key)
@@ -61,6 +62,12 @@ class LoadedStudy:
     def git_commit(self) -> GitCommit | None:
         """The commit that the study file stands at; None without a file, outside a repository, or without git. Runs git."""
         return commit_of(self.path) if self.path is not None else None
+
+
+def _origin_inside(key: str, origins: Mapping[str, Origin]) -> Origin | None:
+    """Where a mapping came from that stands in no study file, only in layers around it: its first value's origin."""
+    inside = [origin for name, origin in origins.items() if name.startswith(f"{key}.")]
+    return inside[0] if inside and all(origin.kind != "study file" for origin in inside) else None
 
 
 def user_file_path(environ: Mapping[str, str]) -> Path:
@@ -133,11 +140,11 @@ def load_study(
         text=study.text if study is not None else None,
         _study=locate_study,
     )
-    _choose_backend(merged, vocabulary)
+    choose_backend(merged, vocabulary)
     locate = loaded(StudyConfig()).locate
     used = backends_in_use(data)
     missing = frozenset(name for name in used if name not in backends)
-    _drop_unused(merged, vocabulary, used)
+    drop_unused(merged, vocabulary, used)
 
     problems = list(problems_in_study(data, vocabulary, missing))
     if used and not missing:
@@ -147,9 +154,9 @@ def load_study(
             Problem(("model",), message="is missing", accepted="a hub id, a folder, a .gguf file, pkg:…, or random:…")
         )
     if complete and not used and "backend" not in data:
-        problems.append(Problem(("backend",), message="is missing", accepted=_one_of(vocabulary.backends)))
+        problems.append(Problem(("backend",), message="is missing", accepted=one_of(vocabulary.backends)))
     if missing:
-        _raise_missing(sorted(missing)[0], locate(used[sorted(missing)[0]]), vocabulary, find_backend)
+        raise_missing(sorted(missing)[0], locate(used[sorted(missing)[0]]), vocabulary, find_backend)
     raise_all(problems, locate)
     return loaded(_config(data))
 
@@ -246,50 +253,3 @@ def _forget_sweep_origins(merged: Merged) -> None:
     """Positions inside sweep and experiments are asked of the study file itself: entries may have given way."""
     for key in [k for k in merged.origins if k.split(".")[0] in {"sweep", "experiments"}]:
         del merged.origins[key]
-
-
-def _choose_backend(merged: Merged, vocabulary: Vocabulary) -> None:
-    """Where no experiment names a backend and only one can be meant, take it, and say so."""
-    if "backend" in merged.data or backends_in_use(merged.data):
-        return
-    written = [name for name in vocabulary.backends if name in merged.data]
-    candidates = written or list(vocabulary.backends)
-    if len(candidates) == 1:
-        merged.data["backend"] = candidates[0]
-        why = "the only one with a section" if written else "the only backend installed"
-        merged.origins["backend"] = Origin("default", f"({why})")
-
-
-def _drop_unused(merged: Merged, vocabulary: Vocabulary, used: Mapping[str, Any]) -> None:
-    """The user file and the environment serve every study: what they say of backends that this one does not use is left out."""
-    for name in vocabulary.backends:
-        keys = [k for k in merged.origins if k == name or k.startswith(f"{name}.")]
-        general = keys and all(merged.origins[k].kind in {"user file", "environment"} for k in keys)
-        if name not in used and name in merged.data and general:
-            del merged.data[name]
-            for key in keys:
-                del merged.origins[key]
-    runners = merged.data.get("runners")
-    if isinstance(runners, dict):
-        for name in [n for n in runners if n not in vocabulary.backends]:
-            if merged.origins.get(f"runners.{name}", Origin("default")).kind == "user file":
-                del runners[name]
-                del merged.origins[f"runners.{name}"]
-
-
-def _one_of(names: Sequence[str]) -> str:
-    return ", ".join(names) if names else "none is installed: pip install llem-pytorch"
-
-
-def _raise_missing(name: str, where: str, vocabulary: Vocabulary, find_backend: Callable[[str], object] | None) -> None:
-    if find_backend is not None:
-        try:
-            find_backend(name)
-        except LlemError as error:
-            raise type(error)(error.what, where=error.where or where, remedy=error.remedy) from error
-    near = difflib.get_close_matches(name, vocabulary.backends, n=1)
-    raise PluginError(
-        f"the backend `{name}` is not installed; there is: {_one_of(vocabulary.backends)}.",
-        where=where,
-        remedy=f"Did you mean `{near[0]}`?" if near else f"Install it: pip install llem-{name}.",
-    )

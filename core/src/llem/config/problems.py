@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any, Final, NoReturn
 from pydantic import ValidationError
 
 from llem.config import constraints
+from llem.config.hints import hint
 from llem.config.introspect import schema_of
 from llem.config.section import Section
 from llem.errors import ConfigError
@@ -19,6 +21,7 @@ Locate = Callable[[Sequence[str | int]], str]
 
 MOST_LISTED = 50
 _LONGEST_VALUE = 60
+_SURE = 0.7
 
 
 class _Absent:
@@ -58,8 +61,8 @@ class Problem:
             text += f" Accepted: {self.accepted}."
         if self.nearest:
             text += f" Did you mean `{self.nearest}`?"
-        hint = _hint(self.found, self.accepted)
-        return f"{text} {hint}" if hint else text
+        meant = hint(self.key, self.found, self.accepted)
+        return f"{text} {meant}" if meant else text
 
 
 def dotted(key: Sequence[str | int]) -> str:
@@ -168,7 +171,15 @@ def _problem(item: Any, key: Key, schema: Mapping[str, Any]) -> Problem:
     if kind in {"value_error", "assertion_error"}:
         reason = str(item.get("ctx", {}).get("error", item["msg"])).rstrip(".")
         return Problem(key, item["input"] if _is_leaf(item["input"]) else ABSENT, f"is not accepted: {reason}")
-    return Problem(key, item["input"], "is not accepted", constraints.accepted(schema))
+    near = _nearest_choice(item["input"], constraints.choices(schema))
+    return Problem(key, item["input"], "is not accepted", constraints.accepted(schema), near)
+
+
+def _nearest_choice(found: Any, choices: Sequence[Any]) -> str | None:
+    if not isinstance(found, str) or len(found) > _LONGEST_VALUE:
+        return None
+    close = difflib.get_close_matches(found.lower(), [c for c in choices if isinstance(c, str)], n=1, cutoff=0.5)
+    return close[0] if close else None
 
 
 def _is_leaf(value: Any) -> bool:
@@ -177,43 +188,11 @@ def _is_leaf(value: Any) -> bool:
 
 def unknown_key(key: Key, known: Sequence[str], nearest: str | None = None) -> Problem:
     """The problem of a key that does not exist; `known` are the keys that could stand in its place."""
-    import difflib
-
     prefix = "".join(f"{part}." for part in key[:-1] if isinstance(part, str))
     close = difflib.get_close_matches(str(key[-1]), known, n=1, cutoff=0.5)
     near = nearest or (prefix + close[0] if close else None)
-    listed = ", ".join(known) if known and not near else None
+    # A loose match may be the wrong one: the others are listed beside it.
+    last = str(key[-1]).rpartition(".")[2]
+    sure = near is not None and difflib.SequenceMatcher(None, last, near.rpartition(".")[2]).ratio() >= _SURE
+    listed = ", ".join(known) if known and not sure else None
     return Problem(key, ABSENT, "is an unknown key", listed, near)
-
-
-def _hint(found: Any, accepted: str | None) -> str | None:
-    """How a value came to be of another type than it looks, where YAML is to blame."""
-    if accepted is None or "mapping" in accepted:
-        return None
-    wants_text = "text" in accepted or "one of" in accepted
-    if isinstance(found, bool) and wants_text and "true or false" not in accepted:
-        return "An unquoted yes, no, on or off is true or false in YAML: put quotes around the word."
-    if (
-        isinstance(found, (int, float))
-        and not isinstance(found, bool)
-        and "text" in accepted
-        and "number" not in accepted
-    ):
-        return "Digits without quotes are a number: put quotes around them."
-    if isinstance(found, str) and "number" in accepted and _is_number(found):
-        return "In quotes it is text: leave the quotes out."
-    if (
-        isinstance(found, str)
-        and "true or false" in accepted
-        and found.lower() in {"true", "false", "yes", "no", "on", "off"}
-    ):
-        return "In quotes it is text: leave the quotes out."
-    return None
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

@@ -17,10 +17,13 @@ from llem.config.yaml_nodes import Composer, Node
 from llem.errors import ConfigError
 
 MAX_BYTES = 4 * 2**20
+_NEWLINE = "\n"
 _ADVICE = {
     "mapping values are not allowed": "Text with a colon in it needs quotes; otherwise check the indentation.",
     "could not find expected ':'": "Each line of a mapping is `key: value`.",
     "block end": "Check the indentation: keys of one mapping start in the same column.",
+    "did not find expected key": "Check the indentation: keys of one mapping start in the same column.",
+    "did not find expected '-'": "Check the indentation: each item of a list starts with `- ` in the same column.",
     "cannot start any token": "Put quotes around the text.",
     "quoted scalar": "Close the quotes.",
     "',' or": "Close the bracket, and put commas between the values.",
@@ -139,7 +142,11 @@ def read_yaml(text: str, name: str, *, may_be_empty: bool = False) -> Document:
 
 def read_value(text: str, name: str) -> Any:
     """Read one value, such as `8`, `1e-3`, `[1, 2]` or `text`, by the same rules; empty text is None."""
-    root = _compose(text, name)
+    try:
+        root = _compose(text, name)
+    except ConfigError as error:
+        # A place inside one value helps nobody.
+        raise ConfigError(error.what, where=name, remedy=error.remedy) from error
     return None if root is None else _plain(root)
 
 
@@ -166,9 +173,10 @@ def _compose(text: str, name: str) -> Node | None:
         raise ConfigError(f"is not YAML: {problem}.", where=where, remedy=advice) from error
     except yaml.reader.ReaderError as error:
         character = error.character if isinstance(error.character, int) else ord(error.character[:1] or "\0")
+        before = text[: max(text.find(chr(character)), 0)]
         raise ConfigError(
             f"is not YAML: the character U+{character:04X} is not allowed.",
-            where=name,
+            where=f"{name}:{before.count(_NEWLINE) + 1}:{len(before) - before.rfind(_NEWLINE)}",
             remedy="A study is plain text; remove the character, or write it in quotes with an escape.",
         ) from error
     except (yaml.YAMLError, UnicodeError) as error:
@@ -198,9 +206,9 @@ def _yaml_files(folder: Path) -> list[Path]:
 def _similar_files(path: Path) -> str:
     if not path.parent.is_dir():
         return f"The folder {path.parent} does not exist either."
-    names = [p.name for p in _yaml_files(path.parent)]
-    near = difflib.get_close_matches(path.name, names, n=3, cutoff=0.5)
-    near += [n for n in names if Path(n).stem == path.stem and n not in near]
+    files = _yaml_files(path.parent)
+    stems = difflib.get_close_matches(path.stem, [p.stem for p in files], n=3, cutoff=0.6)
+    near = [p for stem in dict.fromkeys(stems) for p in files if p.stem == stem]
     if near:
-        return f"Did you mean {' or '.join(str(path.parent / n) for n in near)}?"
+        return f"Did you mean {' or '.join(map(str, near))}?"
     return "`llem config init` writes a study to start from."

@@ -88,10 +88,8 @@ def _dataset_problems(section: DatasetConfig) -> Iterator[Problem]:
     if needed and getattr(section, needed[0]) is None:
         yield Problem(
             key=("dataset", needed[0]),
-            found=None,
-            message=f"the dataset {section.name} needs `dataset.{needed[0]}`",
+            message=f"is missing: the dataset {section.name} needs it",
             accepted=needed[1],
-            nearest=None,
         )
     used = DATASET_FIELDS.get(section.name)
     if used is None:

@@ -122,7 +122,13 @@ class Composer:
     def _key(self, event: Any) -> str:
         if is_yes_or_no(event.value):
             return str(event.value)
-        key = self._value(event)
+        try:
+            key = self._value(event) if event.tag is not None or not event.implicit[0] else plain_value(event.value)
+        except ScalarError:
+            key = None
+        if not isinstance(key, str) and len(event.value) == 3 and event.value.isdigit():
+            what = f"the key `{event.value}` is not text."
+            self.fail(event, what, "If a number is meant, write it without separators: 1000, not 1,000.")
         if not isinstance(key, str):
             self.fail(event, f"the key `{event.value}` is not text.", "Put quotes around it if it is meant as a name.")
         return key

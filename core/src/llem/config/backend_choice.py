@@ -1,0 +1,63 @@
+"""Which backend a study means that names none, and what to do about one that is not installed."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn
+
+from llem.config.backends_in_use import backends_in_use
+from llem.config.keys import Vocabulary
+from llem.config.merging import Merged, Origin
+from llem.errors import LlemError, PluginError
+
+
+def choose_backend(merged: Merged, vocabulary: Vocabulary) -> None:
+    """Where no experiment names a backend and only one can be meant, take it, and say so."""
+    if "backend" in merged.data or backends_in_use(merged.data):
+        return
+    written = [name for name in vocabulary.backends if name in merged.data]
+    candidates = written or list(vocabulary.backends)
+    if len(candidates) == 1:
+        merged.data["backend"] = candidates[0]
+        why = "the only one with a section" if written else "the only backend installed"
+        merged.origins["backend"] = Origin("default", f"({why})")
+
+
+def drop_unused(merged: Merged, vocabulary: Vocabulary, used: Mapping[str, Any]) -> None:
+    """The user file and the environment serve every study: what they say of backends that this one does not use is left out."""
+    for name in vocabulary.backends:
+        keys = [k for k in merged.origins if k == name or k.startswith(f"{name}.")]
+        general = keys and all(merged.origins[k].kind in {"user file", "environment"} for k in keys)
+        if name not in used and name in merged.data and general:
+            del merged.data[name]
+            for key in keys:
+                del merged.origins[key]
+    runners = merged.data.get("runners")
+    if isinstance(runners, dict):
+        for name in [n for n in runners if n not in vocabulary.backends]:
+            if merged.origins.get(f"runners.{name}", Origin("default")).kind == "user file":
+                del runners[name]
+                del merged.origins[f"runners.{name}"]
+
+
+def one_of(names: Sequence[str]) -> str:
+    """The installed backends in words."""
+    return ", ".join(names) if names else "none is installed: pip install llem-pytorch"
+
+
+def raise_missing(
+    name: str, where: str, vocabulary: Vocabulary, find_backend: Callable[[str], object] | None
+) -> NoReturn:
+    """Raise for a backend that is not installed, with the registry's own reason where it has one."""
+    if find_backend is not None:
+        try:
+            find_backend(name)
+        except LlemError as error:
+            raise type(error)(error.what, where=error.where or where, remedy=error.remedy) from error
+    near = difflib.get_close_matches(name, vocabulary.backends, n=1)
+    raise PluginError(
+        f"the backend `{name}` is not installed; there is: {one_of(vocabulary.backends)}.",
+        where=where,
+        remedy=f"Did you mean `{near[0]}`?" if near else f"Install it: pip install llem-{name}.",
+    )
