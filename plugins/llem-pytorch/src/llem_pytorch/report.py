@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 
 from llem.config.experiment import ModelConfig
+from llem.errors import ModelError
 from llem.models.flops import architecture_of, parameter_count
 from llem.specs.backend import LoadReport
 from llem_pytorch.config import PyTorchConfig
@@ -35,12 +36,7 @@ def load_report(
     hf_config = model.config.get_text_config()
     architecture = architecture_of(hf_config.to_dict())
     parameters = int(model.num_parameters())
-    active = parameters
-    if architecture is not None:
-        total_by_shape, active_by_shape = parameter_count(architecture)
-        if active_by_shape != total_by_shape:
-            # Weights that a token does not pass through: from the shape, since a module does not say which those are.
-            active = parameters - (total_by_shape - active_by_shape)
+    active = parameters if architecture is None else _active(architecture, parameters)
     return LoadReport(
         vocab_size=int(hf_config.vocab_size),
         special_token_ids=tokenizer.special_ids | loaded.end_ids,
@@ -54,6 +50,18 @@ def load_report(
         versions=_versions(options, loaded.location.kind),
         effective=_effective(model, config, options),
     )
+
+
+def _active(architecture: Mapping[str, Any], parameters: int) -> int | None:
+    """Parameters that a token passes through; None for experts of a family whose shape is not known."""
+    if not architecture["experts"]:
+        return parameters
+    try:
+        total_by_shape, active_by_shape = parameter_count(architecture)
+    except ModelError:
+        return None
+    # From the shape, since a module does not say which of its weights a token leaves out.
+    return parameters - (total_by_shape - active_by_shape)
 
 
 def _effective(model: Any, config: ModelConfig, options: PyTorchConfig) -> dict[str, Any]:
