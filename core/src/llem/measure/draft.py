@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from llem.measure.series import Series
 from llem.results.job_directory import EventLog, JobDocument
 from llem.results.models import (
     Baseline,
@@ -61,6 +62,12 @@ class Draft:
     def tell(self, code: str, text: str) -> None:
         """Something to say that changes no figure."""
         self.events.append("message", level="info", code=code, text=text)
+
+    def metered(self, series: Series) -> None:
+        """The meters have stopped: what became of each, and what they had to say of themselves."""
+        self.samplers = series.reports or self.samplers
+        for warning in series.warnings:
+            self.warn(warning.code, warning.message)
 
     def result(
         self, status: Literal["done", "failed"], phases: list[Phase], failure: Failure | None = None, **figures: Any

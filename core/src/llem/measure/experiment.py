@@ -128,6 +128,7 @@ class Experiment:
             tokenizer=report.tokenizer,
             effective=dict(report.effective),
         )
+        self.draft.environment["engine"] = dict(report.versions)
         return report
 
     def _resident_baseline(self, engine: Engine) -> None:

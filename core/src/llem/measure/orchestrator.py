@@ -60,20 +60,22 @@ class ExperimentOrchestrator:
                 return draft.result("failed", log.finished, failure)
 
     def _run(self, draft: Draft, log: PhaseLog) -> ExperimentResult:
+        # First of all: whatever fails, its result tells where.
+        draft.environment = capture(draft.job.provenance, {})
         config = Composer(self._registry.backends).compose(draft.job.config)
         draft.config = config.document()
         dataset = self._dataset(config, draft)
         meter = Meter(self._dir, config.measurement, self._registry, _say(draft))
         try:
             draft.samplers = meter.start()
-            # Before the engine: a result that fails has it too.
-            draft.environment = capture(draft.job.provenance, meter.environment())
             experiment = Experiment(config, draft.job.base_dir, dataset, meter, draft, log, self._registry)
             window = experiment.run()
         except BaseException:
-            attempt("stopping the meters", meter.stop)
+            attempt("stopping the meters", lambda: draft.metered(meter.stop()))
             raise
-        return complete(self._dir, config, draft, log.finished, meter.stop(), window)
+        series = meter.stop()
+        draft.metered(series)
+        return complete(self._dir, config, draft, log.finished, series, window)
 
     def _dataset(self, config: ExperimentConfig, draft: Draft) -> LoadedDataset:
         draft.tell("dataset", f"reading the dataset {config.dataset.name}")

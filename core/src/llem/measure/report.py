@@ -47,7 +47,6 @@ def complete(
     energy = breakdown(devices, window.seconds, tokens, phase_energy(series, phases), used)
     check_identity(energy, tokens)
     for warning in (
-        *series.warnings,
         *energy_warnings(series, devices, open_ns, close_ns, used),
         *thermal_warnings(series, open_ns, close_ns, used),
     ):
@@ -61,7 +60,6 @@ def complete(
     write_requests(job_dir / REQUESTS, rows, open_ns)
     write_timeseries(series, job_dir / TIMESERIES, open_ns)
     (job_dir / READINGS).unlink(missing_ok=True)  # all of it is in the table now
-    draft.samplers = series.reports or draft.samplers
     return draft.result(
         "done",
         phases,
