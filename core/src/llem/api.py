@@ -104,10 +104,10 @@ def run_study(
     from llem.study.reporter import SilentReporter
 
     registry = default_registry()
-    is_document = isinstance(study, Mapping)
+    path, document = (None, study) if isinstance(study, Mapping) else (Path(study), None)
     loaded = load_configuration(
-        None if is_document else Path(study),
-        document=study if is_document else None,
+        path,
+        document=document,
         overrides=overrides,
         backends=registry.backends,
         find_backend=registry.backend,

@@ -98,13 +98,14 @@ def preflight_context(plan: Plan, output: Path) -> PreflightContext:
 
 
 def report_findings(findings: Sequence[Finding], reporter: Reporter) -> None:
-    """Tell what the checks found: warnings, and which meters are used. Raises PreflightError with all errors at once."""
+    """Tell what the checks found wrong; raises PreflightError with all errors at once.
+
+    Which meters are used the first worker says: it reads them, here or elsewhere, and once is enough.
+    """
     for finding in findings:
         if finding.level == "warning":
             remedy = f" {finding.remedy}" if finding.remedy else ""
             reporter.message("warning", f"{finding.check}: {finding.message}.{remedy}")
-        elif finding.level == "ok" and finding.check == "meters":
-            reporter.message("info", finding.message)
     errors = [f for f in findings if f.level == "error"]
     if len(errors) == 1:
         only = errors[0]
