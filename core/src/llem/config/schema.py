@@ -31,6 +31,9 @@ def json_schema(backends: Mapping[str, HasConfig]) -> Schema:
     vocabulary = Vocabulary(backends)
     study = {name: field.description for name, field in StudyConfig.model_fields.items()}
     experiment = _experiment(vocabulary)
+    fields = _fields(vocabulary)
+    dotted: Schema = {key: _reference(f"field/{key}") for key in fields}
+    entry = {"type": "object", "properties": {**experiment, **dotted}, "additionalProperties": False}
     return {
         "$schema": DRAFT,
         "title": "llem study",
@@ -39,15 +42,11 @@ def json_schema(backends: Mapping[str, HasConfig]) -> Schema:
         "properties": {
             "name": {**_plain(schema_of(StudyConfig)["properties"]["name"]), "description": study["name"]},
             **experiment,
-            "sweep": _sweep(vocabulary, study["sweep"] or ""),
+            "sweep": {"description": study["sweep"], **_sweep(experiment, fields)},
             "experiments": {
                 "type": "array",
                 "description": study["experiments"],
-                "items": {
-                    "type": "object",
-                    "properties": {**experiment, **_dotted(vocabulary)},
-                    "additionalProperties": False,
-                },
+                "items": _reference("entry"),
             },
             "execution": _section(ExecutionConfig),
             "runners": {
@@ -58,7 +57,12 @@ def json_schema(backends: Mapping[str, HasConfig]) -> Schema:
             },
         },
         "additionalProperties": False,
-        "$defs": {"section": {name: _section(model) for name, model in vocabulary.sections.items()}},
+        "$defs": {
+            "section": {name: _section(model) for name, model in vocabulary.sections.items()},
+            "field": fields,
+            "entry": entry,
+            "range": {"anyOf": _ranges()},
+        },
     }
 
 
@@ -67,11 +71,11 @@ def _experiment(vocabulary: Vocabulary) -> Schema:
     backend: Schema = {"type": "string", "description": "which backend runs the experiments"}
     if vocabulary.backends:
         backend["enum"] = list(vocabulary.backends)
-    return {"backend": backend, **{name: _reference(name) for name in vocabulary.sections}}
+    return {"backend": backend, **{name: _reference(f"section/{name}") for name in vocabulary.sections}}
 
 
-def _reference(section: str) -> Schema:
-    return {"$ref": f"#/$defs/section/{section}"}
+def _reference(definition: str) -> Schema:
+    return {"$ref": f"#/$defs/{definition}"}
 
 
 def _section(model: type[Section]) -> Schema:
@@ -88,15 +92,19 @@ def _section(model: type[Section]) -> Schema:
 
 def _plain(schema: Mapping[str, Any]) -> Schema:
     """A copy without the titles that pydantic makes of names: an editor would show them in place of the description."""
-    result = copy.deepcopy(dict(schema))
-    result.pop("title", None)
-    for field in result.get("properties", {}).values():
-        field.pop("title", None)
-    return result
+    result = {key: value for key, value in schema.items() if key != "title"}
+    if "properties" in result:
+        result["properties"] = {name: _plain(field) for name, field in result["properties"].items()}
+    for word in ("anyOf", "oneOf"):
+        if word in result:
+            result[word] = [_plain(option) for option in result[word]]
+    if isinstance(result.get("items"), Mapping):
+        result["items"] = _plain(result["items"])
+    return copy.deepcopy(result)
 
 
-def _dotted(vocabulary: Vocabulary) -> Schema:
-    """Every field under its dotted key, as explicit experiments and groups may write it."""
+def _fields(vocabulary: Vocabulary) -> Schema:
+    """Every field under its dotted key, as axes, groups and explicit experiments write it."""
     return {
         f"{section}.{key}": _plain(facts.schema)
         for section, model in vocabulary.sections.items()
@@ -104,36 +112,26 @@ def _dotted(vocabulary: Vocabulary) -> Schema:
     }
 
 
-def _sweep(vocabulary: Vocabulary, description: str) -> Schema:
-    fields = _dotted(vocabulary)
-    sections = _experiment(vocabulary)
-    axes: Schema = {key: _axis(value, numeric=False) for key, value in sections.items()}
-    axes |= {key: _axis(value, numeric=_numeric(value)) for key, value in fields.items()}
-    entries = {
-        "type": "array",
-        "minItems": 1,
-        "items": {"type": "object", "properties": {**sections, **fields}, "additionalProperties": False},
-    }
+def _sweep(experiment: Schema, fields: Schema) -> Schema:
+    axes: Schema = {key: {"type": "array", "minItems": 1, "items": value} for key, value in experiment.items()}
+    for key, value in fields.items():
+        listed: Schema = {"type": "array", "minItems": 1, "items": _reference(f"field/{key}")}
+        about = {"description": value["description"]} if "description" in value else {}
+        axes[key] = {**about, "anyOf": [listed, _reference("range")]} if _numeric(value) else {**about, **listed}
+    entries = {"type": "array", "minItems": 1, "items": _reference("entry")}
     groups = {
         "description": "keys that vary together: a list of mappings, or several such lists by label, each crossed with the axes",
-        "anyOf": [entries, {"type": "object", "additionalProperties": entries}],
+        "anyOf": [
+            entries,
+            {"type": "array", "minItems": 1, "items": entries},
+            {"type": "object", "additionalProperties": entries},
+        ],
     }
-    return {
-        "type": "object",
-        "description": description,
-        "properties": {**axes, "groups": groups},
-        "additionalProperties": False,
-    }
+    return {"type": "object", "properties": {**axes, "groups": groups}, "additionalProperties": False}
 
 
 def _numeric(schema: Mapping[str, Any]) -> bool:
     return any(option.get("type") in {"integer", "number"} for option in constraints.alternatives(schema))
-
-
-def _axis(value: Schema, *, numeric: bool) -> Schema:
-    listed: Schema = {"type": "array", "items": {k: v for k, v in value.items() if k not in {"default", "description"}}}
-    about = {"description": value["description"]} if "description" in value else {}
-    return {**about, "anyOf": [listed, *_ranges()]} if numeric else {**about, **listed}
 
 
 def _ranges() -> list[Schema]:

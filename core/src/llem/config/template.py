@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from llem.config.experiment import SECTIONS
-from llem.config.introspect import FieldFacts, facts_of, schema_of
+from llem.config.introspect import FieldFacts, facts_of
 from llem.config.keys import HasConfig, Vocabulary
 from llem.config.scalars import ScalarError, plain_value
 from llem.config.section import Section
@@ -137,8 +137,3 @@ def _sweep(backend: str, vocabulary: Vocabulary) -> Sequence[str]:
 def _two(facts: FieldFacts) -> Sequence[Any]:
     whole = isinstance(facts.default, int) and not isinstance(facts.default, bool)
     return (facts.default, facts.default * 2) if whole and facts.default else ()
-
-
-def required_keys(model: type[Section]) -> tuple[str, ...]:
-    """Fields of a section without a default."""
-    return tuple(schema_of(model).get("required", ()))
