@@ -45,13 +45,19 @@ class TestbedEngine:
     __test__ = False
 
     def load(self, context: LoadContext) -> LoadReport:
+        from llem.samplers.nvml import used_memory
+
         self.options = context.config.options
         assert isinstance(self.options, TestbedConfig)
         context.progress("nothing to load")
         if self.options.fail_in == "load":
             self._maybe_fail()
         return LoadReport(
-            vocab_size=1000, devices=["cpu"], parameters=1000, active_parameters=1000, versions={"testbed": "1.0"}
+            vocab_size=1000,
+            devices=list(used_memory()) or ["cpu"],  # takes every GPU that it may see, as engines do
+            parameters=1000,
+            active_parameters=1000,
+            versions={"testbed": "1.0"},
         )
 
     def batches(self, requests: Sequence[Request]) -> Sequence[Sequence[Request]]:
@@ -118,7 +124,8 @@ class TestbedEngine:
     def memory(self, *, reset_peak: bool = False) -> MemoryReading:
         return MemoryReading(None, None, None)
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        print("testbed closed", flush=True)
 
 
 @hookimpl
@@ -130,7 +137,7 @@ def llem_backends() -> Sequence[BackendSpec]:
             summary="generates by a clock, and fails on request",
             config=TestbedConfig,
             engine="llem_testbed:TestbedEngine",
-            capabilities=frozenset({"cpu", "streaming", "batching"}),
+            capabilities=frozenset({"cpu", "gpu", "streaming", "batching"}),
             resolve=resolve,
         )
     ]
