@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,8 +39,10 @@ def show(study: Path | None, settings: tuple[str, ...], everything: bool, as_jso
     """
     from llem.cli.table import table
     from llem.config.layers import load_study
+    from llem.config.merging import Origin
     from llem.config.template import written
     from llem.plugins import default_registry
+    from llem.sweep.expansion import Sweep
 
     registry = default_registry()
     loaded = load_study(
@@ -50,20 +52,36 @@ def show(study: Path | None, settings: tuple[str, ...], everything: bool, as_jso
         find_backend=registry.backend,
         complete=study is not None,
     )
+    # Reading the sweep finds what is wrong with its axes; no point of it is expanded.
+    points = Sweep(loaded.config, registry.backends, loaded.locate).size if study is not None else None
     rows = list(_values(loaded, registry, everything=everything))
+    swept = _swept(loaded)
     if as_json:
-        document = {
-            "values": {key: {"value": value, "origin": kind, "where": where} for key, value, kind, where in rows},
-            "notes": list(loaded.notes),
+        values = {
+            key: {"value": value, "origin": kind, "where": where, "swept": swept(key)}
+            for key, value, kind, where in rows
         }
+        document = {"values": values, "points": points, "notes": list(loaded.notes)}
         click.echo(json.dumps(document, ensure_ascii=False, indent=1))
         return
-    from llem.config.merging import Origin
-
-    lines = [[key, _cut(written(value)), str(Origin(kind, where))] for key, value, kind, where in rows]
+    lines = [
+        [key, _cut(written(value)), f"{Origin(kind, where)}{', swept below' if swept(key) else ''}"]
+        for key, value, kind, where in rows
+    ]
     click.echo(table(["key", "value", "from"], lines, left=3))
+    if points is not None and points > 1:
+        click.echo(f"\n{points:,} points. `llem run {study} --dry-run` checks and lists them.")
     for note in loaded.notes:
         click.echo(f"Note: {note}")
+
+
+def _swept(loaded: LoadedStudy) -> Callable[[str], bool]:
+    """Whether an axis or a group of the sweep gives a key its values."""
+    from llem.config.backends_in_use import group_entries
+
+    sweep = loaded.config.sweep
+    axes = {key for key in sweep if key != "groups"} | {key for _, entry in group_entries(sweep) for key in entry}
+    return lambda key: any(key == axis or key.startswith(f"{axis}.") for axis in axes)
 
 
 def _values(loaded: LoadedStudy, registry: Registry, *, everything: bool) -> Iterator[tuple[str, Any, str, str | None]]:
