@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from llem.results.job_directory import RESULT, write_json
+from llem.config.compose import Composer
+from llem.config.identity import config_hash
+from llem.plugins import default_registry
+from llem.results.job_directory import EVENTS, LOG, RESULT, JobDocument, write_json
 from llem.results.models import (
     Distribution,
     EnergyBreakdown,
@@ -132,3 +138,81 @@ def llem(tmp_path: Path) -> Llem:
         return done
 
     return run
+
+
+TESTMETER = Path(__file__).parents[2] / "tests" / "testmeter"
+QUICK: dict[str, Any] = {
+    "model": "random:tiny-llama",
+    "backend": "testbed",
+    "dataset": {"name": "synthetic", "n": 4, "input_tokens": 6, "output_tokens": 5},
+    "measurement": {"min_window_s": 0, "settle_s": 0, "samplers": ["testmeter"]},
+    "warmup": {"enabled": False},
+    "baseline": {"enabled": False},
+    "testbed": {"token_s": 0.001},
+}
+"""An experiment of a fraction of a second on the test backend, metered by a device of known power."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job directory made by hand, to run a worker in."""
+
+    directory: Path
+    environment: Mapping[str, str]
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """`python -m llem.worker`; what it prints goes to `worker.log`, as under a runner."""
+        with (self.directory / LOG).open("ab") as log:
+            command = [sys.executable, "-m", "llem.worker", str(self.directory)]
+            return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment)
+
+    def run(self) -> int:
+        """Start a worker and wait; its exit code."""
+        return self.start().wait(120)
+
+    @property
+    def result(self) -> ExperimentResult:
+        """What it left, valid by the schema."""
+        return ExperimentResult.model_validate_json((self.directory / RESULT).read_text())
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """What it told while it ran."""
+        return [json.loads(line) for line in (self.directory / EVENTS).read_text().splitlines()]
+
+    @property
+    def codes(self) -> set[str]:
+        """Of the result's warnings."""
+        return {warning.code for warning in self.result.warnings}
+
+
+MakeJob = Callable[..., Job]
+
+
+@pytest.fixture
+def make_job(tmp_path: Path) -> MakeJob:
+    """Makes a job directory: `QUICK` with some sections changed, key by key."""
+
+    def make(*, document: Mapping[str, Any] | None = None, **sections: Any) -> Job:
+        config: dict[str, Any] = {**QUICK}
+        for name, section in sections.items():
+            mixed = isinstance(section, Mapping) and isinstance(QUICK.get(name), Mapping)
+            config[name] = {**QUICK[name], **section} if mixed else section
+        composed = Composer(default_registry().backends).compose(config)
+        job = JobDocument(
+            config=composed.document(),
+            config_hash=config_hash(composed),
+            base_dir=str(tmp_path),
+            study="by-hand",
+            cycle=2,
+            position=3,
+            point={"testbed.batch_size": 2},
+            **(document or {}),
+        )
+        directory = tmp_path / "job"
+        directory.mkdir()
+        job.write(directory)
+        path = os.pathsep.join([str(TESTMETER), os.environ["PYTHONPATH"]])
+        return Job(directory, {**os.environ, "PYTHONPATH": path, "XDG_CACHE_HOME": str(tmp_path / "cache")})
+
+    return make

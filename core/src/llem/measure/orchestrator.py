@@ -68,6 +68,7 @@ class ExperimentOrchestrator:
         meter = Meter(self._dir, config.measurement, self._registry, _say(draft))
         try:
             draft.samplers = meter.start()
+            draft.environment["meters"] = meter.environment()
             experiment = Experiment(config, draft.job.base_dir, dataset, meter, draft, log, self._registry)
             window = experiment.run()
         except BaseException:
