@@ -51,6 +51,13 @@ def show(path: Path, as_json: bool) -> None:
         raise ResultError(
             "this experiment has no result yet: it is still running, or its study was ended.", where=str(path)
         )
+    elif path.is_dir() and (studies := [p for p in path.iterdir() if is_study(p)]):
+        newest = max(studies, key=lambda p: p.stat().st_mtime)
+        raise ResultError(
+            f"this folder holds {len(studies)} stud{'ies' if len(studies) > 1 else 'y'}; name one.",
+            where=str(path),
+            remedy=f"The newest: llem show {newest}.",
+        )
     else:
         raise ResultError(
             f"this is neither a study's folder ({MANIFEST}, {EXPERIMENTS}/) nor an experiment's ({RESULT}), "

@@ -11,6 +11,7 @@ from llem.config.merging import Origin
 from llem.errors import ConfigError, PluginError
 from llem.plugins import Registry, missing_requirements
 from llem.specs.backend import BackendSpec
+from llem.specs.runner import RunnerSpec
 
 LOCAL = "local"
 CONTAINERS = "llem-docker"
@@ -61,7 +62,7 @@ def choose_runners(
             why = f"{', '.join(missing)} not installed here" if missing else "conflicts with another backend"
             choice = RunnerChoice(container, None, Origin("default", f"({why})"))
         found[name] = choice or RunnerChoice(LOCAL, None, Origin("default"))
-        _check_argument(found[name], registry, study.locate(("runners", name)))
+        _check_argument(found[name], registry)
     left = _conflicting([name for name in backends if _is_here(found[name], registry)], specs)
     if left:
         _refuse(left[0], container)
@@ -80,19 +81,27 @@ def _explicit(backend: str, study: LoadedStudy, given: str | None) -> RunnerChoi
 
 
 def _is_here(choice: RunnerChoice | None, registry: Registry) -> bool:
-    return choice is None or not registry.runner(choice.name).isolates_environment
+    return choice is None or not _spec(choice, registry).isolates_environment
+
+
+def _spec(choice: RunnerChoice, registry: Registry) -> RunnerSpec:
+    try:
+        return registry.runner(choice.name)
+    except PluginError as error:
+        where = choice.origin.where or choice.origin.kind
+        raise PluginError(error.what, where=where, remedy=error.remedy) from error
 
 
 def _conflicting(names: Sequence[str], specs: Mapping[str, BackendSpec]) -> list[tuple[str, str]]:
     return [(a, b) for a, b in combinations(names, 2) if b in specs[a].conflicts or a in specs[b].conflicts]
 
 
-def _check_argument(choice: RunnerChoice, registry: Registry, where: str) -> None:
-    spec = registry.runner(choice.name)
+def _check_argument(choice: RunnerChoice, registry: Registry) -> None:
+    spec = _spec(choice, registry)
     if choice.argument is not None and spec.argument is None:
         raise ConfigError(
             f"the runner `{choice.name}` takes no argument; found `{choice.text}`.",
-            where=where,
+            where=choice.origin.where or choice.origin.kind,
             remedy=f"Write `{choice.name}`.",
         )
 

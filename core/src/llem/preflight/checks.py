@@ -96,7 +96,7 @@ def check_models(context: PreflightContext) -> Iterator[Finding]:
         try:
             location = locate_model(source, str(context.base_dir))
         except LlemError as error:
-            yield Finding(level="error", message=f"model `{source}`: {error.what}", remedy=error.remedy)
+            yield Finding(level="error", message=_told(f"model `{source}`", error), remedy=error.remedy)
         else:
             yield Finding(level="ok", message=f"model `{source}`: {location.kind}")
 
@@ -105,7 +105,7 @@ def check_datasets(context: PreflightContext) -> Iterator[Finding]:
     """Every distinct dataset is loaded as the worker will, the largest n of each; one of the hub is left to the worker."""
     registry = default_registry()
     for config in _datasets(context.experiments):
-        what = f"dataset `{config.name}`" + (f" ({config.path})" if config.path else "")
+        what = f"dataset `{config.name}`"
         try:
             spec = registry.dataset(config.name)
             if missing := missing_requirements(spec.requires):
@@ -119,7 +119,7 @@ def check_datasets(context: PreflightContext) -> Iterator[Finding]:
                 continue
             loaded = load_object(spec.loader)(config, str(context.base_dir))
         except LlemError as error:
-            yield Finding(level="error", message=f"{what}: {error.what}", remedy=error.remedy)
+            yield Finding(level="error", message=_told(what, error), remedy=error.remedy)
         else:
             yield Finding(level="ok", message=f"{what}: {len(loaded.prompts):,} prompts, {loaded.provenance}")
 
@@ -182,6 +182,12 @@ def governors(root: Path) -> set[str]:
         except OSError:
             continue
     return found
+
+
+def _told(subject: str, error: LlemError) -> str:
+    """What is wrong with a model or dataset, with the file and line where that says more than its name."""
+    named = error.where is None or "/" not in error.where or error.where in subject
+    return f"{subject}: {error.what}" if named else f"{subject}: {error.where}: {error.what}"
 
 
 def _isolates(runner: str) -> bool:

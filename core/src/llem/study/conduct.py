@@ -39,10 +39,13 @@ def conduct(
         skip_preflight: names of checks to leave out.
 
     Raises:
+        PluginError: the study names a dataset or an energy sampler that no plugin brings.
         PreflightError: everything that checks found wrong, at once; no folder was made.
         LlemError: as `run_plan`.
     """
-    findings = run_checks(registry, preflight_context(plan, output), skip_preflight)
+    context = preflight_context(plan, output)
+    _require_plugins(context, registry)
+    findings = run_checks(registry, context, skip_preflight)
     report_findings(findings, reporter)
     for note in study.notes:
         reporter.message("info", note)
@@ -95,6 +98,13 @@ def preflight_context(plan: Plan, output: Path) -> PreflightContext:
         base_dir=plan.base_dir,
         planned=plan.total,
     )
+
+
+def _require_plugins(context: PreflightContext, registry: Registry) -> None:
+    for experiment in context.experiments:
+        registry.dataset(experiment.dataset.name)
+        for sampler in experiment.measurement.samplers or ():
+            registry.sampler(sampler)
 
 
 def report_findings(findings: Sequence[Finding], reporter: Reporter) -> None:
