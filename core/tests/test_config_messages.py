@@ -1,0 +1,211 @@
+"""What is wrong with a study, in words: place, key, value, what is accepted, and what was probably meant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from config_backends import BACKENDS
+
+from llem.config.layers import load_study
+from llem.config.problems import ABSENT, MOST_LISTED, Problem, raise_all, render, shorten
+from llem.errors import ConfigError, LlemError, PluginError
+
+HEAD = "model: random:tiny-llama\nbackend: other\n"
+
+
+def complaint(tmp_path: Path, text: str) -> str:
+    """What the user reads, with the file's name without its folder."""
+    path = tmp_path / "study.yaml"
+    path.write_text(text)
+    with pytest.raises(LlemError) as caught:
+        load_study(path, backends=BACKENDS, environ={}, user_file=_no_user_file(tmp_path))
+    return str(caught.value).replace(f"{tmp_path}/", "")
+
+
+def _no_user_file(tmp_path: Path) -> Path:
+    path = tmp_path / "user.yaml"
+    path.touch()
+    return path
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("datset: {n: 3}", "study.yaml:3:1: `datset` is an unknown key. Did you mean `dataset`?"),
+        (
+            "dataset: {output-tokens: 3}",
+            "study.yaml:3:11: `dataset.output-tokens` is an unknown key. Did you mean `dataset.output_tokens`?",
+        ),
+        ("temperature: 0.8", "study.yaml:3:1: `temperature` is an unknown key. Did you mean `decoding.temperature`?"),
+        ("cycles: 3", "study.yaml:3:1: `cycles` is an unknown key. Did you mean `execution.cycles`?"),
+        (
+            "other: {compile: {enable: true}}",
+            "study.yaml:3:19: `other.compile.enable` is an unknown key. Did you mean `other.compile.enabled`?",
+        ),
+        (
+            "dataset: {n: -5}",
+            "study.yaml:3:11: `dataset.n` is not accepted: found -5. Accepted: a whole number from 1 to 10,000,000.",
+        ),
+        (
+            "other: {share: 0}",
+            "study.yaml:3:9: `other.share` is not accepted: found 0. Accepted: a number above 0 and at most 1.",
+        ),
+        (
+            "other: {blocks: 17}",
+            (
+                "study.yaml:3:9: `other.blocks` is not accepted: found 17. "
+                "Accepted: a whole number from 16 to 4,096 in steps of 16, or null."
+            ),
+        ),
+        (
+            "other: {eager: true, compile: {enabled: true}}",
+            "study.yaml:3:1: `other` is not accepted: eager contradicts compile.enabled.",
+        ),
+        (
+            "warmup: {min_prompts: 10, max_prompts: 5}",
+            "study.yaml:3:1: `warmup` is not accepted: max_prompts (5) is below min_prompts (10).",
+        ),
+        ("other.share: 0.5", "study.yaml:3:1: `other.share` stands outside `sweep`: write `other: {share: …}`."),
+        ("dataset:", "study.yaml:3:1: `dataset` is empty: give it a value, or remove the line."),
+        ("sweep:", "study.yaml:3:1: `sweep` is empty: give it a value, or remove the line."),
+        (
+            "sweep: {execution.cycles: [1, 2]}",
+            (
+                "study.yaml:3:9: `sweep.execution.cycles` belongs to the study, not to an experiment: "
+                "write it at the top level."
+            ),
+        ),
+        ("sweep: {share: [0.5]}", "study.yaml:3:9: `sweep.share` is an unknown key. Did you mean `other.share`?"),
+        (
+            "testbed: {batch_size: 3}",
+            "study.yaml:3:1: `testbed` is the section of a backend that no experiment uses. Accepted: sections of other.",
+        ),
+        (
+            "runners: {vllm: local}",
+            "study.yaml:3:11: `runners.vllm` is no backend that is installed. Accepted: other, testbed.",
+        ),
+        (
+            "dataset: synthetic",
+            (
+                "study.yaml:3:1: `dataset.input_tokens` is missing: the dataset synthetic needs it. "
+                "Accepted: how many tokens each prompt has, such as 128."
+            ),
+        ),
+    ],
+)
+def test_a_mistake_is_told_in_one_sentence(tmp_path: Path, line: str, expected: str) -> None:
+    assert complaint(tmp_path, HEAD + line + "\n") == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("dataset: {n: '10'}", "In quotes it is text: leave the quotes out."),
+        ("dataset: {n: 10.0}", "Write it without a fraction or exponent: 10."),
+        ("dataset: {n: 1e3}", "Write it without a fraction or exponent: 1000."),
+        ("execution: {experiment_gap_s: 30s}", "Write a plain number, without unit"),
+        ("execution: {experiment_gap_s: 1:30}", "Write a plain number, without unit"),
+        ("warmup: {cv_threshold: 5%}", "Write a plain number, without unit"),
+        ("other: {eager: 'yes'}", "In quotes it is text: leave the quotes out."),
+        ("name: yes", "put quotes around the word"),
+        ("name: 2024", "put quotes around them"),
+        ("model: {source: x, revision: 1234567}", "put quotes around them"),
+        ("measurement: {samplers: nvml}", "Put brackets around it: [nvml]."),
+        ("other: {dtype: fp16}", "Did you mean `float16`?"),
+        ("other: {dtype: bf16}", "Did you mean `bfloat16`?"),
+        ("other: {dtype: Float32}", "Did you mean `float32`?"),
+        ("other: {share: [0.5, 0.9]}", "`sweep: {other.share: [0.5, 0.9]}`"),
+        ("other: {blocks: {pow2: [16, 64]}}", "`sweep: {other.blocks: {pow2: [16, 64]}}`"),
+        ("backend: [testbed, other]", "`sweep: {backend: [testbed, other]}`"),
+        ("model: [a, b]", "`sweep: {model: [a, b]}`"),
+        ("vllm: {x: 1}", "no backend of that name is installed (installed: other, testbed)"),
+        ("experiments: [{vllm.x: 3}]", "no backend of that name is installed (installed: other, testbed)"),
+    ],
+)
+def test_a_common_mistake_gets_the_words_that_mend_it(tmp_path: Path, line: str, hint: str) -> None:
+    key = line.partition(":")[0]
+    head = "".join(text + "\n" for text in HEAD.splitlines() if not text.startswith(f"{key}:"))
+    assert hint in complaint(tmp_path, f"{head}{line}\n")
+
+
+def test_a_loose_guess_stands_beside_the_keys_that_there_are(tmp_path: Path) -> None:
+    text = complaint(tmp_path, HEAD + "dataset: {num: 3}\n")
+    assert "Accepted: name, n, input_tokens" in text
+    assert "Did you mean `dataset.name`?" in text
+
+
+def test_everything_that_is_wrong_is_told_at_once_in_the_order_of_the_file(tmp_path: Path) -> None:
+    text = complaint(tmp_path, HEAD + "dataset: {n: 0, foo: 1}\nexecution: {cycles: x}\nsweep: {dataset.m: [1]}\n")
+    lines = text.splitlines()
+    assert lines[0] == "4 problems in the configuration:"
+    assert [line.split(": ")[0].strip() for line in lines[1:]] == [
+        "study.yaml:3:11",
+        "study.yaml:3:17",
+        "study.yaml:4:13",
+        "study.yaml:5:9",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("backend: other\n", "`model` is missing. Accepted: a hub id"),
+        ("model: {revision: main}\nbackend: other\n", "`model` is missing"),
+        ("model: ''\nbackend: other\n", "`model.source` is not accepted: found"),
+        ("model: x\n", "`backend` is missing. Accepted: other, testbed"),
+        ("model: x\nbackend: 3\n", "`backend` is not accepted: found 3"),
+        ("model: x\nbackend: ''\n", "`backend` is not accepted"),
+    ],
+)
+def test_a_study_needs_a_model_and_a_backend(tmp_path: Path, text: str, expected: str) -> None:
+    assert expected in complaint(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "where"),
+    [
+        ("model: x\nbackend: testbd\n", "study.yaml:2:1"),
+        ("model: x\nsweep: {backend: [other, testbd]}\n", "study.yaml:2:26"),
+        ("model: x\nbackend: other\nexperiments: [{backend: testbd}]\n", "study.yaml:3:16"),
+        ("model: x\nsweep: {groups: [{backend: testbd, testbd.x: 1}]}\n", "study.yaml:2:19"),
+    ],
+)
+def test_a_backend_that_is_not_installed_is_named_where_it_is_asked_for(tmp_path: Path, text: str, where: str) -> None:
+    path = tmp_path / "study.yaml"
+    path.write_text(text)
+    with pytest.raises(PluginError) as caught:
+        load_study(path, backends=BACKENDS, environ={}, user_file=_no_user_file(tmp_path))
+    assert caught.value.exit_code == 4
+    assert str(caught.value).replace(f"{tmp_path}/", "") == (
+        f"{where}: the backend `testbd` is not installed; there is: other, testbed. Did you mean `testbed`?"
+    )
+
+
+def test_a_backend_far_from_any_name_says_what_to_install() -> None:
+    with pytest.raises(PluginError, match="pip install llem-vllm"):
+        load_study(document={"model": "x", "backend": "vllm"}, backends=BACKENDS, environ={"XDG_CONFIG_HOME": "/none"})
+
+
+def test_many_problems_are_capped_and_repetitions_told_once() -> None:
+    problems = [Problem(("dataset", str(i)), i) for i in range(MOST_LISTED + 7)]
+    with pytest.raises(ConfigError) as caught:
+        raise_all(problems * 2, lambda key: "x")
+    lines = str(caught.value).splitlines()
+    assert lines[0].startswith(f"{MOST_LISTED + 7} problems")
+    assert len(lines) == MOST_LISTED + 2
+    assert lines[-1].strip() == "… and 7 more"
+
+
+def test_no_problem_raises_nothing() -> None:
+    raise_all([], lambda key: "x")
+
+
+def test_long_values_are_cut_and_null_is_a_value() -> None:
+    assert shorten("x" * 1000) == f'"{"x" * 40}…" (1,000 characters)'
+    assert len(shorten(list(range(1000)))) == 60
+    assert "found null" in Problem(("a",), None).text
+    assert "found" not in Problem(("a",), ABSENT).text
+    assert render(Problem(("experiments", 0, "dataset", "n"), 1), lambda key: "here") == (
+        "here: `experiments[0].dataset.n` is not accepted: found 1."
+    )
