@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Iterator
 
 import click
@@ -63,9 +64,14 @@ def _prose(text: str) -> Iterator[str]:
             head, *lines = paragraph.strip("\b\n").split("\n")
             if head.startswith("Exit codes"):
                 continue
-            yield f"{head}\n\n```bash\n" + "\n".join(line.strip() for line in lines) + "\n```"
+            yield f"{head}\n\n```bash\n" + "\n".join(_commented(line.strip()) for line in lines) + "\n```"
         else:
             yield " ".join(paragraph.split())
+
+
+def _commented(line: str) -> str:
+    """A command with what help says beside it as a comment."""
+    return re.sub(r" {2,}(?=\S)", "  # ", line, count=1)
 
 
 def _option(option: click.Option, context: click.Context) -> list[str]:

@@ -1,0 +1,167 @@
+"""The documentation says what is: generated pages are current, links lead somewhere, examples load, parse and run."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+
+from llem.cli.group import command_line
+from llem.config.layers import load_study
+from llem.config.reading import read_yaml
+from llem.errors import PluginError
+from llem.plan import make_plan
+from llem.plugins import Registry, default_registry
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted(
+    [*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md"), *ROOT.glob("*/README.md"), *ROOT.glob("*/*/README.md")]
+)
+BLOCK = re.compile(r"^```(\w+)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+STUDY_KEYS = {"model", "sweep"}
+
+
+def _blocks(language: str) -> list[tuple[str, str]]:
+    found = []
+    for page in PAGES:
+        for number, (kind, text) in enumerate(BLOCK.findall(page.read_text(encoding="utf-8")), 1):
+            if kind == language:
+                found.append((f"{page.relative_to(ROOT)}:block {number}", text))
+    return found
+
+
+def _studies() -> list[tuple[str, str]]:
+    blocks = [(name, text) for name, text in _blocks("yaml") if STUDY_KEYS & read_yaml(text, name).data.keys()]
+    examples = [
+        (str(f.relative_to(ROOT)), f.read_text(encoding="utf-8")) for f in sorted((ROOT / "examples").glob("*.yaml"))
+    ]
+    return blocks + examples
+
+
+def _commands() -> list[tuple[str, str]]:
+    lines = [(name, line) for name, text in _blocks("bash") for line in text.splitlines()]
+    return [(name, line) for name, line in lines if line.startswith("llem ")]
+
+
+def _ids(cases: list[tuple[str, str]]) -> list[str]:
+    return [name for name, _ in cases]
+
+
+def _anchors(page: Path) -> set[str]:
+    text = re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    titles = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def test_the_reference_is_what_the_code_says() -> None:
+    command = [sys.executable, "-m", "docs.reference", "--check"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_check_notices_a_page_that_was_edited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT))
+    from docs import reference
+
+    monkeypatch.setattr(reference, "FOLDER", tmp_path / "reference")
+    assert reference.main(["--check"]) == 1
+    assert reference.main([]) == 0
+    assert reference.main(["--check"]) == 0
+    page = tmp_path / "reference" / "cli.md"
+    page.write_text(page.read_text(encoding="utf-8") + "edited\n", encoding="utf-8")
+    assert reference.main(["--check"]) == 1
+    assert reference.main([]) == 0
+    (tmp_path / "reference" / "left-over.md").write_text("")
+    assert reference.main(["--check"]) == 1
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[str(p.relative_to(ROOT)) for p in PAGES])
+def test_every_relative_link_leads_somewhere(page: Path) -> None:
+    for target in LINK.findall(re.sub(r"`[^`\n]*`", "", page.read_text(encoding="utf-8"))):
+        if re.match(r"[a-z]+:", target):
+            continue
+        name, _, anchor = target.partition("#")
+        file = (page.parent / name).resolve() if name else page
+        assert file.exists(), f"{page.relative_to(ROOT)} links to {target}"
+        if anchor:
+            assert anchor in _anchors(file), f"{page.relative_to(ROOT)} links to {target}"
+
+
+def test_every_page_can_be_reached_from_the_index() -> None:
+    seen, left = set(), [ROOT / "docs" / "index.md"]
+    while left:
+        page = left.pop()
+        if page in seen:
+            continue
+        seen.add(page)
+        targets = (t.partition("#")[0] for t in LINK.findall(page.read_text(encoding="utf-8")) if ":" not in t)
+        left += [found for t in targets if t.endswith(".md") and (found := (page.parent / t).resolve()).is_file()]
+    assert {p for p in PAGES if p.is_relative_to(ROOT / "docs")} <= seen
+
+
+@pytest.mark.parametrize(("name", "text"), _studies(), ids=_ids(_studies()))
+def test_a_study_in_the_docs_is_taken(name: str, text: str, tmp_path: Path) -> None:
+    file = tmp_path / "study.yaml"
+    document = read_yaml(text, name).data
+    # A fragment shows the sweep alone; the page's first study is what it belongs to.
+    whole = text if "model" in document else f"model: random:tiny-llama\nbackend: pytorch\n{text}"
+    if "backend" in document.get("sweep", {}):
+        whole = whole.replace("backend: pytorch\n", "", 1)
+    file.write_text(whole, encoding="utf-8")
+    registry = default_registry()
+    missing = [b for b in _swept_backends(document) if b not in registry.backends]
+    if missing:
+        with pytest.raises(PluginError, match=f"{missing[0]}"):
+            load_study(file, environ={}, backends=registry.backends, find_backend=registry.backend)
+        return
+    assert make_plan(load_study(file, environ={}, backends=registry.backends), Registry()).total > 0
+
+
+def _swept_backends(document: dict[str, object]) -> list[str]:
+    sweep = document.get("sweep")
+    axis = sweep.get("backend", []) if isinstance(sweep, dict) else []
+    return [name for name in axis if isinstance(name, str)]
+
+
+@pytest.mark.parametrize(("name", "line"), _commands(), ids=_ids(_commands()))
+def test_a_command_in_the_docs_has_only_options_that_exist(name: str, line: str) -> None:
+    words = shlex.split(line.partition("|")[0].partition(">")[0], comments=True)[1:]
+    command: click.Command = command_line
+    with click.Context(command_line, info_name="llem") as context:
+        while isinstance(command, click.Group) and words and not words[0].startswith("-"):
+            _, found, words = command.resolve_command(context, words)
+            assert found is not None, line
+            command = found
+        if "--help" not in words and "--version" not in words:
+            command.make_context(command.name, list(words), parent=context)
+
+
+def test_the_library_page_runs_from_top_to_bottom(tmp_path: Path) -> None:
+    script = "\n".join(text for name, text in _blocks("python") if name.startswith("docs/library.md"))
+    assert script.count("llem.run_") >= 3
+    checks = """
+assert result.status == "done", result.failure
+assert table.num_rows == 2
+assert again.manifest["state"] == "complete"
+assert len(frame) == 2
+"""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("LLEM_")}
+    environment["XDG_CONFIG_HOME"] = str(tmp_path / "no-config")
+    done = subprocess.run(
+        [sys.executable, "-c", script + checks],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "batchsize" in done.stdout
+    assert "batch_size" in done.stdout
