@@ -1,0 +1,110 @@
+"""What a worker says of single requests, in both scenarios and both modes of work, and without any meter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+
+from llem.measure.orchestrator import ExperimentOrchestrator
+from llem.measure.requests_table import COLUMNS
+from llem.plugins import Registry
+from llem.results.job_directory import REQUESTS, TIMESERIES
+from llem.specs.sampler import SamplerSpec
+
+Make = Callable[..., Any]
+
+
+def test_each_row_is_a_request_and_each_column_has_its_unit(make_job: Make) -> None:
+    job = make_job(testbed={"token_s": 0.01, "batch_size": 2})
+    assert job.run() == 0
+    table = pq.read_table(job.directory / REQUESTS)
+    assert [(f.name, f.metadata[b"unit"].decode()) for f in table.schema] == [(c[0], c[2]) for c in COLUMNS]
+    assert all(f.metadata[b"description"] for f in table.schema)
+    rows = table.to_pylist()
+    assert [(r["pass"], r["batch"], r["id"]) for r in rows] == [(1, 1, 0), (1, 1, 1), (1, 2, 2), (1, 2, 3)]
+    for row in rows:
+        assert (row["input_tokens"], row["output_tokens"], row["finish"]) == (6, 5, "length")
+        assert 0 <= row["arrival_s"] <= row["start_s"] <= row["first_token_s"] <= row["end_s"]
+        assert row["ttft_s"] == pytest.approx(row["first_token_s"] - row["arrival_s"])
+        assert len(row["itl_s"]) == 4
+        # The testbed sleeps 10 ms before each token.
+        assert row["ttft_s"] >= 0.01
+        assert min(row["itl_s"]) >= 0.0099
+        assert row["tpot_s"] == pytest.approx(sum(row["itl_s"]) / 4)
+        assert row["e2e_s"] == pytest.approx(row["ttft_s"] + sum(row["itl_s"]))
+    # The second batch was released when the first had been answered.
+    assert rows[2]["arrival_s"] >= rows[0]["end_s"]
+    assert rows[0]["arrival_s"] == rows[1]["arrival_s"]
+
+
+@pytest.mark.parametrize("scenario", ["offline", "single_stream"])
+def test_the_results_percentiles_are_those_of_the_rows(make_job: Make, scenario: str) -> None:
+    job = make_job(measurement={"scenario": scenario, "min_window_s": 0.2})
+    assert job.run() == 0
+    table = pq.read_table(job.directory / REQUESTS)
+    figures = job.result.latency
+    columns = {name: table[name] for name in ("ttft_s", "tpot_s", "e2e_s")}
+    columns["itl_s"] = pc.list_flatten(table["itl_s"])
+    for name, column in columns.items():
+        told = getattr(figures, name)
+        p50, p90, p95, p99 = pc.quantile(column, q=[0.5, 0.9, 0.95, 0.99], interpolation="linear").to_pylist()
+        assert (told.p50, told.p90, told.p95, told.p99) == pytest.approx((p50, p90, p95, p99))
+        assert told.n == len(column)
+        assert told.mean == pytest.approx(pc.mean(column).as_py())
+        assert told.std == pytest.approx(pc.stddev(column, ddof=1).as_py())
+    assert figures.batch_s.n == len(set(zip(table["pass"].to_pylist(), table["batch"].to_pylist(), strict=True)))
+
+
+def test_a_single_stream_asks_one_request_after_the_other(make_job: Make) -> None:
+    job = make_job(measurement={"scenario": "single_stream"}, testbed={"batch_size": 4}, warmup={"enabled": True})
+    assert job.run() == 0
+    assert job.result.scenario == "single_stream"
+    rows = pq.read_table(job.directory / REQUESTS).to_pylist()
+    assert [(r["batch"], r["id"]) for r in rows] == [(1, 0), (2, 1), (3, 2), (4, 3)]
+    assert all(later["arrival_s"] >= earlier["end_s"] for earlier, later in pairwise(rows))
+    assert job.result.latency.ttft_s.n == 4
+
+
+@pytest.mark.parametrize(("length", "work"), [("fixed", "fixed_length"), ("natural", "natural_length")])
+def test_the_mode_of_work_is_stated(make_job: Make, length: str, work: str) -> None:
+    job = make_job(decoding={"length": length})
+    assert job.run() == 0
+    assert job.result.work == work
+
+
+class Meterless(Registry):
+    """An environment in which no sampler is installed."""
+
+    @property
+    def samplers(self) -> Mapping[str, SamplerSpec]:
+        return {}
+
+
+def test_where_nothing_measures_energy_it_is_null_and_everything_else_is_there(make_job: Make) -> None:
+    job = make_job(
+        measurement={"samplers": None},
+        baseline={"enabled": True, "duration_s": 3600, "resident_s": 3600},
+        warmup={"enabled": True, "cv_threshold": 5},
+    )
+    directory: Path = job.directory
+    result = ExperimentOrchestrator(directory, Meterless()).run()
+    assert result.status == "done", result.failure
+    assert result.energy is not None
+    assert result.energy.headline is None
+    assert (result.energy.totals, result.energy.devices, result.energy.phases_j) == ([], [], {})
+    assert result.baseline is not None
+    assert (result.baseline.source, result.baseline.idle_w, result.baseline.resident_w) == (None, {}, {})
+    assert [w.code for w in result.warnings].count("energy_unmeasured") == 1
+    assert result.throughput is not None
+    assert result.throughput.tokens_per_s is not None
+    assert result.throughput.tokens_per_s > 0
+    assert result.warmup is not None
+    assert result.warmup.power_cv is None
+    assert result.flops is None  # the test backend tells no architecture
+    assert pq.read_table(directory / TIMESERIES).num_rows == 0
