@@ -158,7 +158,7 @@ def test_a_gap_in_the_power_readings_is_warned_about() -> None:
     device = Device(id="GPU-1", name="Card", scope="gpu", methods=frozenset({"power"}))
     made = track(device, counter=False)
     for column in (made.t_ns, made.energy_j, made.power_w, made.telemetry):
-        del column[80:120]  # type: ignore[attr-defined]
+        del column[80:120]
     assert "sampling_gap" in codes(Series([made], hz=10))
 
 
