@@ -88,6 +88,7 @@ def run(
     from llem.config.environment import read_settings
     from llem.config.keys import Vocabulary
     from llem.config.layers import load_study
+    from llem.errors import ConfigError
     from llem.plan import make_plan
     from llem.plugins import default_registry
 
@@ -105,7 +106,12 @@ def run(
     }
     overrides = {key: found for key, found in given.items() if found is not None}
     overrides |= read_settings(settings, Vocabulary(registry.backends))
-    loaded = load_study(study, overrides=overrides, backends=registry.backends, find_backend=registry.backend)
+    try:
+        loaded = load_study(study, overrides=overrides, backends=registry.backends, find_backend=registry.backend)
+    except ConfigError as error:
+        if study is None and model is None and "`model` is missing" in error.what:
+            raise click.UsageError("there is nothing to run: give a STUDY.yaml, or --model and --backend.") from error
+        raise
     plan = make_plan(loaded, registry, runner=runner)
     if dry_run:
         _print_plan(plan, loaded.notes, as_json=as_json, verbose=verbose)

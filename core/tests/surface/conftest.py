@@ -1,0 +1,139 @@
+"""Studies on the test backend, written, run and read as a user would; plugins installed into a folder of the test's own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+QUICK: dict[str, Any] = {
+    "name": "quick",
+    "model": "random:tiny-llama",
+    "dataset": {"name": "synthetic", "n": 2, "input_tokens": 4, "output_tokens": 3},
+    "backend": "testbed",
+    "measurement": {"min_window_s": 0, "settle_s": 0},
+    "warmup": {"enabled": False},
+    "baseline": {"enabled": False},
+    "execution": {"experiment_gap_s": 0, "cycle_gap_s": 0},
+}
+"""An experiment of a fraction of a second."""
+
+WriteYaml = Callable[..., Path]
+Install = Callable[..., Mapping[str, str]]
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No configuration, cache or variable of whoever runs the tests reaches them."""
+    home = tmp_path_factory.mktemp("home")
+    for name in [name for name in os.environ if name.startswith("LLEM_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(home / "config"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))
+
+
+def quick_study(folder: Path, **changes: Any) -> Path:
+    """Write `QUICK` with these keys replaced (None drops one; `execution` is mixed in) as `study.yaml`, which JSON is too."""
+    study = {**QUICK, **changes}
+    study["execution"] = {**QUICK["execution"], **(changes.get("execution") or {})}
+    path = folder / "study.yaml"
+    path.write_text(json.dumps({key: value for key, value in study.items() if value is not None}, indent=1))
+    return path
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> WriteYaml:
+    """Writes a quick study into the test's folder."""
+
+    def write(**changes: Any) -> Path:
+        return quick_study(tmp_path, **changes)
+
+    return write
+
+
+@pytest.fixture
+def install(tmp_path: Path) -> Install:
+    """Installs a distribution for real, a folder with a module and its dist-info; returns the environment that has it."""
+    sites: list[str] = []
+
+    def do(distribution: str, code: str, version: str = "1.0") -> Mapping[str, str]:
+        site = tmp_path / "sites" / distribution
+        plain = distribution.replace("-", "_")
+        info = site / f"{plain}-{version}.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n")
+        (info / "entry_points.txt").write_text(f"[llem]\n{distribution} = {plain}_plugin\n")
+        (site / f"{plain}_plugin.py").write_text(code)
+        sites.append(str(site))
+        return {**os.environ, "PYTHONPATH": os.pathsep.join([*sites, os.environ["PYTHONPATH"]])}
+
+    return do
+
+
+def only_study(folder: Path) -> Path:
+    """The one study below a results folder."""
+    (found,) = folder.iterdir()
+    return found
+
+
+def manifest(study_dir: Path) -> dict[str, Any]:
+    """A study's manifest; whatever happened, it is valid JSON."""
+    data: dict[str, Any] = json.loads((study_dir / "manifest.json").read_text())
+    return data
+
+
+def rows(study_dir: Path) -> list[dict[str, Any]]:
+    """The rows of a study's `results.parquet`."""
+    import pyarrow.parquet as pq
+
+    table: list[dict[str, Any]] = pq.read_table(study_dir / "results.parquet").to_pylist()
+    return table
+
+
+@pytest.fixture
+def read() -> Any:
+    """`only_study`, `manifest` and `rows`, for test modules, which cannot import this file."""
+
+    class Read:
+        only_study = staticmethod(only_study)
+        manifest = staticmethod(manifest)
+        rows = staticmethod(rows)
+
+    return Read
+
+
+@pytest.fixture(scope="session")
+def crashed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """A study in which experiments go wrong in every way, run once, and the llem that ran it."""
+    folder = tmp_path_factory.mktemp("crashed")
+    slow = {"timeout_s": 3, "silence_timeout_s": 100}
+    silent = {"timeout_s": 100, "silence_timeout_s": 3}
+    experiments: list[dict[str, Any]] = [
+        {"testbed": {"fail": "raise"}},
+        {"testbed": {"fail": "segfault"}},
+        {"testbed": {"fail": "exit", "fail_in": "load"}},
+        {"testbed": {"fail": "kill"}},
+        {"testbed": {"fail": "silent_exit"}},
+        {"testbed": {"fail": "hang"}, "limits": slow},
+        {"testbed": {"fail": "hang", "fail_in": "load"}, "limits": silent},
+        {"testbed": {"fail": "orphan"}, "limits": slow},
+        {"testbed": {"batch_size": 1}},
+    ]
+    path = quick_study(folder, experiments=experiments)
+    done = subprocess.run(
+        [sys.executable, "-m", "llem", "run", str(path)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=200,
+        stdin=subprocess.DEVNULL,
+        env={name: value for name, value in os.environ.items() if not name.startswith("LLEM_")},
+        check=False,
+    )
+    return only_study(folder / "results"), done
