@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from docs.reference_pages.markdown import code, document, first_paragraph, table
+from llem.config.environment import RESERVED, variable_of
 from llem.config.experiment import SECTIONS, ExperimentConfig
 from llem.config.introspect import FieldFacts, facts_of, schema_of, takes_text
 from llem.config.resolution import PRESETS
@@ -38,6 +39,17 @@ def _parts() -> Iterator[str]:
     for name in BACKENDS:
         spec = default_registry().backend(name)
         yield from _section(name, spec.config, f"{spec.summary}. Capabilities: {', '.join(sorted(spec.capabilities))}.")
+    yield from _variables()
+
+
+def _variables() -> Iterator[str]:
+    example = "measurement.min_window_s"
+    yield "## Environment variables"
+    yield (
+        f"Every key of a section has a variable: `{variable_of(example)}` sets `{example}`. "
+        "`LLEM_RUNNER_BACKEND` sets `runners.BACKEND`. A `LLEM_` variable that is not known is an error. Besides:"
+    )
+    yield table(["variable", "meaning"], ([code(name), meaning] for name, meaning in RESERVED.items()))
 
 
 def _study_rows() -> Iterator[list[str]]:
