@@ -222,6 +222,8 @@ def _mean_power(series: Series, track: Track, start_ns: int, end_ns: int) -> flo
     start, end = max(start_ns, track.t_ns[0]), min(end_ns, track.t_ns[-1])
     if end - start < (end_ns - start_ns) / 2:
         return None
+    # An hour's readings are many, and this is asked twice a second inside the window: only those nearby are looked at.
+    track = track.around(start, end)
     energy_j = None
     if (end - start) / 1e9 < RESOLVED_PERIODS * (track.device.update_period_s or 0.0):
         energy_j = curve.integral(curve.points(track.t_ns, track.power_w), start, end)

@@ -7,6 +7,7 @@ all of them, and a line `end` when it was told to stop. All times are CLOCK_MONO
 from __future__ import annotations
 
 import json
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -17,6 +18,9 @@ from llem.specs.sampler import Device
 
 FORMAT = 1
 """Version of the readings file."""
+
+BEYOND_NS = 2_000_000_000
+"""No counter or power value in use updates more slowly."""
 
 Key = tuple[str, str]
 """Sampler and device id: two samplers may read one device."""
@@ -49,6 +53,15 @@ class Track:
         self.energy_j.append(energy_j)
         self.power_w.append(power_w)
         self.telemetry.append(telemetry)
+
+    def around(self, start_ns: int, end_ns: int) -> Track:
+        """The readings between two times and a little beyond both, so that each edge lies between two of them."""
+        first = max(0, bisect_left(self.t_ns, start_ns - BEYOND_NS) - 2)
+        last = bisect_right(self.t_ns, end_ns + BEYOND_NS) + 2
+        part = slice(first, last)
+        return Track(
+            self.sampler, self.device, self.t_ns[part], self.energy_j[part], self.power_w[part], self.telemetry[part]
+        )
 
 
 @dataclass
