@@ -70,6 +70,19 @@ class Voice:
         """A phrase of a rule, expanded."""
         return self._expand(self._rules[rule][self._next(rule)])
 
+    def title(self, rule: str) -> str:
+        """As `say`, with a capital first letter."""
+        text = self.say(rule)
+        return text[0].upper() + text[1:]
+
+    def one_of(self, names: Sequence[str]) -> str:
+        """One of these, any."""
+        return names[self._dice.below(len(names))]
+
+    def below(self, n: int) -> int:
+        """A whole number from 0 to n - 1."""
+        return self._dice.below(n)
+
     def forget(self, *names: str) -> None:
         """Let go of what was fixed under these names; without names, of everything."""
         for name in names or list(self._fixed):

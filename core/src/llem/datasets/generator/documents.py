@@ -1,0 +1,117 @@
+"""Puts sentences together to texts whose length lies between two bounds, in characters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from llem.datasets.generator.grammar import Dice, Rules, Voice
+
+Piece = tuple[str, str]
+"""A separator, and the text that follows it."""
+
+Kind = Callable[[Voice, int], Iterator[Piece]]
+"""Yields the pieces of a text without end, in the order in which they may stand; is told about how long it becomes."""
+
+_ARTICLES = ("town", "river", "person", "bird", "album", "ship", "building", "club")
+_POSTS = ("travel", "recipe", "review", "news", "howto", "firm", "forum", "column", "diary")
+_ENDS = (".", "?", "!", "=", '"', ":")
+"""A text ends with one of these: never with a title."""
+
+_POST = 1_600
+"""Characters that a post has at most before another one begins."""
+
+
+def encyclopedia(voice: Voice, length: int) -> Iterator[Piece]:
+    """A section's heading where there is room for nothing else, otherwise a paragraph of an article."""
+    if length < 60:
+        while True:
+            level = 1 + voice.below(3)
+            yield "", f"{'= ' * level}{voice.title('heading')}{' =' * level}"
+    kind = voice.one_of(_ARTICLES)
+    if length > 140:
+        yield "", voice.say(f"{kind}_intro")
+    while True:
+        yield " ", voice.say(f"{kind}_article")
+
+
+def web(voice: Voice, length: int) -> Iterator[Piece]:
+    """A post, or where one is not enough a page of many, each with a title and a line about it."""
+    if length < 2 * _POST:
+        yield from _post(voice, voice.one_of(_POSTS), length)
+    yield "", voice.say("siteintro")
+    while True:
+        kind = voice.one_of(_POSTS)
+        voice.forget()
+        room = _POST // 3 + voice.below(_POST)
+        yield "\n\n", voice.title(f"{kind}_title")
+        yield "\n", voice.title("separator")
+        used, between = 0, "\n"
+        for _, text in _post(voice, kind, room):
+            yield between, text
+            used, between = used + len(text), " "
+            if used > room:
+                break
+        yield " ", voice.say(f"{kind}_end")
+
+
+def chat(voice: Voice, length: int) -> Iterator[Piece]:
+    """A question, a task with conditions, or a task on a text that comes with it."""
+    if length < 60:
+        while True:
+            yield "", voice.say("tiny")
+    if length < 200:
+        while True:
+            yield "", voice.say("short")
+    if length > 900 or voice.below(3) == 0:
+        yield "", voice.say("passage_also")
+        other = web if voice.below(4) else encyclopedia
+        between = "\n\n"
+        for separator, text in other(voice, max(length - 100, 100)):
+            yield between or separator, text
+            between = ""
+    yield "", voice.say("task")
+    while True:
+        yield " ", voice.say("task_more")
+
+
+def _post(voice: Voice, kind: str, length: int) -> Iterator[Piece]:
+    yield "", voice.say(f"{kind}_intro") if length > 250 else voice.say(kind)
+    while True:
+        yield "\n" if voice.below(6) == 0 else " ", voice.say(kind)
+
+
+def write(kind: Kind, rules: Rules, seed: str, low: int, high: int) -> str:
+    """A text of this kind with `low` to `high` characters, the same for the same seed.
+
+    Pieces are added while they fit. One that would make the text too long is passed over, and after too many of those
+    in a row the last piece is taken back, and after too many attempts another text begun.
+    """
+    for attempt in range(10_000):
+        text = _attempt(kind, rules, f"{seed}/{attempt}", low, high)
+        if text is not None:
+            return text
+    raise ValueError(f"no text of {low} to {high} characters for {seed}")
+
+
+def _attempt(kind: Kind, rules: Rules, seed: str, low: int, high: int) -> str | None:
+    voice = Voice(rules, Dice(seed))
+    parts: list[str] = []
+    size, passed_over, taken_back = 0, 0, 0
+    seen: set[str] = set()
+    for separator, piece in kind(voice, (low + high) // 2):
+        part = separator + piece
+        if size + len(part) > high or (piece in seen and len(piece) > 40):
+            passed_over += 1
+            if passed_over > 150:
+                if taken_back == 20 or len(parts) < 3:
+                    return None
+                size -= len(parts.pop())
+                passed_over, taken_back = 0, taken_back + 1
+            continue
+        passed_over = 0
+        parts.append(part)
+        seen.add(piece)
+        size += len(part)
+        if size >= low and piece.endswith(_ENDS):
+            return "".join(parts)
+    return None
