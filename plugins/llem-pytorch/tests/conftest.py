@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -21,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from pytorch_lab import PROMPTS, Session, plain_answer, tiny_model, tiny_tokenizer
 
 torch.set_num_threads(1)  # several threads on a tiny model only wait for each other
+gc.freeze()  # every engine that closes collects garbage; what was imported is none
 
 
 @pytest.fixture
