@@ -143,25 +143,29 @@ def test_a_command_in_the_docs_has_only_options_that_exist(name: str, line: str)
             command.make_context(command.name, list(words), parent=context)
 
 
-def test_the_library_page_runs_from_top_to_bottom(tmp_path: Path) -> None:
-    script = "\n".join(text for name, text in _blocks("python") if name.startswith("docs/library.md"))
-    assert script.count("llem.run_") >= 3
-    checks = """
+def _python(page: str) -> str:
+    return "\n".join(text for name, text in _blocks("python") if name.startswith(f"docs/{page}:"))
+
+
+def test_the_python_on_the_pages_runs_from_top_to_bottom(tmp_path: Path) -> None:
+    """The library page makes a study; the pages that read one then read it, under the name that they give it."""
+    library = _python("library.md")
+    assert library.count("llem.run_") >= 3
+    script = f"""
+{library}
 assert result.status == "done", result.failure
 assert table.num_rows == 2
 assert again.manifest["state"] == "complete"
 assert len(frame) == 2
+study.directory.rename("results/batching-20260101T120000Z")
+{_python("results.md")}
+assert failed == []
+{_python("getting-started.md")}
 """
     environment = {name: value for name, value in os.environ.items() if not name.startswith("LLEM_")}
     environment["XDG_CONFIG_HOME"] = str(tmp_path / "no-config")
-    done = subprocess.run(
-        [sys.executable, "-c", script + checks],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "batchsize" in done.stdout
-    assert "batch_size" in done.stdout
+    assert "b'J'" in done.stdout
