@@ -1,0 +1,158 @@
+"""Ctrl+C, once and twice, to a real process that runs a study."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+Start = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts llem in a group of its own, as a shell does."""
+    started: list[subprocess.Popen[str]] = []
+
+    def do(*arguments: Any, **options: Any) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "llem", *map(str, arguments)]
+        pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        started.append(subprocess.Popen(command, cwd=tmp_path, text=True, start_new_session=True, **pipes, **options))
+        return started[-1]
+
+    yield do
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def until(condition: Callable[[], bool]) -> None:
+    for _ in range(3000):
+        if condition():
+            return
+        time.sleep(0.02)
+    raise AssertionError("it never came to that")
+
+
+def in_window(folder: Path, position: int) -> Callable[[], bool]:
+    """Whether the experiment at this position has reached its measured window."""
+    pattern = f"results/*/experiments/{position:05}*/events.jsonl"
+    return lambda: any('"window"' in path.read_text() for path in folder.glob(pattern))
+
+
+POINTS = [
+    {"testbed": {"batch_size": 1}},
+    {"testbed": {"token_s": 600}},
+    {"testbed": {"batch_size": 3}},
+]
+
+
+def test_the_first_interrupt_ends_the_running_experiment_and_keeps_what_is_done(
+    start: Start, study: Any, tmp_path: Path, read: Any
+) -> None:
+    process = start("run", study(experiments=POINTS))
+    until(in_window(tmp_path, 2))
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in out + err.replace("  | ", "")
+    folder = read.only_study(tmp_path / "results")
+    account = read.manifest(folder)
+    assert account["state"] == "interrupted"
+    assert [e["state"] for e in account["experiments"]] == ["done", "interrupted", "pending"]
+    assert account["experiments"][1]["failure"]["type"] == "Interrupted"
+    assert [row["status"] for row in read.rows(folder)] == ["done", "failed"]
+    assert "interrupted: 1 pending, 1 done, 1 interrupted" in err
+    assert f"results: {folder}" in out
+    assert "complete" not in out + err
+
+
+def test_the_second_interrupt_ends_a_worker_that_will_not_end(
+    start: Start, study: Any, tmp_path: Path, read: Any
+) -> None:
+    process = start("run", study(testbed={"fail": "hang"}))
+    until(in_window(tmp_path, 1))
+    time.sleep(0.5)  # the engine ignores SIGTERM from its first moment in the window on
+    workers = psutil.Process(process.pid).children(recursive=True)
+    assert workers
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    account = read.manifest(read.only_study(tmp_path / "results"))
+    assert account["state"] == "interrupted"
+    assert account["experiments"][0]["failure"]["signal"] == "SIGKILL"
+    assert psutil.wait_procs(workers, timeout=10)[1] == []
+
+
+HANGS = """
+import time
+from llem.hookspecs import hookimpl
+@hookimpl
+def llem_experiment_finished(study_dir, job_dir, result):
+    (study_dir / "hanging").touch()
+    time.sleep(3600)
+"""
+
+
+def test_the_second_interrupt_does_not_wait_for_a_plugin_that_hangs(
+    start: Start, study: Any, install: Any, tmp_path: Path, read: Any
+) -> None:
+    process = start("run", study(sweep={"testbed.batch_size": [1, 2]}), env=install("llem-hangs", HANGS))
+    until(lambda: any(tmp_path.glob("results/*/hanging")))
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.3)
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    account = read.manifest(read.only_study(tmp_path / "results"))
+    assert [e["state"] for e in account["experiments"]] == ["done", "pending"]
+    assert account["state"] == "interrupted"
+
+
+def test_an_interrupt_in_a_gap_ends_the_study(start: Start, study: Any, tmp_path: Path, read: Any) -> None:
+    process = start("run", study(sweep={"testbed.batch_size": [1, 2]}, execution={"experiment_gap_s": 3600}))
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "pause of 1 h" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    account = read.manifest(read.only_study(tmp_path / "results"))
+    assert [e["state"] for e in account["experiments"]] == ["done", "pending"]
+    assert account["state"] == "interrupted"
+
+
+def test_a_signal_to_the_whole_group_does_the_same(start: Start, study: Any, tmp_path: Path, read: Any) -> None:
+    process = start("run", study(testbed={"token_s": 600}))
+    until(in_window(tmp_path, 1))
+    os.killpg(process.pid, signal.SIGTERM)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert read.manifest(read.only_study(tmp_path / "results"))["state"] == "interrupted"
+
+
+def test_a_study_that_is_killed_leaves_a_valid_manifest_and_results_that_can_be_rebuilt(
+    start: Start, study: Any, tmp_path: Path, read: Any, llem: Any
+) -> None:
+    process = start("run", study(experiments=POINTS))
+    until(in_window(tmp_path, 2))
+    process.kill()
+    process.communicate()
+    folder = read.only_study(tmp_path / "results")
+    account = read.manifest(folder)
+    assert [e["state"] for e in account["experiments"]] == ["done", "running", "pending"]
+    shown = llem("show", folder)
+    assert shown.returncode == 0
+    assert "1 done" in shown.stdout
