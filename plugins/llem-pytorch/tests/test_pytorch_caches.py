@@ -20,7 +20,6 @@ WAYS: dict[str, dict[str, Any]] = {
     "dynamic": {"cache_implementation": "dynamic"},
     "prefill in chunks": {"prefill_chunk_size": 7},
     "prefill in chunks, static": {"prefill_chunk_size": 7, "cache_implementation": "static"},
-    "flex attention": {"attn_implementation": "flex_attention"},
     "compiled": {"compile": {"enabled": True, "backend": "eager"}},
 }
 

@@ -33,13 +33,15 @@ class BackendConformance:
     options: ClassVar[Mapping[str, Any]] = {}
 
     @pytest.fixture(scope="class")
-    def spec(self) -> BackendSpec:
-        return default_registry().backend(self.backend)
+    @classmethod
+    def spec(cls) -> BackendSpec:
+        return default_registry().backend(cls.backend)
 
     @pytest.fixture(scope="class")
-    def loaded(self, spec: BackendSpec) -> Iterator[tuple[Engine, LoadReport]]:
-        document = {"model": self.model, "backend": self.backend, self.backend: dict(self.options)}
-        config = Composer({self.backend: spec}).compose(document)
+    @classmethod
+    def loaded(cls, spec: BackendSpec) -> Iterator[tuple[Engine, LoadReport]]:
+        document = {"model": cls.model, "backend": cls.backend, cls.backend: dict(cls.options)}
+        config = Composer({cls.backend: spec}).compose(document)
         engine: Engine = load_object(spec.engine)()
         try:
             yield engine, engine.load(LoadContext(config=config, base_dir=".", progress=lambda _: None))

@@ -10,6 +10,8 @@ from llem.config.section import Section
 from llem_pytorch.sections import CacheQuantizationConfig, CompileConfig, QuantizationConfig, TensorParallelConfig
 
 FLASH = frozenset({"flash_attention_2", "flash_attention_3", "flash_attention_4"})
+GPU_ATTENTION = FLASH | {"flex_attention"}
+"""Kernels for CUDA only. flex_attention: torch 2.13 compiles it for the CPU into C++ that no compiler takes once prompts are padded."""
 STATIC_CACHES = frozenset({"static", "offloaded_static"})
 
 
@@ -152,7 +154,7 @@ def _contradictions(c: PyTorchConfig) -> list[tuple[bool, str]]:
             "tensor_parallel is not possible together with assistant_model, lora_adapter or quantization",
         ),
         (
-            c.attn_implementation in FLASH and c.device in ("cpu", "mps"),
+            c.attn_implementation in GPU_ATTENTION and c.device in ("cpu", "mps"),
             f"attn_implementation {c.attn_implementation} runs on CUDA only, not on {c.device}",
         ),
         (

@@ -8,6 +8,7 @@ import json
 import os
 import platform
 import re
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from pathlib import Path
 from llem.errors import LlemError
 from llem.models.sources import ModelLocation, locate_model
 from llem.specs.check import Finding, PreflightContext
-from llem_pytorch.config import FLASH, PyTorchConfig
+from llem_pytorch.config import FLASH, GPU_ATTENTION, PyTorchConfig
 
 EXTRA = "pip install 'llem-pytorch[{}]'"
 
@@ -44,7 +45,7 @@ def check_packages(context: PreflightContext) -> Iterator[Finding]:
             continue
         location = _locate(experiment.model.source, str(context.base_dir))
         findings = [_missing(need) for need in needs(options, location)]
-        for finding in (*findings, _contradiction(options, location)):
+        for finding in (*findings, _contradiction(options, location), _without_compiler(options)):
             if finding is not None and finding.message not in said:
                 said.add(finding.message)
                 yield finding
@@ -148,6 +149,20 @@ def _contradiction(options: PyTorchConfig, location: ModelLocation | None) -> Fi
     return None
 
 
+def _without_compiler(options: PyTorchConfig) -> Finding | None:
+    """inductor writes C++, and on GPUs its Triton kernels are started through C: both need a compiler at run time."""
+    if not options.compile.enabled or options.compile.backend != "inductor":
+        return None
+    wanted = os.environ.get("CXX") or ("clang++" if platform.system() == "Darwin" else "g++")
+    if shutil.which(wanted.split()[0]) is not None:
+        return None
+    return Finding(
+        level="error",
+        message=f"pytorch.compile.backend: inductor needs a C++ compiler, and there is no {wanted}",
+        remedy="Install one (Debian and Ubuntu: apt install g++), or name one in the environment variable CXX.",
+    )
+
+
 def _missing(need: Need) -> Finding | None:
     reasons = []
     for name, lowest in need.distributions:
@@ -202,7 +217,7 @@ def device_problems(options: PyTorchConfig, *, cuda: str | None, gpus: int, appl
         wanted.append((f"pytorch.device: {options.device}", number + 1))
     if options.tensor_parallel.size > 1 and options.device != "cpu" and usable:
         wanted.append((f"pytorch.tensor_parallel.size: {options.tensor_parallel.size}", options.tensor_parallel.size))
-    if options.attn_implementation in FLASH:
+    if options.attn_implementation in GPU_ATTENTION:
         wanted.append((f"pytorch.attn_implementation: {options.attn_implementation}", 1))
     if options.cache_implementation in ("offloaded", "offloaded_static") and not apple:
         wanted.append((f"pytorch.cache_implementation: {options.cache_implementation}", 1))

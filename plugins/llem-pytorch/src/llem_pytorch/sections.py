@@ -6,9 +6,9 @@ deprecated (`torch_dtype`, `tp_plan` as an argument, string types for torchao, t
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from llem.config.section import Section
 
@@ -24,6 +24,16 @@ QuantizationMethod = Literal[
     "torchao_float8_dynamic",
 ]
 QUANTIZATION_METHODS: tuple[str, ...] = get_args(QuantizationMethod)
+
+
+def _whole(value: Any) -> Any:
+    """Python takes true for 1, and so does a Literal."""
+    if type(value) is not int:
+        raise ValueError(f"{value!r} is not an integer")
+    return value
+
+
+_Whole = BeforeValidator(_whole)
 
 
 class CompileConfig(Section):
@@ -58,7 +68,9 @@ class QuantizationConfig(Section):
     int8_threshold: float = Field(
         6.0, ge=0, le=1_000, description="bnb_8bit: activations beyond it are computed in float16"
     )
-    group_size: Literal[32, 64, 128, 256] = Field(128, description="torchao_int4: weights that share a scale")
+    group_size: Annotated[Literal[32, 64, 128, 256], _Whole] = Field(
+        128, description="torchao_int4: weights that share a scale"
+    )
 
 
 class CacheQuantizationConfig(Section):
@@ -68,11 +80,13 @@ class CacheQuantizationConfig(Section):
         "quanto",
         description="quanto and hqq quantize by groups; fp8 scales each tensor and takes none of the fields below",
     )
-    bits: Literal[1, 2, 3, 4, 8] = Field(4, description="quanto: 2 or 4; hqq: 1, 2, 3, 4 or 8")
+    bits: Annotated[Literal[1, 2, 3, 4, 8], _Whole] = Field(4, description="quanto: 2 or 4; hqq: 1, 2, 3, 4 or 8")
     group_size: int = Field(64, ge=8, le=1_024, description="values that share a scale")
     residual_length: int = Field(128, ge=1, le=65_536, description="newest tokens kept in full precision, at most")
-    axis_key: Literal[-1, 0, 1] = Field(0, description="axis of the keys' groups; quanto: 0 or -1; hqq: 0 or 1")
-    axis_value: Literal[-1, 0, 1] = Field(0, description="axis of the values' groups; likewise")
+    axis_key: Annotated[Literal[-1, 0, 1], _Whole] = Field(
+        0, description="axis of the keys' groups; quanto: 0 or -1; hqq: 0 or 1"
+    )
+    axis_value: Annotated[Literal[-1, 0, 1], _Whole] = Field(0, description="axis of the values' groups; likewise")
 
     @model_validator(mode="after")
     def _fits_backend(self) -> CacheQuantizationConfig:
