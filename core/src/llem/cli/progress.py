@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import select
-import shutil
 import sys
 import termios
 import threading
@@ -170,7 +169,7 @@ class TextReporter:
     def _draw_text(self, text: str, *, now: bool) -> None:
         if not now and time.monotonic() - self._drawn_at < REDRAW_S:
             return
-        width = shutil.get_terminal_size().columns - 1
+        width = _columns(self._stream) - 1
         with self._lock:
             self._erase()
             self._line = text if len(text) <= width else text[: width - 1] + "…"
@@ -233,6 +232,14 @@ class LogTail:
         self._offset += len(whole) + len(newline)
         for line in whole.decode("utf-8", errors="replace").splitlines():
             self._say(f"  | {line}")
+
+
+def _columns(stream: TextIO) -> int:
+    """How wide the terminal is that the line is drawn on; standard output may be elsewhere, and COLUMNS out of date."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or 80
+    except (OSError, ValueError):
+        return 80
 
 
 def _in_foreground() -> bool:
