@@ -216,7 +216,7 @@ def default_limits(data: dict[str, Any]) -> list[str]:
     execution, limits = data.get("execution"), data.get("limits", {})
     if not isinstance(execution, dict) or not isinstance(limits, dict):
         return []
-    filled = [name for name in _LIMITS if name in execution and name not in limits]
+    filled = [name for name in _LIMITS if isinstance(execution.get(name), (int, float)) and name not in limits]
     if filled:
         data["limits"] = limits | {name: execution[name] for name in filled}
     return filled
