@@ -40,7 +40,7 @@ class CompileConfig(Section):
     """torch.compile of the decoding step. It runs on a static cache, which is the default once it is enabled."""
 
     enabled: bool = Field(False, description="compile the decoding step; prefill stays as it is")
-    mode: Literal["default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs"] = Field(
+    mode: Literal["default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs", "lite"] = Field(
         "reduce-overhead", description="mode of the backend inductor; the other backends have none"
     )
     backend: Literal["inductor", "cudagraphs", "aot_eager", "eager"] = Field(
