@@ -6,6 +6,7 @@ is imported here at all.
 
 from __future__ import annotations
 
+import copy
 import difflib
 import importlib
 import importlib.metadata
@@ -271,7 +272,8 @@ class Registry:
         for implementation, plugin in list(self._plugins.items()):
             others = [other for other in self._plugins if other is not implementation]
             try:
-                self._manager.subset_hook_caller(event, others)(**arguments)
+                # A copy for each: what one does to its arguments must not reach the next, nor the study.
+                self._manager.subset_hook_caller(event, others)(**copy.deepcopy(arguments))
             except (Exception, SystemExit) as error:  # noqa: BLE001 - see _load
                 on_error(f"{plugin.label}: {event} failed: {_describe(error)}")
 
