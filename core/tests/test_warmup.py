@@ -69,8 +69,15 @@ def test_no_batch_exceeds_max_prompts_although_fewer_than_k_can_be_compared() ->
     judge = Judge(WarmupConfig(max_prompts=70, batches=3), batches(2, 32))
     assert drive(judge, [1.0]) == [0, 0]
     assert judge.report(1.0).converged is False
-    assert "2 of the 3 runs" in judge.complaint()
+    assert "2 runs to compare, and needs 3" in judge.complaint()
     assert "max_prompts of 70" in judge.complaint()
+
+
+def test_fewer_than_min_prompts_are_not_enough_however_steady() -> None:
+    judge = Judge(WarmupConfig(min_prompts=5, max_prompts=5, batches=2), batches(1, 2))
+    assert drive(judge, [1.0]) == [0, 0]
+    assert judge.report(1.0).converged is False
+    assert "5 prompts" in judge.complaint()
 
 
 def test_one_batch_always_runs() -> None:

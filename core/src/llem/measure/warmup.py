@@ -59,8 +59,7 @@ class Judge:
         batch = self._uncompared[0] if self._uncompared else self._first
         if self._batches and self._prompts + len(batch) > self.limit:
             return None
-        enough = not self._uncompared and self._prompts >= self._config.min_prompts
-        return None if enough and self.converged else batch
+        return None if self.converged else batch
 
     def ran(self, seconds: float, records: Sequence[RequestRecord], power_w: float | None) -> None:
         """The batch that `next` gave has run.
@@ -90,17 +89,18 @@ class Judge:
 
     @property
     def converged(self) -> bool:
-        """Latency, and power where it is known, varied by less than the threshold over the last k runs."""
+        """After `min_prompts`, latency, and power where it is known, varied by less than the threshold over the last k runs."""
         limit = self._config.cv_threshold
-        return self.cv is not None and self.cv < limit and (self.power_cv is None or self.power_cv < limit)
+        steady = self.cv is not None and self.cv < limit and (self.power_cv is None or self.power_cv < limit)
+        return steady and self._prompts >= self._config.min_prompts
 
     def complaint(self) -> str:
         """Why it did not converge, a sentence."""
         limit, k = self._config.cv_threshold, self._config.batches
-        if len(self._latencies) < k:
+        if len(self._latencies) < k or self._prompts < self._config.min_prompts:
             return (
-                f"warm-up ended after {self._prompts} prompts with {len(self._latencies)} of the {k} runs that are "
-                f"compared: warmup.max_prompts of {self.limit} leaves no room for more."
+                f"warm-up ended after {self._prompts} prompts with {len(self._latencies)} runs to compare, and needs {k} "
+                f"and {self._config.min_prompts} prompts: warmup.max_prompts of {self.limit} leaves no room for more."
             )
         return (
             f"warm-up ended after {self._prompts} prompts without being steady: latency per step of the last "
