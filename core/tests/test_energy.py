@@ -193,3 +193,14 @@ def test_phases_of_one_name_are_added_and_unknown_ones_left_out() -> None:
         Phase(name="close", start_ns=19 * S, end_ns=30 * S),
     ]
     assert phase_energy(series, phases) == {"load": {"GPU-1": pytest.approx(300)}}
+
+
+def test_a_gpu_in_use_that_nobody_metered_is_warned_about_and_one_not_in_use_is_not() -> None:
+    silent = Device(id="GPU-2", name="Other", scope="gpu", methods=frozenset())
+    series = Series([track(), Track("meter", silent)], hz=10)
+    devices = window_energy(series, 5 * S, 15 * S)
+    assert energy_warnings(series, devices, 5 * S, 15 * S, used=["GPU-1"]) == []
+    found = energy_warnings(series, devices, 5 * S, 15 * S, used=["GPU-1", "GPU-2", "GPU-9"])
+    assert [w.code for w in found] == ["energy_unmeasured", "energy_unmeasured"]
+    assert "GPU-9" in found[0].message
+    assert "GPU-2" in found[1].message
