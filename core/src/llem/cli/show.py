@@ -12,7 +12,7 @@ import click
 
 from llem.cli.present import notes, result_text, study_table
 from llem.errors import ResultError
-from llem.results.aggregate import PARQUET
+from llem.results.aggregate import PARQUET, aggregate
 from llem.results.job_directory import EXPERIMENT, RESULT
 from llem.results.rows import study_rows
 from llem.results.store import EXPERIMENTS, MANIFEST, is_study, read_result
@@ -23,7 +23,10 @@ from llem.study.manifest import read_manifest
 @click.command()
 @click.argument("path", metavar="RESULT_OR_STUDY", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def show(path: Path, as_json: bool) -> None:
+@click.option(
+    "--rebuild", is_flag=True, help="First write the study's results.parquet anew from its experiments' folders."
+)
+def show(path: Path, as_json: bool, rebuild: bool) -> None:
     """Show a study or a result as a table.
 
     Takes a study's folder, one experiment's folder, a result.json or a results.parquet. Cycles of one configuration are
@@ -37,6 +40,8 @@ def show(path: Path, as_json: bool) -> None:
     """
     if not path.exists():
         raise ResultError("there is nothing here.", where=str(path), remedy="Give a study's folder or a result.json.")
+    if rebuild:
+        aggregate(path)
     if path.name == RESULT or (path.is_dir() and (path / RESULT).is_file()):
         result = read_result(path).model_dump(mode="json")
         click.echo(json.dumps(result, ensure_ascii=False, indent=1) if as_json else result_text(result))

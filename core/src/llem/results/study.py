@@ -108,7 +108,7 @@ def read_parquet(path: Path) -> pa.Table:
         raise ResultError(
             f"it cannot be read: {' '.join(str(error).split())}.",
             where=str(path),
-            remedy="It can be made anew from the job directories: llem show on the study's folder.",
+            remedy="It can be made anew: llem show STUDY --rebuild.",
         ) from error
     found = (table.schema.metadata or {}).get(b"llem.schema_version", b"").decode()
     if not found.isdecimal():

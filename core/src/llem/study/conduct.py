@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from llem.config.experiment import ExperimentConfig
 from llem.config.section import Section
-from llem.errors import PreflightError
+from llem.errors import LlemError, PreflightError, ResultError
 from llem.plugins import Registry
 from llem.preflight.run import run_checks
 from llem.results.aggregate import aggregate
@@ -54,7 +54,14 @@ def conduct(
         facts["preflight_warnings"] = warned
     directory = folder.create(output, plan.name)
     outcome = run_plan(plan, registry, directory, reporter, provenance=facts)
-    aggregate(directory)
+    try:
+        aggregate(directory)
+    except ResultError as error:
+        raise LlemError(
+            f"the study ended ({outcome.state}) and its results are kept; their table is not: {error.what}",
+            where=error.where,
+            remedy=f"Make room or mend it, then: llem show {directory} --rebuild.",
+        ) from error
     return outcome
 
 
