@@ -118,7 +118,7 @@ def _reference(location: ModelLocation) -> str:
 def _load_stored(location: ModelLocation, config: ModelConfig, options: PyTorchConfig, keywords: dict[str, Any]) -> Any:
     if location.kind == "gguf":
         assert location.path is not None
-        model = _whole(config, str(location.path.parent), gguf_file=location.path.name, **keywords)
+        model = _whole(config.source, str(location.path.parent), gguf_file=location.path.name, **keywords)
         _check_packed(model, config, options)
         return model
     reference = _reference(location)
@@ -126,10 +126,10 @@ def _load_stored(location: ModelLocation, config: ModelConfig, options: PyTorchC
         reference, trust_remote_code=config.trust_remote_code, revision=config.revision or "main"
     )
     _check_quantization(getattr(stored, "quantization_config", None), config, options)
-    return _whole(config, reference, config=stored, **keywords)
+    return _whole(config.source, reference, config=stored, **keywords)
 
 
-def _whole(config: ModelConfig, reference: str, **keywords: Any) -> Any:
+def _whole(source: str, reference: str, **keywords: Any) -> Any:
     """Load a checkpoint that has every weight: transformers draws missing ones at random, and only warns."""
     model, found = transformers.AutoModelForCausalLM.from_pretrained(reference, output_loading_info=True, **keywords)
     missing = sorted(str(name) for name in found["missing_keys"])
@@ -137,7 +137,7 @@ def _whole(config: ModelConfig, reference: str, **keywords: Any) -> Any:
         raise ModelError(
             f"the checkpoint lacks {len(missing)} of the model's weights: {', '.join(missing[:3])}"
             f"{', …' if len(missing) > 3 else ''}.",
-            where=config.source,
+            where=source,
             remedy="Download it again; transformers would fill them with random numbers.",
         )
     return model
