@@ -229,7 +229,7 @@ def test_the_user_file_is_found_where_its_owner_keeps_it(tmp_path: Path) -> None
     assert user_file_path(environ) == folder / "config.yaml"
     loaded = load_study(document=document, environ=environ, backends=BACKENDS)
     assert loaded.config.base["dataset"] == {"n": 17}
-    with pytest.raises(ConfigError, match="no such file"):
+    with pytest.raises(ConfigError, match=r"LLEM_CONFIG_FILE names .*, which does not exist"):
         load_study(document=document, environ={"LLEM_CONFIG_FILE": str(tmp_path / "none.yaml")}, backends=BACKENDS)
 
 

@@ -119,6 +119,8 @@ def test_a_mistake_is_told_in_one_sentence(tmp_path: Path, line: str, expected: 
         ("other: {blocks: {pow2: [16, 64]}}", "`sweep: {other.blocks: {pow2: [16, 64]}}`"),
         ("backend: [testbed, other]", "`sweep: {backend: [testbed, other]}`"),
         ("model: [a, b]", "`sweep: {model: [a, b]}`"),
+        ("dataset:\n- n: 3", "A dash begins a list: leave it out."),
+        ("dataset: {n:3}", "`dataset.n:3` is an unknown key: a space is missing after the colon."),
         ("vllm: {x: 1}", "no backend of that name is installed (installed: other, testbed)"),
         ("experiments: [{vllm.x: 3}]", "no backend of that name is installed (installed: other, testbed)"),
     ],

@@ -139,6 +139,8 @@ def test_a_tab_is_named_with_its_place() -> None:
         ("a:\n  b: 1\n c: 2\n", "study.yaml:3:2", "same column"),
         ("a: 'b\n", "study.yaml:2:1", "Close the quotes"),
         ("a: @b\n", "study.yaml:1:4", "quotes"),
+        ('a: "C:\\new\\path"\n', "study.yaml:1:11", "backslash"),
+        ("a:\n- b\n c\n- d: 1\n  - e\n", "study.yaml:5:3", "same column"),
     ],
 )
 def test_what_is_not_yaml_is_told_with_place_and_advice(text: str, where: str, advice: str) -> None:

@@ -116,7 +116,7 @@ class WarmupConfig(Section):
         None,
         ge=1,
         le=1_000_000,
-        description="at most so many, converged or not; null: 64, or as many as the compared batches need",
+        description="at most so many, converged or not; null: 64, or twice the compared batches where they hold more",
     )
     batches: int = Field(3, ge=2, le=1_000, description="how many of the last batches are compared (k)")
     cv_threshold: float = Field(

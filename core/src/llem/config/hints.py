@@ -39,6 +39,8 @@ def _several(key: Sequence[str | int], found: Any, accepted: str) -> str | None:
     is_axis = isinstance(found, list) or (bool(found) and set(found) <= _RANGES)
     if not is_axis or "a list" in accepted or not key or key[0] in _NO_AXIS:
         return None
+    if isinstance(found, list) and "mapping" in accepted and len(found) == 1 and isinstance(found[0], dict):
+        return "A dash begins a list: leave it out."
     axis, values = ".".join(map(str, key)), _flow(found)
     shown = f"`sweep: {{{axis}: {values}}}`" if len(values) <= 60 else f"`{axis}` under `sweep`"
     return f"To run one experiment for each of several values, write them as an axis: {shown}."

@@ -171,6 +171,11 @@ def _user_document(user_file: Path | None, environ: Mapping[str, str]) -> Docume
     asked_for = user_file is not None or bool(environ.get(CONFIG_FILE))
     if not asked_for and not path.exists():
         return None
+    if user_file is None and not path.exists():
+        raise ConfigError(
+            f"the variable {CONFIG_FILE} names {path}, which does not exist.",
+            remedy="Correct the variable, or unset it.",
+        )
     return read_yaml_file(path, may_be_empty=True)
 
 

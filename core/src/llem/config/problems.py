@@ -195,4 +195,7 @@ def unknown_key(key: Key, known: Sequence[str], nearest: str | None = None) -> P
     last = str(key[-1]).rpartition(".")[2]
     sure = near is not None and difflib.SequenceMatcher(None, last, near.rpartition(".")[2]).ratio() >= _SURE
     listed = ", ".join(known) if known and not sure else None
-    return Problem(key, ABSENT, "is an unknown key", listed, near)
+    message = "is an unknown key"
+    if ":" in str(key[-1]):
+        message += ": a space is missing after the colon"
+    return Problem(key, ABSENT, message, listed, near)

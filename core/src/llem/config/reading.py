@@ -25,6 +25,7 @@ _ADVICE = {
     "did not find expected key": "Check the indentation: keys of one mapping start in the same column.",
     "did not find expected '-'": "Check the indentation: each item of a list starts with `- ` in the same column.",
     "cannot start any token": "Put quotes around the text.",
+    "unknown escape": "A backslash in double quotes begins an escape: use single quotes, or write it twice.",
     "quoted scalar": "Close the quotes.",
     "',' or": "Close the bracket, and put commas between the values.",
 }
@@ -135,7 +136,7 @@ def read_yaml(text: str, name: str, *, may_be_empty: bool = False) -> Document:
         raise ConfigError(
             f"the top level is {kind}; it must be a mapping.",
             where=f"{name}:{root.line}:{root.column}",
-            remedy="Write lines of the form `key: value`, such as `backend: pytorch`.",
+            remedy="Write lines of the form `key: value` with a space after the colon, such as `backend: pytorch`.",
         )
     return Document(name, _plain(root), text, root)
 
