@@ -24,6 +24,8 @@ def content() -> bytes:
         again = 0
         while (text := documents.write(_WRITERS[kind], rules, f"{rank}.{again}", low, high)) in taken:
             again += 1
+            if again == 1_000:
+                raise ValueError(f"the grammar has too few texts of kind {kind} with {low} to {high} characters")
         taken.add(text)
         made.append((kind, text))
     head = {"_provenance": PROVENANCE, "_license": "Apache-2.0", "_prompts": len(made)}

@@ -6,14 +6,16 @@ from collections.abc import Callable, Iterator
 
 from llem.datasets.generator.grammar import Dice, Rules, Voice
 
-Piece = tuple[str, str]
-"""A separator, and the text that follows it."""
+Piece = tuple[str | None, str]
+"""A separator, and the text that follows it; without a separator the text stands alone, as a candidate for the whole."""
 
 Kind = Callable[[Voice, int], Iterator[Piece]]
 """Yields the pieces of a text without end, in the order in which they may stand; is told about how long it becomes."""
 
 _ARTICLES = ("town", "river", "person", "bird", "album", "ship", "building", "club")
-_POSTS = ("travel", "recipe", "review", "news", "howto", "firm", "forum", "column", "diary")
+_POSTS = ("travel", "recipe", "review", "news", "howto", "firm", "forum", "pets", "column", "diary")
+_POSTS += ("story", "science", "match", "garden", "event", "book", "vacancy")
+_TASKS = ("plan", "plan", "tale", "coding", "short")
 _ENDS = (".", "?", "!", "=", '"', ":")
 """A text ends with one of these: never with a title."""
 
@@ -22,14 +24,14 @@ _POST = 1_600
 
 
 def encyclopedia(voice: Voice, length: int) -> Iterator[Piece]:
-    """A section's heading where there is room for nothing else, otherwise a paragraph of an article."""
-    if length < 60:
-        while True:
-            level = 1 + voice.below(3)
-            yield "", f"{'= ' * level}{voice.title('heading')}{' =' * level}"
+    """A section's heading, a sentence, or a paragraph of an article, as there is room."""
     kind = voice.one_of(_ARTICLES)
-    if length > 140:
-        yield "", voice.say(f"{kind}_intro")
+    while length < 60:
+        level = 1 + voice.below(3)
+        yield None, f"{'= ' * level}{voice.title('heading')}{' =' * level}"
+    while length < 140:
+        yield None, voice.say(f"{kind}_article")
+    yield "", voice.say(f"{kind}_intro")
     while True:
         yield " ", voice.say(f"{kind}_article")
 
@@ -56,28 +58,28 @@ def web(voice: Voice, length: int) -> Iterator[Piece]:
 
 def chat(voice: Voice, length: int) -> Iterator[Piece]:
     """A question, a task with conditions, or a task on a text that comes with it."""
-    if length < 60:
-        while True:
-            yield "", voice.say("tiny")
-    if length < 200:
-        while True:
-            yield "", voice.say("short")
+    while length < 200:
+        rules = ("tiny",) if length < 45 else ("tiny", "short") if length < 120 else _TASKS
+        yield None, voice.say(voice.one_of(rules))
     if length > 900 or voice.below(3) == 0:
         yield "", voice.say("passage_also")
-        other = web if voice.below(4) else encyclopedia
+        other = web if voice.below(4) or length > 1_500 else encyclopedia
         between = "\n\n"
-        for separator, text in other(voice, max(length - 100, 100)):
+        for separator, text in other(voice, max(length - 100, 140)):
             yield between or separator, text
             between = ""
-    yield "", voice.say("task")
+    kind = voice.one_of(_TASKS[:-1])
+    yield "", voice.say(kind)
     while True:
-        yield " ", voice.say("task_more")
+        yield " ", voice.say("task_more" if voice.below(2) else f"{kind}_more")
 
 
 def _post(voice: Voice, kind: str, length: int) -> Iterator[Piece]:
-    yield "", voice.say(f"{kind}_intro") if length > 250 else voice.say(kind)
+    while length < 140:
+        yield None, voice.title(kind)
+    yield "", voice.title(f"{kind}_intro" if length > 250 else kind)
     while True:
-        yield "\n" if voice.below(6) == 0 else " ", voice.say(kind)
+        yield "\n" if voice.below(6) == 0 else " ", voice.title(kind)
 
 
 def write(kind: Kind, rules: Rules, seed: str, low: int, high: int) -> str:
@@ -86,7 +88,7 @@ def write(kind: Kind, rules: Rules, seed: str, low: int, high: int) -> str:
     Pieces are added while they fit. One that would make the text too long is passed over, and after too many of those
     in a row the last piece is taken back, and after too many attempts another text begun.
     """
-    for attempt in range(10_000):
+    for attempt in range(300):
         text = _attempt(kind, rules, f"{seed}/{attempt}", low, high)
         if text is not None:
             return text
@@ -99,6 +101,13 @@ def _attempt(kind: Kind, rules: Rules, seed: str, low: int, high: int) -> str | 
     size, passed_over, taken_back = 0, 0, 0
     seen: set[str] = set()
     for separator, piece in kind(voice, (low + high) // 2):
+        if separator is None:
+            if low <= len(piece) <= high:
+                return piece
+            passed_over += 1
+            if passed_over > 400:
+                return None
+            continue
         part = separator + piece
         if size + len(part) > high or (piece in seen and len(piece) > 40):
             passed_over += 1

@@ -8,6 +8,7 @@ In a phrase, braces are replaced:
     {1700-1980y} the same, without a separator of thousands
     {a bird}     with the indefinite article that fits
     {^bird}      with a capital first letter
+    <a|b {bird}> one of these, which may hold braces
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import yaml
 Rules = Mapping[str, Sequence[str]]
 
 _SLOT = re.compile(r"\{(\^?)(a )?([^{}]+)\}")
+_CHOICE = re.compile(r"<([^<>]*)>")
 _RANGE = re.compile(r"(\d+)-(\d+)(y?)")
 _FOLDER = Path(__file__).parent / "grammar"
 
@@ -73,7 +75,7 @@ class Voice:
     def title(self, rule: str) -> str:
         """As `say`, with a capital first letter."""
         text = self.say(rule)
-        return text[0].upper() + text[1:]
+        return text[:1].upper() + text[1:]
 
     def one_of(self, names: Sequence[str]) -> str:
         """One of these, any."""
@@ -95,7 +97,7 @@ class Voice:
         return left.pop()
 
     def _expand(self, phrase: str) -> str:
-        return _SLOT.sub(self._fill, phrase)
+        return _SLOT.sub(self._fill, _CHOICE.sub(lambda found: self.one_of(found[1].split("|")), phrase))
 
     def _fill(self, slot: re.Match[str]) -> str:
         capital, article, name = slot[1], slot[2], slot[3]
