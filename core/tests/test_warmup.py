@@ -57,12 +57,13 @@ def test_it_gives_up_at_max_prompts_and_says_so() -> None:
     assert "12 prompts" in judge.complaint()
 
 
-def test_a_limit_that_is_not_given_leaves_room_for_the_compared_runs() -> None:
+def test_a_limit_that_is_not_given_leaves_room_for_twice_the_compared_runs() -> None:
     judge = Judge(WarmupConfig(batches=3), batches(1, 32))
-    assert drive(judge, [1.0]) == [0, 0, 0]
+    assert drive(judge, [9.0, 2.0, 1.0]) == [0] * 5
     assert judge.converged
-    assert judge.limit == 96
+    assert judge.limit == 192
     assert Judge(WarmupConfig(batches=3), batches(1, 2)).limit == 64
+    assert drive(Judge(WarmupConfig(min_prompts=101), batches(2, 2)), [1.0]) == [2] + [0] * 50
 
 
 def test_no_batch_exceeds_max_prompts_although_fewer_than_k_can_be_compared() -> None:

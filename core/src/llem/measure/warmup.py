@@ -10,7 +10,7 @@ Power is compared where a meter measures it (an estimate follows utilisation and
 long enough for it to resolve them.
 
 No batch runs that would exceed `max_prompts`, save the very first: without one there is no warm-up. Where fewer than
-`batches` (k) runs fit, nothing can be judged, and warm-up has not converged. A limit that is not given leaves room for them.
+`batches` (k) runs fit, nothing can be judged, and warm-up has not converged. A limit that is not given leaves room for 2 k.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from llem.results.models import Warmup
 from llem.specs.backend import Request, RequestRecord
 
 MAX_PROMPTS = 64
-"""The limit where none is given and the batches that have to run are no more than that."""
+"""The limit where none is given, unless batches are too large for it."""
 
 RESOLVED_PERIODS = 10
 """A batch lasts at least so many sampling periods, or its mean power is not compared."""
@@ -49,8 +49,10 @@ class Judge:
         self._powers: list[float | None] = []
         self._prompts = 0
         self._batches = 0
-        needed = sum(map(len, self._uncompared)) + config.batches * len(self._first)
-        self.limit = max(MAX_PROMPTS, needed) if config.max_prompts is None else config.max_prompts
+        # The first runs of a cold machine are slow: after them there must be room for k that are not.
+        room = sum(map(len, self._uncompared)) + 2 * config.batches * len(self._first)
+        least = config.min_prompts + len(self._first)
+        self.limit = max(MAX_PROMPTS, room, least) if config.max_prompts is None else config.max_prompts
 
     def next(self) -> Sequence[Request] | None:
         """The batch to run now, or None when warm-up is over."""
