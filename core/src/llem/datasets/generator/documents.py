@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator
 
 from llem.datasets.generator.grammar import Dice, Rules, Voice
@@ -13,11 +14,15 @@ Kind = Callable[[Voice, int], Iterator[Piece]]
 """Yields the pieces of a text without end, in the order in which they may stand; is told about how long it becomes."""
 
 _ARTICLES = ("town", "river", "person", "bird", "album", "ship", "building", "club")
-_POSTS = ("travel", "recipe", "review", "news", "howto", "firm", "forum", "pets", "column", "diary")
-_POSTS += ("story", "science", "match", "garden", "event", "book", "vacancy")
+_POSTS = tuple(
+    "travel recipe review news howto firm forum pets column diary story science match garden event book vacancy".split()
+)
 _TASKS = ("plan", "plan", "tale", "coding", "short")
 _ENDS = (".", "?", "!", "=", '"', ":")
 """A text ends with one of these: never with a title."""
+
+_RECENT = 30
+"""Within so many pieces no two begin alike."""
 
 _POST = 1_600
 """Characters that a post has at most before another one begins."""
@@ -38,7 +43,7 @@ def encyclopedia(voice: Voice, length: int) -> Iterator[Piece]:
 
 def web(voice: Voice, length: int) -> Iterator[Piece]:
     """A post, or where one is not enough a page of many, each with a title and a line about it."""
-    if length < 2 * _POST:
+    if length < _POST:
         yield from _post(voice, voice.one_of(_POSTS), length)
     yield "", voice.say("siteintro")
     while True:
@@ -99,7 +104,7 @@ def _attempt(kind: Kind, rules: Rules, seed: str, low: int, high: int) -> str | 
     voice = Voice(rules, Dice(seed))
     parts: list[str] = []
     size, passed_over, taken_back = 0, 0, 0
-    seen: set[str] = set()
+    recent: deque[str] = deque(maxlen=_RECENT)
     for separator, piece in kind(voice, (low + high) // 2):
         if separator is None:
             if low <= len(piece) <= high:
@@ -109,18 +114,24 @@ def _attempt(kind: Kind, rules: Rules, seed: str, low: int, high: int) -> str | 
                 return None
             continue
         part = separator + piece
-        if size + len(part) > high or (piece in seen and len(piece) > 40):
+        if size + len(part) > high or _shape(piece) in recent:
             passed_over += 1
             if passed_over > 150:
                 if taken_back == 20 or len(parts) < 3:
                     return None
                 size -= len(parts.pop())
+                recent.pop()
                 passed_over, taken_back = 0, taken_back + 1
             continue
         passed_over = 0
         parts.append(part)
-        seen.add(piece)
+        recent.append(_shape(piece))
         size += len(part)
         if size >= low and piece.endswith(_ENDS):
             return "".join(parts)
     return None
+
+
+def _shape(piece: str) -> str:
+    """What two expansions of one phrase have in common: how they begin, without the numbers."""
+    return "".join(c for c in piece if not c.isdigit())[:14]
