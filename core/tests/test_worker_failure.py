@@ -135,3 +135,18 @@ def test_a_worker_that_is_killed_leaves_no_result(make_job: Make) -> None:
     job = make_job(testbed={"fail": "kill"})
     assert job.run() == -signal.SIGKILL
     assert not (job.directory / RESULT).exists()
+
+
+def test_no_secret_of_the_configuration_or_the_environment_reaches_a_file_of_the_result(make_job: Make) -> None:
+    job = make_job(model={"source": "https://me:pass-word-1@example.org/model"})
+    job.environment["HF_TOKEN"] = "a-secret-of-the-user"
+    document = json.loads((job.directory / EXPERIMENT).read_text())
+    document["provenance"] = {"note": "made with a-secret-of-the-user"}
+    document["warnings"] = [{"code": "odd", "message": "https://me:pass-word-1@example.org"}]
+    (job.directory / EXPERIMENT).write_text(json.dumps(document))
+    assert job.run() == 0, job.result.failure
+    assert job.result.model.source == "https://***@example.org/model"
+    for name in (RESULT, EVENTS, "worker.log"):
+        text = (job.directory / name).read_text()
+        assert "pass-word-1" not in text
+        assert "a-secret-of-the-user" not in text

@@ -22,7 +22,7 @@ from llem.results.models import (
     Warmup,
     Warning_,
 )
-from llem.results.scrub import scrub_data
+from llem.results.scrub import scrub, scrub_data
 
 
 def utc_now() -> str:
@@ -54,14 +54,14 @@ class Draft:
 
     def warn(self, code: str, message: str) -> None:
         """Something a reader of the figures must know; said and kept once."""
-        warning = Warning_(code=code, message=message)
+        warning = Warning_(code=code, message=scrub(message))
         if warning not in self.warnings:
             self.warnings.append(warning)
-            self.events.append("message", level="warning", code=code, text=message)
+            self.events.append("message", level="warning", code=code, text=warning.message)
 
     def tell(self, code: str, text: str) -> None:
         """Something to say that changes no figure."""
-        self.events.append("message", level="info", code=code, text=text)
+        self.events.append("message", level="info", code=code, text=scrub(text))
 
     def metered(self, series: Series) -> None:
         """The meters have stopped: what became of each, and what they had to say of themselves."""
@@ -80,7 +80,7 @@ class Draft:
             failure: why there are no figures.
             figures: further fields of `ExperimentResult`.
         """
-        return ExperimentResult(
+        result = ExperimentResult(
             status=status,
             identity=Identity(
                 config_hash=self.job.config_hash,
@@ -89,7 +89,7 @@ class Draft:
                 position=self.job.position,
                 point=dict(self.job.point),
             ),
-            config=scrub_data(self.config),
+            config=dict(self.config),
             work="natural_length" if self._said("decoding", "length") == "natural" else "fixed_length",
             scenario="single_stream" if self._said("measurement", "scenario") == "single_stream" else "offline",
             started_at=self.started_at,
@@ -101,11 +101,13 @@ class Draft:
             model=self.model,
             dataset=self.dataset,
             samples=self.samples,
-            environment=scrub_data(self.environment),
+            environment=self.environment,
             warnings=self.warnings,
             failure=failure,
             **figures,
         )
+        # A model's address, a dataset's origin, a prompt: any text may carry a secret.
+        return ExperimentResult.model_validate(scrub_data(result.model_dump()))
 
     def _said(self, section: str, key: str) -> object:
         """A value of the configuration as it came; an experiment that cannot be composed has only this."""
