@@ -88,7 +88,8 @@ def _duplicates(plan: Plan) -> Iterator[str]:
     found = plan.duplicates
     if not found.count:
         return
-    yield f"  dropped   {_count(found.count, 'point')} that come to the same experiment as another:"
+    come = "comes" if found.count == 1 else "come"
+    yield f"  dropped   {_count(found.count, 'point')} that {come} to the same experiment as another:"
     for pair in found.named:
         yield f"            {_values(pair.dropped_values)} is {_values(pair.kept_values)}"
     if found.count > len(found.named):

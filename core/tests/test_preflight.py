@@ -1,0 +1,197 @@
+"""Preflight: which checks a plan meets, what a broken check does, and what the checks that llem brings find."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llem.config.compose import Composer
+from llem.config.experiment import ExperimentConfig
+from llem.errors import ConfigError, ModelError, PreflightError
+from llem.plugins import default_registry
+from llem.preflight import checks
+from llem.preflight.run import run_checks
+from llem.specs.check import CheckSpec, Finding, PreflightContext
+from llem.study.conduct import report_findings
+from llem.study.reporter import SilentReporter
+
+
+def experiment(**sections: Any) -> ExperimentConfig:
+    document = {
+        "model": "random:tiny-llama",
+        "backend": "testbed",
+        "dataset": {"name": "synthetic", "n": 2, "input_tokens": 4, "output_tokens": 3},
+    }
+    return Composer(default_registry().backends).compose({**document, **sections})
+
+
+def planned(*experiments: ExperimentConfig, **values: Any) -> PreflightContext:
+    found = experiments or (experiment(),)
+    return PreflightContext(experiments=found, runners={e.backend: "local" for e in found}, **values)
+
+
+def by_level(findings: Iterable[Finding], level: str) -> list[str]:
+    return [f"{f.message} {f.remedy or ''}" for f in findings if f.level == level]
+
+
+# Checks of this module, registered by a registry of the test's own.
+
+
+def fine(context: PreflightContext) -> Iterator[Finding]:
+    yield Finding(level="ok", message="fine")
+
+
+def raises(context: PreflightContext) -> Iterator[Finding]:
+    yield Finding(level="error", message="said before it broke")
+    raise RuntimeError("no idea")
+
+
+def leaves(context: PreflightContext) -> list[Finding]:
+    raise SystemExit(3)
+
+
+def returns_text(context: PreflightContext) -> list[str]:
+    return ["fine"]
+
+
+def refuses(context: PreflightContext) -> list[Finding]:
+    raise ModelError("it is too large.", remedy="Take a smaller one.")
+
+
+class Checks:
+    """What of a registry `run_checks` asks for: some checks of this module, and everything else as installed."""
+
+    def __init__(self, *functions: Callable[..., Any], **conditions: Any) -> None:
+        self._real = default_registry()
+        self.checks = {
+            f.__name__: CheckSpec(
+                name=f.__name__, api_version=1, summary="", check=f"{__name__}:{f.__name__}", **conditions
+            )
+            for f in functions
+        }
+        self.runners = self._real.runners
+        self.runner, self.backend = self._real.runner, self._real.backend
+
+    def provider(self, kind: str, name: str) -> Any:
+        return self._real.provider("runner", "local")
+
+
+def test_a_check_that_breaks_is_a_warning_that_names_whose_it_is() -> None:
+    for function, what in (
+        (raises, "RuntimeError: no idea"),
+        (leaves, "SystemExit: 3"),
+        (returns_text, "a str, not a Finding"),
+    ):
+        (found,) = run_checks(Checks(function), planned())  # type: ignore[arg-type]
+        assert (found.level, found.check) == ("warning", function.__name__)
+        assert what in found.message
+        assert f"--skip-preflight {function.__name__}" in (found.remedy or "")
+
+
+def test_an_error_that_a_check_raises_for_the_user_is_an_error() -> None:
+    (found,) = run_checks(Checks(refuses), planned())  # type: ignore[arg-type]
+    assert found == Finding(level="error", message="it is too large.", remedy="Take a smaller one.", check="refuses")
+
+
+@pytest.mark.parametrize(
+    ("conditions", "runs"),
+    [
+        ({}, True),
+        ({"backends": frozenset({"testbed"})}, True),
+        ({"backends": frozenset({"vllm"})}, False),
+        ({"runners": frozenset({"local"})}, True),
+        ({"runners": frozenset({"docker"})}, False),
+    ],
+)
+def test_only_checks_that_the_plan_touches_run_and_doctor_runs_all(conditions: dict[str, Any], runs: bool) -> None:
+    registry: Any = Checks(fine, **conditions)
+    assert bool(run_checks(registry, planned())) == runs
+    assert run_checks(registry, PreflightContext())
+
+
+def test_a_check_can_be_left_out_by_its_name_and_only_by_a_name_that_is_known() -> None:
+    registry: Any = Checks(fine)
+    assert run_checks(registry, planned(), ["fine"]) == []
+    with pytest.raises(ConfigError, match="Did you mean `fine`"):
+        run_checks(registry, planned(), ["fien"])
+
+
+def test_all_errors_are_told_at_once_and_warnings_are_said() -> None:
+    said: list[str] = []
+
+    class Listener(SilentReporter):
+        def message(self, level: Any, text: str) -> None:
+            said.append(f"{level}: {text}")
+
+    bad = [Finding(level="error", message=f"bad {n}", remedy="Mend it.", check=f"c{n}") for n in (1, 2)]
+    doubtful = Finding(level="warning", message="doubtful", check="c3")
+    with pytest.raises(PreflightError) as caught:
+        report_findings([*bad, doubtful, Finding(level="ok", message="fine", check="c4")], Listener())
+    assert said == ["warning: c3: doubtful."]
+    assert str(caught.value).splitlines() == [
+        "2 preflight checks failed; nothing has run:",
+        "  c1: bad 1. Mend it.",
+        "  c2: bad 2. Mend it.",
+    ]
+    with pytest.raises(PreflightError) as caught:
+        report_findings(bad[:1], Listener())
+    assert str(caught.value) == "preflight c1: bad 1. Mend it."
+
+
+def test_a_results_folder_below_one_that_is_missing_is_judged_by_the_nearest_that_exists(tmp_path: Path) -> None:
+    (found,) = checks.check_output(planned(output=tmp_path / "a" / "b" / "c"))
+    assert found.level == "ok"
+    assert str(tmp_path) in found.message
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_study_larger_than_the_free_room_is_warned_of(tmp_path: Path) -> None:
+    (found,) = checks.check_output(planned(output=tmp_path, planned=10**12))
+    assert found.level == "warning"
+    assert "1,000,000,000,000 experiments" in found.message
+
+
+def test_each_model_is_looked_at_once_and_named_where_it_is_missing(tmp_path: Path) -> None:
+    gone = experiment(model="./gone")
+    found = list(checks.check_models(planned(gone, gone, experiment(), base_dir=tmp_path)))
+    assert [f.level for f in found] == ["error", "ok"]
+    assert "./gone" in found[0].message
+
+
+def test_the_largest_n_of_a_dataset_is_the_one_that_is_checked(tmp_path: Path) -> None:
+    (tmp_path / "two.jsonl").write_text('{"prompt": "a"}\n{"prompt": "b"}\n')
+    data = {"name": "jsonl", "path": "two.jsonl", "output_tokens": 2}
+    small, large = experiment(dataset={**data, "n": 2}), experiment(dataset={**data, "n": 3})
+    assert by_level(checks.check_datasets(planned(small, base_dir=tmp_path)), "error") == []
+    (error,) = by_level(checks.check_datasets(planned(small, large, base_dir=tmp_path)), "error")
+    assert "two.jsonl" in error
+
+
+@pytest.mark.parametrize(
+    ("kept", "level", "says"),
+    [
+        ([], "ok", "not visible"),
+        (["performance", "performance"], "ok", "is performance"),
+        (["performance", "powersave"], "warning", "powersave"),
+    ],
+)
+def test_a_governor_that_lets_clocks_vary_is_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: list[str], level: str, says: str
+) -> None:
+    for number, governor in enumerate(kept):
+        folder = tmp_path / f"cpu{number}" / "cpufreq"
+        folder.mkdir(parents=True)
+        (folder / "scaling_governor").write_text(f"{governor}\n")
+    monkeypatch.setattr(checks, "CPUFREQ", tmp_path)
+    found = next(f for f in checks.check_governor(planned()) if "governor" in f.message)
+    assert found.level == level
+    assert says in found.message
+
+
+def test_a_backend_without_what_it_needs_is_a_warning_to_doctor_only() -> None:
+    assert by_level(checks.check_requirements(planned()), "error") == []
+    assert by_level(checks.check_requirements(PreflightContext()), "error") == []
+    assert any("testbed can run here" in text for text in by_level(checks.check_requirements(PreflightContext()), "ok"))
