@@ -15,7 +15,25 @@ Kind = Callable[[Voice, int], Iterator[Piece]]
 
 _ARTICLES = ("town", "river", "person", "bird", "album", "ship", "building", "club")
 _POSTS = tuple(
-    "travel recipe review news howto firm forum pets column diary story science match garden event book vacancy".split()
+    [
+        "travel",
+        "recipe",
+        "review",
+        "news",
+        "howto",
+        "firm",
+        "forum",
+        "pets",
+        "column",
+        "diary",
+        "story",
+        "science",
+        "match",
+        "garden",
+        "event",
+        "book",
+        "vacancy",
+    ]
 )
 _TASKS = ("plan", "plan", "tale", "coding", "short")
 _ENDS = (".", "?", "!", "=", '"', ":")

@@ -1,0 +1,139 @@
+"""The built-in prompts: their shape, their origin, their generator; and the genuine set, told from everything else."""
+
+from __future__ import annotations
+
+import collections
+import hashlib
+import json
+import math
+import os
+import statistics
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llem.config.experiment import DatasetConfig
+from llem.datasets import aienergyscore
+from llem.datasets.generator import build, lengths
+from llem.datasets.generator.grammar import Dice, Voice
+from llem.errors import DatasetError
+
+LINES = [json.loads(line) for line in aienergyscore.FILE.read_text().splitlines()]
+GENUINE = os.environ.get("LLEM_AIENERGYSCORE_OFFICIAL")
+
+
+def quantile(sizes: list[int], share: float) -> float:
+    place = (len(sizes) - 1) * share / 100
+    low, high = math.floor(place), math.ceil(place)
+    return sizes[low] + (sizes[high] - sizes[low]) * (place - low)
+
+
+@pytest.mark.parametrize(("share", "characters"), lengths.QUANTILES.items())
+def test_lengths_have_the_quantiles_of_the_genuine_set(share: float, characters: int) -> None:
+    sizes = sorted(map(len, aienergyscore.prompts()))
+    assert quantile(sizes, share) == characters
+    assert sizes[min(int(len(sizes) * share / 100), len(sizes) - 1)] == characters
+
+
+def test_there_are_1000_prompts_no_two_alike() -> None:
+    prompts = aienergyscore.prompts()
+    assert len(prompts) == len(set(prompts)) == aienergyscore.COUNT == 1_000
+    assert all(prompt == prompt.strip() for prompt in prompts)
+
+
+def test_a_third_is_of_each_kind() -> None:
+    kinds = collections.Counter(line["kind"] for line in LINES[1:])
+    assert kinds == {"encyclopedia": 333, "web": 333, "chat": 334}
+
+
+@pytest.mark.parametrize("n", [20, 50, 100, 300])
+def test_the_first_n_are_like_the_whole(n: int) -> None:
+    sizes = sorted(map(len, aienergyscore.prompts()[:n]))
+    assert 400 < statistics.median(sizes) < 800
+    assert 150 < quantile(sizes, 25) < 320
+    kinds = collections.Counter(line["kind"] for line in LINES[1 : n + 1])
+    assert min(kinds.values()) >= n * 0.2
+
+
+def test_no_prompt_shows_its_grammar() -> None:
+    for prompt in aienergyscore.prompts():
+        assert not set("{}<>|") & set(prompt), prompt[:200]
+        assert " the the " not in prompt
+        assert "  " not in prompt
+
+
+def test_most_sentences_occur_once() -> None:
+    sentences = [s for prompt in aienergyscore.prompts() for s in prompt.replace("\n", ". ").split(". ") if len(s) > 40]
+    assert len(set(sentences)) > 0.7 * len(sentences)
+
+
+def test_the_generator_makes_the_file_byte_for_byte() -> None:
+    assert build.content() == aienergyscore.FILE.read_bytes()
+
+
+def test_the_first_line_tells_the_provenance_that_results_carry() -> None:
+    assert LINES[0]["_provenance"] == aienergyscore.PROVENANCE
+    assert "prompt" not in LINES[0]
+
+
+def test_loading_gives_name_provenance_digest_and_the_first_n() -> None:
+    loaded = aienergyscore.load_builtin(DatasetConfig(n=3), "/nowhere")
+    assert loaded.name == "aienergyscore"
+    assert loaded.provenance == aienergyscore.PROVENANCE
+    assert loaded.sha256 == hashlib.sha256(aienergyscore.FILE.read_bytes()).hexdigest() != aienergyscore.OFFICIAL_SHA256
+    assert [prompt.text for prompt in loaded.prompts] == aienergyscore.prompts()[:3]
+
+
+def test_more_than_there_are_is_an_error() -> None:
+    with pytest.raises(DatasetError, match=r"it has 1,000 prompts; 1,001 are asked for\. Set dataset\.n to 1,000"):
+        aienergyscore.load_builtin(DatasetConfig(n=1_001), "")
+
+
+def test_our_own_prompts_are_refused_as_the_genuine_ones() -> None:
+    config = DatasetConfig(name="aienergyscore:official", path=str(aienergyscore.FILE), n=10)
+    with pytest.raises(DatasetError, match="not the genuine AIEnergyScore set: the SHA-256"):
+        aienergyscore.load_official(config, "")
+
+
+def test_a_file_of_another_length_is_refused_as_the_genuine_set(tmp_path: Path) -> None:
+    (tmp_path / "few.jsonl").write_text('{"prompt": "one"}\n{"prompt": "two"}\n')
+    config = DatasetConfig(name="aienergyscore:official", path="few.jsonl", n=1)
+    with pytest.raises(DatasetError, match="it has 2 prompts, not 1,000"):
+        aienergyscore.load_official(config, str(tmp_path))
+
+
+def test_the_genuine_set_is_recognised_or_a_changed_copy_refused(tmp_path: Path) -> None:
+    """With the genuine file in LLEM_AIENERGYSCORE_OFFICIAL: it loads, and one changed letter is found. Else ours stands in."""
+    source = Path(GENUINE) if GENUINE else aienergyscore.FILE
+    if GENUINE:
+        config = DatasetConfig(name="aienergyscore:official", path=GENUINE, n=1_000)
+        loaded = aienergyscore.load_official(config, "")
+        assert loaded.sha256 == aienergyscore.OFFICIAL_SHA256
+        assert aienergyscore.OFFICIAL_COMMIT in loaded.provenance
+        assert not {prompt.text for prompt in loaded.prompts} & set(aienergyscore.prompts())
+    head, first, *rest = source.read_text().splitlines()
+    record = json.loads(first)
+    record["prompt"] += "x"
+    (tmp_path / "changed.jsonl").write_text("\n".join([head, json.dumps(record), *rest]))
+    with pytest.raises(DatasetError, match="not the genuine"):
+        aienergyscore.load_official(DatasetConfig(path="changed.jsonl", n=1), str(tmp_path))
+
+
+def test_a_capital_rule_stays_and_others_return_only_when_all_were_said() -> None:
+    voice = Voice({"Town": ["{name}"], "name": ["A", "B", "C"], "x": ["in {Town}"]}, Dice("seed"))
+    assert voice.say("x") == voice.say("x")
+    voice = Voice({"name": ["A", "B", "C"]}, Dice("seed"))
+    assert {voice.say("name") for _ in range(3)} == {"A", "B", "C"}
+
+
+def test_phrases_take_articles_capitals_numbers_and_choices() -> None:
+    rules = {"n": ["owl"], "m": ["{a n}, {^n}, {7-7}, {1999-1999y}, {1999-1999}, <{n}|{n}>"]}
+    assert Voice(rules, Dice("seed")).say("m") == "an owl, Owl, 7, 1999, 1,999, owl"
+
+
+@given(st.text(max_size=20), st.integers(1, 50))
+def test_dice_shuffle_every_number_once(seed: str, n: int) -> None:
+    assert sorted(Dice(seed).shuffled(n)) == list(range(n))
+    assert Dice(seed).shuffled(n) == Dice(seed).shuffled(n)
