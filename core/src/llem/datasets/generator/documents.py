@@ -14,26 +14,24 @@ Kind = Callable[[Voice, int], Iterator[Piece]]
 """Yields the pieces of a text without end, in the order in which they may stand; is told about how long it becomes."""
 
 _ARTICLES = ("town", "river", "person", "bird", "album", "ship", "building", "club")
-_POSTS = tuple(
-    [
-        "travel",
-        "recipe",
-        "review",
-        "news",
-        "howto",
-        "firm",
-        "forum",
-        "pets",
-        "column",
-        "diary",
-        "story",
-        "science",
-        "match",
-        "garden",
-        "event",
-        "book",
-        "vacancy",
-    ]
+_POSTS = (
+    "travel",
+    "recipe",
+    "review",
+    "news",
+    "howto",
+    "firm",
+    "forum",
+    "pets",
+    "column",
+    "diary",
+    "story",
+    "science",
+    "match",
+    "garden",
+    "event",
+    "book",
+    "vacancy",
 )
 _TASKS = ("plan", "plan", "tale", "coding", "short")
 _ENDS = (".", "?", "!", "=", '"', ":")
