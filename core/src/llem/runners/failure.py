@@ -98,7 +98,7 @@ def _failed(directory: Path, document: JobDocument, ended: Ended, problem: str |
             study=document.study,
             cycle=document.cycle,
             position=document.position,
-            point=dict(document.point),
+            point=scrub_data(document.point),
         ),
         config=scrub_data(config),
         work="natural_length" if config.get("decoding", {}).get("length") == "natural" else "fixed_length",
@@ -106,7 +106,7 @@ def _failed(directory: Path, document: JobDocument, ended: Ended, problem: str |
         started_at=_utc(ended.started_at),
         ended_at=_utc(datetime.now(UTC)),
         phases=phases,
-        environment={"study": dict(document.provenance)} if document.provenance else {},
+        environment={"study": scrub_data(document.provenance)} if document.provenance else {},
         warnings=[Warning_(code=w["code"], message=w["message"]) for w in document.warnings],
         failure=Failure(
             type=ended.why,

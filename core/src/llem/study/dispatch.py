@@ -14,6 +14,7 @@ from llem.errors import LlemError
 from llem.plugins import Registry, load_object
 from llem.results.job_directory import EVENTS, EventReader, JobDocument
 from llem.results.models import ExperimentResult
+from llem.results.scrub import scrub
 from llem.results.store import EXPERIMENTS
 from llem.runners.failure import Ended, settle
 from llem.specs.runner import Job, Runner, RunnerContext
@@ -139,8 +140,8 @@ class Dispatcher:
 
 
 def label(planned: Planned) -> str:
-    """What distinguishes an experiment, for people."""
-    return ", ".join(f"{key}={value}" for key, value in planned.point.items()) or planned.config.backend
+    """What distinguishes an experiment, for people; without secrets."""
+    return scrub(", ".join(f"{key}={value}" for key, value in planned.point.items())) or planned.config.backend
 
 
 def _limit(limits: LimitsConfig, name: str, of_study: float) -> float:

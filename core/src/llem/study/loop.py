@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,6 +15,7 @@ from llem.errors import EXIT_DONE, EXIT_EXPERIMENT_FAILED, EXIT_INTERRUPTED
 from llem.plan.schedule import gap_s
 from llem.plugins import Registry
 from llem.results.models import ExperimentResult
+from llem.results.scrub import scrub, scrub_data
 from llem.results.store import EXPERIMENTS
 from llem.runners.failure import failure_summary
 from llem.study.dispatch import Dispatcher, Surroundings
@@ -198,6 +200,12 @@ class _Study:
 
 def _new_manifest(plan: Plan) -> StudyManifest:
     execution = plan.execution
+    known = cache(scrub)
+
+    def hidden(value: Any) -> Any:
+        # Few texts make many points: each is looked through once.
+        return known(value) if isinstance(value, str) else scrub_data(value)
+
     return StudyManifest(
         name=plan.name,
         created_at=now_utc(),
@@ -212,7 +220,7 @@ def _new_manifest(plan: Plan) -> StudyManifest:
                 cycle=planned.cycle,
                 config_hash=planned.config_hash,
                 directory=f"{EXPERIMENTS}/{planned.directory}",
-                point=planned.point,
+                point={key: hidden(value) for key, value in planned.point.items()},
             )
             for planned in plan.experiments
         ],

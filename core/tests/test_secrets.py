@@ -1,0 +1,34 @@
+"""A secret that a study was given stays in the study's own files: no result, manifest, log or line on the terminal has it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+STUDY = """
+name: secret
+model: random:tiny-llama
+backend: testbed
+dataset: {name: synthetic, n: 1, input_tokens: 4, output_tokens: 4}
+measurement: {min_window_s: 0, settle_s: 0}
+baseline: {enabled: false}
+warmup: {enabled: false}
+sweep:
+  model.tokenizer: ["https://me:pass-word-2@example.org/t"]
+  testbed.fail: [no, raise, kill]
+"""
+
+
+def test_a_password_in_a_swept_address_is_hidden_wherever_the_study_tells_of_it(
+    llem: Callable[..., Any], tmp_path: Path
+) -> None:
+    (tmp_path / "s.yaml").write_text(STUDY.replace("[no,", '["no",'))
+    done = llem("run", tmp_path / "s.yaml", "--no-gaps", "--output", tmp_path / "out")
+    assert done.returncode == 1
+    assert "pass-word-2" not in done.stdout + done.stderr
+    told = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert len([path for path in told if path.name == "result.json"]) == 3
+    having = {path.name for path in told if b"pass-word-2" in path.read_bytes()}
+    # What the user wrote, and what a worker is told to do.
+    assert having == {"study.yaml", "experiment.json"}
