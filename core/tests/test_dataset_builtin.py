@@ -8,14 +8,18 @@ import json
 import math
 import os
 import statistics
+import subprocess
+import sys
 from pathlib import Path
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from llem.config.experiment import DatasetConfig
-from llem.datasets import aienergyscore
+from llem.datasets import aienergyscore, snapshot
 from llem.datasets.generator import build, lengths
 from llem.datasets.generator.grammar import Dice, Voice
 from llem.errors import DatasetError
@@ -119,6 +123,56 @@ def test_the_genuine_set_is_recognised_or_a_changed_copy_refused(tmp_path: Path)
     (tmp_path / "changed.jsonl").write_text("\n".join([head, json.dumps(record), *rest]))
     with pytest.raises(DatasetError, match="not the genuine"):
         aienergyscore.load_official(DatasetConfig(path="changed.jsonl", n=1), str(tmp_path))
+
+
+def in_cache(cache: Path) -> Path:
+    """The folder in which the hub's cache holds the pinned commit."""
+    name = "datasets--" + aienergyscore.OFFICIAL_REPOSITORY.replace("/", "--")
+    folder = cache / name / "snapshots" / aienergyscore.OFFICIAL_COMMIT / "data"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def load_offline(cache: Path) -> subprocess.CompletedProcess[str]:
+    code = (
+        "from llem.config.experiment import DatasetConfig; from llem.datasets import aienergyscore\n"
+        "try: print(aienergyscore.load_official(DatasetConfig(n=1), '').provenance)\n"
+        "except aienergyscore.DatasetError as error: print(error)"
+    )
+    env = {**os.environ, "HF_HUB_CACHE": str(cache), "HF_HUB_OFFLINE": "1"}
+    return subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+
+
+def test_what_the_hub_gave_is_checked_too(tmp_path: Path) -> None:
+    table = pyarrow.table({"text": aienergyscore.prompts()})
+    pyarrow.parquet.write_table(table, in_cache(tmp_path) / "train-00000-of-00001.parquet")
+    assert "not the genuine AIEnergyScore set: the SHA-256" in load_offline(tmp_path).stdout
+
+
+def test_without_network_and_cache_the_message_names_the_way_out(tmp_path: Path) -> None:
+    told = load_offline(tmp_path).stdout
+    assert "AIEnergyScore/text_generation cannot be fetched" in told
+    assert "dataset.path" in told
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+def test_one_file_or_a_folder_of_several_gives_all_prompts_in_order(tmp_path: Path, kind: str) -> None:
+    for i, texts in enumerate((["a", "b"], ["c"])):
+        file = tmp_path / f"part-{i}.{kind}"
+        if kind == "parquet":
+            pyarrow.parquet.write_table(pyarrow.table({"text": texts, "id": texts}), file)
+        else:
+            file.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
+    assert snapshot.read_texts(tmp_path / f"part-0.{kind}", None) == ["a", "b"]
+    assert snapshot.read_texts(tmp_path, None) == ["a", "b", "c"]
+
+
+def test_a_broken_parquet_file_and_a_folder_without_files_are_errors(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"no \.parquet and no \.jsonl file"):
+        snapshot.read_texts(tmp_path, None)
+    (tmp_path / "x.parquet").write_bytes(b"PAR1 and no more")
+    with pytest.raises(DatasetError, match="no Parquet file"):
+        snapshot.read_texts(tmp_path, None)
 
 
 def test_a_capital_rule_stays_and_others_return_only_when_all_were_said() -> None:

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from llem.datasets import hub, jsonl
+from llem.datasets import hub, jsonl, snapshot
 from llem.datasets.selection import draw
 from llem.errors import DatasetError
 from llem.specs.dataset import LoadedDataset, Prompt
@@ -59,22 +59,18 @@ def load_builtin(config: DatasetConfig, base_dir: str) -> LoadedDataset:
 
 
 def load_official(config: DatasetConfig, base_dir: str) -> LoadedDataset:
-    """`config.n` of the genuine prompts: from the file `config.path` where it is given, else from the hub.
+    """`config.n` of the genuine prompts: from `config.path` where it is given (a .jsonl or .parquet file,
+    or a folder of them), else from the hub.
 
     Raises:
         DatasetError: it cannot be read, is not the genuine set, or has too few prompts.
     """
     if config.path is None:
-        asked = config.model_copy(update={"path": OFFICIAL_REPOSITORY, "revision": OFFICIAL_COMMIT})
-        texts, _, where = hub.read_texts(asked, base_dir)
-        source = "from the hub"
-    elif config.path.endswith((".jsonl", ".json")):
-        path = Path(base_dir, Path(config.path).expanduser())
-        texts, _ = jsonl.texts_of(jsonl.read_bytes(path), str(path), config.field)
-        where, source = str(path), f"from the file {path.name}"
+        path, source = snapshot.download(OFFICIAL_REPOSITORY, OFFICIAL_COMMIT), "from the hub"
     else:
-        texts, _, where = hub.read_texts(config, base_dir)
-        source = f"from {Path(config.path).name}"
+        path = Path(base_dir, Path(config.path).expanduser())
+        source = f"from {path.name}"
+    texts, where = snapshot.read_texts(path, config.field), str(path)
     digest = hub.hash_of(texts)
     _check(texts, digest, where)
     provenance = f"{OFFICIAL_REPOSITORY} at commit {OFFICIAL_COMMIT}, genuine (checked by SHA-256), {source}"
