@@ -153,11 +153,50 @@ def test_a_study_begun_with_init_runs_dry(llem: Any, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+def shell(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a shell's line in which `llem` is this one."""
+    line = command.replace("llem ", f"{sys.executable} -m llem ")
+    return subprocess.run(["bash", "-c", line], cwd=folder, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "error"),
+    [
+        ("llem plugins > /dev/full", 1, "llem: the output cannot be written: No space left on device.\n"),
+        ("llem --version > /dev/full", 1, "llem: the output cannot be written: No space left on device.\n"),
+        ("llem plugins >&-", 0, ""),
+        ("llem plugins <&- >&- 2>&-", 0, ""),
+        ("PYTHONIOENCODING=latin-1 llem plugins > out", 0, ""),
+        (
+            "mkdir gone; cd gone; rmdir ../gone; llem run study.yaml",
+            2,
+            "llem: the current folder is gone. Change to one that exists.\n",
+        ),
+    ],
+)
+def test_an_output_that_cannot_take_everything_ends_llem_in_order(
+    tmp_path: Path, line: str, code: int, error: str
+) -> None:
+    done = shell(line, tmp_path)
+    assert (done.stderr, done.returncode) == (error, code)
+
+
+def test_a_study_runs_with_all_its_streams_closed(study: Any, tmp_path: Path, read: Any) -> None:
+    path = study()
+    assert shell(f"llem run {path} <&- >&- 2>&-", tmp_path).returncode == 0
+    assert read.manifest(read.only_study(tmp_path / "results"))["state"] == "complete"
+
+
+def test_a_figure_is_shown_also_where_the_terminal_knows_few_characters(crashed: Any) -> None:
+    done = shell(f"PYTHONIOENCODING=latin-1 llem show {crashed[0]}", crashed[0])
+    assert done.returncode == 0
+    assert "batch_size" in done.stdout
+
+
 def test_a_reader_who_leaves_early_is_no_error() -> None:
     read, write = os.pipe()
     os.close(read)
-    done = subprocess.run(
-        [sys.executable, "-m", "llem", "plugins"], stdout=write, stderr=subprocess.PIPE, text=True, check=False
-    )
+    command = [sys.executable, "-m", "llem", "plugins"]
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
     os.close(write)
     assert (done.returncode, done.stderr) == (141, "")

@@ -16,6 +16,7 @@ EXIT_PIPE = 141
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `llem` with these arguments (by default the process's own) and return its exit code. Prints no traceback."""
     args = list(sys.argv[1:] if arguments is None else arguments)
+    _prepare_streams()
     try:
         if args in (["--version"], ["-V"]):
             import llem
@@ -28,10 +29,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
             code = invoke(args)
         sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever read the output has gone. Python would flush again at exit and complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_output()
         return EXIT_PIPE
+    except OSError as error:  # `invoke` lets none through but those of its own output
+        print(f"llem: the output cannot be written: {error.strerror}.", file=sys.stderr)
+        _forget_output()
+        return 1
     except KeyboardInterrupt:
         print("llem: interrupted.", file=sys.stderr)
         return 130
     return code
+
+
+def _prepare_streams() -> None:
+    """A stream that the caller closed goes nowhere, and a terminal that knows few characters gets `?` for the others."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        stream = getattr(sys, name)
+        if stream is None:
+            # Held open, or the next file that is opened would get this number and all that is printed.
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            if nowhere != number:
+                os.dup2(nowhere, number)
+            setattr(sys, name, open(number, "r" if number == 0 else "w", encoding="utf-8", closefd=False))  # noqa: SIM115
+        elif number and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+
+
+def _forget_output() -> None:
+    """Let what is left to print go nowhere: Python would flush again at exit and complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

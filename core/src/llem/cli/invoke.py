@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import os
 import sys
 import tempfile
@@ -14,6 +15,9 @@ import click
 from llem.cli.group import command_line
 from llem.errors import EXIT_CONFIG, EXIT_EXPERIMENT_FAILED, LlemError
 
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
+"""What writing to standard output ends with where that is a file on a full or failing disk."""
+
 
 def invoke(arguments: Sequence[str]) -> int:
     """Run one command line; returns its exit code.
@@ -21,6 +25,9 @@ def invoke(arguments: Sequence[str]) -> int:
     Click's own `main` is not used: it would hide a closed pipe and print usage errors in its own form.
     """
     args = list(arguments)
+    if not _is_somewhere():
+        _say("the current folder is gone. Change to one that exists.")
+        return EXIT_CONFIG
     if "_LLEM_COMPLETE" in os.environ:
         command_line.main(args, prog_name="llem", complete_var="_LLEM_COMPLETE")
     try:
@@ -44,9 +51,22 @@ def invoke(arguments: Sequence[str]) -> int:
             traceback.print_exc()
         _say(str(error))
         return error.exit_code
+    except OSError as error:
+        if error.errno in _FULL and error.filename is None:
+            raise
+        _say(bug_text(error))
+        return EXIT_EXPERIMENT_FAILED
     except Exception as error:  # noqa: BLE001 - the last resort: a bug of ours must not greet the user with a traceback
         _say(bug_text(error))
         return EXIT_EXPERIMENT_FAILED
+
+
+def _is_somewhere() -> bool:
+    try:
+        os.getcwd()  # noqa: PTH109 - pathlib asks the same
+    except OSError:
+        return False
+    return True
 
 
 def usage_text(error: click.ClickException) -> str:
