@@ -131,7 +131,8 @@ def _load_stored(location: ModelLocation, config: ModelConfig, options: PyTorchC
 
 def _whole(source: str, reference: str, **keywords: Any) -> Any:
     """Load a checkpoint that has every weight: transformers draws missing ones at random, and only warns."""
-    model, found = transformers.AutoModelForCausalLM.from_pretrained(reference, output_loading_info=True, **keywords)
+    load: Any = transformers.AutoModelForCausalLM.from_pretrained  # typed as if it always returned the model alone
+    model, found = load(reference, output_loading_info=True, **keywords)
     missing = sorted(str(name) for name in found["missing_keys"])
     if missing:
         raise ModelError(
