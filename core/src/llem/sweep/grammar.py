@@ -22,7 +22,6 @@ from llem.config import constraints
 from llem.config.introspect import facts_of
 from llem.config.keys import STUDY_KEYS, Vocabulary
 from llem.config.problems import ABSENT, Problem, unknown_key
-from llem.config.study import StudyConfig
 from llem.sweep.dimensions import BACKEND, Axis, Dimension, Group, Path
 from llem.sweep.values import FORMS, AxisError, parse_values
 
@@ -54,22 +53,6 @@ def parse_sweep(sweep: Mapping[str, Any], vocabulary: Vocabulary) -> Grammar:
             _axis(key, written, vocabulary, grammar)
     _refuse_overlap(grammar)
     return grammar
-
-
-def backends_named(study: StudyConfig) -> list[str]:
-    """Every backend that experiments of the study use, in order of appearance, before anything is validated."""
-    base = study.base.get(BACKEND)
-    found: list[Any] = []
-    if study.sweep or not study.experiments:
-        axis = study.sweep.get(BACKEND)
-        swept = list(axis) if isinstance(axis, list) else []
-        for _, rows in _labelled(study.sweep.get(GROUPS, []), Grammar()):
-            mappings = [row for row in rows if isinstance(row, Mapping)]
-            if any(BACKEND in row for row in mappings):
-                swept += [row.get(BACKEND, base) for row in mappings]
-        found += swept or [base]
-    found += [experiment.get(BACKEND, base) for experiment in study.experiments]
-    return list(dict.fromkeys(name for name in found if isinstance(name, str)))
 
 
 def _axis(key: str, written: Any, vocabulary: Vocabulary, grammar: Grammar) -> None:
