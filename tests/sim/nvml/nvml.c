@@ -7,25 +7,31 @@
 #include <unistd.h>
 
 #define API __attribute__((visibility("default")))
-enum { OK = 0, UNINITIALIZED = 1, INVALID_ARGUMENT = 2, NOT_SUPPORTED = 3, NOT_FOUND = 6, TOO_SMALL = 7, DRIVER_NOT_LOADED = 9, GPU_LOST = 15 };
+enum { OK = 0, UNINITIALIZED = 1, INVALID_ARGUMENT = 2, NOT_SUPPORTED = 3, NO_PERMISSION = 4, NOT_FOUND = 6, TOO_SMALL = 7, DRIVER_NOT_LOADED = 9, GPU_LOST = 15 };
 enum { FIELD_ENERGY = 83, FIELD_POWER_AVERAGE = 185, FIELD_POWER_INSTANT = 186 };
 
 typedef const struct gpu *device_t;
 typedef struct { unsigned id, scope; long timestamp, latency; unsigned type, status; union { double d; unsigned ui; unsigned long ul; unsigned long long ull; } value; } field_t;
 typedef struct { char legacy[16]; unsigned domain, bus, device, id, subsystem; char bus_id[32]; } pci_t;
+typedef struct { unsigned version, sensor; int celsius; } temperature_t;
 typedef struct { unsigned pid; unsigned long long used; unsigned gpu_instance, compute_instance; } process_t;
 
 static int initialized;
+
+static int applies(const struct rule *rule, const char *function) {
+    if (strcmp(rule->function, "*") && strcmp(rule->function, function)) return 0;
+    return scenario_now() >= rule->from_s && scenario_now() < rule->to_s;
+}
 
 /* Every call on a device passes here: is it there, slow, lost, or told to fail? */
 static int enter(device_t g, const char *function) {
     if (!initialized) return UNINITIALIZED;
     if (!g) return INVALID_ARGUMENT;
     for (unsigned i = 0; i < g->delay_count; i++)
-        if (!strcmp(g->delays[i].function, function)) usleep(g->delays[i].number * 1000);
+        if (applies(&g->delays[i], function)) usleep(g->delays[i].number * 1000);
     if (g->lost_at >= 0 && scenario_now() >= g->lost_at) return GPU_LOST;
     for (unsigned i = 0; i < g->error_count; i++)
-        if (!strcmp(g->errors[i].function, function)) return g->errors[i].number;
+        if (applies(&g->errors[i], function)) return g->errors[i].number;
     return OK;
 }
 #define ENTER(g) do { int status_ = enter(g, __func__); if (status_) return status_; } while (0)
@@ -48,6 +54,8 @@ static unsigned average_mw(device_t g, double now) {
 API double sim_energy_j(unsigned gpu, double from_s, double to_s) { /* ground truth; seconds since the epoch */
     return power_energy(&scenario_get()->gpus[gpu].power, from_s, to_s);
 }
+API int sim_load(const char *path) { return scenario_load(path); } /* for who asks for the truth alone */
+API double sim_power_w(unsigned gpu, double at_s) { return power_at(&scenario_get()->gpus[gpu].power, at_s); }
 API double sim_now_s(void) { return scenario_get() ? scenario_now() : -1; }
 
 API int nvmlInitWithFlags(unsigned flags) {
@@ -142,7 +150,7 @@ API int nvmlDeviceGetCurrentClocksEventReasons(device_t g, unsigned long long *b
     return OK;
 }
 API int nvmlDeviceGetCurrentClocksThrottleReasons(device_t g, unsigned long long *bits) { return nvmlDeviceGetCurrentClocksEventReasons(g, bits); }
-API int nvmlDeviceGetUtilizationRates(device_t g, unsigned *rates) { ENTER(g); rates[0] = rates[1] = 50; return OK; }
+API int nvmlDeviceGetUtilizationRates(device_t g, unsigned *rates) { ENTER(g); rates[0] = g->utilization; rates[1] = g->memory_utilization; return OK; }
 API int nvmlDeviceGetMemoryInfo(device_t g, unsigned long long *m) { /* total, free, used */
     ENTER(g);
     m[0] = g->memory_total_mib << 20;
@@ -172,5 +180,34 @@ API int nvmlDeviceGetGraphicsRunningProcesses_v3(device_t g, unsigned *count, pr
 API int nvmlDeviceGetMigMode(device_t g, unsigned *current, unsigned *pending) { ENTER(g); *current = *pending = g->mig; return OK; }
 API int nvmlDeviceGetEccMode(device_t g, unsigned *current, unsigned *pending) { ENTER(g); *current = *pending = 1; return OK; }
 API int nvmlDeviceGetPersistenceMode(device_t g, unsigned *mode) { ENTER(g); *mode = 1; return OK; }
-API int nvmlDeviceGetArchitecture(device_t g, unsigned *architecture) { ENTER(g); *architecture = 9; return OK; } /* Hopper */
-API int nvmlDeviceGetCudaComputeCapability(device_t g, int *major, int *minor) { ENTER(g); *major = 9; *minor = 0; return OK; }
+API int nvmlDeviceGetArchitecture(device_t g, unsigned *architecture) { ENTER(g); *architecture = g->architecture; return OK; }
+API int nvmlDeviceGetCudaComputeCapability(device_t g, int *major, int *minor) { ENTER(g); *major = (int)g->architecture; *minor = 0; return OK; }
+API int nvmlDeviceGetTemperatureV(device_t g, temperature_t *t) { ENTER(g); t->celsius = (int)g->temperature_c; return OK; }
+API int nvmlDeviceGetC2cModeInfoV(device_t g, unsigned *enabled) { (void)enabled; ENTER(g); return NOT_SUPPORTED; } /* no Grace Hopper */
+API int nvmlDeviceGetComputeMode(device_t g, unsigned *mode) { ENTER(g); *mode = 0; return OK; }
+API int nvmlDeviceGetPowerManagementLimitConstraints(device_t g, unsigned *least, unsigned *most) {
+    ENTER(g);
+    *least = 100000;
+    *most = (unsigned)(g->limit_w * 1000);
+    return OK;
+}
+static int one_clock(unsigned mhz, unsigned *count, unsigned *clocks) {
+    unsigned room = *count;
+    *count = 1;
+    if (!clocks || !room) return TOO_SMALL;
+    *clocks = mhz;
+    return OK;
+}
+API int nvmlDeviceGetSupportedMemoryClocks(device_t g, unsigned *count, unsigned *clocks) { ENTER(g); return one_clock(g->memory_clock_mhz, count, clocks); }
+API int nvmlDeviceGetSupportedGraphicsClocks(device_t g, unsigned memory_mhz, unsigned *count, unsigned *clocks) {
+    ENTER(g);
+    return memory_mhz == g->memory_clock_mhz ? one_clock(g->gpu_clock_mhz, count, clocks) : NOT_FOUND;
+}
+
+/* What changes a card needs an administrator. */
+API int nvmlDeviceSetPowerManagementLimit(device_t g, unsigned mw) { (void)mw; ENTER(g); return NO_PERMISSION; }
+API int nvmlDeviceSetPersistenceMode(device_t g, unsigned mode) { (void)mode; ENTER(g); return NO_PERMISSION; }
+API int nvmlDeviceSetGpuLockedClocks(device_t g, unsigned low, unsigned high) { (void)low; (void)high; ENTER(g); return NO_PERMISSION; }
+API int nvmlDeviceSetMemoryLockedClocks(device_t g, unsigned low, unsigned high) { (void)low; (void)high; ENTER(g); return NO_PERMISSION; }
+API int nvmlDeviceResetGpuLockedClocks(device_t g) { ENTER(g); return NO_PERMISSION; }
+API int nvmlDeviceResetMemoryLockedClocks(device_t g) { ENTER(g); return NO_PERMISSION; }

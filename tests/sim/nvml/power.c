@@ -22,6 +22,22 @@ static double ramp_energy(const struct power *p, double t) {
     return t > p->to_s ? energy + p->high_w * (t - p->to_s) : energy;
 }
 
+/* Joules from 0 to t of steps that repeat; the watts at t where asked for. */
+static double pattern_energy(const struct power *p, double t, double *watts) {
+    double length = 0, once = 0;
+    for (unsigned i = 0; i < p->steps; i++) length += p->step_s[i], once += p->step_w[i] * p->step_s[i];
+    double whole = floor(t / length), rest = t - whole * length, energy = whole * once;
+    for (unsigned i = 0; i < p->steps; i++) {
+        if (rest < p->step_s[i] || i + 1 == p->steps) {
+            if (watts) *watts = p->step_w[i];
+            return energy + p->step_w[i] * rest;
+        }
+        energy += p->step_w[i] * p->step_s[i];
+        rest -= p->step_s[i];
+    }
+    return energy;
+}
+
 /* A trace is read afresh: another process may have appended to it. */
 static double trace_scan(const struct power *p, double from, double to, double *at_to) {
     FILE *file = fopen(p->trace, "r");
@@ -40,13 +56,15 @@ static double trace_scan(const struct power *p, double from, double to, double *
 }
 
 double power_at(const struct power *p, double t) {
-    double watts;
+    double watts = 0;
+    if (p->kind != POWER_TRACE) t += p->shift_s;
     switch (p->kind) {
-    case POWER_SQUARE: return fmod(t, p->period_s) < p->duty * p->period_s ? p->high_w : p->low_w;
+    case POWER_SQUARE: return t - floor(t / p->period_s) * p->period_s < p->duty * p->period_s ? p->high_w : p->low_w;
     case POWER_RAMP:
         if (t <= p->from_s) return p->low_w;
         if (t >= p->to_s) return p->high_w;
         return p->low_w + (p->high_w - p->low_w) * (t - p->from_s) / (p->to_s - p->from_s);
+    case POWER_PATTERN: pattern_energy(p, t, &watts); return watts;
     case POWER_TRACE: trace_scan(p, t, t, &watts); return watts;
     default: return p->low_w;
     }
@@ -54,9 +72,11 @@ double power_at(const struct power *p, double t) {
 
 double power_energy(const struct power *p, double from, double to) {
     double unused;
+    if (p->kind != POWER_TRACE) from += p->shift_s, to += p->shift_s;
     switch (p->kind) {
     case POWER_SQUARE: return square_energy(p, to) - square_energy(p, from);
     case POWER_RAMP: return ramp_energy(p, to) - ramp_energy(p, from);
+    case POWER_PATTERN: return pattern_energy(p, to, NULL) - pattern_energy(p, from, NULL);
     case POWER_TRACE: return trace_scan(p, from, to, &unused);
     default: return p->low_w * (to - from);
     }

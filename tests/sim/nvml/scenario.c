@@ -1,6 +1,7 @@
 #include "scenario.h"
 
 #include <fcntl.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,20 +11,35 @@
 static struct scenario loaded;
 static int state; /* 0 not read, 1 read, -1 unreadable */
 
+static void parse_pattern(struct power *p, const char *text) {
+    int used;
+    p->kind = POWER_PATTERN;
+    while (p->steps < MAX_STEPS && sscanf(text, "%lf %lf%n", &p->step_w[p->steps], &p->step_s[p->steps], &used) == 2)
+        text += used, p->steps++;
+}
+
 static void parse_power(struct power *p, const char *text) {
     if (sscanf(text, "constant %lf", &p->low_w) == 1) p->kind = POWER_CONSTANT;
     else if (sscanf(text, "square %lf %lf %lf %lf", &p->low_w, &p->high_w, &p->period_s, &p->duty) == 4) p->kind = POWER_SQUARE;
     else if (sscanf(text, "ramp %lf %lf %lf %lf", &p->low_w, &p->high_w, &p->from_s, &p->to_s) == 4) p->kind = POWER_RAMP;
     else if (sscanf(text, "trace %lf %511[^\n]", &p->low_w, p->trace) == 2) p->kind = POWER_TRACE;
+    else if (!strncmp(text, "pattern ", 8)) parse_pattern(p, text + 8);
     else fprintf(stderr, "nvml simulator: unknown power: %s\n", text), abort();
 }
 
 static void add_rule(struct rule *rules, unsigned *count, const char *text) {
-    if (*count < MAX_RULES && sscanf(text, "%63s %d", rules[*count].function, &rules[*count].number) == 2) ++*count;
+    if (*count == MAX_RULES) return;
+    struct rule *rule = &rules[*count];
+    rule->from_s = -INFINITY;
+    rule->to_s = INFINITY;
+    if (sscanf(text, "%63s %d %lf %lf", rule->function, &rule->number, &rule->from_s, &rule->to_s) >= 2) ++*count;
 }
 
 static int parse_gpu(struct gpu *g, const char *key, const char *rest) {
     if (!strcmp(key, "power")) parse_power(&g->power, rest);
+    else if (!strcmp(key, "shift")) g->power.shift_s = atof(rest);
+    else if (!strcmp(key, "architecture")) g->architecture = atoi(rest);
+    else if (!strcmp(key, "utilization")) sscanf(rest, "%u %u", &g->utilization, &g->memory_utilization);
     else if (!strcmp(key, "power_unsupported")) g->power_supported = 0;
     else if (!strcmp(key, "counter") && !strncmp(rest, "none", 4)) g->counter_supported = 0;
     else if (!strcmp(key, "counter")) sscanf(rest, "%lf %lf %lf", &g->counter_period_s, &g->counter_phase_s, &g->counter_quantum_mj);
@@ -61,13 +77,15 @@ static struct gpu *add_gpu(const char *rest) {
     g->gpu_clock_mhz = 1980;
     g->memory_clock_mhz = 2619;
     g->memory_total_mib = 81920;
+    g->architecture = 9;
+    g->utilization = g->memory_utilization = 50;
     return g;
 }
 
 static int read_file(const char *path) {
     FILE *file = path ? fopen(path, "r") : NULL;
     if (!file) return -1;
-    char line[1024], key[64];
+    char line[2048], key[64];
     struct gpu *g = NULL;
     while (fgets(line, sizeof line, file)) {
         int used = 0;
@@ -86,12 +104,16 @@ static int read_file(const char *path) {
     return 1;
 }
 
+int scenario_load(const char *path) {
+    memset(&loaded, 0, sizeof loaded);
+    snprintf(loaded.driver, sizeof loaded.driver, "550.54.15");
+    loaded.cuda = 12040;
+    state = read_file(path);
+    return state > 0;
+}
+
 const struct scenario *scenario_get(void) {
-    if (!state) {
-        snprintf(loaded.driver, sizeof loaded.driver, "550.54.15");
-        loaded.cuda = 12040;
-        state = read_file(getenv("NVML_SIM"));
-    }
+    if (!state) scenario_load(getenv("NVML_SIM"));
     return state > 0 ? &loaded : NULL;
 }
 

@@ -6,10 +6,14 @@
  *   driver TEXT        cuda N (12040 is 12.4)          init_error CODE
  * Then for each `gpu UUID NAME...`:
  *   power constant W | square LOW HIGH PERIOD_S DUTY | ramp W0 W1 T0 T1 | trace IDLE_W FILE
+ *         | pattern W1 S1 W2 S2 ...   watts for so many seconds each, over and over: a burst, then a plateau
+ *   shift S                   the formula runs ahead by S, so that cards need not act in step
  *   counter PERIOD_S PHASE_S QUANTUM_MJ | none         counter_reset_at S      lost_at S
  *   average WINDOW_S LAG_S    what the averaged power field shows       power_unsupported
  *   limit W   temperature C   gpu_clock MHZ   memory_clock MHZ   throttle BITS FROM_S TO_S
- *   memory TOTAL_MIB USED_MIB   process PID USED_MIB   mig   error FUNCTION CODE   slow FUNCTION MS
+ *   memory TOTAL_MIB USED_MIB   process PID USED_MIB   mig
+ *   error FUNCTION CODE [FROM_S TO_S]   slow FUNCTION MS [FROM_S TO_S]   FUNCTION as C names it; `*` for every one
+ *   architecture N (2 Pascal, 5 Volta, 9 Hopper)        utilization GPU_PCT MEMORY_PCT
  */
 #ifndef SCENARIO_H
 #define SCENARIO_H
@@ -19,7 +23,7 @@
 #define MAX_GPUS 16
 #define MAX_RULES 16
 
-struct rule { char function[64]; int number; };
+struct rule { char function[64]; int number; double from_s, to_s; };
 
 struct gpu {
     char uuid[96], name[96];
@@ -33,7 +37,7 @@ struct gpu {
     unsigned long long memory_total_mib, memory_used_mib;
     unsigned process_pid[MAX_RULES], process_mib[MAX_RULES], processes;
     struct rule errors[MAX_RULES], delays[MAX_RULES];
-    unsigned error_count, delay_count;
+    unsigned error_count, delay_count, architecture, utilization, memory_utilization;
 };
 
 struct scenario {
@@ -44,6 +48,7 @@ struct scenario {
     unsigned count;
 };
 
+int scenario_load(const char *path);       /* instead of what NVML_SIM names; 0 where it cannot be read */
 const struct scenario *scenario_get(void); /* NULL where NVML_SIM names no readable scenario */
 double scenario_now(void);                 /* seconds since the epoch */
 
