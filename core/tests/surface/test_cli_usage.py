@@ -44,6 +44,8 @@ def test_every_command_has_help_with_what_it_does(llem: Any, command: str) -> No
         (["rnu", "study.yaml"], "Did you mean `run`?"),
         (["plugin"], "Did you mean `plugins`?"),
         (["study.yaml"], "llem run study.yaml"),
+        (["help"], "`llem --help`"),
+        (["init"], "`llem config init`"),
         (["xyz"], "there is no command `xyz`"),
         (["--versoin"], "Did you mean `--version`?"),
         (["run", "study.yaml", "--dryrun"], "Did you mean `--dry-run`?"),

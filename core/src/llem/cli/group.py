@@ -17,6 +17,16 @@ BUILT_IN: dict[str, tuple[str, str]] = {
 """Command to its import path and its line in `llem --help`."""
 
 
+MEANT = {
+    "help": "llem --help",
+    "version": "llem --version",
+    "init": "llem config init",
+    "new": "llem config init",
+    "schema": "llem config schema",
+}
+"""What other tools call it."""
+
+
 class LazyGroup(click.Group):
     """Imports a command when it is called. A word that is no built-in command is looked up among plugins' commands."""
 
@@ -38,7 +48,9 @@ class LazyGroup(click.Group):
         command = self.get_command(ctx, name)
         if command is not None or ctx.resilient_parsing:
             return name if command else None, command, args[1:]
-        if near := difflib.get_close_matches(name, self.list_commands(ctx), n=1):
+        if name in MEANT:
+            hint = f" Did you mean `{MEANT[name]}`?"
+        elif near := difflib.get_close_matches(name, self.list_commands(ctx), n=1):
             hint = f" Did you mean `{near[0]}`?"
         elif name.endswith((".yaml", ".yml")):
             hint = f" To run a study: llem run {name}."
