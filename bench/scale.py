@@ -20,7 +20,6 @@ def expand(points: int) -> dict[str, float]:
     """Expand a study of so many points in this process."""
     from llem.config.layers import load_study
     from llem.config.reading import read_yaml
-
     from llem.plugins import default_registry
     from llem.sweep import Sweep
 

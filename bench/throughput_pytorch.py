@@ -22,10 +22,10 @@ PROMPTS, BATCH, INPUT_TOKENS, OUTPUT_TOKENS = 16, 8, 64, 32
 def bare(window_s: float) -> float:
     """Output tokens per second of the loop without llem."""
     import torch
-    from llem.models.sources import locate_model
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     from llem.datasets import aienergyscore
+    from llem.models.sources import locate_model
 
     path = locate_model(MODEL, ".").path
     assert path is not None

@@ -29,7 +29,7 @@ from llem.results.models import (
     SamplerReport,
     Throughput,
     Tokens,
-    Warning_,
+    ResultWarning,
 )
 
 MakeResult = Callable[..., ExperimentResult]
@@ -97,7 +97,7 @@ def make_result() -> MakeResult:
             latency=Latency(ttft_s=spread) if done else None,
             memory=Memory(peak_memory_mb=512.0) if done else None,
             samplers=[SamplerReport(name="rapl", used=False, reason="no powercap zones")],
-            warnings=[Warning_(code=code, message=text) for code, text in (warnings or {}).items()],
+            warnings=[ResultWarning(code=code, message=text) for code, text in (warnings or {}).items()],
             failure=failure,
         )
 

@@ -32,7 +32,6 @@ def test_the_kit_catches_a_backend_that_pads_its_count() -> None:
 
     engine = Padding()
     from llem.config.compose import Composer
-
     from llem.plugins import default_registry
     from llem.specs import LoadContext
 

@@ -130,7 +130,9 @@ def _sweep(backend: str, vocabulary: Vocabulary) -> Sequence[str]:
         if values:
             lines.append(f"#   {backend}.{facts.key}: {written(list(values[:2]))}")
             break
-    lines.append("#   # in place of a list: {min: 1, max: 9, num: 3}, {log: {min: 1, max: 1000, num: 4}}, {pow2: [1, 64]}")
+    lines.append(
+        "#   # in place of a list: {min: 1, max: 9, num: 3}, {log: {min: 1, max: 1000, num: 4}}, {pow2: [1, 64]}"
+    )
     return lines
 
 

@@ -20,7 +20,7 @@ from llem.results.models import (
     Sample,
     SamplerReport,
     Warmup,
-    Warning_,
+    ResultWarning,
 )
 from llem.results.scrub import scrub, scrub_data
 
@@ -45,16 +45,16 @@ class Draft:
     dataset: DatasetReport | None = None
     samples: list[Sample] = field(default_factory=list)
     environment: dict[str, Any] = field(default_factory=dict)
-    warnings: list[Warning_] = field(default_factory=list)
+    warnings: list[ResultWarning] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.config = self.job.config
         # Found before the dispatch, and told there; not told again.
-        self.warnings = [Warning_(code=w["code"], message=w["message"]) for w in self.job.warnings]
+        self.warnings = [ResultWarning(code=w["code"], message=w["message"]) for w in self.job.warnings]
 
     def warn(self, code: str, message: str) -> None:
         """Something a reader of the figures must know; said and kept once."""
-        warning = Warning_(code=code, message=scrub(message))
+        warning = ResultWarning(code=code, message=scrub(message))
         if warning not in self.warnings:
             self.warnings.append(warning)
             self.events.append("message", level="warning", code=code, text=warning.message)

@@ -8,7 +8,7 @@ from itertools import pairwise
 from llem.measure import curve
 from llem.measure.energy import gpus_in_use
 from llem.measure.series import Series, Track
-from llem.results.models import DeviceEnergy, Method, Warning_
+from llem.results.models import DeviceEnergy, Method, ResultWarning
 
 WARN_FROM = 0.02
 """Disagreement of counter and integral from which a warning is given."""
@@ -23,12 +23,12 @@ def energy_warnings(
     open_ns: int,
     close_ns: int,
     used: Collection[str] | None = None,
-) -> list[Warning_]:
+) -> list[ResultWarning]:
     """What a reader of the window's figures must know, devices that the experiment does not use left out."""
-    found: list[Warning_] = []
+    found: list[ResultWarning] = []
 
     def warn(code: str, message: str) -> None:
-        found.append(Warning_(code=code, message=message))
+        found.append(ResultWarning(code=code, message=message))
 
     window_s = (close_ns - open_ns) / 1e9
     tracks = {track.key: track for track in series.tracks}

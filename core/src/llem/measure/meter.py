@@ -13,7 +13,7 @@ from llem.measure.energy import energy_between
 from llem.measure.sampling_process import SamplingProcess
 from llem.measure.series import Key, Series, SeriesReader, Track, report_rate
 from llem.results.job_directory import READINGS
-from llem.results.models import SamplerReport, Warning_
+from llem.results.models import SamplerReport, ResultWarning
 from llem.samplers.select import OpenSampler, SamplerTable, close_samplers, open_samplers
 from llem.specs.sampler import Device, TickingSampler
 
@@ -132,7 +132,7 @@ class Meter:
         series.reports = [report_rate(series, report) for report in self._reports]
         if self._process is not None and (died or not series.ended):
             series.warnings.append(
-                Warning_(
+                ResultWarning(
                     code="sampler_died",
                     message=f"the sampling process ended before the experiment did ({self._process.how}): "
                     "readings are missing from there on. The worker's log may say why.",
@@ -140,7 +140,7 @@ class Meter:
             )
         if series.suspended_ns:
             series.warnings.append(
-                Warning_(
+                ResultWarning(
                     code="host_suspended",
                     message=f"the host was suspended for {series.suspended_ns / 1e9:.1f} s during the experiment: "
                     "counters may have gone on while the clock stood still.",

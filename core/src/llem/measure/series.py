@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from llem.results.models import SamplerReport, Warning_
+from llem.results.models import SamplerReport, ResultWarning
 from llem.specs.sampler import Device
 
 FORMAT = 1
@@ -83,7 +83,7 @@ class Series:
     suspended_ns: int = 0
     ended: bool = False
     reports: list[SamplerReport] = field(default_factory=list)
-    warnings: list[Warning_] = field(default_factory=list)
+    warnings: list[ResultWarning] = field(default_factory=list)
 
 
 class SeriesReader:

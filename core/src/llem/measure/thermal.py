@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from statistics import fmean
 
 from llem.measure.series import Series, Track
-from llem.results.models import DeviceThermal, Warning_
+from llem.results.models import DeviceThermal, ResultWarning
 
 NEAR_EDGE_NS = 1_000_000_000
 """Temperature is read less often than power: a reading this close to an edge of the window tells the edge's."""
@@ -49,7 +49,7 @@ def thermal(series: Series, open_ns: int, close_ns: int) -> list[DeviceThermal]:
 
 def thermal_warnings(
     series: Series, open_ns: int, close_ns: int, used: Collection[str] | None = None
-) -> list[Warning_]:
+) -> list[ResultWarning]:
     """Throttling and a power limit that was changed, in the window, of devices that the experiment uses.
 
     Args:
@@ -67,7 +67,7 @@ def thermal_warnings(
         if slowed:
             reasons = ", ".join(_names(value & SLOWED for value in slowed))
             found.append(
-                Warning_(
+                ResultWarning(
                     code="thermal_throttle",
                     message=f"{device.name} ({device.id}) was throttled in {len(slowed) / len(bits):.0%} of the window's "
                     f"readings ({reasons}): its speed and energy are not those of a card that is cooled and fed well.",
@@ -76,7 +76,7 @@ def thermal_warnings(
         limits = sorted({value for _, value in _inside(track, "power_limit_w", open_ns, close_ns)})
         if len(limits) > 1:
             found.append(
-                Warning_(
+                ResultWarning(
                     code="power_limit_changed",
                     message=f"the power limit of {device.name} ({device.id}) was changed in the window, "
                     f"between {limits[0]:g} and {limits[-1]:g} W.",

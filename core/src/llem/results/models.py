@@ -57,7 +57,9 @@ class DeviceEnergy(_Part):
     samples: int = Field(0, description="readings inside the window")
     power_field: str | None = Field(None, description="name of the power field that was read: instant or averaged")
     unreliable: bool = False
-    contained_in: str | None = Field(None, description="device whose figure already includes this one; never added to a total")
+    contained_in: str | None = Field(
+        None, description="device whose figure already includes this one; never added to a total"
+    )
     note: str | None = None
 
 
@@ -84,7 +86,9 @@ class EnergyBreakdown(_Part):
     headline: EnergyFigure | None = Field(None, description="null where nothing was measured")
     totals: list[EnergyFigure] = Field(default_factory=list, description="one for each scope and method")
     devices: list[DeviceEnergy] = Field(default_factory=list)
-    phases_j: dict[str, dict[str, float]] = Field(default_factory=dict, description="phase to device to joules, where it could be told")
+    phases_j: dict[str, dict[str, float]] = Field(
+        default_factory=dict, description="phase to device to joules, where it could be told"
+    )
 
 
 class Tokens(_Part):
@@ -122,7 +126,9 @@ class Latency(_Part):
 
     ttft_s: Distribution | None = Field(None, description="first token - arrival")
     itl_s: Distribution | None = Field(None, description="gaps between successive tokens of a request")
-    tpot_s: Distribution | None = Field(None, description="(last - first) / (output tokens - 1), requests of 2 tokens or more")
+    tpot_s: Distribution | None = Field(
+        None, description="(last - first) / (output tokens - 1), requests of 2 tokens or more"
+    )
     e2e_s: Distribution | None = Field(None, description="last - arrival")
     batch_s: Distribution | None = Field(None, description="duration of the engine's batches")
 
@@ -130,7 +136,9 @@ class Latency(_Part):
 class Memory(_Part):
     """MiB."""
 
-    peak_memory_mb: float | None = Field(None, description="most device memory allocated in the window by the experiment's processes")
+    peak_memory_mb: float | None = Field(
+        None, description="most device memory allocated in the window by the experiment's processes"
+    )
     peak_memory_source: Literal["allocator", "nvml"] | None = None
     model_memory_mb: float | None = Field(None, description="allocated right after load")
     device_memory_mb: float | None = Field(None, description="NVML's used memory, reserved pools included")
@@ -199,7 +207,7 @@ class SamplerReport(_Part):
     late: int = Field(0, description="readings more than half a period late")
 
 
-class Warning_(_Part):
+class ResultWarning(_Part):
     """Something a reader of the figures must know."""
 
     code: str = Field(description="stable word, such as `residual_gpu_memory`")
@@ -242,7 +250,9 @@ class Sample(_Part):
     """One request of the window's first pass as text, to see what the model wrote."""
 
     index: int = Field(description="of the prompt in the dataset")
-    prompt: str | None = Field(description="its first 500 characters; null where there are only token ids and no tokenizer")
+    prompt: str | None = Field(
+        description="its first 500 characters; null where there are only token ids and no tokenizer"
+    )
     output: str | None = Field(description="likewise, special tokens left out; null where the engine cannot tell")
 
 
@@ -273,5 +283,5 @@ class ExperimentResult(_Part):
     dataset: DatasetReport | None = None
     samples: list[Sample] = Field(default_factory=list, description="a few answers as text")
     environment: dict[str, Any] = Field(default_factory=dict)
-    warnings: list[Warning_] = Field(default_factory=list)
+    warnings: list[ResultWarning] = Field(default_factory=list)
     failure: Failure | None = None

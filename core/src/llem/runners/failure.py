@@ -11,7 +11,7 @@ from typing import Any, Literal, TextIO
 
 from llem.errors import ResultError
 from llem.results.job_directory import EVENTS, LOG, RESULT, EventReader, JobDocument, write_atomically
-from llem.results.models import ExperimentResult, Failure, Identity, Phase, Warning_
+from llem.results.models import ExperimentResult, Failure, Identity, Phase, ResultWarning
 from llem.results.scrub import scrub, scrub_data
 from llem.results.store import read_result
 from llem.specs.runner import Exit
@@ -107,7 +107,7 @@ def _failed(directory: Path, document: JobDocument, ended: Ended, problem: str |
         ended_at=_utc(datetime.now(UTC)),
         phases=phases,
         environment={"study": scrub_data(document.provenance)} if document.provenance else {},
-        warnings=[Warning_(code=w["code"], message=w["message"]) for w in document.warnings],
+        warnings=[ResultWarning(code=w["code"], message=w["message"]) for w in document.warnings],
         failure=Failure(
             type=ended.why,
             message=scrub(message),

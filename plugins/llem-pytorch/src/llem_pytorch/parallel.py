@@ -12,7 +12,7 @@ import pickle
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -123,8 +123,3 @@ def _free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
     return port
-
-
-def first_of(values: Sequence[Any]) -> list[Any]:
-    """Every value once, in order of appearance."""
-    return list(dict.fromkeys(values))

@@ -15,12 +15,11 @@ class Tokenizer(Protocol):
     Attributes:
         name: for the result.
         special_ids: ids that stand for no text.
-        eos_id, pad_id: where it has them.
+        pad_id: where it has one.
     """
 
     name: str
     special_ids: frozenset[int]
-    eos_id: int | None
     pad_id: int | None
 
     def encode(self, requests: Sequence[Request]) -> list[list[int]]:
@@ -42,7 +41,6 @@ class TextTokenizer:
         self._tokenizer = tokenizer
         self.name = name
         self.special_ids = frozenset(int(i) for i in tokenizer.all_special_ids)
-        self.eos_id: int | None = tokenizer.eos_token_id
         self.pad_id: int | None = tokenizer.pad_token_id
 
     def encode(self, requests: Sequence[Request]) -> list[list[int]]:
@@ -102,7 +100,6 @@ class ByteTokenizer:
         self._offset = min(offset, vocab_size - 1)
         self._range = vocab_size - self._offset
         self.special_ids = frozenset(range(self._offset))
-        self.eos_id: int | None = None
         self.pad_id: int | None = 0
 
     def encode(self, requests: Sequence[Request]) -> list[list[int]]:
