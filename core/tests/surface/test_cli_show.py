@@ -51,10 +51,38 @@ def test_a_study_as_json_has_null_where_nothing_was_measured(llem: Any, three: P
     assert document["study"] == "made-by-hand"
     assert document["counts"] == {"experiments": 3, "done": 2, "failed": 1}
     first, second = document["experiments"]
-    assert first["figures"]["tokens_per_s"] == {"mean": 105.0, "sd": pytest.approx(7.071, abs=1e-3), "n": 2}
+    figure = first["figures"]["tokens_per_s"]
+    assert (figure["mean"], figure["sd"], figure["n"]) == (105.0, pytest.approx(7.071, abs=1e-3), 2)
+    assert figure["interval"] is None
+    assert figure["no_interval"] == "2 values; an interval takes 3 or more"
     assert first["energy"] == {"scope": "gpu", "method": "counter", "unreliable": False}
     assert second["figures"]["tokens_per_s"] is None
     assert second["failures"][0]["type"] == "OutOfMemory"
+
+
+def test_three_cycles_give_an_interval_and_fewer_say_why_not(llem: Any, make_result: Any, write_study: Any) -> None:
+    folder = write_study(
+        *(
+            make_result(
+                point={"testbed.batch_size": 1}, position=p, cycle=p, tokens_per_s=100.0 + p, j_per_token=0.5 + p / 1000
+            )
+            for p in (1, 2, 3)
+        ),
+        make_result(point={"testbed.batch_size": 8}, position=4, config_hash="b" * 64),
+    )
+    shown = llem("show", folder).stdout
+    header, three_cycles, one_cycle = (shown.splitlines()[i] for i in (2, 4, 5))
+    assert "95 % interval" in header
+    assert "0.4995 … 0.5045" in three_cycles, "0.502 ± 4.303 x 0.001 / √3"
+    assert " … " not in one_cycle
+    assert "by Student's t (3 to 5 cycles)" in shown
+    assert "no 95 % interval for 1 of 2 configurations: 1 cycle; an interval takes 3 or more." in shown
+    first = json.loads(llem("show", folder, "--json").stdout)["experiments"][0]["figures"]["j_per_output_token"]
+    assert first["interval"] == first["t"]
+    assert first["interval"]["method"] == "t"
+    assert first["bootstrap"]["resamples"] == 10_000
+    assert first["bootstrap"]["seed"] == 42
+    assert first["no_interval"] is None
 
 
 def test_an_estimate_is_marked_wherever_its_figure_stands(llem: Any, make_result: Any, write_study: Any) -> None:

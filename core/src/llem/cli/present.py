@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from llem.cli.table import NOTHING, number, one_line, table, value
-from llem.results.summary import Configuration
+from llem.analysis.summary import Configuration, Figure
+from llem.cli.table import NOTHING, number, one_line, span, table, value
 
 MOST_LINES = 20
 """How many failures are listed before the rest is only counted."""
@@ -45,6 +45,9 @@ def _figure_columns(configurations: Sequence[Configuration]) -> Iterator[tuple[s
 
     yield "tokens/s", column("tokens_per_s")
     yield "energy per output token", [_energy_cell(c) for c in configurations]
+    if any(f.interval for f in _main_figures(configurations)):
+        # Of one figure only, the one that studies are made for: every figure's interval would make the table too wide.
+        yield "95 % interval", [_interval_cell(c.figures.get(_main(configurations))) for c in configurations]
     if known("mean_w"):
         yield "mean W", column("mean_w")
     if known("ttft_p50_s"):
@@ -66,6 +69,38 @@ def _energy_cell(c: Configuration) -> str:
     if figure is None:
         return NOTHING
     return energy_text(number(figure.mean, figure.sd), "J", c.scope, c.method, c.unreliable)
+
+
+def _main(configurations: Sequence[Configuration]) -> str:
+    """The figure whose interval is shown: energy per output token, or speed where no energy was measured."""
+    energy = any("j_per_output_token" in c.figures for c in configurations)
+    return "j_per_output_token" if energy else "tokens_per_s"
+
+
+def _main_figures(configurations: Sequence[Configuration]) -> list[Figure]:
+    return [f for c in configurations if (f := c.figures.get(_main(configurations)))]
+
+
+def _interval_cell(figure: Figure | None) -> str:
+    found = figure.interval if figure else None
+    return span(found.low, found.high) if found else NOTHING
+
+
+def _interval_notes(configurations: Sequence[Configuration]) -> Iterator[str]:
+    """What ± and the interval are, and why a configuration has none."""
+    figures = _main_figures(configurations)
+    if any(f.sd is not None for f in figures):
+        methods = sorted({_METHODS[found.method] for f in figures if (found := f.interval)}, reverse=True)
+        energy = _main(configurations) == "j_per_output_token"
+        of = f"of the mean {'energy per output token' if energy else 'of tokens/s'}, by {' or '.join(methods)}"
+        yield f"± is the standard deviation over cycles{f'; the 95 % interval is {of}' if methods else ''}."
+    lacking = Counter(reason for f in figures if (reason := f.no_interval))
+    for reason, count in lacking.items():
+        which = f" for {count} of {len(configurations)} configurations" if count < len(configurations) else ""
+        yield f"no 95 % interval{which}: {reason.replace('value', 'cycle')}."
+
+
+_METHODS = {"t": "Student's t (3 to 5 cycles)", "bootstrap": "bootstrap (from 6 cycles on)"}
 
 
 def energy_text(figure: str, unit: str, scope: str | None, method: str | None, unreliable: bool) -> str:
@@ -96,6 +131,7 @@ def notes(configurations: Sequence[Configuration]) -> Iterator[str]:
             messages.setdefault(code, message)
     if any(c.method == "estimate" for c in configurations):
         yield "~ is an estimate (CPU utilisation times rated power), not a measurement."
+    yield from _interval_notes(configurations)
     for code, count in counts.items():
         several = f" ({count} of {len(configurations)} configurations)" if len(configurations) > 1 else ""
         yield f"warning: {code}{several}: {one_line(messages[code])}"

@@ -152,10 +152,10 @@ def _conduct(
     verbose: bool,
     as_json: bool,
 ) -> int:
+    from llem.analysis.summary import summarise
     from llem.cli.progress import TextReporter
     from llem.cli.show import study_document, study_text
     from llem.results.rows import study_rows
-    from llem.results.summary import summarise
     from llem.study.conduct import conduct
 
     reporter = TextReporter(sys.stderr, quiet=quiet, verbose=verbose, estimate_s=plan.estimate_s)

@@ -10,13 +10,13 @@ from typing import Any
 
 import click
 
+from llem.analysis.summary import Configuration, parquet_rows, summarise
 from llem.cli.present import notes, result_text, study_table
 from llem.errors import ResultError
 from llem.results.aggregate import PARQUET, aggregate
 from llem.results.job_directory import EXPERIMENT, RESULT
 from llem.results.rows import study_rows
 from llem.results.store import EXPERIMENTS, MANIFEST, is_study, read_result
-from llem.results.summary import Configuration, parquet_rows, summarise
 from llem.study.manifest import read_manifest
 
 

@@ -38,6 +38,14 @@ def number(value: float | None, sd: float | None = None) -> str:
     return text if sd is None else f"{text} ± {sd:,.{places}f}"
 
 
+def span(low: float, high: float) -> str:
+    """An interval, `0.5271 … 0.5355`: with as many decimals as show its width in two digits."""
+    places = decimals(max(abs(low), abs(high)))
+    if high > low:
+        places = max(places, min(9, 1 - math.floor(math.log10(high - low))))
+    return f"{low:,.{places}f} … {high:,.{places}f}"
+
+
 def value(data: Any) -> str:
     """A configured value as it would stand in YAML."""
     if data is None:

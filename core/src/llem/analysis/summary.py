@@ -1,13 +1,16 @@
-"""What a study found, configuration by configuration: cycles brought together as mean and standard deviation."""
+"""What a study found, configuration by configuration: cycles brought together as mean, deviation and interval."""
 
 from __future__ import annotations
 
 import json
-import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
+
+from llem.analysis import intervals
+from llem.analysis.intervals import Interval
 
 FIGURES: dict[str, str] = {
     "tokens_per_s": "throughput.tokens_per_s",
@@ -32,11 +35,63 @@ _ENERGY = frozenset({"j_per_output_token", "j_per_request", "energy_j", "adjuste
 
 @dataclass(frozen=True)
 class Figure:
-    """One quantity over the cycles that have it. `sd` is the sample standard deviation, None below two cycles."""
+    """One quantity over the cycles that have it.
 
-    mean: float
-    sd: float | None
-    n: int
+    Attributes:
+        values: one for each cycle, at least one.
+        cycles: which cycles they are of.
+    """
+
+    values: tuple[float, ...]
+    cycles: tuple[int, ...]
+
+    @property
+    def n(self) -> int:
+        """How many cycles have it."""
+        return len(self.values)
+
+    @cached_property
+    def mean(self) -> float:
+        """Arithmetic mean."""
+        return intervals.mean(self.values)
+
+    @cached_property
+    def sd(self) -> float | None:
+        """Sample standard deviation, None below two cycles."""
+        return intervals.sd(self.values)
+
+    @cached_property
+    def interval(self) -> Interval | None:
+        """The 95 % interval of the mean that is shown: t below 6 cycles, bootstrap from there on; None below 3."""
+        return intervals.interval(self.values)
+
+    @property
+    def no_interval(self) -> str | None:
+        """Why there is no interval, where there is none."""
+        return intervals.no_interval(self.n)
+
+    def document(self) -> dict[str, Any]:
+        """As plain data, for `--json`: the interval that is shown, and both by their method."""
+        bootstrap = intervals.bootstrap_interval(self.values)
+        t = intervals.t_interval(self.values)
+        return {
+            "mean": self.mean,
+            "sd": self.sd,
+            "n": self.n,
+            "interval": _interval(self.interval),
+            "no_interval": self.no_interval,
+            "bootstrap": _interval(bootstrap),
+            "t": _interval(t),
+        }
+
+
+def _interval(found: Interval | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    document: dict[str, Any] = {"low": found.low, "high": found.high, "level": found.level, "method": found.method}
+    if found.resamples is not None:
+        document |= {"resamples": found.resamples, "seed": found.seed}
+    return document
 
 
 @dataclass
@@ -75,10 +130,7 @@ class Configuration:
             "model": self.model,
             "point": self.point,
             "statuses": dict(self.statuses),
-            "figures": {
-                name: {"mean": f.mean, "sd": f.sd, "n": f.n} if (f := self.figures.get(name)) else None
-                for name in FIGURES
-            },
+            "figures": {name: f.document() if (f := self.figures.get(name)) else None for name in FIGURES},
             "energy": {"scope": self.scope, "method": self.method, "unreliable": self.unreliable}
             if self.method
             else None,
@@ -110,15 +162,14 @@ def _configuration(rows: Sequence[Mapping[str, Any]]) -> Configuration:
         point={key.removeprefix("point."): value for key, value in first.items() if key.startswith("point.")},
     )
     done = [row for row in rows if row.get("status") == "done"]
-    kinds = {(row["energy.headline.scope"], row["energy.headline.method"]) for row in done if _has_energy(row)}
+    kinds = {kind for row in done if (kind := _kind(row)) is not None}
     if len(kinds) == 1:
         ((summary.scope, summary.method),) = kinds
     summary.mixed_methods = len(kinds) > 1
-    for name, column in FIGURES.items():
-        values = [float(row[column]) for row in done if row.get(column) is not None]
-        if values and not (name in _ENERGY and summary.mixed_methods):
-            sd = statistics.stdev(values) if len(values) > 1 else None
-            summary.figures[name] = Figure(statistics.fmean(values), sd, len(values))
+    for name in FIGURES:
+        found = figure_of(done, name)
+        if found is not None:
+            summary.figures[name] = found
     for row in rows:
         summary.statuses[str(row.get("status"))] += 1
         summary.directories.append(row["directory"])
@@ -137,8 +188,18 @@ def _configuration(rows: Sequence[Mapping[str, Any]]) -> Configuration:
     return summary
 
 
-def _has_energy(row: Mapping[str, Any]) -> bool:
-    return row.get("energy.headline.method") is not None
+def figure_of(rows: Iterable[Mapping[str, Any]], name: str) -> Figure | None:
+    """One of `FIGURES` over rows that are done; None where none has it, or where it is energy and their methods differ."""
+    found = [row for row in rows if row.get(FIGURES[name]) is not None]
+    if not found or (name in _ENERGY and len({_kind(row) for row in found}) > 1):
+        return None
+    return Figure(tuple(float(row[FIGURES[name]]) for row in found), tuple(int(row.get("cycle") or 1) for row in found))
+
+
+def _kind(row: Mapping[str, Any]) -> tuple[str | None, str] | None:
+    """Scope and method of a row's energy; None where it has none."""
+    method = row.get("energy.headline.method")
+    return None if method is None else (row.get("energy.headline.scope"), method)
 
 
 def parquet_rows(table: Any) -> list[dict[str, Any]]:
