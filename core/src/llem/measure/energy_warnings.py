@@ -60,8 +60,13 @@ def energy_warnings(
                 f"{period_s:.3g} s. measurement.min_window_s lengthens it.",
             )
         gap_s = _longest_gap_s(track, open_ns, close_ns)
-        if d.method == "power" and gap_s > max(1.0, 10 / series.hz):
-            warn("sampling_gap", f"{where}: {gap_s:.3g} s of the window have no reading; power was interpolated.")
+        if gap_s > max(1.0, 10 / series.hz):
+            how = (
+                "power was interpolated"
+                if d.method == "power"
+                else "the counter went on, and what power, temperature and clocks did there is not known"
+            )
+            warn("sampling_gap", f"{where}: {gap_s:.3g} s of the window have no reading; {how}.")
     return found
 
 

@@ -13,15 +13,15 @@ from llem.measure.energy import energy_between
 from llem.measure.sampling_process import SamplingProcess
 from llem.measure.series import Key, Series, SeriesReader, Track, report_rate
 from llem.results.job_directory import READINGS
-from llem.results.models import SamplerReport, ResultWarning
+from llem.results.models import ResultWarning, SamplerReport
 from llem.samplers.select import OpenSampler, SamplerTable, close_samplers, open_samplers
 from llem.specs.sampler import Device, TickingSampler
 
 TICK_TIMEOUT_S = 0.25
 LONGEST_TICK_TIMEOUT_S = 1.5
-POLL_S = 0.001
-SHARP_S = 0.02
-"""A tick that was seen between two polls further apart than this has no exact time."""
+
+LAST_READING_S = 15.0
+"""So long a slow meter is waited for, once, when everything else is over."""
 
 RESOLVED_PERIODS = 10
 """A counter's mean power needs a span of so many update periods; below, sampled power tells it better."""
@@ -46,7 +46,7 @@ class Meter:
         self._say = say
         self._reader = SeriesReader(job_dir / READINGS)
         self._reports: list[SamplerReport] = []
-        self._ticking: list[OpenSampler] = []
+        self._ticking: set[str] = set()
         self._environment: dict[str, Any] = {}
         self._edges: dict[int, dict[Key, tuple[int, float]]] = {}
         self._process: SamplingProcess | None = None
@@ -61,7 +61,7 @@ class Meter:
         """
         settings = {"cpu_tdp_w": self._config.cpu_tdp_w, "devices": None}
         opened, self._reports = open_samplers(self._registry, self._config.samplers, settings)
-        self._ticking = [one for one in opened if isinstance(one.sampler, TickingSampler)]
+        self._ticking = {one.name for one in opened if isinstance(one.sampler, TickingSampler)}
         try:
             self._environment = {one.name: dict(one.sampler.environment()) for one in opened}
             if opened:
@@ -69,11 +69,11 @@ class Meter:
                 names = {one.name: one.spec.sampler for one in opened}
                 self._refuse(self._process.start(names, self._config.sample_hz, settings))
         except BaseException:
-            close_samplers(opened)
             if self._process is not None:
                 self._process.end()
             raise
-        close_samplers([one for one in opened if one not in self._ticking])
+        finally:
+            close_samplers(opened)
         self._tell(opened)
         return list(self._reports)
 
@@ -98,12 +98,14 @@ class Meter:
             Its time (monotonic ns), by which the series finds the exact counter values again.
         """
         synchronize()
-        exact = self._await_ticks()
-        t_ns = max((tick for tick, _ in exact.values()), default=None)
-        marked = self._process.mark() if self._process is not None else None
-        if t_ns is None:
-            t_ns = marked if marked is not None else time.monotonic_ns()
-        self._edges[t_ns] = exact
+        found = self._process.edge(self._tick_timeout_s()) if self._process is not None else None
+        if found is None:
+            t_ns = time.monotonic_ns()
+            self._edges[t_ns] = {}
+            return t_ns
+        t_ns, ticks = found
+        tracks = self._reader.update().tracks
+        self._edges[t_ns] = {tracks[index].key: tick for index, tick in ticks.items()}
         return t_ns
 
     def mean_power(self, start_ns: int, end_ns: int) -> dict[str, float]:
@@ -125,8 +127,8 @@ class Meter:
             return self._series
         died = self._process is not None and not self._process.alive
         if self._process is not None:
+            self._read_past_edges(self._process)
             self._process.end()
-        close_samplers(self._ticking)
         series = self._series = self._reader.update()
         series.edges = self._edges
         series.reports = [report_rate(series, report) for report in self._reports]
@@ -147,6 +149,12 @@ class Meter:
                 )
             )
         return series
+
+    def _read_past_edges(self, process: SamplingProcess) -> None:
+        """Where reading is slow, see to it that every device was read after the last edge: what lies beyond is unknown."""
+        last = max(self._edges, default=0)
+        if process.alive and any(t.t_ns and t.t_ns[-1] < last for t in self._reader.update().tracks):
+            process.mark(LAST_READING_S)
 
     def _refuse(self, refused: Mapping[str, str]) -> None:
         """Samplers that opened here and did not in the sampling process."""
@@ -170,42 +178,14 @@ class Meter:
         if not any(report.used for report in self._reports):
             self._say("energy_unmeasured", "nothing here measures energy: the result will have none.")
 
-    def _await_ticks(self) -> dict[Key, tuple[int, float]]:
-        """Poll counters until each has advanced; those that do not in time, or are read too slowly, are left out."""
-        exact: dict[Key, tuple[int, float]] = {}
-        before = self._counters()
-        pending = set(before)
-        deadline_ns = time.monotonic_ns() + round(self._tick_timeout_s() * 1e9)
-        while pending and time.monotonic_ns() < deadline_ns:
-            time.sleep(POLL_S)
-            now = self._counters()
-            for key in list(pending):
-                if key not in now or now[key][1] < before[key][1]:
-                    pending.discard(key)
-                elif now[key][1] > before[key][1]:
-                    pending.discard(key)
-                    if now[key][0] - before[key][0] <= SHARP_S * 1e9:
-                        exact[key] = now[key]
-            before = now
-        return exact
-
-    def _counters(self) -> dict[Key, tuple[int, float]]:
-        return {
-            (one.name, device): value
-            for one in self._ticking
-            if isinstance(one.sampler, TickingSampler)
-            for device, value in one.sampler.counters().items()
-        }
-
     def _tick_timeout_s(self) -> float:
         """Long enough for the slowest counter seen so far."""
         if not self._ticking:
             return 0.0
-        names = {one.name for one in self._ticking}
         seen = [
             curve.update_period_s(curve.points(track.t_ns, track.energy_j)) or 0.0
             for track in self._reader.update().tracks
-            if track.sampler in names
+            if track.sampler in self._ticking
         ]
         return min(max(TICK_TIMEOUT_S, 2.5 * max(seen, default=0.0)), LONGEST_TICK_TIMEOUT_S)
 

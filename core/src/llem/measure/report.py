@@ -6,6 +6,7 @@ from pathlib import Path
 
 from llem.config.experiment import ExperimentConfig
 from llem.config.identity import config_hash
+from llem.measure.disturbances import disturbance_warnings
 from llem.measure.draft import Draft
 from llem.measure.energy import breakdown, phase_energy, window_energy
 from llem.measure.energy_warnings import energy_warnings
@@ -48,6 +49,7 @@ def complete(
     check_identity(energy, tokens)
     for warning in (
         *energy_warnings(series, devices, open_ns, close_ns, used),
+        *disturbance_warnings(series, open_ns, close_ns, used),
         *thermal_warnings(series, open_ns, close_ns, used),
     ):
         draft.warn(warning.code, warning.message)

@@ -1,7 +1,8 @@
 """The sampling process: reads all meters on a schedule, where no engine's GIL can starve it.
 
 `python -m llem.measure.sampling JOB_DIR`, started by `Meter`. Its first line of standard input is its order as JSON;
-further lines are `mark N` (read now and answer) and `stop`. It ends when told, on SIGTERM, and when its worker dies in
+further lines are `mark N` (read now and answer), `edge N TIMEOUT_S` (answer when every counter has ticked, see
+`llem.measure.ticks`) and `stop`. It ends when told, on SIGTERM, and when its worker dies in
 whatever way: standard input ends then, and the kernel sends a signal. Readings are appended line by line, unbuffered.
 """
 
@@ -17,18 +18,22 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from llem.errors import SamplerUnavailable
 from llem.measure.series import FORMAT, device_as_data
+from llem.measure.tenants import foreign_processes
 from llem.results.job_directory import READINGS
-from llem.specs.sampler import Sampler
+from llem.specs.sampler import Sampler, WatchingSampler
 
 PR_SET_PDEATHSIG = 1
 SUSPEND_NOTICED_NS = 10_000_000
 """Time that passed while the host slept is told from here on."""
+
+WATCH_NS = 1_000_000_000
+"""So often it is asked who else uses the devices."""
 
 
 def die_with(parent: int) -> bool:
@@ -64,9 +69,13 @@ class Recorder:
         self._complained: set[str] = set()
         self._slept_ns = _slept_ns()
         self._told_ns = 0
+        self._worker = 0
+        self._foreign: dict[int, dict[int, str]] = {}
+        self._watch_due_ns = 0
 
     def open(self, order: Mapping[str, Any]) -> dict[str, str]:
         """Open the ordered samplers and write the header; returns why some do not open."""
+        self._worker = order["worker"]
         refused: dict[str, str] = {}
         described: list[dict[str, Any]] = []
         count = 0
@@ -102,9 +111,7 @@ class Recorder:
             try:
                 readings = sampler.read()
             except Exception as error:  # noqa: BLE001 - a meter that fails leaves a gap; the rest goes on
-                if name not in self._complained:
-                    self._complained.add(name)
-                    print(f"sampler {name} fails to read: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+                self._complain(name, "read", error)
                 continue
             for r in readings:
                 index = indices.get(r.device)
@@ -116,8 +123,45 @@ class Recorder:
         slept = _slept_ns() - self._slept_ns
         if slept - self._told_ns > SUSPEND_NOTICED_NS:
             self._told_ns = slept
-            self.write({"suspended_ns": slept})
+            self.write({"suspended_ns": slept, "t": begun})
+        if slot is not None and begun >= self._watch_due_ns:
+            self._watch(begun)
         return latest
+
+    def _watch(self, now_ns: int) -> None:
+        """Write who else uses the devices, whenever that has changed."""
+        found: dict[int, dict[int, str]] = {}
+        for name, sampler, indices in self._samplers:
+            if isinstance(sampler, WatchingSampler):
+                try:
+                    holders = sampler.processes()
+                except Exception as error:  # noqa: BLE001 - who else is there changes no reading
+                    self._complain(name, "tell who uses its devices", error)
+                    continue
+                for device, pids in holders.items():
+                    foreign = foreign_processes(pids, self._worker)
+                    if foreign and device in indices:
+                        found[indices[device]] = foreign
+        if found != self._foreign:
+            self._foreign = found
+            self.write({"foreign": list(found.items()), "t": now_ns})
+        took_ns = time.monotonic_ns() - now_ns
+        self._watch_due_ns = now_ns + max(WATCH_NS, 10 * took_ns)
+
+    def _complain(self, name: str, what: str, error: Exception) -> None:
+        """Once for each sampler, to the log."""
+        if name not in self._complained:
+            self._complained.add(name)
+            print(f"sampler {name} fails to {what}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+
+    def counters(self) -> dict[int, tuple[int, float]]:
+        """Read the counters that tick, as fast as can be: index of the device to (monotonic ns, joules)."""
+        found: dict[int, tuple[int, float]] = {}
+        for _, sampler, indices in self._samplers:
+            if isinstance(sampler, TickingSampler):
+                with contextlib.suppress(Exception):  # told about by `sweep`, which asks the same meter
+                    found |= {indices[id_]: value for id_, value in sampler.counters().items() if id_ in indices}
+        return found
 
     def write(self, line: Mapping[str, Any]) -> None:
         """Append a line at once."""
@@ -175,6 +219,37 @@ class Commands:
         return [line.decode() for line in lines]
 
 
+class Edge:
+    """An edge that the worker asked for: answered once its counters have ticked, over once they have ticked again."""
+
+    def __init__(self, number: int, watch: TickWatch) -> None:
+        self._number = number
+        self.watch = watch
+        self._answered = False
+        self._written: dict[int, int] = {}
+
+    def step(self, recorder: Recorder, answer: Callable[[Mapping[str, Any]], None]) -> bool:
+        """Read the counters once, and say what is new; True when nothing is left to be done."""
+        if not self.watch.done:
+            self.watch.poll()
+        if self.watch.settled:
+            self._write(recorder)
+        if self.watch.settled and not self._answered:
+            self._answered = True
+            at = [] if self.watch.edge_ns is None else [[i, *tick] for i, tick in self.watch.at_edge().items()]
+            latest = recorder.sweep(None)
+            answer({"mark": self._number, "t_ns": self.watch.edge_ns or latest, "ticks": at})
+        return self.watch.done
+
+    def _write(self, recorder: Recorder) -> None:
+        new = []
+        for index, ticks in self.watch.ticks.items():
+            new += [[index, *tick] for tick in ticks[self._written.get(index, 0) :]]
+            self._written[index] = len(ticks)
+        if new:
+            recorder.write({"ticks": new})
+
+
 def main(arguments: Sequence[str]) -> int:
     """Sample until told to stop; returns the exit code."""
     answers = os.dup(1)
@@ -193,19 +268,26 @@ def main(arguments: Sequence[str]) -> int:
     stream = os.open(Path(arguments[0]) / READINGS, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o644)
     recorder = Recorder(stream)
     schedule = Schedule(time.monotonic_ns(), order["hz"])
+    edge: Edge | None = None
     try:
         refused = recorder.open({**order, "start_ns": schedule.start_ns})
         schedule.advance(time.monotonic_ns())
         recorder.sweep(None)
         answer({"ready": True, "refused": refused})
         while True:
-            for command in commands.until(schedule.due_ns):
-                word, _, number = command.partition(" ")
+            poll_ns = schedule.due_ns if edge is None else time.monotonic_ns() + round(edge.watch.poll_s * 1e9)
+            for command in commands.until(min(schedule.due_ns, poll_ns)):
+                word, _, rest = command.partition(" ")
                 if word == "mark":
-                    answer({"mark": int(number), "t_ns": recorder.sweep(None)})
+                    answer({"mark": int(rest), "t_ns": recorder.sweep(None)})
+                elif word == "edge":
+                    number, timeout_s = rest.split()
+                    edge = Edge(int(number), TickWatch(recorder.counters, float(timeout_s)))
                 else:
                     recorder.write({"end": command})
                     return 0
+            if edge is not None and edge.step(recorder, answer):
+                edge = None
             if time.monotonic_ns() >= schedule.due_ns:
                 recorder.sweep(schedule.slot)
                 schedule.advance(time.monotonic_ns())

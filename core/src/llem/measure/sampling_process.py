@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from llem.errors import LlemError
+from llem.measure.ticks import Tick
 
 START_TIMEOUT_S = 60.0
 MARK_TIMEOUT_S = 2.0
@@ -75,15 +76,15 @@ class SamplingProcess:
         refused: dict[str, str] = answer["refused"]
         return refused
 
-    def mark(self) -> int | None:
+    def mark(self, timeout_s: float = MARK_TIMEOUT_S) -> int | None:
         """Have every device read now; the latest time of those readings (monotonic ns), or None where nobody answers."""
-        deadline = time.monotonic() + MARK_TIMEOUT_S
+        deadline = time.monotonic() + timeout_s
         self._marks += 1
         answer: dict[str, Any] | None = {} if self._send(f"mark {self._marks}") else None
         while answer is not None:
             answer = self._answer(max(0.0, deadline - time.monotonic()))
             if answer is not None and answer["mark"] == self._marks:  # not a late answer to an earlier one
-                return int(answer["t_ns"])
+                return answer
         return None
 
     def end(self) -> None:

@@ -1,19 +1,19 @@
 """What the samplers said while an experiment ran, by device, and the file through which it reaches the worker.
 
 The sampling process appends to `readings.jsonl`: a header line that names the devices, one line for each sweep over
-all of them, and a line `end` when it was told to stop. All times are CLOCK_MONOTONIC in nanoseconds.
+all of them, one for ticks of counters, and a line `end` when it was told to stop. All times are CLOCK_MONOTONIC in nanoseconds.
 """
 
 from __future__ import annotations
 
 import json
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from llem.results.models import SamplerReport, ResultWarning
+from llem.results.models import ResultWarning, SamplerReport
 from llem.specs.sampler import Device
 
 FORMAT = 1
@@ -31,6 +31,7 @@ class Track:
     """All readings of one device by one sampler: columns of one length, times ascending; None where nothing was read.
 
     `energy_j` is cumulative from an arbitrary zero; `telemetry` holds what was read at that time, by name with unit.
+    `ticks` are instants at which the counter was seen to advance, around the edges of the window: (ns, joules).
     """
 
     sampler: str
@@ -39,6 +40,7 @@ class Track:
     energy_j: list[float | None] = field(default_factory=list)
     power_w: list[float | None] = field(default_factory=list)
     telemetry: list[Mapping[str, float]] = field(default_factory=list)
+    ticks: list[tuple[int, float]] = field(default_factory=list)
 
     @property
     def key(self) -> Key:
@@ -59,9 +61,8 @@ class Track:
         first = max(0, bisect_left(self.t_ns, start_ns - BEYOND_NS) - 2)
         last = bisect_right(self.t_ns, end_ns + BEYOND_NS) + 2
         part = slice(first, last)
-        return Track(
-            self.sampler, self.device, self.t_ns[part], self.energy_j[part], self.power_w[part], self.telemetry[part]
-        )
+        columns = self.t_ns[part], self.energy_j[part], self.power_w[part], self.telemetry[part]
+        return Track(self.sampler, self.device, *columns, self.ticks)
 
 
 @dataclass
@@ -72,6 +73,9 @@ class Series:
         tracks: one for each device and sampler, in the order in which the samplers were chosen.
         edges: by the edge's time, the counters that were read right there: device to (time of the tick, joules).
         hz: sweeps per second that were asked for; `sweeps`: (scheduled ns, begun ns) of each.
+        suspended_ns: how long the host slept; suspensions: (time of notice, ns) one by one.
+        foreign: (since when, device to pid to program) of processes that are not of the experiment; each entry holds
+            until the next.
         ended: the sampling process said that it stopped as told.
         reports: what became of each sampler; warnings: what a reader of the figures must know.
     """
@@ -81,6 +85,8 @@ class Series:
     hz: float = 0.0
     sweeps: list[tuple[int, int]] = field(default_factory=list)
     suspended_ns: int = 0
+    suspensions: list[tuple[int, int]] = field(default_factory=list)
+    foreign: list[tuple[int, dict[Key, dict[int, str]]]] = field(default_factory=list)
     ended: bool = False
     reports: list[SamplerReport] = field(default_factory=list)
     warnings: list[ResultWarning] = field(default_factory=list)
@@ -121,12 +127,22 @@ class SeriesReader:
                 series.sweeps.append((self._start_ns + round(line["k"] * 1e9 / series.hz), line["t"]))
             for index, t_ns, energy_j, power_w, telemetry in line["r"]:
                 series.tracks[index].append(t_ns, energy_j, power_w, telemetry)
+        elif "ticks" in line:
+            for index, t_ns, energy_j in line["ticks"]:
+                insort(series.tracks[index].ticks, (t_ns, energy_j))
         elif "samplers" in line:
             series.hz, self._start_ns = line["hz"], line["start_ns"]
             for sampler in line["samplers"]:
                 series.tracks += [Track(sampler["name"], device_from(d)) for d in sampler["devices"]]
         elif "suspended_ns" in line:
+            series.suspensions.append((line["t"], line["suspended_ns"] - series.suspended_ns))
             series.suspended_ns = line["suspended_ns"]
+        elif "foreign" in line:
+            holders = {
+                series.tracks[index].key: {int(pid): name for pid, name in found.items()}
+                for index, found in line["foreign"]
+            }
+            series.foreign.append((line["t"], holders))
         elif "end" in line:
             series.ended = True
 

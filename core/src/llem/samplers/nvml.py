@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,8 +19,17 @@ COUNTER_PERIOD_S = 0.1
 TELEMETRY_PERIOD_S = 0.5
 """Temperature, clocks, utilisation and memory change slowly and cost a call each; throttle reasons are read every time."""
 
+TELEMETRY_SHARE = 10
+"""At most one part in so many of the time goes into it."""
+
 POWER_INSTANT = "NVML_FI_DEV_POWER_INSTANT"
 POWER_USAGE = "nvmlDeviceGetPowerUsage"
+AVERAGE_S = 1.0
+"""Over so long the averaged power field averages (NVML's manual on nvmlDeviceGetPowerUsage)."""
+
+GA100 = (8, 0)
+"""The compute capability of the last card whose nvmlDeviceGetPowerUsage is instantaneous."""
+
 MIG_NOTE = (
     "MIG is on: a card has one energy counter and one power reading for all its slices, so the energy of a slice cannot "
     "be told from its card's"
@@ -41,7 +50,7 @@ class _Card:
         if not self.mig:
             fields = ((POWER_INSTANT, self._instant_w), (POWER_USAGE, self._usage_w))
             self.power_field = next((name for name, read in fields if read() is not None), None)
-        self._telemetry_ns = 0
+        self._telemetry_due_ns = 0
 
     @property
     def methods(self) -> frozenset[Method]:
@@ -50,12 +59,28 @@ class _Card:
         return frozenset(method for method, there in found.items() if there)
 
     @property
+    def averaged(self) -> bool:
+        """The power field that is read is an average: nvmlDeviceGetPowerUsage after GA100, as NVML's manual says.
+
+        A card that does not tell its architecture is taken for one of those.
+        """
+        capability = self._nvml.ask("nvmlDeviceGetCudaComputeCapability", self._handle)
+        return self.power_field == POWER_USAGE and (capability is None or tuple(capability) > GA100)
+
+    @property
+    def update_period_s(self) -> float | None:
+        """How often the value changes that its energy rests on, where that is known."""
+        if self.has_counter:
+            return COUNTER_PERIOD_S
+        return AVERAGE_S if self.averaged else None
+
+    @property
     def note(self) -> str | None:
         """What a reader of its figures must know."""
         if self.mig:
             return MIG_NOTE
-        if self.power_field == POWER_USAGE:
-            return f"power field {POWER_USAGE}: on Ampere and later an average over the last second"
+        if self.averaged:
+            return f"power field {POWER_USAGE}: on this card an average over the last second"
         return f"power field {self.power_field}" if self.power_field else None
 
     def energy_j(self) -> float | None:
@@ -85,12 +110,15 @@ class _Card:
         mw = self._nvml.ask("nvmlDeviceGetPowerUsage", self._handle)
         return None if mw is None else mw / 1e3
 
+    def processes(self) -> Collection[int]:
+        return self._nvml.processes(self._handle).keys()
+
     def telemetry(self, now_ns: int) -> dict[str, float]:
         """What else is read this time; what fails is left out."""
         ask, lib, handle = self._nvml.ask, self._nvml.lib, self._handle
         found: dict[str, float | None] = {"throttle_reasons": self._throttle_reasons()}
-        if now_ns - self._telemetry_ns >= TELEMETRY_PERIOD_S * 1e9:
-            self._telemetry_ns = now_ns
+        if now_ns >= self._telemetry_due_ns:
+            begun_ns = time.monotonic_ns()
             limit = ask("nvmlDeviceGetEnforcedPowerLimit", handle)
             memory, rates = self._nvml.memory(handle), ask("nvmlDeviceGetUtilizationRates", handle)
             found |= {
@@ -101,6 +129,9 @@ class _Card:
                 "memory_used_mb": None if memory is None else memory.used / 2**20,
                 "utilization_pct": None if rates is None else rates.gpu,
             }
+            # A driver that answers slowly is asked less often, so that power is not waited for.
+            took_ns = time.monotonic_ns() - begun_ns
+            self._telemetry_due_ns = now_ns + max(round(TELEMETRY_PERIOD_S * 1e9), TELEMETRY_SHARE * took_ns)
         return {name: float(value) for name, value in found.items() if value is not None}
 
     def _throttle_reasons(self) -> int | None:
@@ -162,7 +193,7 @@ class NvmlSampler:
                 name=card.gpu.name,
                 scope="gpu",
                 methods=card.methods,
-                update_period_s=COUNTER_PERIOD_S if card.has_counter else None,
+                update_period_s=card.update_period_s,
                 note="; ".join(filter(None, (card.note, self._choice))) or None,
             )
             for card in self._cards
@@ -187,6 +218,10 @@ class NvmlSampler:
             if energy_j is not None:
                 found[card.gpu.uuid] = ((before + time.monotonic_ns()) // 2, energy_j)
         return found
+
+    def processes(self) -> Mapping[str, Collection[int]]:
+        """Pids that hold memory on each card, ours among them."""
+        return {card.gpu.uuid: card.processes() for card in self._cards}
 
     def environment(self) -> Mapping[str, object]:
         if self._nvml is None:
@@ -247,12 +282,7 @@ def used_memory() -> dict[str, UsedMemory]:
             memory = nvml.memory(handle) if gpu.uuid in visible else None
             if memory is None:
                 continue
-            processes: dict[int, float | None] = {}
-            for kind in ("Compute", "Graphics"):
-                for process in nvml.ask(f"nvmlDeviceGet{kind}RunningProcesses", handle) or ():
-                    held = process.usedGpuMemory
-                    processes[process.pid] = None if held is None else held / 2**20
-            found[gpu.uuid] = UsedMemory(gpu.name, memory.used / 2**20, processes)
+            found[gpu.uuid] = UsedMemory(gpu.name, memory.used / 2**20, nvml.processes(handle))
     except SamplerUnavailable:
         return found  # a MIG slice: its memory is not the card's
     finally:

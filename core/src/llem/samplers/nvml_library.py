@@ -64,6 +64,15 @@ class Nvml:
         apart = self.ask("nvmlDeviceGetMemoryInfo", handle, version) if version else None
         return apart if apart is not None else self.ask("nvmlDeviceGetMemoryInfo", handle)
 
+    def processes(self, handle: Any) -> dict[int, float | None]:
+        """Processes that hold memory on a card: pid to MiB, None where the driver does not tell how much."""
+        found: dict[int, float | None] = {}
+        for kind in ("Compute", "Graphics"):
+            for process in self.ask(f"nvmlDeviceGet{kind}RunningProcesses", handle) or ():
+                held = process.usedGpuMemory
+                found[process.pid] = None if held is None else held / 2**20
+        return found
+
     def close(self) -> None:
         """Let go of the library."""
         self.ask("nvmlShutdown")

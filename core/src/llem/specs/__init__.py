@@ -21,7 +21,7 @@ from llem.specs.check import CheckSpec, Finding, PreflightContext
 from llem.specs.command import CommandSpec
 from llem.specs.dataset import DatasetSpec, LoadedDataset, Prompt
 from llem.specs.runner import Exit, Job, Runner, RunnerContext, RunnerSpec, RunningJob
-from llem.specs.sampler import Device, Method, Reading, Sampler, SamplerSpec, Scope, TickingSampler
+from llem.specs.sampler import Device, Method, Reading, Sampler, SamplerSpec, Scope, TickingSampler, WatchingSampler
 
 __all__ = [
     "BackendSpec",
@@ -53,4 +53,5 @@ __all__ = [
     "Scope",
     "TickingSampler",
     "TokenEvent",
+    "WatchingSampler",
 ]

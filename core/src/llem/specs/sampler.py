@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
@@ -23,6 +23,7 @@ class SamplerSpec:
         sampler: `package.module:Class` of the `Sampler`, imported only where it reads.
         yields_to: samplers whose measured figure of the same scope makes this one needless when samplers are chosen
             by llem (`estimate` yields to `rapl`); it still runs where it is asked for by name.
+        on_request: it runs only where `measurement.samplers` names it: another meter's view of what llem reads itself.
         requires: import names that must be present; looked up, never imported.
     """
 
@@ -33,6 +34,7 @@ class SamplerSpec:
     scopes: frozenset[Scope]
     sampler: str
     yields_to: frozenset[str] = frozenset()
+    on_request: bool = False
     requires: tuple[str, ...] = ()
     install: str | None = None
 
@@ -111,3 +113,11 @@ class TickingSampler(Protocol):
 
     def counters(self) -> Mapping[str, tuple[int, float]]:
         """Cumulative energy alone, read as fast as can be: device id to (`time.monotonic_ns()`, joules)."""
+
+
+@runtime_checkable
+class WatchingSampler(Protocol):
+    """What a sampler may offer besides, where it can tell who uses its devices."""
+
+    def processes(self) -> Mapping[str, Collection[int]]:
+        """Device id to the pids that hold it now, those of the experiment among them."""
