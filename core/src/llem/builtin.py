@@ -26,7 +26,7 @@ def llem_runners() -> Sequence[RunnerSpec]:
 
 @hookimpl
 def llem_energy_samplers() -> Sequence[SamplerSpec]:
-    """NVML, RAPL, and an estimate for machines without either."""
+    """NVML, AMD SMI, RAPL, and an estimate for machines without either."""
     return [
         SamplerSpec(
             name="nvml",
@@ -35,6 +35,14 @@ def llem_energy_samplers() -> Sequence[SamplerSpec]:
             methods=frozenset({"counter", "power"}),
             scopes=frozenset({"gpu"}),
             sampler="llem.samplers.nvml:NvmlSampler",
+        ),
+        SamplerSpec(
+            name="amd",
+            api_version=API_VERSION,
+            summary="AMD GPUs by AMD SMI: energy accumulator and socket power",
+            methods=frozenset({"counter", "power"}),
+            scopes=frozenset({"gpu"}),
+            sampler="llem.samplers.amd:AmdSampler",
         ),
         SamplerSpec(
             name="rapl",

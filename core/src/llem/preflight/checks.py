@@ -10,7 +10,7 @@ from pathlib import Path
 
 from llem.config.experiment import DatasetConfig, ExperimentConfig, MeasurementConfig
 from llem.errors import LlemError, SamplerUnavailable
-from llem.plugins import default_registry, load_object, missing_requirements
+from llem.plugins import Registry, default_registry, load_object, missing_requirements
 from llem.specs.check import Finding, PreflightContext
 
 LEAST_FREE_BYTES = 16 * 2**20
@@ -47,7 +47,9 @@ def check_meters(context: PreflightContext) -> Iterator[Finding]:
         finally:
             close_samplers(opened)
         for report in reports:
-            if not report.used:
+            if not report.used and not context.experiments and registry.sampler(report.name).on_request:
+                yield _on_request(registry, report.name)
+            elif not report.used:
                 yield Finding(level="ok", message=f"{report.name} is not used: {report.reason}")
         if not opened:
             yield Finding(
@@ -55,6 +57,19 @@ def check_meters(context: PreflightContext) -> Iterator[Finding]:
                 message="no energy sampler works here: energy will be null, speed and latency are measured",
                 remedy="`llem doctor` says what each sampler needs; measurement.cpu_tdp_w allows an estimate.",
             )
+
+
+def _on_request(registry: Registry, name: str) -> Finding:
+    """Whether a sampler that waits to be named would work here."""
+    from llem.samplers.select import close_samplers, open_samplers
+
+    try:
+        opened, _ = open_samplers(registry, [name], {"cpu_tdp_w": None, "devices": None})
+    except SamplerUnavailable as error:
+        return Finding(level="ok", message=f"{name} does not work here: {error.what}", remedy=error.remedy)
+    close_samplers(opened)
+    devices = ", ".join(d.name for d in opened[0].devices)
+    return Finding(level="ok", message=f"{name} works here, where measurement.samplers names it: {devices}")
 
 
 def check_output(context: PreflightContext) -> Iterator[Finding]:

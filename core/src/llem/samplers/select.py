@@ -12,6 +12,8 @@ from llem.errors import LlemError, SamplerUnavailable
 from llem.results.models import SamplerReport
 from llem.specs.sampler import Device, Sampler, SamplerSpec
 
+ON_REQUEST = "it measures only where measurement.samplers names it"
+
 
 class SamplerTable(Protocol):
     """Where samplers are registered (`llem.plugins.Registry`)."""
@@ -43,7 +45,8 @@ def open_samplers(
 
     Args:
         registry: the registered samplers.
-        names: exactly these, or None for all that work and need not yield to another that does.
+        names: exactly these, or None for all that work, do not wait to be named, and need not yield to another that
+            works.
         settings: given to each sampler's `open`.
 
     Returns:
@@ -58,6 +61,9 @@ def open_samplers(
     reasons: dict[str, str] = {}
     try:
         for spec in specs:
+            if spec.on_request and not names:
+                reasons[spec.name] = ON_REQUEST
+                continue
             try:
                 opened.append(_open(spec, settings))
             except SamplerUnavailable as error:
