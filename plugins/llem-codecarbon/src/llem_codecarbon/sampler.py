@@ -1,0 +1,106 @@
+"""What CodeCarbon's tracker measures or estimates, read device by device, and without its emissions, files and threads.
+
+The tracker chooses how each part of this machine is measured, as it does anywhere; its hardware objects are then asked for
+the energy since the time before, which is added up. GPUs: NVML's counter. CPU: RAPL where it may read it, else a model of
+the load and the rated power. RAM: a model of the number of modules.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import version
+from typing import Any
+
+from llem.errors import SamplerUnavailable
+from llem.samplers.nvml import MIG_NOTE
+from llem.samplers.visible import Gpu, visible_gpus
+from llem.specs.sampler import Device, Reading
+from llem_codecarbon.parts import GpuPart, HostPart, Part
+
+
+class CodeCarbonSampler:
+    """GPUs by UUID; `codecarbon:cpu` and `codecarbon:ram`."""
+
+    def __init__(self) -> None:
+        self._parts: list[Part] = []
+        self._hardware: dict[str, Any] = {}
+
+    def open(self, settings: Mapping[str, object]) -> Sequence[Device]:
+        with _quiet():
+            try:
+                from codecarbon import OfflineEmissionsTracker  # here and not above: it is heavy
+            except ImportError as error:
+                raise SamplerUnavailable(
+                    f"CodeCarbon cannot be imported: {error}.", remedy="Install it: pip install llem-codecarbon."
+                ) from error
+            # Offline and without outputs it asks no network and writes no file; the country is needed and not used.
+            rated = settings.get("cpu_tdp_w")
+            tracker = OfflineEmissionsTracker(
+                country_iso_code="USA",
+                output_methods=[],
+                tracking_mode="machine",
+                allow_multiple_runs=True,
+                log_level="error",
+                **({"force_cpu_power": rated} if rated is not None else {}),
+            )
+            self._hardware = dict(tracker.get_detected_hardware())
+            parts = list(self._gpus(tracker._hardware, settings.get("devices")))
+        self._parts = [*parts, *(HostPart(h) for h in tracker._hardware if type(h).__name__ in ("CPU", "RAM"))]
+        for part in self._parts:
+            part.start()
+        return [part.device for part in self._parts]
+
+    @staticmethod
+    def _gpus(hardware: Sequence[Any], wanted: object) -> Iterator[Part]:
+        cards = [card for one in hardware if type(one).__name__ == "GPU" for card in one.devices.devices]
+        facts = [card.get_static_details() for card in cards]
+        gpus = [Gpu(fact["gpu_index"], fact["uuid"], fact["name"]) for fact in facts]
+        if isinstance(wanted, list | tuple | set | frozenset):
+            chosen, note = [gpu for gpu in gpus if gpu.uuid in wanted], None
+        else:  # CodeCarbon reads the variable too, and does not find a card by its UUID
+            visible = visible_gpus(gpus, os.environ)
+            chosen, note = list(visible.gpus), visible.note
+        by_uuid = {fact["uuid"]: card for fact, card in zip(facts, cards, strict=True)}
+        for gpu in chosen:
+            card = by_uuid[gpu.uuid]
+            if _is_sliced(card):
+                device = Device(id=gpu.uuid, name=gpu.name, scope="gpu", methods=frozenset(), note=MIG_NOTE)
+                yield Part(device)
+            else:
+                yield GpuPart(card, gpu, note)
+
+    def read(self) -> Sequence[Reading]:
+        return [part.read() for part in self._parts]
+
+    def environment(self) -> Mapping[str, object]:
+        return {"codecarbon": version("codecarbon"), "hardware": self._hardware}
+
+    def close(self) -> None:
+        self._parts = []
+
+
+def _is_sliced(card: Any) -> bool:
+    """Whether MIG is on: then a card's energy is not that of a slice."""
+    import pynvml
+
+    try:
+        return bool(pynvml.nvmlDeviceGetMigMode(card.handle)[0] == pynvml.NVML_DEVICE_MIG_ENABLE)
+    except (pynvml.NVMLError, TypeError, AttributeError):  # no MIG on this kind of card, or no NVIDIA card
+        return False
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what CodeCarbon and amdsmi say while they are set up off the terminal."""
+    logger = logging.getLogger("codecarbon")
+    before = logger.disabled
+    logger.disabled = True
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        logger.disabled = before

@@ -1,0 +1,1 @@
+"""Zeus as an energy sampler of llem. Importing this package or its plugin does not import Zeus."""

@@ -1,0 +1,53 @@
+"""Which cards Zeus' GPU objects are, and which of them this process may use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from llem.samplers.amd import uuid_of, visible_amd_gpus
+from llem.samplers.visible import Gpu, Visible, visible_gpus
+
+VARIABLES = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
+"""What Zeus reads."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """A GPU object of Zeus (`handle`), named as llem's own samplers name the same card."""
+
+    gpu: Gpu
+    zeus: Any
+    amd: bool
+    mig: bool
+
+
+def identify(zeus: Any) -> Card:
+    """Whose card it is, its UUID, and whether MIG is on. Zeus tells none of these."""
+    from zeus.device.gpu.nvidia import NVIDIAGPU
+
+    if not isinstance(zeus, NVIDIAGPU):
+        import amdsmi
+
+        return Card(Gpu(zeus.gpu_index, uuid_of(amdsmi, zeus.handle), zeus.get_name()), zeus, amd=True, mig=False)
+    import pynvml
+
+    try:
+        mig = pynvml.nvmlDeviceGetMigMode(zeus.handle)[0] == pynvml.NVML_DEVICE_MIG_ENABLE
+    except pynvml.NVMLError:  # this kind of card has no MIG
+        mig = False
+    uuid: str = pynvml.nvmlDeviceGetUUID(zeus.handle)
+    return Card(Gpu(zeus.gpu_index, uuid, zeus.get_name()), zeus, amd=False, mig=mig)
+
+
+def may_use(cards: Sequence[Card], wanted: object, environ: Mapping[str, str]) -> Visible:
+    """Cards that the experiment may use: those named, or those that the environment leaves visible.
+
+    Raises:
+        SamplerUnavailable: a MIG slice is named.
+    """
+    gpus = [card.gpu for card in cards]
+    if isinstance(wanted, list | tuple | set | frozenset):
+        return Visible([gpu for gpu in gpus if gpu.uuid in wanted])
+    return visible_amd_gpus(gpus, environ) if any(card.amd for card in cards) else visible_gpus(gpus, environ)
