@@ -169,11 +169,15 @@ API int nvmlDeviceGetMemoryInfo_v2(device_t g, unsigned long long *m) { /* versi
 API int nvmlDeviceGetComputeRunningProcesses_v3(device_t g, unsigned *count, process_t *list) {
     ENTER(g);
     unsigned room = *count;
-    *count = g->processes;
-    if (!g->processes) return OK;
-    if (!list || room < g->processes) return TOO_SMALL;
-    for (unsigned i = 0; i < g->processes; i++)
-        list[i] = (process_t){g->process_pid[i], (unsigned long long)g->process_mib[i] << 20, ~0u, ~0u};
+    double now = scenario_now();
+    *count = 0;
+    for (unsigned i = 0; i < g->processes; i++) {
+        const struct tenant *t = &g->tenants[i];
+        if (now < t->from_s || now >= t->to_s) continue;
+        if (list && *count < room) list[*count] = (process_t){t->pid, (unsigned long long)t->mib << 20, ~0u, ~0u};
+        ++*count;
+    }
+    if (*count && (!list || room < *count)) return TOO_SMALL;
     return OK;
 }
 API int nvmlDeviceGetGraphicsRunningProcesses_v3(device_t g, unsigned *count, process_t *list) { (void)list; ENTER(g); *count = 0; return OK; }

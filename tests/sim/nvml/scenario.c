@@ -53,8 +53,10 @@ static int parse_gpu(struct gpu *g, const char *key, const char *rest) {
     else if (!strcmp(key, "throttle")) sscanf(rest, "%llx %lf %lf", &g->throttle, &g->throttle_from_s, &g->throttle_to_s);
     else if (!strcmp(key, "memory")) sscanf(rest, "%llu %llu", &g->memory_total_mib, &g->memory_used_mib);
     else if (!strcmp(key, "process") && g->processes < MAX_RULES) {
-        sscanf(rest, "%u %u", &g->process_pid[g->processes], &g->process_mib[g->processes]);
-        g->processes++;
+        struct tenant *t = &g->tenants[g->processes++];
+        t->from_s = -INFINITY;
+        t->to_s = INFINITY;
+        sscanf(rest, "%u %u %lf %lf", &t->pid, &t->mib, &t->from_s, &t->to_s);
     }
     else if (!strcmp(key, "mig")) g->mig = 1;
     else if (!strcmp(key, "error")) add_rule(g->errors, &g->error_count, rest);

@@ -11,7 +11,7 @@
  *   counter PERIOD_S PHASE_S QUANTUM_MJ | none         counter_reset_at S      lost_at S
  *   average WINDOW_S LAG_S    what the averaged power field shows       power_unsupported
  *   limit W   temperature C   gpu_clock MHZ   memory_clock MHZ   throttle BITS FROM_S TO_S
- *   memory TOTAL_MIB USED_MIB   process PID USED_MIB   mig
+ *   memory TOTAL_MIB USED_MIB   process PID USED_MIB [FROM_S TO_S]   mig
  *   error FUNCTION CODE [FROM_S TO_S]   slow FUNCTION MS [FROM_S TO_S]   FUNCTION as C names it; `*` for every one
  *   architecture N (2 Pascal, 5 Volta, 9 Hopper)        utilization GPU_PCT MEMORY_PCT
  */
@@ -25,6 +25,8 @@
 
 struct rule { char function[64]; int number; double from_s, to_s; };
 
+struct tenant { unsigned pid, mib; double from_s, to_s; };
+
 struct gpu {
     char uuid[96], name[96];
     struct power power;
@@ -35,7 +37,8 @@ struct gpu {
     unsigned long long throttle;
     double throttle_from_s, throttle_to_s;
     unsigned long long memory_total_mib, memory_used_mib;
-    unsigned process_pid[MAX_RULES], process_mib[MAX_RULES], processes;
+    struct tenant tenants[MAX_RULES];
+    unsigned processes;
     struct rule errors[MAX_RULES], delays[MAX_RULES];
     unsigned error_count, delay_count, architecture, utilization, memory_utilization;
 };
