@@ -18,15 +18,16 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from llem.errors import SamplerUnavailable
 from llem.measure.series import FORMAT, device_as_data
 from llem.measure.tenants import foreign_processes
+from llem.measure.ticks import EdgeRequest, TickWatch
 from llem.results.job_directory import READINGS
-from llem.specs.sampler import Sampler, WatchingSampler
+from llem.specs.sampler import Sampler, TickingSampler, WatchingSampler
 
 PR_SET_PDEATHSIG = 1
 SUSPEND_NOTICED_NS = 10_000_000
@@ -219,37 +220,6 @@ class Commands:
         return [line.decode() for line in lines]
 
 
-class Edge:
-    """An edge that the worker asked for: answered once its counters have ticked, over once they have ticked again."""
-
-    def __init__(self, number: int, watch: TickWatch) -> None:
-        self._number = number
-        self.watch = watch
-        self._answered = False
-        self._written: dict[int, int] = {}
-
-    def step(self, recorder: Recorder, answer: Callable[[Mapping[str, Any]], None]) -> bool:
-        """Read the counters once, and say what is new; True when nothing is left to be done."""
-        if not self.watch.done:
-            self.watch.poll()
-        if self.watch.settled:
-            self._write(recorder)
-        if self.watch.settled and not self._answered:
-            self._answered = True
-            at = [] if self.watch.edge_ns is None else [[i, *tick] for i, tick in self.watch.at_edge().items()]
-            latest = recorder.sweep(None)
-            answer({"mark": self._number, "t_ns": self.watch.edge_ns or latest, "ticks": at})
-        return self.watch.done
-
-    def _write(self, recorder: Recorder) -> None:
-        new = []
-        for index, ticks in self.watch.ticks.items():
-            new += [[index, *tick] for tick in ticks[self._written.get(index, 0) :]]
-            self._written[index] = len(ticks)
-        if new:
-            recorder.write({"ticks": new})
-
-
 def main(arguments: Sequence[str]) -> int:
     """Sample until told to stop; returns the exit code."""
     answers = os.dup(1)
@@ -268,7 +238,8 @@ def main(arguments: Sequence[str]) -> int:
     stream = os.open(Path(arguments[0]) / READINGS, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o644)
     recorder = Recorder(stream)
     schedule = Schedule(time.monotonic_ns(), order["hz"])
-    edge: Edge | None = None
+    edge: EdgeRequest | None = None
+    ending: str | None = None
     try:
         refused = recorder.open({**order, "start_ns": schedule.start_ns})
         schedule.advance(time.monotonic_ns())
@@ -282,12 +253,15 @@ def main(arguments: Sequence[str]) -> int:
                     answer({"mark": int(rest), "t_ns": recorder.sweep(None)})
                 elif word == "edge":
                     number, timeout_s = rest.split()
-                    edge = Edge(int(number), TickWatch(recorder.counters, float(timeout_s)))
+                    edge = EdgeRequest(int(number), TickWatch(recorder.counters, float(timeout_s)))
                 else:
-                    recorder.write({"end": command})
-                    return 0
-            if edge is not None and edge.step(recorder, answer):
+                    ending = command
+            if edge is not None and edge.step(recorder.write, recorder.sweep, answer):
                 edge = None
+            # The tick after the last edge is still wanted by who tells it to stop, and soon there.
+            if ending is not None and (edge is None or ending != "stop"):
+                recorder.write({"end": ending})
+                return 0
             if time.monotonic_ns() >= schedule.due_ns:
                 recorder.sweep(schedule.slot)
                 schedule.advance(time.monotonic_ns())

@@ -78,9 +78,28 @@ class SamplingProcess:
 
     def mark(self, timeout_s: float = MARK_TIMEOUT_S) -> int | None:
         """Have every device read now; the latest time of those readings (monotonic ns), or None where nobody answers."""
+        answer = self._ask("mark", "", timeout_s)
+        return None if answer is None else int(answer["t_ns"])
+
+    def edge(self, timeout_s: float) -> tuple[int, dict[int, Tick]] | None:
+        """Have every counter tick, and every device read.
+
+        Args:
+            timeout_s: how long to wait for ticks.
+
+        Returns:
+            The time of the edge (monotonic ns): the last of the ticks that were awaited, or right after the reading
+            where nothing ticked; and by index of the device its last tick up to then. None where nobody answers.
+        """
+        answer = self._ask("edge", f" {timeout_s:.3f}", timeout_s + MARK_TIMEOUT_S)
+        if answer is None:
+            return None
+        return int(answer["t_ns"]), {index: (t_ns, energy_j) for index, t_ns, energy_j in answer["ticks"]}
+
+    def _ask(self, word: str, rest: str, timeout_s: float) -> dict[str, Any] | None:
         deadline = time.monotonic() + timeout_s
         self._marks += 1
-        answer: dict[str, Any] | None = {} if self._send(f"mark {self._marks}") else None
+        answer: dict[str, Any] | None = {} if self._send(f"{word} {self._marks}{rest}") else None
         while answer is not None:
             answer = self._answer(max(0.0, deadline - time.monotonic()))
             if answer is not None and answer["mark"] == self._marks:  # not a late answer to an earlier one
