@@ -167,3 +167,10 @@ def test_a_log_tail_is_bounded_in_lines_and_bytes(tmp_path: Path) -> None:
 def test_a_job_directory_that_cannot_be_written_is_an_os_error(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file"):
         settle(tmp_path / "gone", DOCUMENT, ended())
+
+
+def test_a_worker_that_could_not_start_is_told_by_the_last_line_of_its_log(tmp_path: Path) -> None:
+    (tmp_path / LOG).write_text("Traceback (most recent call last):\nImportError: cannot import name 'x'\n")
+    failure = settle(tmp_path, DOCUMENT, ended(ending=Exit(code=1))).failure
+    assert failure is not None
+    assert failure.message.endswith("left no result. Its log ends with: ImportError: cannot import name 'x'")

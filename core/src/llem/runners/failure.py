@@ -21,6 +21,8 @@ INVALID = "result.invalid.json"
 
 TAIL_LINES = 50
 TAIL_BYTES = 16_384
+LAST_WORDS = 200
+"""Characters of the log's last line that a failure's message quotes."""
 
 Why = Literal["Crash", "Timeout", "Silence", "Interrupted", "StartFailed"]
 
@@ -90,7 +92,10 @@ def _failed(directory: Path, document: JobDocument, ended: Ended, problem: str |
     phases, current = _phases(directory / EVENTS)
     config = document.config
     ending = ended.ending or Exit()
-    message = " ".join(filter(None, [ended.message or _told(ending), problem]))
+    tail = log_tail(directory / LOG)
+    message = " ".join(
+        filter(None, [ended.message or _told(ending), problem, _last_words(tail) if ending.code else None])
+    )
     return ExperimentResult(
         status="failed",
         identity=Identity(
@@ -114,7 +119,7 @@ def _failed(directory: Path, document: JobDocument, ended: Ended, problem: str |
             phase=current,
             exit_code=ending.code,
             signal=ending.signal,
-            log_tail=scrub(log_tail(directory / LOG)),
+            log_tail=scrub(tail),
         ),
     )
 
@@ -132,6 +137,12 @@ def _told(ending: Exit) -> str:
     else:
         text = "the worker ended in an unknown way and left no result"
     return f"{text}; {ending.cause}." if ending.cause else f"{text}."
+
+
+def _last_words(tail: str) -> str | None:
+    """How the log of a worker that died without a result ends: often the reason itself."""
+    last = tail.rpartition("\n")[2].strip()
+    return f"Its log ends with: {last[:LAST_WORDS]}" if last else None
 
 
 def log_tail(path: Path) -> str:
