@@ -47,7 +47,7 @@ def _figure_columns(configurations: Sequence[Configuration]) -> Iterator[tuple[s
     yield "energy per output token", [_energy_cell(c) for c in configurations]
     if any(f.interval for f in _main_figures(configurations)):
         # Of one figure only, the one that studies are made for: every figure's interval would make the table too wide.
-        yield "95 % interval", [_interval_cell(c.figures.get(_main(configurations))) for c in configurations]
+        yield "95 % interval", [_interval_cell(c, _main(configurations)) for c in configurations]
     if known("mean_w"):
         yield "mean W", column("mean_w")
     if known("ttft_p50_s"):
@@ -81,9 +81,13 @@ def _main_figures(configurations: Sequence[Configuration]) -> list[Figure]:
     return [f for c in configurations if (f := c.figures.get(_main(configurations)))]
 
 
-def _interval_cell(figure: Figure | None) -> str:
+def _interval_cell(c: Configuration, name: str) -> str:
+    figure = c.figures.get(name)
     found = figure.interval if figure else None
-    return span(found.low, found.high) if found else NOTHING
+    if found is None:
+        return NOTHING
+    estimated = name == "j_per_output_token" and c.method == "estimate"
+    return f"{'~' if estimated else ''}{span(found.low, found.high)}"
 
 
 def _interval_notes(configurations: Sequence[Configuration]) -> Iterator[str]:

@@ -50,6 +50,7 @@ class TextReporter:
         self._line = ""
         self._total = 0
         self._finished = 0
+        self._place = 0
         self._began = time.monotonic()
         self._label = ""
         self._phase = ""
@@ -97,6 +98,7 @@ class TextReporter:
             self._tail.close()
             self._tail = None
         self._finished += 1
+        self._place = number
         if result.get("status") == "done":
             self._say(f"{self._label}: done{_figures(result)}")
         else:
@@ -138,7 +140,7 @@ class TextReporter:
         self._end_gap()
         if self._tail is not None:
             self._tail.close()
-        what = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
+        what = ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in counts.items() if count)
         took = duration(time.monotonic() - self._began)
         self._say(f"{state}: {what or 'nothing ran'}, in {took}", always=True)
 
@@ -194,7 +196,8 @@ class TextReporter:
     def _left_s(self) -> float | None:
         passed = time.monotonic() - self._began
         if self._finished:
-            return passed / self._finished * self._total - passed if self._finished < self._total else None
+            # At the pace of those that ran; some of the others may turn out not to be needed.
+            return passed / self._finished * (self._total - self._place) if self._place < self._total else None
         return max(0.0, self._estimate_s - passed) if self._estimate_s is not None else None
 
 

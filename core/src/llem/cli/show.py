@@ -93,7 +93,7 @@ def study_text(document: dict[str, Any], configurations: Sequence[Configuration]
     """A study's summary for people."""
     counts = dict(document["counts"])
     total = counts.pop("experiments")
-    found = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
+    found = ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in counts.items() if count)
     state = f", {document['state']}" if document["state"] else ""
     lines = [f"{document['study']}{state}: {total} experiment{'s' * (total != 1)}, {found or 'none has ended'}", ""]
     if configurations:

@@ -60,8 +60,8 @@ def config_hash(config: ExperimentConfig) -> str:
 def study_design_hash(hashes: Iterable[str], execution: ExecutionConfig) -> str:
     """Identity of a study's design: 64 hex digits.
 
-    Taken over the set of its experiments and over what shapes their figures: cycles, order, the seed of a shuffled
-    order, and the gaps in which the machine cools down. Timeouts, budget and the other limits decide when a study is
+    Taken over the set of its experiments and over what shapes their figures: cycles or until when they are repeated,
+    order, the seed of a shuffled order, and the gaps in which the machine cools down. Timeouts, budget and the other limits decide when a study is
     given up, not what it measures, and are left out. The order of `hashes` and repetitions in it have no effect.
     """
     return design_hash((bytes.fromhex(h) for h in hashes), execution)
@@ -70,6 +70,9 @@ def study_design_hash(hashes: Iterable[str], execution: ExecutionConfig) -> str:
 def design_hash(digests: Iterable[bytes], execution: ExecutionConfig) -> str:
     """`study_design_hash` of identities in binary form (32 bytes each)."""
     design = {name: getattr(execution, name) for name in ("cycles", "order", "experiment_gap_s", "cycle_gap_s")}
+    if execution.until.ci_width is not None:
+        # Its defaults are written out: which figure, and how many cycles at the most, is part of what a study does.
+        design["until"] = _plain(execution.until, full=True)
     if execution.order == "shuffled":
         design["seed"] = execution.seed
     found = hashlib.sha256(_dump([IDENTITY_VERSION, _plain(design)]).encode())

@@ -116,6 +116,7 @@ class Merged:
         """Lay one more layer over the rest."""
         data = {key: expanded(key, value, self._vocabulary) for key, value in layer.data.items()}
         self._drop_dependents(data, layer)
+        self._drop_other_repetition(data, layer)
         self.data = deep_merge(self.data, data)
         for path, _ in leaves(data):
             key = ".".join(path)
@@ -140,6 +141,28 @@ class Merged:
                         f"`{dependent}` ({origin}) is left out: it belongs to another `{key}` than the one "
                         f"given by {layer.origin((section, name))}."
                     )
+
+    def _drop_other_repetition(self, upper: Mapping[str, Any], layer: Layer) -> None:
+        """`execution.cycles` and `execution.until` exclude each other: what a higher layer gives replaces the other below."""
+        above, below = upper.get("execution"), self.data.get("execution")
+        if not isinstance(above, dict) or not isinstance(below, dict):
+            return
+        until = above.get("until")
+        decides = {
+            "cycles": above.get("cycles") is not None,
+            "until": isinstance(until, dict) and until.get("ci_width") is not None,
+        }
+        for name, other in (("cycles", "until"), ("until", "cycles")):
+            if decides[name] and name not in below and other in below and other not in above:
+                del below[other]
+                self.origins = {
+                    key: origin
+                    for key, origin in self.origins.items()
+                    if key != f"execution.{other}" and not key.startswith(f"execution.{other}.")
+                }
+                self.notes.append(
+                    f"`execution.{other}` is left out: `execution.{name}` is given by {layer.origin(('execution', name))}."
+                )
 
 
 def give_way(overrides: Mapping[str, Any], data: dict[str, Any], vocabulary: Vocabulary) -> list[str]:

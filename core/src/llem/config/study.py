@@ -2,13 +2,75 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import re
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field, model_validator
 
 from llem.config.section import Section
 
 Order = Literal["sequential", "interleaved", "shuffled", "reversed", "latin_square"]
+
+RepeatedFigure = Literal[
+    "j_per_output_token",
+    "j_per_request",
+    "energy_j",
+    "adjusted_j",
+    "mean_w",
+    "tokens_per_s",
+    "requests_per_s",
+    "ttft_p50_s",
+    "tpot_p50_s",
+    "itl_p50_s",
+    "e2e_p50_s",
+]
+
+_PERCENT = r"^[0-9]+(\.[0-9]+)? ?%$"
+
+
+def _share(value: Any) -> Any:
+    """`2 %` is 0.02."""
+    if isinstance(value, str):
+        if not re.match(_PERCENT, value):
+            raise ValueError("write a share such as 0.02, or 2 %")
+        return float(value.rstrip("%")) / 100
+    return value
+
+
+Share = Annotated[
+    float,
+    Field(gt=0, le=1),
+    BeforeValidator(
+        _share, json_schema_input_type=Annotated[float, Field(gt=0, le=1)] | Annotated[str, Field(pattern=_PERCENT)]
+    ),
+]
+"""Above 0 and at most 1, or text in percent."""
+
+
+class UntilConfig(Section):
+    """Repeat each experiment until the 95 % interval of one figure is narrow, in place of so many cycles."""
+
+    ci_width: Share | None = Field(
+        None,
+        description="whole width of the 95 % interval, as a share of the mean, at which an experiment is not repeated any more: "
+        "0.02 or 2 %; null: `cycles` says how often",
+    )
+    figure: RepeatedFigure = Field("j_per_output_token", description="the figure whose interval is looked at")
+    min_cycles: int = Field(3, ge=3, le=100_000, description="cycles before the interval is looked at")
+    max_cycles: int = Field(20, ge=3, le=100_000, description="cycles after which it is not repeated any more")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.min_cycles > self.max_cycles:
+            raise ValueError(f"min_cycles ({self.min_cycles}) is above max_cycles ({self.max_cycles})")
+        if self.model_fields_set and "ci_width" not in self.model_fields_set:
+            raise ValueError("without ci_width it has no effect: write `ci_width: 2 %` beside it")
+        return self
+
+    @property
+    def ci_width_text(self) -> str:
+        """`2 %`, for people; empty where it is not asked for."""
+        return "" if self.ci_width is None else f"{self.ci_width * 100:g} %"
 
 
 class ExecutionConfig(Section):
@@ -16,6 +78,9 @@ class ExecutionConfig(Section):
 
     cycles: int = Field(
         1, ge=1, le=100_000, description="how often each experiment is repeated; 3 or more give an interval"
+    )
+    until: UntilConfig = Field(
+        default_factory=UntilConfig, description="repeat until an interval is narrow, in place of `cycles`"
     )
     order: Order = Field(
         "interleaved",
@@ -37,6 +102,25 @@ class ExecutionConfig(Section):
     )
     max_consecutive_failures: int | None = Field(None, ge=1, description="stop after so many failures in a row")
     max_experiments: int = Field(1_000_000, ge=1, description="a sweep of more points than this is refused")
+
+    @model_validator(mode="after")
+    def _one_way_to_repeat(self) -> Self:
+        if self.until.ci_width is not None and "cycles" in self.model_fields_set:
+            raise ValueError(
+                "`cycles` and `until` both say how often experiments are repeated: keep one of them "
+                "(until.min_cycles and until.max_cycles bound the cycles)"
+            )
+        return self
+
+    @property
+    def fewest_cycles(self) -> int:
+        """How often each experiment runs at the least."""
+        return self.cycles if self.until.ci_width is None else self.until.min_cycles
+
+    @property
+    def most_cycles(self) -> int:
+        """How often each experiment runs at the most."""
+        return self.cycles if self.until.ci_width is None else self.until.max_cycles
 
 
 class StudyConfig(Section):

@@ -37,10 +37,10 @@ def make_plan(study: LoadedStudy, registry: Registry, *, runner: str | None = No
     return Plan(
         name=_name(study),
         study_design_hash=design_hash(sweep.digests(), execution),
-        experiments=Runs(sweep, Schedule(count, execution.cycles, execution.order, execution.seed), runners),
+        experiments=Runs(sweep, Schedule.of(execution, count), runners),
         distinct=count,
         duplicates=sweep.duplicates,
-        estimate_s=_least_s(sweep) * execution.cycles + gaps_s(execution, count),
+        estimate_s=_least_s(sweep) * execution.fewest_cycles + gaps_s(execution, count),
         runners=runners,
         execution=execution,
         base_dir=study.base_dir,

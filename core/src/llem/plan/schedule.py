@@ -17,11 +17,18 @@ class Schedule:
         cycles: how often each one runs.
         order: see `ExecutionConfig.order`.
         seed: of the order `shuffled`.
+        balanced: after how many cycles the order `latin_square` is balanced; by default after all.
     """
 
-    def __init__(self, count: int, cycles: int, order: Order, seed: int) -> None:
+    def __init__(self, count: int, cycles: int, order: Order, seed: int, balanced: int | None = None) -> None:
         self._count, self._cycles, self._order, self._seed = count, cycles, order, seed
+        self._balanced = balanced or cycles
         self._shuffled: tuple[int, Sequence[int]] | None = None
+
+    @classmethod
+    def of(cls, execution: ExecutionConfig, count: int) -> Schedule:
+        """The order of `count` experiments, with as many cycles as there may be."""
+        return cls(count, execution.most_cycles, execution.order, execution.seed, execution.fewest_cycles)
 
     def __len__(self) -> int:
         return self._count * self._cycles
@@ -41,7 +48,7 @@ class Schedule:
                 return cycle, self._count - 1 - within
             case "latin_square":
                 # Rows of the cyclic Latin square, as far apart as there are cycles to spread over it.
-                return cycle, (within + cycle * self._count // self._cycles) % self._count
+                return cycle, (within + cycle * self._count // self._balanced) % self._count
             case _:
                 return cycle, within
 
@@ -63,9 +70,9 @@ def gap_s(execution: ExecutionConfig, last_cycle: int, following_cycle: int) -> 
 
 
 def gaps_s(execution: ExecutionConfig, count: int) -> float:
-    """All pauses of a study of `count` distinct experiments together (seconds)."""
-    runs = count * execution.cycles
+    """All pauses of a study of `count` distinct experiments together, at the least (seconds)."""
+    runs = count * execution.fewest_cycles
     if runs == 0:
         return 0.0
-    between_cycles = 0 if execution.order == "sequential" else execution.cycles - 1
+    between_cycles = 0 if execution.order == "sequential" else execution.fewest_cycles - 1
     return between_cycles * execution.cycle_gap_s + (runs - 1 - between_cycles) * execution.experiment_gap_s

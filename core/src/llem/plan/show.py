@@ -16,12 +16,20 @@ SHORT = 12
 def describe(plan: Plan, limit: int) -> Iterator[str]:
     """The plan as text, at most `limit` of its runs."""
     execution = plan.execution
-    yield f"study {plan.name}: {_count(plan.total, 'experiment')} to run" + (
-        f" ({plan.distinct:,} × {execution.cycles} cycles, {execution.order})" if execution.cycles > 1 else ""
+    least, most = execution.fewest_cycles, execution.most_cycles
+    cycles = f"{least} to {most}" if least < most else f"{most}"
+    runs = f"{plan.distinct * least:,} to {_count(plan.total, 'experiment')}"
+    yield f"study {plan.name}: {runs if least < most else _count(plan.total, 'experiment')} to run" + (
+        f" ({plan.distinct:,} × {cycles} cycles, {execution.order})" if most > 1 else ""
     )
     yield f"  design    {plan.study_design_hash}"
     for backend, choice in plan.runners.items():
         yield f"  runner    {backend} on {choice.text} ({choice.origin})"
+    if execution.until.ci_width is not None:
+        yield (
+            f"  until     the 95 % interval of {execution.until.figure} is at most {execution.until.ci_width_text} "
+            f"of its mean wide; {cycles} cycles of each experiment"
+        )
     yield f"  time      {duration(plan.estimate_s)} at least" + (
         f"; no experiment starts after {duration(execution.budget_s)}" if execution.budget_s is not None else ""
     )
@@ -30,7 +38,7 @@ def describe(plan: Plan, limit: int) -> Iterator[str]:
     width = len(str(plan.total))
     runners = len(plan.runners) > 1
     for run in islice(plan.experiments, limit):
-        cycle = f"  cycle {run.cycle}" if execution.cycles > 1 else ""
+        cycle = f"  cycle {run.cycle}" if most > 1 else ""
         where = f"  {run.runner.text:<8}" if runners else ""
         yield f"  {run.position:>{width}}  {run.config_hash[:SHORT]}{cycle}{where}  {_values(run.point)}".rstrip()
     if plan.total > limit:

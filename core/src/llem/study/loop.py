@@ -18,15 +18,16 @@ from llem.results.models import ExperimentResult
 from llem.results.scrub import scrub, scrub_data
 from llem.results.store import EXPERIMENTS
 from llem.runners.failure import failure_summary
-from llem.study.dispatch import Dispatcher, Surroundings
+from llem.study.dispatch import Dispatcher, Surroundings, label
 from llem.study.folder import STUDY_FILE, writing
 from llem.study.gaps import pause
 from llem.study.interrupts import AtOnce, Interrupts
 from llem.study.manifest import Entry, ExperimentState, ManifestWriter, StudyManifest, StudyState, now_utc
+from llem.study.repetition import Repetition
 from llem.study.reporter import Reporter
 
 if TYPE_CHECKING:
-    from llem.plan import Plan
+    from llem.plan import Plan, Planned
 
 
 @dataclass(frozen=True)
@@ -34,9 +35,9 @@ class StudyOutcome:
     """How a study ended.
 
     Attributes:
-        state: `complete` only where every experiment ran to an end of its own, done or failed.
-        counts: experiments by state: pending, running, done, failed, interrupted.
-        exit_code: 0 all done; 1 something failed or was not run; 130 interrupted.
+        state: `complete` only where every experiment ran to an end of its own, done or failed, or was not needed.
+        counts: experiments by state: pending, running, done, failed, interrupted, not_needed.
+        exit_code: 0 all done or not needed; 1 something failed or was not run; 130 interrupted.
     """
 
     state: Literal["complete", "interrupted", "stopped"]
@@ -74,7 +75,7 @@ def run_plan(
         try:
             for backend, choice in plan.runners.items():
                 dispatcher.runner(backend, choice)
-            return _Study(plan, around, dispatcher).run()
+            return _Study(plan, around, dispatcher, Repetition(plan.execution.until)).run()
         finally:
             dispatcher.close()
 
@@ -84,6 +85,7 @@ class _Study:
     plan: Plan
     around: Surroundings
     dispatcher: Dispatcher
+    repetition: Repetition
     failures_in_a_row: int = 0
     begin: float = field(default_factory=time.monotonic)
     writer: ManifestWriter = field(init=False)
@@ -121,11 +123,15 @@ class _Study:
 
     def _run_all(self) -> Literal["complete", "interrupted", "stopped"]:
         entries = self.writer.manifest.experiments
-        for index, planned in enumerate(self.plan.experiments):
-            if index > 0 and not self._pause_before(entries[index - 1], entries[index]):
+        last: Entry | None = None
+        for planned, entry in zip(self.plan.experiments, entries, strict=True):
+            if self._is_not_needed(planned):
+                continue
+            if last is not None and not self._pause_before(last, entry):
                 return "interrupted" if self.around.interrupts.asked else "stopped"
             if self.around.interrupts.asked:
                 return "interrupted"
+            last = entry
             started_at = now_utc()
             self._record(planned.position, "running", started_at=started_at)
             result, interrupted = self.dispatcher.run(planned)
@@ -140,8 +146,21 @@ class _Study:
             self._tell(planned.position, planned.directory, result)
             if interrupted:
                 return "interrupted"
+            self.repetition.add(planned, result)
             self.failures_in_a_row = 0 if state == "done" else self.failures_in_a_row + 1
+        for text in self.repetition.unfinished():
+            self.around.reporter.message("warning", text)
         return "complete"
+
+    def _is_not_needed(self, planned: Planned) -> bool:
+        """Whether earlier cycles of this experiment suffice; then that is recorded, and said once."""
+        why = self.repetition.enough(planned.config_hash)
+        if why is None:
+            return False
+        self._record(planned.position, "not_needed")
+        level, text = why
+        self.around.reporter.message(level, f"{label(planned)}: {text}")
+        return True
 
     def _pause_before(self, last: Entry, following: Entry) -> bool:
         """Wait between two experiments. False where the next one shall not run."""
@@ -213,7 +232,8 @@ def _new_manifest(plan: Plan) -> StudyManifest:
         study_design_hash=plan.study_design_hash,
         order=execution.order,
         seed=execution.seed,
-        cycles=execution.cycles,
+        cycles=execution.most_cycles,
+        until=execution.until.model_dump(mode="json") if execution.until.ci_width is not None else None,
         experiments=[
             Entry(
                 position=planned.position,
@@ -230,4 +250,5 @@ def _new_manifest(plan: Plan) -> StudyManifest:
 def _exit_code(state: StudyState, manifest: StudyManifest) -> int:
     if state == "interrupted":
         return EXIT_INTERRUPTED
-    return EXIT_DONE if manifest.counts["done"] == len(manifest.experiments) else EXIT_EXPERIMENT_FAILED
+    good = manifest.counts["done"] + manifest.counts["not_needed"]
+    return EXIT_DONE if good == len(manifest.experiments) else EXIT_EXPERIMENT_FAILED

@@ -23,7 +23,7 @@ from llem.study.journal import JOURNAL, Journal, read_changes
 MANIFEST_SCHEMA = 1
 
 StudyState = Literal["running", "complete", "interrupted", "stopped"]
-ExperimentState = Literal["pending", "running", "done", "failed", "interrupted"]
+ExperimentState = Literal["pending", "running", "done", "failed", "interrupted", "not_needed"]
 
 _STATES: tuple[ExperimentState, ...] = get_args(ExperimentState)
 _STUDY_STATES: tuple[StudyState, ...] = get_args(StudyState)
@@ -42,6 +42,7 @@ class Entry:
     """One experiment of the study.
 
     Attributes:
+        state: `not_needed` where earlier cycles of it sufficed (`execution.until`); it has no job directory.
         position: place in the study's order, from 1.
         cycle: which repetition, from 1.
         directory: its job directory, relative to the study's folder.
@@ -66,7 +67,8 @@ class StudyManifest:
     """The whole account. `seq` counts the changes that it holds.
 
     Attributes:
-        order, seed, cycles: of the execution, so that the order can be told again.
+        order, seed, cycles, until: of the execution, so that the order can be told again; cycles are the most there can be,
+            until is None where it is not asked for.
         experiments: in the order in which they run; position p at index p - 1.
     """
 
@@ -80,6 +82,7 @@ class StudyManifest:
     experiments: list[Entry]
     state: StudyState = "running"
     ended_at: str | None = None
+    until: Mapping[str, Any] | None = None
     seq: int = 0
     counts: Counter[str] = field(default_factory=Counter)
 
@@ -128,6 +131,7 @@ class StudyManifest:
             "order": self.order,
             "seed": self.seed,
             "cycles": self.cycles,
+            "until": self.until,
             "state": self.state,
             "totals": self.totals,
             "seq": self.seq,
@@ -239,7 +243,8 @@ def replay(manifest: StudyManifest, changes: Iterable[Mapping[str, Any]]) -> Non
 def _manifest(data: Mapping[str, Any]) -> StudyManifest:
     names = {f.name for f in fields(StudyManifest)} - {"counts", "experiments"}
     manifest = StudyManifest(
-        experiments=[Entry(**row) for row in data["experiments"]], **{name: data[name] for name in names}
+        experiments=[Entry(**row) for row in data["experiments"]],
+        **{name: data[name] for name in names if name in data or name != "until"},
     )
     if manifest.state not in _STUDY_STATES or not set(manifest.counts) <= set(_STATES):
         raise ValueError("a state that no study or experiment can have")

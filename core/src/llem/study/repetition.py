@@ -1,0 +1,98 @@
+"""Which experiments need no further cycle, because an interval is narrow enough (`execution.until`)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from llem.analysis.summary import FIGURES, Figure, figure_of
+from llem.config.study import UntilConfig
+from llem.results.models import ExperimentResult
+from llem.results.rows import result_row
+from llem.study.dispatch import label
+
+if TYPE_CHECKING:
+    from llem.plan import Planned
+
+Level = Literal["info", "warning"]
+
+
+@dataclass
+class _Cycles:
+    """What is known of one experiment. `rows` are those that are done; `verdict` is kept once there is one."""
+
+    label: str
+    ended: int = 0
+    rows: list[Mapping[str, Any]] = field(default_factory=list)
+    verdict: tuple[Level, str] | None = None
+
+
+class Repetition:
+    """Follows the interval of each experiment's figure, from the same rows that `llem show` reads.
+
+    Args:
+        until: what is asked for. Where its `ci_width` is None every cycle is needed, and nothing is kept.
+    """
+
+    def __init__(self, until: UntilConfig) -> None:
+        self._until = until
+        self._known: dict[str, _Cycles] = {}
+        self._columns = ("cycle", "energy.headline.scope", "energy.headline.method", FIGURES[until.figure])
+
+    def add(self, planned: Planned, result: ExperimentResult) -> None:
+        """A cycle ended, done or failed."""
+        if self._until.ci_width is None:
+            return
+        cycles = self._known.setdefault(planned.config_hash, _Cycles(label(planned)))
+        cycles.ended += 1
+        if result.status == "done":
+            row = result_row(result, planned.directory)
+            cycles.rows.append({name: row[name] for name in self._columns})
+        if cycles.ended >= self._until.min_cycles:
+            cycles.verdict = self._verdict(cycles)
+
+    def enough(self, config_hash: str) -> tuple[Level, str] | None:
+        """Why an experiment needs no further cycle, and whether that is good news; None where it does need one."""
+        cycles = self._known.get(config_hash)
+        return cycles.verdict if cycles else None
+
+    def unfinished(self) -> Iterator[str]:
+        """A sentence for each experiment whose interval is not narrow enough after all its cycles."""
+        for cycles in self._known.values():
+            if cycles.verdict is None:
+                figure = figure_of(cycles.rows, self._until.figure)
+                share = _width(figure) if figure else None
+                found = f"is {share * 100:.2g} % wide" if share is not None else "is not known"
+                yield (
+                    f"{cycles.label}: the 95 % interval of {self._until.figure} {found} after {cycles.ended} cycles; "
+                    f"{self._until.ci_width_text} was asked for."
+                )
+
+    def _verdict(self, cycles: _Cycles) -> tuple[Level, str] | None:
+        until = self._until
+        figure = figure_of(cycles.rows, until.figure)
+        if figure is None:
+            # More of the same would cost as much time again, and say as little.
+            why = "differ in how energy was measured" if _has(cycles.rows, until.figure) else "have none"
+            return (
+                "warning",
+                f"no interval of {until.figure}: its first {cycles.ended} cycles {why}. It is not repeated.",
+            )
+        share = _width(figure)
+        if share is None or until.ci_width is None or share > until.ci_width:
+            return None
+        return "info", (
+            f"the 95 % interval of {until.figure} is {share * 100:.2g} % of its mean wide after {cycles.ended} cycles "
+            f"({until.ci_width_text} was asked for); it is not repeated."
+        )
+
+
+def _has(rows: list[Mapping[str, Any]], figure: str) -> bool:
+    return any(row[FIGURES[figure]] is not None for row in rows)
+
+
+def _width(figure: Figure) -> float | None:
+    """Whole width of the interval as a share of the mean; None where there is no interval, or the mean is 0."""
+    found = figure.interval
+    return found.width / abs(figure.mean) if found and figure.mean else None
