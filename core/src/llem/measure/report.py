@@ -15,6 +15,7 @@ from llem.measure.figures import arithmetic, check_identity, count_tokens, memor
 from llem.measure.latency import latency, timings
 from llem.measure.requests_table import write_requests
 from llem.measure.series import Series
+from llem.measure.stages import stages
 from llem.measure.thermal import thermal, thermal_warnings
 from llem.measure.timeseries import write_timeseries
 from llem.results.job_directory import READINGS, REQUESTS, TIMESERIES
@@ -47,6 +48,8 @@ def complete(
     )
     energy = breakdown(devices, window.seconds, tokens, phase_energy(series, phases), used)
     check_identity(energy, tokens)
+    headline = energy.headline.devices if energy.headline else ()
+    energy.stages = stages(series, devices, rows, (open_ns, close_ns), used, headline)
     for warning in (
         *energy_warnings(series, devices, open_ns, close_ns, used),
         *disturbance_warnings(series, open_ns, close_ns, used),

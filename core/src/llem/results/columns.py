@@ -14,7 +14,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
-from llem.results.models import EnergyFigure, ExperimentResult
+from llem.results.models import EnergyFigure, ExperimentResult, Stages
 
 Kind = Literal["string", "int64", "double", "bool", "json", "strings"]
 
@@ -89,6 +89,7 @@ def fixed_columns() -> tuple[Column, ...]:
         Column("energy.window_s", "double", "s"),
         Column("energy.phases_j", "json", "J"),
         *_of_model(EnergyFigure, "energy.headline"),
+        *_of_model(Stages, "energy.stages"),
     ]
     figures: list[Column] = []
     for name, field in ExperimentResult.model_fields.items():

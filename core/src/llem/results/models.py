@@ -79,6 +79,24 @@ class EnergyFigure(_Part):
     unreliable: bool = False
 
 
+class StageEnergy(_Part):
+    """Prefill or decode of all batches of the window."""
+
+    duration_s: float = Field(description="how much of the window it took")
+    energy_j: float | None = Field(None, description="over the headline's devices; null where one of them is not told")
+    devices_j: dict[str, float] = Field(
+        default_factory=dict, description="by device, where the meter is fast enough to tell the stage apart"
+    )
+
+
+class Stages(_Part):
+    """The window's energy by stage. A batch prefills from its release to its first token, and decodes to its last."""
+
+    prefill: StageEnergy | None = None
+    decode: StageEnergy | None = None
+    reason: str | None = Field(None, description="why a figure is missing")
+
+
 class EnergyBreakdown(_Part):
     """All energy of the measured window. `headline` is the first of: GPUs, CPU by counter, CPU by estimate."""
 
@@ -89,6 +107,7 @@ class EnergyBreakdown(_Part):
     phases_j: dict[str, dict[str, float]] = Field(
         default_factory=dict, description="phase to device to joules, where it could be told"
     )
+    stages: Stages | None = Field(None, description="prefill and decode apart")
 
 
 class Tokens(_Part):

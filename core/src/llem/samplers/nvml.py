@@ -80,7 +80,7 @@ class _Card:
         if self.mig:
             return MIG_NOTE
         if self.averaged:
-            return f"power field {POWER_USAGE}: on this card an average over the last second"
+            return f"power field {POWER_USAGE}; on this card an average over the last second"
         return f"power field {self.power_field}" if self.power_field else None
 
     def energy_j(self) -> float | None:
