@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llem.measure.energy import phase_energy, power_field, window_energy
+from llem.measure.energy import phase_energy, window_energy
 from llem.measure.energy_warnings import energy_warnings
+from llem.measure.resolution import power_field
 from llem.measure.series import Series, Track
 from llem.results.models import DeviceEnergy, Phase
 from llem.specs.sampler import Device

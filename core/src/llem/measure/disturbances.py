@@ -10,6 +10,9 @@ from statistics import median
 from llem.measure.series import Key, Series, Track
 from llem.results.models import ResultWarning
 
+NOTICED_NS = 1_000_000_000
+"""So much later at most a suspension is noticed."""
+
 SLOW = 2.0
 """Readings that come this many times further apart than asked for are told."""
 
@@ -26,16 +29,22 @@ def disturbance_warnings(
     """
     tracks = [t for t in series.tracks if t.device.scope != "gpu" or used is None or t.device.id in used]
     found = [*_shared(series, tracks, open_ns, close_ns), *_slow(series, tracks, open_ns, close_ns)]
-    slept_ns = sum(ns for t_ns, ns in series.suspensions if open_ns < t_ns and t_ns - ns <= close_ns)
-    if slept_ns:
-        found.append(
-            ResultWarning(
-                code="host_suspended",
-                message=f"the host was suspended for {slept_ns / 1e9:.3g} s about the measured window: hardware counters "
-                "may have gone on while the clock stood still, so energy, mean power and speed are doubtful.",
-            )
-        )
+    if series.suspended_ns:
+        inside_ns = sum(ns for t_ns, ns in series.suspensions if open_ns < t_ns <= close_ns + NOTICED_NS)
+        found.append(ResultWarning(code="host_suspended", message=_slept(series.suspended_ns, inside_ns)))
     return found
+
+
+def _slept(all_ns: int, inside_ns: int) -> str:
+    if inside_ns:
+        return (
+            f"the host was suspended for {inside_ns / 1e9:.3g} s within the measured window: hardware counters may have "
+            "gone on while the clock stood still, so energy, mean power and speed are doubtful."
+        )
+    return (
+        f"the host was suspended for {all_ns / 1e9:.3g} s during the experiment, outside the measured window: the idle "
+        "baseline, warm-up and energy of other phases are doubtful."
+    )
 
 
 def _shared(series: Series, tracks: list[Track], open_ns: int, close_ns: int) -> Iterator[ResultWarning]:

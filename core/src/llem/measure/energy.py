@@ -11,6 +11,7 @@ from bisect import bisect_left
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from llem.measure import curve
+from llem.measure.resolution import AVERAGED_FIELD, power_field, resolves
 from llem.measure.series import Series, Track
 from llem.results.models import DeviceEnergy, EnergyBreakdown, EnergyFigure, Method, Phase, Tokens
 
@@ -19,8 +20,6 @@ UNRELIABLE_FROM = 0.05
 
 SHAPE_SAMPLES = 4
 """Samples of power between two ticks from which on they tell more than a straight line."""
-
-AVERAGED_FIELD = "nvmlDeviceGetPowerUsage"
 
 
 def window_energy(
@@ -59,6 +58,8 @@ def _device_energy(
         method, energy_j = ("counter" if "counter" in device.methods else "power"), counter_j
     else:
         method, energy_j = "power", power_j
+    if not resolves(device, window_s):
+        energy_j = None
     disagreement = abs(counter_j - power_j) / counter_j if counter_j and power_j is not None else None
     idle = idle_w.get(device.id)
     return DeviceEnergy(
@@ -80,14 +81,6 @@ def _device_energy(
         unreliable=disagreement is not None and disagreement >= UNRELIABLE_FROM,
         contained_in=device.contained_in,
         note=device.note,
-    )
-
-
-def power_field(note: str | None) -> str | None:
-    """The name of the power field that a device's note gives, as `power field NAME`."""
-    words = (note or "").replace(";", " ").replace(",", " ").split()
-    return next(
-        (name for a, b, name in zip(words, words[1:], words[2:], strict=False) if (a, b) == ("power", "field")), None
     )
 
 

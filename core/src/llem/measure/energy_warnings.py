@@ -7,14 +7,12 @@ from itertools import pairwise
 
 from llem.measure import curve
 from llem.measure.energy import gpus_in_use
+from llem.measure.resolution import MIN_PERIODS, resolves
 from llem.measure.series import Series, Track
 from llem.results.models import DeviceEnergy, Method, ResultWarning
 
 WARN_FROM = 0.02
 """Disagreement of counter and integral from which a warning is given."""
-
-MIN_PERIODS = 50
-"""A window is at least so many update periods of the device long."""
 
 
 def energy_warnings(
@@ -41,6 +39,13 @@ def energy_warnings(
         if track is None or (d.scope == "gpu" and used is not None and d.device not in used):
             continue
         where = f"{d.name} ({d.device})"
+        if not resolves(track.device, window_s):
+            warn(
+                "averaged_power",
+                f"{where}: it has no energy counter, and its power field is an average over "
+                f"{track.device.update_period_s:g} s, which tells nothing about a window of {window_s:.3g} s. "
+                f"measurement.min_window_s must be at least {MIN_PERIODS * (track.device.update_period_s or 0):g}.",
+            )
         if d.energy_j is None:
             warn("energy_unmeasured", f"{where}: no energy could be told for the window. {d.note or ''}".strip())
             continue

@@ -17,6 +17,7 @@ from llem.measure.load_generator import Answer, LoadGenerator
 from llem.measure.meter import Meter
 from llem.measure.phases import PhaseLog
 from llem.measure.progress import Progress, rest
+from llem.measure.resolution import resolved_window_s
 from llem.measure.samples import take_samples
 from llem.measure.warmup import RESOLVED_PERIODS, Judge
 from llem.measure.watts import Watts
@@ -25,9 +26,6 @@ from llem.plugins import Registry, load_object
 from llem.results.models import Baseline, ModelReport
 from llem.specs.backend import Engine, LoadContext, LoadReport, MemoryReading, Request
 from llem.specs.dataset import LoadedDataset
-
-MIN_PERIODS = 50
-"""The window is at least so many update periods of the slowest energy counter in use long."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,7 +166,7 @@ class Experiment:
         try:
             engine.memory(reset_peak=True)
             open_ns = self.log.enter(phase.WINDOW, self.meter.edge(engine.synchronize))
-            minimum_s = max(self.config.measurement.min_window_s, self._counter_periods_s(report.devices))
+            minimum_s = max(self.config.measurement.min_window_s, resolved_window_s(self.meter.devices, report.devices))
             total = sum(len(batch) for batch in self._batches)
             progress = Progress(self.draft.events, phase.WINDOW, watts.between, total, open_ns, minimum_s)
 
@@ -193,17 +191,6 @@ class Experiment:
 
         if (error := attempt("decoding sample answers", keep)) is not None:
             self.draft.warn("samples_failed", f"no answer can be shown as text: {message_of(error)}")
-
-    def _counter_periods_s(self, used: Sequence[str]) -> float:
-        """The shortest window that an energy counter in use can resolve."""
-        periods = [
-            device.update_period_s
-            for device in self.meter.devices
-            if "counter" in device.methods
-            and device.update_period_s is not None
-            and (device.scope != "gpu" or device.id in used)
-        ]
-        return MIN_PERIODS * max(periods, default=0.0)
 
     def _close(self, engine: Engine) -> None:
         error = attempt("closing the engine", engine.close)

@@ -140,14 +140,6 @@ class Meter:
                     "readings are missing from there on. The worker's log may say why.",
                 )
             )
-        if series.suspended_ns:
-            series.warnings.append(
-                ResultWarning(
-                    code="host_suspended",
-                    message=f"the host was suspended for {series.suspended_ns / 1e9:.1f} s during the experiment: "
-                    "counters may have gone on while the clock stood still.",
-                )
-            )
         return series
 
     def _read_past_edges(self, process: SamplingProcess) -> None:

@@ -15,8 +15,8 @@ from collections.abc import Collection, Mapping, Sequence
 from statistics import median
 
 from llem.measure import curve
-from llem.measure.energy import AVERAGED_FIELD, power_field
 from llem.measure.latency import Timing
+from llem.measure.resolution import AVERAGED_FIELD, power_field
 from llem.measure.series import Series, Track
 from llem.results.models import DeviceEnergy, StageEnergy, Stages
 
