@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,3 +38,53 @@ def simulated_gpus(nvml_library: Path, tmp_path: Path) -> Callable[[str], Mappin
         return {**os.environ, "LD_LIBRARY_PATH": str(nvml_library.parent), "NVML_SIM": str(file)}
 
     return write
+
+
+@pytest.fixture(scope="session")
+def amd_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The simulated libamd_smi.so, compiled, in `lib/` of a folder for ROCM_PATH."""
+    sys.path.insert(0, str(_ROOT / "tests"))
+    from sim import amdsmi
+
+    return amdsmi.build(tmp_path_factory.mktemp("rocm"))
+
+
+@pytest.fixture
+def simulated_amd_gpus(amd_library: Path, tmp_path: Path) -> Callable[[str], Mapping[str, str]]:
+    """As `simulated_gpus`, for AMD cards. The last `gpu` is HIP's first card."""
+
+    def write(scenario: str) -> Mapping[str, str]:
+        file = tmp_path / "scenario.txt"
+        file.write_text(f"epoch {time.monotonic_ns()}\n{scenario}")
+        return {**os.environ, "ROCM_PATH": str(amd_library.parent.parent), "NVML_SIM": str(file)}
+
+    return write
+
+
+@pytest.fixture
+def testbed_result(tmp_path: Path) -> Callable[..., dict[str, Any]]:
+    """Takes an environment and settings, runs one short experiment on the testbed by `llem run`, returns its result."""
+
+    def run(environment: Mapping[str, str], **settings: object) -> dict[str, Any]:
+        values: dict[str, object] = {
+            "dataset.name": "synthetic",
+            "dataset.input_tokens": 8,
+            "dataset.n": 4,
+            "dataset.output_tokens": 10,
+            "measurement.min_window_s": 2,
+            "measurement.settle_s": 0,
+            "warmup.enabled": "false",
+            "baseline.enabled": "false",
+            **{key.replace("__", "."): value for key, value in settings.items()},
+        }
+        command = [sys.executable, "-m", "llem", "run", "--model", "random:tiny-llama", "--backend", "testbed"]
+        command += ["--no-gaps", "--output", str(tmp_path / "results")]
+        command += [word for key, value in values.items() for word in ("--set", f"{key}={value}")]
+        done = subprocess.run(command, env=dict(environment), capture_output=True, text=True, check=False)
+        found = list(tmp_path.glob("results/*/experiments/*/result.json"))
+        assert len(found) == 1, done.stdout + done.stderr
+        result: dict[str, Any] = json.loads(found[0].read_text())
+        assert result["status"] == "done", result["failure"]
+        return result
+
+    return run

@@ -16,10 +16,13 @@ from importlib.metadata import version
 from typing import Any
 
 from llem.errors import SamplerUnavailable
+from llem.samplers.amd import uuid_of, visible_amd_gpus
 from llem.samplers.nvml import MIG_NOTE
-from llem.samplers.visible import Gpu, visible_gpus
+from llem.samplers.visible import Gpu, Visible, visible_gpus
 from llem.specs.sampler import Device, Reading
 from llem_codecarbon.parts import GpuPart, HostPart, Part
+
+NO_ENERGY = "the card shows no energy, as the second die of a card does whose first shows both"
 
 
 class CodeCarbonSampler:
@@ -57,21 +60,26 @@ class CodeCarbonSampler:
     @staticmethod
     def _gpus(hardware: Sequence[Any], wanted: object) -> Iterator[Part]:
         cards = [card for one in hardware if type(one).__name__ == "GPU" for card in one.devices.devices]
-        facts = [card.get_static_details() for card in cards]
-        gpus = [Gpu(fact["gpu_index"], fact["uuid"], fact["name"]) for fact in facts]
+        by_uuid: dict[str, Any] = {}
+        gpus: list[Gpu] = []
+        for card in cards:
+            facts = card.get_static_details()
+            uuid = uuid_of(_amdsmi(), card.handle) if _is_amd(card) else facts["uuid"]
+            by_uuid[uuid] = card
+            gpus.append(Gpu(facts["gpu_index"], uuid, facts["name"]))
         if isinstance(wanted, list | tuple | set | frozenset):
-            chosen, note = [gpu for gpu in gpus if gpu.uuid in wanted], None
+            visible = Visible([gpu for gpu in gpus if gpu.uuid in wanted])
+        elif any(_is_amd(card) for card in cards):
+            visible = visible_amd_gpus(gpus, os.environ)
         else:  # CodeCarbon reads the variable too, and does not find a card by its UUID
             visible = visible_gpus(gpus, os.environ)
-            chosen, note = list(visible.gpus), visible.note
-        by_uuid = {fact["uuid"]: card for fact, card in zip(facts, cards, strict=True)}
-        for gpu in chosen:
+        for gpu in visible.gpus:
             card = by_uuid[gpu.uuid]
-            if _is_sliced(card):
-                device = Device(id=gpu.uuid, name=gpu.name, scope="gpu", methods=frozenset(), note=MIG_NOTE)
-                yield Part(device)
+            silent = MIG_NOTE if _is_sliced(card) else NO_ENERGY if _shows_zero(card) else None
+            if silent is not None:
+                yield Part(Device(id=gpu.uuid, name=gpu.name, scope="gpu", methods=frozenset(), note=silent))
             else:
-                yield GpuPart(card, gpu, note)
+                yield GpuPart(card, gpu, visible.note)
 
     def read(self) -> Sequence[Reading]:
         return [part.read() for part in self._parts]
@@ -81,6 +89,21 @@ class CodeCarbonSampler:
 
     def close(self) -> None:
         self._parts = []
+
+
+def _is_amd(card: Any) -> bool:
+    return type(card).__name__ == "AMDGPUDevice"
+
+
+def _amdsmi() -> Any:
+    import amdsmi  # where CodeCarbon lists an AMD card it is there
+
+    return amdsmi
+
+
+def _shows_zero(card: Any) -> bool:
+    """An accumulator of 0 J does not count, whatever CodeCarbon takes it for: what is not measured is not 0."""
+    return card.last_energy is not None and card.last_energy.kWh == 0
 
 
 def _is_sliced(card: Any) -> bool:
