@@ -1,0 +1,97 @@
+"""How far energy figures are from the truth: llem, Zeus and CodeCarbon on one simulated NVML, in the same windows.
+
+Each tool runs in a process of its own and measures the same cards at the same time; the simulator knows the exact energy.
+The rows go to a CSV file beside the JSON as they come. `--docs` writes table and picture into docs/ from the kept rows.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+from bench.meters import page, rivals
+from bench.meters.measuring import TOOLS, WARM_S, Run
+from bench.meters.rows import GOAL, RESOLUTION, Row, append, read, rows_of
+from bench.meters.scenarios import Scenario, scenarios
+from bench.report import Figure, arguments, machine, publish
+
+ROOT = Path(__file__).parent.parent
+KEPT = ROOT / "bench" / "results" / "energy_accuracy_rows.csv"
+STAGGER_S = 0.37
+"""Scenarios that run at one time begin apart, so that they do not all wait for a tick at once."""
+
+
+def run_together(batch: list[Scenario], library: Path, folder: Path, quick: bool, out: Path | None) -> list[Row]:
+    """Scenarios at one time; they share the wall clock and, with enough cores, nothing else."""
+    found = []
+    with ExitStack() as stack:
+        runs = []
+        for i, scenario in enumerate(batch):
+            own = folder / f"{i}"
+            own.mkdir(parents=True)
+            runs.append(stack.enter_context(Run(scenario, library, own, quick)))
+        for run in runs:
+            run.await_ready()
+        start_ns = time.monotonic_ns() + round(WARM_S * 1e9)
+        for i, run in enumerate(runs):
+            run.begin(start_ns + round(i * STAGGER_S * 1e9))
+        for run in runs:
+            rows = rows_of(run.errors())
+            page.show(rows)
+            if out is not None:
+                append(out, rows)
+            found += rows
+    return found
+
+
+def figures(rows: list[Row]) -> dict[str, Figure]:
+    """The figures of all rows."""
+    long = [row for row in rows if row.long]
+    found = {
+        "worst_error_pct": Figure(max(row.errors["llem"] for row in long) * 100, "%", len(long), None),
+        "rows": Figure(len(rows), "1", sum(row.windows for row in rows), None),
+        "rows_within_goal": Figure(sum(row.errors["llem"] <= GOAL for row in long), "1", len(long), None),
+        "rows_not_behind": Figure(sum(row.behind <= RESOLUTION for row in rows), "1", len(rows), None),
+        "rows_warned_or_within_2_pct": Figure(sum(row.warned for row in rows), "1", len(rows), None),
+    }
+    for tool in TOOLS[1:]:
+        found[f"{tool}_worst_error_pct"] = Figure(max(row.errors[tool] for row in long) * 100, "%", len(long), None)
+    return found
+
+
+def main() -> None:
+    """Run the scenarios, a few at a time."""
+    parser = arguments(__doc__)
+    parser.add_argument("--docs", action="store_true", help="only write docs/method/accuracy.md and its picture anew")
+    parser.add_argument("--jobs", type=int, default=6, help="scenarios at one time (default 6)")
+    parser.add_argument("--only", metavar="TEXT", default="", help="only scenarios whose name has this in it")
+    options = parser.parse_args()
+    if options.docs:
+        page.write(read(KEPT), ROOT / "docs")
+        return
+    sys.path.insert(0, str(ROOT / "tests"))
+    from sim import nvml
+
+    rivals.python()
+    where = machine()
+    out = options.json and options.json.with_name(f"{options.json.stem}_rows.csv")
+    if out:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.unlink(missing_ok=True)
+    todo = [scenario for scenario in scenarios(options.quick) if options.only in scenario.name]
+    rows: list[Row] = []
+    page.show_head()
+    with tempfile.TemporaryDirectory() as folder:
+        library = nvml.build(Path(folder))
+        for first in range(0, len(todo), options.jobs):
+            batch = todo[first : first + options.jobs]
+            rows += run_together(batch, library, Path(folder) / f"batch{first}", options.quick, out)
+    page.show_misses(rows)
+    publish("energy_accuracy", where, figures(rows), options.json)
+
+
+if __name__ == "__main__":
+    main()

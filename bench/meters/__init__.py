@@ -1,0 +1,1 @@
+"""Parts of `bench.energy_accuracy`: scenarios, the three tools that measure them, and what is made of their figures."""

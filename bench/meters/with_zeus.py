@@ -1,0 +1,18 @@
+"""Measures windows with Zeus, as its documentation shows: `begin_window`, `end_window`, the energy of all GPUs."""
+
+import time
+
+import protocol
+from zeus.monitor import ZeusMonitor
+
+# Nothing runs on the simulated cards that would have to be waited for; CPUs are no part of the comparison.
+monitor = ZeusMonitor(cpu_indices=[])
+for number, wait in protocol.windows():
+    begin = [time.monotonic_ns()]
+    monitor.begin_window("window", sync_execution=False)
+    begin.append(time.monotonic_ns())
+    wait()
+    end = [time.monotonic_ns()]
+    measured = monitor.end_window("window", sync_execution=False)
+    end.append(time.monotonic_ns())
+    protocol.tell(number, sum(measured.gpu_energy.values()), tuple(begin), tuple(end))
