@@ -94,14 +94,15 @@ API int amdsmi_get_energy_count(device_t g, uint64_t *count, float *resolution_u
     *timestamp_ns = (uint64_t)(tick * 1e9);
     return OK;
 }
-API int amdsmi_get_power_info(device_t g, power_t *found) { /* the averaged field alone where a scenario averages */
+API int amdsmi_get_power_info(device_t g, power_t *found) { /* instant on MI300 and later, averaged before */
     ENTER(g);
     memset(found, 0, sizeof *found);
-    double now = scenario_now(), to = now - g->average_lag_s, from = to - g->average_window_s;
+    double now = scenario_now(), to = now - g->average_lag_s, from = fmax(to - g->average_window_s, 0);
+    double average_w = to > from ? power_energy(&g->power, from, to) / (to - from) : power_at(&g->power, now);
     found->current_w = found->average_w = NONE;
     if (!g->power_supported) return OK;
     if (!strncmp(g->name, "AMD Instinct MI3", 16)) found->current_w = (uint32_t)lround(power_at(&g->power, now));
-    else found->average_w = (uint32_t)lround(power_energy(&g->power, from < 0 ? 0 : from, to) / (to - (from < 0 ? 0 : from)));
+    else found->average_w = (uint32_t)lround(average_w);
     found->limit_w = (uint32_t)g->limit_w;
     return OK;
 }

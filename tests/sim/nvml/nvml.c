@@ -20,7 +20,7 @@ static int initialized;
 
 static int applies(const struct rule *rule, const char *function) {
     if (strcmp(rule->function, "*") && strcmp(rule->function, function)) return 0;
-    return scenario_now() >= rule->from_s && scenario_now() < rule->to_s;
+    return scenario_fault(rule->from_s, rule->to_s);
 }
 
 /* Every call on a device passes here: is it there, slow, lost, or told to fail? */
@@ -29,7 +29,7 @@ static int enter(device_t g, const char *function) {
     if (!g) return INVALID_ARGUMENT;
     for (unsigned i = 0; i < g->delay_count; i++)
         if (applies(&g->delays[i], function)) usleep(g->delays[i].number * 1000);
-    if (g->lost_at >= 0 && scenario_now() >= g->lost_at) return GPU_LOST;
+    if (g->lost_at >= 0 && scenario_fault(g->lost_at, INFINITY)) return GPU_LOST;
     for (unsigned i = 0; i < g->error_count; i++)
         if (applies(&g->errors[i], function)) return g->errors[i].number;
     return OK;
@@ -40,7 +40,8 @@ static int enter(device_t g, const char *function) {
 static unsigned long long counter_mj(device_t g, double now) {
     double tick = floor((now - g->counter_phase_s) / g->counter_period_s) * g->counter_period_s + g->counter_phase_s;
     if (tick < 0) tick = 0;
-    double from = g->counter_reset_at >= 0 && tick >= g->counter_reset_at ? g->counter_reset_at : 0;
+    double reset = g->counter_reset_at < 0 ? INFINITY : scenario_faults_from() + g->counter_reset_at;
+    double from = tick >= reset ? reset : 0;
     double mj = power_energy(&g->power, from, tick) * 1000 + (from > 0 ? 0 : 1e6);
     return (unsigned long long)(floor(mj / g->counter_quantum_mj) * g->counter_quantum_mj);
 }
@@ -145,8 +146,7 @@ API int nvmlDeviceGetPowerManagementLimit(device_t g, unsigned *mw) { ENTER(g); 
 API int nvmlDeviceGetPowerManagementDefaultLimit(device_t g, unsigned *mw) { ENTER(g); *mw = (unsigned)(g->limit_w * 1000); return OK; }
 API int nvmlDeviceGetCurrentClocksEventReasons(device_t g, unsigned long long *bits) {
     ENTER(g);
-    double now = scenario_now();
-    *bits = g->throttle && now >= g->throttle_from_s && now < g->throttle_to_s ? g->throttle : 0;
+    *bits = g->throttle && scenario_fault(g->throttle_from_s, g->throttle_to_s) ? g->throttle : 0;
     return OK;
 }
 API int nvmlDeviceGetCurrentClocksThrottleReasons(device_t g, unsigned long long *bits) { return nvmlDeviceGetCurrentClocksEventReasons(g, bits); }
@@ -169,11 +169,10 @@ API int nvmlDeviceGetMemoryInfo_v2(device_t g, unsigned long long *m) { /* versi
 API int nvmlDeviceGetComputeRunningProcesses_v3(device_t g, unsigned *count, process_t *list) {
     ENTER(g);
     unsigned room = *count;
-    double now = scenario_now();
     *count = 0;
     for (unsigned i = 0; i < g->processes; i++) {
         const struct tenant *t = &g->tenants[i];
-        if (now < t->from_s || now >= t->to_s) continue;
+        if (!scenario_fault(t->from_s, t->to_s)) continue;
         if (list && *count < room) list[*count] = (process_t){t->pid, (unsigned long long)t->mib << 20, ~0u, ~0u};
         ++*count;
     }

@@ -97,6 +97,7 @@ static int read_file(const char *path) {
         if (!strcmp(key, "gpu")) g = add_gpu(rest);
         else if (!strcmp(key, "epoch")) loaded.epoch_ns = atoll(rest);
         else if (!strcmp(key, "clock")) snprintf(loaded.clock, sizeof loaded.clock, "%s", rest);
+        else if (!strcmp(key, "faults")) snprintf(loaded.faults, sizeof loaded.faults, "%s", rest);
         else if (!strcmp(key, "driver")) snprintf(loaded.driver, sizeof loaded.driver, "%s", rest);
         else if (!strcmp(key, "cuda")) loaded.cuda = atoi(rest);
         else if (!strcmp(key, "init_error")) loaded.init_error = atoi(rest);
@@ -131,4 +132,20 @@ double scenario_now(void) {
         ns = now.tv_sec * 1000000000LL + now.tv_nsec;
     }
     return (ns - loaded.epoch_ns) / 1e9;
+}
+
+double scenario_faults_from(void) {
+    if (!loaded.faults[0]) return 0;
+    FILE *file = fopen(loaded.faults, "r");
+    long long ns = 0;
+    int found = file && fscanf(file, "%lld", &ns) == 1;
+    if (file) fclose(file);
+    return found ? (ns - loaded.epoch_ns) / 1e9 : INFINITY;
+}
+
+int scenario_fault(double from_s, double to_s) {
+    double since = scenario_faults_from();
+    if (isinf(since)) return 0;
+    double t = scenario_now() - since;
+    return t >= from_s && t < to_s;
 }

@@ -4,6 +4,8 @@
  *   epoch NS           monotonic time of second 0 (default 0)
  *   clock FILE         controlled time: a file of one native int64, nanoseconds; otherwise the monotonic clock
  *   driver TEXT        cuda N (12040 is 12.4)          init_error CODE
+ *   faults FILE        times of faults (lost_at, counter_reset_at, throttle, error, slow, process) count from the
+ *                      monotonic nanosecond that this file holds; while it is not there, there is none of them
  * Then for each `gpu UUID NAME...`:
  *   power constant W | square LOW HIGH PERIOD_S DUTY | ramp W0 W1 T0 T1 | trace IDLE_W FILE
  *         | pattern W1 S1 W2 S2 ...   watts for so many seconds each, over and over: a burst, then a plateau
@@ -45,7 +47,7 @@ struct gpu {
 
 struct scenario {
     long long epoch_ns;
-    char clock[512], driver[80];
+    char clock[512], faults[512], driver[80];
     int cuda, init_error;
     struct gpu gpus[MAX_GPUS];
     unsigned count;
@@ -54,5 +56,7 @@ struct scenario {
 int scenario_load(const char *path);       /* instead of what NVML_SIM names; 0 where it cannot be read */
 const struct scenario *scenario_get(void); /* NULL where NVML_SIM names no readable scenario */
 double scenario_now(void);                 /* seconds since the epoch */
+double scenario_faults_from(void);         /* the second from which faults count; infinite while there are none */
+int scenario_fault(double from_s, double to_s); /* is it now between these two times of a fault? */
 
 #endif
