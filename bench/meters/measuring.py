@@ -60,11 +60,9 @@ class Run:
             environment = {
                 name: value for name, value in os.environ.items() if not name.startswith(("CUDA_", "CODECARBON"))
             }
-            environment |= {
-                "LD_LIBRARY_PATH": str(self._library.parent),
-                "NVML_SIM": str(self._file),
-                "HOME": str(home),
-            }
+            environment |= {"LD_LIBRARY_PATH": str(self._library.parent), "NVML_SIM": str(self._file)}
+            # CodeCarbon takes a machine without `nvidia-smi` for one without GPUs. No tool shall read a user's settings.
+            environment |= {"PATH": f"{self._library.parent}{os.pathsep}{os.environ['PATH']}", "HOME": str(home)}
             self._tools[tool] = process = subprocess.Popen(
                 [str(pythons[tool]), str(HERE / f"with_{tool}.py"), str(home)],
                 env=environment,

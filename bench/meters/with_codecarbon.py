@@ -14,7 +14,9 @@ tracker = OfflineEmissionsTracker(
 )
 # The first task looks for hardware, which takes seconds; a user who wants accuracy has that behind before the window.
 tracker.start_task("first")
-tracker.stop_task("first")
+time.sleep(1)
+if not tracker.stop_task("first").gpu_energy:
+    raise SystemExit("CodeCarbon sees no GPU here: its figures would say nothing about its accuracy")
 for number, wait in protocol.windows():
     begin = [time.monotonic_ns()]
     tracker.start_task(f"window {number}")

@@ -7,6 +7,8 @@ from zeus.monitor import ZeusMonitor
 
 # Nothing runs on the simulated cards that would have to be waited for; CPUs are no part of the comparison.
 monitor = ZeusMonitor(cpu_indices=[])
+if not monitor.gpu_indices:
+    raise SystemExit("Zeus sees no GPU here: its figures would say nothing about its accuracy")
 for number, wait in protocol.windows():
     begin = [time.monotonic_ns()]
     monitor.begin_window("window", sync_execution=False)
