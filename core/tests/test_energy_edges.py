@@ -1,0 +1,61 @@
+"""The counter of a card that ticks beside an edge of the window: told between its two ticks there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llem.measure.energy import window_energy
+from llem.measure.series import Series, Track
+from llem.specs.sampler import Device
+
+MS = 10**6
+INSTANT = "power field NVML_FI_DEV_POWER_INSTANT"
+AVERAGED = "power field nvmlDeviceGetPowerUsage: an average over the last second"
+
+
+def step(at_ms: float) -> tuple[Callable[[float], float], Callable[[float], float]]:
+    """100 W, and 500 W from an instant on: watts and joules since 0, by milliseconds."""
+    return lambda t: 500.0 if t >= at_ms else 100.0, lambda t: (100 * t + 400 * max(t - at_ms, 0)) / 1000
+
+
+def measured(
+    jump_ms: float, period_ms: float, phase_ms: float, edge_ms: float, *, hz: float = 20, note: str = INSTANT
+) -> float:
+    """Counter energy from a tick at 0 to an edge at which this card does not tick."""
+    watts, joules = step(jump_ms)
+    device = Device(id="GPU-1", name="Card", scope="gpu", methods=frozenset({"counter", "power"}), note=note)
+    track = Track("meter", device)
+    for i in range(int(6 * hz)):
+        t = i * 1000 / hz
+        track.append(round(t * MS), joules((t - phase_ms) // period_ms * period_ms + phase_ms), watts(t), {})
+    before = (edge_ms - phase_ms) // period_ms * period_ms + phase_ms
+    ticks = [(round(t * MS), joules(t)) for t in (before, before + period_ms)]
+    track.ticks.extend(ticks)
+    open_ns, close_ns = 0, round(edge_ms * MS)
+    series = Series([track], hz=hz, edges={open_ns: {track.key: (0, 0.0)}, close_ns: {track.key: ticks[0]}})
+    (found,) = window_energy(series, open_ns, close_ns)
+    assert found.counter_j is not None
+    return found.counter_j
+
+
+def test_steady_power_is_told_exactly() -> None:
+    assert measured(9999, 100, 30, 2000) == pytest.approx(200, rel=1e-9)
+
+
+def test_a_jump_of_power_between_the_ticks_is_followed_by_its_samples() -> None:
+    truth = step(1700)[1](2000)
+    assert measured(1700, 500, 100, 2000) == pytest.approx(truth, abs=400 * 0.05)  # one sample's worth
+    straight = measured(1700, 500, 100, 2000, note=AVERAGED)  # which says nothing about when
+    assert abs(straight - truth) > abs(measured(1700, 500, 100, 2000) - truth)
+
+
+@given(st.floats(0, 4000), st.sampled_from([20.0, 100.0, 500.0]), st.floats(0, 1), st.floats(1000, 4000))
+def test_the_figure_is_never_beyond_the_two_ticks(jump: float, period: float, phase: float, edge: float) -> None:
+    joules = step(jump)[1]
+    before = (edge - phase * period) // period * period + phase * period
+    found = measured(jump, period, phase * period, edge)
+    assert joules(before) - 1e-3 <= found <= joules(before + period) + 1e-3
