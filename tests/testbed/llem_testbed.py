@@ -39,14 +39,26 @@ def resolve(section: Section) -> Section:
     return section.model_copy(update={"ignored": 0})
 
 
+def _visible_gpus() -> list[str]:
+    from llem.errors import SamplerUnavailable
+    from llem.samplers.amd import AmdSampler
+    from llem.samplers.nvml import used_memory
+
+    amd = AmdSampler()
+    try:
+        return list(used_memory()) or [device.id for device in amd.open({})]
+    except SamplerUnavailable:
+        return []
+    finally:
+        amd.close()
+
+
 class TestbedEngine:
     """Answers with token ids 0, 1, 2, … at a steady pace."""
 
     __test__ = False
 
     def load(self, context: LoadContext) -> LoadReport:
-        from llem.samplers.nvml import used_memory
-
         self.options = context.config.options
         assert isinstance(self.options, TestbedConfig)
         context.progress("nothing to load")
@@ -54,7 +66,7 @@ class TestbedEngine:
             self._maybe_fail()
         return LoadReport(
             vocab_size=1000,
-            devices=list(used_memory()) or ["cpu"],  # takes every GPU that it may see, as engines do
+            devices=_visible_gpus() or ["cpu"],  # takes every GPU that it may see, as engines do
             parameters=1000,
             active_parameters=1000,
             versions={"testbed": "1.0"},

@@ -196,6 +196,8 @@ class _Card:
             "amdsmi_get_temp_metric", handle, lib.AmdSmiTemperatureType.HOTSPOT, lib.AmdSmiTemperatureMetric.CURRENT
         )
         limit_uw = smi.value("amdsmi_get_power_cap_info", handle, "power_cap")
+        if temperature is not None and temperature >= 1000:  # some releases give thousandths of a degree
+            temperature /= 1000
         found = {
             "temperature_c": temperature,
             "gpu_clock_mhz": smi.value("amdsmi_get_clock_info", handle, "clk", lib.AmdSmiClkType.GFX),

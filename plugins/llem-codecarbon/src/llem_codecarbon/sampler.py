@@ -102,8 +102,10 @@ def _amdsmi() -> Any:
 
 
 def _shows_zero(card: Any) -> bool:
-    """An accumulator of 0 J does not count, whatever CodeCarbon takes it for: what is not measured is not 0."""
-    return card.last_energy is not None and card.last_energy.kWh == 0
+    """An accumulator of 0 J does not count, nor does a power of 0 W, whatever CodeCarbon takes it for: what is not measured is not 0."""
+    if card.last_energy is not None:
+        return bool(card.last_energy.kWh == 0)
+    return not card._read_power_watts()
 
 
 def _is_sliced(card: Any) -> bool:

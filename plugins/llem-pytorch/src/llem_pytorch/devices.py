@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,11 +28,25 @@ def devices_of(model: Any) -> list[torch.device]:
 
 
 def stable_id(device: torch.device) -> str:
-    """`GPU-…` UUID of an NVIDIA GPU, as NVML has it; else the name of the device's kind."""
+    """`GPU-…` UUID of a GPU, as NVML and HIP have it; else the name of the device's kind."""
     if device.type != "cuda":
         return device.type
     uuid = str(torch.cuda.get_device_properties(device).uuid)
+    if torch.version.hip is not None:
+        uuid = hip_id(uuid)
     return uuid if uuid.startswith(("GPU-", "MIG-")) else f"GPU-{uuid}"
+
+
+def hip_id(uuid: str) -> str:
+    """The id by which HIP and AMD SMI call a card: its UUID holds sixteen hexadecimal digits as characters.
+
+    What does not, stays as it is.
+    """
+    try:
+        digits = bytes.fromhex(uuid.replace("-", "")).decode("ascii")
+    except ValueError:
+        return uuid
+    return f"GPU-{digits}" if re.fullmatch(r"[0-9a-fA-F]{16}", digits) else uuid
 
 
 def synchronize(devices: Sequence[torch.device]) -> None:
