@@ -14,7 +14,7 @@ from llem.specs.sampler import Device
 
 MS = 10**6
 INSTANT = "power field NVML_FI_DEV_POWER_INSTANT"
-AVERAGED = "power field nvmlDeviceGetPowerUsage: an average over the last second"
+AVERAGED = "power field nvmlDeviceGetPowerUsage; an average over the last second"
 
 
 def step(at_ms: float) -> tuple[Callable[[float], float], Callable[[float], float]]:

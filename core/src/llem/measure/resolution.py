@@ -40,7 +40,7 @@ def resolved_window_s(devices: Iterable[Device], used: Collection[str]) -> float
 
 def power_field(note: str | None) -> str | None:
     """The name of the power field that a device's note gives, as `power field NAME`."""
-    words = (note or "").replace(";", " ").replace(",", " ").split()
+    words = (note or "").replace(";", " ").replace(",", " ").replace(":", " ").split()
     return next(
         (name for a, b, name in zip(words, words[1:], words[2:], strict=False) if (a, b) == ("power", "field")), None
     )
