@@ -14,7 +14,10 @@ NOTICED_NS = 1_000_000_000
 """So much later at most a suspension is noticed."""
 
 SLOW = 2.0
-"""Readings that come this many times further apart than asked for are told."""
+"""Readings that come this many times further apart than asked for are slow."""
+
+SLOW_SHARE = 0.2
+"""Slow readings are told where they take so much of the window."""
 
 
 def disturbance_warnings(
@@ -68,20 +71,24 @@ def _shared(series: Series, tracks: list[Track], open_ns: int, close_ns: int) ->
 
 
 def _slow(series: Series, tracks: list[Track], open_ns: int, close_ns: int) -> Iterator[ResultWarning]:
-    """Samplers whose readings came much further apart than asked for, one warning each."""
+    """Samplers whose readings often came much further apart than asked for, one warning each.
+
+    Often: several gaps that take a fifth of the window together. A single one is told as `sampling_gap`.
+    """
     told: set[str] = set()
     for track in tracks:
         inside = [t for t in track.t_ns if open_ns <= t <= close_ns]
-        if track.sampler in told or series.hz <= 0 or (close_ns - open_ns) / 1e9 * series.hz < 2 * SLOW:
+        if track.sampler in told or series.hz <= 0 or not inside:
             continue
         gaps = [b - a for a, b in pairwise([open_ns, *inside, close_ns])]
-        gap_s = median(gaps) / 1e9
-        if len(inside) >= 1 and gap_s > SLOW / series.hz:
+        wide = [gap for gap in gaps if gap > SLOW * 1e9 / series.hz]
+        if len(wide) > 1 and sum(wide) > SLOW_SHARE * (close_ns - open_ns):
             told.add(track.sampler)
+            gap_s = median(wide) / 1e9
             share = 2 * gap_s / ((close_ns - open_ns) / 1e9)
             yield ResultWarning(
                 code="slow_sampling",
                 message=f"readings of {track.sampler} came about every {gap_s:.3g} s instead of every "
-                f"{1 / series.hz:.3g} s: its driver or the host is slow. Where the edges of the window were not read "
-                f"exactly, its energy is uncertain by up to {share:.1%}.",
+                f"{1 / series.hz:.3g} s for {sum(wide) / (close_ns - open_ns):.0%} of the window: its driver or the host "
+                f"is slow. Where the edges were not read exactly, its energy is uncertain by up to {share:.1%}.",
             )

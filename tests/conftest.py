@@ -1,0 +1,153 @@
+"""A whole experiment on simulated GPUs that a test can disturb while its measured window is open."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+SETTINGS = {
+    "dataset.name": "synthetic",
+    "dataset.input_tokens": 8,
+    "dataset.n": 4,
+    "dataset.output_tokens": 10,
+    "measurement.min_window_s": 1,
+    "measurement.settle_s": 0,
+    "measurement.samplers": '["nvml"]',
+    "warmup.enabled": "false",
+    "baseline.enabled": "false",
+}
+"""A small workload. NVML's counters are taken to need a window of 5 s, whatever is asked."""
+
+
+@dataclass
+class Running:
+    """An experiment whose window is open.
+
+    Attributes:
+        directory: its job directory.
+    """
+
+    directory: Path
+    _faults: Path
+
+    def begin_faults(self) -> None:
+        """From now on the scenario's faults happen."""
+        temporary = self._faults.with_suffix(".new")
+        temporary.write_text(str(time.monotonic_ns()))
+        temporary.replace(self._faults)
+
+    def process(self, module: str) -> psutil.Process:
+        """The process of this experiment that runs a module."""
+        for process in psutil.process_iter():
+            try:
+                words = process.cmdline()
+            except psutil.Error:
+                continue
+            if words[1:3] == ["-m", module] and str(self.directory) in words:
+                return process
+        pytest.fail(f"no process runs {module} for this experiment")
+
+
+@dataclass
+class Outcome:
+    """How an experiment ended: its result, its folder, what the terminal said."""
+
+    result: Mapping[str, Any]
+    directory: Path
+    text: str
+
+    @property
+    def codes(self) -> set[str]:
+        """Codes of its warnings."""
+        return {warning["code"] for warning in self.result["warnings"]}
+
+    def warning(self, code: str) -> str:
+        """The message of a warning that is there once."""
+        (message,) = [w["message"] for w in self.result["warnings"] if w["code"] == code]
+        return str(message)
+
+
+Disturb = Callable[[Running], None]
+Experiment = Callable[..., Outcome]
+
+
+@pytest.fixture
+def experiment(simulated_gpus: Callable[[str], Mapping[str, str]], tmp_path: Path) -> Experiment:
+    """Runs one experiment of the testbed on a scenario, and disturbs it once its window is open.
+
+    Called with the scenario, what to do in the window (by default the scenario's faults begin), further variables of the
+    environment, and settings as `section__key=value`.
+    """
+
+    def run(
+        scenario: str,
+        disturb: Disturb = Running.begin_faults,
+        environment: Mapping[str, str] | None = None,
+        **settings: object,
+    ) -> Outcome:
+        faults, output = tmp_path / "faults", tmp_path / "out"
+        variables = {**simulated_gpus(f"faults {faults}\n{scenario}"), **(environment or {})}
+        command = [sys.executable, "-m", "llem", "run", "--model", "random:tiny-llama", "--backend", "testbed"]
+        command += ["--no-gaps", "--output", str(output)]
+        for key, value in {**SETTINGS, **{k.replace("__", "."): v for k, v in settings.items()}}.items():
+            command += ["--set", f"{key}={value}"]
+        log = tmp_path / "terminal.txt"
+        with log.open("w") as said:
+            process = subprocess.Popen(command, env=variables, stdout=said, stderr=subprocess.STDOUT)
+        try:
+            directory = _await_window(process, output)
+            if directory is not None:
+                time.sleep(0.5)
+                disturb(Running(directory, faults))
+            process.wait(120)
+        finally:
+            process.kill()
+            process.wait()
+        results = list(output.glob("*/experiments/*/result.json"))
+        assert len(results) == 1, log.read_text()
+        return Outcome(json.loads(results[0].read_text()), results[0].parent, log.read_text())
+
+    return run
+
+
+def _await_window(process: subprocess.Popen[bytes], output: Path) -> Path | None:
+    """The job directory once its window is open; None where llem ends before."""
+    deadline = time.monotonic() + 60
+    while process.poll() is None:
+        assert time.monotonic() < deadline, "the window did not open"
+        for events in output.glob("*/experiments/*/events.jsonl"):
+            for line in events.read_text().splitlines():
+                event = json.loads(line) if line.endswith("}") else {}
+                if event.get("name") == "window" and event.get("state") == "start":
+                    return events.parent
+        time.sleep(0.02)
+    return None
+
+
+@pytest.fixture(scope="session")
+def clock_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A library for LD_PRELOAD that moves clocks (see tests/sim/clock)."""
+    from sim import clock
+
+    return clock.build(tmp_path_factory.mktemp("clock"))
+
+
+@pytest.fixture
+def tenant() -> Any:
+    """Another tenant's process."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", "import time; time.sleep(600)"], env={"PATH": os.environ["PATH"]}, start_new_session=True
+    )
+    yield process
+    process.kill()
+    process.wait()
