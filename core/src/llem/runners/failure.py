@@ -94,7 +94,14 @@ def _failed(directory: Path, document: JobDocument, ended: Ended, problem: str |
     ending = ended.ending or Exit()
     tail = log_tail(directory / LOG)
     message = " ".join(
-        filter(None, [ended.message or _told(ending), problem, _last_words(tail) if ending.code else None])
+        filter(
+            None,
+            [
+                ended.message or _told(ending),
+                problem,
+                _last_words(tail) if ended.why == "Crash" and ending.code else None,
+            ],
+        )
     )
     return ExperimentResult(
         status="failed",
