@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-MEMBERS := -e core -e plugins/llem-pytorch
+MEMBERS := -e core -e plugins/llem-pytorch -e plugins/llem-zeus -e plugins/llem-codecarbon
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-install test-bench test-gpu check bench docs clean
@@ -11,7 +11,7 @@ help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # The environment is made anew when what it is made from changes.
-$(VENV)/.ready: constraints.txt requirements-dev.txt core/pyproject.toml plugins/llem-pytorch/pyproject.toml
+$(VENV)/.ready: constraints.txt requirements-dev.txt core/pyproject.toml $(wildcard plugins/*/pyproject.toml)
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "llem needs Python 3.11 or newer; found " + sys.version.split()[0] + ": make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip -c constraints.txt
@@ -40,7 +40,7 @@ test-gpu: setup  ## what needs an NVIDIA GPU; says so where there is none
 check: setup  ## ruff, mypy, import-linter
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy core/src plugins/llem-pytorch/src
+	$(BIN)/mypy core/src plugins/llem-pytorch/src plugins/llem-zeus/src plugins/llem-codecarbon/src
 	$(BIN)/lint-imports
 
 bench: setup  ## all benchmarks in full, results in bench/results/

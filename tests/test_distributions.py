@@ -35,7 +35,9 @@ def test_plugins_ask_for_the_core_of_their_own_version() -> None:
 
 def test_what_make_installs_is_pinned() -> None:
     pinned = {
-        line.split("==")[0].lower() for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line
+        line.split("==")[0].lower().replace("_", "-")
+        for line in (ROOT / "constraints.txt").read_text().splitlines()
+        if "==" in line
     }
     asked = (ROOT / "requirements-dev.txt").read_text().splitlines()
     names = {line.strip().lower() for line in asked if line.strip() and not line.startswith("#")}
@@ -56,7 +58,8 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def test_wheels_carry_their_data_and_type_marker(wheels: dict[str, Path]) -> None:
     core = set(zipfile.ZipFile(wheels["llem"]).namelist())
     assert {"llem/py.typed", "llem/datasets/aienergyscore.jsonl", "llem/models/shapes/llama-3.1-8b.json"} <= core
-    assert "llem_pytorch/py.typed" in zipfile.ZipFile(wheels["llem_pytorch"]).namelist()
+    for package in ("llem_pytorch", "llem_zeus", "llem_codecarbon"):
+        assert f"{package}/py.typed" in zipfile.ZipFile(wheels[package]).namelist()
     for wheel in wheels.values():
         names = zipfile.ZipFile(wheel).namelist()
         assert not [n for n in names if "/tests/" in n or n.endswith(".pyc")]

@@ -179,3 +179,13 @@ def test_llems_own_samplers_open_or_say_why() -> None:
     assert {"nvml", "rapl", "estimate"} <= {r.name for r in reports}
     assert all(r.reason for r in reports if not r.used)
     assert any(r.used for r in reports)
+
+
+def test_a_sampler_on_request_is_not_even_opened_unless_it_is_named() -> None:
+    table = Table(spec("card"), spec("raising", on_request=True), spec("plain", on_request=True))
+    found = reasons(table)
+    assert found.pop("card") is None
+    assert all("measurement.samplers names it" in str(reason) for reason in found.values())
+    opened, reports = open_samplers(table, ["plain"], SETTINGS)
+    assert [(report.name, report.used) for report in reports] == [("plain", True)]
+    close_samplers(opened)

@@ -42,13 +42,14 @@ class CodeCarbonSampler:
                 ) from error
             # Offline and without outputs it asks no network and writes no file; the country is needed and not used.
             rated = settings.get("cpu_tdp_w")
+            given: dict[str, Any] = {} if rated is None else {"force_cpu_power": rated}
             tracker = OfflineEmissionsTracker(
                 country_iso_code="USA",
                 output_methods=[],
                 tracking_mode="machine",
                 allow_multiple_runs=True,
                 log_level="error",
-                **({"force_cpu_power": rated} if rated is not None else {}),
+                **given,
             )
             self._hardware = dict(tracker.get_detected_hardware())
             parts = list(self._gpus(tracker._hardware, settings.get("devices")))

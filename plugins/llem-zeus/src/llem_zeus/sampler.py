@@ -138,10 +138,9 @@ class ZeusSampler:
             zone = getattr(package, "rapl_file", None)  # none where Zeus' daemon reads it
             name = zone.name if zone is not None else f"package-{package.cpu_index}"
             scope: Scope = "host" if name.startswith("psys") else "cpu"
-            read = package.get_total_energy_consumption
-            meters.append(_zone(f"rapl:{name}", scope, lambda read=read: read().cpu_mj))
+            meters.append(_zone(f"rapl:{name}", scope, _part(package, "cpu_mj")))
             if _told(package.supports_get_dram_energy_consumption):
-                meters.append(_zone(f"rapl:{name}/dram", "dram", lambda read=read: read().dram_mj))
+                meters.append(_zone(f"rapl:{name}/dram", "dram", _part(package, "dram_mj")))
         return meters
 
     def read(self) -> Sequence[Reading]:
@@ -182,6 +181,15 @@ def _zone(id_: str, scope: Scope, energy_mj: Callable[[], float]) -> _Meter:
     )
     # Zeus starts a process for each zone at its first reading: only where the readings are taken, hence not for edges.
     return _Meter(device, energy_mj, slow=True)
+
+
+def _part(package: Any, name: str) -> Callable[[], float]:
+    """One of the two that Zeus reads of a package at once: `cpu_mj` or `dram_mj`."""
+
+    def read() -> float:
+        return float(getattr(package.get_total_energy_consumption(), name))
+
+    return read
 
 
 def _told(call: Callable[[], Any]) -> Any:
