@@ -6,6 +6,7 @@ The rows go to a CSV file beside the JSON as they come. `--docs` writes table an
 
 from __future__ import annotations
 
+import re
 import sys
 import tempfile
 import time
@@ -67,7 +68,7 @@ def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--docs", action="store_true", help="only write docs/method/accuracy.md and its picture anew")
     parser.add_argument("--jobs", type=int, default=6, help="scenarios at one time (default 6)")
-    parser.add_argument("--only", metavar="TEXT", default="", help="only scenarios whose name has this in it")
+    parser.add_argument("--only", metavar="PATTERN", default="", help="only scenarios whose name matches this")
     options = parser.parse_args()
     if options.docs:
         page.write(read(KEPT), ROOT / "docs")
@@ -81,7 +82,7 @@ def main() -> None:
     if out:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.unlink(missing_ok=True)
-    todo = [scenario for scenario in scenarios(options.quick) if options.only in scenario.name]
+    todo = [scenario for scenario in scenarios(options.quick) if re.search(options.only, scenario.name)]
     rows: list[Row] = []
     page.show_head()
     with tempfile.TemporaryDirectory() as folder:
