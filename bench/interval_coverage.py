@@ -165,11 +165,11 @@ def main() -> int:
     print(f"{'min_cycles':<14}{'drawn from':<14}{'coverage':>12}{'cycles':>12}")
     for fewest in (3, 5, 10):
         for name, population in POPULATIONS.items():
-            share, cycles = coverage_until(population, 0.02, fewest, 20, studies // 2)
+            share, cycles = coverage_until(population, 0.02, fewest, 20, studies // 4)
             print(f"{fewest:<14}{name:<14}{share * 100:>10.1f} %{cycles:>12.1f}", flush=True)
             suffix = "" if name == "normal" else f"_{name}"
-            half = 1.96 * math.sqrt(share * (1 - share) / (studies // 2))
-            figures[f"coverage_until_min{fewest}{suffix}"] = Figure(share, "1", studies // 2, half)
+            half = 1.96 * math.sqrt(share * (1 - share) / (studies // 4))
+            figures[f"coverage_until_min{fewest}{suffix}"] = Figure(share, "1", studies // 4, half)
     publish("interval_coverage", where, figures, options.json)
     return 0
 

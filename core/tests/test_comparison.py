@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,7 +11,10 @@ from scipy import stats
 
 from llem.analysis import holm
 from llem.analysis.comparison import PAIRS_CYCLES, compare, compare_all
+from llem.analysis.summary import summarise
 from llem.config.study import ExecutionConfig
+from llem.results.models import Failure
+from llem.results.rows import result_row
 
 A = {1: 10.1, 2: 10.4, 3: 9.9, 4: 10.2, 5: 10.6}
 B = {1: 9.6, 2: 10.0, 3: 9.3, 4: 9.9, 5: 10.1}
@@ -143,3 +148,27 @@ def test_holm_rejects_what_the_steps_reject(ps: list[float], alpha: float) -> No
             break
         rejected.add(place)
     assert {i for i, p in enumerate(holm.adjusted(ps)) if p <= alpha} == rejected
+
+
+def test_configurations_of_a_study_are_compared_by_the_cycles_that_they_have(make_result: Any) -> None:
+    failure = Failure(type="Crash", message="gone", phase="window", exit_code=1, signal=None, log_tail="")
+    cells = [("a" * 64, A, 0), ("b" * 64, B, 0), ("c" * 64, B, 2)]
+    results = [
+        make_result(
+            config_hash=name,
+            cycle=cycle,
+            j_per_token=value,
+            position=cycle,
+            failure=failure if cycle == failed else None,
+        )
+        for name, values, failed in cells
+        for cycle, value in values.items()
+    ]
+    rows = [result_row(result, f"experiments/{place}") for place, result in enumerate(results)]
+    first, *others = (c.figures["j_per_output_token"].by_cycle for c in summarise(rows))
+    assert first == A
+    whole, one_less = compare_all(first, others, "shuffled")
+    assert whole.p == compare(A, B, "shuffled").p
+    assert (one_less.n_base, one_less.n_other) == (4, 4)
+    assert whole.p_adjusted is not None
+    assert one_less.p_adjusted is not None

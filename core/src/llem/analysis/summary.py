@@ -50,6 +50,11 @@ class Figure:
         """How many cycles have it."""
         return len(self.values)
 
+    @property
+    def by_cycle(self) -> dict[int, float]:
+        """Cycle to value, as comparisons take it."""
+        return dict(zip(self.cycles, self.values, strict=True))
+
     @cached_property
     def mean(self) -> float:
         """Arithmetic mean."""
