@@ -158,10 +158,10 @@ def test_configurations_of_a_study_are_compared_by_the_cycles_that_they_have(mak
             config_hash=name,
             cycle=cycle,
             j_per_token=value,
-            position=cycle,
+            position=5 * place + cycle,
             failure=failure if cycle == failed else None,
         )
-        for name, values, failed in cells
+        for place, (name, values, failed) in enumerate(cells)
         for cycle, value in values.items()
     ]
     rows = [result_row(result, f"experiments/{place}") for place, result in enumerate(results)]
