@@ -1,7 +1,9 @@
-"""A whole experiment on simulated GPUs that a test can disturb while its measured window is open."""
+"""A whole experiment on simulated GPUs that a test can disturb while its measured window is open; and whether there is
+a real GPU for the tests that need one."""
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
@@ -14,6 +16,24 @@ from typing import Any
 
 import psutil
 import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # for the simulators in tests/sim
+
+
+@functools.cache
+def _why_no_gpu() -> str | None:
+    try:
+        import torch
+    except ImportError as error:
+        return f"torch cannot be imported: {error}"
+    return None if torch.cuda.is_available() else "torch sees no CUDA device on this machine"
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Tests marked `gpu` say why they cannot run here."""
+    if item.get_closest_marker("gpu") is not None and (reason := _why_no_gpu()) is not None:
+        pytest.skip(f"needs an NVIDIA GPU: {reason}")
+
 
 SETTINGS = {
     "dataset.name": "synthetic",
