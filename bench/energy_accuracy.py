@@ -67,7 +67,7 @@ def main() -> None:
     """Run the scenarios, a few at a time."""
     parser = arguments(__doc__)
     parser.add_argument("--docs", action="store_true", help="only write docs/method/accuracy.md and its picture anew")
-    parser.add_argument("--jobs", type=int, default=6, help="scenarios at one time (default 6)")
+    parser.add_argument("--jobs", type=int, default=9, help="scenarios at one time (default 9)")
     parser.add_argument("--only", metavar="PATTERN", default="", help="only scenarios whose name matches this")
     options = parser.parse_args()
     if options.docs:

@@ -71,6 +71,7 @@ class Run:
                 stderr=self._stack.enter_context((home / "log").open("w")),
                 text=True,
             )
+            self._stack.callback(process.wait)
             self._stack.callback(process.kill)
         return self
 

@@ -59,11 +59,13 @@ def table(rows: Sequence[Row]) -> str:
         period_s, gpus, window_s = key
         errors = " | ".join(f"{max(row.errors[tool] for row in here):.2%}".replace("%", " %") for tool in TOOLS)
         lines.append(f"| {period_s * 1000:g} ms | {gpus} | {window_s:g} s | {window_s / period_s:g} | {errors} |")
+    loads = sorted({row.load for row in rows})
     long = [row for row in rows if row.long]
     behind = [row for row in rows if row.behind > RESOLUTION]
     lines += [
         "",
-        f"{len(rows)} rows of {sum(row.windows for row in rows)} windows. Over the {len(long)} rows whose window is 50 "
+        f"Each line is the worst of {len(loads)} loads ({', '.join(loads)}): {len(rows)} rows of "
+        f"{sum(row.windows for row in rows)} windows. Over the {len(long)} rows whose window is 50 "
         f"counter periods or longer, the worst error is "
         + ", ".join(f"{max(row.errors[tool] for row in long):.2%} ({NAMES[tool]})".replace("%", " %") for tool in TOOLS)
         + f". llem's error is above the better of the other two on {len(behind)} rows"
