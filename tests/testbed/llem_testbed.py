@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import tracemalloc
 from collections.abc import AsyncIterator, Sequence
 from typing import Literal
 
@@ -31,6 +32,7 @@ class TestbedConfig(Section):
         "no", description="how generation goes wrong"
     )
     fail_in: Literal["load", "generate"] = Field("generate", description="where it goes wrong")
+    allocate_mb: int = Field(0, ge=0, description="MiB that model and batch take each; more while loading and at first")
     ignored: int = Field(0, ge=0, description="has no effect: resolve() sets it to its default")
 
 
@@ -62,6 +64,11 @@ class TestbedEngine:
         self.options = context.config.options
         assert isinstance(self.options, TestbedConfig)
         context.progress("nothing to load")
+        if self.options.allocate_mb:
+            tracemalloc.start()  # the host allocator's account: current and peak, as a device's allocator keeps them
+            self._model = bytearray(self.options.allocate_mb << 20)
+            bytearray(10 * self.options.allocate_mb << 20)
+            self._first = True
         if self.options.fail_in == "load":
             self._maybe_fail()
         return LoadReport(
@@ -78,6 +85,9 @@ class TestbedEngine:
 
     def generate(self, batch: Sequence[Request]) -> Sequence[RequestRecord]:
         self._maybe_fail()
+        if self.options.allocate_mb:
+            bytearray((5 if self._first else 1) * self.options.allocate_mb << 20)
+            self._first = False
         start = time.monotonic_ns()
         times: list[int] = []
         for _ in range(max(r.output_tokens for r in batch)):
@@ -134,7 +144,12 @@ class TestbedEngine:
     def synchronize(self) -> None: ...
 
     def memory(self, *, reset_peak: bool = False) -> MemoryReading:
-        return MemoryReading(None, None, None)
+        if not self.options.allocate_mb:
+            return MemoryReading(None, None, None)
+        current, peak = tracemalloc.get_traced_memory()
+        if reset_peak:
+            tracemalloc.reset_peak()
+        return MemoryReading(current / 2**20, peak / 2**20, "allocator")
 
     def close(self) -> None:
         print("testbed closed", flush=True)
