@@ -17,6 +17,9 @@ from llem.measure.progress import rest
 from llem.results.models import Baseline
 from llem.specs.sampler import Device
 
+SHARED = frozenset({"gpu_shared", "residual_gpu_memory"})
+"""Warnings that somebody else was on a device before the start."""
+
 
 def idle_baseline(config: BaselineConfig, measurement: MeasurementConfig, meter: Meter, draft: Draft) -> Baseline:
     """Idle power of each device.
@@ -56,7 +59,9 @@ def idle_baseline(config: BaselineConfig, measurement: MeasurementConfig, meter:
             "so idle_w and adjusted energy are doubtful.",
         )
     duration_s = (end - start) / 1e9
-    if cache is not None and not unsteady:
+    # What somebody else drew while it was measured must not pass for this machine's idle power later.
+    shared = any(warning.code in SHARED for warning in draft.warnings)
+    if cache is not None and not unsteady and not shared:
         problem = cache.store(IdlePower(idle_w=idle_w, duration_s=duration_s, measured_at_s=boot_clock_s()))
         if problem is not None:
             draft.tell("baseline_cache", problem)
