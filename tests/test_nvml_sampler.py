@@ -189,3 +189,34 @@ def test_beside_a_whole_card_a_mig_card_is_listed_and_unmeasured(ask: Ask) -> No
     assert "MIG is on" in sliced[5]
     read = ask(scenario, "at(1.0)\nanswer = {r.device: [r.energy_j, r.power_w] for r in sampler.read()}")
     assert read[B] == [None, None]
+
+
+NO_INSTANT = "error nvmlDeviceGetFieldValues 3\ncounter none\n"
+
+
+@pytest.mark.parametrize(("architecture", "period_s", "averaged"), [(9, 1.0, True), (8, None, False), (7, None, False)])
+def test_power_usage_is_taken_for_an_average_after_ga100_only(
+    ask: Ask, architecture: int, period_s: float | None, averaged: bool
+) -> None:
+    ((*_, methods, period, note),) = ask(f"{STEADY}{NO_INSTANT}architecture {architecture}\n", DEVICES)
+    assert methods == ["power"]
+    assert period == period_s
+    assert ("average" in note) is averaged
+
+
+def test_who_holds_a_card_is_told_by_card(ask: Ask) -> None:
+    both = f"{STEADY}process 41 100\nprocess 42 100 2 3\ngpu {B} {H100}\npower constant 300\n"
+    code = "answer = []\nfor t in (1.0, 2.5):\n    at(t)\n    answer.append({u: sorted(p) for u, p in sampler.processes().items()})"
+    assert ask(both, code) == [{A: [41], B: []}, {A: [41, 42], B: []}]
+
+
+def test_a_slow_driver_is_asked_for_telemetry_less_often(ask: Ask) -> None:
+    code = """
+answer = []
+for t in range(6):
+    at(float(t))
+    answer.append("temperature_c" in sampler.read()[0].telemetry)
+    time.sleep(0.55)
+"""
+    assert ask(STEADY, f"import time{code}") == [True] * 6
+    assert ask(f"{STEADY}slow nvmlDeviceGetTemperature 400\n", f"import time{code}").count(True) == 1
