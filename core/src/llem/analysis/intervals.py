@@ -36,6 +36,10 @@ BOOTSTRAP_TO = 1_000
 """For more values than this only t is computed: the two agree by then, and resampling would take seconds."""
 
 
+MOST_KEPT = 64
+"""The draws of so many values are kept in memory, 40 kB for each."""
+
+
 @dataclass(frozen=True)
 class Interval:
     """An interval of a mean, in the unit of the values.
@@ -150,9 +154,18 @@ def resampled_means(values: Sequence[float], resamples: int = RESAMPLES, seed: i
     return means
 
 
-@lru_cache(maxsize=4)
 def _draws(n: int, resamples: int, seed: int) -> Sequence[pa.Array[Any]]:
     """n columns of `resamples` indices from 0 to n - 1: the k-th draw of every resample. The same for every figure."""
+    # Kept where they are small: all figures of a study share them.
+    return _kept_draws(n, resamples, seed) if n <= MOST_KEPT else _new_draws(n, resamples, seed)
+
+
+@lru_cache(maxsize=32)
+def _kept_draws(n: int, resamples: int, seed: int) -> Sequence[pa.Array[Any]]:
+    return _new_draws(n, resamples, seed)
+
+
+def _new_draws(n: int, resamples: int, seed: int) -> Sequence[pa.Array[Any]]:
     import pyarrow as pa
     import pyarrow.compute as pc
 
