@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import pyarrow.parquet as pq
 import pytest
 
-from llem.measure.series import SeriesReader
-from llem.results.job_directory import READINGS
+from llem.results.job_directory import READINGS, TIMESERIES
 
 Experiment = Callable[..., Any]
 
@@ -44,9 +44,13 @@ def test_a_killed_worker_leaves_its_readings_and_no_process(experiment: Experime
     assert found.result["status"] == "failed"
     assert found.result["failure"]["signal"] == "SIGKILL"
     assert found.result["failure"]["phase"] == "window"
-    (track,) = SeriesReader(found.directory / READINGS).update().tracks
-    assert track.device.id == A
-    assert len(track.t_ns) >= 5
+    table = pq.read_table(found.directory / TIMESERIES).to_pydict()
+    assert set(table["device"]) == {A}
+    assert sum(t_s > 0 for t_s in table["t_s"]) >= 5  # readings of the window, which opened at 0
+    assert {round(watts) for watts in table["power_w"]} == {250}
+    assert not (found.directory / READINGS).exists()
+    (sampler,) = found.result["samplers"]
+    assert sampler["readings"] == len(table["t_s"])
     assert not seen[0].is_running()
 
 

@@ -14,6 +14,7 @@ from llem.results.job_directory import EVENTS, LOG, RESULT, EventReader, JobDocu
 from llem.results.models import ExperimentResult, Failure, Identity, Phase, ResultWarning
 from llem.results.scrub import scrub, scrub_data
 from llem.results.store import read_result
+from llem.runners.readings import keep_series
 from llem.specs.runner import Exit
 
 INVALID = "result.invalid.json"
@@ -55,9 +56,11 @@ def settle(directory: Path, document: JobDocument, ended: Ended) -> ExperimentRe
     """
     _hide_secrets(directory / LOG)
     result, problem = _read(directory, document)
+    samplers = keep_series(directory)
     if result is not None and (result.status == "done" or ended.why == "Crash"):
         return result
     failed = _failed(directory, document, ended, problem)
+    failed.samplers = samplers
     if result is not None:
         assert failed.failure is not None
         assert result.failure is not None
