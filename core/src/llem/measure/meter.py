@@ -165,7 +165,7 @@ class Meter:
                     f"{d.name} ({', '.join(sorted(d.methods)) or 'not measured'})" for d in devices[report.name]
                 )
                 self._say("sampler_used", f"energy from {report.name}: {what}")
-            else:
+            elif not self._registry.sampler(report.name).on_request:
                 self._say("sampler_not_used", f"no energy from {report.name}: {report.reason}")
         if not any(report.used for report in self._reports):
             self._say("energy_unmeasured", "nothing here measures energy: the result will have none.")
