@@ -71,6 +71,14 @@ def test_an_estimate_is_called_one_and_never_a_counter() -> None:
     assert found.power_j is None
 
 
+def test_a_window_shorter_than_one_update_of_the_device_has_no_energy_rather_than_none_at_all() -> None:
+    device = Device(id="estimate:cpu", name="CPU", scope="cpu", methods=frozenset({"estimate"}), update_period_s=0.01)
+    series = Series([track(device, watts=0.0)], hz=10)
+    assert one(series, 5, 5.004).energy_j is None
+    assert "energy_unmeasured" in codes(series, 5, 5.004)
+    assert one(series, 5, 6).energy_j == 0, "an idle second was read, and is no missing figure"
+
+
 def test_exact_edges_win_over_interpolation() -> None:
     series = Series([track()], hz=10)
     key = ("meter", "GPU-1")

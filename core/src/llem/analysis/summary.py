@@ -176,7 +176,7 @@ def _configuration(rows: Sequence[Mapping[str, Any]]) -> Configuration:
         if found is not None:
             summary.figures[name] = found
     for row in rows:
-        summary.statuses[str(row.get("status"))] += 1
+        summary.statuses[_ending(row)] += 1
         summary.directories.append(row["directory"])
         summary.unreliable |= bool(row.get("energy.headline.unreliable"))
         for code, message in zip(row.get("warnings") or (), row.get("warning_messages") or (), strict=False):
@@ -199,6 +199,11 @@ def figure_of(rows: Iterable[Mapping[str, Any]], name: str) -> Figure | None:
     if not found or (name in _ENERGY and len({_kind(row) for row in found}) > 1):
         return None
     return Figure(tuple(float(row[FIGURES[name]]) for row in found), tuple(int(row.get("cycle") or 1) for row in found))
+
+
+def _ending(row: Mapping[str, Any]) -> str:
+    """How a run ended. What the user interrupted has a failed result, but did not fail by itself."""
+    return "interrupted" if row.get("failure.type") == "Interrupted" else str(row.get("status"))
 
 
 def _kind(row: Mapping[str, Any]) -> tuple[str | None, str] | None:

@@ -182,7 +182,7 @@ def result_text(result: Mapping[str, Any]) -> str:
                 name = path.removeprefix(section + ".")
                 text = number(data) if isinstance(data, float) else value(data)
                 lines.append(f"  {name:<24} {text}{f' {unit}' if unit else ''}")
-    for sample in result["samples"]:
+    for sample in (s for s in result["samples"] if s["prompt"] is not None or s["output"] is not None):
         lines += ["", f"prompt {sample['index']}", f"  asked     {_text(sample['prompt'])}"]
         lines.append(f"  answered  {_text(sample['output'])}")
     lines += _sampler_lines(result["samplers"])
@@ -208,9 +208,8 @@ def _energy_lines(energy: Mapping[str, Any]) -> Iterator[str]:
                 text = energy_text(number(total[name]), unit, total["scope"], total["method"], total["unreliable"])
                 yield f"  {name:<24} {text}"
     for device in energy["devices"]:
-        figure = (
-            f"{number(device['energy_j'])} J, {number(device['mean_w'])} W by {device['sampler']} {device['method']}"
-        )
+        by = " ".join(dict.fromkeys([device["sampler"], device["method"]]))
+        figure = f"{number(device['energy_j'])} J, {number(device['mean_w'])} W by {by}"
         yield f"  {device['device']:<24} {device['name']}: {figure}{', unreliable' if device['unreliable'] else ''}"
 
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from llem.measure import curve
 from llem.measure.energy import gpus_in_use
-from llem.measure.resolution import MIN_PERIODS, resolves
+from llem.measure.resolution import MIN_PERIODS, resolves, rests_on_average
 from llem.measure.series import Series, Track
 from llem.results.models import DeviceEnergy, Method, ResultWarning
 
@@ -39,7 +39,7 @@ def energy_warnings(
         if track is None or (d.scope == "gpu" and used is not None and d.device not in used):
             continue
         where = f"{d.name} ({d.device})"
-        if not resolves(track.device, window_s):
+        if rests_on_average(track.device) and not resolves(track.device, window_s):
             warn(
                 "averaged_power",
                 f"{where}: it has no energy counter, and its power field is an average over "
@@ -47,7 +47,8 @@ def energy_warnings(
                 f"measurement.min_window_s must be at least {MIN_PERIODS * (track.device.update_period_s or 0):g}.",
             )
         if d.energy_j is None:
-            warn("energy_unmeasured", f"{where}: no energy could be told for the window. {d.note or ''}".strip())
+            short = "" if resolves(track.device, window_s) else " It is shorter than one update of the device."
+            warn("energy_unmeasured", f"{where}: no energy could be told for the window.{short} {d.note or ''}".strip())
             continue
         if "counter" in track.device.methods and d.counter_j is None:
             warn("counter_failed", f"{where}: the energy counter failed or went backwards; the figure is from power.")

@@ -20,10 +20,11 @@ def rests_on_average(device: Device) -> bool:
 
 
 def resolves(device: Device, window_s: float) -> bool:
-    """False for averaged power in a window that is short beside the time it averages over: it then shows what was before
-    the window as much as the window itself.
+    """False for a window that is shorter than one update of the device, and for averaged power in a window that is short
+    beside the time it averages over: it then shows what was before the window as much as the window itself.
     """
-    return not rests_on_average(device) or window_s >= MIN_PERIODS * (device.update_period_s or 0.0)
+    period_s = device.update_period_s or 0.0
+    return window_s >= period_s * (MIN_PERIODS if rests_on_average(device) else 1)
 
 
 def resolved_window_s(devices: Iterable[Device], used: Collection[str]) -> float:
