@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import re
-import subprocess
 from pathlib import Path
+
+from sim.compiler import compile_library
 
 HERE = Path(__file__).parent
 SCENARIO = HERE.parent / "nvml"
@@ -14,8 +15,8 @@ SCENARIO = HERE.parent / "nvml"
 def build(folder: Path) -> Path:
     """Compile `lib/libamd_smi.so` into a folder, which then goes into ROCM_PATH. Raises where there is no C compiler.
 
-    The bindings look up every function that they know when they are imported: those that the simulator lacks are stubs
-    that say `not supported`.
+    The bindings look up every function that they know when they are imported: those that the simulator lacks
+    say `not supported`.
     """
     found = importlib.util.find_spec("amdsmi")
     assert found is not None
@@ -25,12 +26,11 @@ def build(folder: Path) -> Path:
     )
     written = set(re.findall(r"^API int (\w+)\(", (HERE / "amdsmi.c").read_text(), re.MULTILINE))
     assert written <= set(names), written - set(names)
-    stubs = folder / "stubs.c"
+    others = folder / "others.c"
     visible = '__attribute__((visibility("default")))'
-    stubs.write_text("".join(f"{visible} int {name}(void) {{ return 2; }}\n" for name in sorted({*names} - written)))
+    others.write_text("".join(f"{visible} int {name}(void) {{ return 2; }}\n" for name in sorted({*names} - written)))
     library = folder / "lib" / "libamd_smi.so"
     library.parent.mkdir()
-    sources = [str(HERE / "amdsmi.c"), str(stubs), *(str(SCENARIO / name) for name in ("scenario.c", "power.c"))]
-    flags = ["-O2", "-Wall", "-Wextra", "-fPIC", "-shared", "-fvisibility=hidden", f"-I{SCENARIO}"]
-    subprocess.run(["cc", *flags, "-o", str(library), *sources, "-lm"], check=True)
+    sources = [HERE / "amdsmi.c", others, *(SCENARIO / name for name in ("scenario.c", "power.c"))]
+    compile_library(library, sources, f"-I{SCENARIO}")
     return library

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
+
+from sim.compiler import compile_library
 
 HERE = Path(__file__).parent
 
@@ -12,7 +13,7 @@ HERE = Path(__file__).parent
 def build(folder: Path) -> Path:
     """Compile the library into a folder. Raises where there is no C compiler."""
     library = folder / "libclock.so"
-    subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-fPIC", "-shared", "-o", library, HERE / "clock.c"], check=True)
+    compile_library(library, [HERE / "clock.c"], "-fvisibility=default")
     return library
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ctypes
-import subprocess
 import time
 from collections.abc import Mapping
 from pathlib import Path
+
+from sim.compiler import compile_library
 
 HERE = Path(__file__).parent
 
@@ -17,9 +18,7 @@ def build(folder: Path) -> Path:
     Beside it is an `nvidia-smi` that succeeds and says nothing: some programs look for one before they ask NVML.
     """
     library = folder / "libnvidia-ml.so.1"
-    sources = [str(HERE / name) for name in ("nvml.c", "scenario.c", "power.c")]
-    flags = ["-O2", "-Wall", "-Wextra", "-fPIC", "-shared", "-fvisibility=hidden"]
-    subprocess.run(["cc", *flags, "-o", str(library), *sources, "-lm"], check=True)
+    compile_library(library, [HERE / name for name in ("nvml.c", "scenario.c", "power.c")])
     command = folder / "nvidia-smi"
     command.write_text("#!/bin/sh\nexit 0\n")
     command.chmod(0o755)
