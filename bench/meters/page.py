@@ -69,7 +69,12 @@ def table(rows: Sequence[Row]) -> str:
         f"counter periods or longer, the worst error is "
         + ", ".join(f"{max(row.errors[tool] for row in long):.2%} ({NAMES[tool]})".replace("%", " %") for tool in TOOLS)
         + f". llem's error is above the better of the other two on {len(behind)} rows"
-        + (f", at most by {max(r.behind for r in behind) * 100:.2f} percentage points." if behind else "."),
+        + (f", at most by {max(r.behind for r in behind) * 100:.2f} percentage points" if behind else "")
+        + (
+            ", all of them with a window shorter than 50 periods."
+            if behind and not any(r.long for r in behind)
+            else "."
+        ),
         "",
     ]
     return "\n".join(lines)
