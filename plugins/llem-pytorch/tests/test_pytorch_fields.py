@@ -179,7 +179,7 @@ def _found(options: PyTorchConfig, place: tuple[str, ...]) -> Any:
     return here
 
 
-@pytest.mark.parametrize(("key", "value"), cases())
+@pytest.mark.parametrize(("key", "value"), list(cases()))
 def test_a_value_reaches_what_takes_it(key: str, value: Any) -> None:
     way = REACHES[key]
     if key == "max_batch_tokens" and value is None:

@@ -33,9 +33,13 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = locate_model(SOURCE, ".").path
     assert path is not None
     tokenizer = transformers.AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
-    model: Any = transformers.AutoModelForCausalLM.from_pretrained(
+    packed: Any = transformers.AutoModelForCausalLM.from_pretrained(
         path.parent, gguf_file=path.name, dtype=torch.float32
     )
+    # What came from GGUF counts as quantized, which cannot be saved; the same weights in a plain model can.
+    settings = {key: value for key, value in packed.config.to_dict().items() if key != "quantization_config"}
+    model: Any = transformers.LlamaForCausalLM(transformers.LlamaConfig(**settings))
+    model.load_state_dict(packed.state_dict())
     folder = tmp_path_factory.mktemp("smollm2")
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
