@@ -8,11 +8,11 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from llem.errors import SamplerUnavailable
+from llem.samplers.cards import count_cards, read_cards
 from llem.samplers.visible import Gpu, Visible, visible_gpus
 from llem.specs.sampler import Device, Method, Reading
 
@@ -256,23 +256,11 @@ class AmdSampler:
         return [card.device() for card in self._cards]
 
     def read(self) -> Sequence[Reading]:
-        readings = []
-        for card in self._cards:
-            before = time.monotonic_ns()
-            energy_j, power_w = card.energy_j(), card.power_w()
-            t_ns = (before + time.monotonic_ns()) // 2
-            readings.append(Reading(card.gpu.uuid, t_ns, energy_j, power_w, card.telemetry(t_ns)))
-        return readings
+        return read_cards(self._cards)
 
     def counters(self) -> Mapping[str, tuple[int, float]]:
         """Cumulative energy alone, as fast as AMD SMI answers: id to (monotonic ns, joules)."""
-        found = {}
-        for card in self._cards:
-            before = time.monotonic_ns()
-            energy_j = card.energy_j()
-            if energy_j is not None:
-                found[card.gpu.uuid] = ((before + time.monotonic_ns()) // 2, energy_j)
-        return found
+        return count_cards(self._cards)
 
     def environment(self) -> Mapping[str, object]:
         seen = {name.lower(): os.environ[name] for name in AMD_VARIABLES if name in os.environ}

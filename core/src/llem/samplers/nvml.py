@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from llem.errors import SamplerUnavailable
+from llem.samplers.cards import count_cards, read_cards
 from llem.samplers.nvml_library import Nvml
 from llem.samplers.visible import Gpu, visible_gpus
 from llem.specs.sampler import Device, Method, Reading
@@ -200,24 +201,11 @@ class NvmlSampler:
         ]
 
     def read(self) -> Sequence[Reading]:
-        readings = []
-        for card in self._cards:
-            before = time.monotonic_ns()
-            energy_j, power_w = card.energy_j(), card.power_w()
-            t_ns = (before + time.monotonic_ns()) // 2
-            # One that says nothing is still listed: its silence must be seen where its energy was counted.
-            readings.append(Reading(card.gpu.uuid, t_ns, energy_j, power_w, card.telemetry(t_ns)))
-        return readings
+        return read_cards(self._cards)
 
     def counters(self) -> Mapping[str, tuple[int, float]]:
         """Cumulative energy alone, as fast as NVML answers: UUID to (monotonic ns, joules)."""
-        found = {}
-        for card in self._cards:
-            before = time.monotonic_ns()
-            energy_j = card.energy_j()
-            if energy_j is not None:
-                found[card.gpu.uuid] = ((before + time.monotonic_ns()) // 2, energy_j)
-        return found
+        return count_cards(self._cards)
 
     def processes(self) -> Mapping[str, Collection[int]]:
         """Pids that hold memory on each card, ours among them."""

@@ -1,0 +1,49 @@
+"""Reads GPUs one after another, each stamped at the middle of its own reading."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+from llem.samplers.visible import Gpu
+from llem.specs.sampler import Reading
+
+
+class Card(Protocol):
+    """One GPU as a sampler reads it; None is what it does not tell."""
+
+    @property
+    def gpu(self) -> Gpu:
+        """Which one it is."""
+
+    def energy_j(self) -> float | None:
+        """Its cumulative energy (J)."""
+
+    def power_w(self) -> float | None:
+        """Its power (W)."""
+
+    def telemetry(self, now_ns: int) -> Mapping[str, float]:
+        """Temperature, clocks and the like at this time."""
+
+
+def read_cards(cards: Iterable[Card]) -> list[Reading]:
+    """A reading of each card. One that says nothing is still listed: its silence must be seen where its energy was counted."""
+    readings = []
+    for card in cards:
+        before = time.monotonic_ns()
+        energy_j, power_w = card.energy_j(), card.power_w()
+        t_ns = (before + time.monotonic_ns()) // 2
+        readings.append(Reading(card.gpu.uuid, t_ns, energy_j, power_w, card.telemetry(t_ns)))
+    return readings
+
+
+def count_cards(cards: Iterable[Card]) -> dict[str, tuple[int, float]]:
+    """Cumulative energy alone, as fast as the driver answers: UUID to (monotonic ns, joules)."""
+    found = {}
+    for card in cards:
+        before = time.monotonic_ns()
+        energy_j = card.energy_j()
+        if energy_j is not None:
+            found[card.gpu.uuid] = ((before + time.monotonic_ns()) // 2, energy_j)
+    return found
