@@ -18,6 +18,7 @@ import psutil
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # for the simulators in tests/sim
+from small_workload import SETTINGS
 
 
 @functools.cache
@@ -33,20 +34,6 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Tests marked `gpu` say why they cannot run here."""
     if item.get_closest_marker("gpu") is not None and (reason := _why_no_gpu()) is not None:
         pytest.skip(f"needs an NVIDIA GPU: {reason}")
-
-
-SETTINGS = {
-    "dataset.name": "synthetic",
-    "dataset.input_tokens": 8,
-    "dataset.n": 4,
-    "dataset.output_tokens": 10,
-    "measurement.min_window_s": 1,
-    "measurement.settle_s": 0,
-    "measurement.samplers": '["nvml"]',
-    "warmup.enabled": "false",
-    "baseline.enabled": "false",
-}
-"""A small workload. NVML's counters are taken to need a window of 5 s, whatever is asked."""
 
 
 @dataclass

@@ -11,30 +11,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from small_workload import SETTINGS
 
 Gpus = Callable[[str], Mapping[str, str]]
 
 A = "GPU-aaaaaaaa-0000-0000-0000-000000000001"
 B = "GPU-bbbbbbbb-0000-0000-0000-000000000002"
 H100 = "NVIDIA H100 80GB HBM3"
-QUICK = {
-    "dataset.name": "synthetic",
-    "dataset.input_tokens": 8,
-    "dataset.n": 4,
-    "dataset.output_tokens": 10,
-    "measurement.min_window_s": 1,
-    "measurement.settle_s": 0,
-    "measurement.samplers": '["nvml"]',
-    "warmup.enabled": "false",
-    "baseline.enabled": "false",
-}
 
 
 def run(environment: Mapping[str, str], output: Path, **settings: object) -> tuple[dict[str, Any], str]:
     """One experiment on the testbed; its result and what the terminal said."""
     command = [sys.executable, "-m", "llem", "run", "--model", "random:tiny-llama", "--backend", "testbed", "--no-gaps"]
     command += ["--output", str(output)]
-    for key, value in {**QUICK, **{k.replace("__", "."): v for k, v in settings.items()}}.items():
+    for key, value in {**SETTINGS, **{k.replace("__", "."): v for k, v in settings.items()}}.items():
         command += ["--set", f"{key}={value}"]
     done = subprocess.run(command, env=dict(environment), capture_output=True, text=True, check=False)
     results = list(output.glob("*/experiments/*/result.json"))
