@@ -1,0 +1,1 @@
+"""Experiments in Docker containers, and the images that they start from."""
