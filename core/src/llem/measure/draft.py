@@ -17,10 +17,10 @@ from llem.results.models import (
     Identity,
     ModelReport,
     Phase,
+    ResultWarning,
     Sample,
     SamplerReport,
     Warmup,
-    ResultWarning,
 )
 from llem.results.scrub import scrub, scrub_data
 

@@ -294,6 +294,10 @@ class ExperimentResult(_Part):
     latency: Latency | None = None
     memory: Memory | None = None
     flops: Flops | None = None
+    engine_metrics: dict[str, float] = Field(
+        default_factory=dict,
+        description="what the engine counted itself over the window; empty where it counts nothing",
+    )
     warmup: Warmup | None = None
     baseline: Baseline | None = None
     thermal: list[DeviceThermal] = Field(default_factory=list)
