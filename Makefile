@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-MEMBERS := -e core -e plugins/llem-pytorch -e plugins/llem-zeus -e plugins/llem-codecarbon
+MEMBERS := -e core -e plugins/llem-pytorch -e plugins/llem-vllm -e plugins/llem-zeus -e plugins/llem-codecarbon -e runners/llem-docker
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-install test-bench test-gpu check bench docs clean
@@ -11,7 +11,7 @@ help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # The environment is made anew when what it is made from changes.
-$(VENV)/.ready: constraints.txt requirements-dev.txt core/pyproject.toml $(wildcard plugins/*/pyproject.toml)
+$(VENV)/.ready: constraints.txt requirements-dev.txt core/pyproject.toml $(wildcard plugins/*/pyproject.toml runners/*/pyproject.toml)
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "llem needs Python 3.11 or newer; found " + sys.version.split()[0] + ": make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip -c constraints.txt
@@ -26,7 +26,7 @@ demo: setup  ## a small sweep on a real model, with real figures, in results/
 	$(BIN)/llem run examples/demo.yaml --no-gaps
 
 test: setup  ## the tests that every machine can run, the real model included
-	$(BIN)/python -m pytest -m "not install and not bench and not gpu"
+	$(BIN)/python -m pytest -m "not install and not bench and not gpu and not docker and not vllm"
 
 test-install: setup  ## builds the wheels and installs them into an empty environment
 	$(BIN)/python -m pytest -m install
@@ -37,11 +37,15 @@ test-bench: setup  ## every benchmark in its quick form: that it runs and writes
 test-gpu: setup  ## what needs an NVIDIA GPU; says so where there is none
 	$(BIN)/python -m pytest -m gpu
 
-check: setup  ## ruff, mypy, import-linter
+check: setup  ## ruff, mypy, import-linter; Dockerfiles, workflows and shell scripts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy core/src plugins/llem-pytorch/src plugins/llem-zeus/src plugins/llem-codecarbon/src
+	$(BIN)/mypy plugins/llem-vllm/src runners/llem-docker/src
 	$(BIN)/lint-imports
+	$(BIN)/hadolint $(wildcard plugins/*/src/*/image/Dockerfile)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/actionlint
+	$(BIN)/shellcheck .ci/run $(wildcard images/*.sh plugins/*/src/*/image/*.sh)
 
 bench: setup  ## all benchmarks in full, results in bench/results/
 	$(BIN)/python -m bench

@@ -61,7 +61,7 @@ def pull(client: DockerClient, reference: str, tell: Callable[[str], None]) -> s
         for line in progress(client.api.pull(repository, tag or "latest", stream=True, decode=True)):
             tell(line)
         return str(client.images.get(reference).id)
-    except PullFailed as error:
+    except PullFailedError as error:
         raise explained(reference, str(error)) from None
     except APIError as error:
         raise explained(reference, error.explanation or str(error)) from error
@@ -69,18 +69,18 @@ def pull(client: DockerClient, reference: str, tell: Callable[[str], None]) -> s
         raise explained(reference, str(error)) from error
 
 
-class PullFailed(Exception):
+class PullFailedError(Exception):
     """The engine's own words, out of the stream of a pull."""
 
 
 def progress(events: Iterator[Mapping[str, Any]]) -> Iterator[str]:
-    """Lines that tell how far a pull is, at most one for each percent. Raises PullFailed where the stream tells of an error."""
+    """Lines that tell how far a pull is, at most one for each percent. Raises PullFailedError where the stream tells of an error."""
     layers: dict[str, tuple[int, int]] = {}
     finished: set[str] = set()
     last = -1
     for event in events:
         if "error" in event:
-            raise PullFailed(str(event["error"]))
+            raise PullFailedError(str(event["error"]))
         name, status, detail = event.get("id"), event.get("status", ""), event.get("progressDetail") or {}
         if name and status == "Downloading" and "total" in detail:
             layers[name] = (detail["current"], detail["total"])
