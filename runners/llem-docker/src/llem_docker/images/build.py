@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -71,14 +72,14 @@ def arguments_of(recipe: Recipe, options: BuildOptions) -> dict[str, str]:
     return {**found, **options.arguments}
 
 
-def build(recipe: Recipe, context: Path, options: BuildOptions, client: str = "docker") -> str:
+def build(recipe: Recipe, context: Path, options: BuildOptions, client: str | None = None) -> str:
     """Build the image; the client's own output goes to the terminal.
 
     Args:
         recipe: of the backend.
         context: what `write_context` made.
         options: see there.
-        client: the Docker client.
+        client: the Docker client; None for the first on the PATH that can build it.
 
     Returns:
         The image's reference.
@@ -118,27 +119,38 @@ def _words(recipe: Recipe, options: BuildOptions) -> list[str]:
     return words
 
 
-def builder(client: str) -> Sequence[str]:
+def builder(client: str | None) -> Sequence[str]:
     """The command that builds with BuildKit: buildx where the client has it, else the one within clients before 23.
 
+    Args:
+        client: the Docker client; None for the first on the PATH that can.
+
     Raises:
-        PreflightError: there is no such client, or it has neither.
+        PreflightError: there is no such client, or none that has either.
     """
-    if _answer([client, "buildx", "version"]) is not None:
-        return [client, "buildx", "build", "--load"]
-    version = _answer([client, "--version"])
-    if version is None:
+    told = ""
+    for candidate in [client] if client else _on_path():
+        if _answer([candidate, "buildx", "version"]) is not None:
+            return [candidate, "buildx", "build", "--load"]
+        version = _answer([candidate, "--version"])
+        found = re.search(r"version (\d+)\.", version or "")
+        if found and int(found[1]) < 23:
+            return [candidate, "build"]
+        told = told or (version or "").strip()
+    if told:
         raise PreflightError(
-            f"there is no Docker client `{client}` here.",
-            remedy="Install one (Debian and Ubuntu: apt-get install docker.io docker-buildx), or name it with --client.",
+            f"{told} cannot build this image: its plugin buildx is missing.",
+            remedy="Install it (apt-get install docker-buildx, or docker-buildx-plugin from Docker's packages), or name another client with --client.",
         )
-    found = re.search(r"version (\d+)\.", version)
-    if found and int(found[1]) < 23:
-        return [client, "build"]
     raise PreflightError(
-        f"{version.strip()} cannot build this image: its plugin buildx is missing.",
-        remedy="Install it (apt-get install docker-buildx, or docker-buildx-plugin from Docker's packages), or name another client with --client.",
+        f"there is no Docker client{f' `{client}`' if client else ' on the PATH'}.",
+        remedy="Install one (Debian and Ubuntu: apt-get install docker.io docker-buildx), or name it with --client.",
     )
+
+
+def _on_path() -> list[str]:
+    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    return [found for folder in folders if (found := shutil.which("docker", path=folder))]
 
 
 def _answer(command: Sequence[str]) -> str | None:

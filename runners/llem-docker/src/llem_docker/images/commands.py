@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,11 +12,9 @@ from typing import TYPE_CHECKING
 import click
 
 from llem.cli.table import NOTHING, table
-from llem.errors import ConfigError, PreflightError
+from llem.errors import ConfigError, LlemError
 
 if TYPE_CHECKING:
-    from docker import DockerClient
-
     from llem_docker.images.inventory import Image
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
@@ -44,6 +41,7 @@ def list_images(as_json: bool) -> None:
       llem images list --json | jq -r '.images[] | select(.present) | .reference'
     """
     from llem.plugins import default_registry
+    from llem_docker.engine import Engine
     from llem_docker.images import labels
     from llem_docker.images.inventory import inventory
     from llem_docker.images.recipe import recipes
@@ -51,9 +49,9 @@ def list_images(as_json: bool) -> None:
     unreachable = None
     local = []
     try:
-        with _engine() as client:
-            local = [image.attrs for image in client.images.list(filters={"label": labels.BACKEND})]
-    except PreflightError as error:
+        with closing(Engine()) as engine, engine.answering():
+            local = [image.attrs for image in engine.client.images.list(filters={"label": labels.BACKEND})]
+    except LlemError as error:
         unreachable = error
     found = list(inventory(recipes(default_registry()), local))
     if as_json:
@@ -97,6 +95,7 @@ def pull(backends: tuple[str, ...], target: str, references: tuple[str, ...]) ->
       llem images pull vllm pytorch --target cpu
     """
     from llem.plugins import default_registry
+    from llem_docker.engine import Engine
     from llem_docker.images.pull import pull as pull_image
     from llem_docker.images.recipe import recipe, recipes
 
@@ -106,10 +105,10 @@ def pull(backends: tuple[str, ...], target: str, references: tuple[str, ...]) ->
         wanted += [recipe(registry, name).tag(target) for name in backends or recipes(registry)]
     if not wanted:
         raise ConfigError("no installed backend brings an image.", remedy="Name one with --image.")
-    with _engine() as client:
+    with closing(Engine()) as engine:
         for reference in wanted:
             click.echo(f"pulling {reference}", err=True)
-            identity = pull_image(client, reference, lambda line: click.echo(f"  {line}", err=True))
+            identity = pull_image(engine, reference, lambda line: click.echo(f"  {line}", err=True))
             click.echo(f"{reference} {identity}")
 
 
@@ -130,7 +129,9 @@ def pull(backends: tuple[str, ...], target: str, references: tuple[str, ...]) ->
 @click.option("--no-cache", is_flag=True, help="Use no layer of an earlier build.")
 @click.option("--pull", "pull_base", is_flag=True, help="Look for a newer base.")
 @click.option(
-    "--client", envvar="DOCKER_CLI", default="docker", show_default=True, help="The Docker client (also DOCKER_CLI)."
+    "--client",
+    envvar="DOCKER_CLI",
+    help="The Docker client (also DOCKER_CLI); by default the first on the PATH that has BuildKit.",
 )
 @click.option(
     "--context",
@@ -139,7 +140,7 @@ def pull(backends: tuple[str, ...], target: str, references: tuple[str, ...]) ->
     help="Only write the build context, into this new folder.",
 )
 def build(
-    backend: str, target: str, context_only: Path | None, wheelhouse: Path | None, client: str, **options: object
+    backend: str, target: str, context_only: Path | None, wheelhouse: Path | None, client: str | None, **options: object
 ) -> None:
     """Build the image of a backend, with llem as it is installed here.
 
@@ -184,22 +185,3 @@ def _pairs(given: object) -> dict[str, str]:
             raise ConfigError(f"--build-arg takes NAME=VALUE; found `{text}`.")
         found[name] = value
     return found
-
-
-@contextmanager
-def _engine() -> Iterator[DockerClient]:
-    """A client of the Docker engine. Raises PreflightError where none answers."""
-    import docker
-    from docker.errors import DockerException
-
-    try:
-        client = docker.from_env()
-    except DockerException as error:
-        raise PreflightError(
-            f"the Docker engine does not answer: {error}.",
-            remedy="Start it (systemctl start docker), or see what `docker info` says.",
-        ) from error
-    try:
-        yield client
-    finally:
-        client.close()
