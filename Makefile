@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 MEMBERS := -e core -e plugins/llem-pytorch -e plugins/llem-vllm -e plugins/llem-zeus -e plugins/llem-codecarbon -e runners/llem-docker
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-install test-bench test-gpu check bench docs clean
+.PHONY: help setup demo test test-install test-bench test-gpu test-docker check bench docs clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,10 @@ test-bench: setup  ## every benchmark in its quick form: that it runs and writes
 
 test-gpu: setup  ## what needs an NVIDIA GPU; says so where there is none
 	$(BIN)/python -m pytest -m gpu
+
+test-docker: setup  ## images and containers on a real Docker engine, started here as root where none answers
+	bash images/engine.sh
+	$(BIN)/python -m pytest -m docker
 
 check: setup  ## ruff, mypy, import-linter; Dockerfiles, workflows and shell scripts
 	$(BIN)/ruff check .
