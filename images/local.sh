@@ -22,15 +22,15 @@ if [[ -f ${certificates} ]]; then
   options+=(--ca "${certificates}")
 fi
 
-# The base is of this machine's release, hence of its Python; torch for CPUs stands on few indices, pip here knows one.
-if [[ -z ${WHEELHOUSE:-} ]]; then
+# Torch for CPUs stands on few indices. Where it is installed here, pip here knows one.
+torch=$(python -c 'import importlib.metadata as m; print(m.version("torch"))' 2>/dev/null || true)
+if [[ -z ${WHEELHOUSE:-} && ${torch} == *+cpu ]]; then
   WHEELHOUSE=$(mktemp -d)
   trap 'rm -rf "${WHEELHOUSE}"' EXIT
   python=$(docker run --rm --network host "${BASE}" sh -c 'apt-get update -qq && apt-cache show python3 | sed -n "s/^Version: \([0-9]*\.[0-9]*\).*/\1/p" | head -n 1')
-  torch=$(python -c 'import importlib.metadata as m; print(m.version("torch").partition("+")[0])')
-  python -m pip download --quiet --no-deps --only-binary :all: --python-version "${python}" --dest "${WHEELHOUSE}" "torch==${torch}"
+  python -m pip download --quiet --no-deps --only-binary :all: --python-version "${python}" --dest "${WHEELHOUSE}" "torch==${torch%+*}"
 fi
-if compgen -G "${WHEELHOUSE}/torch-*+cpu*.whl" >/dev/null; then
+if compgen -G "${WHEELHOUSE:-}/torch-*+cpu*.whl" >/dev/null; then
   options+=(--wheelhouse "${WHEELHOUSE}" --build-arg TORCH_INDEX=)
 fi
 
