@@ -124,7 +124,7 @@ def _failed(directory: Path, document: JobDocument, ended: Ended, problem: str |
         environment={"study": scrub_data(document.provenance)} if document.provenance else {},
         warnings=[ResultWarning(code=w["code"], message=w["message"]) for w in document.warnings],
         failure=Failure(
-            type=ended.why,
+            type=_kind(ended, ending),
             message=scrub(message),
             phase=current,
             exit_code=ending.code,
@@ -132,6 +132,11 @@ def _failed(directory: Path, document: JobDocument, ended: Ended, problem: str |
             log_tail=scrub(tail),
         ),
     )
+
+
+def _kind(ended: Ended, ending: Exit) -> str:
+    """What the runner knows better than `Crash`; what the study did to the worker stands."""
+    return ending.error or ended.why if ended.why in ("Crash", "StartFailed") else ended.why
 
 
 def _told(ending: Exit) -> str:
