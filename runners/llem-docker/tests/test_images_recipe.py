@@ -106,5 +106,5 @@ def test_a_backend_without_an_image_says_which_have_one() -> None:
 
 
 def test_an_unknown_backend_is_named_with_the_nearest() -> None:
-    with pytest.raises(PluginError, match="Did you mean `vllm`"):
-        recipe(Registry(), "vlm")
+    with pytest.raises(PluginError, match="Did you mean `pytorch`"):
+        recipe(Registry(), "pytorhc")

@@ -68,10 +68,10 @@ def system_components() -> Iterator[dict[str, Any]]:
 
 def _licence(distribution: importlib.metadata.Distribution) -> dict[str, Any] | None:
     """By its SPDX expression, else by a short name; a field that holds a whole licence's text names none."""
-    expression = distribution.metadata.get("License-Expression")
-    if expression:
-        return {"expression": expression}
-    name = (distribution.metadata.get("License") or "").strip()
+    facts = distribution.metadata
+    if "License-Expression" in facts:
+        return {"expression": facts["License-Expression"]}
+    name = facts["License"].strip() if "License" in facts else ""
     return {"license": {"name": name}} if name and len(name) <= 80 and "\n" not in name else None
 
 
