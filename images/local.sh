@@ -10,9 +10,12 @@ tag=${2:?usage: local.sh BACKEND TAG}
 here=$(cd "$(dirname "$0")" && pwd)
 
 bash "${here}/engine.sh" >/dev/null
-if [[ -z ${BASE:-} ]]; then
+if [[ -z ${BASE:-} && ${EUID} -eq 0 ]]; then
   BASE=llem-base
   bash "${here}/base.sh" "${BASE}"
+elif [[ -z ${BASE:-} ]]; then
+  # debootstrap needs root; without it, the same release from a registry.
+  BASE=$(. /etc/os-release && echo "${ID}:${VERSION_CODENAME}")
 fi
 
 options=(--target cpu --base "${BASE}" --tag "${tag}" --network host)
