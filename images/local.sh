@@ -15,6 +15,7 @@ if [[ -z ${BASE:-} && ${EUID} -eq 0 ]]; then
   bash "${here}/base.sh" "${BASE}"
 elif [[ -z ${BASE:-} ]]; then
   # debootstrap needs root; without it, the same release from a registry.
+  # shellcheck source=/dev/null
   BASE=$(. /etc/os-release && echo "${ID}:${VERSION_CODENAME}")
 fi
 
