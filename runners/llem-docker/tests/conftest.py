@@ -18,11 +18,8 @@ import pytest
 
 from llem_docker.engine import Engine
 
-ROOT = Path(__file__).parents[3]
-BASE = "llem-base"
-PYTHON = "llem-test-python"
-IMAGE = "llem-test-bed"
-PACKAGES = "/usr/lib/python3/dist-packages"
+sys.path.insert(0, str(Path(__file__).parents[3] / "tests"))
+import bed as test_bed
 
 SETTINGS: Mapping[str, object] = {
     "dataset.name": "synthetic",
@@ -38,44 +35,9 @@ SETTINGS: Mapping[str, object] = {
 
 
 @pytest.fixture(scope="session")
-def bed(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """An image with Python, llem and the testbed backend, made of nothing but this machine's distribution and pip."""
-    subprocess.run(["bash", str(ROOT / "images" / "base.sh"), BASE], check=True)
-    client = docker.from_env()
-    _build(client, tmp_path_factory.mktemp("python"), PYTHON, _PYTHON_DOCKERFILE)
-    version = client.containers.run(
-        PYTHON, ["python3", "-c", "import sys; print('%d.%d' % sys.version_info[:2])"], remove=True, network_mode="none"
-    )
-    context = tmp_path_factory.mktemp("bed")
-    _packages(context / "packages", version.decode().strip())
-    _build(client, context, IMAGE, f"FROM {PYTHON}\nCOPY packages {PACKAGES}\n")
-    client.close()
-    return IMAGE
-
-
-_PYTHON_DOCKERFILE = f"""
-FROM {BASE}
-RUN apt-get update -q && apt-get install -q -y --no-install-recommends python3 && rm -rf /var/lib/apt/lists/*
-"""
-
-
-def _build(client: docker.DockerClient, context: Path, tag: str, dockerfile: str) -> None:
-    (context / "Dockerfile").write_text(dockerfile)
-    client.images.build(path=str(context), tag=tag, network_mode="host", rm=True)
-
-
-def _packages(target: Path, version: str) -> None:
-    """llem, what it needs, and the testbed, for the Python of the image."""
-    wheels = target.parent / "wheels"
-    pip = [sys.executable, "-m", "pip", "--quiet"]
-    build = [*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(wheels), str(ROOT / "core")]
-    subprocess.run(build, check=True)
-    install = [*pip, "install", "--target", str(target), "--python-version", version, "--only-binary", ":all:"]
-    subprocess.run([*install, "-c", str(ROOT / "constraints.txt"), *map(str, wheels.glob("*.whl"))], check=True)
-    shutil.rmtree(wheels)
-    testbed = ROOT / "tests" / "testbed"
-    shutil.copy(testbed / "llem_testbed.py", target)
-    shutil.copytree(testbed / "llem_testbed-1.0.dist-info", target / "llem_testbed-1.0.dist-info")
+def bed() -> str:
+    """An image with Python, llem and the testbed backend."""
+    return test_bed.make()
 
 
 @pytest.fixture(scope="session")
@@ -87,10 +49,8 @@ def hostile(bed: str, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str
         if name not in made:
             context = tmp_path_factory.mktemp(name)
             (context / "worker.py").write_text(_HOSTILE_HEAD + program)
-            client = docker.from_env()
-            _build(client, context, f"llem-test-{name}", f"FROM {bed}\nCOPY worker.py {PACKAGES}/llem/worker.py\n")
-            client.close()
-            made[name] = f"llem-test-{name}"
+            text = f"FROM {bed}\nCOPY worker.py {test_bed.PACKAGES}/llem/worker.py\n"
+            made[name] = test_bed.build(context, f"llem-test-{name}", text)
         return made[name]
 
     return make
