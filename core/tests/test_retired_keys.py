@@ -15,7 +15,6 @@ from llem.config.section import Section
 from llem.errors import ConfigError
 from llem.hookspecs import API_VERSION
 from llem.specs.backend import BackendSpec
-from llem.sweep import Sweep
 
 
 class Inner(Section):
@@ -51,8 +50,7 @@ def test_it_says_what_to_do_instead(tmp_path: Path, text: str, said: str) -> Non
     path.write_text(f"model: random:tiny-llama\nbackend: x\n{text}\n")
     (tmp_path / "user.yaml").touch()
     with pytest.raises(ConfigError) as caught:
-        study = load_study(path, backends={"x": SPEC}, environ={}, user_file=tmp_path / "user.yaml")
-        list(Sweep(study.config, {"x": SPEC}, study.locate))
+        load_study(path, backends={"x": SPEC}, environ={}, user_file=tmp_path / "user.yaml")
     assert said in str(caught.value)
 
 
