@@ -68,6 +68,20 @@ def test_the_result_says_in_which_container_and_where_meters_were_read(bed: str,
     client.close()
 
 
+def test_an_idle_baseline_is_measured_once_for_all_containers_of_a_study(
+    bed: str, llem_run: Callable[..., Any]
+) -> None:
+    ran = llem_run(
+        bed,
+        execution__cycles=2,
+        measurement__cpu_tdp_w=100,
+        baseline__enabled="true",
+        baseline__duration_s=3,
+        baseline__resident_s=0,
+    )
+    assert [result["baseline"]["source"] for result in ran.results] == ["measured", "cached"]
+
+
 def test_checks_that_were_left_out_stand_in_the_result(bed: str, llem_run: Callable[..., Any]) -> None:
     ran = llem_run(bed, "--skip-preflight", "toolkit", "--skip-preflight", "shm")
     assert ran.result["environment"]["study"]["preflight_skipped"] == ["shm", "toolkit"]

@@ -31,6 +31,7 @@ from llem_docker.errors import (
     start_error,
 )
 from llem_docker.intake import Events, known_event, take
+from llem_docker.keepsakes import BASELINES, Keepsakes
 from llem_docker.logs import clean
 from llem_docker.places import HOME, PACKAGES, Places, is_cached, places_of
 from llem_docker.settings import Settings, read_settings, size_of
@@ -329,3 +330,30 @@ def test_registering_imports_no_sdk() -> None:
 
     code = "import sys, llem_docker.plugin as p; p.llem_runners(); p.llem_preflight_checks(); sys.exit('docker' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_only_small_files_of_known_name_go_on_to_the_next_container(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    place = first / BASELINES
+    place.mkdir(parents=True)
+    name = "0" * 32 + ".json"
+    (place / name).write_text("{}")
+    (place / ("1" * 32 + ".json")).symlink_to("/etc/passwd")
+    (place / ("2" * 32 + ".json")).write_bytes(bytes(2**17))
+    (place / "other.json").write_text("{}")
+    keepsakes = Keepsakes()
+    keepsakes.take(first)
+    keepsakes.give(second)
+    assert [path.name for path in (second / BASELINES).iterdir()] == [name]
+
+
+def test_a_folder_that_is_a_link_gives_nothing_to_the_next_container(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere" / "baselines").mkdir(parents=True)
+    (tmp_path / "elsewhere" / "baselines" / ("0" * 32 + ".json")).write_text("{}")
+    scratch = tmp_path / "scratch"
+    (scratch / BASELINES.parent.parent).mkdir(parents=True)
+    (scratch / BASELINES.parent).symlink_to(tmp_path / "elsewhere")
+    keepsakes = Keepsakes()
+    keepsakes.take(scratch)
+    keepsakes.give(tmp_path / "next")
+    assert not (tmp_path / "next").exists()

@@ -19,6 +19,7 @@ from llem.specs.runner import Exit
 from llem_docker import ending
 from llem_docker.engine import Engine
 from llem_docker.intake import Events, amend_failure, remove_folder, take, written
+from llem_docker.keepsakes import Keepsakes
 from llem_docker.logs import LogStream
 from llem_docker.settings import Settings, in_words
 
@@ -53,6 +54,7 @@ class Parts:
     secrets: Sequence[str]
     lifeline: int
     left: Callable[[str], None]
+    keepsakes: Keepsakes
 
 
 class DockerJob:
@@ -161,6 +163,7 @@ class DockerJob:
             parts.left(parts.container)
         if gone:
             os.close(parts.lifeline)
+            parts.keepsakes.take(parts.scratch)
             remove_folder(parts.exchange)
             remove_folder(parts.scratch)
             if self._first is not None:

@@ -21,6 +21,7 @@ from llem_docker.engine import Engine, Image
 from llem_docker.gpus import gpus_of
 from llem_docker.intake import remove_folder
 from llem_docker.job import DockerJob, Parts, read_experiment
+from llem_docker.keepsakes import Keepsakes
 from llem_docker.logs import LogStream
 from llem_docker.places import SCRATCH, Places, places_of
 from llem_docker.settings import Settings, read_settings
@@ -39,6 +40,7 @@ class DockerRunner:
         self._engine: Engine | None = None
         self._image: Image | None = None
         self._left: list[str] = []
+        self._keepsakes = Keepsakes()
 
     def preflight(self, experiments: Sequence[ExperimentConfig]) -> Iterable[Finding]:
         """Whether an image and the settings are given; what they lead to, the checks of this plugin find out."""
@@ -70,6 +72,7 @@ class DockerRunner:
         with ExitStack() as always, ExitStack() as undo:
             try:
                 exchange, scratch = _folders(job.directory, places, undo)
+                self._keepsakes.give(scratch)
             except OSError as error:
                 raise LlemError(
                     f"the container's folders cannot be made: {error.strerror or error}.", where=str(error.filename)
@@ -108,6 +111,7 @@ class DockerRunner:
                 secrets=[token] if token else [],
                 lifeline=lifeline,
                 left=self._left.append,
+                keepsakes=self._keepsakes,
             )
             running = DockerJob(parts, state)
             undo.pop_all()
