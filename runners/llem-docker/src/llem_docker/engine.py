@@ -175,9 +175,11 @@ class Engine:
         return True
 
     def state(self, container_id: str) -> dict[str, Any] | None:
-        """A container's `State`; None where there is no such container, or the engine is gone."""
+        """A container's `State`; None where the engine is gone."""
         try:
             found: dict[str, Any] = self.client.api.inspect_container(container_id)["State"]
+        except NotFound:
+            return {"ExitCode": 137, "Running": False, "Error": "somebody removed the container"}
         except (DockerException, requests.RequestException, OSError):
             return None
         return found

@@ -74,6 +74,7 @@ class DockerJob:
         self._engine_asked = False
         self._reason: tuple[str, str] | None = None
         self._exit: Exit | None = None
+        self._lifeline: int | None = parts.lifeline
         self._first = first_process(parts.container, state)
 
     def poll(self) -> Exit | None:
@@ -162,7 +163,7 @@ class DockerJob:
         if not parts.engine.remove(parts.container):
             parts.left(parts.container)
         if gone:
-            os.close(parts.lifeline)
+            self._let_go()
             parts.keepsakes.take(parts.scratch)
             remove_folder(parts.exchange)
             remove_folder(parts.scratch)
@@ -173,6 +174,12 @@ class DockerJob:
         if self._exit.error is not None and self._exit.cause is not None:
             amend_failure(parts.directory, self._exit.error, self._exit.cause)
         return self._exit
+
+    def _let_go(self) -> None:
+        """Close the lifeline, once: a second interrupt may come while the first one's end is under way."""
+        lifeline, self._lifeline = self._lifeline, None
+        if lifeline is not None:
+            os.close(lifeline)
 
     def _told(self, found: Exit, full: str | None, refused: Sequence[str], gone: bool) -> Exit:
         """One exit of everything that is known."""
