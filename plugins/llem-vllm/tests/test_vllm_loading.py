@@ -43,7 +43,7 @@ def test_a_killed_engine_is_an_error_and_not_a_wait(model_folder: Path) -> None:
     for pid in children() - before:
         psutil.Process(pid).kill()
     begun = time.monotonic()
-    with pytest.raises(Exception, match="(?i)engine"):
+    with pytest.raises(Exception, match=r"(?i)engine"):
         session.answer([Request(id=0, prompt="hello", output_tokens=50)])
     assert time.monotonic() - begun < 60
     session.engine.close()

@@ -10,7 +10,8 @@ import os
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from llem.config.experiment import DecodingConfig
 from llem.config.section import Section
@@ -21,20 +22,52 @@ from llem_vllm.arguments import check_lengths, engine_arguments, environment_var
 from llem_vllm.loading import Prepared, prepare
 from llem_vllm.processes import Descendants, signs_of_life
 
+if TYPE_CHECKING:
+    from llem_vllm.drivers import Driver
+
 _log = logging.getLogger(__name__)
 
-Step = Callable[[int, Sequence[int], int], None]
-"""Takes the place of a request in its batch, the tokens that came for it, and when."""
+Tell = Callable[[Sequence[int], int], None]
+"""Takes the tokens that came, and when."""
+
+
+@dataclass
+class UnderWay:
+    """One request, and what has come of it so far."""
+
+    request: Request
+    input_tokens: int
+    tokens: list[int] = field(default_factory=list)
+    times: list[int] = field(default_factory=list)
+    end_ns: int = 0
+    finish: str = ""
+
+    def take(self, tokens: Sequence[int], now: int, finish: str | None) -> None:
+        """Tokens of one step; several where drafted ones were accepted together."""
+        self.tokens += tokens
+        self.times += [now] * len(tokens)
+        if finish is not None:
+            self.end_ns, self.finish = now, finish
+
+    def record(self, start_ns: int) -> RequestRecord:
+        """What happened, once it is over."""
+        return RequestRecord(
+            id=self.request.id,
+            input_tokens=self.input_tokens,
+            output_tokens=len(self.tokens),
+            start_ns=start_ns,
+            end_ns=self.end_ns,
+            finish="stop" if self.finish == "stop" else "length",
+            token_ns=tuple(self.times),
+            output_token_ids=tuple(self.tokens),
+        )
 
 
 class VllmEngine:
-    """vLLM's LLMEngine, the one that its `LLM` drives, behind llem's `Engine`.
-
-    Its own step loop is driven here, so that each step's tokens get the time at which they came, in a batch as well.
-    """
+    """vLLM behind llem's `Engine`. Each step's tokens get the time at which they came, in a batch as well."""
 
     def __init__(self) -> None:
-        self._engine: Any = None
+        self._driver: Driver | None = None
         self._prepared: Prepared | None = None
         self._descendants: Descendants | None = None
         self._turn = threading.Lock()
@@ -57,11 +90,11 @@ class VllmEngine:
             from llem_vllm.report import load_report
             from llem_vllm.start import start
 
-            started = start(arguments, options, config.model, context.base_dir)
-            self._engine, self._counter, self._lora = started.engine, started.counter, started.lora
+            started = start(arguments, config, context.base_dir)
+            self._driver, self._lora = started.driver, started.lora
             self._tokenizer: Tokenizer = self._load_tokenizer()
             self._sampling = sampling_arguments(options, config.decoding)
-            return load_report(self._engine, self._prepared, self._tokenizer, config.model, self._devices())
+            return load_report(self._driver.settings, self._prepared, self._tokenizer, config.model, self._devices())
 
     def batches(self, requests: Sequence[Request]) -> Sequence[Sequence[Request]]:
         """See `Engine.batches`. One group: vLLM schedules by itself."""
@@ -83,7 +116,7 @@ class VllmEngine:
 
         def work() -> None:
             try:
-                records = self._answer([request], lambda _, tokens, t_ns: tell((tokens, t_ns)), cancelled)
+                records = self._answer([request], lambda tokens, t_ns: tell((tokens, t_ns)), cancelled)
                 if records:
                     tell(records[0])
             except BaseException as error:  # noqa: BLE001 - it is raised again where the answer is awaited
@@ -129,19 +162,20 @@ class VllmEngine:
 
     def metrics(self, *, reset: bool = False) -> Mapping[str, float]:
         """See `ReportsMetrics.metrics`."""
-        found = self._counter.figures()
+        assert self._driver is not None
+        found = self._driver.counter.figures()
         if reset:
-            self._counter.reset()
+            self._driver.counter.reset()
         return found
 
     def close(self) -> None:
         """See `Engine.close`."""
-        engine, self._engine = self._engine, None
+        driver, self._driver = self._driver, None
         try:
-            if engine is not None:
-                engine.engine_core.shutdown()
+            if driver is not None:
+                driver.close()
         finally:
-            del engine
+            del driver
             gc.collect()
             if self._descendants is not None:
                 self._descendants.end()
@@ -151,62 +185,41 @@ class VllmEngine:
                 self._prepared = None
 
     def _answer(
-        self, requests: Sequence[Request], came: Step | None, cancelled: threading.Event | None
+        self, requests: Sequence[Request], tell: Tell | None, cancelled: threading.Event | None
     ) -> list[RequestRecord]:
-        """Drive the engine until all are answered; an empty list where it was cancelled."""
-        from vllm.inputs import TokensPrompt
+        """Run them together until all are answered; an empty list where they were cancelled."""
+        from llem_vllm.drivers import Item, RefusedError
 
-        engine = self._engine
+        assert self._driver is not None
         with self._turn:
             entered = time.monotonic_ns()
             prompts = self._tokenizer.encode(requests)
             self._forget_what_comes_again(requests)
-            tokens: list[list[int]] = [[] for _ in requests]
-            times: list[list[int]] = [[] for _ in requests]
-            ends: list[tuple[int, str]] = [(0, "")] * len(requests)
-            places: dict[str, int] = {}
-            for place, (request, prompt) in enumerate(zip(requests, prompts, strict=True)):
-                name = str(next(self._ids))
-                places[name] = place
-                self._add(name, TokensPrompt(prompt_token_ids=prompt), request, len(prompt))
-            while engine.has_unfinished_requests():
-                outputs = engine.step()
-                now = time.monotonic_ns()
-                for output in outputs:
-                    place, answer = places[output.request_id], output.outputs[0]
-                    new = answer.token_ids
-                    tokens[place] += new
-                    times[place] += [now] * len(new)
-                    if came is not None and new:
-                        came(place, new, now)
-                    if output.finished:
-                        ends[place] = (now, str(answer.finish_reason))
-                if cancelled is not None and cancelled.is_set():
-                    engine.abort_request(list(places))
-                    return []
-        return [
-            RequestRecord(
-                id=request.id,
-                input_tokens=len(prompts[place]),
-                output_tokens=len(tokens[place]),
-                start_ns=entered,
-                end_ns=ends[place][0],
-                finish="stop" if ends[place][1] == "stop" else "length",
-                token_ns=tuple(times[place]),
-                output_token_ids=tuple(tokens[place]),
-            )
-            for place, request in enumerate(requests)
-        ]
+            under_way = {
+                str(next(self._ids)): UnderWay(request, len(prompt))
+                for request, prompt in zip(requests, prompts, strict=True)
+            }
+            items = [
+                Item(name, prompt, self._sampling_of(one.request), self._lora)
+                for (name, one), prompt in zip(under_way.items(), prompts, strict=True)
+            ]
 
-    def _add(self, name: str, prompt: Any, request: Request, length: int) -> None:
-        try:
-            self._engine.add_request(name, prompt, self._sampling_of(request), lora_request=self._lora)
-        except ValueError as error:
-            raise LlemError(
-                f"vLLM refuses prompt {request.id} of {length} tokens with an answer of {request.output_tokens}: "
-                f"{str(error).splitlines()[0]}",
-                remedy="Set dataset.input_tokens and dataset.output_tokens so that both fit vllm.max_model_len.",
-            ) from error
+            def came(name: str, tokens: Sequence[int], now: int, finish: str | None) -> None:
+                under_way[name].take(tokens, now, finish)
+                if tell is not None and tokens:
+                    tell(tokens, now)
+
+            try:
+                if not self._driver.run(items, came, cancelled):
+                    return []
+            except RefusedError as error:
+                one = under_way[error.name]
+                raise LlemError(
+                    f"vLLM refuses prompt {one.request.id} of {one.input_tokens} tokens with an answer of "
+                    f"{one.request.output_tokens}: {str(error).splitlines()[0]}",
+                    remedy="Set dataset.input_tokens and dataset.output_tokens so that both fit vllm.max_model_len.",
+                ) from error
+        return [one.record(entered) for one in under_way.values()]
 
     def _sampling_of(self, request: Request) -> Any:
         """One set of parameters for all requests of the same length: making them is work, and vLLM copies them itself."""
@@ -229,20 +242,22 @@ class VllmEngine:
         """Empty the prefix cache when a prompt comes a second time: each pass over the dataset then does the same work."""
         ids = {request.id for request in requests}
         if not self._seen.isdisjoint(ids):
-            if not self._engine.reset_prefix_cache():
+            assert self._driver is not None
+            if not self._driver.forget():
                 _log.warning("vLLM could not empty its prefix cache; this pass finds prompts of the one before in it")
             self._seen.clear()
         self._seen |= ids
 
     def _load_tokenizer(self) -> Tokenizer:
         assert self._prepared is not None
+        assert self._driver is not None
         if self._prepared.tokenizer is None:
-            return ByteTokenizer(self._engine.model_config.get_vocab_size())
-        return TextTokenizer(self._engine.get_tokenizer(), self._prepared.tokenizer)
+            return ByteTokenizer(int(self._driver.settings.model_config.get_vocab_size()))
+        return TextTokenizer(self._driver.tokenizer(), self._prepared.tokenizer)
 
     def _devices(self) -> list[str]:
         return list(dict.fromkeys(self._ask("llem_device")))
 
     def _ask(self, method: str, *arguments: Any) -> list[Any]:
-        found: list[Any] = self._engine.collective_rpc(method, args=arguments)
-        return found
+        assert self._driver is not None
+        return self._driver.ask(method, *arguments)

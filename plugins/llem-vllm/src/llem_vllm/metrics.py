@@ -5,14 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from vllm.v1.metrics.loggers import StatLoggerBase
+from vllm.v1.metrics.loggers import AggregateStatLoggerBase
 
 
-class StepCounter(StatLoggerBase):
-    """A logger of vLLM that adds up instead of printing. vLLM calls `record` once for each step that has something to say."""
+class StepCounter(AggregateStatLoggerBase):  # type: ignore[misc]
+    """A logger of vLLM that adds up instead of printing, over all its engines.
 
-    def __init__(self, vllm_config: Any = None, engine_index: int = 0) -> None:
+    vLLM makes it, and calls `record` once for each step that has something to say.
+    """
+
+    def __init__(self, vllm_config: Any = None, engine_indexes: Any = None) -> None:
         self.reset()
+
+    @classmethod
+    def only(cls, engine: Any) -> StepCounter:
+        """The counter that an engine made, after taking its other loggers off: they cost work in each step, unread."""
+        manager = engine.logger_manager
+        counter: StepCounter = next(one for one in manager.stat_loggers if isinstance(one, cls))
+        manager.stat_loggers = [counter]
+        return counter
 
     def reset(self) -> None:
         """Count afresh from here."""

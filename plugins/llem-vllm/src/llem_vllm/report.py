@@ -49,18 +49,17 @@ _DECISIONS: Mapping[str, tuple[str, ...]] = {
 
 
 def load_report(
-    engine: Any, prepared: Prepared, tokenizer: Tokenizer, config: ModelConfig, devices: Sequence[str]
+    settings: Any, prepared: Prepared, tokenizer: Tokenizer, config: ModelConfig, devices: Sequence[str]
 ) -> LoadReport:
     """Everything that the engine knows of the model and of itself.
 
     Args:
-        engine: vLLM's LLMEngine.
+        settings: vLLM's configuration, as it decided it.
         prepared: how the model was found.
         tokenizer: what prompts go through.
         config: what the study says of the model.
         devices: stable ids, of every worker.
     """
-    settings = engine.vllm_config
     hf_config = settings.model_config.hf_text_config
     architecture = architecture_of(hf_config.to_dict())
     total, active = _parameters(architecture)

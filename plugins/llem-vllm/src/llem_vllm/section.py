@@ -8,8 +8,8 @@ from functools import reduce
 from operator import or_
 from typing import Annotated, Any, Literal
 
+import pydantic
 from pydantic import ConfigDict, create_model
-from pydantic import Field as described
 
 from llem.config.section import Section
 from llem_vllm.schema import Field, Schema
@@ -47,7 +47,7 @@ def section_model(schema: Schema, retired: Retired, own: Mapping[str, Any]) -> t
     fields = {field["name"]: _definition(field, "", retired) for field in _given(schema["engine"])} | dict(own)
     for group, (title, description) in GROUPS.items():
         inner = _model(title, description, schema[group], f"{group}.", retired)
-        fields[group] = (inner | None, described(None, description=description))
+        fields[group] = (inner | None, pydantic.Field(None, description=description))
     summary = f"Options of the backend `vllm`, as vLLM {schema['vllm']} has them."
     return _create("VllmConfig", summary, fields, _refused(schema["engine"], "", retired))
 
@@ -88,8 +88,8 @@ def _definition(field: Field, prefix: str, retired: Retired) -> tuple[Any, Any]:
     if "fields" in field:
         title = "".join(part.capitalize() for part in name.split("_"))
         inner = _model(title, text.rstrip(".") or title, field["fields"], f"{prefix}{name}.", retired)
-        return inner | None, described(None, description=text or title)
-    return _annotation(value), described(field["default"], description=text or name.replace("_", " "))
+        return inner | None, pydantic.Field(None, description=text or title)
+    return _annotation(value), pydantic.Field(field["default"], description=text or name.replace("_", " "))
 
 
 def _annotation(value: Mapping[str, Any]) -> Any:
@@ -107,7 +107,7 @@ def _annotation(value: Mapping[str, Any]) -> Any:
         return dict[str, _annotation(inner) if isinstance(inner, Mapping) else Any]  # type: ignore[misc]
     if kind is None:
         return Any
-    return Annotated[_PLAIN[kind], described(**bounds)] if bounds else _PLAIN[kind]
+    return Annotated[_PLAIN[kind], pydantic.Field(**bounds)] if bounds else _PLAIN[kind]
 
 
 def _brief(text: str) -> str:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args, get_origin
 
-from llem.config.experiment import ModelConfig
-from llem.config.section import Section
+from vllm.engine.arg_utils import EngineArgs
+
+from llem.config.experiment import ExperimentConfig
 from llem.errors import ModelError
+from llem_vllm.drivers import AsyncDriver, Driver, StepDriver
 from llem_vllm.loading import path_or_name
-from llem_vllm.metrics import StepCounter
 
 
 @dataclass(frozen=True)
@@ -17,32 +20,26 @@ class Started:
     """vLLM under way.
 
     Attributes:
-        engine: its LLMEngine.
-        counter: takes its counts.
-        lora: the adapter of every request, or None.
+        driver: runs it.
+        lora: vLLM's request for the adapter of every request, or None.
     """
 
-    engine: Any
-    counter: StepCounter
+    driver: Driver
     lora: Any
 
 
-def start(arguments: dict[str, Any], options: Section, model: ModelConfig, base_dir: str) -> Started:
-    """Make the engine.
+def start(arguments: dict[str, Any], config: ExperimentConfig, base_dir: str) -> Started:
+    """Start vLLM in the way that serves the experiment.
 
     Args:
         arguments: keywords of EngineArgs.
-        options: the section.
-        model: what is loaded, for messages.
+        config: the experiment.
         base_dir: the folder that relative paths start from.
 
     Raises:
         ModelError: vLLM refuses the model or the options, or its processes failed.
     """
-    from vllm import EngineArgs
-    from vllm.v1.engine.llm_engine import LLMEngine
-
-    counter = StepCounter()
+    options = config.options
     lora = None
     if (adapter := getattr(options, "lora_adapter", None)) is not None:
         from vllm.lora.request import LoRARequest
@@ -53,15 +50,33 @@ def start(arguments: dict[str, Any], options: Section, model: ModelConfig, base_
     if speculative and speculative.get("model"):
         arguments["speculative_config"] = {**speculative, "model": path_or_name(speculative["model"], base_dir)}
     arguments["worker_extension_cls"] = "llem_vllm.worker_extension.WorkerExtension"
+    as_server = config.measurement.scenario == "single_stream" or arguments.get("data_parallel_size", 1) > 1
     try:
-        engine = LLMEngine.from_engine_args(EngineArgs(**arguments), stat_loggers=[lambda *_: counter])
+        made = {name: _made(name, value) for name, value in arguments.items()}
+        return Started(AsyncDriver(made) if as_server else StepDriver(made), lora)
     except (ValueError, TypeError, KeyError, OSError, ImportError, RuntimeError, AssertionError) as error:
         raise ModelError(
             f"vLLM cannot load it: {_reason(error)}.",
-            where=model.source,
+            where=config.model.source,
             remedy="worker.log has all that vLLM said; `llem config schema` describes the options.",
         ) from error
-    return Started(engine, counter, lora)
+
+
+def _made(name: str, value: Any) -> Any:
+    """A mapping becomes the class that EngineArgs holds there, where it does not make it itself."""
+    if not isinstance(value, dict):
+        return value
+    owner = next((hint for hint in _classes(name)), None)
+    return value if owner is None else owner(**value)
+
+
+def _classes(name: str) -> Iterator[Any]:
+    """Configuration classes in the annotation of one of EngineArgs' fields; none where it also takes a mapping."""
+    hint: Any = EngineArgs.__annotations__.get(name)
+    found = hint if get_origin(hint) is None else get_args(hint)
+    branches = found if isinstance(found, tuple) else (found,)
+    if not any(one is dict or get_origin(one) is dict for one in branches):
+        yield from (one for one in branches if isinstance(one, type) and dataclasses.is_dataclass(one))
 
 
 def _reason(error: BaseException) -> str:

@@ -50,7 +50,7 @@ def chosen() -> str:
     """The version whose options a study may give here: the installed one's, else the newest that there is."""
     found = installed()
     known = versions()
-    return found if found in known else known[-1]
+    return found if found is not None and found in known else known[-1]
 
 
 @cache
