@@ -110,7 +110,6 @@ def confinement(settings: Settings, gpus: Sequence[str]) -> dict[str, Any]:
         "pids_limit": settings.pids,
         "ulimits": [
             Ulimit(name="core", soft=0, hard=0),
-            Ulimit(name="memlock", soft=-1, hard=-1),
             Ulimit(name="fsize", soft=settings.output, hard=settings.output),
         ],
         "device_requests": [DeviceRequest(device_ids=list(gpus), capabilities=[["gpu"]])] if gpus else None,
