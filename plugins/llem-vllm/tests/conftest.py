@@ -48,6 +48,14 @@ def load() -> Iterator[Callable[..., Any]]:
 
 
 @pytest.fixture(scope="session")
+def reference(model_folder: Path) -> dict[str, Any]:
+    """Prompts and their ids, answers of `LENGTH` tokens, and answers through the stop token, by transformers alone."""
+    from vllm_lab import transformers_answers
+
+    return transformers_answers(model_folder)
+
+
+@pytest.fixture(scope="session")
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small model with its tokenizer, whose stop token comes in some answers."""
     from vllm_lab import write_model

@@ -13,5 +13,5 @@ pytestmark = pytest.mark.vllm
 
 class TestRandomWeights(BackendConformance):
     backend = "vllm"
-    model = "random:tiny-llama"
+    model = "random:smollm2-135m"
     options: ClassVar = {"dtype": "float32", "enforce_eager": True, "max_model_len": 128}

@@ -24,6 +24,8 @@ SENTENCES = (
 )
 PROMPTS = tuple(" ".join((SENTENCES[i % 4], "and then " * (i % 5), f"number {i}")) for i in range(12))
 """Prompts of quite different lengths."""
+LENGTH = 24
+"""Tokens of each answer."""
 
 
 @dataclass
@@ -62,6 +64,20 @@ def write_model(folder: Path) -> Path:
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+def transformers_answers(folder: Path) -> dict[str, Any]:
+    """What transformers alone makes of `PROMPTS`."""
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    model: Any = transformers.AutoModelForCausalLM.from_pretrained(folder)
+    stop = model.config.eos_token_id
+    ids = [tokenizer(prompt)["input_ids"] for prompt in PROMPTS]
+    return {
+        "prompts": PROMPTS,
+        "ids": ids,
+        "fixed": [plain_answer(model, one, LENGTH) for one in ids],
+        "natural": [plain_answer(model, one, LENGTH, [stop]) for one in ids],
+    }
 
 
 def plain_answer(model: Any, ids: Sequence[int], length: int, end_ids: Sequence[int] = ()) -> list[int]:

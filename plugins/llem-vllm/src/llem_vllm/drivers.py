@@ -14,8 +14,9 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from vllm import TokensPrompt
 from vllm.engine.arg_utils import AsyncEngineArgs, EngineArgs
+from vllm.exceptions import VLLMClientError
+from vllm.inputs import tokens_input
 from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.llm_engine import LLMEngine
 
@@ -103,10 +104,9 @@ class StepDriver:
         engine = self._engine
         names = [item.name for item in items]
         for place, item in enumerate(items):
-            prompt = TokensPrompt(prompt_token_ids=item.prompt)
             try:
-                engine.add_request(item.name, prompt, item.sampling, lora_request=item.lora)
-            except ValueError as error:
+                engine.add_request(item.name, tokens_input(item.prompt), item.sampling, lora_request=item.lora)
+            except (ValueError, VLLMClientError) as error:
                 engine.abort_request(names[:place])
                 raise RefusedError(item.name, str(error)) from error
         while engine.has_unfinished_requests():
@@ -166,9 +166,7 @@ class AsyncDriver:
 
     async def _run(self, items: Sequence[Item], came: Came, cancelled: threading.Event | None) -> bool:
         async def one(item: Item) -> bool:
-            stream = self._engine.generate(
-                TokensPrompt(prompt_token_ids=item.prompt), item.sampling, item.name, lora_request=item.lora
-            )
+            stream = self._engine.generate(tokens_input(item.prompt), item.sampling, item.name, lora_request=item.lora)
             try:
                 async for output in stream:
                     now = time.monotonic_ns()
@@ -176,7 +174,7 @@ class AsyncDriver:
                     came(item.name, answer.token_ids, now, answer.finish_reason)
                     if cancelled is not None and cancelled.is_set():
                         return False
-            except ValueError as error:
+            except (ValueError, VLLMClientError) as error:
                 raise RefusedError(item.name, str(error)) from error
             finally:
                 await stream.aclose()

@@ -194,6 +194,7 @@ class VllmEngine:
         with self._turn:
             entered = time.monotonic_ns()
             prompts = self._tokenizer.encode(requests)
+            self._check_context(requests, prompts)
             self._forget_what_comes_again(requests)
             under_way = {
                 str(next(self._ids)): UnderWay(request, len(prompt))
@@ -215,11 +216,22 @@ class VllmEngine:
             except RefusedError as error:
                 one = under_way[error.name]
                 raise LlemError(
-                    f"vLLM refuses prompt {one.request.id} of {one.input_tokens} tokens with an answer of "
-                    f"{one.request.output_tokens}: {str(error).splitlines()[0]}",
-                    remedy="Set dataset.input_tokens and dataset.output_tokens so that both fit vllm.max_model_len.",
+                    f"vLLM refuses prompt {one.request.id} of {one.input_tokens} tokens: {str(error).splitlines()[0]}",
+                    remedy="Look at vllm.sampling, and at what the prompt holds.",
                 ) from error
         return [one.record(entered) for one in under_way.values()]
+
+    def _check_context(self, requests: Sequence[Request], prompts: Sequence[Sequence[int]]) -> None:
+        """vLLM would cut an answer short where it does not fit, and the work would not be what was asked for."""
+        assert self._driver is not None
+        context = self._driver.settings.model_config.max_model_len
+        for request, prompt in zip(requests, prompts, strict=True):
+            if len(prompt) + request.output_tokens > context:
+                raise LlemError(
+                    f"prompt {request.id} of {len(prompt)} tokens and its answer of {request.output_tokens} do not fit "
+                    f"into vLLM's context of {context}.",
+                    remedy="Set dataset.input_tokens and dataset.output_tokens so that they fit, or raise vllm.max_model_len.",
+                )
 
     def _sampling_of(self, request: Request) -> Any:
         """One set of parameters for all requests of the same length: making them is work, and vLLM copies them itself."""

@@ -94,9 +94,7 @@ def _unpacked(location: ModelLocation, arguments: dict[str, Any], tokenizer: str
     try:
         load: Any = transformers.AutoModelForCausalLM.from_pretrained
         model = load(source, gguf_file=name, dtype=torch.float32)
-        if hasattr(model.config, "quantization_config"):
-            del model.config.quantization_config
-        model.save_pretrained(folder)
+        _plain(model).save_pretrained(folder)
         if tokenizer is None:
             transformers.AutoTokenizer.from_pretrained(source, gguf_file=name).save_pretrained(folder)
     except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
@@ -108,3 +106,16 @@ def _unpacked(location: ModelLocation, arguments: dict[str, Any], tokenizer: str
         ) from error
     arguments |= {"model": str(folder)}
     return Prepared(location, arguments, tokenizer or name, folder, {"weights": "unpacked from GGUF by transformers"})
+
+
+def _plain(model: Any) -> Any:
+    """The same weights in a model that does not know where they came from: one from a GGUF file is never written out."""
+    if hasattr(model.config, "quantization_config"):
+        del model.config.quantization_config
+    import torch
+
+    with torch.device("meta"):
+        plain = type(model)(model.config)
+    plain.load_state_dict(model.state_dict(), assign=True)
+    plain.tie_weights()
+    return plain

@@ -47,6 +47,9 @@ _DECISIONS: Mapping[str, tuple[str, ...]] = {
 }
 """What vLLM settles by model and platform, by the part of its configuration that holds it."""
 
+_BY_OWN_NAME = frozenset({"model_config", "cache_config", "scheduler_config", "parallel_config", "load_config"})
+"""Parts whose names are those of the options; the others' say little without the part's."""
+
 
 def load_report(
     settings: Any, prepared: Prepared, tokenizer: Tokenizer, config: ModelConfig, devices: Sequence[str]
@@ -113,8 +116,8 @@ def _effective(settings: Any) -> dict[str, Any]:
         for name in names if section is not None else ():
             value = getattr(section, name, None)
             if value is not None:
-                key = name if part in ("model_config", "cache_config", "scheduler_config", "parallel_config") else None
-                found[key or f"{part.removesuffix('_config')}_{name}"] = _plain(value)
+                key = name if part in _BY_OWN_NAME else f"{part.removesuffix('_config')}_{name}"
+                found[key] = _plain(value)
     return found
 
 

@@ -75,7 +75,7 @@ def _classes(name: str) -> Iterator[Any]:
     hint: Any = EngineArgs.__annotations__.get(name)
     found = hint if get_origin(hint) is None else get_args(hint)
     branches = found if isinstance(found, tuple) else (found,)
-    if not any(one is dict or get_origin(one) is dict for one in branches):
+    if not any(one is dict or getattr(one, "__origin__", None) is dict for one in branches):
         yield from (one for one in branches if isinstance(one, type) and dataclasses.is_dataclass(one))
 
 
