@@ -10,7 +10,7 @@ fi
 
 if ! command -v debootstrap >/dev/null; then
   apt-get update -q >&2
-  DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends debootstrap >&2
+  DEBIAN_FRONTEND=noninteractive apt-get install -q -y -o DPkg::Lock::Timeout=300 --no-install-recommends debootstrap >&2
 fi
 
 # shellcheck source=/dev/null

@@ -15,7 +15,7 @@ fi
 if ! command -v dockerd >/dev/null || ! command -v iptables >/dev/null; then
   echo "installing docker.io and iptables" >&2
   apt-get update -q >&2
-  DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends docker.io iptables >&2
+  DEBIAN_FRONTEND=noninteractive apt-get install -q -y -o DPkg::Lock::Timeout=300 --no-install-recommends docker.io iptables >&2
   hash -r
 fi
 
