@@ -41,7 +41,7 @@ def test_an_engine_that_is_killed_ends_the_experiment_with_that_cause_and_nothin
     assert process.returncode == 1, stderr
     results = [json.loads(path.read_text()) for path in sorted(events.glob("*/experiments/*/result.json"))]
     assert [result["failure"]["type"] for result in results] == ["EngineGone", "EngineUnavailable"]
-    assert "the Docker engine went away while the container ran" in results[0]["failure"]["message"]
+    assert "The Docker engine went away while the container ran" in results[0]["failure"]["message"]
     assert "the Docker engine is not running" in results[1]["failure"]["message"]
     assert not [p for p in workers if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
     # Back again, it knows of the container; nobody is in it, and the next start offers to remove it.

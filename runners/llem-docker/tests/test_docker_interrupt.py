@@ -36,7 +36,7 @@ def start(command: Callable[..., list[str]], bed: str, tmp_path: Path) -> Iterat
     for process in begun:
         if process.poll() is None:
             process.kill()
-        process.communicate()
+            process.communicate()
 
 
 def _events(folder: Path) -> str:

@@ -141,6 +141,8 @@ def _kind(ended: Ended, ending: Exit) -> str:
 
 def _told(ending: Exit) -> str:
     """An exit in words."""
+    if ending.error and ending.cause:
+        return f"{ending.cause[:1].upper()}{ending.cause[1:]}."
     if ending.signal == "SIGKILL":
         text = "the worker was killed (SIGKILL) by something other than llem"
     elif ending.signal:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from llem.specs.runner import Exit
+from llem_docker.errors import NOT_FOUND, ImageUnfit
 from llem_docker.settings import in_words
 
 OUT_OF_MEMORY = "OutOfMemory"
@@ -45,6 +46,8 @@ def ending_of(state: Mapping[str, Any] | None, *, limit: int | None, killed_here
     name = _signal_name(number) if number > 0 else None
     if not asked and code != 0 and (cause := _memory_cause(state, code, limit, killed_here)):
         return Exit(code=code, cause=cause, error=OUT_OF_MEMORY)
+    if code == NOT_FOUND:
+        return Exit(code=code, cause="the image has no python3 on its PATH", error=ImageUnfit.__name__)
     said = str(state.get("Error") or "").strip()
     if name is not None:
         return Exit(signal=name, cause=said or None)

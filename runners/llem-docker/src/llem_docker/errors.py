@@ -46,6 +46,18 @@ TOOLKIT_REMEDY = (
 )
 
 
+NOT_FOUND = 127
+"""The exit code of an init program that does not find what it is to start."""
+
+
+def no_python(image: str) -> ImageUnfit:
+    """The image cannot start the worker."""
+    return ImageUnfit(
+        f"the image {image} has no python3 on its PATH.",
+        remedy="Use an image with python3, llem and the backend's plugin in it, such as `llem images build` makes.",
+    )
+
+
 def start_error(text: str, image: str) -> LlemError:
     """The error that the engine's own message about creating or starting a container means."""
     message = _first_words(text)
@@ -66,10 +78,7 @@ def start_error(text: str, image: str) -> LlemError:
             remedy="Install it (Debian: sudo apt-get install tini), or Docker's own packages.",
         )
     if "executable file not found" in lower or "no such file or directory: unknown" in lower:
-        return ImageUnfit(
-            f"the image {image} has no python3 on its PATH: {message}",
-            remedy="Use an image with python3, llem and the backend's plugin in it, such as `llem images build` makes.",
-        )
+        return no_python(image)
     if "no space left on device" in lower or "disk quota exceeded" in lower:
         return DiskFull(
             f"the engine has no room: {message}",

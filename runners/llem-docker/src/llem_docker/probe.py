@@ -19,7 +19,7 @@ from llem.errors import LlemError
 from llem_docker import owner
 from llem_docker.container import confinement
 from llem_docker.engine import Engine, Image, gone
-from llem_docker.errors import ImageUnfit
+from llem_docker.errors import NOT_FOUND, ImageUnfit, no_python
 from llem_docker.intake import remove_folder
 from llem_docker.logs import LogStream
 from llem_docker.places import JOB
@@ -142,6 +142,8 @@ def _read(folder: Path, image: Image, code: int) -> Found:
             gpus=None if smi is None else str(smi["text"]),
         )
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        if code == NOT_FOUND:
+            raise no_python(image.reference) from error
         said = _last_line(folder / "log")
         raise ImageUnfit(
             f"the image {image.reference} cannot run llem: a look into it ended with exit code {code}"
