@@ -102,7 +102,8 @@ def known_event(line: bytes, secrets: Sequence[str] = ()) -> dict[str, Any] | No
 def _is_number(value: object) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    return math.isfinite(value) and abs(value) < 2**63
+    # Compared first: an integer may be too large even to be asked whether it is finite.
+    return abs(value) < 2**63 and math.isfinite(value)
 
 
 def _plain(text: str, secrets: Sequence[str]) -> str:
