@@ -1,8 +1,9 @@
 """What a container adds to an experiment: the whole of it through Docker beside the same experiment as a local process.
 
 Both do the same: two tokens for each of a few prompts by an engine without a model, so that what remains is the start of
-Python, the measurement, and the results. Local and container runs alternate in one run. `added_s` is the difference from
-dispatch to result on disk; creation, start, end and removal of the container are in it, pulling and preflight are not.
+Python, the measurement, and the results. Both have the same packages, and the Python of the same distribution: the image's own
+are copied out of it for the local runs. They alternate in one run. `added_s` is the difference from dispatch to result on disk;
+creation, start, end and removal of the container are in it, pulling and preflight are not.
 """
 
 from __future__ import annotations
@@ -29,28 +30,35 @@ from llem.study.interrupts import Interrupts
 from llem.study.watch import watch
 
 ROOT = Path(__file__).parents[1]
-TESTBED = str(ROOT / "tests" / "testbed")
+PYTHON = "/usr/bin/python3"
+"""The distribution's own, as in the image, which is of the same release."""
 LIMIT_S = 300.0
 
 
 def main() -> None:
     """Pairs in alternating order; the figure is the median of the pairs' differences."""
     parser: argparse.ArgumentParser = arguments(__doc__)
-    parser.add_argument("--image", help="an image with llem and the testbed backend; made where none is given")
+    parser.add_argument(
+        "--local", type=Path, metavar="DIR", help="only one local run in that folder; prints its seconds"
+    )
     options = parser.parse_args()
+    if options.local:
+        print(timed("local", options.local))
+        return
     where = machine()
-    sys.path.insert(0, TESTBED)
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [TESTBED, os.environ.get("PYTHONPATH")]))
+    sys.path.insert(0, str(ROOT / "tests" / "testbed"))
     pairs = 3 if options.quick else 15
-    image = options.image or _image()
-    runs: dict[str, list[float]] = {"local": [], f"docker:{image}": []}
+    local, container = [], []
     with tempfile.TemporaryDirectory() as folder:
-        for name in runs:
-            timed(name, Path(folder, f"first-{len(name)}"))  # files into the page cache
+        image, packages = _bed(Path(folder))
+        _local(packages, Path(folder, "first-local"))  # files into the page cache
+        timed(f"docker:{image}", Path(folder, "first-container"))
         for pair in range(pairs):
-            for name in sorted(runs, reverse=bool(pair % 2)):
-                runs[name].append(timed(name, Path(folder, f"{pair}-{len(name)}")))
-    local, container = runs.values()
+            if pair % 2:
+                container.append(timed(f"docker:{image}", Path(folder, f"{pair}-container")))
+            local.append(_local(packages, Path(folder, f"{pair}-local")))
+            if not pair % 2:
+                container.append(timed(f"docker:{image}", Path(folder, f"{pair}-container")))
     figures = {
         "added_s": Figure.of([c - p for c, p in zip(container, local, strict=True)], "s"),
         "container_s": Figure.of(container, "s"),
@@ -104,13 +112,23 @@ def timed(runner: str, job_dir: Path) -> float:
     return seconds
 
 
-def _image() -> str:
-    """An image with Python, llem and the testbed, as the tests make it; the engine is started where none answers."""
+def _local(packages: Path, job_dir: Path) -> float:
+    """One local run by the distribution's Python with the image's packages."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(packages), str(ROOT)])}
+    command = [PYTHON, "-m", "bench.container_overhead", "--local", str(job_dir)]
+    done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"the local run with {PYTHON}: {done.stderr}")
+    return float(done.stdout.split()[-1])
+
+
+def _bed(folder: Path) -> tuple[str, Path]:
+    """An image with Python, llem and the testbed, as the tests make it, and its packages. Starts the engine where none answers."""
     sys.path.insert(0, str(ROOT / "tests"))
-    from bed import make
+    import bed
 
     subprocess.run(["bash", str(ROOT / "images" / "engine.sh")], check=True, stdout=subprocess.DEVNULL)
-    return make()
+    return bed.make(), bed.unpack(folder)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ ROOT = Path(__file__).parents[2]
 BASE = "llem-base"
 PYTHON = "llem-test-python"
 IMAGE = "llem-test-bed"
+SOURCE = "llem.test.source"
 PACKAGES = "/usr/lib/python3/dist-packages"
 """Where the image's Python finds llem."""
 
@@ -24,7 +26,10 @@ RUN apt-get update -q && apt-get install -q -y --no-install-recommends python3 &
 
 
 def make() -> str:
-    """Make the image and return its name; layers that are there already are used. Needs an engine, and root once."""
+    """Make the image, unless it is there and of these very sources, and return its name. Needs an engine, and root once."""
+    source = _source()
+    if _label(IMAGE) == source:
+        return IMAGE
     subprocess.run(["bash", str(ROOT / "images" / "base.sh"), BASE], check=True)
     with tempfile.TemporaryDirectory() as folder:
         build(Path(folder), PYTHON, _PYTHON_DOCKERFILE)
@@ -35,8 +40,48 @@ def make() -> str:
     client.close()
     with tempfile.TemporaryDirectory() as folder:
         _packages(Path(folder, "packages"), told.decode().strip())
-        build(Path(folder), IMAGE, f"FROM {PYTHON}\nCOPY packages {PACKAGES}\n")
+        build(Path(folder), IMAGE, f"FROM {PYTHON}\nCOPY packages {PACKAGES}\nLABEL {SOURCE}={source}\n")
     return IMAGE
+
+
+def unpack(folder: Path) -> Path:
+    """The packages of the image, copied into a folder of this machine."""
+    client = docker.from_env()
+    container = client.containers.create(make())
+    try:
+        pieces, _ = container.get_archive(PACKAGES)
+        command = ["tar", "-x", "-C", str(folder)]
+        with subprocess.Popen(command, stdin=subprocess.PIPE) as tar:
+            assert tar.stdin is not None
+            for piece in pieces:
+                tar.stdin.write(piece)
+    finally:
+        container.remove()
+        client.close()
+    return folder / Path(PACKAGES).name
+
+
+def _source() -> str:
+    """What the image is made of, as one hash."""
+    found = hashlib.sha256()
+    files = [
+        path for name in ("core/src", "tests/testbed") for path in sorted((ROOT / name).rglob("*")) if path.is_file()
+    ]
+    for path in [*files, ROOT / "core" / "pyproject.toml", ROOT / "constraints.txt"]:
+        if "__pycache__" not in path.parts:
+            found.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes())
+    return found.hexdigest()
+
+
+def _label(image: str) -> str | None:
+    client = docker.from_env()
+    try:
+        label: str | None = client.images.get(image).labels.get(SOURCE)
+    except docker.errors.ImageNotFound:
+        return None
+    finally:
+        client.close()
+    return label
 
 
 def build(context: Path, tag: str, dockerfile: str) -> str:
