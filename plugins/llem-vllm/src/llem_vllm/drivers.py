@@ -18,9 +18,13 @@ from vllm.engine.arg_utils import AsyncEngineArgs, EngineArgs
 from vllm.exceptions import VLLMClientError
 from vllm.inputs import tokens_input
 from vllm.v1.engine.async_llm import AsyncLLM
+from vllm.v1.engine.exceptions import EngineDeadError
 from vllm.v1.engine.llm_engine import LLMEngine
 
 from llem_vllm.metrics import StepCounter
+
+_WATCH_S = 2.0
+"""How soon the death of vLLM's process is noticed by who waits for it."""
 
 Came = Callable[[str, Sequence[int], int, str | None], None]
 """Takes the name of a request, the tokens that came, when, and how it finished where it did."""
@@ -98,6 +102,18 @@ class StepDriver:
         self._engine: Any = engine
         self.settings: Any = engine.vllm_config
         self.counter = StepCounter.only(engine)
+        self._closed = threading.Event()
+        threading.Thread(target=self._release_calls, name="llem-vllm-watch", daemon=True).start()
+        engine.get_supported_tasks()  # vLLM asks its process at the first request, and remembers
+
+    def _release_calls(self) -> None:
+        """End calls to an engine process that died: vLLM notices the death, and leaves who waits for an answer waiting."""
+        core = self._engine.engine_core
+        while not self._closed.wait(_WATCH_S):
+            if getattr(getattr(core, "resources", None), "engine_dead", False):
+                for waiting in list(getattr(core, "utility_results", {}).values()):
+                    if not waiting.done():
+                        waiting.set_exception(EngineDeadError())
 
     def run(self, items: Sequence[Item], came: Came, cancelled: threading.Event | None = None) -> bool:
         """See `Driver.run`."""
@@ -135,6 +151,7 @@ class StepDriver:
 
     def close(self) -> None:
         """See `Driver.close`."""
+        self._closed.set()
         self._engine.engine_core.shutdown()
 
 
@@ -149,8 +166,9 @@ class AsyncDriver:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="llem-vllm-loop", daemon=True)
         self._thread.start()
+        self._engine: Any = None
         try:
-            self._engine: Any = self._wait(self._start(arguments))
+            self._engine = self._wait(self._start(arguments))
         except BaseException:
             self._end_loop()
             raise
@@ -215,7 +233,14 @@ class AsyncDriver:
     def _wait(self, work: Coroutine[Any, Any, Any]) -> Any:
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
-            return future.result()
+            while True:
+                # As in `StepDriver`: a call to an engine process that died is never answered.
+                dead = self._engine is not None and self._engine.errored
+                try:
+                    return future.result(timeout=_WATCH_S)
+                except TimeoutError:
+                    if dead:
+                        raise EngineDeadError from None
         except BaseException:
             future.cancel()
             raise

@@ -336,7 +336,9 @@ def _plain(default: Any) -> Any:
 
 
 def _written(hint: Any) -> str:
-    return re.sub(r"\b(?:typing|collections\.abc|types)\.", "", inspect.formatannotation(hint))
+    """The annotation as text, the same in every process."""
+    text = re.sub(r"\b(?:typing|collections\.abc|types)\.", "", inspect.formatannotation(hint))
+    return re.sub(r" at 0x[0-9a-f]+", "", text)
 
 
 def _tidy(text: str) -> str:
