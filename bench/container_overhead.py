@@ -127,7 +127,8 @@ def _bed(folder: Path) -> tuple[str, Path]:
     sys.path.insert(0, str(ROOT / "tests"))
     import bed
 
-    subprocess.run(["bash", str(ROOT / "images" / "engine.sh")], check=True, stdout=subprocess.DEVNULL)
+    if subprocess.run(["bash", str(ROOT / "images" / "engine.sh")], check=False, stdout=subprocess.DEVNULL).returncode:
+        sys.exit("container_overhead needs a Docker engine; what is said above is why there is none.")
     return bed.make(), bed.unpack(folder)
 
 
