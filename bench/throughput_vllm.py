@@ -124,7 +124,7 @@ def main() -> None:
     os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
     where = machine()
     where["packages"] = {**dict(where["packages"]), "vllm": _vllm_version()}  # type: ignore[call-overload]
-    pairs, window_s = (1, 4.0) if options.quick else (5, 20.0)
+    pairs, window_s = (1, 4.0) if options.quick else (3, 15.0)
     llem, plain = [], []
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)

@@ -114,6 +114,7 @@ class StepDriver:
                 for waiting in list(getattr(core, "utility_results", {}).values()):
                     if not waiting.done():
                         waiting.set_exception(EngineDeadError())
+                core.outputs_queue.put_nowait(EngineDeadError())
 
     def run(self, items: Sequence[Item], came: Came, cancelled: threading.Event | None = None) -> bool:
         """See `Driver.run`."""
