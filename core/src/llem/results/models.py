@@ -236,7 +236,9 @@ class ResultWarning(_Part):
 class Failure(_Part):
     """Why there are no figures."""
 
-    type: str = Field(description="class of the error, or `Crash`, `Timeout`, `Silence`, `Interrupted`, `OutOfMemory` …")
+    type: str = Field(
+        description="class of the error, or `Crash`, `Timeout`, `Silence`, `Interrupted`, `OutOfMemory` …"
+    )
     message: str
     phase: str | None = Field(None, description="the phase it happened in")
     exit_code: int | None = None
