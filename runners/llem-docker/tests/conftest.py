@@ -138,10 +138,15 @@ def ran(code: int, stderr: str, folder: Path) -> Ran:
 
 
 @pytest.fixture
-def containers() -> Iterator[Callable[[], list[dict[str, Any]]]]:
-    """Tells the containers of llem that there are, running or not."""
+def containers(tmp_path: Path) -> Iterator[Callable[[], list[dict[str, Any]]]]:
+    """Tells the containers of this test's experiments that there are, running or not."""
     client = docker.from_env()
-    yield lambda: client.api.containers(all=True, filters={"label": "llem.owner"})
+
+    def find() -> list[dict[str, Any]]:
+        found = client.api.containers(all=True, filters={"label": "llem.job"})
+        return [one for one in found if one["Labels"]["llem.job"].startswith(f"{tmp_path}/")]
+
+    yield find
     client.close()
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import docker
 import psutil
 import pytest
 
@@ -34,8 +35,11 @@ def test_an_engine_that_is_killed_ends_the_experiment_with_that_cause_and_nothin
         if any('"window"' in path.read_text() for path in events.glob("*/experiments/*/events.jsonl")):
             break
         time.sleep(0.05)
-    workers = [p for p in psutil.process_iter(["cmdline"]) if "llem.worker" in (p.info["cmdline"] or [])]
-    assert workers
+    client = docker.DockerClient(base_url=second_engine.address)
+    listed = client.containers.list()[0].top()
+    workers = [psutil.Process(int(row[listed["Titles"].index("PID")])) for row in listed["Processes"]]
+    client.close()
+    assert len(workers) >= 2
     second_engine.kill()
     _, stderr = process.communicate(timeout=120)
     assert process.returncode == 1, stderr

@@ -58,12 +58,11 @@ def manifest(folder: Path) -> dict[str, Any]:
 def test_one_interrupt_stops_the_container_within_its_grace(
     start: Start, tmp_path: Path, containers: Callable[[], list[Any]]
 ) -> None:
-    before = len(containers())
     process = start(measurement__min_window_s=600)
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=30)
     assert process.returncode == 130, stderr
-    assert len(containers()) == before
+    assert containers() == []
     assert [entry["state"] for entry in manifest(tmp_path)["experiments"]] == ["interrupted", "pending"]
     result = json.loads(next(tmp_path.glob("results/*/experiments/*/result.json")).read_text())
     assert (result["status"], result["failure"]["type"]) == ("failed", "Interrupted")
@@ -74,19 +73,18 @@ def test_one_interrupt_stops_the_container_within_its_grace(
 def test_a_second_interrupt_does_not_wait_for_a_worker_that_is_deaf(
     start: Start, tmp_path: Path, containers: Callable[[], list[Any]]
 ) -> None:
-    before = len(containers())
     process = start(testbed__fail="hang")
     time.sleep(0.5)
     begin = time.monotonic()
     process.send_signal(signal.SIGINT)
     time.sleep(0.7)
     assert process.poll() is None
-    assert len(containers()) == before + 1
+    assert len(containers()) == 1
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=30)
     assert process.returncode == 130, stderr
     assert time.monotonic() - begin < 4.5, "it waited for the worker's whole grace"
-    assert len(containers()) == before
+    assert containers() == []
     assert manifest(tmp_path)["state"] == "interrupted"
 
 
@@ -97,7 +95,7 @@ def test_a_killed_llem_takes_its_worker_along_and_its_container_is_offered_for_r
     process.send_signal(signal.SIGKILL)
     process.communicate()
     wait_until(lambda: all(container["State"] == "exited" for container in containers()))
-    left = [container for container in containers() if container["Labels"]["llem.job"].startswith(str(tmp_path))]
+    left = containers()
     assert len(left) == 1
     done = subprocess.run(command(bed), capture_output=True, text=True, check=False)
     identity = left[0]["Id"][:12]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +43,6 @@ def told(log: str) -> dict[str, Any]:
 def test_an_experiment_in_a_container_is_done_and_leaves_only_its_results(
     bed: str, llem_run: Callable[..., Any], containers: Callable[[], list[Any]]
 ) -> None:
-    before = containers()
     ran = llem_run(bed)
     assert ran.code == 0, ran.stderr
     assert ran.result["status"] == "done"
@@ -52,7 +53,7 @@ def test_an_experiment_in_a_container_is_done_and_leaves_only_its_results(
     }
     assert "testbed closed" in ran.log
     assert {path.stat().st_uid for path in ran.folder.rglob("*")} == {os.getuid()}
-    assert containers() == before
+    assert containers() == []
 
 
 def test_the_result_says_in_which_container_and_where_meters_were_read(bed: str, llem_run: Callable[..., Any]) -> None:
@@ -112,32 +113,42 @@ def test_a_container_has_no_powers_and_only_what_it_needs(
     assert not [place for place in found["mounts"] if "docker.sock" in place]
 
 
-def test_a_container_runs_as_whoever_runs_llem(bed: str, tmp_path: Path, command: Callable[..., list[str]]) -> None:
-    """Once as root, so that all is imported that the other user may not read; then as a user of the engine's group."""
+@pytest.fixture
+def another_users_folder() -> Iterator[Path]:
+    """Outside of pytest's own, which are root's alone: `results` in it belongs to another user."""
+    place = Path(tempfile.mkdtemp(prefix="another-user-"))
+    place.chmod(0o755)
     for name in ("first", "results"):
-        (tmp_path / name).mkdir()
-    os.chown(tmp_path / "results", 4242, 4243)
-    for folder in (tmp_path, *tmp_path.parents):
-        if folder.stat().st_uid == os.getuid():
-            folder.chmod(folder.stat().st_mode | 0o011)
+        (place / name).mkdir()
+    os.chown(place / "results", 4242, 4243)
+    yield place
+    shutil.rmtree(place)
+
+
+def test_a_container_runs_as_whoever_runs_llem(
+    bed: str, tmp_path: Path, command: Callable[..., list[str]], another_users_folder: Path
+) -> None:
+    """Once as root, so that all is imported that the other user may not read; then as a user of the engine's group."""
+    place = another_users_folder
     words = command(bed)[3:]
     program = f"""
 import os
 from llem.cli import main
 words = {words!r}
-first = [word.replace({str(tmp_path / "results")!r}, {str(tmp_path / "first")!r}) for word in words]
+words = [word.replace({str(tmp_path / "results")!r}, {str(place / "results")!r}) for word in words]
+first = [word.replace({str(place / "results")!r}, {str(place / "first")!r}) for word in words]
 assert main(first) == 0
 os.setgroups([{Path("/var/run/docker.sock").stat().st_gid}])
 os.setgid(4243)
 os.setuid(4242)
 raise SystemExit(main(words))
 """
-    environment = {**os.environ, "HOME": str(tmp_path / "results"), "TMPDIR": "/tmp"}
+    environment = {**os.environ, "HOME": str(place / "results"), "TMPDIR": "/tmp"}
     done = subprocess.run(
-        [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-c", program], cwd=place, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    found = list((tmp_path / "results").glob("study-*"))
+    found = list((place / "results").glob("study-*"))
     assert len(found) == 1
     assert {(path.stat().st_uid, path.stat().st_gid) for path in found[0].rglob("*")} == {(4242, 4243)}
 
