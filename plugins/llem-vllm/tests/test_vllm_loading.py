@@ -58,7 +58,12 @@ def test_drafting_by_ngram_changes_no_token(load: Callable[..., Any], model_fold
         str(model_folder),
         {
             "max_model_len": 256,
-            "speculative_config": {"method": "ngram", "num_speculative_tokens": 3, "prompt_lookup_max": 2},
+            "speculative_config": {
+                "method": "ngram",
+                "num_speculative_tokens": 3,
+                "prompt_lookup_max": 2,
+                "prompt_lookup_min": 1,
+            },
         },
     )
     found = drafting.answer(asked)
