@@ -26,10 +26,10 @@ from llem.results.models import (
     Identity,
     Latency,
     Memory,
+    ResultWarning,
     SamplerReport,
     Throughput,
     Tokens,
-    ResultWarning,
 )
 
 MakeResult = Callable[..., ExperimentResult]
