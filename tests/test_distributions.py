@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-MEMBERS = [ROOT / "core", *sorted((ROOT / "plugins").iterdir())]
+MEMBERS = [ROOT / "core", *sorted((ROOT / "plugins").iterdir()), *sorted((ROOT / "runners").iterdir())]
 
 
 def _project(member: Path) -> dict[str, object]:
@@ -58,7 +58,10 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def test_wheels_carry_their_data_and_type_marker(wheels: dict[str, Path]) -> None:
     core = set(zipfile.ZipFile(wheels["llem"]).namelist())
     assert {"llem/py.typed", "llem/datasets/aienergyscore.jsonl", "llem/models/shapes/llama-3.1-8b.json"} <= core
-    for package in ("llem_pytorch", "llem_zeus", "llem_codecarbon"):
+    for package in ("llem_pytorch", "llem_vllm"):
+        names = zipfile.ZipFile(wheels[package]).namelist()
+        assert {f"{package}/image/Dockerfile", f"{package}/image/entrypoint.sh"} <= set(names)
+    for package in ("llem_pytorch", "llem_vllm", "llem_docker", "llem_zeus", "llem_codecarbon"):
         assert f"{package}/py.typed" in zipfile.ZipFile(wheels[package]).namelist()
     for wheel in wheels.values():
         names = zipfile.ZipFile(wheel).namelist()
@@ -85,6 +88,14 @@ def test_wheels_install_into_an_empty_environment_and_run_an_experiment(
     subprocess.run([*pip, str(wheels["llem"])], check=True)
     assert run("--version").strip() == f"llem {_project(ROOT / 'core')['version']}"
     assert "local" in run("plugins")
+    subprocess.run([*pip, str(wheels["llem_docker"]), str(wheels["llem_vllm"])], check=True)
+    assert "llenergymeasure/vllm" in run("images", "list")
+    run("images", "build", "vllm", "--context", "context")
+    for wheel in (tmp_path / "context" / "llem").iterdir():
+        built = zipfile.ZipFile(wheels[wheel.name.split("-")[0]])
+        repacked = zipfile.ZipFile(wheel)
+        assert set(repacked.namelist()) == set(built.namelist())
+        assert all(repacked.read(n) == built.read(n) for n in built.namelist() if not n.endswith("RECORD"))
     subprocess.run([*pip, "torch"], check=True)
     subprocess.run([*pip, str(wheels["llem_pytorch"])], check=True)
     assert "pytorch" in run("plugins")

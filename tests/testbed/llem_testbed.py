@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import tracemalloc
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Literal
 
 from pydantic import Field
@@ -59,6 +59,7 @@ class TestbedEngine:
     """Answers with token ids 0, 1, 2, … at a steady pace."""
 
     __test__ = False
+    _answered = 0
 
     def load(self, context: LoadContext) -> LoadReport:
         self.options = context.config.options
@@ -105,6 +106,7 @@ class TestbedEngine:
             yield TokenEvent(i, times[-1], self._record(request, start, times) if last else None)
 
     def _record(self, request: Request, start: int, times: Sequence[int]) -> RequestRecord:
+        self._answered += 1
         given = request.prompt_token_ids if request.prompt is None else request.prompt.split()
         count = min(len(given or ()), request.max_input_tokens or 10**9)
         return RequestRecord(
@@ -150,6 +152,12 @@ class TestbedEngine:
         if reset_peak:
             tracemalloc.reset_peak()
         return MemoryReading(current / 2**20, peak / 2**20, "allocator")
+
+    def metrics(self, *, reset: bool = False) -> Mapping[str, float]:
+        found = {"answered": float(self._answered)}
+        if reset:
+            self._answered = 0
+        return found
 
     def close(self) -> None:
         print("testbed closed", flush=True)

@@ -14,6 +14,7 @@ from llem.config.layers import LoadedStudy
 from llem.errors import ConfigError, PluginError
 from llem.hookspecs import API_VERSION
 from llem.plan import make_plan
+from llem.plan.runners import moved
 from llem.plan.show import describe, duration, plan_json
 from llem.plugins import Registry
 from llem.specs import BackendSpec, RunnerSpec
@@ -121,6 +122,20 @@ def test_a_backend_that_is_not_installed_here_runs_in_its_image_where_a_runner_c
     assert choice.text == "box"
     assert "not_a_module_at_all not installed here" in str(choice.origin)
     assert make_plan(load_text(TWO), registry_of(absent, backends["beta"])).runners["alpha"].text == "local"
+
+
+def test_a_backend_that_was_moved_is_said_in_one_sentence_with_how_to_choose_otherwise(
+    load_text: LoadText, registry_of: RegistryOf, backends: dict[str, BackendSpec]
+) -> None:
+    absent = replace(backends["alpha"], requires=("not_a_module_at_all",), image="alpha:1")
+    registry = registry_of(absent, backends["beta"], runners=[container()])
+    said = (
+        "alpha runs in box (not_a_module_at_all not installed here); choose otherwise by `--runner`, `runners: {alpha: …}` "
+        "or LLEM_RUNNER_ALPHA."
+    )
+    assert moved(make_plan(load_text(TWO), registry).runners) == [said]
+    assert moved(make_plan(load_text(TWO + "runners: {alpha: box}\n"), registry).runners) == []
+    assert moved(make_plan(load_text(TWO), registry_of()).runners) == []
 
 
 def test_two_backends_that_conflict_need_a_runner_with_an_environment_of_its_own(

@@ -90,6 +90,7 @@ def run(
     from llem.config.layers import load_study
     from llem.errors import ConfigError
     from llem.plan import make_plan
+    from llem.plan.runners import moved
     from llem.plugins import default_registry
 
     registry = default_registry()
@@ -114,7 +115,7 @@ def run(
         raise
     plan = make_plan(loaded, registry, runner=runner)
     if dry_run:
-        _print_plan(plan, loaded.notes, as_json=as_json, verbose=verbose)
+        _print_plan(plan, [*loaded.notes, *moved(plan.runners)], as_json=as_json, verbose=verbose)
         return 0
     return _conduct(
         loaded, plan, registry, output=output, skip=skip_preflight, quiet=quiet, verbose=verbose, as_json=as_json

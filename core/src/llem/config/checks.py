@@ -186,7 +186,7 @@ def _known(prefix: Key, name: str, vocabulary: Vocabulary, missing: frozenset[st
             model = nested_section(field) if field is not None else None
         among = tuple(model.model_fields) if model is not None else ()
     near = vocabulary.nearest(path, among=among)
-    yield unknown_key((*prefix, name), among, near)
+    yield unknown_key((*prefix, name), among, near, instead=vocabulary.instead(path))
 
 
 def lacks_model(data: Mapping[str, Any]) -> bool:

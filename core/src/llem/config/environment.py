@@ -24,6 +24,9 @@ RESERVED: Mapping[str, str] = {
 }
 """Variables that are no value of a study, with what they do."""
 
+RUNNERS_OWN = ("LLEM_DOCKER_",)
+"""Prefixes of variables that a runner reads and checks itself."""
+
 
 def variable_of(key: str) -> str:
     """The variable that sets a dotted key: `pytorch.batch_size` to `LLEM_PYTORCH_BATCH_SIZE`."""
@@ -36,7 +39,7 @@ def from_environment(environ: Mapping[str, str], vocabulary: Vocabulary) -> dict
     Raises:
         ConfigError: variables that are not known, all at once, each with the nearest one; or a value that is not YAML.
     """
-    given = {n: v for n, v in environ.items() if n.startswith(PREFIX) and n not in RESERVED and v != ""}
+    given = {n: v for n, v in environ.items() if _may_be_value(n) and v != ""}
     if not given:
         return {}
     known: dict[str, list[str]] = {}
@@ -58,6 +61,10 @@ def from_environment(environ: Mapping[str, str], vocabulary: Vocabulary) -> dict
             )
         values[known[name][0]] = (name, value_of(known[name][0], text, vocabulary, name))
     return values
+
+
+def _may_be_value(name: str) -> bool:
+    return name.startswith(PREFIX) and name not in RESERVED and not name.startswith(RUNNERS_OWN)
 
 
 def _unknown(name: str, known: Sequence[str], backends: Sequence[str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any, get_args, get_origin
@@ -117,6 +117,19 @@ def _section_in(annotation: Any) -> type[Section] | None:
     if len(inside) == 1 and type(None) in get_args(annotation):
         return _section_in(inside[0])
     return None
+
+
+def retired_key(model: type[Section] | None, path: Sequence[str | int]) -> str | None:
+    """What to do instead of a key that a section names as retired; None for every other key.
+
+    Args:
+        model: the section.
+        path: of the key below the section.
+    """
+    for part in path[:-1]:
+        field = model.model_fields.get(str(part)) if model is not None else None
+        model = nested_section(field) if field is not None else None
+    return model.retired.get(str(path[-1])) if model is not None and path else None
 
 
 @cache

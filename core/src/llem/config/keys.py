@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Protocol
 
 from llem.config.experiment import SECTIONS
-from llem.config.introspect import nested_section
+from llem.config.introspect import nested_section, retired_key
 from llem.config.section import Section
 from llem.config.study import ExecutionConfig, StudyConfig
 
@@ -75,6 +75,10 @@ class Vocabulary:
             if model is None:
                 return place == len(key) - 1 or _holds_mapping(field.annotation)
         return True
+
+    def instead(self, key: Sequence[str]) -> str | None:
+        """What to do instead of a key that its section names as retired; None for every other key."""
+        return retired_key(self.sections.get(key[0]), key[1:])
 
     def nearest(self, key: Sequence[str], *, among: Sequence[str] = ()) -> str | None:
         """The known dotted key that was probably meant.

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from llem.config import constraints
 from llem.config.hints import hint
-from llem.config.introspect import schema_of
+from llem.config.introspect import retired_key, schema_of
 from llem.config.section import Section
 from llem.errors import ConfigError
 
@@ -130,7 +130,7 @@ def problems_of(error: ValidationError, model: type[Section], prefix: Key = ()) 
     found: dict[Key, Problem] = {}
     for item in error.errors(include_url=False):
         path, schema = _follow(item["loc"], schema_of(model))
-        problem = _problem(item, (*prefix, *path), schema)
+        problem = _problem(item, (*prefix, *path), schema, retired_key(model, path))
         # Of a union each branch reports on its own; they are one problem with one key.
         found.setdefault(problem.key, problem)
     return list(found.values())
@@ -141,7 +141,7 @@ def _follow(location: Sequence[str | int], schema: Mapping[str, Any]) -> tuple[K
     path: list[str | int] = []
     for place, part in enumerate(location):
         last = place == len(location) - 1
-        options = constraints.alternatives(schema)
+        options = [o for o in constraints.alternatives(schema) if o.get("type") != "null"]
         properties = next((o["properties"] for o in options if "properties" in o), None)
         items = next((o["items"] for o in options if "items" in o), None)
         values = next(
@@ -162,10 +162,12 @@ def _follow(location: Sequence[str | int], schema: Mapping[str, Any]) -> tuple[K
     return tuple(path), schema
 
 
-def _problem(item: Any, key: Key, schema: Mapping[str, Any]) -> Problem:
+def _problem(item: Any, key: Key, schema: Mapping[str, Any], instead: str | None) -> Problem:
     kind: str = item["type"]
     if kind == "extra_forbidden":
-        return unknown_key(key, tuple(schema.get("properties", ())))
+        options = constraints.alternatives(schema)
+        known = next((tuple(o["properties"]) for o in options if "properties" in o), ())
+        return unknown_key(key, known, instead=instead)
     if kind == "missing":
         return Problem(key, ABSENT, "is missing", constraints.accepted(schema))
     if kind in {"value_error", "assertion_error"}:
@@ -186,8 +188,13 @@ def _is_leaf(value: Any) -> bool:
     return not isinstance(value, (dict, list, Section))
 
 
-def unknown_key(key: Key, known: Sequence[str], nearest: str | None = None) -> Problem:
-    """The problem of a key that does not exist; `known` are the keys that could stand in its place."""
+def unknown_key(key: Key, known: Sequence[str], nearest: str | None = None, *, instead: str | None = None) -> Problem:
+    """The problem of a key that does not exist; `known` are the keys that could stand in its place.
+
+    `instead` says what to do where the section names the key as retired.
+    """
+    if instead is not None:
+        return Problem(key, ABSENT, f"is not accepted: {instead}")
     prefix = "".join(f"{part}." for part in key[:-1] if isinstance(part, str))
     close = difflib.get_close_matches(str(key[-1]), known, n=1, cutoff=0.5)
     near = nearest or (prefix + close[0] if close else None)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 from pydantic import BaseModel, ConfigDict
 
 
@@ -12,3 +15,7 @@ class Section(BaseModel):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, protected_namespaces=())
+
+    retired: ClassVar[Mapping[str, str]] = {}
+    """Keys that are refused although they look right (renamed, dropped, or settled elsewhere), each with what to do
+    instead: a clause that a message ends with."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from llem.config.experiment import ExperimentConfig
@@ -24,7 +24,7 @@ from llem.measure.watts import Watts
 from llem.measure.workload import build_requests
 from llem.plugins import Registry, load_object
 from llem.results.models import Baseline, ModelReport
-from llem.specs.backend import Engine, LoadContext, LoadReport, MemoryReading, Request
+from llem.specs.backend import Engine, LoadContext, LoadReport, MemoryReading, ReportsMetrics, Request
 from llem.specs.dataset import LoadedDataset
 
 
@@ -36,6 +36,7 @@ class Window:
         open_ns, close_ns: its edges, as the meters gave them.
         answers: every batch of every pass, in order.
         report: what the engine loaded; loaded: its memory right after; peak: right after the window.
+        metrics: what the engine counted itself over the window.
     """
 
     open_ns: int
@@ -44,6 +45,7 @@ class Window:
     report: LoadReport
     loaded: MemoryReading
     peak: MemoryReading
+    metrics: Mapping[str, float]
 
     @property
     def seconds(self) -> float:
@@ -165,6 +167,8 @@ class Experiment:
         gc.freeze()
         try:
             engine.memory(reset_peak=True)
+            if isinstance(engine, ReportsMetrics):
+                engine.metrics(reset=True)
             open_ns = self.log.enter(phase.WINDOW, self.meter.edge(engine.synchronize))
             minimum_s = max(self.config.measurement.min_window_s, resolved_window_s(self.meter.devices, report.devices))
             total = sum(len(batch) for batch in self._batches)
@@ -179,11 +183,20 @@ class Experiment:
         finally:
             gc.unfreeze()
         peak = engine.memory()
+        metrics = engine.metrics() if isinstance(engine, ReportsMetrics) else {}
         for answer in answers:
             check_answer(self.config.backend, answer)
         self.log.enter(phase.CLOSE, close_ns)
         self._keep_samples(engine, answers)
-        return Window(open_ns=open_ns, close_ns=close_ns, answers=answers, report=report, loaded=loaded, peak=peak)
+        return Window(
+            open_ns=open_ns,
+            close_ns=close_ns,
+            answers=answers,
+            report=report,
+            loaded=loaded,
+            peak=peak,
+            metrics=metrics,
+        )
 
     def _keep_samples(self, engine: Engine, answers: Sequence[Answer]) -> None:
         def keep() -> None:

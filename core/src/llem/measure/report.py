@@ -75,5 +75,6 @@ def complete(
         latency=latency(rows, window.answers),
         memory=memory(window.loaded, window.peak, series, open_ns, close_ns, used),
         flops=arithmetic(window.report, rows, window.seconds, {d.device: d.name for d in devices if d.scope == "gpu"}),
+        engine_metrics=dict(window.metrics),
         thermal=thermal(series, open_ns, close_ns),
     )

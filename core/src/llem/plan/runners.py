@@ -59,7 +59,7 @@ def choose_runners(
         missing = missing_requirements(specs[name].requires)
         in_conflict = any(name in pair for pair in crowded)
         if choice is None and container and specs[name].image and (missing or in_conflict):
-            why = f"{', '.join(missing)} not installed here" if missing else "conflicts with another backend"
+            why = f"{', '.join(missing)} not installed here" if missing else "in conflict with another backend here"
             choice = RunnerChoice(container, None, Origin("default", f"({why})"))
         found[name] = choice or RunnerChoice(LOCAL, None, Origin("default"))
         _check_argument(found[name], registry)
@@ -67,6 +67,16 @@ def choose_runners(
     if left:
         _refuse(left[0], container)
     return found
+
+
+def moved(runners: Mapping[str, RunnerChoice]) -> list[str]:
+    """A sentence for each backend that llem itself moved out of this environment: where to, why, and how to choose."""
+    return [
+        f"{backend} runs in {choice.text} ({choice.origin.where.strip('()')}); choose otherwise by "
+        f"`--runner`, `runners: {{{backend}: …}}` or LLEM_RUNNER_{backend.upper().replace('-', '_')}."
+        for backend, choice in runners.items()
+        if choice.origin.kind == "default" and choice.name != LOCAL and choice.origin.where
+    ]
 
 
 def _explicit(backend: str, study: LoadedStudy, given: str | None) -> RunnerChoice | None:

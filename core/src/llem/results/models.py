@@ -236,7 +236,9 @@ class ResultWarning(_Part):
 class Failure(_Part):
     """Why there are no figures."""
 
-    type: str = Field(description="class of the error, or `Crash`, `Timeout`, `Silence`, `Interrupted`")
+    type: str = Field(
+        description="class of the error, or `Crash`, `Timeout`, `Silence`, `Interrupted`, `OutOfMemory` …"
+    )
     message: str
     phase: str | None = Field(None, description="the phase it happened in")
     exit_code: int | None = None
@@ -294,6 +296,10 @@ class ExperimentResult(_Part):
     latency: Latency | None = None
     memory: Memory | None = None
     flops: Flops | None = None
+    engine_metrics: dict[str, float] = Field(
+        default_factory=dict,
+        description="what the engine counted itself over the window; empty where it counts nothing",
+    )
     warmup: Warmup | None = None
     baseline: Baseline | None = None
     thermal: list[DeviceThermal] = Field(default_factory=list)

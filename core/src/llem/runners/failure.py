@@ -124,7 +124,7 @@ def _failed(directory: Path, document: JobDocument, ended: Ended, problem: str |
         environment={"study": scrub_data(document.provenance)} if document.provenance else {},
         warnings=[ResultWarning(code=w["code"], message=w["message"]) for w in document.warnings],
         failure=Failure(
-            type=ended.why,
+            type=_kind(ended, ending),
             message=scrub(message),
             phase=current,
             exit_code=ending.code,
@@ -134,8 +134,15 @@ def _failed(directory: Path, document: JobDocument, ended: Ended, problem: str |
     )
 
 
+def _kind(ended: Ended, ending: Exit) -> str:
+    """What the runner knows better than `Crash`; what the study did to the worker stands."""
+    return ending.error or ended.why if ended.why in ("Crash", "StartFailed") else ended.why
+
+
 def _told(ending: Exit) -> str:
     """An exit in words."""
+    if ending.error and ending.cause:
+        return f"{ending.cause[:1].upper()}{ending.cause[1:]}."
     if ending.signal == "SIGKILL":
         text = "the worker was killed (SIGKILL) by something other than llem"
     elif ending.signal:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from llem.config.experiment import ExperimentConfig
 from llem.config.section import Section
@@ -186,3 +186,14 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Release devices and end every process that the engine started. Called also after a failed load."""
+
+
+@runtime_checkable
+class ReportsMetrics(Protocol):
+    """What an engine has besides `Engine` where it counts on its own account: preemptions, use of its cache, queueing."""
+
+    def metrics(self, *, reset: bool = False) -> Mapping[str, float]:
+        """What the engine counted since the last `reset`, by name with the unit in it; with `reset` it counts afresh from here.
+
+        What it could not observe is left out. Called when the measured window opens and right after it closed.
+        """

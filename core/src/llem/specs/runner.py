@@ -79,11 +79,14 @@ class Exit:
         code: exit code; None where a signal ended it or nothing is known.
         signal: name of the signal, such as `SIGKILL`, or None.
         cause: what the runner knows beyond that, such as `out of memory: …`; one sentence, or None.
+        error: the kind of failure where the runner can tell it, such as `OutOfMemory`; the type of the failure in the
+            result, instead of `Crash`.
     """
 
     code: int | None = None
     signal: str | None = None
     cause: str | None = None
+    error: str | None = None
 
 
 class RunningJob(Protocol):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from llem.config.experiment import ExperimentConfig
 from llem.config.section import Section
 from llem.errors import LlemError, PreflightError, ResultError
+from llem.plan.runners import moved
 from llem.plugins import Registry
 from llem.preflight.run import run_checks
 from llem.results.aggregate import aggregate
@@ -47,11 +48,13 @@ def conduct(
     _require_plugins(context, registry)
     findings = run_checks(registry, context, skip_preflight)
     report_findings(findings, reporter)
-    for note in study.notes:
+    for note in (*study.notes, *moved(plan.runners)):
         reporter.message("info", note)
     facts = provenance(study)
     if warned := [{"check": f.check, "message": f.message} for f in findings if f.level == "warning"]:
         facts["preflight_warnings"] = warned
+    if skipped := sorted(set(skip_preflight)):
+        facts["preflight_skipped"] = skipped
     directory = folder.create(output, plan.name)
     outcome = run_plan(plan, registry, directory, reporter, provenance=facts)
     try:

@@ -17,7 +17,7 @@ from llem.results.models import ExperimentResult
 from llem.results.scrub import scrub
 from llem.results.store import EXPERIMENTS
 from llem.runners.failure import Ended, settle
-from llem.specs.runner import Job, Runner, RunnerContext
+from llem.specs.runner import Exit, Job, Runner, RunnerContext
 from llem.study import residual
 from llem.study.folder import writing
 from llem.study.interrupts import Interrupts
@@ -112,7 +112,8 @@ class Dispatcher:
         try:
             running = self.runner(planned.config.backend, planned.runner).start(job)
         except LlemError as error:
-            return Ended(why="StartFailed", message=str(error), started_at=started_at)
+            kind = type(error).__name__ if type(error) is not LlemError else None
+            return Ended(why="StartFailed", message=str(error), started_at=started_at, ending=Exit(error=kind))
         limits, execution = planned.config.limits, around.execution
         return watch(
             running,

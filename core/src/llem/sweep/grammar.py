@@ -119,7 +119,7 @@ def _key_problem(key: str, path: Path, vocabulary: Vocabulary) -> Problem | None
     if parts[0] in STUDY_KEYS:
         return Problem(path, message="cannot be swept: it belongs to the study, not to an experiment")
     nearest = vocabulary.nearest(parts, among=_siblings(parts, vocabulary))
-    problem = unknown_key(path, (), nearest)
+    problem = unknown_key(path, (), nearest, instead=vocabulary.instead(parts))
     if parts[0] in vocabulary.experiment_keys or nearest:
         return problem
     return Problem(path, message="is an unknown key, and no backend of that name is installed")

@@ -16,6 +16,7 @@ import transformers
 
 from llem.config.experiment import DecodingConfig, ModelConfig
 from llem.errors import LlemError, ModelError
+from llem.models.tokens import Tokenizer
 from llem.specs.backend import LoadContext, LoadReport, MemoryReading, Request, RequestRecord, TokenEvent
 from llem_pytorch import arguments
 from llem_pytorch.batching import Length, cache_tokens, make_batches
@@ -27,7 +28,6 @@ from llem_pytorch.parallel import Ranks
 from llem_pytorch.report import load_report
 from llem_pytorch.settings import apply_settings
 from llem_pytorch.streamer import Cancelled, StepClock
-from llem_pytorch.tokens import Tokenizer
 
 _log = logging.getLogger(__name__)
 

@@ -17,9 +17,9 @@ from llem.config.experiment import ModelConfig
 from llem.errors import ModelError
 from llem.models.shapes import load_shape
 from llem.models.sources import ModelLocation, locate_model
+from llem.models.tokens import ByteTokenizer, TextTokenizer, Tokenizer
 from llem_pytorch import arguments
 from llem_pytorch.config import PyTorchConfig
-from llem_pytorch.tokens import ByteTokenizer, TextTokenizer, Tokenizer
 
 RANDOM_SEED = 0
 """Weights of `random:` models are drawn with this seed, so that every run has the same ones."""

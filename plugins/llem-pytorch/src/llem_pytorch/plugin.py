@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from collections.abc import Sequence
 
 from llem.hookspecs import API_VERSION, hookimpl
@@ -23,6 +24,7 @@ def llem_backends() -> Sequence[BackendSpec]:
             capabilities=frozenset({"cpu", "gpu", "streaming", "batching", "multi_gpu"}),
             requires=("torch", "transformers", "accelerate", "safetensors"),
             install="pip install llem-pytorch",
+            image=f"ghcr.io/llenergymeasure/pytorch:{importlib.metadata.version('llem-pytorch')}-cuda13",
             resolve=resolve,
         )
     ]

@@ -11,10 +11,10 @@ import torch
 from llem.config.experiment import ModelConfig
 from llem.errors import ModelError
 from llem.models.flops import architecture_of, parameter_count
+from llem.models.tokens import Tokenizer
 from llem.specs.backend import LoadReport
 from llem_pytorch.config import PyTorchConfig
 from llem_pytorch.loading import Loaded, hub_commit
-from llem_pytorch.tokens import Tokenizer
 
 PACKAGES = ("torch", "transformers", "accelerate", "safetensors", "tokenizers")
 """Always part of the figures."""

@@ -1,4 +1,4 @@
-"""Prompts to token ids."""
+"""Prompts to token ids, for engines that leave it to llem. Takes a tokenizer of transformers, and imports nothing of it."""
 
 from __future__ import annotations
 

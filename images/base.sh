@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# base.sh NAME: makes sure that there is a base image of that name, of this machine's own Debian or Ubuntu release, without
+# a registry: debootstrap from the distribution's mirror (BASE_MIRROR to use another), then docker import. Needs root.
+set -euo pipefail
+
+name=${1:?usage: base.sh NAME}
+if docker image inspect "${name}" >/dev/null 2>&1; then
+  exit 0
+fi
+
+if ! command -v debootstrap >/dev/null; then
+  apt-get update -q >&2
+  DEBIAN_FRONTEND=noninteractive apt-get install -q -y -o DPkg::Lock::Timeout=300 --no-install-recommends debootstrap >&2
+fi
+
+# shellcheck source=/dev/null
+. /etc/os-release
+case ${ID} in
+  ubuntu) components=main,universe mirror=${BASE_MIRROR:-http://archive.ubuntu.com/ubuntu} ;;
+  debian) components=main mirror=${BASE_MIRROR:-http://deb.debian.org/debian} ;;
+  *) echo "base.sh: debootstrap makes Debian and Ubuntu; this is ${ID}" >&2; exit 1 ;;
+esac
+
+root=$(mktemp -d)
+trap 'rm -rf "${root}"' EXIT
+echo "making ${name}: ${ID} ${VERSION_CODENAME} from ${mirror}" >&2
+debootstrap --variant=minbase --components="${components}" "${VERSION_CODENAME}" "${root}" "${mirror}" >&2
+rm -rf "${root}"/var/cache/apt/archives/*.deb "${root}"/var/lib/apt/lists/*
+tar -C "${root}" --numeric-owner -c . | docker import --change 'CMD ["/bin/sh"]' - "${name}" >&2

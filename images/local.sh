@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# local.sh BACKEND TAG: builds a backend's CPU image from nothing but this machine: an engine (engine.sh), a base (base.sh),
+# certificates as pip here trusts them, torch's wheel as pip here finds it. Run with `llem` on the PATH. Prints the tag.
+#
+# What another machine has otherwise can be said by variables: BASE (an image to start from), WHEELHOUSE (a folder of wheels).
+set -euo pipefail
+
+backend=${1:?usage: local.sh BACKEND TAG}
+tag=${2:?usage: local.sh BACKEND TAG}
+here=$(cd "$(dirname "$0")" && pwd)
+
+bash "${here}/engine.sh" >/dev/null
+if [[ -z ${BASE:-} && ${EUID} -eq 0 ]]; then
+  BASE=llem-base
+  bash "${here}/base.sh" "${BASE}"
+elif [[ -z ${BASE:-} ]]; then
+  # debootstrap needs root; without it, the same release from a registry.
+  # shellcheck source=/dev/null
+  BASE=$(. /etc/os-release && echo "${ID}:${VERSION_CODENAME}")
+fi
+
+options=(--target cpu --base "${BASE}" --tag "${tag}" --network host)
+
+certificates=$(python -m pip config get global.cert 2>/dev/null || python -m pip config get :env:.cert 2>/dev/null || true)
+if [[ -f ${certificates} ]]; then
+  options+=(--ca "${certificates}")
+fi
+
+# Torch for CPUs stands on few indices. Where it is installed here, pip here knows one.
+torch=$(python -c 'import importlib.metadata as m; print(m.version("torch"))' 2>/dev/null || true)
+if [[ -z ${WHEELHOUSE:-} && ${torch} == *+cpu ]]; then
+  WHEELHOUSE=$(mktemp -d)
+  trap 'rm -rf "${WHEELHOUSE}"' EXIT
+  python=$(docker run --rm --network host "${BASE}" sh -c 'apt-get update -qq && apt-cache show python3 | sed -n "s/^Version: \([0-9]*\.[0-9]*\).*/\1/p" | head -n 1')
+  python -m pip download --quiet --no-deps --only-binary :all: --python-version "${python}" --dest "${WHEELHOUSE}" "torch==${torch%+*}"
+fi
+if compgen -G "${WHEELHOUSE:-}/torch-*+cpu*.whl" >/dev/null; then
+  options+=(--wheelhouse "${WHEELHOUSE}" --build-arg TORCH_INDEX=)
+fi
+
+llem images build "${backend}" "${options[@]}"

@@ -1,0 +1,59 @@
+"""The section `vllm:` of an experiment: built from the schema of the vLLM that will run it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from llem.config.section import Section
+from llem_vllm.retired import RETIRED
+from llem_vllm.schema import chosen, load
+from llem_vllm.section import GROUPS, section_model
+
+SCHEMA_VERSION = chosen()
+"""The vLLM version whose options a study may give here."""
+
+OWN: dict[str, Any] = {
+    "lora_adapter": (
+        str | None,
+        Field(None, min_length=1, description="folder or hub id of a LoRA adapter that every request uses"),
+    ),
+}
+"""Options that are no field of EngineArgs, because vLLM takes them with each request."""
+
+GROUPS_APART = frozenset(GROUPS)
+"""Parts of the section that are no option of EngineArgs either."""
+
+VllmConfig = section_model(load(SCHEMA_VERSION), RETIRED, OWN)
+
+
+def resolve(section: Section) -> Section:
+    """The same options with every part that says nothing left out. Takes and returns a `VllmConfig`."""
+    if not isinstance(section, VllmConfig):
+        raise TypeError(f"the backend vllm resolves its own section, not {type(section).__name__}")
+    return _without_empty_parts(section)
+
+
+def given(section: Section) -> dict[str, Any]:
+    """The options that differ from their default, as plain data, parts with fields of their own as mappings."""
+    found: dict[str, Any] = {}
+    for name, field in type(section).model_fields.items():
+        value = getattr(section, name)
+        if isinstance(value, Section):
+            if inside := given(value):
+                found[name] = inside
+        elif value != field.default or type(value) is not type(field.default):
+            found[name] = value
+    return found
+
+
+def _without_empty_parts(section: Section) -> Section:
+    changes: dict[str, Any] = {}
+    for name in section.model_fields_set:
+        value = getattr(section, name)
+        if isinstance(value, Section):
+            reduced = _without_empty_parts(value)
+            changes[name] = reduced if given(reduced) else None
+    changes = {name: value for name, value in changes.items() if value is not getattr(section, name)}
+    return section.model_copy(update=changes) if changes else section

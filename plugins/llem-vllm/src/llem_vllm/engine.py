@@ -1,0 +1,275 @@
+"""The engine of the backend `vllm`."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import itertools
+import logging
+import os
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from llem.config.experiment import DecodingConfig
+from llem.config.section import Section
+from llem.errors import LlemError
+from llem.models.tokens import ByteTokenizer, TextTokenizer, Tokenizer
+from llem.specs.backend import LoadContext, LoadReport, MemoryReading, Request, RequestRecord, TokenEvent
+from llem_vllm.arguments import check_lengths, engine_arguments, environment_variables, sampling_arguments
+from llem_vllm.loading import Prepared, prepare
+from llem_vllm.processes import Descendants, signs_of_life
+
+if TYPE_CHECKING:
+    from llem_vllm.drivers import Driver
+
+_log = logging.getLogger(__name__)
+
+Tell = Callable[[Sequence[int], int], None]
+"""Takes the tokens that came, and when."""
+
+
+@dataclass
+class UnderWay:
+    """One request, and what has come of it so far."""
+
+    request: Request
+    input_tokens: int
+    tokens: list[int] = field(default_factory=list)
+    times: list[int] = field(default_factory=list)
+    end_ns: int = 0
+    finish: str = ""
+
+    def take(self, tokens: Sequence[int], now: int, finish: str | None) -> None:
+        """Tokens of one step; several where drafted ones were accepted together."""
+        self.tokens += tokens
+        self.times += [now] * len(tokens)
+        if finish is not None:
+            self.end_ns, self.finish = now, finish
+
+    def record(self, start_ns: int) -> RequestRecord:
+        """What happened, once it is over."""
+        return RequestRecord(
+            id=self.request.id,
+            input_tokens=self.input_tokens,
+            output_tokens=len(self.tokens),
+            start_ns=start_ns,
+            end_ns=self.end_ns,
+            finish="stop" if self.finish == "stop" else "length",
+            token_ns=tuple(self.times),
+            output_token_ids=tuple(self.tokens),
+        )
+
+
+class VllmEngine:
+    """vLLM behind llem's `Engine`. Each step's tokens get the time at which they came, in a batch as well."""
+
+    def __init__(self) -> None:
+        self._driver: Driver | None = None
+        self._prepared: Prepared | None = None
+        self._descendants: Descendants | None = None
+        self._turn = threading.Lock()
+        self._ids = itertools.count()
+        self._seen: set[int] = set()
+        self._parameters: dict[tuple[int, bool], Any] = {}
+
+    def load(self, context: LoadContext) -> LoadReport:
+        """See `Engine.load`."""
+        config, options = context.config, context.config.options
+        self._options: Section = options
+        self._decoding: DecodingConfig = config.decoding
+        check_lengths(config)
+        self._descendants = Descendants()
+        # Before anything of vLLM is imported: some of them are read at its import.
+        os.environ.update(environment_variables(options))
+        with signs_of_life(context.progress, f"loading {config.model.source} into vLLM"):
+            self._prepared = prepare(config.model, options, context.base_dir)
+            arguments = {**engine_arguments(options, config.decoding), **self._prepared.arguments}
+            from llem_vllm.report import load_report
+            from llem_vllm.start import start
+
+            started = start(arguments, config, context.base_dir)
+            self._driver, self._lora = started.driver, started.lora
+            self._tokenizer: Tokenizer = self._load_tokenizer()
+            self._sampling = sampling_arguments(options, config.decoding)
+            return load_report(self._driver.settings, self._prepared, self._tokenizer, config.model, self._devices())
+
+    def batches(self, requests: Sequence[Request]) -> Sequence[Sequence[Request]]:
+        """See `Engine.batches`. One group: vLLM schedules by itself."""
+        return [list(requests)] if requests else []
+
+    def generate(self, batch: Sequence[Request]) -> Sequence[RequestRecord]:
+        """See `Engine.generate`."""
+        return self._answer(batch, None, None)
+
+    async def stream(self, request: Request) -> AsyncIterator[TokenEvent]:
+        """See `Engine.stream`. Closing the iterator stops the request at its next step."""
+        loop = asyncio.get_running_loop()
+        queue: asyncio.Queue[tuple[Sequence[int], int] | RequestRecord | BaseException] = asyncio.Queue()
+        cancelled = threading.Event()
+
+        def tell(item: tuple[Sequence[int], int] | RequestRecord | BaseException) -> None:
+            if not cancelled.is_set():
+                loop.call_soon_threadsafe(queue.put_nowait, item)
+
+        def work() -> None:
+            try:
+                records = self._answer([request], lambda tokens, t_ns: tell((tokens, t_ns)), cancelled)
+                if records:
+                    tell(records[0])
+            except BaseException as error:  # noqa: BLE001 - it is raised again where the answer is awaited
+                tell(error)
+
+        thread = threading.Thread(target=work, name="llem-vllm-stream", daemon=True)
+        thread.start()
+        try:
+            # The last token waits for the record, which is there as soon as the request is done.
+            held: TokenEvent | None = None
+            while True:
+                item = await queue.get()
+                if isinstance(item, BaseException):
+                    raise item
+                if isinstance(item, RequestRecord):
+                    if held is not None:
+                        yield TokenEvent(held.token_id, held.t_ns, item)
+                    return
+                tokens, t_ns = item
+                for token in tokens:
+                    if held is not None:
+                        yield held
+                    held = TokenEvent(token, t_ns)
+        finally:
+            cancelled.set()
+            await loop.run_in_executor(None, thread.join)
+
+    def decode(self, token_ids: Sequence[int]) -> str | None:
+        """See `Engine.decode`."""
+        return self._tokenizer.decode(token_ids)
+
+    def synchronize(self) -> None:
+        """See `Engine.synchronize`. Asks every worker, since the devices are theirs."""
+        self._ask("llem_synchronize")
+
+    def memory(self, *, reset_peak: bool = False) -> MemoryReading:
+        """See `Engine.memory`. Holds vLLM's key-value cache, which is reserved whole at the start."""
+        found: list[tuple[float, float] | None] = self._ask("llem_memory", reset_peak)
+        known = [one for one in found if one is not None]
+        if not known or len(known) < len(found):
+            return MemoryReading(None, None, None)
+        return MemoryReading(sum(now for now, _ in known), sum(peak for _, peak in known), "allocator")
+
+    def metrics(self, *, reset: bool = False) -> Mapping[str, float]:
+        """See `ReportsMetrics.metrics`."""
+        assert self._driver is not None
+        found = self._driver.counter.figures()
+        if reset:
+            self._driver.counter.reset()
+        return found
+
+    def close(self) -> None:
+        """See `Engine.close`."""
+        driver, self._driver = self._driver, None
+        try:
+            if driver is not None:
+                driver.close()
+        finally:
+            del driver
+            gc.collect()
+            if self._descendants is not None:
+                self._descendants.end()
+                self._descendants = None
+            if self._prepared is not None:
+                self._prepared.remove()
+                self._prepared = None
+
+    def _answer(
+        self, requests: Sequence[Request], tell: Tell | None, cancelled: threading.Event | None
+    ) -> list[RequestRecord]:
+        """Run them together until all are answered; an empty list where they were cancelled."""
+        from llem_vllm.drivers import Item, RefusedError
+
+        assert self._driver is not None
+        with self._turn:
+            entered = time.monotonic_ns()
+            prompts = self._tokenizer.encode(requests)
+            self._check_context(requests, prompts)
+            self._forget_what_comes_again(requests)
+            under_way = {
+                str(next(self._ids)): UnderWay(request, len(prompt))
+                for request, prompt in zip(requests, prompts, strict=True)
+            }
+            items = [
+                Item(name, prompt, self._sampling_of(one.request), self._lora)
+                for (name, one), prompt in zip(under_way.items(), prompts, strict=True)
+            ]
+
+            def came(name: str, tokens: Sequence[int], now: int, finish: str | None) -> None:
+                under_way[name].take(tokens, now, finish)
+                if tell is not None and tokens:
+                    tell(tokens, now)
+
+            try:
+                if not self._driver.run(items, came, cancelled):
+                    return []
+            except RefusedError as error:
+                one = under_way[error.name]
+                raise LlemError(
+                    f"vLLM refuses prompt {one.request.id} of {one.input_tokens} tokens: {str(error).splitlines()[0]}",
+                    remedy="Look at vllm.sampling, and at what the prompt holds.",
+                ) from error
+        return [one.record(entered) for one in under_way.values()]
+
+    def _check_context(self, requests: Sequence[Request], prompts: Sequence[Sequence[int]]) -> None:
+        """vLLM would cut an answer short where it does not fit, and the work would not be what was asked for."""
+        assert self._driver is not None
+        context = self._driver.settings.model_config.max_model_len
+        for request, prompt in zip(requests, prompts, strict=True):
+            if len(prompt) + request.output_tokens > context:
+                raise LlemError(
+                    f"prompt {request.id} of {len(prompt)} tokens and its answer of {request.output_tokens} do not fit "
+                    f"into vLLM's context of {context}.",
+                    remedy="Set dataset.input_tokens and dataset.output_tokens so that they fit, or raise vllm.max_model_len.",
+                )
+
+    def _sampling_of(self, request: Request) -> Any:
+        """One set of parameters for all requests of the same length: making them is work, and vLLM copies them itself."""
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+
+        key = (request.output_tokens, request.ignore_eos)
+        if key not in self._parameters:
+            self._parameters[key] = SamplingParams(
+                **{
+                    **self._sampling,
+                    "max_tokens": request.output_tokens,
+                    "ignore_eos": request.ignore_eos,
+                    "output_kind": RequestOutputKind.DELTA,
+                }
+            )
+        return self._parameters[key]
+
+    def _forget_what_comes_again(self, requests: Sequence[Request]) -> None:
+        """Empty the prefix cache when a prompt comes a second time: each pass over the dataset then does the same work."""
+        ids = {request.id for request in requests}
+        if not self._seen.isdisjoint(ids):
+            assert self._driver is not None
+            if not self._driver.forget():
+                _log.warning("vLLM could not empty its prefix cache; this pass finds prompts of the one before in it")
+            self._seen.clear()
+        self._seen |= ids
+
+    def _load_tokenizer(self) -> Tokenizer:
+        assert self._prepared is not None
+        assert self._driver is not None
+        if self._prepared.tokenizer is None:
+            return ByteTokenizer(int(self._driver.settings.model_config.get_vocab_size()))
+        return TextTokenizer(self._driver.tokenizer(), self._prepared.tokenizer)
+
+    def _devices(self) -> list[str]:
+        return list(dict.fromkeys(self._ask("llem_device")))
+
+    def _ask(self, method: str, *arguments: Any) -> list[Any]:
+        assert self._driver is not None
+        return self._driver.ask(method, *arguments)

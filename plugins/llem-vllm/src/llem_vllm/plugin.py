@@ -1,0 +1,54 @@
+"""What llem-vllm registers. Importing this imports neither torch nor vllm."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Sequence
+
+from llem.hookspecs import API_VERSION, hookimpl
+from llem.specs.backend import BackendSpec
+from llem.specs.check import CheckSpec
+from llem_vllm.config import VllmConfig, resolve
+
+
+@hookimpl
+def llem_backends() -> Sequence[BackendSpec]:
+    """The backend `vllm`."""
+    return [
+        BackendSpec(
+            name="vllm",
+            api_version=API_VERSION,
+            summary="vLLM: continuous batching with a paged key-value cache, on NVIDIA and AMD GPUs or CPUs",
+            config=VllmConfig,
+            engine="llem_vllm.engine:VllmEngine",
+            capabilities=frozenset({"cpu", "gpu", "streaming", "batching", "multi_gpu"}),
+            requires=("vllm",),
+            install="pip install 'llem-vllm[engine]', or 'llem-vllm[engine-cpu]' on a machine without a GPU",
+            image=f"ghcr.io/llenergymeasure/vllm:{importlib.metadata.version('llem-vllm')}-cuda13",
+            # vLLM 0.32 takes transformers below 5.20, llem-pytorch from 5.23 on.
+            conflicts=frozenset({"pytorch"}),
+            resolve=resolve,
+        )
+    ]
+
+
+@hookimpl
+def llem_preflight_checks() -> Sequence[CheckSpec]:
+    """What the section `vllm:` asks for can work here."""
+    return [
+        CheckSpec(
+            name="vllm-options",
+            api_version=API_VERSION,
+            summary="options of vllm fit together, and the length that is asked for",
+            check="llem_vllm.preflight:check_options",
+            backends=frozenset({"vllm"}),
+        ),
+        CheckSpec(
+            name="vllm-version",
+            api_version=API_VERSION,
+            summary="the vLLM of this environment is one that llem-vllm knows",
+            check="llem_vllm.preflight:check_version",
+            backends=frozenset({"vllm"}),
+            runners=frozenset({"local"}),
+        ),
+    ]

@@ -1,0 +1,44 @@
+"""Checks before a study: options that contradict the rest of the experiment, and a vLLM that llem-vllm does not know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from llem.errors import ConfigError
+from llem.specs.check import Finding, PreflightContext
+from llem_vllm.arguments import check_lengths
+from llem_vllm.config import SCHEMA_VERSION
+from llem_vllm.schema import installed, versions
+
+
+def check_options(context: PreflightContext) -> Iterator[Finding]:
+    """Options of vllm that the section alone cannot judge."""
+    for experiment in context.experiments:
+        if experiment.backend != "vllm":
+            continue
+        try:
+            check_lengths(experiment)
+        except ConfigError as error:
+            yield Finding(level="error", message=error.what, remedy=error.remedy)
+
+
+def check_version(context: PreflightContext) -> Iterator[Finding]:
+    """Whether the vLLM of this environment is one whose options are known."""
+    found = installed()
+    if found is None:
+        if any(runner == "local" for backend, runner in context.runners.items() if backend == "vllm"):
+            yield Finding(
+                level="error",
+                message="vLLM is not installed in this environment.",
+                remedy="Install it: pip install 'llem-vllm[engine]' (or [engine-cpu]), or run it in its image.",
+            )
+        return
+    if found not in versions():
+        yield Finding(
+            level="warning",
+            message=f"vLLM {found} is installed, and llem-vllm knows the options of {', '.join(versions())}: "
+            f"those of {SCHEMA_VERSION} are taken.",
+            remedy=f"Install a known one: pip install vllm=={versions()[-1]}; or a newer llem-vllm.",
+        )
+    else:
+        yield Finding(level="ok", message=f"vLLM {found}, with its own options.")

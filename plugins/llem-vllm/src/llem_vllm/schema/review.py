@@ -1,0 +1,136 @@
+"""What was judged by hand of each option: whether it changes energy, why, and who sets it. Pure functions over plain data.
+
+`review.toml` holds, for each group of fields (`engine`, `sampling`, `environment`), a list of judgements with the names
+that they hold for. A name is exact, or ends with `*`; the longest that fits decides. What holds for an option holds for
+its parts (`compilation_config.mode`) unless they are named.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from llem_vllm.schema import FOLDER
+
+FILE = FOLDER / "review.toml"
+GROUPS = ("engine", "sampling", "environment")
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Of some options.
+
+    Attributes:
+        energy: whether they change what is computed, moved or kept powered.
+        why: the reason.
+        set_by: what a study writes in their place, or None where it may give them.
+    """
+
+    energy: bool
+    why: str
+    set_by: str | None = None
+
+
+class Review:
+    """The judgements of `review.toml`.
+
+    Args:
+        text: its content.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._by_group: dict[str, dict[str, Judgement]] = {}
+        for group, entries in tomllib.loads(text).items():
+            table = self._by_group.setdefault(group, {})
+            for entry in entries:
+                judgement = Judgement(entry["energy"], entry["why"], entry.get("set_by"))
+                for name in entry["fields"]:
+                    if name in table:
+                        raise ValueError(f"{group}: {name} is judged twice")
+                    table[name] = judgement
+
+    def of(self, group: str, name: str) -> Judgement | None:
+        """The judgement of an option or of a part of one, by its dotted name; None where nobody has judged it."""
+        table = self._by_group.get(group, {})
+        while name:
+            if name in table:
+                return table[name]
+            starts = [p for p in table if p.endswith("*") and name.startswith(p[:-1])]
+            if starts:
+                return table[max(starts, key=len)]
+            name = name.rpartition(".")[0]
+        return None
+
+    def names(self, group: str) -> Sequence[str]:
+        """Every exact name that is judged."""
+        return [name for name in self._by_group.get(group, {}) if not name.endswith("*")]
+
+
+def judged(raw: Mapping[str, Any], review: Review) -> tuple[dict[str, Any], list[str]]:
+    """The schema with every judgement, and the dotted names that have none."""
+    missing: list[str] = []
+
+    def one(group: str, field: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+        name = f"{prefix}{field['name']}"
+        found = review.of(group, name)
+        if found is None:
+            missing.append(f"{group}: {name}")
+            found = Judgement(energy=False, why="")
+        result = {key: value for key, value in field.items() if key != "fields"}
+        result |= {"energy": found.energy, "why": found.why}
+        if found.set_by is not None:
+            # No key of the section: its parts concern nobody.
+            result["set_by"] = found.set_by
+        if "fields" in field and found.set_by is None:
+            result["fields"] = [one(group, inner, f"{name}.") for inner in field["fields"]]
+            if found.energy is False and any(inner["energy"] for inner in result["fields"]):
+                result["energy"] = None
+                result["why"] = "its parts are judged one by one"
+        return result
+
+    schema = {"vllm": raw["vllm"], **{group: [one(group, f, "") for f in raw[group]] for group in GROUPS}}
+    return schema, missing
+
+
+def unknown(raw: Mapping[str, Any], review: Review) -> list[str]:
+    """Names that are judged exactly and that this vLLM does not have: dropped, or misspelt."""
+    return [
+        f"{group}: {name}"
+        for group in GROUPS
+        for name in review.names(group)
+        if name not in set(dotted_names(raw[group]))
+    ]
+
+
+def dotted_names(fields: Sequence[Mapping[str, Any]], prefix: str = "") -> Iterator[str]:
+    """Every option and every part, by its dotted name."""
+    for field in fields:
+        name = f"{prefix}{field['name']}"
+        yield name
+        yield from dotted_names(field.get("fields", ()), f"{name}.")
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """What changed between two schemas, a line for each option: dropped, new, or what about it is another."""
+    lines: list[str] = []
+    for group in GROUPS:
+        before, after = _flat(old[group]), _flat(new[group])
+        lines += [f"{group}: {name} was dropped" for name in before if name not in after]
+        lines += [f"{group}: {name} is new" for name in after if name not in before]
+        for name in before.keys() & after.keys():
+            for key in sorted(before[name].keys() | after[name].keys()):
+                was, now = before[name].get(key), after[name].get(key)
+                if was != now:
+                    lines.append(f"{group}: {name}: {key} was {was!r}, is {now!r}")
+    return sorted(lines)
+
+
+def _flat(fields: Sequence[Mapping[str, Any]], prefix: str = "") -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for field in fields:
+        name = f"{prefix}{field['name']}"
+        found[name] = {key: value for key, value in field.items() if key != "fields"}
+        found |= _flat(field.get("fields", ()), f"{name}.")
+    return found

@@ -1,0 +1,41 @@
+"""What llem asks each of vLLM's workers. vLLM mixes this class into its worker (`worker_extension_cls`), whatever its process."""
+
+from __future__ import annotations
+
+from typing import Any
+
+MIB = 2**20
+
+
+class WorkerExtension:
+    """Methods of a worker; `self.device` is torch's device that it computes on."""
+
+    device: Any
+
+    def llem_device(self) -> str:
+        """Stable id of the worker's device: `GPU-…`, or its kind."""
+        import torch
+
+        if self.device.type != "cuda":
+            return str(self.device.type)
+        uuid = str(torch.cuda.get_device_properties(self.device).uuid)
+        return uuid if uuid.startswith(("GPU-", "MIG-")) else f"GPU-{uuid}"
+
+    def llem_synchronize(self) -> None:
+        """Return when the device has done what was given to it. A CPU has no queue."""
+        import torch
+
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+    def llem_memory(self, reset_peak: bool) -> tuple[float, float] | None:
+        """MiB that torch's allocator holds here, now and at its peak since the last reset; None where it keeps no account."""
+        import torch
+
+        if self.device.type != "cuda":
+            return None
+        now = torch.cuda.memory_allocated(self.device) / MIB
+        peak = torch.cuda.max_memory_allocated(self.device) / MIB
+        if reset_peak:
+            torch.cuda.reset_peak_memory_stats(self.device)
+        return now, peak

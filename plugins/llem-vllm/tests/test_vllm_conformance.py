@@ -1,0 +1,17 @@
+"""The backend holds what `llem.testing` asks of every backend."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import pytest
+
+from llem.testing import BackendConformance
+
+pytestmark = pytest.mark.vllm
+
+
+class TestRandomWeights(BackendConformance):
+    backend = "vllm"
+    model = "random:smollm2-135m"
+    options: ClassVar = {"dtype": "float32", "enforce_eager": True, "max_model_len": 128}

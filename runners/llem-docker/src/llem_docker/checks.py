@@ -1,0 +1,283 @@
+"""The preflight checks of the Docker runner. Each says what, why, and the command that mends it.
+
+They share one look at the engine and into each image. A check whose ground is missing says nothing: the check of that
+ground does, unless it was left out on purpose.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from llem.errors import ConfigError, LlemError
+from llem.results.job_directory import JOB_SCHEMA
+from llem.specs.check import Finding, PreflightContext
+from llem_docker import cuda, owner
+from llem_docker.errors import TOOLKIT_REMEDY, GpuRefused, ToolkitMissing
+from llem_docker.gpus import driver, gpus_here
+from llem_docker.images import labels
+from llem_docker.settings import in_words
+from llem_docker.sight import sight_of
+
+LEAST_FREE = 256 * 2**20
+ROOM_FOR_AN_IMAGE = 20 * 2**30
+"""An engine with CUDA's libraries takes about so much, unpacked."""
+
+
+def check_engine(context: PreflightContext) -> Iterator[Finding]:
+    """The engine is installed, runs, and may be used by this user."""
+    sight = sight_of(context)
+    if isinstance(sight, ConfigError):
+        return  # a setting, which the runner's own check names
+    if isinstance(sight, LlemError):
+        yield _wrong(sight, "error" if context.runners else "warning")
+    else:
+        yield Finding(level="ok", message=f"Docker engine {sight.engine.version} at {sight.engine.address}")
+
+
+def check_space(context: PreflightContext) -> Iterator[Finding]:
+    """There is room where the engine keeps images, and where containers' temporary files go."""
+    sight = sight_of(context)
+    if isinstance(sight, LlemError):
+        return
+    root = Path(str(sight.info.get("DockerRootDir") or "/var/lib/docker"))
+    missing = [use.reference for use in sight.uses if sight.engine.find(use.reference) is None]
+    for place, what, need in (
+        (root, "the engine keeps its images", ROOM_FOR_AN_IMAGE if missing else LEAST_FREE),
+        (Path(tempfile.gettempdir()), "containers' temporary files go", LEAST_FREE),
+    ):
+        try:
+            free = shutil.disk_usage(place).free
+        except OSError:
+            continue  # not for this user to see
+        if free < LEAST_FREE:
+            yield Finding(
+                level="error",
+                message=f"only {in_words(free)} are free in {place}, where {what}",
+                remedy="Look with `docker system df`, make room with `docker system prune`."
+                if place == root
+                else "Make room there, or set TMPDIR to another folder.",
+            )
+        elif free < need:
+            yield Finding(
+                level="warning",
+                message=f"{in_words(free)} are free in {place}, where {what}; pulling {', '.join(missing)} may take "
+                f"{in_words(need)}",
+                remedy="Make room with `docker system prune`.",
+            )
+        else:
+            yield Finding(level="ok", message=f"{in_words(free)} free in {place}, where {what}")
+
+
+def check_image(context: PreflightContext) -> Iterator[Finding]:
+    """Each image is here or can be pulled, starts, and holds llem and its backend."""
+    sight = sight_of(context)
+    if isinstance(sight, LlemError):
+        return
+    for use in sight.uses:
+        image = sight.image(use)
+        found = sight.plain(use)
+        if isinstance(image, LlemError):
+            yield _wrong(image)
+        elif isinstance(found, LlemError):
+            yield _wrong(found)
+        elif found.llem is None:
+            yield Finding(
+                level="error",
+                message=f"the image {use.reference} has no llem for its python3",
+                remedy=f"Add it (RUN python3 -m pip install llem llem-{use.backend}), or: llem images build {use.backend}.",
+            )
+        elif use.backend not in found.backends:
+            aside = f" ({'; '.join(found.aside)})" if found.aside else ""
+            yield Finding(
+                level="error",
+                message=f"the image {use.reference} has no backend `{use.backend}`; it has: "
+                f"{', '.join(sorted(found.backends)) or 'none'}{aside}",
+                remedy=f"Use the image of that backend: llem images build {use.backend}.",
+            )
+        elif missing := found.backends[use.backend]:
+            yield Finding(
+                level="error",
+                message=f"the image {use.reference} lacks what the backend `{use.backend}` needs: {', '.join(missing)}",
+                remedy=f"Install it in the image, or: llem images build {use.backend}.",
+            )
+        else:
+            yield Finding(
+                level="ok", message=f"{use.backend} runs in {use.reference} ({image.id.partition(':')[2][:12]})"
+            )
+
+
+def check_version(context: PreflightContext) -> Iterator[Finding]:
+    """llem in the image reads what llem here writes."""
+    import importlib.metadata
+
+    sight = sight_of(context)
+    if isinstance(sight, LlemError):
+        return
+    here = importlib.metadata.version("llem")
+    for use in sight.uses:
+        found = sight.plain(use)
+        if isinstance(found, LlemError) or found.llem is None:
+            continue
+        if found.schema != JOB_SCHEMA:
+            yield Finding(
+                level="error",
+                message=f"llem {found.llem} in {use.reference} reads experiments of version {found.schema}, llem {here} "
+                f"here writes version {JOB_SCHEMA}",
+                remedy=f"Build the image with this llem: llem images build {use.backend}.",
+            )
+        elif found.llem != here:
+            yield Finding(
+                level="warning",
+                message=f"{use.reference} has llem {found.llem}, and here is {here}: figures are those of {found.llem}",
+                remedy=f"Build the image with this llem: llem images build {use.backend}.",
+            )
+        else:
+            yield Finding(level="ok", message=f"llem {here} here and in {use.reference}")
+
+
+def check_toolkit(context: PreflightContext) -> Iterator[Finding]:
+    """The engine can give containers GPUs: NVIDIA's runtime hook, or CDI."""
+    sight = sight_of(context)
+    if isinstance(sight, LlemError):
+        return
+    if not gpus_here():
+        yield Finding(level="ok", message="no NVIDIA GPU here: containers run on the CPU")
+        return
+    if not context.runners and "nvidia" not in (sight.info.get("Runtimes") or {}):
+        yield Finding(
+            level="warning", message="the engine knows no NVIDIA runtime; CDI or a hook may do", remedy=TOOLKIT_REMEDY
+        )
+    for use in sight.uses:
+        if not use.gpus:
+            yield Finding(level="ok", message=f"{use.backend} takes no GPU")
+            continue
+        found = sight.with_gpus(use)
+        if isinstance(found, ToolkitMissing | GpuRefused):
+            yield _wrong(found)
+        elif not isinstance(found, LlemError):
+            yield Finding(level="ok", message=f"containers of {use.reference} get {len(use.gpus)} GPU(s)")
+
+
+def check_gpu_inside(context: PreflightContext) -> Iterator[Finding]:
+    """`nvidia-smi -L` inside lists exactly the GPUs that the container was given."""
+    sight = sight_of(context)
+    if isinstance(sight, LlemError):
+        return
+    for use in sight.uses:
+        found = sight.with_gpus(use)
+        if not use.gpus or isinstance(found, LlemError):
+            continue
+        if found.gpus is None:
+            yield Finding(
+                level="error",
+                message=f"there is no nvidia-smi inside {use.reference}: NVIDIA's toolkit passed no tools in",
+                remedy="Update the toolkit; see that the image does not set NVIDIA_DRIVER_CAPABILITIES without `utility`.",
+            )
+            continue
+        seen = set(re.findall(r"GPU-[0-9A-Fa-f-]+", found.gpus))
+        if lacking := [uuid for uuid in use.gpus if uuid not in seen]:
+            said = " ".join(found.gpus.split())[:200] or "nothing"
+            yield Finding(
+                level="error",
+                message=f"{', '.join(lacking)} is not visible inside {use.reference}; nvidia-smi -L says there: {said}",
+                remedy="Compare with `nvidia-smi -L` here; restart the engine after a change of driver or toolkit.",
+            )
+        elif more := sorted(seen - set(use.gpus)):
+            yield Finding(
+                level="error",
+                message=f"{use.reference} sees {', '.join(more)} too, which the experiment does not use",
+                remedy="See that the toolkit honours NVIDIA_VISIBLE_DEVICES; the image must not be privileged by default.",
+            )
+        else:
+            yield Finding(level="ok", message=f"inside {use.reference}: {', '.join(use.gpus)}")
+
+
+def check_cuda(context: PreflightContext) -> Iterator[Finding]:
+    """CUDA in the image against the highest that the driver supports."""
+    sight = sight_of(context)
+    if isinstance(sight, LlemError):
+        return
+    name, highest = driver()
+    for use in sight.uses:
+        image, found = sight.image(use), sight.plain(use)
+        if not use.gpus or highest is None or isinstance(image, LlemError) or isinstance(found, LlemError):
+            continue
+        inside = cuda.parse(image.labels.get(labels.CUDA)) or cuda.parse(found.cuda)
+        if inside is None:
+            yield Finding(
+                level="warning",
+                message=f"{use.reference} does not tell its CUDA version; the driver {name} runs up to {_text(highest)}",
+                remedy=f"Label the image: LABEL {labels.CUDA}=13.0.",
+            )
+            continue
+        verdict = cuda.judge(inside, highest, forward_package=found.forward)
+        yield Finding(
+            level=verdict.level,
+            message=f"{use.reference} is built for CUDA {_text(inside)}, the driver {name} supports up to CUDA "
+            f"{_text(highest)}; {verdict.rule}",
+            remedy=verdict.remedy,
+        )
+
+
+def check_shm(context: PreflightContext) -> Iterator[Finding]:
+    """Containers get the shared memory that they are to have, and the machine has it."""
+    sight = sight_of(context)
+    if isinstance(sight, LlemError):
+        return
+    wanted = sight.settings.shm
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for use in sight.uses:
+        found = sight.plain(use)
+        if isinstance(found, LlemError):
+            continue
+        if found.shm < 0.99 * wanted:
+            yield Finding(
+                level="error",
+                message=f"/dev/shm inside {use.reference} has {in_words(found.shm)}, and {in_words(wanted)} were asked for",
+                remedy="Lower LLEM_DOCKER_SHM, or see which setting of the engine limits it.",
+            )
+        elif wanted > memory:
+            yield Finding(
+                level="warning",
+                message=f"shared memory of {in_words(wanted)} is more than this machine's {in_words(memory)}",
+                remedy="Lower it, such as LLEM_DOCKER_SHM=2g: an engine that fills it would be ended for want of memory.",
+            )
+        else:
+            yield Finding(level="ok", message=f"{in_words(found.shm)} of shared memory inside {use.reference}")
+
+
+def check_leftovers(context: PreflightContext) -> Iterator[Finding]:
+    """Containers of an llem that is gone: they may still hold a GPU."""
+    sight = sight_of(context)
+    if isinstance(sight, LlemError):
+        return
+    with sight.engine.answering():
+        containers = sight.engine.client.api.containers(all=True, filters={"label": owner.OWNER})
+    gone = [c for c in containers if owner.is_gone(c.get("Labels") or {})]
+    if not gone:
+        yield Finding(level="ok", message="no container is left from before")
+        return
+    ids = [c["Id"][:12] for c in gone]
+    running = sum(c.get("State") == "running" for c in gone)
+    studies = sorted({c["Labels"].get(owner.STUDY, "?") for c in gone})
+    yield Finding(
+        level="warning",
+        message=f"{len(gone)} container(s) of an llem that is gone, {running} of them running, of {', '.join(studies)}: "
+        f"{', '.join(ids)}",
+        remedy=f"Remove them: docker rm --force --volumes {' '.join(ids)}.",
+    )
+
+
+def _wrong(error: LlemError, level: Literal["warning", "error"] = "error") -> Finding:
+    where = f" ({error.where})" if error.where else ""
+    return Finding(level=level, message=f"{error.what.rstrip('.')}{where}", remedy=error.remedy)
+
+
+def _text(version: cuda.Version) -> str:
+    return f"{version[0]}.{version[1]}"

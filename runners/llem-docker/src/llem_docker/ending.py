@@ -1,0 +1,77 @@
+"""How a container ended, in words: what the engine and the kernel know, turned into an `Exit`."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from llem.specs.runner import Exit
+from llem_docker.errors import NOT_FOUND, ImageUnfit
+from llem_docker.settings import in_words
+
+OUT_OF_MEMORY = "OutOfMemory"
+ENGINE_GONE = "EngineGone"
+DISK_FULL = "DiskFull"
+OUTPUT_TOO_LARGE = "OutputTooLarge"
+
+_SIGNALLED = 128
+"""A program that a signal ended is reported as this plus the signal's number."""
+
+
+def killed_for_memory() -> int | None:
+    """Processes of this machine that the kernel has ended for want of memory so far; None where it does not count."""
+    try:
+        text = Path("/proc/vmstat").read_text(encoding="ascii")
+    except OSError:
+        return None
+    found = next((line for line in text.splitlines() if line.startswith("oom_kill ")), None)
+    return int(found.split()[1]) if found else None
+
+
+def ending_of(state: Mapping[str, Any] | None, *, limit: int | None, killed_here: int | None, asked: bool) -> Exit:
+    """The exit that the engine's account of a container means.
+
+    Args:
+        state: `State` of the container, or None where the engine did not tell.
+        limit: most memory of the container (bytes), None: no limit.
+        killed_here: how many processes of this machine the kernel ended for want of memory while it ran.
+        asked: llem ended the container itself.
+    """
+    if state is None:
+        return Exit(cause="the Docker engine could not be asked how the container ended", error=ENGINE_GONE)
+    code = int(state.get("ExitCode") or 0)
+    number = code - _SIGNALLED
+    name = _signal_name(number) if number > 0 else None
+    if not asked and code != 0 and (cause := _memory_cause(state, code, limit, killed_here)):
+        return Exit(code=code, cause=cause, error=OUT_OF_MEMORY)
+    if code == NOT_FOUND:
+        return Exit(code=code, cause="the image has no python3 on its PATH", error=ImageUnfit.__name__)
+    said = str(state.get("Error") or "").strip()
+    if name is not None:
+        return Exit(signal=name, cause=said or None)
+    return Exit(code=code, cause=said or None)
+
+
+def _memory_cause(state: Mapping[str, Any], code: int, limit: int | None, killed_here: int | None) -> str | None:
+    if state.get("OOMKilled"):
+        if limit is not None:
+            return (
+                f"out of memory: the container reached its limit of {in_words(limit)} (LLEM_DOCKER_MEMORY), "
+                "and the kernel ended a process in it"
+            )
+        return "out of memory: this machine's memory was used up, and the kernel ended a process in the container"
+    if code == _SIGNALLED + signal.SIGKILL and killed_here:
+        return (
+            f"likely out of memory: while it ran, the kernel's out-of-memory killer ended {killed_here} process(es) "
+            "of this machine"
+        )
+    return None
+
+
+def _signal_name(number: int) -> str | None:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}" if number <= signal.SIGRTMAX else None

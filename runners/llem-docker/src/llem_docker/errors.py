@@ -1,0 +1,120 @@
+"""What can go wrong with the engine before a container runs; each class names the type of the failure in a result."""
+
+from __future__ import annotations
+
+import re
+
+from llem.errors import LlemError, PreflightError
+
+
+class EngineUnavailable(PreflightError):  # noqa: N818
+    """The Docker engine is not installed, not running, or not for this user."""
+
+
+class ImageMissing(LlemError):  # noqa: N818
+    """The image is not here, and nothing says where it could come from."""
+
+
+class PullFailed(LlemError):  # noqa: N818
+    """The registry was asked for the image and did not give it."""
+
+
+class ImageUnfit(LlemError):  # noqa: N818
+    """The image is here and cannot run an experiment."""
+
+
+class ToolkitMissing(LlemError):  # noqa: N818
+    """The engine does not know how to give a container a GPU."""
+
+
+class GpuRefused(LlemError):  # noqa: N818
+    """NVIDIA's toolkit is there and could not give the container its GPUs."""
+
+
+class DiskFull(LlemError):  # noqa: N818
+    """The engine has no room."""
+
+
+class ContainerRefused(LlemError):  # noqa: N818
+    """The engine would not create or start the container, for another reason."""
+
+
+TOOLKIT_REMEDY = (
+    "Install it (Debian and Ubuntu: sudo apt-get install nvidia-container-toolkit, from NVIDIA's repository), then: "
+    "sudo nvidia-ctk runtime configure --runtime=docker && sudo systemctl restart docker; "
+    "or, for CDI: sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml."
+)
+
+
+NOT_FOUND = 127
+"""The exit code of an init program that does not find what it is to start."""
+
+
+def no_python(image: str) -> ImageUnfit:
+    """The image cannot start the worker."""
+    return ImageUnfit(
+        f"the image {image} has no python3 on its PATH.",
+        remedy="Use an image with python3, llem and the backend's plugin in it, such as `llem images build` makes.",
+    )
+
+
+def start_error(text: str, image: str) -> LlemError:
+    """The error that the engine's own message about creating or starting a container means."""
+    message = _first_words(text)
+    lower = text.lower()
+    if "could not select device driver" in lower or "unresolvable cdi devices" in lower:
+        return ToolkitMissing(
+            f"the engine cannot give a container a GPU, because NVIDIA's container toolkit is not set up: {message}",
+            remedy=TOOLKIT_REMEDY,
+        )
+    if "nvidia-container" in lower or "nvml" in lower or "nvidia-ctk" in lower:
+        return GpuRefused(
+            f"NVIDIA's container toolkit could not pass the GPUs in: {message}",
+            remedy="Compare `nvidia-smi -L` here with the error; after a driver update, reboot and generate CDI anew.",
+        )
+    if "docker-init" in lower:
+        return ContainerRefused(
+            f"the engine's init program is missing: {message}",
+            remedy="Install it (Debian: sudo apt-get install tini), or Docker's own packages.",
+        )
+    if "executable file not found" in lower or "no such file or directory: unknown" in lower:
+        return no_python(image)
+    if "no space left on device" in lower or "disk quota exceeded" in lower:
+        return DiskFull(
+            f"the engine has no room: {message}",
+            remedy="Look with `docker system df`, make room with `docker system prune`.",
+        )
+    if "no such image" in lower:
+        return ImageMissing(
+            f"the image {image} is not here.", remedy="See `docker images`; `llem images pull` fetches it."
+        )
+    return ContainerRefused(
+        f"the engine refuses the container: {message}", remedy="See the engine's log: journalctl -u docker."
+    )
+
+
+def pull_error(text: str, image: str) -> LlemError:
+    """The error that the engine's message about a pull means."""
+    message = _first_words(text)
+    lower = text.lower()
+    what = f"the image {image} is not here, and pulling it failed: {message}"
+    if "no space left on device" in lower:
+        return DiskFull(what, remedy="Look with `docker system df`, make room with `docker system prune`.")
+    if any(word in lower for word in ("unauthorized", "denied", "authentication", "forbidden")):
+        remedy = "Check the name; if it is private: docker login REGISTRY. Build it yourself: llem images build."
+    elif any(word in lower for word in ("not found", "manifest unknown", "does not exist")):
+        remedy = "Check name and tag; `docker images` lists what is here, `llem images build` makes llem's own."
+    elif "toomanyrequests" in lower or "rate limit" in lower:
+        remedy = "Wait, or log in: docker login."
+    else:
+        remedy = (
+            f"Check the network of the engine (docker pull {image}); behind a proxy, set it for the engine's service."
+        )
+    return PullFailed(what, remedy=remedy)
+
+
+def _first_words(text: str) -> str:
+    """The engine's message on one line, at most 400 characters, with a full stop."""
+    line = re.sub(r"\s+", " ", text).strip()
+    line = line if len(line) <= 400 else f"{line[:400]}…"
+    return line if line.endswith((".", "!", "?", "…")) else f"{line}."

@@ -1,0 +1,58 @@
+"""Which GPUs a container gets: those that the experiment would use on this machine, by UUID."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+
+from llem.config.experiment import ExperimentConfig
+from llem.errors import SamplerUnavailable
+from llem.plugins import default_registry
+from llem.samplers.nvml_library import Nvml
+from llem.samplers.visible import Gpu, visible_gpus
+
+_PARALLEL = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size")
+"""Fields by which sections say how many devices they take."""
+
+
+def gpus_of(config: ExperimentConfig, environ: Mapping[str, str] = os.environ) -> list[str]:
+    """UUIDs of the GPUs for this experiment, in CUDA's order; empty for one on the CPU, and on a machine without GPUs.
+
+    A section that says how many devices it takes gets so many, of those that CUDA_VISIBLE_DEVICES leaves.
+    """
+    if "gpu" not in default_registry().backend(config.backend).capabilities:
+        return []
+    device = getattr(config.options, "device", None)
+    if isinstance(device, str) and device.startswith("cpu"):
+        return []
+    cards = visible_gpus(gpus_here(), environ).gpus
+    sizes = [getattr(config.options, name, None) for name in _PARALLEL]
+    wanted = math.prod(size for size in sizes if isinstance(size, int)) if any(sizes) else len(cards)
+    return [card.uuid for card in cards[:wanted]]
+
+
+def gpus_here() -> Sequence[Gpu]:
+    """NVIDIA's cards in this machine; empty where there is no driver."""
+    try:
+        nvml = Nvml()
+    except SamplerUnavailable:
+        return []
+    try:
+        return [gpu for gpu, _ in nvml.cards()]
+    finally:
+        nvml.lib.nvmlShutdown()
+
+
+def driver() -> tuple[str | None, tuple[int, int] | None]:
+    """The driver's version, and the highest CUDA that it supports, such as `("580.65", (13, 0))`; None where it tells none."""
+    try:
+        nvml = Nvml()
+    except SamplerUnavailable:
+        return None, None
+    try:
+        highest = nvml.ask("nvmlSystemGetCudaDriverVersion_v2") or nvml.ask("nvmlSystemGetCudaDriverVersion")
+        cuda = (int(highest) // 1000, int(highest) % 1000 // 10) if highest else None
+        return nvml.ask("nvmlSystemGetDriverVersion"), cuda
+    finally:
+        nvml.lib.nvmlShutdown()

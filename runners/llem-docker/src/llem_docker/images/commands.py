@@ -1,0 +1,187 @@
+"""`llem images`: build, list and pull."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from llem.cli.table import NOTHING, table
+from llem.errors import ConfigError, LlemError
+
+if TYPE_CHECKING:
+    from llem_docker.images.inventory import Image
+
+_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+_FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
+_TARGET = click.Choice(["cuda", "cpu"])
+
+
+@click.group()
+def images() -> None:
+    """Images that containers start from: build, list, pull.
+
+    Every backend brings the recipe of its image in its package; what is built here holds llem as it is installed here.
+    """
+
+
+@images.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def list_images(as_json: bool) -> None:
+    """List the images of installed backends, here or not, and every other image here that llem built.
+
+    \b
+    Examples:
+      llem images list
+      llem images list --json | jq -r '.images[] | select(.present) | .reference'
+    """
+    from llem.plugins import default_registry
+    from llem_docker.engine import Engine
+    from llem_docker.images import labels
+    from llem_docker.images.inventory import inventory
+    from llem_docker.images.recipe import recipes
+
+    unreachable = None
+    local = []
+    try:
+        with closing(Engine()) as engine, engine.answering():
+            local = [image.attrs for image in engine.client.images.list(filters={"label": labels.BACKEND})]
+    except LlemError as error:
+        unreachable = error
+    found = list(inventory(recipes(default_registry()), local))
+    if as_json:
+        entries = [{**asdict(image), "present": None if unreachable else image.present} for image in found]
+        click.echo(json.dumps({"images": entries}, ensure_ascii=False, indent=1))
+    else:
+        click.echo(_listing(found, known=unreachable is None))
+    if unreachable:
+        click.echo(f"llem: what is here is not known: {unreachable}", err=True)
+
+
+def _listing(found: list[Image], *, known: bool) -> str:
+    rows = [
+        [
+            image.backend,
+            image.target,
+            image.reference,
+            ("yes" if image.present else "no") if known else "?",
+            image.llem_version or NOTHING,
+            f"{image.engine} {image.engine_version}" if image.engine else NOTHING,
+            image.cuda or NOTHING,
+            NOTHING if image.size_mb is None else f"{image.size_mb:,.0f}",
+        ]
+        for image in found
+    ]
+    return table(["backend", "for", "image", "here", "llem", "engine", "CUDA", "MiB"], rows, left=6)
+
+
+@images.command()
+@click.argument("backends", nargs=-1)
+@click.option("--target", type=_TARGET, default="cuda", show_default=True, help="The kind of machine it is for.")
+@click.option("--image", "references", multiple=True, help="An image by its own name, instead of a backend's.")
+def pull(backends: tuple[str, ...], target: str, references: tuple[str, ...]) -> None:
+    """Pull the images of these backends, or of all that are installed.
+
+    A run pulls what it needs by itself; this does it before, and tells why it does not work.
+
+    \b
+    Examples:
+      llem images pull vllm
+      llem images pull vllm pytorch --target cpu
+    """
+    from llem.plugins import default_registry
+    from llem_docker.engine import Engine
+    from llem_docker.images.pull import pull as pull_image
+    from llem_docker.images.recipe import recipe, recipes
+
+    registry = default_registry()
+    wanted = list(references)
+    if backends or not references:
+        wanted += [recipe(registry, name).tag(target) for name in backends or recipes(registry)]
+    if not wanted:
+        raise ConfigError("no installed backend brings an image.", remedy="Name one with --image.")
+    with closing(Engine()) as engine:
+        for reference in wanted:
+            click.echo(f"pulling {reference}", err=True)
+            identity = pull_image(engine, reference, lambda line: click.echo(f"  {line}", err=True))
+            click.echo(f"{reference} {identity}")
+
+
+@images.command()
+@click.argument("backend")
+@click.option("--target", type=_TARGET, default="cuda", show_default=True, help="The kind of machine it is for.")
+@click.option("--tag", help="Name of the image, instead of the one that llem looks for by default.")
+@click.option("--base", metavar="IMAGE", help="Start from this image (Debian or Ubuntu), instead of the recipe's.")
+@click.option("--engine-version", metavar="VERSION", help="Version of the engine, instead of the recipe's.")
+@click.option("--cuda", metavar="VERSION", help="CUDA that this engine version is built for, where it is another.")
+@click.option("--wheelhouse", type=_FOLDER, help="Wheels that pip looks at besides its index.")
+@click.option(
+    "--pip-conf", type=_FILE, help="A pip.conf for the build (index, mirror, credentials); stays out of the image."
+)
+@click.option("--ca", type=_FILE, help="Certificates that pip trusts in the build; stays out of the image.")
+@click.option("--network", help="Network of the build's steps, such as host.")
+@click.option("--build-arg", "build_args", metavar="NAME=VALUE", multiple=True, help="An argument of the Dockerfile.")
+@click.option("--no-cache", is_flag=True, help="Use no layer of an earlier build.")
+@click.option("--pull", "pull_base", is_flag=True, help="Look for a newer base.")
+@click.option(
+    "--client",
+    envvar="DOCKER_CLI",
+    help="The Docker client (also DOCKER_CLI); by default the first on the PATH that has BuildKit.",
+)
+@click.option(
+    "--context",
+    "context_only",
+    type=click.Path(path_type=Path),
+    help="Only write the build context, into this new folder.",
+)
+def build(
+    backend: str, target: str, context_only: Path | None, wheelhouse: Path | None, client: str | None, **options: object
+) -> None:
+    """Build the image of a backend, with llem as it is installed here.
+
+    The build needs a Docker client with BuildKit, and an index for pip. Its last line is the image's name.
+
+    \b
+    Examples:
+      llem images build vllm
+      llem images build vllm --target cpu --base debian:bookworm-slim
+      llem images build pytorch --tag registry.example.org/llem-pytorch:mine --pip-conf pip.conf --ca ca.pem
+      llem images build vllm --context context/ && docker buildx build context/
+    """
+    from llem.plugins import default_registry
+    from llem_docker.images.build import BuildOptions, builder, tag_of
+    from llem_docker.images.build import build as build_image
+    from llem_docker.images.context import write_context
+    from llem_docker.images.recipe import recipe
+
+    chosen = recipe(default_registry(), backend)
+    if context_only is not None:
+        click.echo(write_context(chosen, context_only, wheelhouse))
+        return
+    settings = BuildOptions(
+        target=target,
+        arguments=_pairs(options.pop("build_args")),
+        cache=not options.pop("no_cache"),
+        pull=bool(options.pop("pull_base")),
+        **options,  # type: ignore[arg-type]  # click has checked them, each named as the field is
+    )
+    builder(client)  # before wheels are made in vain
+    click.echo(f"building {tag_of(chosen, settings)}", err=True)
+    with tempfile.TemporaryDirectory(prefix="llem-image-") as folder:
+        context = write_context(chosen, Path(folder) / "context", wheelhouse)
+        click.echo(build_image(chosen, context, settings, client))
+
+
+def _pairs(given: object) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for text in given if isinstance(given, tuple) else ():
+        name, sign, value = text.partition("=")
+        if not sign:
+            raise ConfigError(f"--build-arg takes NAME=VALUE; found `{text}`.")
+        found[name] = value
+    return found

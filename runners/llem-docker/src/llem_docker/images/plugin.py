@@ -1,0 +1,21 @@
+"""What `llem images` registers. Importing this imports neither click nor docker."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from llem.hookspecs import API_VERSION, hookimpl
+from llem.specs.command import CommandSpec
+
+
+@hookimpl
+def llem_commands() -> Sequence[CommandSpec]:
+    """The command `images`."""
+    return [
+        CommandSpec(
+            name="images",
+            api_version=API_VERSION,
+            summary="build, list and pull the images that containers start from",
+            command="llem_docker.images.commands:images",
+        )
+    ]

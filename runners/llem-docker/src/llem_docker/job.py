@@ -1,0 +1,282 @@
+"""One experiment in its container, from the start to the removal."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import shutil
+import signal
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from llem.errors import LlemError
+from llem.results.job_directory import EVENTS
+from llem.specs.runner import Exit
+from llem_docker import ending
+from llem_docker.engine import Engine
+from llem_docker.intake import Events, amend_failure, remove_folder, take, written
+from llem_docker.keepsakes import Keepsakes
+from llem_docker.logs import LogStream
+from llem_docker.settings import Settings, in_words
+
+_KILL_S = 30.0
+"""A container that SIGKILL does not end for so long hangs in a driver; it is reported instead of waited for."""
+_LOG_S = 5.0
+_SPACE_PERIOD_S = 2.0
+LEAST_FREE = 32 * 2**20
+"""With less than this a disk counts as full."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """What a job is made of.
+
+    Attributes:
+        directory: the job directory; exchange: the folder in it that the container sees; scratch: its temporary folder.
+        expected: `experiment.json`, as it was given in.
+        secrets: texts that must not come back.
+        lifeline: the pipe that ends the worker when llem is gone (see `llem.worker`); closed at the end.
+        left: told the id of a container that could not be removed.
+    """
+
+    engine: Engine
+    container: str
+    settings: Settings
+    directory: Path
+    exchange: Path
+    scratch: Path
+    expected: Mapping[str, Any]
+    log: LogStream
+    secrets: Sequence[str]
+    lifeline: int
+    left: Callable[[str], None]
+    keepsakes: Keepsakes
+
+
+class DockerJob:
+    """A started container. Its first process is watched through the kernel, so that the engine's death is no riddle.
+
+    Raises:
+        LlemError: the container runs where this process cannot see it.
+    """
+
+    def __init__(self, parts: Parts, state: Mapping[str, Any]) -> None:
+        self._parts = parts
+        self._killed_before = ending.killed_for_memory()
+        self._events = Events(parts.exchange, parts.directory / EVENTS, parts.secrets)
+        self._used_before = _used(parts)
+        self._space_due = 0.0
+        self._asked = False
+        self._engine_asked = False
+        self._reason: tuple[str, str] | None = None
+        self._exit: Exit | None = None
+        self._lifeline: int | None = parts.lifeline
+        self._first = first_process(parts.container, state)
+
+    def poll(self) -> Exit | None:
+        """How it ended, or None while it runs."""
+        return self.wait(0)
+
+    def wait(self, timeout_s: float) -> Exit | None:
+        """Sleep in the kernel until its first process ends or the time is over; pass events on."""
+        if self._exit is not None:
+            return self._exit
+        self._events.forward()
+        if self._sleep(timeout_s):
+            return self._finish()
+        self._events.forward()
+        self._reason = self._reason or self._trouble()
+        if self._reason is not None:
+            self._signal(signal.SIGKILL)
+            if self._sleep(_KILL_S):
+                return self._finish()
+        return None
+
+    def stop(self, grace_s: float) -> Exit:
+        """Ask by SIGTERM, kill after `grace_s` with all that is in the container, return when all is gone and removed."""
+        self._asked = True
+        if self._exit is not None:
+            return self._exit
+        if grace_s > 0:
+            self._signal(signal.SIGTERM)
+            if self._sleep(grace_s):
+                return self._finish()
+        self._signal(signal.SIGKILL)
+        self._sleep(_KILL_S)
+        return self._finish()
+
+    def _sleep(self, timeout_s: float) -> bool:
+        """True where the container's first process is gone, and with it every other: the kernel sees to that."""
+        if self._first is None:
+            return True
+        poller = select.poll()
+        poller.register(self._first, select.POLLIN)
+        return bool(poller.poll(timeout_s * 1000))
+
+    def _signal(self, number: int) -> None:
+        """Straight to the first process, which needs no engine; through the engine where the kernel does not let us."""
+        if self._first is None:
+            return
+        try:
+            signal.pidfd_send_signal(self._first, number)
+        except ProcessLookupError:
+            return
+        except PermissionError:
+            try:
+                with self._parts.engine.answering():
+                    self._parts.engine.client.api.kill(self._parts.container, signal=int(number))
+            except LlemError:
+                return  # it has just ended, or the engine is gone: what is left is said at the end
+
+    def _trouble(self) -> tuple[str, str] | None:
+        """A reason to end the container: the engine is gone, or it writes too much."""
+        if self._parts.log.ended and not self._engine_asked:
+            self._engine_asked = True
+            if not self._parts.engine.answers():
+                return (
+                    ending.ENGINE_GONE,
+                    "the Docker engine went away while the container ran, and llem ended the container",
+                )
+        if time.monotonic() < self._space_due:
+            return None
+        self._space_due = time.monotonic() + _SPACE_PERIOD_S
+        return _space_trouble(self._parts, self._used_before)
+
+    def _finish(self) -> Exit:
+        parts = self._parts
+        gone = self._sleep(0)
+        parts.log.close(_LOG_S)
+        self._events.forward()
+        state = _last_state(parts)
+        killed = None
+        if self._killed_before is not None and (now := ending.killed_for_memory()) is not None:
+            killed = now - self._killed_before
+        found = ending.ending_of(
+            state, limit=parts.settings.memory, killed_here=killed, asked=self._asked or self._reason is not None
+        )
+        full = _full_disk(parts) if found.code or found.signal else None
+        refused = take(parts.exchange, parts.directory, parts.expected, parts.secrets) if gone else []
+        if not parts.engine.remove(parts.container):
+            parts.left(parts.container)
+        if gone:
+            self._let_go()
+            parts.keepsakes.take(parts.scratch)
+            remove_folder(parts.exchange)
+            remove_folder(parts.scratch)
+            if self._first is not None:
+                os.close(self._first)
+                self._first = None
+        self._exit = self._told(found, full, refused, gone)
+        if self._exit.error is not None and self._exit.cause is not None:
+            amend_failure(parts.directory, self._exit.error, self._exit.cause)
+        return self._exit
+
+    def _let_go(self) -> None:
+        """Close the lifeline, once: a second interrupt may come while the first one's end is under way."""
+        lifeline, self._lifeline = self._lifeline, None
+        if lifeline is not None:
+            os.close(lifeline)
+
+    def _told(self, found: Exit, full: str | None, refused: Sequence[str], gone: bool) -> Exit:
+        """One exit of everything that is known."""
+        causes = [found.cause]
+        code, by, error = found.code, found.signal, found.error
+        if self._reason is not None:
+            error, cause = self._reason
+            # Its signal was llem's own.
+            code, by, causes = None, None, [cause]
+        elif full is not None and error is None and not self._asked:
+            error = ending.DISK_FULL
+            causes.append(full)
+        if refused:
+            causes.append(f"what the container left was refused: {'; '.join(refused)}")
+        if not gone:
+            causes.append("the container could not be ended and may still hold the device")
+        return Exit(code=code, signal=by, cause="; ".join(filter(None, causes)) or None, error=error)
+
+
+def first_process(container_id: str, state: Mapping[str, Any]) -> int | None:
+    """A handle (pidfd) of a container's first process; None where it has ended already.
+
+    Raises:
+        LlemError: the engine counts processes of another system than this process sees.
+    """
+    pid = int(state.get("Pid") or 0)
+    if not pid:
+        return None
+    try:
+        handle = os.pidfd_open(pid)
+    except OSError:
+        handle = -1
+    try:
+        groups = Path(f"/proc/{pid}/cgroup").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        groups = ""
+    if handle >= 0 and container_id in groups:
+        return handle
+    if handle >= 0:
+        os.close(handle)
+    if not Path(f"/proc/{pid}").exists() and not groups:
+        return None
+    raise LlemError(
+        "the container runs in another system than llem, which cannot watch over it there.",
+        remedy="Run llem on the engine's own machine, not in a container or virtual machine beside it.",
+    )
+
+
+def _last_state(parts: Parts) -> dict[str, Any] | None:
+    """The engine's account of the ended container; it may need a moment to take note of the end."""
+    end = time.monotonic() + _LOG_S
+    while (state := parts.engine.state(parts.container)) is not None:
+        if not state.get("Running") or time.monotonic() > end:
+            return state
+        time.sleep(0.02)
+    return None
+
+
+def _places(parts: Parts) -> list[Path]:
+    return [parts.exchange, parts.scratch]
+
+
+def _used(parts: Parts) -> dict[Path, int]:
+    """Bytes in use on the file systems that the container writes to."""
+    found = {}
+    for place in _places(parts):
+        usage = shutil.disk_usage(place)
+        found[place] = usage.used
+    return found
+
+
+def _space_trouble(parts: Parts, before: Mapping[Path, int]) -> tuple[str, str] | None:
+    """The container writes more than it may. Counting its files costs time, so it is done only where the disk says so."""
+    grown = {place: used - before[place] for place, used in _used(parts).items()}
+    if max(grown.values()) <= parts.settings.output:
+        return None
+    total = sum(written(place) for place in _places(parts))
+    if total <= parts.settings.output:
+        return None
+    most = in_words(parts.settings.output)
+    cause = f"the container wrote {in_words(total)}, more than {most} (LLEM_DOCKER_OUTPUT), and llem ended it"
+    return ending.OUTPUT_TOO_LARGE, cause
+
+
+def _full_disk(parts: Parts) -> str | None:
+    for place in _places(parts):
+        try:
+            free = shutil.disk_usage(place).free
+        except OSError:
+            continue
+        if free < LEAST_FREE:
+            where = parts.directory if place == parts.exchange else place.parent
+            return f"the disk was full: {in_words(free)} were left where {where} is"
+    return None
+
+
+def read_experiment(path: Path) -> dict[str, Any]:
+    """`experiment.json` as llem wrote it."""
+    data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return data

@@ -1,0 +1,174 @@
+"""Looks into an image before a study: one short container that tells what is in it and what it may see."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import requests
+from docker.errors import DockerException
+from docker.types import Mount
+
+from llem.errors import LlemError
+from llem_docker import owner
+from llem_docker.container import confinement
+from llem_docker.engine import Engine, Image, gone
+from llem_docker.errors import NOT_FOUND, ImageUnfit, no_python
+from llem_docker.intake import remove_folder
+from llem_docker.logs import LogStream
+from llem_docker.places import JOB
+from llem_docker.settings import Settings
+
+WAIT_S = 120
+_MOST_BYTES = 2**20
+_ANSWER = "probe.json"
+
+SCRIPT = r"""
+import glob, importlib.metadata, json, os, subprocess, sys
+def version(name):
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+found = {"llem": version("llem"), "schema": None, "backends": {}, "aside": []}
+if found["llem"]:
+    from llem.plugins import default_registry, missing_requirements
+    from llem.results.job_directory import JOB_SCHEMA
+    registry = default_registry()
+    found["schema"] = JOB_SCHEMA
+    found["backends"] = {name: missing_requirements(spec.requires) for name, spec in registry.backends.items()}
+    found["aside"] = [f"{plugin.label}: {plugin.set_aside}" for plugin in registry.plugins() if plugin.set_aside]
+shm = os.statvfs("/dev/shm")
+found["shm"] = shm.f_blocks * shm.f_frsize
+names = ["nvidia-cuda-runtime", *(f"nvidia-cuda-runtime-cu{major}" for major in (13, 12, 11))]
+found["cuda"] = next((v for v in map(version, names) if v), None) or os.environ.get("CUDA_VERSION")
+found["forward"] = bool(glob.glob("/usr/local/cuda*/compat/libcuda.so*"))
+try:
+    done = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=60)
+    found["smi"] = {"code": done.returncode, "text": (done.stdout + done.stderr)[:20000]}
+except OSError:
+    found["smi"] = None
+with open(sys.argv[1], "w") as out:
+    json.dump(found, out)
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What an image told about itself. It is taken for what it is: text of whoever made the image.
+
+    Attributes:
+        llem: version inside, or None.
+        schema: version of `experiment.json` that it reads.
+        backends: name to the import names that it needs and that are missing.
+        aside: plugins that do not work, with the reason.
+        shm: bytes of /dev/shm.
+        cuda: version of CUDA's runtime, where one is told; forward: the forward-compatibility package is there.
+        gpus: what `nvidia-smi -L` printed; None where there is no such program.
+    """
+
+    llem: str | None
+    schema: int | None
+    backends: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    aside: Sequence[str] = ()
+    shm: int = 0
+    cuda: str | None = None
+    forward: bool = False
+    gpus: str | None = None
+
+
+def look_into(engine: Engine, image: Image, gpus: Sequence[str], settings: Settings, user: str, near: Path) -> Found:
+    """Run the probe in an image, confined as an experiment is.
+
+    Args:
+        near: a folder on the file system that results go to; what is mounted lies there.
+
+    Raises:
+        ToolkitMissing, GpuRefused, ImageUnfit, ContainerRefused, EngineUnavailable: it did not start.
+        ImageUnfit: it started and gave no answer.
+    """
+    with ExitStack() as undo:
+        folder = Path(tempfile.mkdtemp(prefix=".llem-probe-", dir=near))
+        undo.callback(remove_folder, folder)
+        options: dict[str, Any] = {
+            "entrypoint": ["python3", "-c", SCRIPT],
+            "command": [f"{JOB}/{_ANSWER}"],
+            "environment": {"HOME": "/tmp", "NVIDIA_DRIVER_CAPABILITIES": "compute,utility"}
+            if gpus
+            else {"HOME": "/tmp"},
+            "labels": {owner.STUDY: "preflight", owner.OWNER: owner.this_process()},
+            "mounts": [Mount(JOB, str(folder), type="bind")],
+            "network_mode": "none",
+            "user": user,
+            **confinement(settings, gpus),
+        }
+        container = engine.create(image, options)
+        undo.callback(engine.remove, container)
+        log = LogStream(engine.output(container), folder / "log")
+        engine.start(container, image)
+        try:
+            code = engine.client.api.wait(container, timeout=WAIT_S)["StatusCode"]
+        except (DockerException, requests.RequestException, OSError) as error:
+            if not engine.answers():
+                raise gone(engine.address) from error
+            raise ImageUnfit(
+                f"a look into the image {image.reference} took more than {WAIT_S} s.",
+                remedy="See what it does: docker ps.",
+            ) from error
+        log.close(10)
+        return _read(folder, image, int(code))
+
+
+def _read(folder: Path, image: Image, code: int) -> Found:
+    try:
+        fd = os.open(folder / _ANSWER, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(fd, "rb") as stream:
+            data = json.loads(stream.read(_MOST_BYTES))
+        smi = data["smi"]
+        return Found(
+            llem=_text(data["llem"]),
+            schema=int(data["schema"]) if data["schema"] is not None else None,
+            backends={str(name): [str(n) for n in missing] for name, missing in data["backends"].items()},
+            aside=[str(one) for one in data["aside"]],
+            shm=int(data["shm"]),
+            cuda=_text(data["cuda"]),
+            forward=bool(data["forward"]),
+            gpus=None if smi is None else str(smi["text"]),
+        )
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        if code == NOT_FOUND:
+            raise no_python(image.reference) from error
+        said = _last_line(folder / "log")
+        raise ImageUnfit(
+            f"the image {image.reference} cannot run llem: a look into it ended with exit code {code}"
+            f"{f' and: {said}' if said else ''}.",
+            remedy="On a system with SELinux, see whether containers may write to the results folder; else use an image that "
+            "`llem images build` makes, or add python3 and llem to yours.",
+        ) from error
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)[:100]
+
+
+def _last_line(path: Path) -> str:
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    except OSError:
+        return ""
+    return lines[-1][:300].rstrip(".") if lines else ""
+
+
+def guarded(look: Any) -> Found | LlemError:
+    """What a look found, or why there was none."""
+    try:
+        found: Found = look()
+    except LlemError as error:
+        return error
+    return found

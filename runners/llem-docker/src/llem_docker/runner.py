@@ -1,0 +1,214 @@
+"""The runner `docker`: starts an ephemeral container for each experiment."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from llem.config.experiment import ExperimentConfig
+from llem.errors import ConfigError, LlemError
+from llem.results.job_directory import EXPERIMENT, LOG, write_json
+from llem.specs.check import Finding
+from llem.specs.runner import Job, RunnerContext, RunningJob
+from llem_docker import owner
+from llem_docker.container import LIFELINE, Inside, creation
+from llem_docker.engine import Engine, Image
+from llem_docker.gpus import gpus_of
+from llem_docker.intake import remove_folder
+from llem_docker.job import DockerJob, Parts, read_experiment
+from llem_docker.keepsakes import Keepsakes
+from llem_docker.logs import LogStream
+from llem_docker.places import SCRATCH, Places, places_of
+from llem_docker.settings import Settings, read_settings
+from llem_docker.tokens import TokenFile, hub_token
+
+EXCHANGE = "container"
+"""The folder in a job directory that a container sees; gone when it has ended."""
+
+
+class DockerRunner:
+    """Runs each experiment in a container of its own, one at a time."""
+
+    def __init__(self, context: RunnerContext) -> None:
+        self._context = context
+        self._settings: Settings | None = None
+        self._engine: Engine | None = None
+        self._image: Image | None = None
+        self._left: list[str] = []
+        self._keepsakes = Keepsakes()
+
+    def preflight(self, experiments: Sequence[ExperimentConfig]) -> Iterable[Finding]:
+        """Whether an image and the settings are given; what they lead to, the checks of this plugin find out."""
+        try:
+            image_of(self._context)
+            read_settings(os.environ)
+        except ConfigError as error:
+            yield Finding(level="error", message=str(error.what), remedy=error.remedy)
+
+    def capacity(self) -> int:
+        """One: two experiments at once would be in each other's figures."""
+        return 1
+
+    def start(self, job: Job) -> RunningJob:
+        """Create and start the container.
+
+        Raises:
+            LlemError: the engine, the image, the toolkit or a model is not there; its class is the failure's type.
+        """
+        settings = self._settings = self._settings or read_settings(os.environ)
+        engine = self._connect()
+        self._remove_left()
+        if self._image is None or engine.find(self._image.id) is None:
+            self._image = engine.image(image_of(self._context), pull=settings.pull == "missing")
+        expected = read_experiment(job.directory / EXPERIMENT)
+        places = places_of(job.config, expected["base_dir"])
+        network = _network(settings, places)
+        gpus = gpus_of(job.config)
+        with ExitStack() as always, ExitStack() as undo:
+            try:
+                exchange, scratch = _folders(job.directory, places, undo)
+                self._keepsakes.give(scratch)
+            except OSError as error:
+                raise LlemError(
+                    f"the container's folders cannot be made: {error.strerror or error}.", where=str(error.filename)
+                ) from error
+            token = hub_token() if network != "none" else None
+            inside = Inside(
+                image=self._image,
+                job=exchange,
+                scratch=scratch,
+                places=places,
+                settings=settings,
+                user=user_of(engine),
+                network=network,
+                labels=owner.labels(self._context.study_id, job.directory, job.config_hash, self._context.backend),
+                gpus=gpus,
+                token=always.enter_context(TokenFile(token)) if token else None,
+                job_id=uuid.uuid4().hex,
+                variables=job.environment,
+            )
+            _give_in(exchange, expected, self._facts(inside, engine))
+            lifeline = _lifeline(exchange)
+            undo.callback(os.close, lifeline)
+            container = engine.create(self._image, creation(inside))
+            undo.callback(self._discard, engine, container)
+            log = LogStream(engine.output(container), job.directory / LOG, [token] if token else [])
+            state = engine.start(container, self._image)
+            parts = Parts(
+                engine=engine,
+                container=container,
+                settings=settings,
+                directory=job.directory,
+                exchange=exchange,
+                scratch=scratch,
+                expected=expected,
+                log=log,
+                secrets=[token] if token else [],
+                lifeline=lifeline,
+                left=self._left.append,
+                keepsakes=self._keepsakes,
+            )
+            running = DockerJob(parts, state)
+            undo.pop_all()
+        return running
+
+    def close(self) -> None:
+        """Remove what could not be removed before, and close the connection."""
+        if self._engine is not None:
+            self._remove_left()
+            self._engine.close()
+            self._engine = None
+
+    def _connect(self) -> Engine:
+        if self._engine is not None and not self._engine.answers():
+            self._engine.close()
+            self._engine = None
+        if self._engine is None:
+            self._engine = Engine()
+        return self._engine
+
+    def _remove_left(self) -> None:
+        assert self._engine is not None
+        self._left = [container for container in self._left if not self._engine.remove(container)]
+
+    def _discard(self, engine: Engine, container: str) -> None:
+        if not engine.remove(container):
+            self._left.append(container)
+
+    def _facts(self, inside: Inside, engine: Engine) -> dict[str, Any]:
+        """What a reader of the result must know about the container."""
+        settings = inside.settings
+        return {
+            "image": inside.image.reference,
+            "image_id": inside.image.id,
+            "image_digest": inside.image.digest,
+            "engine_version": engine.version,
+            "gpus": list(inside.gpus),
+            "network": inside.network,
+            "shm_bytes": settings.shm,
+            "memory_limit_bytes": settings.memory,
+            "cpus": settings.cpus,
+            "pids_limit": settings.pids,
+            "meters_read": "inside the container, from the machine's devices",
+        }
+
+
+def image_of(context: RunnerContext) -> str:
+    """The image that a backend runs in: the one given, else the backend's own. Raises ConfigError where there is none."""
+    reference = context.argument or context.image
+    if not reference:
+        raise ConfigError(
+            f"the backend `{context.backend}` names no image of its own.",
+            where="runners",
+            remedy=f"Name one: --runner docker:IMAGE, or runners: {{{context.backend}: docker:IMAGE}}.",
+        )
+    return reference
+
+
+def user_of(engine: Engine) -> str:
+    """As whom a container runs, so that its files belong to whoever runs llem. A rootless engine maps root to that user."""
+    rootless = any("name=rootless" in option for option in engine.info().get("SecurityOptions") or ())
+    return "0:0" if rootless else f"{os.getuid()}:{os.getgid()}"
+
+
+def _network(settings: Settings, places: Places) -> str:
+    if settings.network != "auto":
+        return settings.network
+    return "bridge" if places.fetches else "none"
+
+
+def _folders(job_dir: Path, places: Places, undo: ExitStack) -> tuple[Path, Path]:
+    """The exchange folder and the scratch folder, empty, with the places that mounts below them need."""
+    exchange = job_dir / EXCHANGE
+    exchange.mkdir(mode=0o700)
+    undo.callback(remove_folder, exchange)
+    scratch = Path(tempfile.mkdtemp(prefix="llem-"))
+    undo.callback(remove_folder, scratch)
+    for name in ("home", "tmp"):
+        (scratch / name).mkdir(mode=0o700)
+    for here, there in places.read_only.items():
+        if there.startswith(f"{SCRATCH}/"):
+            place = scratch / there.removeprefix(f"{SCRATCH}/")
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.mkdir(exist_ok=True) if Path(here).is_dir() else place.touch()
+    return exchange, scratch
+
+
+def _give_in(exchange: Path, document: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+    """Write the experiment into the exchange folder, with what is known of the container."""
+    provenance = dict(document.get("provenance") or {})
+    runner = provenance.get("runner")
+    provenance["runner"] = {**(runner if isinstance(runner, dict) else {}), **facts}
+    write_json(exchange / EXPERIMENT, {**document, "provenance": provenance})
+
+
+def _lifeline(exchange: Path) -> int:
+    """A pipe of which this process holds the one end that is written to: when it is gone, the worker sees that."""
+    place = exchange / LIFELINE
+    os.mkfifo(place, 0o600)
+    return os.open(place, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -1,0 +1,122 @@
+"""What the preflight checks look at together: the engine, and into each image once."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from llem.errors import ConfigError, LlemError
+from llem.plugins import default_registry
+from llem.specs.check import PreflightContext
+from llem.specs.runner import RunnerContext
+from llem_docker.engine import Engine, Image
+from llem_docker.gpus import gpus_of
+from llem_docker.plugin import RUNNER
+from llem_docker.probe import Found, guarded, look_into
+from llem_docker.runner import image_of, user_of
+from llem_docker.settings import Settings, read_settings
+
+
+@dataclass(frozen=True)
+class Use:
+    """A backend in an image, with all GPUs that its experiments use."""
+
+    backend: str
+    reference: str
+    gpus: tuple[str, ...]
+
+
+@dataclass
+class Sight:
+    """The engine, the images that a plan uses, and what was found in them; each is looked at once.
+
+    Attributes:
+        near: the folder that results go to, or the nearest above it that exists.
+    """
+
+    engine: Engine
+    settings: Settings
+    uses: list[Use]
+    near: Path
+    _images: dict[str, Image | LlemError] = field(default_factory=dict)
+    _found: dict[tuple[str, tuple[str, ...]], Found | LlemError] = field(default_factory=dict)
+
+    @cached_property
+    def info(self) -> dict[str, Any]:
+        """`docker info`."""
+        return self.engine.info()
+
+    def image(self, use: Use) -> Image | LlemError:
+        """The image, pulled where it is not here; or why there is none."""
+        if use.reference not in self._images:
+            try:
+                self._images[use.reference] = self.engine.image(use.reference, pull=self.settings.pull == "missing")
+            except LlemError as error:
+                self._images[use.reference] = error
+        return self._images[use.reference]
+
+    def with_gpus(self, use: Use) -> Found | LlemError:
+        """What is found inside with the GPUs; or why nothing is."""
+        key = (use.reference, use.gpus)
+        if key not in self._found:
+            image = self.image(use)
+            self._found[key] = (
+                image
+                if isinstance(image, LlemError)
+                else guarded(
+                    lambda: look_into(self.engine, image, use.gpus, self.settings, user_of(self.engine), self.near)
+                )
+            )
+        return self._found[key]
+
+    def plain(self, use: Use) -> Found | LlemError:
+        """What is found inside, with the GPUs where that works, else without: the image may be fine all the same."""
+        found = self.with_gpus(use)
+        if isinstance(found, LlemError) and use.gpus:
+            return self.with_gpus(Use(use.backend, use.reference, ()))
+        return found
+
+
+_SEEN: dict[int, tuple[PreflightContext, Sight | LlemError]] = {}
+
+
+def sight_of(context: PreflightContext) -> Sight | LlemError:
+    """What the checks of one preflight share; the error where there is no engine."""
+    if id(context) not in _SEEN:
+        _SEEN.clear()
+        try:
+            _SEEN[id(context)] = (context, _look(context))
+        except LlemError as error:
+            _SEEN[id(context)] = (context, error)
+    return _SEEN[id(context)][1]
+
+
+def _look(context: PreflightContext) -> Sight:
+    output = (context.output or Path()).expanduser().absolute()
+    near = next(folder for folder in (output, *output.parents) if folder.is_dir())
+    settings = read_settings(os.environ)
+    return Sight(engine=Engine(), settings=settings, uses=_uses(context), near=near)
+
+
+def _uses(context: PreflightContext) -> list[Use]:
+    found = []
+    registry = default_registry()
+    for backend, runner in context.runners.items():
+        name, _, argument = runner.partition(":")
+        if name != RUNNER:
+            continue
+        try:
+            reference = image_of(
+                RunnerContext(argument=argument or None, backend=backend, image=registry.backend(backend).image)
+            )
+        except ConfigError:
+            continue  # the runner's own check says so
+        gpus: dict[str, None] = {}
+        for experiment in context.experiments:
+            if experiment.backend == backend:
+                gpus.update(dict.fromkeys(gpus_of(experiment)))
+        found.append(Use(backend, reference, tuple(gpus)))
+    return found

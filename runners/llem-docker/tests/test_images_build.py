@@ -1,0 +1,155 @@
+"""What `llem images` does around the engine: contexts, clients, progress, the bill of materials."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from llem.errors import ConfigError, LlemError, PreflightError
+from llem.plugins import Registry
+from llem_docker.errors import DiskFull, PullFailed
+from llem_docker.images import sbom
+from llem_docker.images.build import BuildOptions, build, builder
+from llem_docker.images.context import write_context
+from llem_docker.images.inventory import inventory
+from llem_docker.images.pull import progress
+from llem_docker.images.recipe import recipe, recipes
+
+
+def _program(folder: Path, script: str) -> str:
+    folder.mkdir(exist_ok=True)
+    file = folder / "docker"
+    file.write_text(f"#!/bin/sh\n{script}\n")
+    file.chmod(0o755)
+    return str(file)
+
+
+BUILDX = 'case "$1 $2" in "buildx version") echo v0.30;; *) exit 1;; esac'
+NEW_WITHOUT = 'case "$1" in --version) echo "Docker version 28.2.2, build e6534b4";; *) exit 1;; esac'
+OLD = 'case "$1" in --version) echo "Docker version 20.10.24, build 297e128";; *) exit 1;; esac'
+
+
+def test_the_context_holds_all_that_the_dockerfile_asks_for(tmp_path: Path) -> None:
+    house = tmp_path / "house"
+    house.mkdir()
+    (house / "torch-1-py3-none-any.whl").write_bytes(b"wheel")
+    folder = write_context(recipe(Registry(), "vllm"), tmp_path / "context", house)
+    assert (folder / "wheelhouse" / "torch-1-py3-none-any.whl").read_bytes() == b"wheel"
+    assert {path.name.split("-")[0] for path in (folder / "llem").iterdir()} == {"llem", "llem_vllm"}
+    text = (folder / "Dockerfile").read_text(encoding="utf-8")
+    for name in ("entrypoint.sh", "sbom.py", "llem", "wheelhouse"):
+        assert (folder / name).exists()
+        assert f"source={name}" in text or f"COPY {name}" in text
+
+
+def test_a_context_is_not_mixed_with_what_is_there(tmp_path: Path) -> None:
+    (tmp_path / "note").write_text("mine")
+    with pytest.raises(ConfigError, match="a folder of its own"):
+        write_context(recipe(Registry(), "vllm"), tmp_path)
+
+
+def test_a_wheelhouse_without_wheels_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no wheel in this folder"):
+        write_context(recipe(Registry(), "vllm"), tmp_path / "new", tmp_path)
+
+
+def test_a_client_with_buildx_is_taken(tmp_path: Path) -> None:
+    client = _program(tmp_path, BUILDX)
+    assert builder(client) == [client, "buildx", "build", "--load"]
+
+
+def test_a_new_client_without_buildx_is_passed_over_for_an_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new, old = _program(tmp_path / "a", NEW_WITHOUT), _program(tmp_path / "b", OLD)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'a'}:{tmp_path / 'b'}")
+    assert builder(None) == [old, "build"]
+    with pytest.raises(PreflightError, match=r"Docker version 28\.2\.2.* its plugin buildx is missing"):
+        builder(new)
+
+
+def test_no_client_is_said_with_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(PreflightError, match=r"no Docker client on the PATH\. Install one"):
+        builder(None)
+
+
+def test_a_failed_build_names_the_command_that_can_be_repeated(tmp_path: Path) -> None:
+    client = _program(tmp_path, BUILDX)
+    with pytest.raises(LlemError, match=r"ended with exit code 1.* buildx build --load --build-arg TARGET=cpu"):
+        build(recipe(Registry(), "vllm"), tmp_path, BuildOptions(target="cpu"), client)
+
+
+def test_the_build_takes_secrets_as_files_never_as_values(tmp_path: Path) -> None:
+    secret = tmp_path / "pip.conf"
+    secret.write_text("[global]\nindex-url = https://user:word@index.example/simple\n")
+    client = _program(tmp_path, f"{BUILDX.replace('*) exit 1', f'*) echo $* > {tmp_path}/words')}")
+    options = BuildOptions(target="cpu", pip_conf=secret, network="host", cache=False)
+    tag = build(recipe(Registry(), "vllm"), tmp_path, options, client)
+    words = (tmp_path / "words").read_text()
+    assert f"--secret id=pip,src={secret}" in words
+    assert "word@index" not in words
+    assert f"--network host --no-cache --tag {tag} {tmp_path}" in words
+
+
+def test_progress_counts_layers_and_sizes() -> None:
+    events = [
+        {"status": "Pulling from llenergymeasure/vllm", "id": "0.1.0-cpu"},
+        {"status": "Already exists", "id": "a"},
+        {"status": "Downloading", "id": "b", "progressDetail": {"current": 1 << 20, "total": 4 << 20}},
+        {"status": "Downloading", "id": "b", "progressDetail": {"current": (1 << 20) + 1, "total": 4 << 20}},
+        {"status": "Download complete", "id": "b"},
+        {"status": "Pull complete", "id": "b"},
+    ]
+    lines = list(progress(events, "x"))
+    assert lines == ["1 of 1 layers, 0 of 0 MiB", "1 of 2 layers, 1 of 4 MiB", "1 of 2 layers, 4 of 4 MiB"]
+
+
+def test_an_error_in_the_stream_of_a_pull_is_told_by_its_cause() -> None:
+    with pytest.raises(PullFailed, match="manifest unknown"):
+        list(progress([{"error": "manifest unknown"}], "x:1"))
+    with pytest.raises(DiskFull, match="no space left"):
+        list(progress([{"error": "write /var/lib/docker/tmp/x: no space left on device"}], "x:1"))
+
+
+def test_the_list_has_what_backends_want_first_and_then_what_is_here() -> None:
+    found = recipes(Registry())
+    here = {"Id": "sha256:1", "RepoTags": [found["vllm"].tag("cpu")], "Size": 3 << 20}
+    here["Config"] = {
+        "Labels": {"llem.backend": "vllm", "llem.target": "cpu", "llem.version": "0.0.1", "llem.cuda": ""}
+    }
+    other = {**here, "Id": "sha256:2", "RepoTags": ["mine:latest"]}
+    untagged = {**here, "Id": "sha256:3", "RepoTags": []}
+    listed = list(inventory(found, [here, other, untagged]))
+    present = {image.reference: image for image in listed if image.present}
+    assert present.keys() == {found["vllm"].tag("cpu"), "mine:latest", "sha256:3"}
+    assert listed[-2].reference == "mine:latest"
+    image = present[found["vllm"].tag("cpu")]
+    assert (image.llem_version, image.cuda, image.size_mb) == ("0.0.1", None, 3.0)
+
+
+def test_the_bill_of_materials_holds_every_distribution_once() -> None:
+    script = str(Path(sbom.__file__))
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
+    document = json.loads(done.stdout)
+    assert (document["bomFormat"], document["specVersion"]) == ("CycloneDX", "1.6")
+    references = [component["bom-ref"] for component in document["components"]]
+    assert len(references) == len(set(references))
+    assert any(reference.startswith("pkg:pypi/pydantic@") for reference in references)
+
+
+@pytest.mark.parametrize("value", [None, "/nowhere/experiment.json", "SETUP"])
+def test_the_entrypoint_says_what_it_lacks(value: str | None, tmp_path: Path) -> None:
+    script = recipe(Registry(), "vllm").folder / "entrypoint.sh"
+    (tmp_path / "other.json").write_text("{}")
+    environment = {"PATH": os.environ["PATH"]}
+    if value:
+        environment["LLEM_CONFIG_PATH"] = str(tmp_path / "other.json") if value == "SETUP" else value
+    done = subprocess.run(["sh", str(script)], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "LLEM_CONFIG_PATH" in done.stderr
