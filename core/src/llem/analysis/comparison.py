@@ -56,7 +56,7 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class _Moments:
+class Moments:
     """Means, and the variances and covariance of these means, with their degrees of freedom."""
 
     base: float
@@ -107,7 +107,7 @@ def compare(base: Mapping[int, float], other: Mapping[int, float], order: str) -
     return replace(
         found,
         difference_interval=Interval(found.difference - half, found.difference + half, "t"),
-        ratio_interval=_fieller(moments),
+        ratio_interval=fieller(moments),
         p=student.two_sided_p(found.difference / error, moments.df),
         df=moments.df,
     )
@@ -123,16 +123,16 @@ def compare_all(base: Mapping[int, float], others: Sequence[Mapping[int, float]]
     return found
 
 
-def _paired(base: Sequence[float], other: Sequence[float]) -> _Moments:
+def _paired(base: Sequence[float], other: Sequence[float]) -> Moments:
     n = len(base)
     # The variance of the differences is exact where the variances of both are large and nearly cancel: the covariance follows.
     var_base, var_other = statistics.variance(base), statistics.variance(other)
     var_difference = statistics.variance([b - a for a, b in zip(base, other, strict=True)])
     covariance = (var_base + var_other - var_difference) / 2
-    return _Moments(mean(base), mean(other), var_base / n, var_other / n, covariance / n, n - 1)
+    return Moments(mean(base), mean(other), var_base / n, var_other / n, covariance / n, n - 1)
 
 
-def _unpaired(base: Sequence[float], other: Sequence[float]) -> _Moments | None:
+def _unpaired(base: Sequence[float], other: Sequence[float]) -> Moments | None:
     var_base = statistics.variance(base) / len(base)
     var_other = statistics.variance(other) / len(other)
     total = var_base + var_other
@@ -140,16 +140,16 @@ def _unpaired(base: Sequence[float], other: Sequence[float]) -> _Moments | None:
         return None
     share = var_base / total
     df = 1 / (share**2 / (len(base) - 1) + (1 - share) ** 2 / (len(other) - 1))
-    return _Moments(mean(base), mean(other), var_base, var_other, 0.0, df)
+    return Moments(mean(base), mean(other), var_base, var_other, 0.0, df)
 
 
-def _fieller(m: _Moments) -> Interval | None:
+def fieller(m: Moments, level: float = LEVEL) -> Interval | None:
     """The ratios θ for which other - θ base is not told from 0 (Fieller, Some problems in interval estimation, JRSS B 16, 1954)."""
-    square = student.quantile(LEVEL, m.df) ** 2
+    square = student.quantile(level, m.df) ** 2
     a = m.base**2 - square * m.var_base
     b = m.base * m.other - square * m.covariance
     c = m.other**2 - square * m.var_other
     if a <= 0:
         return None
     root = math.sqrt(max(0.0, b * b - a * c))
-    return Interval((b - root) / a, (b + root) / a, "fieller")
+    return Interval((b - root) / a, (b + root) / a, "fieller", level)

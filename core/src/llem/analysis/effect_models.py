@@ -88,7 +88,7 @@ class Effect:
         contrast: worst value against best.
         levels: the figure at each value.
         p: of the F test that all values have the same mean, against the variation between cycles.
-        p_adjusted: Holm-corrected over all effects and interactions of all figures of the analysis.
+        p_adjusted: Holm-corrected over all effects and interactions of this figure.
         reason: why intervals and p are missing, where they are.
     """
 

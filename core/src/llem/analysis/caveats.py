@@ -1,0 +1,67 @@
+"""What a reader of an analysis must know about the runs that it is made of."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from llem.analysis.design import Configured
+from llem.analysis.effect_models import FigureAnalysis
+from llem.analysis.wording import counted
+
+DISTURBED = {
+    "thermal_throttle": "were throttled",
+    "gpu_shared": "shared their GPU",
+    "residual_gpu_memory": "began with device memory in use",
+    "cpu_energy_shared": "shared the CPU whose energy was read",
+    "energy_disagreement": "have meters that disagree",
+}
+"""Warnings of a result that concern a comparison of its figures, as what is said of such runs."""
+
+
+def caveats(
+    rows: Sequence[Mapping[str, Any]], configurations: Sequence[Configured], figures: Sequence[FigureAnalysis]
+) -> tuple[str, ...]:
+    """Sentences, the gravest first."""
+    return tuple(_caveats(rows, configurations, figures))
+
+
+def _caveats(
+    rows: Sequence[Mapping[str, Any]], configurations: Sequence[Configured], figures: Sequence[FigureAnalysis]
+) -> Iterator[str]:
+    if any(figure.estimated for figure in figures):
+        yield "~ marks energy that was estimated (CPU utilisation times rated power), not measured."
+    for figure in figures:
+        if figure.reason is not None:
+            yield f"{figure.label} was not analysed: {figure.reason}."
+    yield from disturbed(rows)
+    missing = len(rows) - sum(len(c.rows) for c in configurations)
+    if missing:
+        yield f"{missing:,} of {counted(len(rows), 'run')} failed or cannot be read, and {'are' if missing > 1 else 'is'} left out."
+    fewest = min((len(c.rows) for c in configurations), default=0)
+    if fewest == 1 and all(len(c.rows) == 1 for c in configurations):
+        yield "Every configuration ran once: noise is not known, so there are no intervals and no tests (--cycles 3 gives them)."
+    elif fewest == 1:
+        once = sum(len(c.rows) == 1 for c in configurations)
+        yield f"{counted(once, 'configuration')} ran once; what the others vary between cycles stands in for {'them' if once > 1 else 'it'}."
+    analysed = [figure for figure in figures if figure.design is not None]
+    if any(figure.design != "complete" for figure in analysed):
+        yield (
+            "Not every combination of values is there: effects are estimated by least squares, and total shares leave out "
+            "interactions that this design cannot tell."
+        )
+
+
+def disturbed(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """A sentence for each kind of disturbance among runs that are done."""
+    done = [row for row in rows if row.get("status") == "done"]
+    codes: Counter[str] = Counter()
+    for row in done:
+        codes.update(set(row.get("warnings") or ()))
+    for code, what in DISTURBED.items():
+        if codes[code]:
+            yield f"{codes[code]:,} of {counted(len(done), 'run')} {what} (`{code}`)."
+    unreliable = sum(bool(row.get("energy.headline.unreliable")) for row in done)
+    if unreliable:
+        yield f"{unreliable:,} of {counted(len(done), 'run')} have energy marked unreliable."

@@ -1,0 +1,37 @@
+"""A study's rows, whatever form it is given in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from llem.analysis.summary import parquet_rows
+from llem.errors import ResultError
+from llem.results.store import is_study
+from llem.results.study import StudyResult, read_parquet
+
+
+def load_rows(study: Path | str | StudyResult) -> list[dict[str, Any]]:
+    """The rows of a study's folder, of a `results.parquet`, or of a study that is open. Raises ResultError for anything else."""
+    if isinstance(study, StudyResult):
+        return parquet_rows(study.to_arrow())
+    path = Path(study)
+    if path.suffix == ".parquet":
+        return parquet_rows(read_parquet(path))
+    if not path.exists():
+        raise ResultError("there is nothing here.", where=str(path), remedy="Give a study's folder.")
+    if path.is_dir() and not is_study(path) and (studies := [p for p in path.iterdir() if is_study(p)]):
+        newest = max(studies, key=lambda p: p.stat().st_mtime)
+        raise ResultError(
+            f"this folder holds {len(studies)} stud{'ies' if len(studies) > 1 else 'y'}; name one.",
+            where=str(path),
+            remedy=f"The newest: {newest}.",
+        )
+    return parquet_rows(StudyResult(path).to_arrow())
+
+
+def study_name(study: Path | str | StudyResult) -> tuple[str, str]:
+    """The name of a study, and its folder."""
+    path = study.directory if isinstance(study, StudyResult) else Path(study)
+    folder = path.parent if path.suffix == ".parquet" else path
+    return folder.resolve().name, str(folder)

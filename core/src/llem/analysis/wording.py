@@ -1,0 +1,60 @@
+"""Numbers and values in sentences: three significant digits, signed changes, values as in YAML."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from llem.analysis.intervals import Interval
+
+MINUS = "\N{MINUS SIGN}"
+
+
+def amount(value: float) -> str:
+    """Three significant digits at least: `0.0873`, `12.3`, `1,234`."""
+    if value == 0 or not math.isfinite(value):
+        return "0" if value == 0 else str(value)
+    places = max(0, min(9, 2 - math.floor(math.log10(abs(value)))))
+    return f"{value:,.{places}f}".replace("-", MINUS)
+
+
+def percent(share: float) -> str:
+    """`83 %`, `0.4 %`; `99.6 %` is not rounded up to the whole."""
+    found = share * 100
+    places = 0 if found == 0 or 1 <= abs(found) <= 99 or abs(found) >= 100 else 1
+    return f"{found:.{places}f} %".replace("-", MINUS)
+
+
+def change(ratio: float) -> str:
+    """A ratio as a change: 0.2 is `−80 %`, 1.5 is `+50 %`, 12 is `×12`."""
+    if ratio >= 3:
+        return f"×{amount(ratio)}"
+    found = percent(ratio - 1)
+    return found if found.startswith(MINUS) else f"+{found}"
+
+
+def change_span(found: Interval) -> str:
+    """An interval of ratios: `−84 % to −82 %`."""
+    return f"{change(found.low)} to {change(found.high)}"
+
+
+def p_text(p: float) -> str:
+    """`p < 0.001`, `p = 0.03`."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
+
+
+def as_written(value: Any) -> str:
+    """A configured value as in YAML; several keys as `key: value, …`."""
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {as_written(v)}" for key, v in value.items())
+    return json.dumps(value, ensure_ascii=False)
+
+
+def counted(n: int, word: str) -> str:
+    """`1 run`, `3 runs`."""
+    return f"{n:,} {word}{'s' * (n != 1)}"
