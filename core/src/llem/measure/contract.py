@@ -25,9 +25,11 @@ def check_report(backend: str, report: object) -> LoadReport:
     """What `load` returned, if it is a LoadReport with devices and a vocabulary."""
     if not isinstance(report, LoadReport):
         raise ContractError(backend, f"load returned {type(report).__name__}, not LoadReport")
-    if not report.devices:
+    if not report.devices and report.elsewhere is None:
         raise ContractError(backend, "load named no device")
-    if report.vocab_size < 1:
+    if report.devices and report.elsewhere is not None:
+        raise ContractError(backend, f"load named devices of this machine for work that is done on {report.elsewhere}")
+    if report.vocab_size is not None and report.vocab_size < 1:
         raise ContractError(backend, f"load named a vocabulary of {report.vocab_size} tokens")
     return report
 
@@ -80,8 +82,10 @@ def _problems(request: Request, record: RequestRecord, answer: Answer) -> Iterab
     yield from _count_problems(request, record)
     yield from _time_problems(record, answer)
     if answer.stream_ns is not None:
-        if len(answer.stream_ns) != record.output_tokens:
-            yield f"{len(answer.stream_ns)} events for {record.output_tokens} output tokens"
+        pieces = record.output_tokens if record.piece_ns is None else len(record.piece_ns)
+        if len(answer.stream_ns) != pieces:
+            unit = "output tokens" if record.piece_ns is None else "pieces"
+            yield f"{len(answer.stream_ns)} events for {pieces} {unit}"
         if answer.record_at != len(answer.stream_ns):
             yield "the record came before the last event"
 
@@ -107,15 +111,20 @@ def _count_problems(request: Request, record: RequestRecord) -> Iterable[str]:
         yield f"{len(record.output_token_ids)} output token ids for {outputs} output tokens"
     if record.token_ns is not None and len(record.token_ns) != outputs:
         yield f"{len(record.token_ns)} token times for {outputs} output tokens"
+    if record.piece_ns is not None and record.token_ns is not None:
+        yield "times of tokens and of pieces, where pieces are for who cannot tell tokens"
+    if record.piece_ns is not None and not 1 <= len(record.piece_ns) <= outputs:
+        yield f"{len(record.piece_ns)} pieces for {outputs} output tokens"
 
 
 def _time_problems(record: RequestRecord, answer: Answer) -> Iterable[str]:
     if not answer.released_ns <= record.start_ns <= record.end_ns <= answer.returned_ns:
         yield "start_ns and end_ns are not in order between the release and now"
-    for times in (record.token_ns, answer.stream_ns):
+    for times in (record.token_ns, record.piece_ns, answer.stream_ns):
         if times and any(later < earlier for earlier, later in pairwise(times)):
             yield "token times run backwards"
         if times and not record.start_ns <= times[0] <= times[-1] <= answer.returned_ns:
             yield "token times lie outside the request's own"
-    if record.token_ns and record.token_ns[-1] > record.end_ns:
-        yield "a token came after end_ns"
+    for times in (record.token_ns, record.piece_ns):
+        if times and times[-1] > record.end_ns:
+            yield "a token came after end_ns"

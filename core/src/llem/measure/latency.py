@@ -18,7 +18,7 @@ class Timing:
 
     Attributes:
         answer: the batch it was in; record: what the engine reported.
-        first_ns: time of the first token.
+        first_ns: time of the first token. It, ttft_s and e2e_s are also known of an answer that came in pieces.
         ttft_s: first token - arrival.
         tpot_s: (last token - first token) / (output tokens - 1); None for a single token.
         e2e_s: last token - arrival.
@@ -34,15 +34,28 @@ class Timing:
     itl_s: Sequence[float] | None = None
 
 
+def token_times(answer: Answer, record: RequestRecord) -> Sequence[int] | None:
+    """One time for each output token; None where the engine cannot tell them apart."""
+    if record.piece_ns is not None:
+        return None
+    return answer.stream_ns if record.token_ns is None else record.token_ns
+
+
 def timings(answers: Sequence[Answer]) -> Iterator[Timing]:
     """Each request of the window, in the order of answering, with its latencies."""
     for answer in answers:
         for record in answer.records:
-            times = answer.stream_ns if record.token_ns is None else record.token_ns
-            if not times:
+            times = token_times(answer, record)
+            reached = record.piece_ns if record.piece_ns is not None else times
+            if not reached:
                 yield Timing(answer, record)
                 continue
-            first, last = times[0], times[-1]
+            first, last = reached[0], reached[-1]
+            if times is None:
+                yield Timing(
+                    answer, record, first, (first - answer.released_ns) / 1e9, None, (last - answer.released_ns) / 1e9
+                )
+                continue
             yield Timing(
                 answer,
                 record,
@@ -66,8 +79,14 @@ def latency(rows: Sequence[Timing], answers: Sequence[Answer]) -> Latency:
         workload's. Durations of batches are always known.
     """
     batch_s = distribution([(answer.returned_ns - answer.released_ns) / 1e9 for answer in answers])
-    if not all(row.itl_s is not None for row in rows):
+    if not all(row.ttft_s is not None for row in rows):
         return Latency(batch_s=batch_s)
+    if not all(row.itl_s is not None for row in rows):
+        return Latency(
+            ttft_s=distribution([row.ttft_s for row in rows if row.ttft_s is not None]),
+            e2e_s=distribution([row.e2e_s for row in rows if row.e2e_s is not None]),
+            batch_s=batch_s,
+        )
     return Latency(
         ttft_s=distribution([row.ttft_s for row in rows if row.ttft_s is not None]),
         itl_s=distribution([gap for row in rows for gap in row.itl_s or ()]),

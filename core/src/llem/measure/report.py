@@ -47,6 +47,13 @@ def complete(
         baseline.resident_w if baseline else None,
     )
     energy = breakdown(devices, window.seconds, tokens, phase_energy(series, phases), used)
+    if window.report.elsewhere is not None:
+        energy.headline, energy.totals = None, []
+        draft.warn(
+            "work_elsewhere",
+            f"the model ran on {window.report.elsewhere}: the meters of this machine read what asking took, not the "
+            "work, so that no energy is given for it.",
+        )
     check_identity(energy, tokens)
     headline = energy.headline.devices if energy.headline else ()
     energy.stages = stages(series, devices, rows, (open_ns, close_ns), used, headline)

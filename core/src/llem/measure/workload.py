@@ -50,6 +50,12 @@ def build_requests(prompts: Sequence[Prompt], config: ExperimentConfig, report: 
 
 def drawable_ids(report: LoadReport) -> list[int]:
     """The ids that a synthetic prompt is drawn from: the vocabulary without special tokens, ascending."""
+    if report.vocab_size is None:
+        raise DatasetError(
+            "the backend cannot tell the model's vocabulary, so that no synthetic prompt can be drawn from it.",
+            where="dataset.name",
+            remedy="Use a dataset of text, or tell the backend the vocabulary where it has an option for that.",
+        )
     ids = [i for i in range(report.vocab_size) if i not in report.special_token_ids]
     if not ids:
         raise DatasetError(

@@ -80,6 +80,8 @@ class RequestRecord:
         token_ns: one time for each output token, in order; None where the engine does not stream.
         output_token_ids: the tokens; None where the engine only counts.
         finish: `length` or `stop`.
+        piece_ns: in place of `token_ns`, where the answer came in pieces whose tokens the engine cannot count, as from a
+            server that sends text: one time for each piece, in order. The first piece has the first token, the last the last.
     """
 
     id: int
@@ -90,11 +92,13 @@ class RequestRecord:
     finish: Literal["length", "stop"]
     token_ns: Sequence[int] | None = None
     output_token_ids: Sequence[int] | None = None
+    piece_ns: Sequence[int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class TokenEvent:
-    """One token of a streamed request, as the engine gave it out; the last carries the record."""
+    """One token of a streamed request, as the engine gave it out, or one piece where the record has `piece_ns`; the last
+    carries the record."""
 
     token_id: int | None
     t_ns: int
@@ -136,9 +140,12 @@ class LoadReport:
     """What an engine knows once the model is loaded.
 
     Attributes:
-        vocab_size: ids that a synthetic prompt draws from are below it.
+        vocab_size: ids that a synthetic prompt draws from are below it; None where the engine cannot tell, and then it
+            takes datasets of text only.
         special_token_ids: ids that a synthetic prompt avoids.
-        devices: stable ids of the devices in use: `GPU-…` UUIDs, or `cpu`.
+        devices: stable ids of the devices in use: `GPU-…` UUIDs, or `cpu`; empty where the work is done elsewhere.
+        elsewhere: the machine that does the work where it is not this one. The meters of this machine tell nothing about
+            it, so that the result has no energy of the work, and says so.
         dtype: the dtype of the weights as they were loaded.
         parameters: number of parameters; active_parameters: of those used for a token (mixture of experts).
         architecture: what FLOPs are computed from (see `llem.models.flops`), or None where it is unknown.
@@ -147,9 +154,10 @@ class LoadReport:
         effective: settings as the engine took them, where it decided itself (attention implementation, threads …).
     """
 
-    vocab_size: int
+    vocab_size: int | None
     special_token_ids: frozenset[int] = frozenset()
     devices: Sequence[str]
+    elsewhere: str | None = None
     dtype: str | None = None
     parameters: int | None = None
     active_parameters: int | None = None
