@@ -10,8 +10,13 @@ import click
 BUILT_IN: dict[str, tuple[str, str]] = {
     "run": ("llem.cli.run:run", "run a study, or one experiment from options"),
     "show": ("llem.cli.show:show", "show a study or a result as a table"),
+    "analyze": ("llem.cli.analyze:analyze", "which swept parameters matter, and how much"),
+    "compare": ("llem.cli.compare:compare", "differences between experiments or studies, tested"),
+    "pick": ("llem.cli.pick:pick", "the best configuration within limits, as a study to run"),
+    "export": ("llem.cli.export:export", "results as CSV, Parquet, LaTeX, or for other tools"),
     "config": ("llem.cli.config:config", "show, describe or begin a configuration"),
     "plugins": ("llem.cli.plugins:plugins", "list what is installed, and what was set aside"),
+    "plugin": ("llem.cli.plugin:plugin", "begin a plugin of your own"),
     "doctor": ("llem.cli.doctor:doctor", "check this machine and say what to do"),
 }
 """Command to its import path and its line in `llem --help`."""
