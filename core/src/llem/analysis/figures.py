@@ -28,6 +28,14 @@ class FigureSpec:
     energy: bool = False
 
 
+_LATENCIES = {
+    "ttft": "time to first token",
+    "itl": "inter-token latency",
+    "tpot": "time per output token",
+    "e2e": "end-to-end latency",
+}
+_PERCENTILES = {50: "median", 90: "90th percentile", 95: "95th percentile", 99: "99th percentile"}
+
 _ALL = (
     FigureSpec(
         "j_per_output_token", "energy.headline.j_per_output_token", "energy per output token", "J", "lower", True
@@ -37,14 +45,11 @@ _ALL = (
     FigureSpec("mean_w", "energy.headline.mean_w", "mean power", "W", "lower", True),
     FigureSpec("tokens_per_s", "throughput.tokens_per_s", "throughput", "tokens/s", "higher"),
     FigureSpec("requests_per_s", "throughput.requests_per_s", "request rate", "requests/s", "higher"),
-    FigureSpec("ttft_p50_s", "latency.ttft_s.p50", "time to first token (median)", "s", "lower"),
-    FigureSpec("ttft_p95_s", "latency.ttft_s.p95", "time to first token (95th percentile)", "s", "lower"),
-    FigureSpec("itl_p50_s", "latency.itl_s.p50", "inter-token latency (median)", "s", "lower"),
-    FigureSpec("itl_p95_s", "latency.itl_s.p95", "inter-token latency (95th percentile)", "s", "lower"),
-    FigureSpec("tpot_p50_s", "latency.tpot_s.p50", "time per output token (median)", "s", "lower"),
-    FigureSpec("tpot_p95_s", "latency.tpot_s.p95", "time per output token (95th percentile)", "s", "lower"),
-    FigureSpec("e2e_p50_s", "latency.e2e_s.p50", "end-to-end latency (median)", "s", "lower"),
-    FigureSpec("e2e_p95_s", "latency.e2e_s.p95", "end-to-end latency (95th percentile)", "s", "lower"),
+    *(
+        FigureSpec(f"{name}_p{p}_s", f"latency.{name}_s.p{p}", f"{label} ({_PERCENTILES[p]})", "s", "lower")
+        for name, label in _LATENCIES.items()
+        for p in _PERCENTILES
+    ),
     FigureSpec("peak_memory_mb", "memory.peak_memory_mb", "peak device memory", "MiB", "lower"),
     FigureSpec("device_memory_mb", "memory.device_memory_mb", "used device memory", "MiB", "lower"),
     FigureSpec("host_peak_rss_mb", "memory.host_peak_rss_mb", "peak host memory", "MiB", "lower"),

@@ -39,7 +39,7 @@ def _effect(figure: FigureAnalysis, effect: Effect, *, most: bool) -> Finding:
     share = percent(effect.share or 0.0)
     in_all = percent(effect.share_total or 0.0)
     with_others = f", {in_all} with its interactions" if in_all != share else ""
-    label = f"{_mark(figure)}{figure.label}"
+    label = label_of(figure)
     head = (
         f"{label[0].upper()}{label[1:]} depends most on {effect.parameter}{where}: it explains {share} of the variance "
         f"between configurations{with_others}."
@@ -61,22 +61,22 @@ def contrast_text(figure: FigureAnalysis, contrast: Contrast) -> str:
     found = contrast.ratio_interval
     interval = f"; 95 % interval of the change {change_span(found)}" if found is not None else ""
     told = "" if found is not None else "; one cycle, so no interval" if figure.noise_sd is None else ""
-    return f"From {as_written(contrast.worst)} to {as_written(contrast.best)} it {_moves(contrast)} ({values}{interval}{told})."
+    return f"From {as_written(contrast.worst)} to {as_written(contrast.best)} it {_moves(contrast, mark)} ({values}{interval}{told})."
 
 
-def _moves(contrast: Contrast) -> str:
+def _moves(contrast: Contrast, mark: str) -> str:
     if contrast.ratio is None or contrast.ratio <= 0:
-        return f"moves by {amount(contrast.difference)}"
+        return f"moves by {mark}{amount(contrast.difference)}"
     if contrast.ratio >= 3:
-        return f"rises {amount(contrast.ratio)}-fold"
+        return f"rises {mark}{amount(contrast.ratio)}-fold"
     verb = "falls" if contrast.ratio < 1 else "rises"
-    return f"{verb} by {percent(abs(contrast.ratio - 1))}"
+    return f"{verb} by {mark}{percent(abs(contrast.ratio - 1))}"
 
 
 def _interaction(figure: FigureAnalysis, interaction: Interaction) -> Finding:
     a, b = interaction.parameters
     text = (
-        f"What {a} does to {_mark(figure)}{figure.label} depends on {b}: their interaction explains "
+        f"What {a} does to {label_of(figure)} depends on {b}: their interaction explains "
         f"{percent(interaction.share or 0.0)} of the variance. {_by_other(interaction)}"
     )
     return Finding(
@@ -110,7 +110,7 @@ def _without(figure: FigureAnalysis) -> Iterator[Finding]:
     for told, group in groupby(sorted(small, key=lambda e: str(e.told)), key=lambda e: e.told):
         effects = list(group)
         names = _and([e.parameter for e in effects])
-        label = f"{_mark(figure)}{figure.label}"
+        label = label_of(figure)
         if told is False:
             ps = [e.p_adjusted for e in effects if e.p_adjusted is not None]
             text = (
@@ -129,6 +129,11 @@ def _without(figure: FigureAnalysis) -> Iterator[Finding]:
 
 def _and(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def label_of(figure: FigureAnalysis) -> str:
+    """What the figure is called; `estimated …` where it is."""
+    return f"estimated {figure.label}" if figure.estimated else figure.label
 
 
 def _mark(figure: FigureAnalysis) -> str:

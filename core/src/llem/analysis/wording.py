@@ -20,8 +20,12 @@ def amount(value: float) -> str:
 
 
 def percent(share: float) -> str:
-    """`83 %`, `0.4 %`; `99.6 %` is not rounded up to the whole."""
+    """`83 %`, `0.4 %`, `0 %`; `99.6 %` is not rounded up to the whole, nor `0.01 %` down to nothing."""
     found = share * 100
+    if 0 < abs(found) < 0.05:
+        return "< 0.1 %"
+    if 99.95 <= found < 100:
+        return "> 99.9 %"
     places = 0 if found == 0 or 1 <= abs(found) <= 99 or abs(found) >= 100 else 1
     return f"{found:.{places}f} %".replace("-", MINUS)
 
@@ -30,6 +34,8 @@ def change(ratio: float) -> str:
     """A ratio as a change: 0.2 is `−80 %`, 1.5 is `+50 %`, 12 is `×12`."""
     if ratio >= 3:
         return f"×{amount(ratio)}"
+    if abs(ratio - 1) < 0.0005:
+        return "±0.0 %"
     found = percent(ratio - 1)
     return found if found.startswith(MINUS) else f"+{found}"
 

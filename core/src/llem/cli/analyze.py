@@ -85,7 +85,7 @@ def figure_lines(figure: FigureAnalysis) -> Iterator[str]:
     mean = NOTHING if figure.mean is None else f"mean {mark}{amount(figure.mean)} {figure.unit}"
     yield f"{figure.label} ({mean}{how}{scale})"
     headers = ["parameter", "worst → best", "change", "95 % interval", "p (Holm)", "share", "with interactions"]
-    yield table(headers, [_row(effect) for effect in figure.effects], left=2)
+    yield table(headers, [_row(effect, mark) for effect in figure.effects], left=2)
     for interaction in figure.interactions:
         share = NOTHING if interaction.share is None else percent(interaction.share)
         p = "" if interaction.p_adjusted is None else f", {p_text(interaction.p_adjusted)}"
@@ -94,7 +94,7 @@ def figure_lines(figure: FigureAnalysis) -> Iterator[str]:
         yield f"not explained by these: {percent(figure.unexplained)}"
 
 
-def _row(effect: Effect) -> list[str]:
+def _row(effect: Effect, mark: str) -> list[str]:
     from llem.analysis.wording import as_written, change, change_span, p_text, percent
     from llem.cli.table import NOTHING, one_line
 
@@ -103,8 +103,8 @@ def _row(effect: Effect) -> list[str]:
     return [
         name,
         one_line(f"{as_written(contrast.worst)} → {as_written(contrast.best)}", 60),
-        NOTHING if contrast.ratio is None else change(contrast.ratio),
-        NOTHING if contrast.ratio_interval is None else change_span(contrast.ratio_interval),
+        NOTHING if contrast.ratio is None else f"{mark}{change(contrast.ratio)}",
+        NOTHING if contrast.ratio_interval is None else f"{mark}{change_span(contrast.ratio_interval)}",
         NOTHING if effect.p_adjusted is None else p_text(effect.p_adjusted).removeprefix("p ").removeprefix("= "),
         NOTHING if effect.share is None else percent(effect.share),
         NOTHING if effect.share_total is None else percent(effect.share_total),

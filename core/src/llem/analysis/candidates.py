@@ -1,0 +1,97 @@
+"""The configurations of a study to choose among: what sets each apart, and its figures over cycles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from llem.analysis.caveats import DISTURBED
+from llem.analysis.design import Configured, configured, find_parameters
+from llem.analysis.figures import FigureSpec
+from llem.analysis.summary import Figure
+from llem.analysis.wording import as_written
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One configuration.
+
+    Attributes:
+        settings: the keys in which the study's configurations differ, with its values; another backend's keys are missing.
+        directory: of its first cycle, relative to the study's folder.
+        figures: by name, those that it has.
+        kinds: scope and method of its energy; several where cycles differ.
+        disturbed: codes of warnings that concern a comparison, and `unreliable`.
+    """
+
+    config_hash: str
+    backend: str | None
+    model: str | None
+    settings: Mapping[str, Any]
+    directory: str
+    figures: Mapping[str, Figure] = field(default_factory=dict)
+    kinds: frozenset[tuple[str | None, str]] = frozenset()
+    disturbed: frozenset[str] = frozenset()
+
+    @property
+    def label(self) -> str:
+        """What sets it apart, on one line."""
+        if not self.settings:
+            return f"{self.model} on {self.backend}"
+        return ", ".join(f"{key}={as_written(value)}" for key, value in self.settings.items())
+
+    @property
+    def estimated(self) -> bool:
+        """Whether its energy is an estimate."""
+        return any(method == "estimate" for _, method in self.kinds)
+
+
+def candidates(rows: Iterable[Mapping[str, Any]], specs: Sequence[FigureSpec]) -> list[Candidate]:
+    """Every configuration that has a run that is done, with these figures."""
+    found = configured(rows)
+    parameters = find_parameters(found)
+    return [
+        _candidate(one, [key for p in parameters if p.name in one.levels for key in p.keys], specs) for one in found
+    ]
+
+
+def _candidate(one: Configured, keys: Sequence[str], specs: Sequence[FigureSpec]) -> Candidate:
+    first = one.rows[0]
+    kinds = frozenset(
+        (row.get("energy.headline.scope"), row["energy.headline.method"])
+        for row in one.rows
+        if row.get("energy.headline.method") is not None
+    )
+    figures = {}
+    for spec in specs:
+        values = [(int(row.get("cycle") or 1), float(v)) for row in one.rows if (v := row.get(spec.column)) is not None]
+        if values and not (spec.energy and len(kinds) > 1):
+            figures[spec.name] = Figure(tuple(v for _, v in values), tuple(c for c, _ in values))
+    codes = {code for row in one.rows for code in row.get("warnings") or () if code in DISTURBED}
+    if any(row.get("energy.headline.unreliable") for row in one.rows):
+        codes.add("unreliable")
+    return Candidate(
+        config_hash=one.key,
+        backend=one.backend,
+        model=first.get("config.model.source"),
+        settings={key: one.setting(key) for key in keys},
+        directory=str(first.get("directory")),
+        figures=figures,
+        kinds=kinds,
+        disturbed=frozenset(codes),
+    )
+
+
+def refuse_mixed(found: Sequence[Candidate], specs: Sequence[FigureSpec], where: str) -> None:
+    """Raise ResultError where energy would be ranked across methods or scopes."""
+    from llem.errors import ResultError
+
+    kinds = {kind for one in found for kind in one.kinds}
+    if any(spec.energy for spec in specs) and len(kinds) > 1:
+        named = ", ".join(sorted(f"{scope} {method}" for scope, method in kinds))
+        raise ResultError(
+            f"energy was found by different methods ({named}), and cannot be ranked across them.",
+            where=where,
+            remedy="Repeat the study with one sampler (measurement.samplers), or use another figure.",
+        )

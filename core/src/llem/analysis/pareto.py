@@ -1,0 +1,113 @@
+"""The Pareto front: configurations than which no other is better in one figure without being worse in another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from llem.analysis.candidates import candidates, refuse_mixed
+from llem.analysis.figures import FigureSpec, figure_specs
+from llem.analysis.intervals import Interval
+from llem.analysis.loading import load_rows, study_name
+
+if TYPE_CHECKING:
+    from llem.results.study import StudyResult
+
+OBJECTIVES = ("j_per_output_token", "tokens_per_s")
+
+
+@dataclass(frozen=True)
+class FrontPoint:
+    """One configuration among the others.
+
+    Attributes:
+        values: figure to its mean over cycles; intervals: figure to its 95 % interval, where there are 3 cycles.
+        on_front: no other is better in one figure and at least as good in all.
+    """
+
+    config_hash: str
+    label: str
+    settings: Mapping[str, Any]
+    values: Mapping[str, float]
+    intervals: Mapping[str, Interval]
+    on_front: bool
+
+
+@dataclass(frozen=True)
+class Front:
+    """A study's configurations by two figures or more.
+
+    Attributes:
+        figures: names; labels and units and better in the same order.
+        points: the front first, by the first figure from its best value on; then the others.
+        missing: configurations that lack one of the figures.
+        estimated: energy is no measurement: show it with a `~`.
+    """
+
+    study: str
+    figures: tuple[str, ...]
+    labels: tuple[str, ...]
+    units: tuple[str, ...]
+    better: tuple[str, ...]
+    points: tuple[FrontPoint, ...]
+    missing: tuple[str, ...]
+    estimated: bool
+
+    def document(self) -> dict[str, Any]:
+        """As plain data, for JSON."""
+        return asdict(self)
+
+
+def pareto(study: Path | str | StudyResult, figures: Sequence[str] = OBJECTIVES) -> Front:
+    """The front of a study by these figures, means over cycles.
+
+    Raises:
+        ResultError: there is no study, or its energy was found by different methods.
+        ConfigError: there is no such figure.
+    """
+    specs = figure_specs(figures)
+    name, where = study_name(study)
+    found = candidates(load_rows(study), specs)
+    refuse_mixed(found, specs, where)
+    whole = [one for one in found if all(spec.name in one.figures for spec in specs)]
+    flags = on_front([[one.figures[spec.name].mean for spec in specs] for one in whole], specs)
+    points = [
+        FrontPoint(
+            config_hash=one.config_hash,
+            label=one.label,
+            settings=one.settings,
+            values={spec.name: one.figures[spec.name].mean for spec in specs},
+            intervals={spec.name: i for spec in specs if (i := one.figures[spec.name].interval) is not None},
+            on_front=flag,
+        )
+        for one, flag in zip(whole, flags, strict=True)
+    ]
+    sign = 1 if specs[0].better == "lower" else -1
+    points.sort(key=lambda p: (not p.on_front, sign * p.values[specs[0].name]))
+    return Front(
+        study=name,
+        figures=tuple(spec.name for spec in specs),
+        labels=tuple(spec.label for spec in specs),
+        units=tuple(spec.unit for spec in specs),
+        better=tuple(spec.better for spec in specs),
+        points=tuple(points),
+        missing=tuple(one.label for one in found if one not in whole),
+        estimated=any(spec.energy for spec in specs) and any(one.estimated for one in whole),
+    )
+
+
+def on_front(points: Sequence[Sequence[float]], specs: Sequence[FigureSpec]) -> list[bool]:
+    """For each point whether no other is at least as good in all figures and better in one. Equal points stay together."""
+    signed = [tuple(v if spec.better == "lower" else -v for v, spec in zip(p, specs, strict=True)) for p in points]
+    found = [False] * len(points)
+    front: list[tuple[float, ...]] = []
+    # In this order a point can only be beaten by one that came before it.
+    for place in sorted(range(len(points)), key=signed.__getitem__):
+        one = signed[place]
+        if not any(other != one and all(a <= b for a, b in zip(other, one, strict=True)) for other in front):
+            found[place] = True
+            if not front or front[-1] != one:
+                front.append(one)
+    return found

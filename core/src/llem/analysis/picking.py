@@ -1,0 +1,186 @@
+"""The best configuration of a study within limits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from llem.analysis.candidates import Candidate, candidates, refuse_mixed
+from llem.analysis.comparison import compare_all
+from llem.analysis.figures import FigureSpec, figure_specs
+from llem.analysis.intervals import Interval
+from llem.analysis.loading import load_rows, study_name, study_order
+from llem.analysis.wording import amount, counted
+from llem.errors import ResultError
+
+if TYPE_CHECKING:
+    from llem.results.study import StudyResult
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A bound that a figure's mean over cycles keeps: at most or at least so much, whichever way is better."""
+
+    figure: str
+    bound: float
+
+
+@dataclass(frozen=True)
+class PickedFigure:
+    """A figure of the picked configuration; `value` is its mean over cycles."""
+
+    label: str
+    unit: str
+    value: float
+    interval: Interval | None
+    bound: float | None = None
+
+
+@dataclass(frozen=True)
+class Pick:
+    """The best configuration.
+
+    Attributes:
+        by: the figure that it is best in.
+        figures: that one and the limited ones.
+        directory: its first job directory, relative to the study's folder.
+        considered, kept: configurations in all, and those that keep every limit.
+        lacking: how many lack a figure that was asked for.
+        as_good: labels of those within the limits that cycles do not tell from it; None where there are too few cycles.
+        cautions: what to know before relying on it.
+    """
+
+    study: str
+    study_directory: str
+    config_hash: str
+    label: str
+    settings: Mapping[str, Any]
+    directory: str
+    by: str
+    figures: Mapping[str, PickedFigure]
+    considered: int
+    kept: int
+    lacking: int
+    estimated: bool
+    as_good: tuple[str, ...] | None
+    cautions: tuple[str, ...] = field(default=())
+
+    def document(self) -> dict[str, Any]:
+        """As plain data, for JSON."""
+        return asdict(self)
+
+
+def pick(study: Path | str | StudyResult, by: str = "j_per_output_token", limits: Sequence[Limit] = ()) -> Pick:
+    """The configuration that is best in one figure among those whose figures keep all limits.
+
+    Args:
+        study: its folder, its `results.parquet`, or what `llem.load_study` gave.
+        by: a figure's name; lowest or highest is best, as fits the figure.
+
+    Raises:
+        ResultError: there is no study, no configuration keeps the limits, or energy was found by different methods.
+        ConfigError: there is no such figure.
+    """
+    specs = {spec.name: spec for spec in figure_specs([by, *(limit.figure for limit in limits)])}
+    name, where = study_name(study)
+    found = candidates(load_rows(study), list(specs.values()))
+    refuse_mixed(found, list(specs.values()), where)
+    whole = [one for one in found if all(figure in one.figures for figure in specs)]
+    if not whole:
+        lacking = [spec.label for spec in specs.values() if not any(spec.name in one.figures for one in found)]
+        what = " and ".join(lacking) if lacking else "all these figures together"
+        raise ResultError(f"no configuration has {what}.", where=where, remedy=_why_missing(specs))
+    kept = [one for one in whole if all(_keeps(one, specs[limit.figure], limit) for limit in limits)]
+    if not kept:
+        raise ResultError(f"no configuration keeps all limits. {_nearest(whole, specs, limits)}", where=where)
+    sign = 1 if specs[by].better == "lower" else -1
+    kept.sort(key=lambda one: sign * one.figures[by].mean)
+    best = kept[0]
+    return Pick(
+        study=name,
+        study_directory=where,
+        config_hash=best.config_hash,
+        label=best.label,
+        settings=best.settings,
+        directory=best.directory,
+        by=by,
+        figures={
+            figure: PickedFigure(
+                label=spec.label,
+                unit=spec.unit,
+                value=best.figures[figure].mean,
+                interval=best.figures[figure].interval,
+                bound=next((limit.bound for limit in limits if limit.figure == figure), None),
+            )
+            for figure, spec in specs.items()
+        },
+        considered=len(found),
+        kept=len(kept),
+        lacking=len(found) - len(whole),
+        estimated=specs[by].energy and best.estimated,
+        as_good=_as_good(best, kept[1:], by, study_order(study)),
+        cautions=_cautions(best, specs, limits),
+    )
+
+
+def _keeps(one: Candidate, spec: FigureSpec, limit: Limit) -> bool:
+    value = one.figures[spec.name].mean
+    return value <= limit.bound if spec.better == "lower" else value >= limit.bound
+
+
+def _as_good(best: Candidate, others: Sequence[Candidate], by: str, order: str) -> tuple[str, ...] | None:
+    compared = compare_all(best.figures[by].by_cycle, [one.figures[by].by_cycle for one in others], order)
+    if others and all(c.p_adjusted is None for c in compared):
+        return None
+    return tuple(
+        one.label for one, c in zip(others, compared, strict=True) if c.p_adjusted is None or c.p_adjusted > 0.05
+    )
+
+
+def _cautions(best: Candidate, specs: Mapping[str, FigureSpec], limits: Sequence[Limit]) -> tuple[str, ...]:
+    from llem.analysis.caveats import DISTURBED
+
+    found = []
+    for limit in limits:
+        figure, spec = best.figures[limit.figure], specs[limit.figure]
+        interval = figure.interval
+        if interval is None:
+            found.append(
+                f"{counted(figure.n, 'cycle')} say{'s' * (figure.n == 1)} little about how surely it keeps the limit on {spec.label}."
+            )
+        elif (interval.high > limit.bound) if spec.better == "lower" else (interval.low < limit.bound):
+            span = f"{amount(interval.low)} to {amount(interval.high)} {spec.unit}"
+            found.append(f"the limit on {spec.label} lies within its 95 % interval ({span}): it may not keep it.")
+    disturbed = [
+        f"its runs {DISTURBED.get(code, 'have energy marked unreliable')} (`{code}`)."
+        for code in sorted(best.disturbed)
+    ]
+    return (*found, *disturbed)
+
+
+def _nearest(whole: Sequence[Candidate], specs: Mapping[str, FigureSpec], limits: Sequence[Limit]) -> str:
+    """The configuration that misses its limits by least, relative to each."""
+
+    def excess(one: Candidate) -> float:
+        worst = 0.0
+        for limit in limits:
+            value, spec = one.figures[limit.figure].mean, specs[limit.figure]
+            over = value - limit.bound if spec.better == "lower" else limit.bound - value
+            worst = max(worst, over / (abs(limit.bound) or 1.0))
+        return worst
+
+    one = min(whole, key=excess)
+    values = "; ".join(
+        f"{specs[limit.figure].label} {amount(one.figures[limit.figure].mean)} {specs[limit.figure].unit} "
+        f"(limit {amount(limit.bound)})"
+        for limit in limits
+    )
+    return f"The nearest is {one.label}: {values}."
+
+
+def _why_missing(specs: Mapping[str, FigureSpec]) -> str:
+    if any(name.startswith(("ttft", "itl", "tpot")) for name in specs):
+        return "Latency of single tokens is there only where the engine streams; `llem show` lists what was measured."
+    return "`llem show` lists what was measured."

@@ -1,0 +1,72 @@
+"""A configuration that was run, as the YAML of a study that runs it again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from llem.config.experiment import SECTIONS
+from llem.config.section import Section
+from llem.errors import ResultError
+from llem.results.job_directory import EXPERIMENT, RESULT
+from llem.results.store import read_object
+
+_PATHS = (("model", "source"), ("model", "tokenizer"), ("dataset", "path"))
+"""What may be a path relative to the folder of the study that ran it."""
+
+
+def ready_study(job: Path, name: str, options: Mapping[str, type[Section]], comments: Sequence[str] = ()) -> str:
+    """The YAML of a study of this one configuration; values at their default are left out.
+
+    Args:
+        job: the job directory of one of its runs.
+        name: of the study.
+        options: backend to the model of its section; the section of a backend that is not here is written out in full.
+        comments: lines for its head.
+
+    Raises:
+        ResultError: the job directory cannot be read.
+    """
+    data = read_object(job / EXPERIMENT, "experiment") if (job / EXPERIMENT).is_file() else {}
+    config = data.get("config") or read_object(job / RESULT, "result").get("config")
+    if not isinstance(config, dict) or "model" not in config or "backend" not in config:
+        raise ResultError("it holds no configuration.", where=str(job))
+    config = json.loads(json.dumps(config))
+    _absolute(config, Path(data.get("base_dir") or "."))
+    backend = config["backend"]
+    models = {**SECTIONS, **({backend: options[backend]} if backend in options else {})}
+    document: dict[str, Any] = {"name": name}
+    for key in ("model", "dataset", "backend", backend, *SECTIONS):
+        if key in document or key not in config or key == "limits":
+            continue
+        value = config[key]
+        shown = _differing(value, models[key]) if key in models and isinstance(value, dict) else value
+        if shown != {}:
+            document[key] = shown
+    text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, default_flow_style=False, width=120)
+    return "".join(f"# {line}\n" for line in comments) + text
+
+
+def _differing(values: Mapping[str, Any], model: type[Section]) -> dict[str, Any]:
+    found = {}
+    for key, value in values.items():
+        field = model.model_fields.get(key)
+        if field is not None and not field.is_required():
+            default = field.get_default(call_default_factory=True, validated_data={})
+            plain = default.model_dump(mode="json") if isinstance(default, Section) else default
+            if plain == value and type(plain) is type(value):
+                continue
+        found[key] = value
+    return found
+
+
+def _absolute(config: dict[str, Any], base: Path) -> None:
+    """Paths that are there, from the root on, so that the study runs wherever it is put."""
+    for section, key in _PATHS:
+        value = (config.get(section) or {}).get(key)
+        if isinstance(value, str) and not Path(value).is_absolute() and (base / value).exists():
+            config[section][key] = str((base / value).resolve())

@@ -1,0 +1,96 @@
+"""`llem pareto`: configurations than which no other is better in one figure without being worse in another."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from llem.analysis.figures import FIGURES
+
+if TYPE_CHECKING:
+    from llem.analysis.pareto import Front
+
+SHORT = {
+    "energy": "j_per_output_token",
+    "throughput": "tokens_per_s",
+    "ttft": "ttft_p50_s",
+    "itl": "itl_p50_s",
+    "tpot": "tpot_p50_s",
+    "e2e": "e2e_p50_s",
+    "memory": "peak_memory_mb",
+    "power": "mean_w",
+}
+"""Words for the figures that are asked for most."""
+
+
+@click.command(epilog=f"Words: {', '.join(SHORT)}. Figures: {', '.join(FIGURES)}.")
+@click.argument("study", metavar="STUDY", type=click.Path(path_type=Path))
+@click.option(
+    "--by",
+    "figures",
+    metavar="FIGURE",
+    multiple=True,
+    help="A word or figure to weigh; two or more, repeatable. By default energy and throughput.",
+)
+@click.option("--all", "everything", is_flag=True, help="Also list the configurations that others beat.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document with all configurations.")
+def pareto(study: Path, figures: tuple[str, ...], everything: bool, as_json: bool) -> None:
+    """The Pareto front: what is worth choosing among.
+
+    Lists the configurations than which no other is better in one figure without being worse in another. Figures are means
+    over cycles.
+
+    \b
+    Examples:
+      llem pareto results/demo-20260101T120000Z
+      llem pareto results/demo-20260101T120000Z --by energy --by ttft
+      llem pareto results/demo-20260101T120000Z --by energy --by throughput --by memory --all
+    """
+    from llem.analysis.pareto import OBJECTIVES
+    from llem.analysis.pareto import pareto as front_of
+    from llem.errors import ConfigError
+
+    names = tuple(dict.fromkeys(SHORT.get(name, name) for name in figures))
+    if len(names) == 1:
+        raise ConfigError("a front takes two figures.", remedy="Repeat --by, such as --by energy --by ttft.")
+    front = front_of(study, names or OBJECTIVES)
+    if as_json:
+        click.echo(json.dumps(front.document(), ensure_ascii=False, indent=1, allow_nan=False))
+    else:
+        click.echo("\n".join(front_lines(front, everything=everything)))
+
+
+def front_lines(front: Front, *, everything: bool) -> Iterator[str]:
+    """The front as a table."""
+    from llem.analysis.figures import FIGURES
+    from llem.analysis.wording import amount, counted
+    from llem.cli.table import one_line, table
+
+    shown = [p for p in front.points if p.on_front or everything]
+    on = sum(p.on_front for p in front.points)
+    yield f"{front.study}: {on} of {counted(len(front.points), 'configuration')} on the front"
+    if not shown:
+        yield "no configuration has all of these figures"
+    else:
+        yield ""
+        headers = [
+            "configuration",
+            *(f"{label}, {unit}" for label, unit in zip(front.labels, front.units, strict=True)),
+        ]
+        marks = ["~" if front.estimated and FIGURES[name].energy else "" for name in front.figures]
+        if everything:
+            headers.insert(1, "front")
+        rows = []
+        for point in shown:
+            cells = [f"{m}{amount(point.values[name])}" for m, name in zip(marks, front.figures, strict=True)]
+            rows.append([one_line(point.label, 80), *(["yes" if point.on_front else ""] if everything else []), *cells])
+        yield table(headers, rows, left=1)
+    if front.missing:
+        yield ""
+        yield f"note: {counted(len(front.missing), 'configuration')} left out: a figure was not measured."
+    if front.estimated:
+        yield "note: ~ is an estimate (CPU utilisation times rated power), not a measurement."
