@@ -31,7 +31,8 @@ class Comparison:
     Attributes:
         paired: by cycle; then only the cycles that both have count.
         n_base, n_other: how many values there are of each.
-        difference: mean of other - mean of base, in their unit.
+        base_mean, other_mean: their means, in their unit.
+        difference: mean of other - mean of base.
         ratio: mean of other / mean of base; None where that of base is 0.
         difference_interval: 95 %, by t.
         ratio_interval: 95 %, by Fieller's theorem with the same t and degrees of freedom, so that it leaves out 1 exactly
@@ -45,6 +46,8 @@ class Comparison:
     paired: bool
     n_base: int
     n_other: int
+    base_mean: float
+    other_mean: float
     difference: float
     ratio: float | None
     difference_interval: Interval | None = None
@@ -92,6 +95,8 @@ def compare(base: Mapping[int, float], other: Mapping[int, float], order: str) -
         paired=paired,
         n_base=len(first),
         n_other=len(second),
+        base_mean=mean_base,
+        other_mean=mean_other,
         difference=mean_other - mean_base,
         ratio=mean_other / mean_base if mean_base else None,
     )

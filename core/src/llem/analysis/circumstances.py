@@ -1,0 +1,114 @@
+"""Under which circumstances a configuration ran, and whether two may be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from llem.results.models import ExperimentResult
+
+_NOT_TELLING = ("study.", "variables.LLEM_")
+"""Parts of the environment that differ by nature: provenance of the study, llem's own variables."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A key that two results differ in; None where one of them lacks it."""
+
+    key: str
+    base: Any
+    other: Any
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """Why a comparison is unsound.
+
+    Attributes:
+        code: stable word.
+        text: what is the matter, a sentence.
+        refused: what is not compared for it: `energy` or `all`; None for a warning.
+    """
+
+    code: str
+    text: str
+    refused: str | None = None
+
+
+def configuration_differences(base: ExperimentResult, other: ExperimentResult) -> tuple[Difference, ...]:
+    """Keys of the configuration, `limits` left out."""
+    return _differences(base.config, other.config, leave=("limits.",))
+
+
+def environment_differences(base: ExperimentResult, other: ExperimentResult) -> tuple[Difference, ...]:
+    """Facts of the environment: machine, versions, drivers; GPUs by name, as the meters saw them."""
+    first = {**base.environment, "gpus": gpus(base)}
+    second = {**other.environment, "gpus": gpus(other)}
+    return _differences(first, second, leave=_NOT_TELLING)
+
+
+def gpus(result: ExperimentResult) -> str:
+    """The GPUs that the experiment was metered on, `2 x NVIDIA A100`; empty where there were none."""
+    names = [d.name for d in result.energy.devices if d.scope == "gpu"] if result.energy else []
+    return ", ".join(f"{names.count(name)} x {name}" for name in sorted(set(names)))
+
+
+def doubts(base: ExperimentResult, other: ExperimentResult, *, same_study: bool) -> tuple[Doubt, ...]:
+    """What makes comparing these two unsound; the gravest first.
+
+    Args:
+        same_study: both are of one study, which varied their difference on purpose.
+    """
+    return tuple(sorted(_doubts(base, other, same_study), key=lambda d: (d.refused is None, d.refused != "all")))
+
+
+def _doubts(base: ExperimentResult, other: ExperimentResult, same_study: bool) -> Iterator[Doubt]:
+    first, second = base.dataset, other.dataset
+    if first is not None and second is not None and (first.name, first.sha256) != (second.name, second.sha256):
+        text = f"they answered other prompts ({first.name} {first.sha256[:8]}, {second.name} {second.sha256[:8]})."
+        # A study that varies its prompts means to; results of two studies that happen to differ in them are no comparison.
+        yield Doubt("other_dataset", text, None if same_study else "all")
+    if base.work != other.work or base.scenario != other.scenario:
+        text = f"they did other work ({base.work} {base.scenario}, {other.work} {other.scenario})."
+        yield Doubt("other_work", text.replace("_", " "))
+    yield from _energy_doubts(base, other)
+    if gpus(base) and gpus(other) and gpus(base) != gpus(other):
+        yield Doubt("other_gpu", f"they ran on other GPUs ({gpus(base)}; {gpus(other)}): the difference is theirs too.")
+    nodes = [(r.environment.get("machine") or {}).get("node") for r in (base, other)]
+    if all(nodes) and nodes[0] != nodes[1]:
+        yield Doubt("other_machine", f"they ran on other machines ({nodes[0]}, {nodes[1]}).")
+
+
+def _energy_doubts(base: ExperimentResult, other: ExperimentResult) -> Iterator[Doubt]:
+    first = base.energy.headline if base.energy else None
+    second = other.energy.headline if other.energy else None
+    if first is None or second is None:
+        return
+    kinds = f"({first.scope} {first.method}, {second.scope} {second.method})"
+    if (first.method == "estimate") != (second.method == "estimate"):
+        yield Doubt(
+            "estimate_against_measured", f"one's energy is an estimate, the other's is measured {kinds}.", "energy"
+        )
+    elif first.scope != second.scope:
+        yield Doubt("other_scope", f"their energy is of other devices {kinds}.", "energy")
+    elif first.method != second.method:
+        yield Doubt("other_method", f"their energy was measured in other ways {kinds}.")
+
+
+def _differences(base: Mapping[str, Any], other: Mapping[str, Any], leave: tuple[str, ...]) -> tuple[Difference, ...]:
+    first, second = dict(_flat(base)), dict(_flat(other))
+    return tuple(
+        Difference(key, first.get(key), second.get(key))
+        for key in dict.fromkeys([*first, *second])
+        if first.get(key) != second.get(key) and not key.startswith(leave)
+    )
+
+
+def _flat(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in data.items():
+        path = f"{prefix}{key}"
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{path}.")
+        else:
+            yield path, value

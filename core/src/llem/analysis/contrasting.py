@@ -1,0 +1,198 @@
+"""`contrast`: experiments or studies against one another, with tests, and with what makes it unsound."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from llem.analysis import circumstances, holm
+from llem.analysis.circumstances import Difference, Doubt
+from llem.analysis.comparison import Comparison, compare
+from llem.analysis.figures import MAIN, FigureSpec, figure_specs
+from llem.analysis.intervals import Interval
+from llem.analysis.sides import Side, choose_baseline, matched, read_place
+from llem.errors import ConfigError, ResultError
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two configurations.
+
+    Attributes:
+        base, other: what they are called; base_study, other_study: their studies' folders.
+        figures: figure to its comparison, where both have it and it was not refused; p-values are Holm-corrected over all
+            pairs, for each figure.
+        configuration, environment: what they differ in.
+        doubts: what makes the comparison unsound, and what was refused for it.
+        estimated: both energies are estimates.
+    """
+
+    base: str
+    other: str
+    base_study: str
+    other_study: str
+    figures: Mapping[str, Comparison]
+    configuration: tuple[Difference, ...]
+    environment: tuple[Difference, ...]
+    doubts: tuple[Doubt, ...]
+    estimated: bool
+
+
+@dataclass(frozen=True)
+class Overall:
+    """A figure over all matched pairs of two studies: the geometric mean of their ratios.
+
+    Attributes:
+        pairs: how many have it; ratio; interval: 95 %, by t over the logarithms; p: paired t test of them.
+    """
+
+    pairs: int
+    ratio: float
+    interval: Interval | None
+    p: float | None
+
+
+@dataclass(frozen=True)
+class StudyContrast:
+    """All pairs.
+
+    Attributes:
+        pairs: in the order of the studies.
+        overall: figure to what holds over all pairs; empty unless two studies were matched.
+        matched_by: how two studies' configurations were brought together; None where a baseline was compared with others.
+        unmatched: names of configurations that only one of two studies has.
+    """
+
+    pairs: tuple[Pair, ...]
+    overall: Mapping[str, Overall]
+    matched_by: str | None
+    unmatched: tuple[str, ...]
+
+    def document(self) -> dict[str, Any]:
+        """As plain data, for JSON."""
+        return asdict(self)
+
+
+def contrast(
+    paths: Sequence[Path | str],
+    *,
+    baseline: str | None = None,
+    figures: Sequence[str] | None = None,
+    anyway: bool = False,
+) -> StudyContrast:
+    """Compare the first of some experiments or studies with the others.
+
+    One study: its baseline with every other of its configurations. Two studies: each configuration with its like. An
+    experiment and others: it with each of them, and with every configuration of a study among them.
+
+    Args:
+        paths: studies' or experiments' folders.
+        baseline: which configuration of the first study is the baseline; see `choose_baseline`.
+        figures: names; by default energy per output token, throughput, latency and memory.
+        anyway: compare also what is refused as unsound; the doubts stay.
+
+    Raises:
+        ResultError: a path holds no results, or nothing can be matched.
+        ConfigError: there is no such figure or baseline.
+    """
+    specs = figure_specs(figures if figures is not None else MAIN)
+    places = [read_place(Path(path), specs) for path in paths]
+    first = places[0]
+    if baseline is not None and first.kind != "study":
+        raise ConfigError("--baseline names a configuration of a study; the first path is one experiment.")
+    if len(places) == 2 and baseline is None and all(place.kind == "study" for place in places):
+        pairs, how = matched(first, places[1])
+        if not pairs:
+            raise ResultError(
+                "these studies have no configuration and no settings in common.",
+                where=f"{paths[0]}, {paths[1]}",
+                remedy="Name a baseline (--baseline), or compare two experiments.",
+            )
+        paired = {id(side) for pair in pairs for side in pair}
+        left = [side.name for place in places for side in place.sides if id(side) not in paired]
+        found = _compared(pairs, specs, anyway)
+        return StudyContrast(found, _overall(found, specs), how, tuple(left))
+    base = choose_baseline(first, baseline)
+    others = [side for place in (places if first.kind == "study" else places[1:]) for side in place.sides]
+    pairs = [(base, side) for side in others if not _same(side, base)]
+    if not pairs:
+        raise ResultError("there is nothing to compare it with.", where=str(paths[0]), remedy="Name a second path.")
+    return StudyContrast(_compared(pairs, specs, anyway), {}, None, ())
+
+
+def _same(one: Side, other: Side) -> bool:
+    return one.study.resolve() == other.study.resolve() and one.candidate.directory == other.candidate.directory
+
+
+def _compared(pairs: Sequence[tuple[Side, Side]], specs: Sequence[FigureSpec], anyway: bool) -> tuple[Pair, ...]:
+    found = [_pair(base, other, specs, anyway) for base, other in pairs]
+    for spec in specs:
+        tested = [
+            i for i, pair in enumerate(found) if spec.name in pair.figures and pair.figures[spec.name].p is not None
+        ]
+        corrected = holm.adjusted([p for i in tested if (p := found[i].figures[spec.name].p) is not None])
+        for i, p in zip(tested, corrected, strict=True):
+            one = replace(found[i].figures[spec.name], p_adjusted=p)
+            found[i] = replace(found[i], figures={**found[i].figures, spec.name: one})
+    return tuple(found)
+
+
+def _pair(base: Side, other: Side, specs: Sequence[FigureSpec], anyway: bool) -> Pair:
+    same_study = base.study.resolve() == other.study.resolve()
+    doubts = list(circumstances.doubts(base.result, other.result, same_study=same_study))
+    refused = set() if anyway else {doubt.refused for doubt in doubts}
+    doubts += [doubt for side in (base, other) for doubt in _disturbed(side)]
+    # Cycles of two studies did not run together, so they make no pairs.
+    order = base.order if same_study else "sequential"
+    figures = {
+        spec.name: compare(
+            base.candidate.figures[spec.name].by_cycle, other.candidate.figures[spec.name].by_cycle, order
+        )
+        for spec in specs
+        if spec.name in base.candidate.figures
+        and spec.name in other.candidate.figures
+        and "all" not in refused
+        and not (spec.energy and "energy" in refused)
+    }
+    return Pair(
+        base=base.name,
+        other=other.name,
+        base_study=str(base.study),
+        other_study=str(other.study),
+        figures=figures,
+        configuration=circumstances.configuration_differences(base.result, other.result),
+        environment=circumstances.environment_differences(base.result, other.result),
+        doubts=tuple(doubts),
+        estimated=base.candidate.estimated or other.candidate.estimated,
+    )
+
+
+def _disturbed(side: Side) -> list[Doubt]:
+    from llem.analysis.caveats import DISTURBED
+
+    return [
+        Doubt(code, f"runs of {side.name} {DISTURBED.get(code, 'have energy marked unreliable')}.")
+        for code in sorted(side.candidate.disturbed)
+    ]
+
+
+def _overall(found: Sequence[Pair], specs: Sequence[FigureSpec]) -> dict[str, Overall]:
+    overall = {}
+    for spec in specs:
+        ratios = [ratio for pair in found if spec.name in pair.figures and (ratio := pair.figures[spec.name].ratio)]
+        logs = [math.log(ratio) for ratio in ratios if ratio > 0]
+        if len(logs) < 2:
+            continue
+        zero = dict.fromkeys(range(len(logs)), 0.0)
+        test = compare(zero, dict(enumerate(logs)), "interleaved")
+        interval = test.difference_interval
+        overall[spec.name] = Overall(
+            pairs=len(logs),
+            ratio=math.exp(test.difference),
+            interval=replace(interval, low=math.exp(interval.low), high=math.exp(interval.high)) if interval else None,
+            p=test.p,
+        )
+    return overall

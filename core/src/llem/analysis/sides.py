@@ -1,0 +1,135 @@
+"""What is compared: configurations of studies, each with its cycles and one of its results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from llem.analysis.candidates import Candidate, candidates
+from llem.analysis.figures import FigureSpec
+from llem.analysis.loading import load_rows, study_name, study_order
+from llem.analysis.wording import as_written
+from llem.errors import ConfigError, ResultError
+from llem.results.job_directory import RESULT
+from llem.results.models import ExperimentResult
+from llem.results.rows import result_row
+from llem.results.store import EXPERIMENTS, is_study, read_result
+
+
+@dataclass(frozen=True)
+class Side:
+    """One configuration that takes part in a comparison.
+
+    Attributes:
+        name: what to call it; study: its study's folder; order: in which that study ran.
+    """
+
+    name: str
+    study: Path
+    order: str
+    candidate: Candidate
+
+    @cached_property
+    def result(self) -> ExperimentResult:
+        """Of its first cycle that is done."""
+        return read_result(self.study / self.candidate.directory)
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a path holds: a study with all its configurations, or one experiment with all cycles of its configuration."""
+
+    path: Path
+    kind: str
+    sides: Sequence[Side]
+
+
+def read_place(path: Path, specs: Sequence[FigureSpec]) -> Place:
+    """Read a study's folder, an experiment's folder or its `result.json`. Raises ResultError where it is neither."""
+    folder = path.parent if path.name == RESULT else path
+    if (folder / RESULT).is_file():
+        return Place(path, "experiment", [_experiment(folder.resolve(), specs)])
+    if path.suffix == ".parquet":
+        folder = path.parent
+    elif path.is_dir() and not is_study(path):
+        load_rows(path)  # says what is wrong
+    found = candidates(load_rows(path), specs)
+    if not found:
+        raise ResultError("no experiment in it is done, so there is nothing to compare.", where=str(path))
+    order = study_order(path)
+    return Place(path, "study", [Side(one.label, folder, order, one) for one in found])
+
+
+def _experiment(folder: Path, specs: Sequence[FigureSpec]) -> Side:
+    result = read_result(folder)
+    if result.status != "done":
+        raise ResultError("this experiment failed, so there is nothing to compare.", where=str(folder))
+    study = folder.parent.parent
+    if folder.parent.name == EXPERIMENTS and is_study(study):
+        for one in candidates(load_rows(study), specs):
+            if one.config_hash == result.identity.config_hash:
+                return Side(one.label, study, study_order(study), one)
+    (alone,) = candidates([result_row(result, folder.name)], specs)
+    settings = result.identity.point
+    name = ", ".join(f"{key}={as_written(value)}" for key, value in settings.items()) or folder.name
+    return Side(name, folder.parent, "sequential", alone)
+
+
+def choose_baseline(place: Place, wanted: str | None) -> Side:
+    """The baseline of a study: by its settings (`pytorch.batch_size=1,backend=pytorch`) or the beginning of its hash.
+
+    Without a wish it is the study's first configuration.
+
+    Raises:
+        ConfigError: none or several match.
+    """
+    if wanted is None:
+        return place.sides[0]
+    matching = [side for side in place.sides if side.candidate.config_hash.startswith(wanted)]
+    if not matching:
+        pairs = [part.strip().partition("=") for part in wanted.split(",")]
+        matching = [
+            side for side in place.sides if all(_has(side.candidate.settings, key, value) for key, _, value in pairs)
+        ]
+    if len(matching) != 1:
+        many = f"{len(matching)} configurations match" if matching else "no configuration matches"
+        shown = "; ".join(side.name for side in (matching or place.sides)[:4])
+        raise ConfigError(
+            f"{many} `--baseline {wanted}`.",
+            where=str(place.path),
+            remedy=f"Name one by its settings, KEY=VALUE,KEY=VALUE, or by its hash. There are: {shown}, ….",
+        )
+    return matching[0]
+
+
+def _has(settings: Mapping[str, Any], key: str, value: str) -> bool:
+    return key in settings and as_written(settings[key]) == value
+
+
+def matched(first: Place, second: Place) -> tuple[list[tuple[Side, Side]], str]:
+    """Pairs of the same configuration in two studies, or of the same settings where they share no configuration.
+
+    Returns:
+        The pairs, and by what they were matched.
+    """
+    by_hash = {side.candidate.config_hash: side for side in second.sides}
+    pairs = [(side, by_hash[h]) for side in first.sides if (h := side.candidate.config_hash) in by_hash]
+    if pairs:
+        return pairs, "configuration"
+    if len(first.sides) == len(second.sides) == 1:
+        return [(first.sides[0], second.sides[0])], "being the only ones"
+    by_name = {_settings(side): side for side in second.sides}
+    pairs = [(side, by_name[_settings(side)]) for side in first.sides if _settings(side) in by_name]
+    return pairs, "the settings that they vary"
+
+
+def _settings(side: Side) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted((key, as_written(value)) for key, value in side.candidate.settings.items()))
+
+
+def place_name(place: Place) -> str:
+    """The study's name."""
+    return study_name(place.path)[0]
