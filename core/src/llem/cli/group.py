@@ -12,6 +12,7 @@ BUILT_IN: dict[str, tuple[str, str]] = {
     "show": ("llem.cli.show:show", "show a study or a result as a table"),
     "analyze": ("llem.cli.analyze:analyze", "which swept parameters matter, and how much"),
     "compare": ("llem.cli.compare:compare", "differences between experiments or studies, tested"),
+    "pareto": ("llem.cli.pareto:pareto", "what is worth choosing among, by two figures or more"),
     "pick": ("llem.cli.pick:pick", "the best configuration within limits, as a study to run"),
     "export": ("llem.cli.export:export", "results as CSV, Parquet, LaTeX, or for other tools"),
     "config": ("llem.cli.config:config", "show, describe or begin a configuration"),

@@ -1,0 +1,104 @@
+"""The result files of AIEnergyScore, a folder for each configuration.
+
+`benchmark_report.json` in the layout of its measuring tool (phase, energy, kWh) and `GPU_ENERGY_SUMMARY.json` with
+`GPU_ENERGY_WH.txt` as its portal takes them: GPU energy in Wh. Its score is over 1,000 requests, so energies are brought to
+1,000 requests; how many were measured stands beside. Only energy that was measured on GPUs has a place there.
+Source: https://github.com/huggingface/AIEnergyScore.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from llem.export.source import Source
+from llem.results.models import EnergyFigure, ExperimentResult
+
+REQUESTS = 1_000
+_J_PER_WH = 3_600.0
+
+
+def write_aienergyscore(source: Source, folder: Path) -> tuple[int, list[str]]:
+    """Write each configuration's files, means over its cycles.
+
+    Returns:
+        How many folders were written, and why other configurations were left out.
+    """
+    by_hash: dict[str, list[ExperimentResult]] = {}
+    for _, result in source.results():
+        by_hash.setdefault(result.identity.config_hash, []).append(result)
+    written, left_out = 0, []
+    for config_hash, results in by_hash.items():
+        measured = [(r, gpu) for r in results if (gpu := _gpu(r)) is not None and r.tokens and r.tokens.requests]
+        if not measured:
+            left_out.append(f"{config_hash[:12]}: no energy was measured on a GPU")
+            continue
+        target = folder / config_hash[:12]
+        target.mkdir(parents=True, exist_ok=True)
+        summary = _summary(measured)
+        (target / "benchmark_report.json").write_text(_text(_report(measured)), encoding="utf-8")
+        (target / "GPU_ENERGY_SUMMARY.json").write_text(_text(summary), encoding="utf-8")
+        (target / "GPU_ENERGY_WH.txt").write_text(f"{summary['total']:.2f}\n", encoding="utf-8")
+        written += 1
+    return written, left_out
+
+
+def _gpu(result: ExperimentResult) -> EnergyFigure | None:
+    headline = result.energy.headline if result.energy else None
+    return headline if headline is not None and headline.scope == "gpu" and headline.method != "estimate" else None
+
+
+def _wh(measured: list[tuple[ExperimentResult, EnergyFigure]], stage: str | None = None) -> float | None:
+    """Wh for 1,000 requests, mean over cycles; of one stage, None where a cycle cannot tell it."""
+    values = []
+    for result, gpu in measured:
+        assert result.tokens is not None
+        joules: float | None = gpu.energy_j
+        if stage is not None:
+            stages = result.energy.stages if result.energy else None
+            found = getattr(stages, stage) if stages else None
+            joules = found.energy_j if found else None
+        if joules is None:
+            return None
+        values.append(joules / result.tokens.requests * REQUESTS / _J_PER_WH)
+    return sum(values) / len(values)
+
+
+def _summary(measured: list[tuple[ExperimentResult, EnergyFigure]]) -> dict[str, Any]:
+    total = _wh(measured)
+    assert total is not None
+    stages = {f"{stage}_wh": wh for stage in ("prefill", "decode") if (wh := _wh(measured, stage)) is not None}
+    return {"units": "Wh", "total": total, "format": "optimum", **stages, **_measured(measured)}
+
+
+def _report(measured: list[tuple[ExperimentResult, EnergyFigure]]) -> dict[str, Any]:
+    """Phases as told apart; where they are not, all of it stands under `decode`, as AIEnergyScore's own tools do."""
+    first = measured[0][0]
+    phases: dict[str, Any] = {}
+    stages = {stage: _wh(measured, stage) for stage in ("prefill", "decode")}
+    if any(wh is None for wh in stages.values()):
+        stages = {"decode": _wh(measured)}
+    for stage, wh in stages.items():
+        kwh = None if wh is None else wh / 1000
+        phases[stage] = {"energy": {"unit": "kWh", "cpu": None, "ram": None, "gpu": kwh, "total": None}}
+    return {
+        **phases,
+        "model": first.config["model"]["source"],
+        "backend": first.config["backend"],
+        "config_hash": first.identity.config_hash,
+        **_measured(measured),
+    }
+
+
+def _measured(measured: list[tuple[ExperimentResult, EnergyFigure]]) -> dict[str, Any]:
+    return {
+        "requests": REQUESTS,
+        "measured_requests": sum(r.tokens.requests for r, _ in measured if r.tokens),
+        "cycles": len(measured),
+        "unreliable": any(gpu.unreliable for _, gpu in measured),
+    }
+
+
+def _text(data: Any) -> str:
+    return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"

@@ -1,0 +1,102 @@
+"""Runs in an MLflow tracking store, where MLflow is installed: one experiment for the study, one run for each result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from llem.errors import LlemError, PluginError
+from llem.export.source import Source
+
+_LONGEST_PARAM = 6_000
+_AT_ONCE = 100
+"""MLflow takes at most so many parameters in one call."""
+
+
+def log_mlflow(source: Source, store: str | None = None) -> tuple[str, int]:
+    """Log every run that is done, and those that failed as failed.
+
+    Parameters are the configuration, metrics every scalar figure that was measured, tags the identity and how the energy
+    came about (`energy_method`, `energy_estimated`). Nothing is kept of what was not measured.
+
+    Args:
+        store: tracking URI; by default MLflow's own, `MLFLOW_TRACKING_URI`.
+
+    Returns:
+        The store's URI and how many runs were logged.
+
+    Raises:
+        PluginError: MLflow is not installed.
+        LlemError: the store refuses.
+    """
+    try:
+        from mlflow import MlflowClient
+        from mlflow.exceptions import MlflowException
+    except ImportError as error:
+        raise PluginError(f"MLflow is not installed ({error}).", remedy="pip install mlflow") from error
+    try:
+        client = MlflowClient(tracking_uri=store)
+        experiment = client.get_experiment_by_name(source.name)
+        number = experiment.experiment_id if experiment else client.create_experiment(source.name)
+        for row in source.rows:
+            _log(client, number, row)
+    except MlflowException as error:
+        raise LlemError(
+            f"MLflow's store refuses: {' '.join(str(error).split())[:300]}",
+            where=store,
+            remedy="Name another by --output, such as sqlite:///mlflow.db.",
+        ) from error
+    return str(client.tracking_uri), len(source.rows)
+
+
+def _log(client: Any, experiment: str, row: Mapping[str, Any]) -> None:
+    from mlflow.entities import Metric, Param, RunTag
+
+    start, end = _ms(row.get("started_at")), _ms(row.get("ended_at"))
+    run = client.create_run(experiment, start_time=start, run_name=str(row.get("directory")))
+    key = run.info.run_id
+    params = [Param(name.removeprefix("config."), value) for name, value in _params(row)]
+    for first in range(0, len(params), _AT_ONCE):
+        client.log_batch(key, params=params[first : first + _AT_ONCE])
+    metrics = [Metric(name, value, end or start or 0, 0) for name, value in _metrics(row)]
+    client.log_batch(key, metrics=metrics, tags=[RunTag(name, value) for name, value in _tags(row)])
+    client.set_terminated(key, "FINISHED" if row.get("status") == "done" else "FAILED", end_time=end)
+
+
+def _params(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, value in row.items():
+        if name.startswith("config.") and value is not None:
+            yield name, str(value)[:_LONGEST_PARAM]
+
+
+def _metrics(row: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
+    left_out = ("config.", "point.", "cycle", "position", "failure.", "schema_version")
+    for name, value in row.items():
+        if isinstance(value, (int, float)) and not isinstance(value, bool) and not name.startswith(left_out):
+            yield name, float(value)
+
+
+def _tags(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    method = row.get("energy.headline.method")
+    tags = {
+        "study": row.get("study"),
+        "directory": row.get("directory"),
+        "config_hash": row.get("config_hash"),
+        "cycle": row.get("cycle"),
+        "position": row.get("position"),
+        "energy_method": method,
+        "energy_scope": row.get("energy.headline.scope"),
+        "energy_estimated": None if method is None else str(method == "estimate").lower(),
+        "warnings": " ".join(row.get("warnings") or ()) or None,
+        "failure": row.get("failure.message"),
+        "footprint_factors": row.get("footprint.factors"),
+    }
+    tags |= {name: value for name, value in row.items() if name.startswith("point.")}
+    for name, value in tags.items():
+        if value is not None:
+            yield f"llem.{name}", str(value)[:_LONGEST_PARAM]
+
+
+def _ms(text: Any) -> int | None:
+    return int(datetime.fromisoformat(str(text).replace("Z", "+00:00")).timestamp() * 1000) if text else None

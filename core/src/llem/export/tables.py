@@ -1,0 +1,44 @@
+"""CSV and Parquet: every row with every column."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import IO, Any
+
+from llem.export.source import Source
+
+
+def write_csv(source: Source, stream: IO[str]) -> None:
+    """One line for each experiment and cycle; a figure that was not measured is an empty cell.
+
+    Units stand in the columns' names. `energy.headline.method` says `estimate` where the energy is no measurement; so does
+    the last column, `energy_estimated`.
+    """
+    table = source.table()
+    names = [
+        name for name, column in zip(table.column_names, table.columns, strict=True) if column.null_count < len(column)
+    ]
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow([*names, "energy_estimated"])
+    for row in table.select(names).to_pylist():
+        method = row.get("energy.headline.method")
+        writer.writerow([*(_cell(row[name]) for name in names), "" if method is None else _cell(method == "estimate")])
+
+
+def write_parquet(source: Source, path: Path) -> None:
+    """The table of `results.parquet`, units in each field's metadata, with the footprint where there are factors."""
+    import pyarrow.parquet as pq
+
+    pq.write_table(source.table(), path, compression="zstd")
+
+
+def _cell(value: Any) -> Any:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (list, dict)):
+        return json.dumps(value, ensure_ascii=False)
+    return value
