@@ -1,0 +1,88 @@
+"""The section `openai:` of a study."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator
+
+from llem.config.section import Section
+
+RESERVED = frozenset(
+    {
+        "model",
+        "prompt",
+        "messages",
+        "max_tokens",
+        "max_completion_tokens",
+        "stream",
+        "stream_options",
+        "n",
+        "echo",
+        "stop",
+    }
+    | {"temperature", "top_p", "seed", "ignore_eos"}
+)
+"""Fields of a request that llem sets from the rest of the study, or that would make its counts wrong."""
+
+
+class OpenaiConfig(Section):
+    """Options of the backend `openai`. The server is yours: llem neither starts nor stops it."""
+
+    base_url: str = Field(
+        "http://127.0.0.1:8000/v1", min_length=1, description="address of the API, with /v1; without a password in it"
+    )
+    served_name: str | None = Field(
+        None, min_length=1, description="the model's name on the server; null is model.source"
+    )
+    api_key_variable: str = Field(
+        "OPENAI_API_KEY",
+        min_length=1,
+        description="name of the environment variable that holds the key; none is sent where it is not set",
+    )
+    api_key_file: str | None = Field(
+        None, min_length=1, description="a file that holds the key, in place of the variable"
+    )
+    concurrency: int = Field(16, ge=1, le=4096, description="requests under way at once, in the scenario offline")
+    timeout_s: float = Field(
+        600.0, gt=0, le=86_400, description="without a sign of the server for so long, a request fails"
+    )
+    connect_timeout_s: float = Field(10.0, gt=0, le=3_600, description="as long may a connection take")
+    extra: dict[str, Any] = Field(
+        default_factory=dict,
+        description="further fields of each request, as this server calls them, such as {top_k: 20}",
+    )
+    vocab_size: int | None = Field(
+        None,
+        ge=2,
+        description="of the model: synthetic prompts are drawn below it and sent as token ids; null: datasets of text only",
+    )
+    same_machine: bool | None = Field(
+        None,
+        description="whether the server runs on this machine; null: by its address. A tunnel looks local and is not",
+    )
+    devices: list[str] | None = Field(
+        None,
+        min_length=1,
+        description="ids of this machine's GPUs that the server uses, or [cpu]; null: all that are seen",
+    )
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_an_address(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("it is no address such as http://127.0.0.1:8000/v1")
+        if parts.username or parts.password or parts.query or parts.fragment:
+            raise ValueError("it holds more than an address; a key belongs into a variable or a file")
+        return value.rstrip("/")
+
+    @field_validator("extra")
+    @classmethod
+    def _is_not_llems(cls, value: dict[str, Any]) -> dict[str, Any]:
+        if taken := sorted(RESERVED & value.keys()):
+            raise ValueError(f"llem sets {', '.join(taken)} from the study")
+        if secret := sorted(key for key in value if "key" in key.lower() or key.lower() == "token"):
+            raise ValueError(f"{', '.join(secret)} looks like a secret, and this stands in results")
+        return value

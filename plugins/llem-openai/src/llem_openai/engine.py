@@ -1,0 +1,189 @@
+"""The engine of the backend `openai`: a client of a server that runs already."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.metadata
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+from llem.config.experiment import ExperimentConfig
+from llem.errors import LlemError, ModelError
+from llem.specs.backend import LoadContext, LoadReport, MemoryReading, Request, RequestRecord, TokenEvent
+from llem_openai.access import Access, access
+from llem_openai.config import OpenaiConfig
+from llem_openai.exchange import Exchange
+from llem_openai.hearing import Hearing
+from llem_openai.place import place_of
+
+_PROBE = Request(id=0, output_tokens=4, prompt="One, two, three,", ignore_eos=False)
+
+
+class OpenaiEngine:
+    """A server behind llem's `Engine`. It observes what comes over the wire, and nothing else."""
+
+    def __init__(self) -> None:
+        self._exchange: Exchange | None = None
+        self._cached: float | None = None
+
+    def load(self, context: LoadContext) -> LoadReport:
+        """See `Engine.load`. Finds the server and asks it something small; nothing is loaded here."""
+        config, options = context.config, context.config.options
+        assert isinstance(options, OpenaiConfig)
+        self._options = options
+        fields = sampling_fields(config)
+        place = place_of(options)
+        way = access(options, context.base_dir)
+        context.progress(f"asking {options.base_url}")
+        name = served_name(way, config)
+        entry = next(entry for entry in way.models() if entry["id"] == name)
+        self._exchange = Exchange(way, name, {**options.extra, **fields})
+        heard = self._exchange.probe(_PROBE)
+        each = heard.record().token_ns is not None
+        return LoadReport(
+            vocab_size=options.vocab_size,
+            devices=place.devices,
+            elsewhere=place.elsewhere,
+            versions=_versions(way, entry),
+            effective={
+                "server": options.base_url,
+                "served_name": name,
+                "server_runs_on": place.told,
+                "token_times": "of each token" if each else "of pieces of text, whose tokens the server does not count",
+                **{key: entry[key] for key in ("max_model_len", "root") if key in entry},
+            },
+        )
+
+    def batches(self, requests: Sequence[Request]) -> Sequence[Sequence[Request]]:
+        """See `Engine.batches`. One group: the server schedules by itself, at most `concurrency` at once."""
+        return [list(requests)] if requests else []
+
+    def generate(self, batch: Sequence[Request]) -> Sequence[RequestRecord]:
+        """See `Engine.generate`."""
+        assert self._exchange is not None
+        asked = [self._takes(request) for request in batch]
+        return [
+            self._record(heard)
+            for heard in self._exchange.wait(self._exchange.ask_all(asked, self._options.concurrency))
+        ]
+
+    async def stream(self, request: Request) -> AsyncIterator[TokenEvent]:
+        """See `Engine.stream`. Closing the iterator ends the request."""
+        assert self._exchange is not None
+        loop = asyncio.get_running_loop()
+        queue: asyncio.Queue[tuple[Sequence[int], Sequence[int]] | None] = asyncio.Queue()
+
+        def tell(heard: Hearing, added: int) -> None:
+            known = len(heard.ids) == len(heard.seen)
+            item = heard.seen[-added:], heard.ids[-added:] if known else ()
+            loop.call_soon_threadsafe(queue.put_nowait, item)
+
+        future = self._exchange.submit(self._exchange.ask(self._takes(request), tell))
+        future.add_done_callback(lambda _: loop.call_soon_threadsafe(queue.put_nowait, None))
+        held: TokenEvent | None = None
+        try:
+            while (item := await queue.get()) is not None:
+                times, ids = item
+                for place, t_ns in enumerate(times):
+                    if held is not None:
+                        yield held
+                    held = TokenEvent(ids[place] if ids else None, t_ns)
+        finally:
+            future.cancel()
+        record = self._record(future.result())
+        # The last one waits for the record; an answer without a letter has no event of its own.
+        last = held if held is not None else TokenEvent(None, record.end_ns)
+        yield TokenEvent(last.token_id, last.t_ns, record)
+
+    def decode(self, token_ids: Sequence[int]) -> str | None:
+        """See `Engine.decode`. The tokenizer is the server's."""
+        return None
+
+    def synchronize(self) -> None:
+        """See `Engine.synchronize`. The server's devices are beyond reach; every answer was waited for."""
+
+    def memory(self, *, reset_peak: bool = False) -> MemoryReading:
+        """See `Engine.memory`. The server's allocator is beyond reach."""
+        return MemoryReading(None, None, None)
+
+    def metrics(self, *, reset: bool = False) -> Mapping[str, float]:
+        """See `ReportsMetrics.metrics`. Prompt tokens that the server took from its cache, where it says so."""
+        found = {} if self._cached is None else {"cached_input_tokens": self._cached}
+        if reset:
+            self._cached = None
+        return found
+
+    def close(self) -> None:
+        """See `Engine.close`. The server goes on."""
+        exchange, self._exchange = self._exchange, None
+        if exchange is not None:
+            exchange.close()
+
+    def _record(self, heard: Hearing) -> RequestRecord:
+        if heard.cached_tokens is not None:
+            self._cached = (self._cached or 0.0) + heard.cached_tokens
+        return heard.record()
+
+    @staticmethod
+    def _takes(request: Request) -> Request:
+        """The request, if it can be put to a server."""
+        ids, limit = request.prompt_token_ids, request.max_input_tokens
+        if limit is None:
+            return request
+        if ids is None:
+            raise LlemError(
+                "a text cannot be cut to a number of tokens here, since the tokenizer is the server's.",
+                where="dataset.input_tokens",
+                remedy="Leave it out, or use the dataset synthetic with openai.vocab_size.",
+            )
+        return Request(request.id, request.output_tokens, None, list(ids)[:limit], request.ignore_eos)
+
+
+def served_name(way: Access, config: ExperimentConfig) -> str:
+    """The model's name on the server. Raises ModelError where it is not served, with what is."""
+    options = way.options
+    name = options.served_name or config.model.source
+    names = [entry["id"] for entry in way.models()]
+    if name not in names:
+        key = "openai.served_name" if options.served_name else "model"
+        raise ModelError(
+            f"the server does not serve `{name}`; it serves {', '.join(names) or 'nothing'}.",
+            where=options.base_url,
+            remedy=f"Correct {key}"
+            + (f", or set openai.served_name: {names[0]}." if names and not options.served_name else "."),
+        )
+    return name
+
+
+def sampling_fields(config: ExperimentConfig) -> dict[str, Any]:
+    """The decoding section in the API's words. Raises ModelError for what the API has no word for."""
+    decoding, model = config.decoding, config.model
+    unknown = [key for key in ("top_k", "min_p", "repetition_penalty") if getattr(decoding, key) is not None]
+    if unknown:
+        raise ModelError(
+            f"the OpenAI API has no {' and no '.join(unknown)}, and a server may pass over it in silence.",
+            where=f"decoding.{unknown[0]}",
+            remedy="Put it into openai.extra under the name that your server has for it.",
+        )
+    loaded = [key for key in ("revision", "tokenizer") if getattr(model, key) is not None]
+    loaded += ["trust_remote_code"] if model.trust_remote_code else []
+    if loaded:
+        raise ModelError(
+            "the server has loaded its model already, so that this has no effect.",
+            where=f"model.{loaded[0]}",
+            remedy="Leave it out, and start the server with it.",
+        )
+    fields: dict[str, Any] = {"temperature": decoding.temperature or 0.0, "seed": decoding.seed}
+    if decoding.top_p is not None:
+        fields["top_p"] = decoding.top_p
+    return fields
+
+
+def _versions(way: Access, entry: Mapping[str, Any]) -> dict[str, str]:
+    versions = {name: importlib.metadata.version(name) for name in ("llem-openai", "httpx")}
+    owner, version = entry.get("owned_by"), way.version()
+    if isinstance(owner, str) and owner:
+        versions["server"] = f"{owner} {version}" if version else owner
+    elif version:
+        versions["server"] = version
+    return versions

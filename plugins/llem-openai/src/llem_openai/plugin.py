@@ -1,0 +1,42 @@
+"""What llem-openai registers. Importing this does not import httpx."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from llem.hookspecs import API_VERSION, hookimpl
+from llem.specs.backend import BackendSpec
+from llem.specs.check import CheckSpec
+from llem_openai.config import OpenaiConfig
+
+
+@hookimpl
+def llem_backends() -> Sequence[BackendSpec]:
+    """The backend `openai`."""
+    return [
+        BackendSpec(
+            name="openai",
+            api_version=API_VERSION,
+            summary="any OpenAI-compatible HTTP server that runs already: vLLM, SGLang, llama.cpp, …",
+            config=OpenaiConfig,
+            engine="llem_openai.engine:OpenaiEngine",
+            capabilities=frozenset({"cpu", "gpu", "streaming", "batching", "online"}),
+            requires=("httpx",),
+            install="pip install llem-openai",
+        )
+    ]
+
+
+@hookimpl
+def llem_preflight_checks() -> Sequence[CheckSpec]:
+    """The server answers, and knows the model."""
+    return [
+        CheckSpec(
+            name="openai-server",
+            api_version=API_VERSION,
+            summary="the server behind openai.base_url answers, takes the key, and serves the model",
+            check="llem_openai.preflight:check_server",
+            backends=frozenset({"openai"}),
+            runners=frozenset({"local"}),
+        )
+    ]
