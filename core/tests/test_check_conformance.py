@@ -1,0 +1,89 @@
+"""llem's own checks hold what `llem.testing` asks of every check, each in the trouble that it is there for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llem.config.compose import Composer
+from llem.plugins import default_registry
+from llem.preflight import checks
+from llem.specs.check import PreflightContext
+from llem.testing import CheckConformance
+
+
+def planned(base_dir: Path, output: Path | None = None, **sections: Any) -> PreflightContext:
+    """A study of one experiment on the testbed."""
+    document = {"model": "random:tiny-llama", "backend": "testbed", **sections}
+    config = Composer(default_registry().backends).compose(document)
+    return PreflightContext(
+        experiments=[config], runners={"testbed": "local"}, base_dir=base_dir, output=output, planned=1
+    )
+
+
+class TestMeters(CheckConformance):
+    check = "meters"
+
+    @pytest.fixture
+    def trouble(self, tmp_path: Path) -> PreflightContext:
+        return planned(tmp_path, measurement={"samplers": ["amd"]})
+
+
+class TestOutput(CheckConformance):
+    check = "output"
+
+    @pytest.fixture
+    def trouble(self, tmp_path: Path) -> PreflightContext:
+        (tmp_path / "results").write_text("a file in the way")
+        return planned(tmp_path, output=tmp_path / "results")
+
+
+class TestOutputThatIsFine(CheckConformance):
+    """It tries the folder by writing there, and leaves nothing."""
+
+    check = "output"
+
+    @pytest.fixture
+    def trouble(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PreflightContext:
+        monkeypatch.setattr(checks, "BYTES_PER_EXPERIMENT", 2**60)
+        (tmp_path / "results").mkdir()
+        return planned(tmp_path, output=tmp_path / "results")
+
+
+class TestModels(CheckConformance):
+    check = "models"
+
+    @pytest.fixture
+    def trouble(self, tmp_path: Path) -> PreflightContext:
+        return planned(tmp_path, model="./nowhere")
+
+
+class TestDatasets(CheckConformance):
+    check = "datasets"
+
+    @pytest.fixture
+    def trouble(self, tmp_path: Path) -> PreflightContext:
+        return planned(tmp_path, dataset={"name": "jsonl", "path": "nowhere.jsonl"})
+
+
+class TestRequirements(CheckConformance):
+    check = "requirements"
+
+    @pytest.fixture
+    def trouble(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PreflightContext:
+        monkeypatch.setattr(checks, "missing_requirements", lambda _: ["a_package_of_nobody"])
+        return planned(tmp_path)
+
+
+class TestGovernor(CheckConformance):
+    check = "governor"
+
+    @pytest.fixture
+    def trouble(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PreflightContext:
+        folder = tmp_path / "cpu0" / "cpufreq"
+        folder.mkdir(parents=True)
+        (folder / "scaling_governor").write_text("powersave\n")
+        monkeypatch.setattr(checks, "CPUFREQ", tmp_path)
+        return planned(tmp_path)

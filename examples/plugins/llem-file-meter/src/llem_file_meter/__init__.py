@@ -1,0 +1,1 @@
+"""A file that a meter writes, as an energy sampler of llem."""
