@@ -17,8 +17,8 @@ from llem.analysis.footprint import Factors
 from llem.errors import ResultError
 from llem.export.aienergyscore import write_aienergyscore
 from llem.export.latex import escaped, latex_table
-from llem.export.mlflow_runs import log_mlflow
 from llem.export.ml_energy import ml_energy_json
+from llem.export.mlflow_runs import log_mlflow
 from llem.export.source import Source
 from llem.export.tables import write_csv, write_parquet
 from llem.results.aggregate import aggregate

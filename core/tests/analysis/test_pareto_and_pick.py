@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llem.analysis.figures import FIGURES
-from llem.analysis.pareto import on_front, pareto
+from llem.analysis.front import on_front, pareto
 from llem.analysis.picking import Limit, pick
 from llem.errors import ConfigError, ResultError
 

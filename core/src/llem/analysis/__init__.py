@@ -2,12 +2,16 @@
 
 The door, imported on first use so that the light parts stay light (`analyze` alone needs the extra `llem[analysis]`):
 
-    from llem.analysis import analyze
+    from llem.analysis import Limit, analyze, contrast, pareto, pick
 
     analysis = analyze("results/NAME-TIMESTAMP")     # -> StudyAnalysis
     analysis.findings[0].text                        # a plain sentence
     analysis.figure("j_per_output_token").effects    # ranked, with shares of variance and intervals
-    analysis.document()                              # plain data, for JSON
+    pareto("results/NAME-TIMESTAMP", ["j_per_output_token", "ttft_p50_s"]).points
+    pick("results/NAME-TIMESTAMP", limits=[Limit("ttft_p50_s", 0.2)]).settings
+    contrast(["results/BEFORE-TIMESTAMP", "results/AFTER-TIMESTAMP"]).overall
+
+Each answer has `document()`: plain data, for JSON.
 """
 
 from __future__ import annotations
@@ -15,14 +19,34 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from llem.analysis.contrasting import StudyContrast, contrast
     from llem.analysis.effect_models import StudyAnalysis
+    from llem.analysis.front import Front, pareto
+    from llem.analysis.picking import Limit, Pick, pick
     from llem.analysis.study_effects import analyze
 
-__all__ = ["StudyAnalysis", "analyze"]
+__all__ = [
+    "Front",
+    "Limit",
+    "Pick",
+    "StudyAnalysis",
+    "StudyContrast",
+    "analyze",
+    "contrast",
+    "pareto",
+    "pick",
+]
 
 _HOME = {
+    "Front": "llem.analysis.front",
+    "Limit": "llem.analysis.picking",
+    "Pick": "llem.analysis.picking",
     "StudyAnalysis": "llem.analysis.effect_models",
+    "StudyContrast": "llem.analysis.contrasting",
     "analyze": "llem.analysis.study_effects",
+    "contrast": "llem.analysis.contrasting",
+    "pareto": "llem.analysis.front",
+    "pick": "llem.analysis.picking",
 }
 
 

@@ -121,4 +121,5 @@ def command_line() -> None:
       llem run study.yaml --dry-run        what would run, and for how long
       llem run study.yaml                  run it
       llem show results/NAME-TIMESTAMP     read the figures again
+      llem analyze results/NAME-TIMESTAMP  which parameters matter
     """

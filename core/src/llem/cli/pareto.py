@@ -12,7 +12,7 @@ import click
 from llem.analysis.figures import FIGURES
 
 if TYPE_CHECKING:
-    from llem.analysis.pareto import Front
+    from llem.analysis.front import Front
 
 SHORT = {
     "energy": "j_per_output_token",
@@ -50,8 +50,8 @@ def pareto(study: Path, figures: tuple[str, ...], everything: bool, as_json: boo
       llem pareto results/demo-20260101T120000Z --by energy --by ttft
       llem pareto results/demo-20260101T120000Z --by energy --by throughput --by memory --all
     """
-    from llem.analysis.pareto import OBJECTIVES
-    from llem.analysis.pareto import pareto as front_of
+    from llem.analysis.front import OBJECTIVES
+    from llem.analysis.front import pareto as front_of
     from llem.errors import ConfigError
 
     names = tuple(dict.fromkeys(SHORT.get(name, name) for name in figures))
