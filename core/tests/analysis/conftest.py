@@ -6,7 +6,6 @@ import hashlib
 import json
 import random
 from collections.abc import Callable, Iterable, Mapping
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +30,6 @@ from llem.results.models import (
 
 Point = Mapping[str, Any]
 WriteDesign = Callable[..., Path]
-
-
-def grid(**axes: Iterable[Any]) -> list[dict[str, Any]]:
-    """All combinations; `__` in a name is a dot."""
-    names = [name.replace("__", ".") for name in axes]
-    return [dict(zip(names, values, strict=True)) for values in product(*axes.values())]
 
 
 def designed_result(

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.stats.anova import anova_lm
 
+from llem.analysis import least_squares
 from llem.analysis.decomposition import decompose
 from llem.analysis.design import Configured
 from llem.analysis.effect_models import FigureAnalysis, Parameter
@@ -232,3 +233,62 @@ def test_noise_is_taken_off_the_shares() -> None:
         found.append(float(term.variance(means)[0]) - term.noise(noise))
     assert np.mean(found) == pytest.approx(0, abs=0.01)
     assert np.mean([abs(f) for f in found]) > 0
+
+
+NESTED = [
+    Parameter("backend", ("backend",), ("first", "second")),
+    Parameter("own", ("own",), (0, 1, 2), "first"),
+    Parameter("c", ("c",), (0, 1, 2)),
+]
+
+
+def nested_points() -> list[dict[str, int]]:
+    first = [{"backend": 0, "own": own, "c": c} for own in range(3) for c in range(3)]
+    return [*first, *({"backend": 1, "c": c} for c in range(3))]
+
+
+def test_nested_and_unbalanced_at_once_additive_effects_are_found_exactly() -> None:
+    points = [p for i, p in enumerate(nested_points()) if i not in (1, 5)]
+    values = [3.0 * p["backend"] + 2.0 * p["c"] + (4.0 * p["own"] if "own" in p else 0.0) for p in points]
+    configurations = [
+        Configured(str(i), None, [{SPEC.column: v}], dict(p))
+        for i, (p, v) in enumerate(zip(points, values, strict=True))
+    ]
+    figure = analyse_figure(SPEC, configurations, NESTED, "linear", 42)
+    assert figure is not None
+    assert figure.design == "pairs"
+    # Backend means are 4 + ... and 3 + ...: own adds 4 on average to the first.
+    backend, own, c = 0.25, 0.5 * 16 * 2 / 3, 4 * 2 / 3
+    found = shares(figure)
+    for name, variance in (("backend", backend), ("own", own), ("c", c)):
+        assert found[name] == pytest.approx(variance / (backend + own + c))
+    effect = next(e for e in figure.effects if e.parameter == "own")
+    assert [level.mean for level in effect.levels] == pytest.approx([2, 6, 10])
+
+
+@given(st.lists(st.floats(-10, 10), min_size=12, max_size=12))
+@settings(max_examples=30, deadline=None)
+def test_least_squares_and_averages_agree_on_a_complete_nested_design(values: list[float]) -> None:
+    space = make_space(NESTED, nested_points())
+    exact, fitted = decompose(space, np.ones(12)), least_squares.fit(space, np.ones(12))
+    assert exact.design == "complete"
+    assert set(exact.terms) == set(fitted.terms)
+    y = np.array(values)
+    for members, term in exact.terms.items():
+        other = fitted.terms[members]
+        assert term.cells == other.cells
+        assert term.effects @ y == pytest.approx(other.effects @ y, abs=1e-8)
+        assert term.means @ y == pytest.approx(other.means @ y, abs=1e-8)
+
+
+def test_a_parameter_that_the_others_tell_is_left_out_and_said_so() -> None:
+    points = [{"a": 0, "b": 0, "c": 0}, {"a": 0, "b": 1, "c": 1}, {"a": 1, "b": 0, "c": 1}]
+    names = ("a", "b", "c")
+    configurations = [
+        Configured(str(i), None, [{SPEC.column: v}], dict(p))
+        for i, (p, v) in enumerate(zip(points, (1.0, 2.0, 4.0), strict=True))
+    ]
+    figure = analyse_figure(SPEC, configurations, [Parameter(n, (n,), (0, 1)) for n in names], "linear", 42)
+    assert figure is not None
+    assert len(figure.effects) == 2
+    assert figure.confounded == ("c",)

@@ -46,6 +46,9 @@ def _caveats(
         once = sum(len(c.rows) == 1 for c in configurations)
         yield f"{counted(once, 'configuration')} ran once; what the others vary between cycles stands in for {'them' if once > 1 else 'it'}."
     analysed = [figure for figure in figures if figure.design is not None]
+    confounded = dict.fromkeys(name for figure in analysed for name in figure.confounded)
+    if confounded:
+        yield f"The effect of {', '.join(confounded)} cannot be told from the other parameters': their values go together."
     if any(figure.design != "complete" for figure in analysed):
         yield (
             "Not every combination of values is there: effects are estimated by least squares, and total shares leave out "

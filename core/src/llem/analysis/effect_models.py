@@ -164,6 +164,7 @@ class FigureAnalysis:
             parameters, and what was not fitted.
         effects, interactions: ranked.
         untold: pairs of parameters whose interaction this design cannot tell.
+        confounded: parameters whose effect it cannot tell from the others'; they have no effect here.
         reason: why it was not analysed; then the rest is empty.
     """
 
@@ -185,6 +186,7 @@ class FigureAnalysis:
     effects: tuple[Effect, ...] = ()
     interactions: tuple[Interaction, ...] = ()
     untold: tuple[tuple[str, str], ...] = ()
+    confounded: tuple[str, ...] = ()
     reason: str | None = None
 
 

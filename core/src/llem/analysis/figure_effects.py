@@ -98,8 +98,9 @@ class _Analysis:
             self.reason = "the values do not vary from cycle to cycle"
         self.moved = None if self.reason else resampling.deviations(cycles, seed)
         self.unfitted = 0.0
-        if split.fitted is not None and split.df > 0:
-            left = float(((cycles.means - split.fitted @ cycles.means) ** 2).sum() / split.df)
+        if split.columns is not None and split.solution is not None and split.df > 0:
+            fitted = split.columns @ (split.solution @ cycles.means)
+            left = float(((cycles.means - fitted) ** 2).sum() / split.df)
             self.unfitted = max(0.0, left - float(self.noise.mean()))
 
     def result(self) -> FigureAnalysis:
@@ -124,6 +125,7 @@ class _Analysis:
             effects=tuple(replace(e, rank=i) for i, e in enumerate(effects, start=1)),
             interactions=tuple(replace(e, rank=i) for i, e in enumerate(interactions, start=1)),
             untold=self.split.untold,
+            confounded=self.split.confounded,
         )
 
     def _names(self) -> list[str]:

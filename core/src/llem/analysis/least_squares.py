@@ -52,7 +52,8 @@ def fit(space: Space, weights: Floats) -> Decomposition:
         "pairs" if any(len(members) == 2 for members in terms) else "main",
         untold=tuple(untold),
         confounded=tuple(confounded),
-        fitted=columns @ solution,
+        columns=columns,
+        solution=solution,
         df=space.size - columns.shape[1],
     )
 

@@ -113,7 +113,7 @@ class Decomposition:
         untold: pairs whose interaction has no term.
         confounded: parameters whose effect cannot be told from the others'.
         measure: weight of each configuration, where the design is complete.
-        fitted: (configurations, configurations), what the terms make of the means; None where the design is complete.
+        columns, solution: of the fit, where the design is not complete: `columns @ (solution @ means)` is what it makes of them.
         df: configurations that the fit leaves over.
     """
 
@@ -123,7 +123,8 @@ class Decomposition:
     untold: tuple[tuple[str, str], ...] = ()
     confounded: tuple[str, ...] = ()
     measure: Floats | None = None
-    fitted: Floats | None = None
+    columns: Floats | None = None
+    solution: Floats | None = None
     df: int = 0
 
 
