@@ -32,7 +32,8 @@ def ready_study(job: Path, name: str, options: Mapping[str, type[Section]], comm
         ResultError: the job directory cannot be read.
     """
     data = read_object(job / EXPERIMENT, "experiment") if (job / EXPERIMENT).is_file() else {}
-    config = data.get("config") or read_object(job / RESULT, "result").get("config")
+    result = read_object(job / RESULT, "result")
+    config = data.get("config") or result.get("config")
     if not isinstance(config, dict) or "model" not in config or "backend" not in config:
         raise ResultError("it holds no configuration.", where=str(job))
     config = json.loads(json.dumps(config))
@@ -47,8 +48,19 @@ def ready_study(job: Path, name: str, options: Mapping[str, type[Section]], comm
         shown = _differing(value, models[key]) if key in models and isinstance(value, dict) else value
         if shown != {}:
             document[key] = shown
+    if runner := _runner(result):
+        document["runners"] = {backend: runner}
     text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, default_flow_style=False, width=120)
     return "".join(f"# {line}\n" for line in comments) + text
+
+
+def _runner(result: Mapping[str, Any]) -> str | None:
+    """Where it ran, where that was not in a process on this machine: a figure in a container belongs to its image."""
+    runner = ((result.get("environment") or {}).get("study") or {}).get("runner") or {}
+    name, argument = runner.get("name"), runner.get("argument")
+    if name in (None, "local"):
+        return None
+    return f"{name}:{argument}" if argument else str(name)
 
 
 def _differing(values: Mapping[str, Any], model: type[Section]) -> dict[str, Any]:

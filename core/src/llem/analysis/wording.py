@@ -30,19 +30,23 @@ def percent(share: float) -> str:
     return f"{found:.{places}f} %".replace("-", MINUS)
 
 
-def change(ratio: float) -> str:
-    """A ratio as a change: 0.2 is `−80 %`, 1.5 is `+50 %`, 12 is `×12`."""
+def change(ratio: float, places: int | None = None) -> str:
+    """A ratio as a change: 0.2 is `−80 %`, 1.5 is `+50 %`, 12 is `×12`; `places` are decimals of the percentage."""
     if ratio >= 3:
         return f"×{amount(ratio)}"
-    if abs(ratio - 1) < 0.0005:
-        return "±0.0 %"
-    found = percent(ratio - 1)
-    return found if found.startswith(MINUS) else f"+{found}"
+    found = (ratio - 1) * 100
+    if places is None:
+        places = 0 if abs(found) >= 1 else 1
+    text = f"{abs(found):.{places}f}"
+    sign = "±" if not float(text) else MINUS if found < 0 else "+"
+    return f"{sign}{text} %"
 
 
 def change_span(found: Interval) -> str:
-    """An interval of ratios: `−84 % to −82 %`."""
-    return f"{change(found.low)} to {change(found.high)}"
+    """An interval of ratios: `−84 % to −82 %`, with as many decimals as its width shows."""
+    width = abs(found.high - found.low) * 100
+    places = max(0, min(2, math.ceil(-math.log10(width)) if width else 0))
+    return f"{change(found.low, places)} to {change(found.high, places)}"
 
 
 def p_text(p: float) -> str:

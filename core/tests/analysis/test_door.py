@@ -1,0 +1,41 @@
+"""The door of `llem.analysis`: light, complete, and plain where numpy and scipy are missing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import llem.analysis
+from llem.errors import PluginError
+
+WriteDesign = Callable[..., Path]
+
+
+def test_the_door_opens_to_everything_it_names() -> None:
+    for name in llem.analysis.__all__:
+        assert getattr(llem.analysis, name).__module__.startswith("llem.analysis.")
+    with pytest.raises(AttributeError, match="nothing_like_it"):
+        _ = llem.analysis.nothing_like_it
+
+
+def test_importing_it_imports_no_numbers_library() -> None:
+    code = (
+        "import sys, llem.analysis, llem.analysis.study_effects, llem.analysis.figure_effects, llem.analysis.front, "
+        "llem.analysis.picking, llem.analysis.contrasting, llem.export.source, llem.export.mlflow_runs; "
+        "print([name for name in ('numpy', 'scipy', 'pandas', 'pyarrow', 'mlflow', 'codecarbon') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_without_numpy_an_analysis_says_what_to_install(
+    write_design: WriteDesign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_design([{"a.x": 1}, {"a.x": 2}], energy=lambda p: float(p["a.x"]))
+    monkeypatch.setitem(sys.modules, "scipy", None)
+    with pytest.raises(PluginError, match=r"pip install 'llem\[analysis\]'"):
+        llem.analysis.analyze(folder)
