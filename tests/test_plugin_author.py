@@ -17,7 +17,8 @@ TITLED = re.compile(r'^```\w+ title="([^"]+)"\n(.*?)^```$', re.MULTILINE | re.DO
 
 
 def _files() -> dict[str, str]:
-    return dict(TITLED.findall(PAGE.read_text(encoding="utf-8")))
+    found = dict(TITLED.findall(PAGE.read_text(encoding="utf-8")))
+    return {name: text for name, text in found.items() if "." in name}  # the others are steps of the walk
 
 
 @pytest.fixture(scope="module")

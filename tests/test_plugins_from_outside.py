@@ -161,7 +161,7 @@ def test_the_walk_of_the_page_runs_command_by_command(outside: Outside) -> None:
     walk.mkdir()
     # The distribution of that name is installed already; the walk has an environment to itself, with llem from outside.
     outside.run("python", "-m", "pip", "uninstall", "--quiet", "--yes", "llem-file-meter")
-    told = {name: "" for name in steps}
+    told = dict.fromkeys(steps, "")
     for name, commands in steps.items():
         folder = walk if name == "begin" else walk / "llem-file-meter"
         if name == "own":
