@@ -121,3 +121,38 @@ def test_a_load_report_names_devices_and_a_vocabulary() -> None:
     for bad in (None, replace(good, devices=[]), replace(good, vocab_size=0)):
         with pytest.raises(ContractError, match="load"):
             check_report("b", bad)
+
+
+def test_work_elsewhere_has_no_device_here_and_a_vocabulary_may_be_unknown() -> None:
+    good = LoadReport(vocab_size=None, devices=[], elsewhere="a-server")
+    assert check_report("b", good) is good
+    with pytest.raises(ContractError, match="a-server"):
+        check_report("b", replace(good, devices=["cpu"]))
+
+
+PIECES = replace(RECORD, output_tokens=2, token_ns=None, output_token_ids=None, piece_ns=(150,))
+
+
+def test_an_answer_may_come_in_pieces_of_several_tokens() -> None:
+    check_answer("b", answer(PIECES))
+    check_answer("b", answer(PIECES, stream_ns=(150,), record_at=1))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"token_ns": (120, 150)}, "times of tokens and of pieces"),
+        ({"piece_ns": ()}, "0 pieces for 2"),
+        ({"piece_ns": (120, 130, 140)}, "3 pieces for 2"),
+        ({"piece_ns": (150, 120)}, "backwards"),
+        ({"piece_ns": (150, 195)}, "after end_ns"),
+    ],
+)
+def test_pieces_that_cannot_be_true_are_refused(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(ContractError, match=said):
+        check_answer("b", answer(replace(PIECES, **changes)))
+
+
+def test_a_stream_of_pieces_has_one_event_for_each() -> None:
+    with pytest.raises(ContractError, match="2 events for 1 pieces"):
+        check_answer("b", answer(PIECES, stream_ns=(120, 150), record_at=2))

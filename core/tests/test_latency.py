@@ -105,3 +105,20 @@ def test_latencies_hold_together_for_any_times(schedules: list[list[int]], wait:
     assert figures.batch_s is not None
     assert figures.e2e_s.max == pytest.approx(figures.batch_s.max)
     assert figures.e2e_s.min <= figures.e2e_s.p50 <= figures.e2e_s.p95 <= figures.e2e_s.p99 <= figures.e2e_s.max
+
+
+def test_pieces_tell_the_first_token_and_the_end_and_no_gap_between_tokens() -> None:
+    whole = answer(record([110 * MS, 130 * MS]), released=100 * MS, returned=200 * MS)
+    pieces = answer(record(None, 9, piece_ns=(120 * MS, 190 * MS)), released=100 * MS, returned=200 * MS)
+    rows = list(timings([pieces]))
+    assert (rows[0].ttft_s, rows[0].e2e_s) == (pytest.approx(0.020), pytest.approx(0.090))
+    assert (rows[0].itl_s, rows[0].tpot_s) == (None, None)
+    figures = latency(list(timings([whole, pieces])), [whole, pieces])
+    assert figures.ttft_s is not None
+    assert figures.ttft_s.n == 2
+    assert (figures.itl_s, figures.tpot_s) == (None, None)
+
+
+def test_the_events_of_a_stream_of_pieces_are_no_tokens() -> None:
+    pieces = answer(record(None, 9, piece_ns=(120 * MS, 190 * MS)), released=100 * MS, stream=[120 * MS, 190 * MS])
+    assert [row.itl_s for row in timings([pieces])] == [None]

@@ -65,3 +65,8 @@ def test_a_vocabulary_of_special_tokens_alone_is_an_error() -> None:
 def test_a_prompt_that_is_nothing_is_an_error() -> None:
     with pytest.raises(DatasetError, match="prompt 1"):
         build_requests([Prompt(text="a"), Prompt()], config(), REPORT)
+
+
+def test_without_a_known_vocabulary_no_synthetic_prompt_is_drawn() -> None:
+    with pytest.raises(DatasetError, match="cannot tell the model's vocabulary"):
+        build_requests([Prompt(input_tokens=3)], config(), LoadReport(vocab_size=None, devices=["cpu"]))

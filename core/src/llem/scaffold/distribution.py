@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import shutil
 import tempfile
 from importlib import resources
 from pathlib import Path
 from string import Template
 
-import llem
 from llem.errors import ConfigError
 from llem.scaffold.names import Names
 
@@ -63,7 +63,7 @@ def contents(names: Names) -> dict[str, str]:
         "summary_sentence": f"A {kind} for llem: {summary}.",
         "usage": USAGE[kind].format(word=names.word),
         "variable": f"{names.package.removeprefix('llem_').upper()}_HWMON",
-        "llem_version": llem.__version__,
+        "llem_version": importlib.metadata.version("llem"),
     }
     files = {}
     for path, template in templates.items():
