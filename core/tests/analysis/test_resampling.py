@@ -8,7 +8,10 @@ from scipy import stats
 
 from llem.analysis import contrasts, resampling
 from llem.analysis.decomposition import decompose
+from llem.analysis.design import Configured
 from llem.analysis.effect_models import FigureAnalysis, Parameter
+from llem.analysis.figure_effects import analyse_figure
+from llem.analysis.figures import FIGURES
 from llem.analysis.space import make_space
 
 PARAMETER = Parameter("a", ("a",), ("low", "high"))
@@ -75,3 +78,29 @@ def test_intervals_of_an_effect_hold_it_about_as_often_as_they_say(draw: str) ->
         true = 1.0 if contrast.best == "high" else -1.0
         held += interval.low <= true <= interval.high
     assert 0.88 <= held / 150 <= 0.995
+
+
+def test_intervals_of_shares_hold_them_about_as_often_as_they_say() -> None:
+    """60 simulated studies with shares of 1/6 and 5/6; cycles vary by a third of the smaller effect."""
+    rng = np.random.default_rng(3)
+    spec = FIGURES["tokens_per_s"]
+    parameters = [PARAMETER, Parameter("b", ("b",), (0, 1, 2, 3))]
+    held = 0
+    for _ in range(60):
+        configurations = [
+            Configured(
+                f"{a}{b}",
+                None,
+                [{spec.column: 5.0 + a + b + float(e)} for e in rng.normal(scale=0.3, size=3)],
+                {"a": a, "b": b},
+            )
+            for a in range(2)
+            for b in range(4)
+        ]
+        figure = analyse_figure(spec, configurations, parameters, "linear", 42)
+        assert figure is not None
+        for effect in figure.effects:
+            true = 1 / 6 if effect.parameter == "a" else 5 / 6
+            assert effect.share_interval is not None
+            held += effect.share_interval.low <= true <= effect.share_interval.high
+    assert 0.86 <= held / 120 <= 0.995

@@ -46,6 +46,7 @@ def test_a_ratio_is_a_change(ratio: float, text: str) -> None:
         (0.361, 0.363, "−63.9 % to −63.7 %"),
         (1.9, 3.4, "+90 % to ×3.40"),
         (0.99, 1.02, "−1 % to +2 %"),
+        (-1.05, 1.97, "−100 % to +97 %"),
     ],
 )
 def test_an_interval_shows_its_width(low: float, high: float, text: str) -> None:

@@ -115,7 +115,7 @@ def _without(figure: FigureAnalysis) -> Iterator[Finding]:
             ps = [e.p_adjusted for e in effects if e.p_adjusted is not None]
             text = (
                 f"No effect of {names} on {label} is told from the variation between cycles "
-                f"(Holm-corrected {p_text(min(ps))}{' or more' * (len(ps) > 1)})."
+                f"(Holm-corrected {p_text(min(ps))}{' or more' * (max(ps) > min(ps))})."
             )
         else:
             text = f"{names} hardly {'matter' if len(effects) > 1 else 'matters'} for {label}: below 1 % of the variance{' each' * (len(effects) > 1)}."

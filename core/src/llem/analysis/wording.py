@@ -43,10 +43,13 @@ def change(ratio: float, places: int | None = None) -> str:
 
 
 def change_span(found: Interval) -> str:
-    """An interval of ratios: `−84 % to −82 %`, with as many decimals as its width shows."""
+    """An interval of ratios: `−84 % to −82 %`, with as many decimals as its width shows.
+
+    Figures are never below 0, so neither are their ratios: an interval that few values make wider ends at −100 %.
+    """
     width = abs(found.high - found.low) * 100
     places = max(0, min(2, math.ceil(-math.log10(width)) if width else 0))
-    return f"{change(found.low, places)} to {change(found.high, places)}"
+    return f"{change(max(0.0, found.low), places)} to {change(found.high, places)}"
 
 
 def p_text(p: float) -> str:
