@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -39,3 +41,12 @@ def test_without_numpy_an_analysis_says_what_to_install(
     monkeypatch.setitem(sys.modules, "scipy", None)
     with pytest.raises(PluginError, match=r"pip install 'llem\[analysis\]'"):
         llem.analysis.analyze(folder)
+
+
+def test_the_python_on_the_page_runs(write_design: WriteDesign) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "analysis.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(block, names)
+    folder = write_design([{"a.x": 1}, {"a.x": 2}], energy=lambda p: float(p["a.x"]))
+    assert names["ranking"](folder) == ["1. a.x: 1.0"]
