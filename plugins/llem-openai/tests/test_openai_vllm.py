@@ -21,6 +21,7 @@ from llem.testing import BackendConformance
 HAS_VLLM = importlib.util.find_spec("vllm") is not None
 pytestmark = [
     pytest.mark.vllm,
+    pytest.mark.timeout(1200),
     pytest.mark.skipif(not HAS_VLLM, reason="vLLM is not installed here: make test-vllm sets it up"),
 ]
 
