@@ -42,7 +42,7 @@ def test_every_command_has_help_with_what_it_does(llem: Any, command: str) -> No
     ("typed", "says"),
     [
         (["rnu", "study.yaml"], "Did you mean `run`?"),
-        (["plugin"], "Did you mean `plugins`?"),
+        (["plugns"], "Did you mean `plugins`?"),
         (["study.yaml"], "llem run study.yaml"),
         (["help"], "`llem --help`"),
         (["init"], "`llem config init`"),
