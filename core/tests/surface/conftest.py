@@ -38,6 +38,24 @@ def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
     monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))
 
 
+@pytest.fixture(scope="session")
+def bare_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that, first on the path, makes these distributions look as if they brought no plugin."""
+    site = tmp_path_factory.mktemp("bare")
+    for distribution in ("llem-docker", "llem-vllm"):
+        info = site / f"{distribution.replace('-', '_')}-0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 0\n")
+    return site
+
+
+@pytest.fixture(autouse=True)
+def without_other_plugins(bare_site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether other distributions of this repository are installed changes nothing for the tests."""
+    monkeypatch.syspath_prepend(bare_site)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(bare_site), os.environ["PYTHONPATH"]]))
+
+
 def quick_study(folder: Path, **changes: Any) -> Path:
     """Write `QUICK` with these keys replaced (None drops one; `execution` is mixed in) as `study.yaml`, which JSON is too."""
     study = {**QUICK, **changes}
