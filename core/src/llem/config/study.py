@@ -11,6 +11,8 @@ from llem.config.section import Section
 
 Order = Literal["sequential", "interleaved", "shuffled", "reversed", "latin_square"]
 
+PlacementChoice = Literal["any", "same_node", "spread"]
+
 RepeatedFigure = Literal[
     "j_per_output_token",
     "j_per_request",
@@ -89,6 +91,11 @@ class ExecutionConfig(Section):
         "latin_square: each cycle starts at another experiment",
     )
     seed: int = Field(42, ge=0, lt=2**32, description="seed of the shuffled order")
+    placement: PlacementChoice = Field(
+        "any",
+        description="on which nodes of a cluster the cycles of one experiment run. any: wherever there is room; same_node: all "
+        "on one, so that they differ by nothing but time; spread: each on another, so that the interval covers the nodes too",
+    )
     experiment_gap_s: float = Field(30.0, ge=0, le=86_400, description="pause between experiments, to cool down")
     cycle_gap_s: float = Field(
         120.0, ge=0, le=86_400, description="pause between cycles, instead of the experiment gap"

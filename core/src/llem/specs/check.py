@@ -20,6 +20,7 @@ class PreflightContext:
         output: the folder that results go to, or None for `llem doctor`.
         base_dir: the folder that relative paths in a study start from.
         planned: how many experiments the plan has, cycles counted.
+        placement: where cycles of one configuration shall run (`execution.placement`).
     """
 
     experiments: Sequence[ExperimentConfig] = field(default_factory=tuple)
@@ -27,6 +28,7 @@ class PreflightContext:
     output: Path | None = None
     base_dir: Path = field(default_factory=Path)
     planned: int = 0
+    placement: str = "any"
 
 
 @dataclass(frozen=True, kw_only=True)

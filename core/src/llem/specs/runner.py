@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from llem.config.experiment import ExperimentConfig
 from llem.specs.check import Finding
+
+
+PlacementRule = Literal["same_node", "spread"]
+"""Where the cycles of one configuration run: all on one node, or each on another one as far as there are nodes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +29,8 @@ class RunnerSpec:
         argument: what may follow the colon, such as `IMAGE`, or None.
         requires: import names that must be present; looked up, never imported.
         install: the command that brings them, for messages.
+        placements: which rules of `execution.placement` it keeps to, besides `any`. A study that asks for another is refused
+            before anything starts. A runner whose jobs all run on one machine keeps to `same_node` by itself.
     """
 
     name: str
@@ -35,6 +41,7 @@ class RunnerSpec:
     argument: str | None = None
     requires: tuple[str, ...] = ()
     install: str | None = None
+    placements: frozenset[PlacementRule] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +62,24 @@ class RunnerContext:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Placement:
+    """Where a job shall run with regard to the other cycles of its configuration. A study without such a wish has none.
+
+    Attributes:
+        rule: `same_node`: the node of every job of this key is one and the same; `spread`: as many different nodes as
+            there are, each as often as the others.
+        key: jobs of one key belong together (the configuration's identity).
+        nodes: where jobs of this key ran that have ended, in the order in which they ended, each time they did; also
+            those of before a resume. Names are as the worker told them (`environment.node`). Jobs of the same key
+            that are still under way are not in it: those the runner has started itself, so it keeps count of them.
+    """
+
+    rule: PlacementRule
+    key: str
+    nodes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Job:
     """One experiment to run: a job directory with `experiment.json` in it.
 
@@ -62,13 +87,18 @@ class Job:
         directory: absolute path of the job directory.
         config: the experiment.
         config_hash: its identity.
-        environment: variables to set for the worker, over what the runner passes anyway.
+        environment: variables to set for the worker, over what the runner passes anyway. A runner adds what it knows of
+            the node: `LLEM_NODE_EXCLUSIVE` is `1` where the node is this job's alone, `0` where others may run there, and
+            unset where it does not know; `LLEM_NODE` is the node's name where the worker would not find it (its host
+            name is another in a container).
+        placement: where it shall run, or None for anywhere.
     """
 
     directory: Path
     config: ExperimentConfig
     config_hash: str
     environment: Mapping[str, str] = field(default_factory=dict)
+    placement: Placement | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -107,6 +107,7 @@ def preflight_context(plan: Plan, output: Path) -> PreflightContext:
         output=output,
         base_dir=plan.base_dir,
         planned=plan.total,
+        placement=plan.execution.placement,
     )
 
 
