@@ -91,11 +91,19 @@ def fixed_columns() -> tuple[Column, ...]:
         *_of_model(EnergyFigure, "energy.headline"),
         *_of_model(Stages, "energy.stages"),
     ]
+    # Where it ran: what cycles must have in common to be averaged, and whom the energy of a CPU may be shared with.
+    place: list[Column] = [
+        Column("environment.node", "string"),
+        Column("environment.exclusive", "bool"),
+        Column("environment.cpu.model", "string"),
+        Column("environment.gpu.models", "strings"),
+        Column("environment.gpu.driver", "string"),
+    ]
     figures: list[Column] = []
     for name, field in ExperimentResult.model_fields.items():
         if name not in APART:
             figures += _of_annotation(field.annotation, name)
-    return (*identity, *figures, *energy, *outcome)
+    return (*identity, *figures, *energy, *place, *outcome)
 
 
 def total_columns(scope: str, method: str) -> tuple[Column, ...]:

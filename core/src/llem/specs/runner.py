@@ -118,12 +118,14 @@ class Exit:
     cause: str | None = None
     error: str | None = None
 
+        node: where it ran or would have run, for a result that the worker could not write; None where that is not known.
 
 class RunningJob(Protocol):
     """A worker under way."""
 
     def poll(self) -> Exit | None:
         """How it ended, or None while it runs. Returns at once; when it returns an `Exit`, every process is gone."""
+    node: str | None = None
 
     def wait(self, timeout_s: float) -> Exit | None:
         """Sleep (never spin: the meters would see it) until it ends or the time is over."""

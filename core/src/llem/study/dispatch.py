@@ -21,6 +21,7 @@ from llem.specs.runner import Exit, Job, Runner, RunnerContext
 from llem.study import residual
 from llem.study.folder import writing
 from llem.study.interrupts import Interrupts
+from llem.study.placement import Placements
 from llem.study.reporter import Reporter
 from llem.study.watch import watch
 
@@ -52,6 +53,7 @@ class Dispatcher:
 
     def __init__(self, around: Surroundings) -> None:
         self._around = around
+        self.placements = Placements(around.execution.placement)
         self._runners: dict[tuple[str, str, str | None], Runner] = {}
 
     def runner(self, backend: str, choice: RunnerChoice) -> Runner:
@@ -103,12 +105,18 @@ class Dispatcher:
         with writing(job_dir):
             result = settle(job_dir, document, ended)
         self._mention_late_crash(planned, result, ended)
+        self.placements.ended(planned.config_hash, result.environment)
         return result, ended.why == "Interrupted" and result.status == "failed"
 
     def _supervise(self, planned: Planned, job_dir: Path) -> Ended:
         around = self._around
         started_at = datetime.now(UTC)
-        job = Job(directory=job_dir, config=planned.config, config_hash=planned.config_hash)
+        job = Job(
+            directory=job_dir,
+            config=planned.config,
+            config_hash=planned.config_hash,
+            placement=self.placements.of(planned.config_hash),
+        )
         try:
             running = self.runner(planned.config.backend, planned.runner).start(job)
         except LlemError as error:
