@@ -10,9 +10,11 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import uuid
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +101,7 @@ class LocalJob:
         self._oom_before = oom_kills()
         self._exit: Exit | None = None
         self._received = b""
+        self._waiting = threading.Lock()
         environment = worker_environment(os.environ, scratch=scratch, job_id=self._id, settings=job.environment)
         with (job.directory / LOG).open("ab") as log:
             self._process = subprocess.Popen(
@@ -132,6 +135,10 @@ class LocalJob:
 
     def wait(self, timeout_s: float) -> Exit | None:
         """Sleep in the kernel until it ends or the time is over."""
+        with self._waiting:
+            return self._wait(timeout_s)
+
+    def _wait(self, timeout_s: float) -> Exit | None:
         end = time.monotonic() + timeout_s
         while self._exit is None:
             remaining = max(0.0, end - time.monotonic())
@@ -144,10 +151,8 @@ class LocalJob:
 
     def stop(self, grace_s: float) -> Exit:
         """Ask by SIGTERM, kill everything after `grace_s`, return when all is gone. A later call shortens the time."""
-        try:
+        with suppress(BrokenPipeError, ValueError):  # it may just have ended
             self._orders.write(f"stop {grace_s}\n".encode())
-        except (BrokenPipeError, ValueError):
-            self.poll()  # it has just ended
         while (ending := self.wait(3600.0)) is None:
             continue
         return ending

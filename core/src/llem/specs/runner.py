@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from llem.config.experiment import ExperimentConfig
+from llem.config.section import Section
 from llem.specs.check import Finding
-
 
 PlacementRule = Literal["same_node", "spread"]
 """Where the cycles of one configuration run: all on one node, or each on another one as far as there are nodes."""
@@ -31,6 +31,9 @@ class RunnerSpec:
         install: the command that brings them, for messages.
         placements: which rules of `execution.placement` it keeps to, besides `any`. A study that asks for another is refused
             before anything starts. A runner whose jobs all run on one machine keeps to `same_node` by itself.
+        options: the model of its own section, `runner_options: {NAME: …}` in a study; None where there is nothing to set.
+            Every field has a default. Options say where and how a worker runs, never what it measures: they are no part
+            of an experiment's identity.
     """
 
     name: str
@@ -42,6 +45,7 @@ class RunnerSpec:
     requires: tuple[str, ...] = ()
     install: str | None = None
     placements: frozenset[PlacementRule] = frozenset()
+    options: type[Section] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,12 +57,14 @@ class RunnerContext:
         study_id: name of the study's folder, for labels.
         backend: the backend that it runs.
         image: the backend's default image, or None.
+        options: what the study sets for it, an instance of the spec's `options`; None where the spec has none.
     """
 
     argument: str | None = None
     study_id: str = ""
     backend: str = ""
     image: str | None = None
+    options: Section | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,37 +117,55 @@ class Exit:
         cause: what the runner knows beyond that, such as `out of memory: …`; one sentence, or None.
         error: the kind of failure where the runner can tell it, such as `OutOfMemory`; the type of the failure in the
             result, instead of `Crash`.
+        node: where it ran or would have run, for a result that the worker could not write; None where that is not known.
     """
 
     code: int | None = None
     signal: str | None = None
     cause: str | None = None
     error: str | None = None
+    node: str | None = None
 
-        node: where it ran or would have run, for a result that the worker could not write; None where that is not known.
 
 class RunningJob(Protocol):
-    """A worker under way."""
+    """A worker under way.
+
+    One thread waits for it. Another may stop it meanwhile, and a third may stop it again with less grace: then all of them
+    return when everything is gone.
+    """
 
     def poll(self) -> Exit | None:
         """How it ended, or None while it runs. Returns at once; when it returns an `Exit`, every process is gone."""
-    node: str | None = None
 
     def wait(self, timeout_s: float) -> Exit | None:
-        """Sleep (never spin: the meters would see it) until it ends or the time is over."""
+        """Sleep (never spin: the meters would see it) until it ends or the time is over.
+
+        Of a runner that takes few jobs at once it is asked every 0.2 s, of one that takes a thousand every half minute.
+        """
 
     def stop(self, grace_s: float) -> Exit:
         """End it with everything that it started: ask, wait `grace_s` (0: do not ask), then kill. Returns when all is gone."""
 
 
+@runtime_checkable
+class Queues(Protocol):
+    """What a `RunningJob` has besides where it may have to wait for its turn, as in a cluster's queue."""
+
+    def queued(self) -> bool:
+        """Whether it still waits; returns at once. Meanwhile neither `limits.timeout_s` nor `silence_timeout_s` counts."""
+
+
 class Runner(Protocol):
-    """Runs job directories, several at once where `capacity` says so. Made with a `RunnerContext`."""
+    """Runs job directories, several at once where `capacity` says so. Made with a `RunnerContext`.
+
+    `start` is called in a thread of each job's own, so that many may be in it at once where the capacity is above 1.
+    """
 
     def preflight(self, experiments: Sequence[ExperimentConfig]) -> Iterable[Finding]:
         """Whether it can run these: one of each distinct combination of backend, section and model."""
 
     def capacity(self) -> int:
-        """How many jobs at once."""
+        """How many jobs at once. 1 means that they run on this machine, which then runs nothing else of the study."""
 
     def start(self, job: Job) -> RunningJob:
         """Start the worker; its outputs appear in the job directory, `events.jsonl` and `worker.log` while it runs.

@@ -1,29 +1,29 @@
-"""Takes one experiment from the plan to a result on disk."""
+"""Takes one experiment from the plan to a flight, and from its landing to a result."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from llem.config.experiment import LimitsConfig
 from llem.config.study import ExecutionConfig
-from llem.errors import LlemError
 from llem.plugins import Registry, load_object
-from llem.results.job_directory import EVENTS, EventReader, JobDocument
+from llem.results.job_directory import JobDocument
 from llem.results.models import ExperimentResult
 from llem.results.scrub import scrub
 from llem.results.store import EXPERIMENTS
-from llem.runners.failure import Ended, settle
-from llem.specs.runner import Exit, Job, Runner, RunnerContext
+from llem.runners.failure import Ended
+from llem.specs.runner import Job, Runner, RunnerContext
 from llem.study import residual
+from llem.study.flight import Flight, Limits
 from llem.study.folder import writing
+from llem.study.gaps import STEP_S
 from llem.study.interrupts import Interrupts
 from llem.study.placement import Placements
 from llem.study.reporter import Reporter
-from llem.study.watch import watch
 
 if TYPE_CHECKING:
     from llem.plan import Planned, RunnerChoice
@@ -37,6 +37,7 @@ class Surroundings:
         directory: the study's folder.
         base_dir: the folder that relative paths in configurations start from.
         provenance: facts about the study for every result.
+        runners: backend to where it runs.
     """
 
     directory: Path
@@ -46,10 +47,16 @@ class Surroundings:
     registry: Registry
     reporter: Reporter
     interrupts: Interrupts
+    runners: Mapping[str, RunnerChoice]
+
+
+LONGEST_BEAT_S = 60.0
+BEATS_AT_ONCE = 8
+"""So many flights wake up every `STEP_S`; of more, each sleeps the longer, so that all together cost the same."""
 
 
 class Dispatcher:
-    """Runs experiments one at a time, each by the runner that the plan chose for it."""
+    """Starts experiments, each by the runner that the plan chose for it, and takes what became of them."""
 
     def __init__(self, around: Surroundings) -> None:
         self._around = around
@@ -68,15 +75,29 @@ class Dispatcher:
                     study_id=self._around.directory.name,
                     backend=backend,
                     image=registry.backend(backend).image,
+                    options=choice.options,
                 )
             )
         return self._runners[key]
 
-    def run(self, planned: Planned) -> tuple[ExperimentResult, bool]:
-        """Run one experiment to its end.
+    def capacity(self, backend: str) -> int:
+        """How many experiments of a backend may run at once."""
+        return max(1, self.runner(backend, self._around.runners[backend]).capacity())
 
-        Returns:
-            Its result, which is on disk, and whether the user interrupted it.
+    def launch(
+        self,
+        planned: Planned,
+        *,
+        at_once: int,
+        landed: SimpleQueue[Flight],
+        environment: Mapping[str, str] | None = None,
+    ) -> Flight:
+        """Start one experiment. It runs when this returns, or it will have failed to.
+
+        Args:
+            at_once: how many experiments may be under way beside it, itself counted.
+            landed: receives the flight at its end.
+            environment: variables for its worker.
 
         Raises:
             LlemError: the study's folder cannot be written any more.
@@ -84,9 +105,7 @@ class Dispatcher:
         around = self._around
         job_dir = around.directory / EXPERIMENTS / planned.directory
         around.reporter.experiment_started(planned.position, label(planned), job_dir)
-        warnings = residual.find(around.registry.backend(planned.config.backend), planned.config.measurement)
-        for warning in warnings:
-            around.reporter.message("warning", warning["message"])
+        warnings = self._left_behind(planned, at_once)
         document = JobDocument(
             config=planned.config.document(),
             config_hash=planned.config_hash,
@@ -101,37 +120,47 @@ class Dispatcher:
         with writing(job_dir):
             job_dir.mkdir(parents=True)
             document.write(job_dir)
-        ended = self._supervise(planned, job_dir)
-        with writing(job_dir):
-            result = settle(job_dir, document, ended)
-        self._mention_late_crash(planned, result, ended)
-        self.placements.ended(planned.config_hash, result.environment)
-        return result, ended.why == "Interrupted" and result.status == "failed"
-
-    def _supervise(self, planned: Planned, job_dir: Path) -> Ended:
-        around = self._around
-        started_at = datetime.now(UTC)
         job = Job(
             directory=job_dir,
             config=planned.config,
             config_hash=planned.config_hash,
+            environment=environment or {},
             placement=self.placements.of(planned.config_hash),
         )
-        try:
-            running = self.runner(planned.config.backend, planned.runner).start(job)
-        except LlemError as error:
-            kind = type(error).__name__ if type(error) is not LlemError else None
-            return Ended(why="StartFailed", message=str(error), started_at=started_at, ending=Exit(error=kind))
+        runner = self.runner(planned.config.backend, planned.runner)
         limits, execution = planned.config.limits, around.execution
-        return watch(
-            running,
-            EventReader(job_dir / EVENTS),
-            timeout_s=_limit(limits, "timeout_s", execution.timeout_s),
-            silence_timeout_s=_limit(limits, "silence_timeout_s", execution.silence_timeout_s),
-            started_at=started_at,
+        return Flight(
+            job,
+            document,
+            runner.start,
+            limits=Limits(
+                timeout_s=_limit(limits, "timeout_s", execution.timeout_s),
+                silence_timeout_s=_limit(limits, "silence_timeout_s", execution.silence_timeout_s),
+            ),
+            beat_s=min(LONGEST_BEAT_S, STEP_S * max(1.0, at_once / BEATS_AT_ONCE)),
             tell=lambda event: around.reporter.event(planned.position, event),
-            interrupts=around.interrupts,
+            landed=landed,
         )
+
+    def land(self, planned: Planned, flight: Flight) -> tuple[ExperimentResult, bool]:
+        """The result of a flight that has landed, and whether the user interrupted it.
+
+        Raises:
+            LlemError: the study's folder cannot be written any more.
+        """
+        result, ended = flight.land()
+        self._mention_late_crash(planned, result, ended)
+        self.placements.ended(planned.config_hash, result.environment)
+        return result, ended.why == "Interrupted" and result.status == "failed"
+
+    def _left_behind(self, planned: Planned, at_once: int) -> list[dict[str, str]]:
+        """What others hold of this machine's GPUs, where the experiment will run here and alone."""
+        if at_once > 1:
+            return []
+        warnings = residual.find(self._around.registry.backend(planned.config.backend), planned.config.measurement)
+        for warning in warnings:
+            self._around.reporter.message("warning", warning["message"])
+        return warnings
 
     def _mention_late_crash(self, planned: Planned, result: ExperimentResult, ended: Ended) -> None:
         ending = ended.ending
@@ -159,4 +188,5 @@ def _limit(limits: LimitsConfig, name: str, of_study: float) -> float:
 
 
 def _provenance(choice: RunnerChoice) -> dict[str, Any]:
-    return {"name": choice.name, "argument": choice.argument, "origin": str(choice.origin)}
+    said = {"name": choice.name, "argument": choice.argument, "origin": str(choice.origin)}
+    return said if choice.options is None else {**said, "options": choice.options.model_dump(mode="json")}

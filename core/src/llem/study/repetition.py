@@ -57,6 +57,13 @@ class Repetition:
         cycles = self._known.get(config_hash)
         return cycles.verdict if cycles else None
 
+    def is_due(self, planned: Planned) -> bool:
+        """Whether it is known that this cycle is needed: beyond the first few, all before it have to have ended."""
+        if self._until.ci_width is None or planned.cycle <= self._until.min_cycles:
+            return True
+        cycles = self._known.get(planned.config_hash)
+        return cycles is not None and cycles.ended >= planned.cycle - 1
+
     def unfinished(self) -> Iterator[str]:
         """A sentence for each experiment whose interval is not narrow enough after all its cycles."""
         for cycles in self._known.values():
