@@ -6,7 +6,7 @@ VLLM   := .venv-vllm
 MEMBERS := -e core -e plugins/llem-pytorch -e plugins/llem-vllm -e plugins/llem-zeus -e plugins/llem-codecarbon -e runners/llem-docker
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-vllm test-install test-bench test-gpu test-docker check bench docs clean
+.PHONY: help setup demo test test-vllm test-install test-bench test-gpu test-docker test-crash test-crash-nightly check bench docs clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,7 +27,7 @@ demo: setup  ## a small sweep on a real model, with real figures, in results/
 	$(BIN)/llem run examples/demo.yaml --no-gaps
 
 test: setup  ## the tests that every machine can run, the real model included
-	$(BIN)/python -m pytest -m "not install and not bench and not gpu and not docker and not vllm"
+	$(BIN)/python -m pytest -m "not install and not bench and not gpu and not docker and not vllm and not crash"
 
 test-install: setup  ## builds the wheels and installs them into an empty environment
 	$(BIN)/python -m pytest -m install
@@ -41,6 +41,13 @@ test-gpu: setup  ## what needs an NVIDIA GPU; says so where there is none
 test-docker: setup  ## images and containers on a real Docker engine, started here as root where none answers
 	bash images/engine.sh
 	$(BIN)/python -m pytest -m docker
+
+test-crash: setup  ## kills llem, its worker and meters for real, 200 times, and resumes each time
+	$(BIN)/python -m pytest tests/crash -m "crash and not docker"
+
+test-crash-nightly: setup  ## the same with 5,000 kills from seeds of the day, which are printed
+	LLEM_CRASH_POINTS=$${LLEM_CRASH_POINTS:-5000} LLEM_CRASH_SEED=$${LLEM_CRASH_SEED:-$$(date +%Y%m%d)000} \
+	  $(BIN)/python -m pytest tests/crash -m "crash and not docker"
 
 # vLLM takes an older transformers than llem-pytorch, and so has an environment of its own. torchvision and its like come
 # along, serve no language model, and break on a CPU's torch.
