@@ -53,7 +53,7 @@ def run_experiment(
         ... )
         >>> result.throughput.tokens_per_s, result.energy.headline.j_per_output_token  # doctest: +SKIP
     """
-    if not_here := sorted({"sweep", "experiments", "execution", "runners", "name"} & sections.keys()):
+    if not_here := sorted({"sweep", "experiments", "execution", "runners", "runner_options", "name"} & sections.keys()):
         raise ConfigError(
             f"run_experiment runs one experiment once; `{not_here[0]}` belongs to a study.",
             remedy="Use llem.run_study, which takes a mapping too.",
@@ -111,6 +111,7 @@ def run_study(
         overrides=overrides,
         backends=registry.backends,
         find_backend=registry.backend,
+        runners=registry.runners,
     )
     outcome = conduct(
         loaded,

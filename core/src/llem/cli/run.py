@@ -106,9 +106,15 @@ def run(
         "execution.cycle_gap_s": 0.0 if no_gaps else None,
     }
     overrides = {key: found for key, found in given.items() if found is not None}
-    overrides |= read_settings(settings, Vocabulary(registry.backends))
+    overrides |= read_settings(settings, Vocabulary(registry.backends, registry.runners))
     try:
-        loaded = load_study(study, overrides=overrides, backends=registry.backends, find_backend=registry.backend)
+        loaded = load_study(
+            study,
+            overrides=overrides,
+            backends=registry.backends,
+            find_backend=registry.backend,
+            runners=registry.runners,
+        )
     except ConfigError as error:
         if study is None and model is None and "`model` is missing" in error.what:
             raise click.UsageError("there is nothing to run: give a STUDY.yaml, or --model and --backend.") from error

@@ -120,6 +120,9 @@ def _takes_only_text(key: str, vocabulary: Vocabulary) -> bool:
     if key in {"model", "dataset", "backend", "name"} or section == "runners":
         return True
     model = ExecutionConfig if section == "execution" else vocabulary.sections.get(section)
+    if section == OPTIONS:
+        runner, _, rest = rest.partition(".")
+        model = vocabulary.runner_options.get(runner)
     facts = facts_of(model).get(rest) if model is not None else None
     if facts is None:
         return False

@@ -148,3 +148,7 @@ class StudyConfig(Section):
     runners: dict[str, str] = Field(
         default_factory=dict, description="backend to runner, such as {vllm: 'docker:IMAGE'}"
     )
+    runner_options: dict[str, dict[str, Any]] = Field(
+        default_factory=dict,
+        description="runner to its own options, such as {slurm: {partition: gpu}}; no part of identity",
+    )

@@ -71,7 +71,9 @@ def _ask_runner(
     def ask() -> Iterable[Finding]:
         spec = registry.backend(backend)
         runner: Runner = load_object(registry.runner(name).runner)(
-            RunnerContext(argument=argument, backend=backend, image=spec.image)
+            RunnerContext(
+                argument=argument, backend=backend, image=spec.image, options=context.runner_options.get(name)
+            )
         )
         try:
             found = _unplaced(registry, name, context)
