@@ -34,6 +34,10 @@ class RunnerSpec:
         options: the model of its own section, `runner_options: {NAME: …}` in a study; None where there is nothing to set.
             Every field has a default. Options say where and how a worker runs, never what it measures: they are no part
             of an experiment's identity.
+        reclaim: `package.module:function` of a runner whose jobs go on when llem is gone; takes a study's folder (`Path`),
+            returns a sentence for each thing that it did. Called before such a study is resumed, and before anything of it
+            is looked at: when it returns, no job of the study is under way any more, nor will one start. Raises LlemError
+            where it cannot be sure of that. It is asked of every study, and says nothing of one that was never its own.
     """
 
     name: str
@@ -46,6 +50,7 @@ class RunnerSpec:
     install: str | None = None
     placements: frozenset[PlacementRule] = frozenset()
     options: type[Section] | None = None
+    reclaim: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +60,7 @@ class RunnerContext:
     Attributes:
         argument: what stood after the colon, or None.
         study_id: name of the study's folder, for labels.
+        study_dir: absolute path of that folder, or None before there is one.
         backend: the backend that it runs.
         image: the backend's default image, or None.
         options: what the study sets for it, an instance of the spec's `options`; None where the spec has none.
@@ -62,6 +68,7 @@ class RunnerContext:
 
     argument: str | None = None
     study_id: str = ""
+    study_dir: Path | None = None
     backend: str = ""
     image: str | None = None
     options: Section | None = None

@@ -73,6 +73,7 @@ class Dispatcher:
                 RunnerContext(
                     argument=choice.argument,
                     study_id=self._around.directory.name,
+                    study_dir=self._around.directory.absolute(),
                     backend=backend,
                     image=registry.backend(backend).image,
                     options=choice.options,
