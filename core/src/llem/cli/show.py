@@ -13,8 +13,9 @@ import click
 from llem.analysis.summary import Configuration, parquet_rows, summarise
 from llem.cli.present import notes, result_text, study_table
 from llem.errors import ResultError
-from llem.results.aggregate import PARQUET, aggregate
+from llem.results.aggregate import aggregate
 from llem.results.job_directory import EXPERIMENT, RESULT
+from llem.results.parts import PARQUET
 from llem.results.rows import study_rows
 from llem.results.store import EXPERIMENTS, MANIFEST, is_study, read_result
 from llem.study.manifest import read_manifest
@@ -41,7 +42,7 @@ def show(path: Path, as_json: bool, rebuild: bool) -> None:
     if not path.exists():
         raise ResultError("there is nothing here.", where=str(path), remedy="Give a study's folder or a result.json.")
     if rebuild:
-        aggregate(path)
+        aggregate(path, rebuild=True)
     if path.name == RESULT or (path.is_dir() and (path / RESULT).is_file()):
         result = read_result(path).model_dump(mode="json")
         click.echo(json.dumps(result, ensure_ascii=False, indent=1) if as_json else result_text(result))
@@ -49,7 +50,7 @@ def show(path: Path, as_json: bool, rebuild: bool) -> None:
     if path.is_dir() and is_study(path):
         folder, configurations = path, summarise(study_rows(path))
     elif path.suffix == ".parquet":
-        from llem.results.study import read_parquet
+        from llem.results.parts import read_parquet
 
         folder, configurations = path.parent, summarise(parquet_rows(read_parquet(path)))
     elif (path / EXPERIMENT).is_file():

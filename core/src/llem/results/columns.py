@@ -84,6 +84,8 @@ def fixed_columns() -> tuple[Column, ...]:
         Column("failure.exit_code", "int64"),
         Column("warnings", "strings"),
         Column("warning_messages", "strings"),
+        Column("result_file.modified_ns", "int64", "ns"),
+        Column("result_file.size_bytes", "int64", "B"),
     ]
     energy = [
         Column("energy.window_s", "double", "s"),

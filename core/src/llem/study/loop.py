@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llem.errors import EXIT_DONE, EXIT_EXPERIMENT_FAILED, EXIT_INTERRUPTED
+from llem.errors import EXIT_DONE, EXIT_EXPERIMENT_FAILED, EXIT_INTERRUPTED, ResultError
 from llem.plugins import Registry
+from llem.results.aggregate import TableWriter
 from llem.results.models import ExperimentResult
 from llem.results.store import EXPERIMENTS
 from llem.study.continuation import Continuation
@@ -37,12 +38,14 @@ class StudyOutcome:
         state: `complete` only where every experiment ran to an end of its own, done or failed, or was not needed.
         counts: experiments by state: pending, running, done, failed, interrupted, not_needed.
         exit_code: 0 all done or not needed; 1 something failed or was not run; 130 interrupted.
+        table: has the rows of its results, where any ran; `finish` writes the rest of `results.parquet`.
     """
 
     state: Ending
     counts: Mapping[str, int]
     directory: Path
     exit_code: int
+    table: TableWriter | None = None
 
 
 def run_plan(
@@ -95,9 +98,11 @@ class _Study:
     repetition: Repetition
     continued: Continuation | None = None
     writer: ManifestWriter = field(init=False)
+    table: TableWriter = field(init=False)
 
     def run(self) -> StudyOutcome:
         directory, reporter = self.around.directory, self.around.reporter
+        self.table = TableWriter(directory)
         manifest = self.continued.manifest if self.continued else new_manifest(self.plan)
         with writing(directory):
             (directory / EXPERIMENTS).mkdir(exist_ok=True)
@@ -123,7 +128,7 @@ class _Study:
         counts = {key: value for key, value in manifest.totals.items() if key != "experiments"}
         reporter.study_finished(state, counts)
         self._notify("llem_study_finished", summary={"state": state, **counts})
-        return StudyOutcome(state, counts, directory, exit_code(state, manifest))
+        return StudyOutcome(state, counts, directory, exit_code(state, manifest), self.table)
 
     def _run_all(self) -> Ending:
         for earlier, result in self.continued.ended if self.continued else ():
@@ -145,6 +150,8 @@ class _Study:
         """Tell the reporter and the plugins about an experiment that ended."""
         data = result.model_dump(mode="json")
         self.around.reporter.experiment_finished(planned.position, data)
+        with suppress(ResultError):  # the end of the study tells, and has the row from the job directory
+            self.table.add(result, f"{EXPERIMENTS}/{planned.directory}")
         job_dir = self.around.directory / EXPERIMENTS / planned.directory
         self._notify("llem_experiment_finished", job_dir=job_dir, result=data)
 
