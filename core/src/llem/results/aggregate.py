@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from llem.results import parts
 from llem.results.arrow_table import joined, rows_table
 from llem.results.models import ExperimentResult
-from llem.results.parts import PART_ROWS
 from llem.results.parts import PARQUET as PARQUET
+from llem.results.parts import PART_ROWS
 from llem.results.rows import result_row, rows_of, stamped
 from llem.results.stamps import stamp_of
 from llem.results.table import CHUNK_ROWS, StudyTable, tables_of

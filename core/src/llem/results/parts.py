@@ -24,7 +24,7 @@ PART_ROWS = 2_000
 _PART = "part-{:06d}.parquet"
 
 
-class UnreadablePart(ResultError):
+class UnreadablePartError(ResultError):
     """A file that cannot be read; what it held can be made anew from the job directories."""
 
 
@@ -39,7 +39,7 @@ def read_part(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     """One file of a `results.parquet`; of `columns` those that it has.
 
     Raises:
-        UnreadablePart: it cannot be read, its checksum does not hold, or it is not llem's.
+        UnreadablePartError: it cannot be read, its checksum does not hold, or it is not llem's.
         ResultError: it is of a newer schema.
     """
     import pyarrow as pa
@@ -52,7 +52,7 @@ def read_part(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
             wanted = None if columns is None else [name for name in columns if name in schema.names]
             return file.read(wanted)
     except (OSError, pa.ArrowException) as error:
-        raise UnreadablePart(
+        raise UnreadablePartError(
             f"it cannot be read: {' '.join(str(error).split())}.",
             where=str(path),
             remedy="It can be made anew: llem show STUDY --rebuild.",
@@ -154,7 +154,7 @@ def _write(table: pa.Table, file: Path) -> None:
 def _check_version(schema: pa.Schema, path: Path) -> None:
     found = (schema.metadata or {}).get(b"llem.schema_version", b"").decode()
     if not found.isdecimal():
-        raise UnreadablePart("this Parquet file is not a results.parquet of llem.", where=str(path))
+        raise UnreadablePartError("this Parquet file is not a results.parquet of llem.", where=str(path))
     if int(found) > SCHEMA_VERSION:
         raise ResultError(
             f"these results are of schema version {found}; this llem reads up to version {SCHEMA_VERSION}.",

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from llem.errors import ResultError
 from llem.results.arrow_table import joined, rows_table
-from llem.results.parts import PARQUET, UnreadablePart, part_files, read_part
+from llem.results.parts import PARQUET, UnreadablePartError, part_files, read_part
 from llem.results.rows import rows_of
 from llem.results.stamps import GONE, MODIFIED, SIZE, Stamp, stamps
 from llem.results.store import is_study
@@ -84,7 +84,7 @@ class StudyTable:
         for path in part_files(self.directory / PARQUET) if use_parquet else ():
             try:
                 stamped = read_part(path, _STAMPED)
-            except UnreadablePart as error:
+            except UnreadablePartError as error:
                 self.unreadable.append(str(error))
             else:
                 self.parts.append(Part(path, stamped.num_rows, _stale(stamped, on_disk)))
@@ -102,8 +102,7 @@ class StudyTable:
     def read(self, columns: Sequence[str] | None = None) -> pa.Table:
         """All rows, those of `results.parquet` first; of `columns` those that there are, None for all."""
         tables = [part.fresh(columns) for part in self.parts]
-        for table in self._read_anew:
-            tables.append(_chosen(table, columns))
+        tables += [_chosen(table, columns) for table in self._read_anew]
         return joined(tables) if tables else _chosen(rows_table([]), columns)
 
     @cached_property
