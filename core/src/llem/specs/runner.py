@@ -64,6 +64,7 @@ class RunnerContext:
         backend: the backend that it runs.
         image: the backend's default image, or None.
         options: what the study sets for it, an instance of the spec's `options`; None where the spec has none.
+        warm_start: workers may be forked from a process that has imported the engine's module.
     """
 
     argument: str | None = None
@@ -72,6 +73,7 @@ class RunnerContext:
     backend: str = ""
     image: str | None = None
     options: Section | None = None
+    warm_start: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
