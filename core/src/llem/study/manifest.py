@@ -163,6 +163,10 @@ def _digest(body: bytes) -> bytes:
     return hashlib.blake2b(body, digest_size=16).hexdigest().encode()
 
 
+class ManifestError(ResultError):
+    """There is no manifest, or none that can be read as what was written: it can be made anew from plan and results."""
+
+
 @dataclass(frozen=True)
 class Recovered:
     """The last state of a study that can be vouched for.
@@ -186,7 +190,8 @@ def recover(study_dir: Path) -> Recovered:
     """The state of a study at this instant, and what is damaged.
 
     Raises:
-        ResultError: there is no manifest, neither snapshot can be read, or it is of an unknown schema version.
+        ManifestError: there is none, or neither snapshot can be read.
+        ResultError: it is of an unknown schema version.
     """
     for _ in range(_AGAIN):
         found, behind = _look(study_dir)
@@ -200,12 +205,12 @@ def _look(study_dir: Path) -> tuple[Recovered, bool]:
     damage = []
     try:
         manifest = _snapshot(study_dir / MANIFEST)
-    except ResultError as error:
+    except ManifestError as error:
         if not (study_dir / PREVIOUS).is_file():
             raise
         try:
             manifest = _snapshot(study_dir / PREVIOUS)
-        except ResultError:
+        except ManifestError:
             raise error from None
         damage.append(f"{error} The one before it and the journal were read instead.")
     journal = study_dir / JOURNAL
@@ -237,20 +242,20 @@ def replay(manifest: StudyManifest, changes: Iterable[Mapping[str, Any]]) -> boo
 
 
 def _snapshot(path: Path) -> StudyManifest:
-    """Read one snapshot. Raises ResultError."""
+    """Read one snapshot. Raises ManifestError; ResultError where it is of another version."""
     try:
         data = path.read_bytes()
     except FileNotFoundError as error:
-        raise ResultError("there is no manifest here.", where=str(path)) from error
+        raise ManifestError("there is no manifest here.", where=str(path)) from error
     except OSError as error:
-        raise ResultError(f"this manifest cannot be read: {error.strerror}.", where=str(path)) from error
+        raise ManifestError(f"this manifest cannot be read: {error.strerror}.", where=str(path)) from error
     body, mark, end = data.rpartition(_CHECKSUM)
     is_whole = bool(mark) and end == _digest(body) + _END
     try:
         document = json.loads(data)
         version = document["schema_version"]
     except (ValueError, RecursionError, KeyError, TypeError) as error:
-        raise ResultError("this manifest is damaged: it is not the JSON that was written.", where=str(path)) from error
+        raise ManifestError("this manifest is damaged: it is not the JSON that was written.", where=str(path)) from error
     if version not in (1, MANIFEST_SCHEMA) and (is_whole or not mark):
         raise ResultError(
             f"this manifest is of schema version {version}; this llem reads up to version {MANIFEST_SCHEMA}.",
@@ -258,11 +263,11 @@ def _snapshot(path: Path) -> StudyManifest:
             remedy="Read it with the version of llem that wrote it.",
         )
     if not is_whole and (mark or version != 1):
-        raise ResultError("this manifest is damaged: its checksum does not fit.", where=str(path))
+        raise ManifestError("this manifest is damaged: its checksum does not fit.", where=str(path))
     try:
         return _manifest(document)
     except (KeyError, TypeError, ValueError) as error:
-        raise ResultError(f"it is not a whole manifest: {error}.", where=str(path)) from error
+        raise ManifestError(f"it is not a whole manifest: {error}.", where=str(path)) from error
 
 
 def _manifest(data: Mapping[str, Any]) -> StudyManifest:
