@@ -20,6 +20,7 @@ def llem_runners() -> Sequence[RunnerSpec]:
             api_version=API_VERSION,
             summary="a fresh process on this machine for each experiment",
             runner="llem.runners.local:LocalRunner",
+            reclaim="llem.runners.leftovers:reclaim",
             placements=frozenset({"same_node"}),
         )
     ]

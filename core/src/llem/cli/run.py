@@ -14,6 +14,8 @@ from llem.config.study import Order
 
 if TYPE_CHECKING:
     from llem.plan import Plan
+    from llem.plugins import Registry
+    from llem.study.agreement import Wishes
 
 SHOWN_IN_PLAN = 40
 """How many experiments of a plan `--dry-run` lists; -v lists them all."""
@@ -105,10 +107,16 @@ def run(
     from llem.plugins import default_registry
     from llem.study.agreement import Wishes
     from llem.study.conduct import conduct
-    from llem.study.resume import resume as go_on
 
     _check_resume(resume, output, retry_failed=retry_failed, allow_changes=allow_changes, dry_run=dry_run)
     registry = default_registry()
+    if resume is not None and study is None and model is None:
+        if settings or backend or dataset or prompts or output_tokens or order or no_gaps or runner:
+            raise click.UsageError(
+                "options that change a study need the study: llem run STUDY.yaml --resume STUDY_DIR …"
+            )
+        wishes = Wishes(retry_failed=retry_failed, allow_changes=allow_changes, cycles=cycles)
+        return _go_on(resume, registry, wishes, skip_preflight, quiet=quiet, verbose=verbose, as_json=as_json)
     given = {
         "model": _beside(model, study),
         "backend": backend,
@@ -138,10 +146,7 @@ def run(
         wishes = Wishes(
             study=loaded, runner=runner, retry_failed=retry_failed, allow_changes=allow_changes, cycles=cycles
         )
-        reporter = TextReporter(sys.stderr, quiet=quiet, verbose=verbose)
-        outcome = go_on(resume, registry, reporter, wishes, skip_preflight=skip_preflight)
-        print_outcome(outcome, as_json=as_json)
-        return outcome.exit_code
+        return _go_on(resume, registry, wishes, skip_preflight, quiet=quiet, verbose=verbose, as_json=as_json)
     plan = make_plan(loaded, registry, runner=runner)
     if dry_run:
         _print_plan(plan, [*loaded.notes, *moved(plan.runners)], as_json=as_json, verbose=verbose)
@@ -172,6 +177,26 @@ def _print_plan(plan: Plan, notes: Sequence[str], *, as_json: bool, verbose: boo
         click.echo(f"llem: {note}", err=True)
     for line in describe(plan, plan.total if verbose else SHOWN_IN_PLAN):
         click.echo(line)
+
+
+def _go_on(
+    directory: Path,
+    registry: Registry,
+    wishes: Wishes,
+    skip: Sequence[str],
+    *,
+    quiet: bool,
+    verbose: bool,
+    as_json: bool,
+) -> int:
+    from llem.cli.outcome import print_outcome
+    from llem.cli.progress import TextReporter
+    from llem.study.resume import resume
+
+    reporter = TextReporter(sys.stderr, quiet=quiet, verbose=verbose)
+    outcome = resume(directory, registry, reporter, wishes, skip_preflight=skip)
+    print_outcome(outcome, as_json=as_json)
+    return outcome.exit_code
 
 
 def _check_resume(

@@ -106,7 +106,7 @@ def read_journal(path: Path) -> JournalContent:
         data = path.read_bytes()
     except FileNotFoundError:
         return JournalContent(())
-    changes = []
+    changes: list[dict[str, Any]] = []
     at = 0
     while at < len(data):
         end = data.find(b"\n", at) + 1

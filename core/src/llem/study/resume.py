@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from llem.errors import ResultError
+from llem.plugins import Registry, load_object
 from llem.results.job_directory import JobDocument
 from llem.results.store import EXPERIMENTS, MANIFEST, is_study
 from llem.study.agreement import Agreement, Wishes, agree
@@ -17,7 +17,6 @@ from llem.study.continuation import Continuation, Laid, lay_over
 from llem.study.folder import writing
 from llem.study.hosts import host
 from llem.study.journal import JOURNAL
-from llem.study.leftovers import end_leftovers
 from llem.study.lock import Lock
 from llem.study.loop import StudyOutcome, exit_code, run_plan
 from llem.study.manifest import ManifestError, Recovered, StudyManifest, now_utc, recover
@@ -28,9 +27,6 @@ from llem.study.reporter import Reporter
 from llem.study.resume_report import told
 from llem.study.set_aside import set_aside
 from llem.study.survey import Survey, settle_entry, survey
-
-if TYPE_CHECKING:
-    from llem.plugins import Registry
 
 
 def resume(
@@ -50,8 +46,16 @@ def resume(
     with Lock(folder) as lock:
         if lock.doubt:
             reporter.message("warning", lock.doubt)
+        _reclaim(folder, registry, reporter)
         found = look(folder, registry, reporter, wishes)
         return _go_on(found, registry, reporter, skip_preflight)
+
+
+def _reclaim(folder: Path, registry: Registry, reporter: Reporter) -> None:
+    """Let every runner end what an earlier llem left of this study. Raises LlemError where it cannot be sure of that."""
+    for spec in registry.runners.values():
+        for text in load_object(spec.reclaim)(folder) if spec.reclaim else ():
+            reporter.message("info", text)
 
 
 def study_folder(directory: Path) -> Path:
@@ -179,7 +183,6 @@ def _go_on(found: Found, registry: Registry, reporter: Reporter, skip_preflight:
     here = host()
     facts = {}
     if remaining:
-        end_leftovers(folder, reporter)
         facts = prepare(
             found.agreement.study, plan, registry, reporter, output=folder.parent, skip_preflight=skip_preflight
         )

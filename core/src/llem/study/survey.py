@@ -14,9 +14,6 @@ from llem.runners.failure import failure_summary
 from llem.study.manifest import Entry, ExperimentState
 from llem.study.verify import seal, verify
 
-INTERRUPTED = "Interrupted"
-"""Type of the failure of an experiment that the user ended; it has not failed by itself."""
-
 
 @dataclass
 class Survey:
@@ -69,7 +66,8 @@ def survey(study_dir: Path, entries: Iterable[Entry], *, retry_failed: bool, wit
         except ResultError as error:
             found.damaged[entry.position] = str(error)
             continue
-        if result.failure is not None and result.failure.type == INTERRUPTED:
+        if result.status == "failed" and not had_ended:
+            # Nobody took note of this failure: the worker may well have failed because its study was killed.
             found.half_done.append(entry.position)
         elif result.status == "failed" and retry_failed:
             found.again.append(entry.position)
