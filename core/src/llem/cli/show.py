@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from llem.analysis.summary import Configuration, parquet_rows, summarise
+from llem.cli.next_step import next_step, state_of
 from llem.cli.present import notes, result_text, study_table
 from llem.errors import ResultError
 from llem.results.aggregate import aggregate
@@ -18,7 +19,8 @@ from llem.results.job_directory import EXPERIMENT, RESULT
 from llem.results.parts import PARQUET
 from llem.results.rows import study_rows
 from llem.results.store import EXPERIMENTS, MANIFEST, is_study, read_result
-from llem.study.manifest import read_manifest
+from llem.study.lock import is_held
+from llem.study.manifest import PREVIOUS, ManifestError, StudyManifest, recover
 
 
 @click.command()
@@ -77,17 +79,32 @@ def show(path: Path, as_json: bool, rebuild: bool) -> None:
 
 def study_document(folder: Path, configurations: Sequence[Configuration]) -> dict[str, Any]:
     """A study's summary as plain data: state and counts from its manifest, a summary for each configuration."""
-    manifest = read_manifest(folder) if (folder / MANIFEST).is_file() else None
+    manifest, damage = _manifest(folder)
     statuses: Counter[str] = Counter()
     for c in configurations:
         statuses.update(c.statuses)
+    counts = manifest.totals if manifest else {"experiments": statuses.total(), **statuses}
+    state = state_of(folder, manifest.state) if manifest else None
     return {
         "study": manifest.name if manifest else folder.resolve().name,
         "directory": str(folder),
-        "state": manifest.state if manifest else None,
-        "counts": manifest.totals if manifest else {"experiments": statuses.total(), **statuses},
+        "state": state,
+        "counts": counts,
+        "damage": damage,
+        "next": next_step(folder, state or "broken off", counts) if manifest or damage else None,
         "experiments": [c.document() for c in configurations],
     }
+
+
+def _manifest(folder: Path) -> tuple[StudyManifest | None, list[str]]:
+    """The manifest, and what is damaged. A study whose manifest is lost still has its results."""
+    if not (folder / MANIFEST).exists() and not (folder / PREVIOUS).exists():
+        return None, []
+    try:
+        found = recover(folder)
+    except ManifestError as error:
+        return None, [str(error)]
+    return found.manifest, [] if is_held(folder) else list(found.damage)
 
 
 def study_text(document: dict[str, Any], configurations: Sequence[Configuration]) -> str:
@@ -100,4 +117,8 @@ def study_text(document: dict[str, Any], configurations: Sequence[Configuration]
     if configurations:
         lines += [study_table(configurations), ""]
     lines += notes(configurations)
+    lines += [f"damaged: {text}" for text in document["damage"]]
+    if document["next"]:
+        failed = document["state"] == "complete"
+        lines += ["", f"{'run again what failed' if failed else 'go on'}: {document['next']}"]
     return "\n".join(lines).rstrip()

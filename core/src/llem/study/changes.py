@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
 from typing import Any
 
 from llem.config.merging import leaves
@@ -33,4 +31,4 @@ def _flat(document: Mapping[str, Any]) -> dict[str, Any]:
 def _text(value: Any) -> str:
     if value is _NOTHING:
         return "not given"
-    return shorten(json.dumps(value, ensure_ascii=False, default=str))
+    return shorten(value)

@@ -12,6 +12,7 @@ import fcntl
 import json
 import os
 import platform
+import time
 import weakref
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +25,9 @@ LOCK = ".lock"
 
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 """What a file system answers that has no locks, such as Lustre mounted without them."""
+
+_PATIENCE_S = 1.0
+"""Whoever only asks whether the lock is held has it for an instant; see `is_held`."""
 
 _held: weakref.WeakSet[Lock] = weakref.WeakSet()
 
@@ -62,7 +66,7 @@ class Lock:
     def _take(self, directory: Path) -> None:
         locked = True
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _take_within(self._file, _PATIENCE_S)
         except BlockingIOError as error:
             raise PreflightError(
                 f"another llem works on this study{_named(self._holder())}.",
@@ -125,6 +129,35 @@ class Lock:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.release()
+
+
+def is_held(directory: Path) -> bool:
+    """Whether an llem works on this study now, as far as locks can tell; False where the folder cannot be read."""
+    try:
+        file = os.open(directory / LOCK, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(file)
+    return False
+
+
+def _take_within(file: int, patience_s: float) -> None:
+    """Take the lock. Raises BlockingIOError where somebody holds it all the time, OSError where there are no locks."""
+    end = time.monotonic() + patience_s
+    while True:
+        try:
+            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > end:
+                raise
+        time.sleep(0.05)
 
 
 def _in_child() -> None:
