@@ -108,6 +108,7 @@ def fixed_columns() -> tuple[Column, ...]:
     return (*identity, *figures, *energy, *place, *outcome)
 
 
+@cache
 def total_columns(scope: str, method: str) -> tuple[Column, ...]:
     """The columns of the total over devices of one scope and method: `energy.gpu.counter.energy_j` and so on."""
     return tuple(c for c in _of_model(EnergyFigure, f"energy.{scope}.{method}") if c.kind in ("double", "bool"))
