@@ -31,6 +31,7 @@ SHOWN_IN_PLAN = 40
 @click.option("--cycles", type=click.IntRange(min=1), help="How often each experiment is repeated.")
 @click.option("--order", type=click.Choice(get_args(Order)), help="The order in which experiments run.")
 @click.option("--no-gaps", is_flag=True, help="No pauses between experiments and cycles.")
+@click.option("--no-warm-start", is_flag=True, help="Start each worker afresh, not from a process that has its imports.")
 @click.option("--runner", metavar="RUNNER", help="Where every backend runs, such as local or docker:IMAGE.")
 @click.option("--set", "settings", metavar="KEY=VALUE", multiple=True, help="Set any key of the study; repeatable.")
 @click.option(
@@ -65,6 +66,7 @@ def run(
     cycles: int | None,
     order: str | None,
     no_gaps: bool,
+    no_warm_start: bool,
     runner: str | None,
     settings: tuple[str, ...],
     output: Path | None,
@@ -127,6 +129,7 @@ def run(
         "execution.order": order,
         "execution.experiment_gap_s": 0.0 if no_gaps else None,
         "execution.cycle_gap_s": 0.0 if no_gaps else None,
+        "execution.warm_start": False if no_warm_start else None,
     }
     overrides = {key: found for key, found in given.items() if found is not None}
     overrides |= read_settings(settings, Vocabulary(registry.backends, registry.runners))

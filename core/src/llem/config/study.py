@@ -11,6 +11,8 @@ from llem.config.section import Section
 
 Order = Literal["sequential", "interleaved", "shuffled", "reversed", "latin_square"]
 
+Parallel = Literal["none", "by_gpu"]
+
 PlacementChoice = Literal["any", "same_node", "spread"]
 
 RepeatedFigure = Literal[
@@ -95,6 +97,16 @@ class ExecutionConfig(Section):
         "any",
         description="on which nodes of a cluster the cycles of one experiment run. any: wherever there is room; same_node: all "
         "on one, so that they differ by nothing but time; spread: each on another, so that the interval covers the nodes too",
+    )
+    parallel: Parallel = Field(
+        "none",
+        description="none: one experiment at a time on this machine; by_gpu: as many as its GPUs allow, never two on one GPU; "
+        "they share CPU, memory and host, whose energy is then marked as shared",
+    )
+    warm_start: bool = Field(
+        True,
+        description="fork each worker from a process that has imported the engine's module, where the backend allows it; "
+        "false: start each one afresh",
     )
     experiment_gap_s: float = Field(30.0, ge=0, le=86_400, description="pause between experiments, to cool down")
     cycle_gap_s: float = Field(

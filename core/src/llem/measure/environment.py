@@ -8,9 +8,11 @@ import platform
 import re
 import sys
 from collections.abc import Collection, Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from llem.measure.forked import START, start_facts
 from llem.measure.host import ROOT, host_facts
 from llem.measure.node import EXCLUSIVE, NODE, gpu_facts, node_facts
 from llem.results.scrub import scrub_data, tells_a_secret
@@ -40,7 +42,7 @@ _PREFIXES = (
 )
 """Variables of libraries below the engines that change how fast they run. Those of installed packages are found by name."""
 
-_WITHOUT_EFFECT = frozenset({"LLEM_JOB_ID", NODE, EXCLUSIVE})
+_WITHOUT_EFFECT = frozenset({"LLEM_JOB_ID", NODE, EXCLUSIVE, START})
 """Differ from run to run and change nothing that an engine does."""
 
 
@@ -61,9 +63,9 @@ def capture(
 
     Returns:
         `node` and `exclusive` (see `llem.measure.node`), `machine`, `os`, `cpu`, `memory`, `gpu`, `python`, `packages` (name to version: llem, every plugin, and what they
-        require), `variables`, `meters` and `study`.
+        require), `variables`, `meters`, `start` (see `llem.measure.forked`) and `study`.
     """
-    packages = installed(plugin_distributions())
+    packages = dict(packages_here())
     facts: dict[str, Any] = {
         **node_facts(environ),
         **host_facts(root, environ),
@@ -76,10 +78,17 @@ def capture(
         "packages": packages,
         "variables": telling_variables(environ, packages),
         "meters": dict(meters),
+        "start": start_facts(environ),
         "study": dict(provenance),
     }
     clean: dict[str, Any] = scrub_data(facts, environ)
     return clean
+
+
+@cache
+def packages_here() -> Mapping[str, str]:
+    """Versions of llem, every plugin, and what they require. Read once in a process: hundreds of files tell it."""
+    return installed(plugin_distributions())
 
 
 def plugin_distributions() -> list[str]:

@@ -20,11 +20,11 @@ from typing import Any
 
 from llem.config.experiment import ExperimentConfig
 from llem.errors import LlemError
+from llem.measure.forked import START
 from llem.results.job_directory import LOG
 from llem.runners import supervisor
 from llem.runners.environment import worker_environment
 from llem.runners.oom import oom_kills
-from llem.runners.template import START
 from llem.runners.warm import ForkedSupervisor, Nursery
 from llem.specs.check import Finding
 from llem.specs.runner import Exit, Job, RunnerContext, RunningJob

@@ -15,6 +15,7 @@ import atexit
 import contextlib
 import ctypes
 import gc
+import importlib
 import json
 import os
 import random
@@ -30,13 +31,14 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from llem.measure.forked import FORKED, START
 from llem.runners.supervisor import Supervisor
 
 MARK = "LLEM_JOB_ID"
-START = "LLEM_START"
-FORKED = "forked"
-DRIVERS = ("/dev/nvidia", "/dev/kfd", "/dev/dri/")
+DEVICES = ("/dev/nvidia", "/dev/kfd", "/dev/dri/", "/dev/dxg")
 """What a process has open, or mapped, that has touched a GPU."""
+DRIVERS = ("libcuda.so", "libnvidia-ml.so")
+"""Libraries that are loaded by the first call to the driver, and not by an import."""
 QUIET = {"JE_ARROW_MALLOC_CONF": "background_thread:false"}
 """Set for the template alone: libraries that start a thread with their import do not."""
 
@@ -57,22 +59,28 @@ def prepare(backend: str) -> str | None:
 
     The engine's class is looked up and not made.
     """
+    # What a worker imports on its way, wherever it does.
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    import llem.measure.orchestrator
+    import llem.measure.sampling
+    import llem.worker  # noqa: F401
+    from llem.measure.environment import packages_here
     from llem.plugins import default_registry, load_object
 
     registry = default_registry()
-    # What a worker imports on its way, wherever it does.
-    import llem.measure.orchestrator
-    import llem.measure.sampling
-    import llem.measure.timeseries
-    import llem.results.rows
-    import llem.worker  # noqa: F401
-
-    load_object(registry.backend(backend).engine)
+    spec = registry.backend(backend)
+    load_object(spec.engine)
+    for name in spec.preload:
+        importlib.import_module(name)
     for dataset in registry.datasets.values():
         if not dataset.requires:
             load_object(dataset.loader)
     for sampler in registry.samplers.values():
         load_object(sampler.sampler)
+    packages_here()
+    pa.array([1.0])  # the first one brings further modules along
     gc.collect()
     gc.freeze()  # what is here now is never collected: a collection in a worker would copy all of it
     _rehearse()
@@ -94,11 +102,11 @@ def objection() -> str | None:
             target = str(entry.readlink())
         except OSError:
             continue  # the listing's own
-        if target.startswith(DRIVERS):
+        if target.startswith(DEVICES):
             return f"its imports opened {target}, which no fork may share"
     mapped = {line.split(maxsplit=5)[-1] for line in _read(Path("/proc/self/maps")).splitlines()}
     for path in sorted(mapped):
-        if path.startswith(DRIVERS):
+        if path.startswith(DEVICES) or Path(path).name.startswith(DRIVERS):
             return f"its imports mapped {path}, which no fork may share"
     return None
 

@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from contextlib import ExitStack, suppress
 from typing import IO, Any
 
+from llem.measure.forked import START
 from llem.runners.template import MARK, QUIET
 
 _IMPORT_S = 300.0
@@ -23,9 +24,7 @@ _IMPORT_S = 300.0
 _FORK_S = 30.0
 _TAIL_BYTES = 2000
 
-LATE = frozenset(
-    {"TMPDIR", "TEMP", "TMP", MARK, "CUDA_VISIBLE_DEVICES", "LLEM_NODE", "LLEM_NODE_EXCLUSIVE", "LLEM_START"}
-)
+LATE = frozenset({"TMPDIR", "TEMP", "TMP", MARK, "CUDA_VISIBLE_DEVICES", "LLEM_NODE", "LLEM_NODE_EXCLUSIVE", START})
 """Variables that a template need not share with its workers: read when a device, a temporary folder or the result is made,
 which no import does. All others have to be the same."""
 

@@ -26,6 +26,7 @@ class RunnerSpec:
         runner: `package.module:Class` of the `Runner`, imported when a plan uses it.
         isolates_environment: it brings the backend's environment along (a container image), so that backends which
             conflict on the host can be in one study, and an engine need not be installed here.
+        remote: workers run on other machines: what is installed and metered here says nothing about them.
         argument: what may follow the colon, such as `IMAGE`, or None.
         requires: import names that must be present; looked up, never imported.
         install: the command that brings them, for messages.
@@ -45,6 +46,7 @@ class RunnerSpec:
     summary: str
     runner: str
     isolates_environment: bool = False
+    remote: bool = False
     argument: str | None = None
     requires: tuple[str, ...] = ()
     install: str | None = None

@@ -22,6 +22,7 @@ from llem.study.flight import Flight, Limits
 from llem.study.folder import writing
 from llem.study.gaps import STEP_S
 from llem.study.interrupts import Interrupts
+from llem.study.journal import sync_folder
 from llem.study.placement import Placements
 from llem.study.reporter import Reporter
 
@@ -38,6 +39,7 @@ class Surroundings:
         base_dir: the folder that relative paths in configurations start from.
         provenance: facts about the study for every result.
         runners: backend to where it runs.
+        planned: how many experiments there are, cycles counted.
     """
 
     directory: Path
@@ -48,6 +50,7 @@ class Surroundings:
     reporter: Reporter
     interrupts: Interrupts
     runners: Mapping[str, RunnerChoice]
+    planned: int
 
 
 LONGEST_BEAT_S = 60.0
@@ -77,9 +80,15 @@ class Dispatcher:
                     backend=backend,
                     image=registry.backend(backend).image,
                     options=choice.options,
+                    warm_start=self._starts_warm(backend),
                 )
             )
         return self._runners[key]
+
+    def _starts_warm(self, backend: str) -> bool:
+        """Whether it is worth a template: one experiment alone would wait for the same imports."""
+        around = self._around
+        return around.planned > 1 and around.execution.warm_start and around.registry.backend(backend).warm_start
 
     def capacity(self, backend: str) -> int:
         """How many experiments of a backend may run at once."""
@@ -121,6 +130,7 @@ class Dispatcher:
         with writing(job_dir):
             job_dir.mkdir(parents=True)
             document.write(job_dir)
+            sync_folder(job_dir.parent)  # or a power loss could take the folder of a result that was recorded
         job = Job(
             directory=job_dir,
             config=planned.config,

@@ -80,6 +80,7 @@ def run_plan(
             reporter=reporter,
             interrupts=interrupts,
             runners=plan.runners,
+            planned=plan.total,
         )
         dispatcher = Dispatcher(around)
         try:

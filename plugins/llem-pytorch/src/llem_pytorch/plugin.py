@@ -26,6 +26,12 @@ def llem_backends() -> Sequence[BackendSpec]:
             install="pip install llem-pytorch",
             image=f"ghcr.io/llenergymeasure/pytorch:{importlib.metadata.version('llem-pytorch')}-cuda13",
             resolve=resolve,
+            preload=(
+                "transformers.modeling_utils",
+                "transformers.generation.utils",
+                "transformers.models.auto.modeling_auto",
+                "transformers.models.llama.modeling_llama",
+            ),
         )
     ]
 

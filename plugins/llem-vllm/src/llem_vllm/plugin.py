@@ -28,6 +28,8 @@ def llem_backends() -> Sequence[BackendSpec]:
             # vLLM 0.32 takes transformers below 5.20, llem-pytorch from 5.23 on.
             conflicts=frozenset({"pytorch"}),
             resolve=resolve,
+            # Its import decides on the platform, which asks the driver, and it starts processes of its own.
+            warm_start=False,
         )
     ]
 
