@@ -103,9 +103,13 @@ class JournalContent:
 def read_journal(path: Path) -> JournalContent:
     """The changes of a journal; none where there is no file. Raises OSError where it cannot be read."""
     try:
-        data = path.read_bytes()
+        return parse_journal(path.read_bytes())
     except FileNotFoundError:
         return JournalContent(())
+
+
+def parse_journal(data: bytes) -> JournalContent:
+    """The changes that the bytes of a journal hold."""
     changes: list[dict[str, Any]] = []
     at = 0
     while at < len(data):
