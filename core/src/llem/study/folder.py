@@ -9,6 +9,7 @@ from pathlib import Path
 
 from llem.errors import LlemError, PreflightError
 from llem.results.store import EXPERIMENTS
+from llem.study.journal import sync_folder
 
 STUDY_FILE = "study.yaml"
 """The study as the user wrote it."""
@@ -37,6 +38,7 @@ def create(output_root: Path, name: str) -> Path:
             except FileExistsError:
                 continue
             (directory / EXPERIMENTS).mkdir()
+            sync_folder(root)
             return directory
     except OSError as error:
         raise PreflightError(
