@@ -46,7 +46,7 @@ test-crash: setup  ## kills llem, its worker and meters for real, 200 times, and
 	$(BIN)/python -m pytest tests/crash -m "crash and not docker"
 
 test-crash-nightly: setup  ## the same with 5,000 kills from seeds of the day, which are printed
-	LLEM_CRASH_POINTS=$${LLEM_CRASH_POINTS:-5000} LLEM_CRASH_SEED=$${LLEM_CRASH_SEED:-$$(date +%Y%m%d)000} \
+	CRASH_POINTS=$${CRASH_POINTS:-5000} CRASH_SEED=$${CRASH_SEED:-$$(date +%Y%m%d)000} \
 	  $(BIN)/python -m pytest tests/crash -m "crash and not docker"
 
 # vLLM takes an older transformers than llem-pytorch, and so has an environment of its own. torchvision and its like come

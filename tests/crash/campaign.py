@@ -17,6 +17,11 @@ KILLS = 10
 """So many of one study."""
 
 _ROLES: tuple[Role, ...] = ("host", "host", "host", "host", "worker", "worker", "sampler", "supervisor")
+_MOST = {"host": 40, "worker": 22, "sampler": 6}
+"""About how many file operations each does; the others do none in the study's folder."""
+
+_LIVES_S = {"host": 3.0, "template": 3.0, "supervisor": 1.0, "worker": 0.7, "sampler": 0.3}
+"""About how long each lives, or in the case of llem shall."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,29 +31,37 @@ class Kill:
     Attributes:
         after_s: so long after a process in this role is first seen; or else
         operation: at its file operation of this number, `before`, `torn` or `after`.
+        hasty: llem is started again at once, whatever may still be ending.
     """
 
     role: Role
     after_s: float | None
     operation: tuple[int, str] | None
+    hasty: bool = False
 
     def __str__(self) -> str:
+        then = ", and started again at once" if self.hasty and self.role == "host" else ""
         if self.operation:
-            return f"{self.role} at its file operation {self.operation[0]}, {self.operation[1]}"
-        return f"{self.role} after {self.after_s:.3f} s"
+            return f"{self.role} at its file operation {self.operation[0]}, {self.operation[1]}{then}"
+        return f"{self.role} after {self.after_s:.3f} s{then}"
+
+
+def is_warm(seed: int) -> bool:
+    """Whether the study of a seed forks its workers."""
+    return seed % 2 == 1
 
 
 def draw(seed: int) -> Iterator[Kill]:
-    """The kills of a seed, without end."""
+    """The kills of a seed, without end. Studies of even seeds start every worker afresh, and have no template."""
     chance = random.Random(seed)
     while True:
-        role = chance.choice(_ROLES)
-        if role != "supervisor" and chance.random() < 0.5:  # a supervisor does nothing to a file
-            most = {"host": 40, "worker": 22, "sampler": 6}[role]
+        role = chance.choice((*_ROLES, "template") if is_warm(seed) else _ROLES)
+        most = _MOST.get(role)
+        if most is not None and chance.random() < 0.5:
             manner = chance.choice(("before", "torn", "after"))
-            yield Kill(role, None, (chance.randint(1, most), manner))
+            yield Kill(role, None, (chance.randint(1, most), manner), chance.random() < 0.3)
         else:
-            yield Kill(role, chance.uniform(0, {"host": 3.0}.get(role, 1.0)), None)
+            yield Kill(role, chance.uniform(0, _LIVES_S[role]), None, chance.random() < 0.3)
 
 
 @dataclass
@@ -101,6 +114,8 @@ class Campaign:
             if kill_.role == "host":
                 assert self.study.process is not None
                 self.study.process.wait(PATIENCE_S)
+                if kill_.hasty and self.study.folder is not None:
+                    self.study.start()
 
     def _at_operation(self, kill_: Kill) -> bool:
         assert kill_.operation is not None
@@ -137,7 +152,7 @@ class Campaign:
         kills = "\n".join(f"  {i}. {text}" for i, text in enumerate(self.landed, start=1))
         return (
             f"seed {self.seed}: {error}\n\nIt was killed so:\n{kills}\n\nIts folder: {study.root}\nIt said last:\n{said}\n\n"
-            f"To repeat it: LLEM_CRASH_SEED={self.seed} LLEM_CRASH_POINTS={self.kills} "
+            f"To repeat it: CRASH_SEED={self.seed} CRASH_POINTS={self.kills} "
             "python -m pytest -m crash tests/crash/test_crash_kills.py"
         )
 
@@ -145,4 +160,7 @@ class Campaign:
 def campaigns(points: int, seed: int, root: Path, library: Path) -> list[Campaign]:
     """As many as it takes for so many points, with seeds counted up from the first."""
     sizes = [min(KILLS, points - done) for done in range(0, points, KILLS)]
-    return [Campaign(seed + i, Study(root / f"seed-{seed + i}", library), size) for i, size in enumerate(sizes)]
+    return [
+        Campaign(seed + i, Study(root / f"seed-{seed + i}", library, warm=is_warm(seed + i)), size)
+        for i, size in enumerate(sizes)
+    ]

@@ -12,7 +12,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from crash import preload
 from crash.processes import kill, marked
-from crash.study import Study
+from crash.study import Study, assert_told
 
 
 @pytest.fixture(scope="session")
@@ -60,7 +60,7 @@ def refused() -> Refused:
     def call(study: Study, *words: str) -> str:
         code, text = study.call(*words)
         assert code != 0, text
-        assert "Traceback" not in text, text
+        assert_told(text)
         return text
 
     return call

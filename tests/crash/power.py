@@ -13,78 +13,88 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+Entries = dict[str, int]
+"""What a folder holds: name to number of a file or folder."""
+
 
 @dataclass
 class Disk:
     """A disk on which a record is played.
 
     Attributes:
-        names: what processes see: path to number of a file, None for a folder.
-        kept: the same as it stands on the disk.
+        root: the folder that the record is of; it was there before.
+        folders: by number, what processes see of each folder; the root has number 0.
+        kept: by number, what stands of it on the disk.
         content: by number of a file, the copy of what it held at its last fsync.
     """
 
-    names: dict[Path, int | None] = field(default_factory=dict)
-    kept: dict[Path, int | None] = field(default_factory=dict)
+    root: Path
+    folders: dict[int, Entries] = field(default_factory=lambda: {0: {}})
+    kept: dict[int, Entries] = field(default_factory=lambda: {0: {}})
     content: dict[int, Path] = field(default_factory=dict)
-    _numbers: Iterator[int] = field(default_factory=itertools.count)
+    _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def play(self, what: str, path: Path, more: str) -> None:
-        """Do one operation of a record."""
+        """Do one operation of a record. One on a file without a name, which nobody finds again, is passed over."""
+        number = self._number(path)
         match what:
             case "create" | "create-empty":
-                if path not in self.names:
-                    self.names[path] = next(self._numbers)
+                if number is None:
+                    self._folder(path)[path.name] = next(self._numbers)
                 elif what == "create-empty":
-                    number = self.names[path]
-                    assert number is not None
                     self.content.pop(number, None)
-            case "link":
-                self.names[Path(more)] = self.names[path]
             case "mkdir":
-                self.names[path] = None
+                made = self._folder(path)[path.name] = next(self._numbers)
+                self.folders[made], self.kept[made] = {}, {}
             case "unlink":
-                del self.names[path]
-            case "rename":
-                self._rename(path, Path(more))
-            case "fsync":
-                number = self.names[path]
+                self._folder(path).pop(path.name, None)
+            case "link" | "rename":
                 assert number is not None
-                self.content[number] = Path(more)
+                target = Path(more)
+                self._folder(target)[target.name] = number
+                if what == "rename":
+                    del self._folder(path)[path.name]
+            case "fsync":
+                if number is not None:
+                    self.content[number] = Path(more)
             case "syncdir":
-                self.kept = {p: n for p, n in self.kept.items() if p.parent != path}
-                self.kept |= {p: n for p, n in self.names.items() if p.parent == path}
+                if number is not None:
+                    self.kept[number] = dict(self.folders[number])
             case "truncate" | "write":
                 pass  # nothing of it is on the disk yet
             case _:
                 raise ValueError(what)
 
-    def _rename(self, path: Path, target: Path) -> None:
-        moved = {p: n for p, n in self.names.items() if p == path or path in p.parents}
-        gone = {p for p in self.names if p == target or target in p.parents}
-        self.names = {p: n for p, n in self.names.items() if p not in moved and p not in gone}
-        self.names |= {target / p.relative_to(path): n for p, n in moved.items()}
+    def _number(self, path: Path) -> int | None:
+        if path == self.root:
+            return 0
+        above = self._number(path.parent) if self.root in path.parents else None
+        return None if above is None else self.folders.get(above, {}).get(path.name)
 
-    def lose_power(self, root: Path, target: Path, *, names_in_order: bool) -> None:
-        """Put what is left below `root` into the folder `target`, which is made anew.
+    def _folder(self, path: Path) -> Entries:
+        """The entries of the folder that something is in."""
+        number = self._number(path.parent)
+        assert number is not None, path
+        return self.folders[number]
+
+    def lose_power(self, target: Path, *, names_in_order: bool) -> None:
+        """Put what is left into the folder `target`, which is made anew.
 
         Args:
             names_in_order: changes of folders were kept in order; else only those that a folder's fsync forced.
         """
         shutil.rmtree(target, ignore_errors=True)
+        self._restore(0, self.folders if names_in_order else self.kept, target)
+
+    def _restore(self, number: int, folders: dict[int, Entries], target: Path) -> None:
         target.mkdir(parents=True)
-        names = self.names if names_in_order else self.kept
-        for path in sorted(set(names) - {root}):
-            place = target / path.relative_to(root)
-            if not place.parent.is_dir():
-                continue  # its folder is not there itself
-            number = names[path]
-            if number is None:
-                place.mkdir()
-            elif number in self.content:
-                shutil.copyfile(self.content[number], place)
+        for name, inside in folders[number].items():
+            if inside in folders:
+                self._restore(inside, folders, target / name)
+            elif inside in self.content:
+                shutil.copyfile(self.content[inside], target / name)
             else:
-                place.touch()
+                (target / name).touch()
 
 
 def operations(record: Path) -> Iterator[tuple[str, str, Path, str]]:

@@ -12,7 +12,7 @@ from typing import Literal
 MARK = "CRASH_MARK"
 """The variable that marks every process of a test."""
 
-Role = Literal["host", "supervisor", "worker", "sampler"]
+Role = Literal["host", "template", "supervisor", "worker", "sampler"]
 
 PATIENCE_S = 120.0
 """Nothing here takes so long on any machine; a wait that does ends the test."""
@@ -35,21 +35,45 @@ def marked(mark: str) -> dict[int, list[str]]:
     return found
 
 
-def role_of(words: list[str]) -> Role | None:
-    """What a process of a study is, by its command line; None for one that is none of the four."""
-    if any(word.endswith("supervisor.py") for word in words):
-        return "supervisor"
-    if "llem.measure.sampling" in words:
-        return "sampler"
-    if "llem.worker" in words:
-        return "worker"
-    return "host" if "llem" in words else None
+def roles(mark: str) -> dict[int, Role]:
+    """What each process of a test is: by its command line, or by whose fork it is."""
+    found: dict[int, Role] = {}
+    living = marked(mark)
+
+    def role_of(pid: int) -> Role | None:
+        words = living.get(pid, [])
+        if any(word.endswith("supervisor.py") for word in words):
+            return "supervisor"
+        if "llem.measure.sampling" in words:
+            return "sampler"
+        if "llem.worker" in words:
+            return "worker"
+        if "llem.runners.template" in words:
+            return _FORKS.get(role_of(_parent(pid)), "template")
+        return "host" if "llem" in words else None
+
+    for pid in living:
+        role = role_of(pid)
+        if role is not None:
+            found[pid] = role
+    return found
+
+
+_FORKS: dict[Role | None, Role] = {"template": "supervisor", "supervisor": "worker", "worker": "sampler"}
+"""What the forks of a template are, by what has forked them."""
+
+
+def _parent(pid: int) -> int:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except OSError:
+        return 0  # it has ended meanwhile
+    return int(stat.rpartition(")")[2].split()[1])
 
 
 def find(mark: str, role: Role) -> int | None:
     """A process of a test in this role, the youngest where there are several."""
-    numbers = [pid for pid, words in marked(mark).items() if role_of(words) == role]
-    return max(numbers, default=None)
+    return max((pid for pid, is_ in roles(mark).items() if is_ == role), default=None)
 
 
 def kill(pid: int) -> bool:

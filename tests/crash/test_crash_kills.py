@@ -1,6 +1,6 @@
 """SIGKILL at random instants to llem, its supervisor, worker and sampler: after each, the study is resumed and nothing is lost.
 
-`LLEM_CRASH_POINTS` says how many kills have to land in all (200), `LLEM_CRASH_SEED` the first of the seeds (1).
+`CRASH_POINTS` says how many kills have to land in all (200), `CRASH_SEED` the first of the seeds (1).
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import pytest
 
 from crash.campaign import KILLS, Campaign, campaigns
 
-POINTS = int(os.environ.get("LLEM_CRASH_POINTS", "200"))
-SEED = int(os.environ.get("LLEM_CRASH_SEED", "1"))
+POINTS = int(os.environ.get("CRASH_POINTS", "200"))
+SEED = int(os.environ.get("CRASH_SEED", "1"))
 STUDIES = -(-POINTS // KILLS)
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(60 * STUDIES + 600)]
@@ -49,7 +49,8 @@ def test_as_many_kills_landed_as_were_asked_for(
 ) -> None:
     landed = [kill for future in under_way.values() for kill in future.result().landed]
     by_role = {
-        role: sum(kill.startswith(role) for kill in landed) for role in ("host", "worker", "supervisor", "sampler")
+        role: sum(kill.startswith(role) for kill in landed)
+        for role in ("host", "template", "worker", "supervisor", "sampler")
     }
     with capsys.disabled():
         print(

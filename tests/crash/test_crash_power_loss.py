@@ -48,9 +48,9 @@ def recorded(crash_library: Path, tmp_path_factory: pytest.TempPathFactory) -> R
 
 def states(recorded: Recorded, target: Path, *, names_in_order: bool) -> Iterator[str]:
     """Put what a power loss leaves into the folder `target`, for one instant after the other; yields what it was."""
-    disk = Disk()
+    disk = Disk(recorded.root)
     for number, what in instants(recorded.record, disk):
-        disk.lose_power(recorded.root, target, names_in_order=names_in_order)
+        disk.lose_power(target, names_in_order=names_in_order)
         yield f"power lost after operation {number} ({what})"
 
 

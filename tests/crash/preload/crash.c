@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -25,7 +26,16 @@ static const char *under, *order, *record;
 static const char *role = "other";
 static int done, owner;
 
+/* A template forks supervisors, these their workers, and these their samplers. */
+static void forked(void) {
+    if (!strcmp(role, "template")) role = "supervisor";
+    else if (!strcmp(role, "supervisor")) role = "worker";
+    else if (!strcmp(role, "worker")) role = "sampler";
+}
+
 __attribute__((constructor)) static void begin(void) {
+    pthread_atfork(0, 0, forked);
+
     char words[8192];
     ssize_t size = -1;
     int fd = (int)syscall(SYS_openat, AT_FDCWD, "/proc/self/cmdline", O_RDONLY | O_CLOEXEC, 0);
@@ -41,7 +51,8 @@ __attribute__((constructor)) static void begin(void) {
     words[size > 0 ? size : 0] = 0;
     if (strstr(words, "supervisor.py ")) role = "supervisor";
     else if (strstr(words, "-m llem.measure.sampling")) role = "sampler";
-    else if (strstr(words, "-m llem.worker") || strstr(words, "llem.runners.")) role = "worker";
+    else if (strstr(words, "-m llem.worker")) role = "worker";
+    else if (strstr(words, "-m llem.runners.template ")) role = "template";
     else if (strstr(words, "-m llem ")) role = "host";
 }
 
