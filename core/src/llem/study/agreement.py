@@ -59,6 +59,7 @@ class Agreement:
     changes: Sequence[tuple[str, str]]
     source: str
     notes: Sequence[str] = ()
+    record_is_lost: bool = False
 
     def check(self, laid: Laid, manifest: StudyManifest, wishes: Wishes) -> None:
         """Raises ConfigError, which shows the difference, where the study was changed and that is not allowed."""
@@ -70,12 +71,7 @@ class Agreement:
         if len(self.changes) > _SHOWN:
             lines.append(f"  … and {len(self.changes) - _SHOWN} more keys")
         if not self.changes:
-            lines.append(
-                f"  the study says the same, and this llem gives other identities to it than the one that planned it "
-                f"({manifest.llem_version})"
-                if wishes.cycles is None
-                else f"  cycles: was {manifest.cycles}, is {wishes.cycles}"
-            )
+            lines.append(f"  {self._unexplained(manifest, wishes)}")
         lines.append(f"  experiments: {_counts(laid, manifest)}")
         stay = "" if wishes.study is not None else "; --as-started goes on as it was started"
         raise ConfigError(
@@ -89,6 +85,14 @@ class Agreement:
             where=self.source,
         )
 
+    def _unexplained(self, manifest: StudyManifest, wishes: Wishes) -> str:
+        """Why experiments differ although no key does."""
+        if wishes.cycles is not None:
+            return f"cycles: was {manifest.cycles}, is {wishes.cycles}"
+        if self.record_is_lost:
+            return "key by key it cannot be told: the record of how it was started is lost"
+        return f"every key is the same, but llem {manifest.llem_version}, which planned it, gave it other identities"
+
 
 def agree(folder: Path, before: StudyRecord | None, wishes: Wishes, registry: Registry) -> Agreement:
     """Find the study that shall go on, and how it differs from the one that was started.
@@ -99,7 +103,7 @@ def agree(folder: Path, before: StudyRecord | None, wishes: Wishes, registry: Re
     if before is None:
         assert wishes.study is not None
         plan = make_plan(wishes.study, registry, runner=wishes.runner)
-        return Agreement(wishes.study, plan, wishes.runner, (), str(wishes.study.path or "study"))
+        return Agreement(wishes.study, plan, wishes.runner, (), str(wishes.study.path or "study"), record_is_lost=True)
     source, notes = str(folder), []
     edited = None if wishes.study is not None or wishes.as_started else edited_file(folder, before)
     asked = _asked(before, wishes)
@@ -128,7 +132,7 @@ def edited_file(folder: Path, before: StudyRecord) -> Path | None:
         return None
     for path in (folder / STUDY_FILE, Path(before.path) if before.path is not None else None):
         try:
-            if path is not None and path.read_text(encoding="utf-8-sig") != before.text:
+            if path is not None and path.read_bytes().decode("utf-8-sig") != before.text:
                 return path
         except FileNotFoundError:
             continue  # on another host, or tidied away: the record has its text

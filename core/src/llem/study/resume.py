@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from llem.errors import ResultError
 from llem.plugins import Registry, load_object
-from llem.results.job_directory import JobDocument
+from llem.results.job_directory import EXPERIMENT, RESULT, JobDocument
 from llem.results.store import EXPERIMENTS, MANIFEST, is_study
 from llem.study.agreement import Agreement, Wishes, agree
 from llem.study.conduct import bring_together, prepare
 from llem.study.continuation import Continuation, Laid, lay_over
-from llem.study.folder import writing
+from llem.study.folder import STUDY_FILE, writing
 from llem.study.hosts import host
 from llem.study.journal import JOURNAL
 from llem.study.lock import Lock
@@ -25,7 +25,7 @@ from llem.study.outline import new_manifest
 from llem.study.record import RECORD, StudyRecord, keep_study_file, read_record, record_of
 from llem.study.reporter import Reporter
 from llem.study.resume_report import told
-from llem.study.set_aside import set_aside
+from llem.study.set_aside import keep_aside, set_aside
 from llem.study.survey import Survey, settle_entry, survey
 
 
@@ -96,6 +96,7 @@ class Found:
         before: the record of its last start; None where it is lost.
         laid: its experiments as they are now, over those of the manifest.
         recovered: the manifest that was read; None where there was none.
+        strays: job directories that belong to no experiment of the study.
     """
 
     directory: Path
@@ -104,6 +105,7 @@ class Found:
     laid: Laid
     survey: Survey
     recovered: Recovered | None
+    strays: Sequence[Path]
 
     @property
     def remaining(self) -> list[int]:
@@ -150,7 +152,7 @@ def look(folder: Path, registry: Registry, reporter: Reporter, wishes: Wishes) -
             with_results=execution.until.ci_width is not None or execution.placement != "any",
         )
     _reopen(laid, manifest, found)
-    result = Found(folder, before, agreement, laid, found, recovered)
+    result = Found(folder, before, agreement, laid, found, recovered, _strays(folder, laid))
     for level, text in told(result, wishes):
         reporter.message(level, text)
     return result
@@ -163,6 +165,16 @@ def _reopen(laid: Laid, manifest: StudyManifest, found: Survey) -> None:
     for entry in entries:
         if entry.state == "not_needed" and (laid.manifest.until != manifest.until or entry.config_hash in lost):
             entry.state = "pending"
+
+
+def _strays(folder: Path, laid: Laid) -> list[Path]:
+    known = {entry.directory for entry in laid.manifest.experiments}
+    root = folder / EXPERIMENTS
+    return [
+        path
+        for path in (sorted(root.iterdir()) if root.is_dir() else ())
+        if f"{EXPERIMENTS}/{path.name}" not in known and ((path / EXPERIMENT).exists() or (path / RESULT).exists())
+    ]
 
 
 def _made_anew(folder: Path, manifest: StudyManifest) -> StudyManifest:
@@ -201,7 +213,7 @@ def _go_on(found: Found, registry: Registry, reporter: Reporter, skip_preflight:
         )
     else:
         outcome = _close(folder, replace(manifest, state="complete", seq=manifest.seq + 1))
-    bring_together(folder, outcome.state)
+    bring_together(folder, outcome.state, outcome.table)
     return outcome
 
 
@@ -221,6 +233,10 @@ def _tidy(found: Found) -> None:
         leftover.unlink(missing_ok=True)
     if found.recovered is not None and found.recovered.torn:
         set_aside(folder, folder / JOURNAL)
+    if found.before is not None and found.before.text not in (None, found.agreement.study.text):
+        keep_aside(folder, STUDY_FILE, found.before.text or "")
+    for stray in found.strays:
+        set_aside(folder, stray)
     if found.recovered is None or found.recovered.damage:
         set_aside(folder, folder / MANIFEST)
     for entry in found.laid.dropped:

@@ -31,6 +31,12 @@ def told(found: Found, wishes: Wishes) -> Iterator[tuple[Literal["info", "warnin
             "warning",
             f"{_count(found.laid.dropped, 'experiment')} no longer part of the study: what there is of them is set aside.",
         )
+    if found.strays:
+        names = ", ".join(path.name for path in found.strays[:_NAMED]) + (", …" if len(found.strays) > _NAMED else "")
+        yield (
+            "warning",
+            f"{_count(found.strays, 'job directory', 'job directories')} of no experiment of this study: set aside ({names}).",
+        )
     failed = [position for position, state in survey.kept.items() if state == "failed"]
     remaining = len(found.remaining)
     parts = [f"{len(survey.kept) - len(failed)} of {len(found.laid.runs)} experiments are done, checked and kept"]
@@ -61,8 +67,8 @@ def _names(found: Found, positions: Sequence[int]) -> str:
     return ", ".join(names) + (", …" if len(positions) > _NAMED else "")
 
 
-def _count(what: Sequence[object], noun: str) -> str:
-    return f"{len(what)} {noun}{'s' * (len(what) != 1)}"
+def _count(what: Sequence[object], noun: str, several: str | None = None) -> str:
+    return f"{len(what)} {noun if len(what) == 1 else several or noun + 's'}"
 
 
 def _is(what: Sequence[object]) -> str:

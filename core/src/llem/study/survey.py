@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from llem.errors import ResultError
+from llem.errors import LlemError, ResultError
 from llem.results.job_directory import EXPERIMENT, RESULT
 from llem.results.models import ExperimentResult
 from llem.results.store import read_result
@@ -47,7 +47,7 @@ def survey(study_dir: Path, entries: Iterable[Entry], *, retry_failed: bool, wit
         with_results: keep the results, which takes memory.
 
     Raises:
-        OSError: a file cannot be read for a reason that running it again would not mend.
+        LlemError: a result is there and cannot be read.
     """
     found = Survey()
     for entry in entries:
@@ -64,6 +64,13 @@ def survey(study_dir: Path, entries: Iterable[Entry], *, retry_failed: bool, wit
         try:
             result = verify(job_dir, entry.config_hash, entry.cycle, entry.files if had_ended else None)
         except ResultError as error:
+            if isinstance(error.__cause__, OSError) and not isinstance(error.__cause__, FileNotFoundError):
+                # Another measurement would not mend a disk or a permission.
+                raise LlemError(
+                    error.what,
+                    where=error.where,
+                    remedy=f"Mend it; or move {job_dir} away, then the experiment runs again.",
+                ) from error
             found.damaged[entry.position] = str(error)
             continue
         if result.status == "failed" and not had_ended:
