@@ -13,13 +13,12 @@ if TYPE_CHECKING:
 
 def print_outcome(outcome: StudyOutcome, *, as_json: bool) -> None:
     """Print the study's summary to standard output: for people, or as one JSON document."""
-    from llem.analysis.summary import summarise
-    from llem.cli.show import study_document, study_text
-    from llem.results.rows import study_rows
+    from llem.cli.summary import SHOWN, summary_of
+    from llem.results.table import StudyTable
 
-    configurations = summarise(study_rows(outcome.directory))
-    document = study_document(outcome.directory, configurations)
+    directory = outcome.directory
+    found = summary_of(directory, StudyTable(directory), limit=None if as_json else SHOWN)
     if as_json:
-        click.echo(json.dumps({**document, "exit_code": outcome.exit_code}, ensure_ascii=False, indent=1))
+        click.echo(json.dumps({**found.document(), "exit_code": outcome.exit_code}, ensure_ascii=False, indent=1))
         return
-    click.echo(f"\n{study_text(document, configurations)}\n\nresults: {outcome.directory}")
+    click.echo(f"\n{found.text()}\n\nresults: {directory}")

@@ -35,36 +35,64 @@ def part_files(path: Path) -> list[Path]:
     return [path] if path.is_file() else []
 
 
-def read_part(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
-    """One file of a `results.parquet`; of `columns` those that it has.
+class PartFile:
+    """One file of a `results.parquet`, open: what is read is what it was when this was made, also if it is replaced.
 
     Raises:
-        UnreadablePartError: it cannot be read, its checksum does not hold, or it is not llem's.
+        UnreadablePartError: it cannot be read, or it is not llem's.
         ResultError: it is of a newer schema.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
 
-    try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            schema = file.schema_arrow
-            _check_version(schema, path)
-            wanted = None if columns is None else [name for name in columns if name in schema.names]
-            return file.read(wanted)
-    except (OSError, pa.ArrowException) as error:
-        raise UnreadablePartError(
-            f"it cannot be read: {' '.join(str(error).split())}.",
-            where=str(path),
-            remedy="It can be made anew: llem show STUDY --rebuild.",
-        ) from error
+    def __init__(self, path: Path) -> None:
+        import pyarrow.parquet as pq
+
+        self.path = path
+        with self._reading():
+            self._file = pq.ParquetFile(path, page_checksum_verification=True)
+            self.schema = self._file.schema_arrow
+        _check_version(self.schema, path)
+
+    def read(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """Its rows; of `columns` those that it has. Raises UnreadablePartError, also where a checksum does not hold."""
+        wanted = None if columns is None else [name for name in columns if name in self.schema.names]
+        with self._reading():
+            return self._file.read(wanted)
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        import pyarrow as pa
+
+        try:
+            yield
+        except (OSError, pa.ArrowException) as error:
+            raise UnreadablePartError(
+                f"it cannot be read: {' '.join(str(error).split())}.",
+                where=str(self.path),
+                remedy="It can be made anew: llem show STUDY --rebuild.",
+            ) from error
+
+
+class ParquetTable:
+    """A `results.parquet` by itself, file or folder, wherever it is. Raises ResultError as `PartFile`, or where there is none."""
+
+    def __init__(self, path: Path) -> None:
+        self._files = [PartFile(file) for file in part_files(path)]
+        if not self._files:
+            raise ResultError("there is no results.parquet here.", where=str(path))
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of all columns."""
+        return list(dict.fromkeys(name for file in self._files for name in file.schema.names))
+
+    def read(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """All rows; of `columns` those that there are."""
+        return joined([file.read(columns) for file in self._files])
 
 
 def read_parquet(path: Path) -> pa.Table:
-    """Read a whole `results.parquet`, file or folder. Raises ResultError as `read_part`, or where there is none."""
-    files = part_files(path)
-    if not files:
-        raise ResultError("there is no results.parquet here.", where=str(path))
-    return joined([read_part(file) for file in files])
+    """Read a whole `results.parquet`, file or folder. Raises ResultError as `ParquetTable`."""
+    return ParquetTable(path).read()
 
 
 def write_single(path: Path, table: pa.Table) -> None:
@@ -102,16 +130,11 @@ def unify(path: Path) -> None:
     Raises:
         ResultError: a part cannot be read or written.
     """
-    import pyarrow.parquet as pq
-
-    files = part_files(path)
-    if len(files) < 2:
-        return
-    schemas = [pq.read_schema(file) for file in files]
-    common = merged_schema(schemas, lambda number, name: read_part(files[number], [name]).column(name))
-    for file, schema in zip(files, schemas, strict=True):
-        if not schema.equals(common, check_metadata=True):
-            replace_part(file, conformed(read_part(file), common))
+    files = [PartFile(file) for file in part_files(path)]
+    common = merged_schema([f.schema for f in files], lambda number, name: files[number].read([name]).column(name))
+    for file in files:
+        if not file.schema.equals(common, check_metadata=True):
+            replace_part(file.path, conformed(file.read(), common))
 
 
 def clear(path: Path) -> None:

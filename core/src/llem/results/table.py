@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from llem.errors import ResultError
 from llem.results.arrow_table import joined, rows_table
-from llem.results.parts import PARQUET, UnreadablePartError, part_files, read_part
+from llem.results.parts import PARQUET, PartFile, UnreadablePartError, part_files
 from llem.results.rows import rows_of
 from llem.results.stamps import GONE, MODIFIED, SIZE, Stamp, stamps
 from llem.results.store import is_study
@@ -32,28 +32,28 @@ CHUNK_ROWS = 250
 
 @dataclass(frozen=True)
 class Part:
-    """Some rows of a study.
+    """Some rows of a study: of a file of `results.parquet`, or held in memory.
 
     Attributes:
-        path: the file of `results.parquet` that has them; None where `held` does.
         rows: how many there are.
         stale: which of them (from 0) no longer are what is on disk.
     """
 
-    path: Path | None
+    source: PartFile | pa.Table
     rows: int
-    stale: Sequence[int] = ()
-    held: pa.Table | None = None
+    stale: Sequence[int]
+
+    @property
+    def path(self) -> Path | None:
+        """The file, None for rows in memory."""
+        return self.source.path if isinstance(self.source, PartFile) else None
 
     def fresh(self, columns: Sequence[str] | None = None) -> pa.Table:
-        """The rows that are not stale; of `columns` those that there are. Raises ResultError."""
+        """The rows that are not stale; of `columns` those that there are. Raises UnreadablePartError."""
         import pyarrow as pa
 
-        if self.path is not None:
-            table = read_part(self.path, columns)
-        else:
-            assert self.held is not None
-            table = _chosen(self.held, columns)
+        source = self.source
+        table = source.read(columns) if isinstance(source, PartFile) else _chosen(source, columns)
         if not self.stale:
             return table
         stale = frozenset(self.stale)
@@ -77,17 +77,18 @@ class StudyTable:
         require_study(self.directory)
         self.parts: list[Part] = []
         self.unreadable: list[str] = []
-        """What is wrong with parts that cannot be read; their rows are read from the job directories."""
+        """What is wrong with files that cannot be read; their rows are read from the job directories."""
         on_disk = stamps(self.directory)
         for table in held:
-            self.parts.append(Part(None, table.num_rows, _stale(table.select(_STAMPED), on_disk), table))
+            self.parts.append(Part(table, table.num_rows, _stale(table.select(_STAMPED), on_disk)))
         for path in part_files(self.directory / PARQUET) if use_parquet else ():
             try:
-                stamped = read_part(path, _STAMPED)
+                file = PartFile(path)
+                stamped = file.read(_STAMPED)
             except UnreadablePartError as error:
                 self.unreadable.append(str(error))
             else:
-                self.parts.append(Part(path, stamped.num_rows, _stale(stamped, on_disk)))
+                self.parts.append(Part(file, stamped.num_rows, _stale(stamped, on_disk)))
         self.missing = sorted(on_disk)
         """Job directories, relative to the study's folder, whose result is in no part. In the order of their names."""
 
@@ -99,15 +100,35 @@ class StudyTable:
     def __len__(self) -> int:
         return sum(part.rows - len(part.stale) for part in self.parts) + len(self.missing)
 
+    @property
+    def columns(self) -> list[str]:
+        """Names of all columns."""
+        schemas = [part.source.schema for part in self.parts]
+        schemas += [table.schema for table in self._read_anew]
+        return list(dict.fromkeys(name for schema in schemas for name in schema.names))
+
     def read(self, columns: Sequence[str] | None = None) -> pa.Table:
         """All rows, those of `results.parquet` first; of `columns` those that there are, None for all."""
-        tables = [part.fresh(columns) for part in self.parts]
+        tables = []
+        for part in list(self.parts):
+            try:
+                tables.append(part.fresh(columns))
+            except UnreadablePartError as error:
+                self._give_up(part, error)
         tables += [_chosen(table, columns) for table in self._read_anew]
         return joined(tables) if tables else _chosen(rows_table([]), columns)
 
     @cached_property
     def _read_anew(self) -> list[pa.Table]:
         return list(tables_of(rows_of(self.directory, self.missing)))
+
+    def _give_up(self, part: Part, error: UnreadablePartError) -> None:
+        """A part turned out to be damaged where it had not been read yet: its rows are read from the job directories."""
+        self.unreadable.append(str(error))
+        names = [str(name) for name in part.fresh(["directory"]).column("directory").to_pylist()]
+        self._read_anew.extend(tables_of(rows_of(self.directory, names)))
+        self.missing = sorted([*self.missing, *names])
+        self.parts.remove(part)
 
 
 def require_study(folder: Path) -> None:

@@ -249,8 +249,7 @@ def _snapshot(path: Path) -> StudyManifest:
         raise ManifestError("there is no manifest here.", where=str(path)) from error
     except OSError as error:
         raise ManifestError(f"this manifest cannot be read: {error.strerror}.", where=str(path)) from error
-    body, mark, end = data.rpartition(_CHECKSUM)
-    is_whole = bool(mark) and end == _digest(body) + _END
+    is_whole, mark = whole(data), _CHECKSUM in data
     try:
         document = json.loads(data)
         version = document["schema_version"]
@@ -268,6 +267,12 @@ def _snapshot(path: Path) -> StudyManifest:
         return _manifest(document)
     except (KeyError, TypeError, ValueError) as error:
         raise ManifestError(f"it is not a whole manifest: {error}.", where=str(path)) from error
+
+
+def whole(data: bytes) -> bool:
+    """Whether a snapshot is what was written, by its checksum."""
+    body, mark, end = data.rpartition(_CHECKSUM)
+    return bool(mark) and end == _digest(body) + _END
 
 
 def _manifest(data: Mapping[str, Any]) -> StudyManifest:
