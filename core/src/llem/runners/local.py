@@ -64,8 +64,8 @@ class LocalRunner:
             )
 
     def capacity(self) -> int:
-        """One: two experiments at once would be in each other's figures."""
-        return 1
+        """One, since two experiments at once would be in each other's figures; more where the study asked for that."""
+        return self._context.at_once
 
     def start(self, job: Job) -> RunningJob:
         """Start the worker in a session of its own. Raises LlemError where the system refuses."""

@@ -52,6 +52,12 @@ class BackendSpec:
     warm_start: bool = True
     preload: tuple[str, ...] = ()
 
+    def gpus_of(self, section: Section) -> int | None:
+        """How many GPUs an experiment takes: 0 for none, None for all that it may see."""
+        if "gpu" not in self.capabilities:
+            return 0
+        return self.gpus(section) if self.gpus is not None else None
+
 
 @dataclass(frozen=True, slots=True)
 class Request:

@@ -22,6 +22,7 @@ class PreflightContext:
         base_dir: the folder that relative paths in a study start from.
         planned: how many experiments the plan has, cycles counted.
         placement: where cycles of one configuration shall run (`execution.placement`).
+        parallel: what runs side by side on this machine (`execution.parallel`).
         runner_options: name of each runner that has options to what the study sets for it.
     """
 
@@ -31,6 +32,7 @@ class PreflightContext:
     base_dir: Path = field(default_factory=Path)
     planned: int = 0
     placement: str = "any"
+    parallel: str = "none"
     runner_options: dict[str, Section] = field(default_factory=dict)
 
 

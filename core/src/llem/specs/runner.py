@@ -32,6 +32,8 @@ class RunnerSpec:
         install: the command that brings them, for messages.
         placements: which rules of `execution.placement` it keeps to, besides `any`. A study that asks for another is refused
             before anything starts. A runner whose jobs all run on one machine keeps to `same_node` by itself.
+        by_gpu: its jobs run on this machine, and those on different GPUs can do so side by side where a study asks for
+            that (`execution.parallel: by_gpu`): each is told its own in CUDA_VISIBLE_DEVICES.
         options: the model of its own section, `runner_options: {NAME: …}` in a study; None where there is nothing to set.
             Every field has a default. Options say where and how a worker runs, never what it measures: they are no part
             of an experiment's identity.
@@ -52,6 +54,7 @@ class RunnerSpec:
     install: str | None = None
     placements: frozenset[PlacementRule] = frozenset()
     options: type[Section] | None = None
+    by_gpu: bool = False
     reclaim: str | None = None
 
 
@@ -66,6 +69,8 @@ class RunnerContext:
         backend: the backend that it runs.
         image: the backend's default image, or None.
         options: what the study sets for it, an instance of the spec's `options`; None where the spec has none.
+        at_once: how many of its jobs the study will run side by side on this machine; more than one for a runner with
+            `by_gpu` only.
         warm_start: workers may be forked from a process that has imported the engine's module.
     """
 
@@ -75,6 +80,7 @@ class RunnerContext:
     backend: str = ""
     image: str | None = None
     options: Section | None = None
+    at_once: int = 1
     warm_start: bool = False
 
 

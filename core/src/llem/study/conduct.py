@@ -140,6 +140,7 @@ def preflight_context(plan: Plan, output: Path) -> PreflightContext:
         base_dir=plan.base_dir,
         planned=plan.total,
         placement=plan.execution.placement,
+        parallel=plan.execution.parallel,
         runner_options={c.name: c.options for c in plan.runners.values() if c.options is not None},
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from llem.config.experiment import LimitsConfig
 from llem.config.study import ExecutionConfig
+from llem.measure.node import EXCLUSIVE
 from llem.plugins import Registry, load_object
 from llem.results.job_directory import JobDocument
 from llem.results.models import ExperimentResult
@@ -23,6 +24,7 @@ from llem.study.folder import writing
 from llem.study.gaps import STEP_S
 from llem.study.interrupts import Interrupts
 from llem.study.journal import sync_folder
+from llem.study.lanes import Room
 from llem.study.placement import Placements
 from llem.study.reporter import Reporter
 
@@ -53,6 +55,7 @@ class Surroundings:
     planned: int
 
 
+VISIBLE = "CUDA_VISIBLE_DEVICES"
 LONGEST_BEAT_S = 60.0
 BEATS_AT_ONCE = 8
 """So many flights wake up every `STEP_S`; of more, each sleeps the longer, so that all together cost the same."""
@@ -63,6 +66,7 @@ class Dispatcher:
 
     def __init__(self, around: Surroundings) -> None:
         self._around = around
+        self.gpus = gpus_side_by_side(around.execution)
         self.placements = Placements(around.execution.placement)
         self._runners: dict[tuple[str, str, str | None], Runner] = {}
 
@@ -80,6 +84,7 @@ class Dispatcher:
                     backend=backend,
                     image=registry.backend(backend).image,
                     options=choice.options,
+                    at_once=max(1, len(self.gpus)) if registry.runner(choice.name).by_gpu else 1,
                     warm_start=self._starts_warm(backend),
                 )
             )
@@ -90,9 +95,16 @@ class Dispatcher:
         around = self._around
         return around.planned > 1 and around.execution.warm_start and around.registry.backend(backend).warm_start
 
-    def capacity(self, backend: str) -> int:
-        """How many experiments of a backend may run at once."""
-        return max(1, self.runner(backend, self._around.runners[backend]).capacity())
+    def room(self, backend: str) -> Room:
+        """How many experiments of a backend may run at once, and what they share."""
+        registry, choice = self._around.registry, self._around.runners[backend]
+        spec = registry.backend(backend)
+
+        def needed(planned: Planned) -> int | None:
+            return spec.gpus_of(planned.config.options)
+
+        shares = len(self.gpus) > 1 and registry.runner(choice.name).by_gpu
+        return Room(capacity=max(1, self.runner(backend, choice).capacity()), gpus=needed if shares else None)
 
     def launch(
         self,
@@ -100,14 +112,16 @@ class Dispatcher:
         *,
         at_once: int,
         landed: SimpleQueue[Flight],
-        environment: Mapping[str, str] | None = None,
+        gpus: Sequence[str] = (),
+        here: bool = True,
     ) -> Flight:
         """Start one experiment. It runs when this returns, or it will have failed to.
 
         Args:
             at_once: how many experiments may be under way beside it, itself counted.
             landed: receives the flight at its end.
-            environment: variables for its worker.
+            gpus: UUIDs of the GPUs that it may use, where it has neighbours on the others; empty where it has none.
+            here: whether it runs on this machine.
 
         Raises:
             LlemError: the study's folder cannot be written any more.
@@ -115,7 +129,7 @@ class Dispatcher:
         around = self._around
         job_dir = around.directory / EXPERIMENTS / planned.directory
         around.reporter.experiment_started(planned.position, label(planned), job_dir)
-        warnings = self._left_behind(planned, at_once)
+        warnings = self._left_behind(planned, gpus) if here else []
         document = JobDocument(
             config=planned.config.document(),
             config_hash=planned.config_hash,
@@ -135,7 +149,7 @@ class Dispatcher:
             directory=job_dir,
             config=planned.config,
             config_hash=planned.config_hash,
-            environment=environment or {},
+            environment={VISIBLE: ",".join(gpus), EXCLUSIVE: "0"} if gpus else {},
             placement=self.placements.of(planned.config_hash),
         )
         runner = self.runner(planned.config.backend, planned.runner)
@@ -164,11 +178,10 @@ class Dispatcher:
         self.placements.ended(planned.config_hash, result.environment)
         return result, ended.why == "Interrupted" and result.status == "failed"
 
-    def _left_behind(self, planned: Planned, at_once: int) -> list[dict[str, str]]:
-        """What others hold of this machine's GPUs, where the experiment will run here and alone."""
-        if at_once > 1:
-            return []
-        warnings = residual.find(self._around.registry.backend(planned.config.backend), planned.config.measurement)
+    def _left_behind(self, planned: Planned, gpus: Sequence[str]) -> list[dict[str, str]]:
+        """What others hold of these GPUs of this machine, or of all."""
+        backend = self._around.registry.backend(planned.config.backend)
+        warnings = residual.find(backend, planned.config.measurement, gpus)
         for warning in warnings:
             self._around.reporter.message("warning", warning["message"])
         return warnings
@@ -186,6 +199,15 @@ class Dispatcher:
         """Close every runner."""
         for runner in self._runners.values():
             runner.close()
+
+
+def gpus_side_by_side(execution: ExecutionConfig) -> list[str]:
+    """UUIDs of this machine's GPUs where experiments on different ones run side by side; else empty."""
+    if execution.parallel != "by_gpu":
+        return []
+    from llem.samplers.nvml import used_memory
+
+    return list(used_memory())
 
 
 def label(planned: Planned) -> str:

@@ -58,7 +58,8 @@ class Flights:
     def start(self, planned: Planned, lane: Lane, slots: Sequence[Slot], started_at: str) -> None:
         """Start an experiment on slots that it was offered. Raises LlemError where its folder cannot be written."""
         lane.take(slots)
-        flight = self._dispatcher.launch(planned, at_once=lane.size, landed=self._landed)
+        gpus = [slot.name for slot in slots] if lane.is_shared_by(slots) else []
+        flight = self._dispatcher.launch(planned, at_once=lane.size, landed=self._landed, gpus=gpus, here=lane.gaps)
         self._under_way[flight] = Boarded(planned, lane, slots, started_at, flight)
         self._turns.append(flight)
 

@@ -59,6 +59,10 @@ class Lane:
         """Whether any slot is free."""
         return bool(self._free)
 
+    def is_shared_by(self, slots: Sequence[Slot]) -> bool:
+        """Whether whoever holds these has neighbours on this machine."""
+        return self.gaps and len(slots) < self.size
+
     def offer(self, planned: Planned) -> list[Slot] | None:
         """The slots that it would hold, those first that are free the longest; None while too few are."""
         count = min(self.needs(planned), self.size)
@@ -88,14 +92,39 @@ class Lane:
             slot.released_at = None
 
 
-def lanes_of(capacities: Mapping[str, int]) -> dict[str, Lane]:
-    """A lane for each backend, by how many jobs its runner takes at once.
+@dataclass(frozen=True, kw_only=True)
+class Room:
+    """How a backend's experiments share what they run on.
 
-    Runners that take one at a time share one lane, since they run on this machine: two experiments at once would be in
-    each other's figures.
+    Attributes:
+        capacity: how many jobs its runner takes at once.
+        gpus: how many of this machine's GPUs an experiment holds, where it can share them: None for all; the whole is
+            None where it cannot.
     """
-    host = Lane([HOST])
+
+    capacity: int
+    gpus: Callable[[Planned], int | None] | None = None
+
+
+def lanes_of(rooms: Mapping[str, Room], gpus: Sequence[str] = ()) -> dict[str, Lane]:
+    """A lane for each backend.
+
+    Runners that take one job at a time share one lane, since they run on this machine: two experiments at once would be
+    in each other's figures. Where its GPUs are shared out they are the slots, and what cannot do with some of them holds
+    all.
+
+    Args:
+        gpus: this machine's, where experiments on different ones run side by side; UUIDs.
+    """
+
+    def needs(planned: Planned) -> int:
+        of = rooms[planned.config.backend].gpus
+        return (of(planned) if of is not None else None) or len(gpus)
+
+    host = Lane(gpus, needs=needs) if len(gpus) > 1 else Lane([HOST])
     return {
-        backend: host if capacity <= 1 else Lane([f"{backend} {i}" for i in range(capacity)], gaps=False)
-        for backend, capacity in capacities.items()
+        backend: host
+        if room.capacity <= 1 or room.gpus is not None
+        else Lane([f"{backend} {i}" for i in range(room.capacity)], gaps=False)
+        for backend, room in rooms.items()
     }

@@ -136,7 +136,8 @@ class _Study:
             self.repetition.add(earlier, result)
             self.dispatcher.placements.ended(earlier.config_hash, result.environment)
         upcoming = self.continued.remaining if self.continued else self.plan.experiments
-        lanes = lanes_of({backend: self.dispatcher.capacity(backend) for backend in self.plan.runners})
+        rooms = {backend: self.dispatcher.room(backend) for backend in self.plan.runners}
+        lanes = lanes_of(rooms, self.dispatcher.gpus)
         return Traffic(self.around, self.dispatcher, self.repetition, self, lanes, upcoming).run()
 
     def record(self, position: int, state: ExperimentState, **values: Any) -> None:
