@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from llem.config.keys import Vocabulary
 from llem.config.layers import LoadedStudy, load_study
-from llem.config.merging import Origin
+from llem.config.merging import Origin, nested
 from llem.config.reading import read_yaml
 from llem.errors import ResultError
 from llem.results.job_directory import write_atomically
@@ -126,11 +127,12 @@ def as_edited(record: StudyRecord, file: Path, registry: Registry, asked: Mappin
             above[key] = found
         elif found is not None and origin.kind == "user file":
             below[key] = found
+    vocabulary = Vocabulary(registry.backends, registry.runners)
     study = load_study(
         file,
         overrides={**above, **asked},
         environ={},
-        user=read_yaml(json.dumps(below), "user file", may_be_empty=True),
+        user=read_yaml(json.dumps(nested(below, vocabulary)), "user file", may_be_empty=True),
         base_dir=Path(record.base_dir),
         backends=registry.backends,
         find_backend=registry.backend,
