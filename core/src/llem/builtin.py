@@ -81,7 +81,7 @@ def llem_preflight_checks() -> Sequence[CheckSpec]:
             (
                 "parallel",
                 "experiments can run side by side on different GPUs, where that is asked for",
-                "check_parallel",
+                "parallel:check_parallel",
             ),
             (
                 "governor",
