@@ -138,7 +138,7 @@ class _Study:
         upcoming = self.continued.remaining if self.continued else self.plan.experiments
         rooms = {backend: self.dispatcher.room(backend) for backend in self.plan.runners}
         lanes = lanes_of(rooms, self.dispatcher.gpus)
-        return Traffic(self.around, self.dispatcher, self.repetition, self, lanes, upcoming).run()
+        return Traffic(self.around, self.dispatcher, self.repetition, self, lanes, upcoming, len(upcoming)).run()
 
     def record(self, position: int, state: ExperimentState, **values: Any) -> None:
         """Write what became of an experiment to the manifest."""

@@ -14,6 +14,8 @@ from llem.study.gaps import STEP_S, Pause
 from llem.study.lanes import Lane, Slot
 from llem.study.manifest import ExperimentState, now_utc
 from llem.study.repetition import Repetition
+from llem.study.reporter import TellsTime
+from llem.study.time_left import TimeLeft
 
 if TYPE_CHECKING:
     from llem.plan import Planned
@@ -37,6 +39,7 @@ class Traffic:
     Args:
         lanes: backend to the lane of its runner.
         upcoming: what is to run, in the plan's order.
+        total: how many those are.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class Traffic:
         books: Books,
         lanes: Mapping[str, Lane],
         upcoming: Iterable[Planned],
+        total: int,
     ) -> None:
         self._around, self._repetition, self._books = around, repetition, books
         self._lanes = lanes
@@ -56,6 +60,7 @@ class Traffic:
         self._pauses: dict[Lane, Pause] = {}
         self._ending: Ending = "complete"
         self._begin = time.monotonic()
+        self._time_left = TimeLeft(total, around.execution.most_cycles, self._begin)
         self._started = False
         self._failures_in_a_row = 0
 
@@ -82,6 +87,8 @@ class Traffic:
         failure = failure_summary(result)
         self._books.record(planned.position, state, started_at=started_at, ended_at=now_utc(), failure=failure)
         self._books.tell(planned, result)
+        self._time_left.ended(planned.position, time.monotonic())
+        self._tell_time_left()
         if interrupted:
             self._ending = "interrupted"
             return
@@ -123,7 +130,9 @@ class Traffic:
         self._started = True
         started_at = now_utc()
         self._books.record(planned.position, "running", started_at=started_at)
+        self._time_left.started(planned.position, planned.config_hash, time.monotonic())
         self._flights.start(planned, lane, slots, started_at)
+        self._tell_time_left()
 
     def _is_not_needed(self, planned: Planned) -> bool:
         """Whether earlier cycles of this experiment suffice; then that is recorded, and said once."""
@@ -131,9 +140,15 @@ class Traffic:
         if why is None:
             return False
         self._books.record(planned.position, "not_needed")
+        self._time_left.dropped(planned.config_hash)
         level, text = why
         self._around.reporter.message(level, f"{label(planned)}: {text}")
         return True
+
+    def _tell_time_left(self) -> None:
+        reporter = self._around.reporter
+        if isinstance(reporter, TellsTime):
+            reporter.time_left(self._time_left.seconds(time.monotonic()))
 
     def _is_over(self) -> bool:
         """Whether nothing shall start any more, because of the user or of failures."""
