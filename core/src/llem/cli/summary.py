@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from llem.cli.next_step import next_step, state_of
 from llem.cli.present import notes, study_table
 from llem.cli.table import one_line
 from llem.results.store import MANIFEST
 
 if TYPE_CHECKING:
     from llem.analysis.selection import Selection, Source
+    from llem.study.manifest_head import Head
 
 SHOWN = 100
 """So many configurations are listed where nobody asks for more."""
@@ -60,21 +62,39 @@ def summary_of(
         ConfigError, ResultError: likewise, and where the manifest cannot be read.
     """
     from llem.analysis.selection import select
-    from llem.study.manifest_head import read_head
 
     selection = select(source, where=where, sort=sort, limit=limit)
-    head = read_head(folder) if (folder / MANIFEST).is_file() else None
+    head, damage = _head(folder)
     totals = dict(head.totals) if head else {"experiments": selection.experiments, **selection.statuses}
+    state = state_of(folder, head.state) if head else None
     said = {
         "study": head.name if head else folder.resolve().name,
         "directory": str(folder),
-        "state": head.state if head else None,
+        "state": state,
         "counts": totals,
+        "damage": damage,
+        "next": next_step(folder, state, totals) if head or damage else None,
         "where": list(where),
         "sort": sort,
         "configurations": selection.total,
     }
     return StudySummary(said, selection)
+
+
+def _head(folder: Path) -> tuple[Head | None, list[str]]:
+    """What the manifest says of the whole, and what is damaged of it. A study whose manifest is lost still has its results."""
+    from llem.study.lock import is_held
+    from llem.study.manifest import PREVIOUS, ManifestError
+    from llem.study.manifest_head import read_head
+
+    if not (folder / MANIFEST).exists() and not (folder / PREVIOUS).exists():
+        return None, []
+    try:
+        head = read_head(folder)
+    except ManifestError as error:
+        return None, [str(error)]
+    # While it is at work the last line of its journal may be under way.
+    return head, [] if is_held(folder) else list(head.damage)
 
 
 def _text(head: Mapping[str, Any], selection: Selection) -> str:
@@ -108,6 +128,9 @@ def _text(head: Mapping[str, Any], selection: Selection) -> str:
         ]
         if failed := selection.statuses.get("failed"):
             lines.append(f"failed: {_many(failed, 'experiment')} in all; --where status=failed lists them")
+    lines += [f"damaged: {text}" for text in head["damage"]]
+    if head["next"]:
+        lines += ["", f"{'run again what failed' if head['state'] == 'complete' else 'go on'}: {head['next']}"]
     return "\n".join(lines).rstrip()
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from llem.results.store import MANIFEST
 from llem.study.journal import JOURNAL, change_of
-from llem.study.manifest import MANIFEST_SCHEMA, read_manifest, whole
+from llem.study.manifest import MANIFEST_SCHEMA, recover, whole
 
 _EXPERIMENTS = b'\n "experiments": [\n'
 
@@ -26,11 +26,13 @@ class Head:
 
     Attributes:
         totals: experiments in all, and by state.
+        damage: what of it could not be read, a sentence each.
     """
 
     name: str
     state: str
     totals: Mapping[str, int]
+    damage: Sequence[str] = ()
 
 
 def read_head(study_dir: Path) -> Head:
@@ -38,8 +40,9 @@ def read_head(study_dir: Path) -> Head:
     found = _of_snapshot(study_dir)
     if found is not None:
         return found
-    manifest = read_manifest(study_dir)
-    return Head(manifest.name, manifest.state, manifest.totals)
+    recovered = recover(study_dir)
+    manifest = recovered.manifest
+    return Head(manifest.name, manifest.state, manifest.totals, recovered.damage)
 
 
 def _of_snapshot(study_dir: Path) -> Head | None:
