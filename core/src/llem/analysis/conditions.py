@@ -106,13 +106,14 @@ def condition(text: str, columns: Collection[str]) -> Condition:
 def column_of(name: str, columns: Collection[str]) -> str:
     """The column that a user means: its full name, a figure's short one (`tokens_per_s`), or how a single one ends.
 
-    A swept key wins over a configured one of the same ending.
+    A swept key wins over whatever else has its name or its ending.
 
     Raises:
         ConfigError: there is none, or several.
     """
-    if name in columns:
-        return name
+    for exact in (f"point.{name}", name):
+        if exact in columns:
+            return exact
     if FIGURES.get(name) in columns:
         return FIGURES[name]
     ending = [column for column in columns if column.endswith(f".{name}")]
