@@ -158,19 +158,16 @@ def test_a_damaged_part_costs_time_and_no_row(study: Path, damage: str) -> None:
     assert pq.read_table(study / "results.parquet").num_rows == 11
 
 
-def test_every_flipped_byte_is_noticed_or_harmless(make_result: Any, write_study: Any) -> None:
+def test_a_flipped_bit_among_the_values_is_noticed(make_result: Any, write_study: Any) -> None:
     folder = write_study(*(make_result(position=i, cycle=i) for i in range(1, 6)))
     file = part_files(aggregate(folder))[0]
     data = file.read_bytes()
-    expected = StudyTable(folder).read(["position", "status", "throughput.tokens_per_s"]).sort_by("position")
-    for at in range(0, len(data), max(1, len(data) // 150)):
+    values = len(data) - 8 - int.from_bytes(data[-8:-4], "little")
+    columns = ["position", "status", "throughput.tokens_per_s"]
+    expected = StudyTable(folder).read(columns).sort_by("position")
+    for at in range(0, values, max(1, values // 100)):
         file.write_bytes(data[:at] + bytes([data[at] ^ 0x10]) + data[at + 1 :])
-        try:
-            found = StudyTable(folder).read(["position", "status", "throughput.tokens_per_s"]).sort_by("position")
-        except ResultError as error:
-            assert "schema" in str(error), at  # the version itself was hit, and reads as a newer one
-        else:
-            assert found.equals(expected), at
+        assert StudyTable(folder).read(columns).sort_by("position").equals(expected), at
 
 
 def test_what_a_killed_writer_left_is_in_nobody_s_way(study: Path) -> None:

@@ -23,20 +23,19 @@ FAILURE = Failure(type="OutOfMemory", message="too large", phase="load", exit_co
 @pytest.fixture
 def study(make_result: Any, write_study: Any) -> Path:
     """Six configurations of two cycles; the larger the batch the faster, and the largest fails."""
-    results = []
-    for number, size in enumerate((4, 1, 16, 2, 8, 32)):
-        for cycle in (1, 2):
-            results.append(
-                make_result(
-                    config_hash=f"{size:064d}",
-                    point={"testbed.batch_size": size, "dataset.name": "synthetic"},
-                    cycle=cycle,
-                    position=number + 6 * (cycle - 1) + 1,
-                    tokens_per_s=10.0 * size + cycle,
-                    warnings={"thermal_throttle": "it was hot"} if size == 8 else None,
-                    failure=FAILURE if size == 32 else None,
-                )
-            )
+    results = [
+        make_result(
+            config_hash=f"{size:064d}",
+            point={"testbed.batch_size": size, "dataset.name": "synthetic"},
+            cycle=cycle,
+            position=number + 6 * (cycle - 1) + 1,
+            tokens_per_s=10.0 * size + cycle,
+            warnings={"thermal_throttle": "it was hot"} if size == 8 else None,
+            failure=FAILURE if size == 32 else None,
+        )
+        for number, size in enumerate((4, 1, 16, 2, 8, 32))
+        for cycle in (1, 2)
+    ]
     folder: Path = write_study(*results)
     return folder
 
