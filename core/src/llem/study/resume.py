@@ -203,7 +203,7 @@ def _go_on(found: Found, registry: Registry, reporter: Reporter, skip_preflight:
         _tidy(found)
         hosts = [*(found.before.hosts if found.before else ()), here]
         record_of(found.agreement.study, runner=found.agreement.runner, hosts=hosts).write(folder)
-        keep_study_file(folder, found.agreement.study.text)
+        _replace_study_file(found)
     manifest = laid.manifest
     if remaining:
         ended = [(planned, found.survey.results[planned.position]) for planned in laid.runs.only(found.survey.results)]
@@ -215,6 +215,19 @@ def _go_on(found: Found, registry: Registry, reporter: Reporter, skip_preflight:
         outcome = _close(folder, replace(manifest, state="complete", seq=manifest.seq + 1))
     bring_together(folder, outcome.state, outcome.table)
     return outcome
+
+
+def _replace_study_file(found: Found) -> None:
+    """Put the study file of now into the folder, and the one of before aside. An edit that is not followed stays. Raises OSError."""
+    folder, text = found.directory, found.agreement.study.text
+    before, copy = found.before.text if found.before else None, folder / STUDY_FILE
+    if text is None or (text == before and copy.exists()):
+        return
+    if copy.exists() and copy.read_bytes() != text.encode():
+        set_aside(folder, copy)
+    elif before not in (None, text):
+        keep_aside(folder, STUDY_FILE, before or "")
+    keep_study_file(folder, text)
 
 
 def _close(folder: Path, manifest: StudyManifest) -> StudyOutcome:
@@ -233,8 +246,6 @@ def _tidy(found: Found) -> None:
         leftover.unlink(missing_ok=True)
     if found.recovered is not None and found.recovered.torn:
         set_aside(folder, folder / JOURNAL)
-    if found.before is not None and found.before.text not in (None, found.agreement.study.text):
-        keep_aside(folder, STUDY_FILE, found.before.text or "")
     for stray in found.strays:
         set_aside(folder, stray)
     if found.recovered is None or found.recovered.damage:

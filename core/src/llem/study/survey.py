@@ -14,6 +14,11 @@ from llem.runners.failure import failure_summary
 from llem.study.manifest import Entry, ExperimentState
 from llem.study.verify import seal, verify
 
+INTERRUPTED = "Interrupted"
+"""Type of the failure of an experiment that was told to end; it has not failed by itself."""
+
+_UNDER_WAY = ("running", "interrupted")
+
 
 @dataclass
 class Survey:
@@ -73,7 +78,7 @@ def survey(study_dir: Path, entries: Iterable[Entry], *, retry_failed: bool, wit
                 ) from error
             found.damaged[entry.position] = str(error)
             continue
-        if result.status == "failed" and not had_ended:
+        if result.failure is not None and (entry.state in _UNDER_WAY or result.failure.type == INTERRUPTED):
             # Nobody took note of this failure: the worker may well have failed because its study was killed.
             found.half_done.append(entry.position)
         elif result.status == "failed" and retry_failed:
