@@ -45,7 +45,8 @@ def study(make_result: Any, write_study: Any) -> Path:
 
 def positions(folder: Path) -> list[int]:
     """What the table holds as llem reads it."""
-    return sorted(StudyTable(folder).read(["position"]).column("position").to_pylist())
+    found: list[Any] = StudyTable(folder).read(["position"]).column("position").to_pylist()
+    return sorted(found)
 
 
 def change(folder: Path, name: str, result: ExperimentResult) -> None:
@@ -116,7 +117,8 @@ def test_results_that_changed_came_or_went_are_seen_at_once_and_mended_by_the_ne
     untouched = (study / "results.parquet" / "part-000003.parquet").stat().st_ino
     aggregate(study)
     assert StudyTable(study).is_current
-    assert sorted(pq.read_table(study / "results.parquet").column("position").to_pylist()) == expected
+    found = pq.read_table(study / "results.parquet").sort_by("position")
+    assert found.column("position").to_pylist() == expected
     assert untouched != 0
     assert StudyResult(study).to_arrow(["position"]).num_rows == 10
 

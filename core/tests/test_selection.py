@@ -109,6 +109,7 @@ def test_a_page_says_what_it_leaves_out(study: Path) -> None:
 
 def test_the_table_alone_answers_the_same(study: Path) -> None:
     path = aggregate(study)
+    wishes: dict[str, Any]
     for wishes in ({}, {"where": ["batch_size>2"], "sort": "-tokens_per_s", "limit": 2}):
         by_file, by_folder = (select(s, **wishes) for s in (ParquetTable(path), StudyTable(study)))
         assert [c.document() for c in by_file.configurations] == [c.document() for c in by_folder.configurations]
