@@ -31,7 +31,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from llem.measure.forked import FORKED, START
+from llem.measure.forked import FORKED, START, WORKER, call_itself
 from llem.runners.supervisor import Supervisor
 
 MARK = "LLEM_JOB_ID"
@@ -229,6 +229,7 @@ def become_worker(request: Mapping[str, Any]) -> int:
     os.environ[START] = FORKED
     tempfile.tempdir = None  # it was the template's
     sys.path[0] = request["scratch"]
+    call_itself(WORKER)
     import llem.worker
 
     sys.modules["__main__"] = llem.worker
