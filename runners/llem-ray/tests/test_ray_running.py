@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -95,7 +96,7 @@ def test_exclusive_experiments_have_a_node_to_themselves(runs: Runs, node: Calla
     assert {result["environment"]["node"] for result in results} == {"wide"}
     held = results[0]["environment"]["study"]["runner"]["held"]
     assert (held["CPU"], held["GPU"]) == (3, 1)
-    for before, after in zip(results, results[1:], strict=False):
+    for before, after in itertools.pairwise(results):
         assert before["ended_at"] <= after["started_at"]
 
 

@@ -71,7 +71,9 @@ def check_packages(context: PreflightContext) -> Iterator[Finding]:
                 f"{_install(context, problem)}; then start Ray there anew.",
             )
         if seen["visits"] and not wrong:
-            yield Finding(level="ok", message=f"llem {here['llem']} and the backends are on {len(seen['visits'])} node(s)")
+            yield Finding(
+                level="ok", message=f"llem {here['llem']} and the backends are on {len(seen['visits'])} node(s)"
+            )
 
 
 def check_files(context: PreflightContext) -> Iterator[Finding]:

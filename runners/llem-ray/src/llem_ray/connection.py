@@ -42,7 +42,7 @@ def _import() -> Any:
         import ray
     except ModuleNotFoundError as error:
         raise RayMissing(f"{error.name} is not installed here.", remedy="pip install llem-ray.") from error
-    except Exception as error:  # noqa: BLE001 - Ray looks for accelerators when it is imported, and what it finds may fail
+    except Exception as error:
         remedy = "Run `python -c 'import ray'` to see why."
         if "amd_smi" in str(error):
             remedy = "The package amdsmi is here without ROCm's library: pip uninstall amdsmi, also on the nodes."
@@ -84,9 +84,7 @@ def _mismatch(address: str, text: str) -> VersionMismatch:
     said = "the cluster's versions differ from those here"
     if len(found) == 2:
         (ray_there, python_there), (ray_here, python_here) = found
-        said = (
-            f"the cluster runs Ray {ray_there} on Python {python_there}, and here is Ray {ray_here} on Python {python_here}"
-        )
+        said = f"the cluster runs Ray {ray_there} on Python {python_there}, and here is Ray {ray_here} on Python {python_here}"
     return VersionMismatch(
         f"{said}.", where=address, remedy="Start llem from an environment with the cluster's versions of both."
     )

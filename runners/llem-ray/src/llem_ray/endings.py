@@ -54,7 +54,9 @@ def ending_of(error: BaseException, node: str | None) -> Lost | Exit:
     if isinstance(error, ray.TaskCancelledError):
         return Exit(cause="it was cancelled before it started" if node is None else "it was cancelled", node=node)
     if isinstance(error, ray.RuntimeEnvSetupError):
-        return Exit(cause=f"the runtime environment could not be made: {_short(text)}", error="RuntimeEnvFailed", node=node)
+        return Exit(
+            cause=f"the runtime environment could not be made: {_short(text)}", error="RuntimeEnvFailed", node=node
+        )
     if isinstance(error, ray.RayTaskError):
         inner = error.cause if isinstance(error.cause, BaseException) else error
         return Exit(cause=f"{where} could not run it: {type(inner).__name__}: {_short(str(inner))}", node=node)

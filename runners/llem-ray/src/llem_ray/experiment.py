@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -134,10 +135,8 @@ class Experiment:
             if ended is not None:
                 return ended
             told: Outcome = await outcome
-            try:
+            with suppress(TimeoutError):  # the mailbox may be lost meanwhile, and the last of the log with it
                 await asyncio.wait_for(self._ended.wait(), _LAST_WORDS_S)
-            except TimeoutError:
-                pass  # the mailbox was lost meanwhile, and the last of the log with it
             data = await self._results(cluster, order, told, content)
             await asyncio.to_thread(take, data, self.directory, order.limit)
             return Exit(**told.exit)
@@ -156,7 +155,9 @@ class Experiment:
         warnings = [*self.document.get("warnings", ())]
         warnings += [{"code": "attempt_lost", "message": f"an attempt was lost: {one.what}."} for one in lost]
         if place.moved_from is not None and place.node is not None:
-            text = f"earlier cycles ran on {place.moved_from}, which cannot be used any more: it ran on {place.node.name}."
+            text = (
+                f"earlier cycles ran on {place.moved_from}, which cannot be used any more: it ran on {place.node.name}."
+            )
             warnings.append({"code": "node_changed", "message": text})
         folder = f"{self.document.get('position', 0):06d}-{self.document['config_hash'][:16]}-{name}"
         root = cluster.options.storage
@@ -227,7 +228,9 @@ class Experiment:
         return {dead}
 
     def _no_node(self, cluster: Cluster, need: Need) -> Exit:
-        cause = f"no node of the cluster can run it, and none came within {cluster.options.wait_for_nodes_s:g} s: it needs "
+        cause = (
+            f"no node of the cluster can run it, and none came within {cluster.options.wait_for_nodes_s:g} s: it needs "
+        )
         return Exit(cause=cause + need.text, error=NO_NODE)
 
     def _exhausted(self, lost: list[Lost]) -> Exit:

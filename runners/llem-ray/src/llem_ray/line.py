@@ -10,6 +10,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import IO, Any
 
 from llem_ray.errors import ClusterLost, ClusterUnreachable, cluster_error
@@ -33,7 +34,7 @@ class Line:
     """
 
     def __init__(self, options: RayOptions) -> None:
-        self._words: IO[bytes] = tempfile.TemporaryFile(prefix="llem-ray-")
+        self._words: IO[bytes] = tempfile.TemporaryFile(prefix="llem-ray-")  # noqa: SIM115 - open as long as the process
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", "llem_ray.bridge"],
             stdin=subprocess.PIPE,
@@ -99,11 +100,8 @@ class Line:
     def close(self) -> None:
         """End the process, and with it everything of it on the nodes."""
         assert self._process.stdin is not None
-        with self._lock:
-            try:
-                self._process.stdin.close()
-            except BrokenPipeError:
-                pass  # it has ended
+        with self._lock, suppress(BrokenPipeError):  # it may have ended
+            self._process.stdin.close()
         try:
             self._process.wait(_END_S)
         except subprocess.TimeoutExpired:

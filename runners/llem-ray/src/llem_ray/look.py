@@ -102,7 +102,7 @@ def _clear(question: Mapping[str, Any], nodes: list[Node]) -> None:
         try:
             system, base = fsspec.core.url_to_fs(question["storage"])
             system.rm_file(f"{base}/{_mark(node)}")
-        except Exception:  # noqa: BLE001, PERF203 - it may never have been written; that has been said
+        except Exception:  # noqa: BLE001 - it may never have been written; that has been said
             continue
 
 

@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 from llem.results.job_directory import EVENTS, LOG
+from llem_ray.correspondence import MOST_OUTPUT
 from llem_ray.mailbox import Parcel
-from llem_ray.task import MOST_OUTPUT
 
 _NAMES = {"events": EVENTS, "log": LOG}
 
@@ -46,7 +46,13 @@ class Outbox:
             why: what became of the attempt before, a sentence.
         """
         self._offsets = {"events": 0, "log": 0}
-        event = {"t_ns": time.monotonic_ns(), "event": "message", "level": "warning", "code": "attempt_lost", "text": why}
+        event = {
+            "t_ns": time.monotonic_ns(),
+            "event": "message",
+            "level": "warning",
+            "code": "attempt_lost",
+            "text": why,
+        }
         # Another file under the same name, so that whoever reads along sees that it is another.
         fresh = self._directory / f".{EVENTS}.part"
         fresh.write_text(json.dumps(event) + "\n", encoding="utf-8")

@@ -72,7 +72,7 @@ class Places:
             could = [node for node in could if node.id not in self.alone]
         if not could:
             return None
-        return Place(min(could, key=lambda node: (len(self.running[node.id]) / max(node.cpus, 1.0))), moved_from)
+        return Place(min(could, key=lambda node: len(self.running[node.id]) / max(node.cpus, 1.0)), moved_from)
 
     def enter(self, name: str, need: Need, placement: Placement | None, place: Place) -> None:
         """An experiment was sent there."""

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import select
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,18 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from llem.errors import LlemError
-from llem.results.job_directory import EVENTS, EXPERIMENT, LOG, write_json
+from llem.results.job_directory import EXPERIMENT, write_json
+from llem_ray import here
+from llem_ray.correspondence import Correspondence
 from llem_ray.keeper import ENVIRONMENT, JOB
-from llem_ray.mailbox import Parcel
 from llem_ray.parcels import Storage, sizes
 
-FORWARD_S = 0.5
-"""How often it is looked whether events and log have grown."""
-MOST_OUTPUT = 64 * 2**20
-"""Bytes of the log, and of the events, that are passed on; the rest is left out."""
-_CHUNK = 2**20
 _START_S = 120.0
-_LAST_WORDS_S = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,10 +67,10 @@ def attempt(order: Order, mailbox: Any) -> tuple[Outcome, dict[str, bytes]]:
     folder = Path(tempfile.mkdtemp(prefix="llem-ray-"))
     job = folder / JOB
     job.mkdir()
-    facts = node_facts()
+    facts = here.facts()
     environment = {
         "LLEM_NODE": facts["node"],
-        "LLEM_NODE_EXCLUSIVE": "1" if order.alone or _holds_all() else "0",
+        "LLEM_NODE_EXCLUSIVE": "1" if order.alone or here.holds_all() else "0",
         **order.environment,
     }
     (folder / ENVIRONMENT).write_text(json.dumps(environment), encoding="utf-8")
@@ -88,7 +81,7 @@ def attempt(order: Order, mailbox: Any) -> tuple[Outcome, dict[str, bytes]]:
         if first is None or "refused" in first:
             said = (first or {}).get("refused") or {"kind": None, "what": "the worker did not start in time"}
             return Outcome(exit={"cause": said["what"], "error": said["kind"], "node": facts["node"]}), {}
-        with _Correspondence(order.attempt, mailbox, job, keeper, facts):
+        with Correspondence(order.attempt, mailbox, job, keeper, facts):
             last = lines.next(None)
         exit_ = dict((last or {}).get("exit") or {"cause": "the process that keeps the worker on the node was ended"})
         exit_["node"] = facts["node"]
@@ -100,34 +93,6 @@ def attempt(order: Order, mailbox: Any) -> tuple[Outcome, dict[str, bytes]]:
             return Outcome(exit=exit_, sizes=found), {name: (job / name).read_bytes() for name in found}
         except LlemError as error:
             return Outcome(exit={**exit_, "cause": str(error).rstrip("."), "error": type(error).__name__}), {}
-
-
-def node_facts() -> dict[str, Any]:
-    """What a result tells of the node that it is from."""
-    import ray
-
-    from llem_ray.nodes import living
-
-    context = ray.get_runtime_context()
-    here = next((node for node in living(ray.nodes()) if node.id == context.get_node_id()), None)
-    return {
-        "node": here.name if here else os.uname().nodename,
-        "node_id": context.get_node_id(),
-        "ray_version": ray.__version__,
-        "held": context.get_assigned_resources(),
-    }
-
-
-def _holds_all() -> bool:
-    """Whether this task holds all CPUs and GPUs of its node."""
-    import ray
-
-    from llem_ray.nodes import living
-
-    context = ray.get_runtime_context()
-    held = context.get_assigned_resources()
-    here = next((node for node in living(ray.nodes()) if node.id == context.get_node_id()), None)
-    return here is not None and held.get("CPU", 0) >= here.cpus and held.get("GPU", 0) >= here.gpus
 
 
 def _with_facts(document: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -185,97 +150,3 @@ class _Lines:
         line, _, self._data = self._data.partition(b"\n")
         found: dict[str, Any] = json.loads(line)
         return found
-
-
-class _Correspondence:
-    """Passes output to the mailbox and orders from it, in threads of their own: a task whose main thread waits for Ray gives
-    up its CPUs meanwhile, and something else would run beside the experiment."""
-
-    def __init__(
-        self, attempt: str, mailbox: Any, job: Path, keeper: subprocess.Popen[bytes], facts: Mapping[str, Any]
-    ) -> None:
-        self._attempt = attempt
-        self._mailbox = mailbox
-        self._job = job
-        self._keeper = keeper
-        self._facts = dict(facts)
-        self._over = threading.Event()
-        self._offsets = {EVENTS: 0, LOG: 0}
-        self._sender = threading.Thread(target=self._send, name="llem-send", daemon=True)
-
-    def __enter__(self) -> None:
-        self._sender.start()
-        threading.Thread(target=self._obey, name="llem-orders", daemon=True).start()
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._sender.join(_LAST_WORDS_S)
-
-    def _send(self) -> None:
-        try:
-            self._put(Parcel(self._attempt, "started", facts=self._facts))
-            while not self._over.wait(FORWARD_S):
-                self._forward()
-            self._forward()
-            self._put(Parcel(self._attempt, "end"))
-        except _Gone:
-            self._tell_keeper(0)
-
-    def _forward(self) -> None:
-        for name, kind in ((EVENTS, "events"), (LOG, "log")):
-            while data := self._new(name):
-                self._put(Parcel(self._attempt, kind, data, self._offsets[name]))
-                self._offsets[name] += len(data)
-
-    def _new(self, name: str) -> bytes:
-        room = min(_CHUNK, MOST_OUTPUT - self._offsets[name])
-        if room <= 0:
-            return b""
-        try:
-            with (self._job / name).open("rb") as stream:
-                stream.seek(self._offsets[name])
-                data = stream.read(room)
-        except FileNotFoundError:
-            return b""
-        # Whole lines only, unless one is longer than what is sent at once.
-        whole = data[: data.rfind(b"\n") + 1] if b"\n" in data else data if len(data) == room else b""
-        return data if self._over.is_set() else whole
-
-    def _put(self, parcel: Parcel) -> None:
-        self._ask(lambda: self._mailbox.put.remote(parcel))
-
-    def _obey(self) -> None:
-        known: float | None = None
-        try:
-            while not self._over.is_set():
-                grace = self._ask(lambda k=known: self._mailbox.order.remote(self._attempt, k))
-                if grace is not None:
-                    known = grace
-                    self._tell_keeper(grace)
-        except _Gone:
-            self._tell_keeper(0)
-
-    def _ask(self, call: Any) -> Any:
-        """Raises _Gone where the mailbox is gone for good, and with it whoever waits for this experiment."""
-        import ray
-        from ray.exceptions import ActorUnavailableError, RayError
-
-        while True:
-            try:
-                return ray.get(call())
-            except ActorUnavailableError:
-                if self._over.wait(1.0):
-                    raise _Gone from None
-            except RayError as error:
-                raise _Gone from error
-
-    def _tell_keeper(self, grace_s: float) -> None:
-        assert self._keeper.stdin is not None
-        try:
-            self._keeper.stdin.write(f"stop {grace_s}\n".encode())
-        except (BrokenPipeError, ValueError):
-            return  # it has ended
-
-
-class _Gone(Exception):  # noqa: N818 - an answer, not a fault
-    """Nobody waits for this experiment any more."""
