@@ -18,8 +18,8 @@ from llem.results.aggregate import aggregate, study_table
 from llem.results.arrow_table import rows_table
 from llem.results.columns import fixed_columns, unit_of
 from llem.results.models import SCHEMA_VERSION, ExperimentResult, Failure
-from llem.results.store import iter_results, read_result
 from llem.results.parts import read_parquet
+from llem.results.store import iter_results, read_result
 from llem.results.study import StudyResult
 
 MakeResult = Callable[..., ExperimentResult]

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, overload
 
 from llem.errors import ResultError
 from llem.results.models import ExperimentResult
-from llem.results.store import MANIFEST, job_directories, read_object, read_result
+from llem.results.stamps import stamps
+from llem.results.store import MANIFEST, read_object, read_result
 from llem.results.table import StudyTable, require_study
 
 if TYPE_CHECKING:
@@ -18,10 +19,15 @@ if TYPE_CHECKING:
 
 
 class Results(Sequence[ExperimentResult]):
-    """The results of a study, each read from disk when it is asked for."""
+    """The results of a study, each read from disk when it is asked for.
 
-    def __init__(self, directories: Sequence[Path]) -> None:
-        self._directories = directories
+    Args:
+        study_dir: the study's folder.
+        names: job directories, relative to it.
+    """
+
+    def __init__(self, study_dir: Path, names: Sequence[str]) -> None:
+        self._study_dir, self._names = study_dir, names
 
     @overload
     def __getitem__(self, index: int) -> ExperimentResult: ...
@@ -29,11 +35,11 @@ class Results(Sequence[ExperimentResult]):
     def __getitem__(self, index: slice) -> Results: ...
     def __getitem__(self, index: int | slice) -> ExperimentResult | Results:
         if isinstance(index, slice):
-            return Results(self._directories[index])
-        return read_result(self._directories[index])
+            return Results(self._study_dir, self._names[index])
+        return read_result(self._study_dir / self._names[index])
 
     def __len__(self) -> int:
-        return len(self._directories)
+        return len(self._names)
 
 
 class StudyResult:
@@ -66,7 +72,7 @@ class StudyResult:
     @cached_property
     def results(self) -> Results:
         """Every result there was when this was first asked for, done and failed, each read when it is reached."""
-        return Results(list(job_directories(self.directory)))
+        return Results(self.directory, sorted(stamps(self.directory)))
 
     def to_arrow(self, columns: Sequence[str] | None = None) -> pa.Table:
         """A row for each experiment and cycle. Columns are paths in `result.json`; each field's metadata has its unit.
