@@ -123,7 +123,7 @@ def test_what_is_gone_damaged_or_half_done_runs_again(ended: Path, llem: Llem, r
     done = llem("resume", ended)
     assert done.returncode == 1, done.stderr
     assert set(jobs(ended)) == set(before)
-    assert f"gone ({first})" in done.stderr
+    assert f"1 result is not there any more ({first}) and will be measured again" in done.stderr
     assert f"{second}/result.json: it is not the file that the experiment left" in done.stderr
     assert "1 under way when it ended runs again" in done.stderr
     assert states(ended) == ["done", "done", "failed"]

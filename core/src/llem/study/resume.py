@@ -153,7 +153,7 @@ def look(folder: Path, registry: Registry, reporter: Reporter, wishes: Wishes) -
         )
     _reopen(laid, manifest, found)
     result = Found(folder, before, agreement, laid, found, recovered, _strays(folder, laid))
-    for level, text in told(result, wishes):
+    for level, text in told(result):
         reporter.message(level, text)
     return result
 
