@@ -7,6 +7,7 @@ import os
 import struct
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,11 +72,14 @@ class Ext4:
     def fill(self, leave_kb: int) -> Path:
         """Fill it up to so many KiB; returns the file that does, to be taken away."""
         ballast = self.folder / "ballast"
-        room = os.statvfs(self.folder)
-        size = room.f_bavail * room.f_frsize - (leave_kb << 10)
         with ballast.open("wb") as stream:
-            if size > 0:
-                os.posix_fallocate(stream.fileno(), 0, size)
+            while True:
+                room = os.statvfs(self.folder)
+                left = room.f_bavail * room.f_frsize - (leave_kb << 10)
+                if left <= 0:
+                    break
+                with suppress(OSError):  # a study that runs takes some of it meanwhile
+                    os.posix_fallocate(stream.fileno(), os.fstat(stream.fileno()).st_size, left)
         return ballast
 
 

@@ -82,10 +82,10 @@ class Study:
 
     @property
     def folder(self) -> Path | None:
-        """The study's own folder, once a manifest is in it."""
-        found = list(self.results.glob("*/manifest.json"))
+        """The study's own folder, once anything in it says what the study is."""
+        found = {path.parent for name in ("manifest.json", "study.json") for path in self.results.glob(f"*/{name}")}
         assert len(found) <= 1, f"one study became several: {found}"
-        return found[0].parent if found else None
+        return min(found, default=None)
 
     @property
     def running(self) -> bool:
@@ -98,7 +98,7 @@ class Study:
         words = ["run", "study.yaml", "--output", str(self.results), *more]
         if folder is not None:
             words = ["resume", str(folder), "--retry-failed"]
-            if self.manifest().cycles < self.cycles:
+            if self.cycles > 1 and self.manifest().cycles < self.cycles:
                 words += ["--cycles", str(self.cycles)]
         self.process = self.launch(*words, record=record)
 
@@ -137,9 +137,9 @@ class Study:
         return code
 
     def discard_unplanned(self) -> None:
-        """Take away the folder of a run that was killed before it had a manifest, as `llem resume` says."""
+        """Take away the folder of a run that was killed before anything in it said what the study is."""
         for folder in self.results.glob("*/"):
-            if not (folder / "manifest.json").exists():
+            if folder != self.folder:
                 assert not list(folder.glob("experiments/*")), "an experiment began before the plan was on disk"
                 code, text = self.call("resume", str(folder))
                 assert code != 0

@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.crash, pytest.mark.timeout(600)]
 def disk(tmp_path: Path) -> Iterator[Ext4]:
     """A small disk of the test's own."""
     try:
-        made = Ext4.make(tmp_path, size_mb=8)
+        made = Ext4.make(tmp_path, size_mb=32)
     except (RuntimeError, OSError) as error:
         pytest.skip(f"needs root, loop devices and e2fsprogs: {error}")
     yield made
@@ -71,7 +71,7 @@ def test_a_full_disk_is_told_and_the_study_resumed_with_more_room(on_disk: Study
 
 def test_a_disk_that_fills_up_while_a_study_runs_costs_nothing_that_was_done(on_disk: Study, disk: Ext4) -> None:
     on_disk.start()
-    wait_for(on_disk.digests, "the first experiment is done")
+    wait_for(lambda: on_disk.digests() or not on_disk.running, "the first experiment is done")
     ballast = disk.fill(0)
     text = ends_by_itself(on_disk)
     assert "No space left" in text, text
@@ -87,7 +87,7 @@ def test_a_file_system_that_goes_read_only_is_told_and_the_study_resumed_after_i
     on_disk: Study, disk: Ext4
 ) -> None:
     on_disk.start()
-    wait_for(on_disk.digests, "the first experiment is done")
+    wait_for(lambda: on_disk.digests() or not on_disk.running, "the first experiment is done")
     disk.fail()
     text = ends_by_itself(on_disk)
     assert "Read-only file system" in text, text
@@ -108,7 +108,7 @@ def test_nothing_recorded_is_lost_when_the_power_of_the_disk_is(on_disk: Study, 
         with suppress(subprocess.TimeoutExpired):
             assert on_disk.process is not None
             on_disk.process.wait(chance.uniform(0.8, 6.0))
-        recorded = set() if on_disk.folder is None else _recorded(on_disk)
+        recorded = _recorded(on_disk)
         disk.lose_power()
         on_disk.process.kill()
         on_disk.process.wait()
@@ -126,5 +126,7 @@ def test_nothing_recorded_is_lost_when_the_power_of_the_disk_is(on_disk: Study, 
 
 
 def _recorded(study: Study) -> set[str]:
-    """The job directories of the experiments that the manifest says to be done."""
+    """The job directories of the experiments that the manifest says to be done; none where there is no manifest yet."""
+    if study.folder is None or not (study.folder / "manifest.json").exists():
+        return set()
     return {Path(entry.directory).name for entry in study.manifest().experiments if entry.state == "done"}
