@@ -4,10 +4,10 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 VLLM   := .venv-vllm
 RAY    := .venv-ray
-MEMBERS := -e core -e plugins/llem-pytorch -e plugins/llem-vllm -e plugins/llem-zeus -e plugins/llem-codecarbon -e runners/llem-docker
+MEMBERS := -e core -e plugins/llem-pytorch -e plugins/llem-vllm -e plugins/llem-zeus -e plugins/llem-codecarbon -e runners/llem-docker -e runners/llem-slurm
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-vllm test-install test-bench test-gpu test-docker test-crash test-crash-nightly test-ray check bench docs clean
+.PHONY: help setup demo test test-vllm test-install test-bench test-gpu test-docker test-crash test-crash-nightly test-ray test-slurm check bench docs clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,7 +29,7 @@ demo: setup  ## a small sweep on a real model, with real figures, in results/
 	$(BIN)/llem run examples/demo.yaml --no-gaps
 
 test: setup  ## the tests that every machine can run, the real model included
-	$(BIN)/python -m pytest -m "not install and not bench and not gpu and not docker and not vllm and not crash and not ray"
+	$(BIN)/python -m pytest -m "not install and not bench and not gpu and not docker and not vllm and not crash and not ray and not slurm"
 
 test-install: setup  ## builds the wheels and installs them into an empty environment
 	$(BIN)/python -m pytest -m install
@@ -43,6 +43,12 @@ test-gpu: setup  ## what needs an NVIDIA GPU; says so where there is none
 test-docker: setup  ## images and containers on a real Docker engine, started here as root where none answers
 	bash images/engine.sh
 	$(BIN)/python -m pytest -m docker
+
+SLURM := slurmctld slurmd slurmdbd slurm-client munge mariadb-server iproute2 procps
+test-slurm: setup  ## studies on a real Slurm of two nodes, which is set up here, as root, from Debian's packages
+	command -v slurmdbd slurmd mariadbd >/dev/null || (apt-get update -q && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $(SLURM))
+	$(BIN)/python -m pytest runners/llem-slurm -m slurm
 
 test-crash: setup  ## kills llem, its worker and meters for real, 200 times, and resumes each time
 	$(BIN)/python -m pytest tests/crash -m "crash and not docker"
@@ -78,11 +84,11 @@ check: setup  ## ruff, mypy, import-linter; Dockerfiles, workflows and shell scr
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy core/src plugins/llem-pytorch/src plugins/llem-zeus/src plugins/llem-codecarbon/src
-	$(BIN)/mypy plugins/llem-vllm/src runners/llem-docker/src runners/llem-ray/src
+	$(BIN)/mypy plugins/llem-vllm/src runners/llem-docker/src runners/llem-ray/src runners/llem-slurm/src
 	$(BIN)/lint-imports
 	$(BIN)/hadolint $(wildcard plugins/*/src/*/image/Dockerfile)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/actionlint
-	$(BIN)/shellcheck .ci/run $(wildcard images/*.sh plugins/*/src/*/image/*.sh)
+	$(BIN)/shellcheck .ci/run $(wildcard images/*.sh runners/*/tests/*.sh plugins/*/src/*/image/*.sh)
 
 bench: setup  ## all benchmarks in full, results in bench/results/
 	$(BIN)/python -m bench

@@ -58,6 +58,18 @@ class Cluster:
         """Jobs of these states, each as `NUMBER_INDEX`."""
         return self.ask("squeue", "-h", "-r", f"--states={','.join(states)}", "--format=%F_%K").split()
 
+    def measuring(self, study_dir: Path, node: str) -> list[Path]:
+        """Job directories of the experiments that are in their window on this node."""
+        told = self.ask("squeue", "-h", "-r", "-t", "R", "-w", node, "-o", "%k %K").splitlines()
+        found = []
+        for mark, index in (line.split() for line in told):
+            tasks = json.loads((study_dir / "slurm" / mark.split("/")[1] / "jobs.json").read_text())["tasks"]
+            directory = Path(tasks[int(index)]["directory"])
+            events = directory / "events.jsonl"
+            if events.exists() and '"window"' in events.read_text() and not (directory / "result.json").exists():
+                found.append(directory)
+        return found
+
     def idle(self) -> bool:
         return set(self.ask("sinfo", "-h", "-o", "%T").split()) == {"idle"} and not self.ask("squeue", "-h").strip()
 

@@ -16,12 +16,11 @@ MANY = {"testbed.batch_size": {"min": 1, "max": 40, "num": 40}}
 def test_forty_experiments_survive_the_death_of_a_node_and_finish_once_each(
     cluster: Cluster, study: Callable[..., Study]
 ) -> None:
-    made = study({}, MANY)
+    made = study({}, MANY, window_s=3)
     running = made.start()
     try:
         until("some results", lambda: len(made.records()) >= 6 if list(made.output.iterdir()) else False)
-        until("jobs on the node", lambda: cluster.ask("squeue", "-h", "-r", "-t", "R", "-w", "n1", "-o", "%i").strip())
-        hit = len(cluster.ask("squeue", "-h", "-r", "-t", "R", "-w", "n1", "-o", "%i").split())
+        until("a window on the node", lambda: cluster.measuring(made.folder, "n1"))
         cluster.kill("n1")
         assert running.wait(400) == 0, made.said[-4000:]
     finally:
@@ -34,7 +33,7 @@ def test_forty_experiments_survive_the_death_of_a_node_and_finish_once_each(
     assert {r["environment"]["node"] for r in results.values()} == {"n1", "n2"}
     assert {r["environment"]["exclusive"] for r in results.values()} == {False}
     again = [r for r in records if r["attempts"] > 1]
-    assert 1 <= len(again) <= hit
+    assert 1 <= len(again) <= 2  # as many as it has CPUs
     assert {r["node"] for r in again} == {"n2"}
     # The site takes arrays of 21 at the most.
     sizes = [len(list(p.parent.glob("*.attempt"))) for p in made.folder.glob("slurm/*/jobs.json")]

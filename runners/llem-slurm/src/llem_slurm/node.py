@@ -96,6 +96,8 @@ class Attempt:
         if _is_done(directory, task):
             return self._leave(directory, ending or Exit(code=0))
         if ending is None or not self._is_latest():
+            if self._is_latest():
+                (directory / RESULT).unlink(missing_ok=True)  # that it was interrupted is not its end: Slurm knows that
             return 128 + signal.SIGTERM
         return self._leave(directory, ending)
 
