@@ -27,7 +27,7 @@ def test_a_fitting_cluster_passes_and_the_experiment_runs(runs: Runs) -> None:
     [
         ("127.0.0.1:1", "no Ray cluster can be reached: "),
         ("nonsense", "no Ray cluster can be reached: Invalid address format"),
-        ("ray://127.0.0.1:10001", "cannot be used through Ray's client"),
+        ("ray://127.0.0.1:10001", "a cluster cannot be used through Ray's client"),
     ],
 )
 def test_a_cluster_that_does_not_answer_is_named_with_what_to_do(runs: Runs, address: str, words: str) -> None:

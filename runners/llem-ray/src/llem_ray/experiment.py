@@ -168,7 +168,7 @@ class Experiment:
             gpus=need.gpus,
             alone=need.exclusive,
             facts={"attempt": len(lost) + 1, "lost_attempts": [one.what for one in lost]},
-            limit=cluster.options.output_limit_mb * 2**20,
+            limit=round(cluster.options.output_limit_mb * 2**20),
             storage=None if root is None else (root, str(self.document.get("study") or "llem"), folder),
         )
 

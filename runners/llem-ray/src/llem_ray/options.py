@@ -50,8 +50,8 @@ class RayOptions(Section):
         description="a folder that this machine and every node can reach (a path, or a URL of fsspec such as "
         "s3://bucket/llem), by which results come back; null: by Ray's object store",
     )
-    output_limit_mb: int = Field(
-        512, ge=1, le=1_000_000, description="the most (MiB) that one experiment's results may take"
+    output_limit_mb: float = Field(
+        512.0, gt=0, le=1_000_000, description="the most (MiB) that one experiment's results may take"
     )
     max_retries: int = Field(
         3, ge=0, le=1000, description="how often an experiment starts anew whose node, or Ray's process there, died"
