@@ -42,7 +42,7 @@ def test_a_job_that_somebody_cancels_says_who(cluster: Cluster, study: Callable[
     cluster.ask("scancel", *cluster.queue("RUNNING"))
     assert running.wait(120) == 1, made.said[-4000:]
     assert failure(made)["type"] == "Cancelled"
-    assert "root cancelled its job" in failure(made)["message"]
+    assert "cancelled (scancel) by root" in failure(made)["message"]
 
 
 def test_a_job_that_slurm_begins_anew_starts_its_experiment_afresh(

@@ -120,7 +120,7 @@ def test_the_queue_is_read_by_job_and_index() -> None:
 def test_accounts_tell_who_cancelled_a_job() -> None:
     found = read_accounts("7_3|CANCELLED by 0|0:15|n2|00:10:00|None\n7|COMPLETED|0:0|n1|||\n")
     assert found == {("7", 3): Seen("CANCELLED", "None", "n2", by="root", exit_code="0:15", time_limit="00:10:00")}
-    assert ending_of(found["7", 3], "").cause == "root cancelled its job (scancel)"
+    assert ending_of(found["7", 3], "").cause == "its job was cancelled (scancel) by root"
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_accounts_tell_who_cancelled_a_job() -> None:
         ("TIMEOUT", "SlurmTimeLimit", "time limit of 00:10:00"),
         ("NODE_FAIL", "NodeFailed", "the node n1 failed"),
         ("PREEMPTED", "Preempted", "higher priority"),
-        ("CANCELLED", "Cancelled", "somebody cancelled"),
+        ("CANCELLED", "Cancelled", "by somebody"),
         ("COMPLETED", "NotStarted", "left no word"),
         ("FAILED", "NotStarted", "exit code 3"),
     ],

@@ -30,7 +30,7 @@ def ending_of(seen: Seen, said: str) -> Exit:
         "NODE_FAIL": (f"{node} failed, and the job was not begun anew", errors.NODE_FAILED),
         "BOOT_FAIL": (f"{node} did not boot", errors.NODE_FAILED),
         "PREEMPTED": (f"a job of higher priority took its place{where}, and it was not begun anew", errors.PREEMPTED),
-        "CANCELLED": (f"{seen.by or 'somebody'} cancelled its job (scancel)", errors.CANCELLED),
+        "CANCELLED": (f"its job was cancelled (scancel) by {seen.by or 'somebody'}", errors.CANCELLED),
     }.get(seen.state, (unknown, errors.NOT_STARTED))
     return Exit(cause=cause, error=error, node=seen.node)
 
