@@ -71,7 +71,8 @@ def test_a_killed_process_of_ray_is_an_attempt_lost_and_the_next_one_counts(bed:
     events = [json.loads(line) for line in (ran.job / "events.jsonl").read_text().splitlines()]
     assert events[0]["code"] == "attempt_lost"
     assert sum(event.get("name") == "window" and event.get("state") == "start" for event in events) == 1
-    assert "It starts anew." in (ran.job / "worker.log").read_text()
+    assert "starts anew" in events[0]["text"]
+    assert (ran.job / "worker.attempt-1.log").exists()
 
 
 def test_when_every_attempt_is_lost_the_failure_says_how_each_was(
@@ -85,7 +86,7 @@ def test_when_every_attempt_is_lost_the_failure_says_how_each_was(
     ran = runs.finish(process)
     assert ran.code == 1, ran.said
     failure = ran.result["failure"]
-    assert failure["type"] == "NodeDied"
+    assert failure["type"] == "NodeFailed"
     assert failure["message"].startswith("Its only attempt was lost: the node south died")
     assert failure["phase"] == "window"
 
@@ -131,6 +132,6 @@ def test_a_lost_head_ends_the_study_in_order_and_not_llem(tmp_path: Path, monkey
         cluster.remove_node(cluster.head_node, allow_graceful=False)
         ran = runs.finish(process)
         assert ran.code == 1, ran.said
-        assert ran.result["failure"]["type"] in {"ClusterLost", "NodeDied"}, ran.result["failure"]
+        assert ran.result["failure"]["type"] in {"ClusterLost", "NodeFailed"}, ran.result["failure"]
     finally:
         cluster.shutdown()

@@ -197,7 +197,9 @@ def test_output_is_appended_once_in_order_and_gaps_are_told(tmp_path: Path) -> N
         box.write(Parcel("a", "log", data, offset))
     assert (tmp_path / "worker.log").read_text() == "one\ntwo\n\nllem: 4 bytes of output were lost on the way\nfour\n"
     box.write(Parcel("a", "events", b'{"event": "phase"}\n', 0))
-    box.begin_anew("the node a died.")
+    box.begin_anew(1, "the node a died.")
+    assert not (tmp_path / "worker.log").exists()
+    assert "four" in (tmp_path / "worker.attempt-1.log").read_text()
     box.write(Parcel("b", "events", b'{"event": "again"}\n', 0))
     events = [json.loads(line)["event"] for line in (tmp_path / "events.jsonl").read_text().splitlines()]
     assert events == ["message", "again"]

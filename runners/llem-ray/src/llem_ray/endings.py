@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from llem.specs.runner import Exit
 
-NODE_DIED = "NodeDied"
+NODE_FAILED = "NodeFailed"
 PROCESS_DIED = "RayWorkerDied"
 OUT_OF_MEMORY = "OutOfMemory"
 NO_NODE = "NoNode"
@@ -20,7 +20,7 @@ class Lost:
     """An attempt that ended with what carried it, and may be made anew.
 
     Attributes:
-        kind: `NodeDied` or `RayWorkerDied`.
+        kind: `NodeFailed` or `RayWorkerDied`.
         what: a clause for messages, without a full stop.
         node_id: of the node, where Ray names it.
     """
@@ -46,9 +46,9 @@ def ending_of(error: BaseException, node: str | None) -> Lost | Exit:
         return Exit(cause=cause, error=OUT_OF_MEMORY, node=node)
     if isinstance(error, ray.NodeDiedError | ray.LocalRayletDiedError | ray.TaskUnschedulableError):
         found = _NODE_ID.search(text)
-        return Lost(NODE_DIED, f"{where} died", found.group() if found else None)
+        return Lost(NODE_FAILED, f"{where} died", found.group() if found else None)
     if isinstance(error, ray.ObjectLostError):
-        return Lost(NODE_DIED, f"{where} died before its results were fetched")
+        return Lost(NODE_FAILED, f"{where} died before its results were fetched")
     if isinstance(error, ray.WorkerCrashedError):
         return Lost(PROCESS_DIED, f"Ray's process for it on {where} was killed, while the node lives")
     if isinstance(error, ray.TaskCancelledError):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from llem.errors import LlemError
 from llem.specs.runner import Exit, Placement
-from llem_ray.endings import NO_NODE, NODE_DIED, Lost, ending_of
+from llem_ray.endings import NO_NODE, NODE_FAILED, Lost, ending_of
 from llem_ray.mailbox import Parcel
 from llem_ray.need import Need
 from llem_ray.nodes import fitting, settled
@@ -105,7 +105,7 @@ class Experiment:
             if len(lost) > cluster.options.max_retries:
                 return self._exhausted(lost)
             self.tell(None)
-            self._outbox.begin_anew(f"Attempt {len(lost)} was lost: {found.what}.")
+            self._outbox.begin_anew(len(lost), f"attempt {len(lost)} was lost: {found.what}; it starts anew.")
             avoid |= await self._see_it_gone(cluster, found, place)
 
     async def _place(self, cluster: Cluster, avoid: set[str]) -> Place | Exit:
@@ -218,7 +218,7 @@ class Experiment:
     async def _see_it_gone(self, cluster: Cluster, found: Lost, place: Place) -> set[str]:
         """Wait until Ray too knows that a node is dead, so that the next attempt does not go there."""
         dead = self._node_id or found.node_id or (place.node.id if place.node else None)
-        if found.kind != NODE_DIED or dead is None:
+        if found.kind != NODE_FAILED or dead is None:
             return set()
         end = time.monotonic() + _DEATH_S
         while time.monotonic() < end and self.grace_s is None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from llem.results.job_directory import EVENTS, LOG
@@ -39,11 +39,12 @@ class Outbox:
             stream.write(parcel.data)
         self._offsets[kind] = parcel.offset + len(parcel.data)
 
-    def begin_anew(self, why: str) -> None:
-        """Another attempt begins: its events replace those of the lost one, its log follows.
+    def begin_anew(self, number: int, why: str) -> None:
+        """Another attempt begins: its events replace those of the lost one, whose log is kept under another name.
 
         Args:
-            why: what became of the attempt before, a sentence.
+            number: of the attempt that was lost, from 1.
+            why: what became of it, a sentence.
         """
         self._offsets = {"events": 0, "log": 0}
         event = {
@@ -57,7 +58,5 @@ class Outbox:
         fresh = self._directory / f".{EVENTS}.part"
         fresh.write_text(json.dumps(event) + "\n", encoding="utf-8")
         fresh.replace(self._directory / EVENTS)
-        with (self._directory / LOG).open("ab") as stream:
-            stream.write(f"\nllem: {why} It starts anew.\n\n".encode())
-            stream.flush()
-            os.fsync(stream.fileno())
+        with suppress(FileNotFoundError):
+            (self._directory / LOG).replace(self._directory / f"worker.attempt-{number}.log")
