@@ -44,10 +44,15 @@ def study(cluster: Cluster, tmp_path: Path) -> Callable[..., Study]:
     """Takes Slurm's options and a sweep, returns a study of short experiments. Their checks are skipped but for those named."""
 
     def make(
-        options: Mapping[str, object], sweep: Mapping[str, object], *, window_s: float = 1.0, **sections: object
+        options: Mapping[str, object],
+        sweep: Mapping[str, object],
+        *,
+        name: str = "many",
+        window_s: float = 1.0,
+        **sections: object,
     ) -> Study:
         document = {
-            "name": "many",
+            "name": name,
             "model": "random:tiny-llama",
             "backend": "testbed",
             "runners": {"testbed": "slurm"},
@@ -59,11 +64,12 @@ def study(cluster: Cluster, tmp_path: Path) -> Callable[..., Study]:
             "sweep": sweep,
             **sections,
         }
-        for above in (tmp_path, *tmp_path.parents[:2]):
+        folder = tmp_path / name
+        (folder / "results").mkdir(parents=True)
+        for above in (folder, *folder.parents[:3]):
             above.chmod(0o755)
-        file = tmp_path / "study.yaml"
+        file = folder / "study.yaml"
         file.write_text(json.dumps(document))
-        (tmp_path / "results").mkdir()
-        return Study(cluster, file, tmp_path / "results")
+        return Study(cluster, file, folder / "results")
 
     return make

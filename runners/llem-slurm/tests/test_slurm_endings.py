@@ -20,29 +20,24 @@ def failure(made: Study) -> Mapping[str, Any]:
     return found
 
 
-def test_a_job_that_outgrows_its_memory_says_so(study: Callable[..., Study]) -> None:
-    made = study({"mem": "250M"}, ONE, testbed={"allocate_mb": 600})
-    made.run(expect=1)
-    assert failure(made)["type"] == "OutOfMemory"
-    assert "out of memory" in failure(made)["message"].lower()
-
-
-def test_a_job_at_slurms_time_limit_says_so(study: Callable[..., Study]) -> None:
-    made = study({"time": "0:01:00"}, ONE, window_s=300)
-    made.run(expect=1)
-    assert failure(made)["type"] == "SlurmTimeLimit"
-    assert "time limit of 00:01:00 (runner_options.slurm.time)" in failure(made)["message"]
-    assert next(iter(made.results().values()))["environment"]["node"] in {"n1", "n2"}
-
-
-def test_a_job_that_somebody_cancels_says_who(cluster: Cluster, study: Callable[..., Study]) -> None:
-    made = study({}, ONE, window_s=300)
-    running = made.start()
-    until("a window", lambda: "window" in made.said)
-    cluster.ask("scancel", *cluster.queue("RUNNING"))
-    assert running.wait(120) == 1, made.said[-4000:]
-    assert failure(made)["type"] == "Cancelled"
-    assert "cancelled (scancel) by root" in failure(made)["message"]
+def test_memory_time_and_whoever_cancels_are_named_as_the_cause(cluster: Cluster, study: Callable[..., Study]) -> None:
+    late = study({"time": "0:01:00"}, ONE, name="late", window_s=300)
+    greedy = study({"mem": "250M"}, ONE, name="greedy", testbed={"allocate_mb": 600})
+    unwanted = study({}, ONE, name="unwanted", window_s=300)
+    running = [made.start() for made in (late, greedy, unwanted)]
+    until("a window", lambda: "window" in unwanted.said)
+    cluster.ask("scancel", "--state=RUNNING", f"--name=llem-{unwanted.folder.name}")
+    assert [process.wait(240) for process in running] == [1, 1, 1], late.said + greedy.said + unwanted.said
+    assert [failure(made)["type"] for made in (late, greedy, unwanted)] == [
+        "SlurmTimeLimit",
+        "OutOfMemory",
+        "Cancelled",
+    ]
+    assert "time limit of 00:01:00 (runner_options.slurm.time)" in failure(late)["message"]
+    assert "out of memory" in failure(greedy)["message"].lower()
+    assert "cancelled (scancel) by root" in failure(unwanted)["message"]
+    for made in (late, greedy, unwanted):
+        assert next(iter(made.results().values()))["environment"]["node"] in {"n1", "n2"}
 
 
 def test_a_job_that_slurm_begins_anew_starts_its_experiment_afresh(

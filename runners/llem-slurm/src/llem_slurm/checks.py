@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import difflib
-import getpass
 import re
 from collections.abc import Iterator, Sequence
 
 from llem.errors import LlemError
 from llem.plugins import default_registry
 from llem.specs.check import Finding, PreflightContext
-from llem_slurm.commands import INSTALL, is_here, run
+from llem_slurm.commands import INSTALL, is_here, run, user
 from llem_slurm.errors import SlurmRefused
 from llem_slurm.limits import site_limits
 from llem_slurm.nodes import nodes_of
@@ -65,7 +64,7 @@ def check_place(context: PreflightContext) -> Iterator[Finding]:
         )
     accounts = _associations()
     if options.account and accounts and options.account not in accounts:
-        yield _unknown("account", options.account, sorted(accounts), f"sacctmgr show assoc user={getpass.getuser()}")
+        yield _unknown("account", options.account, sorted(accounts), f"sacctmgr show assoc user={user()}")
     qualities = _lines(["sacctmgr", "--noheader", "--parsable2", "show", "qos", "format=Name"])
     if options.qos and qualities and options.qos not in qualities:
         yield _unknown("qos", options.qos, qualities, "sacctmgr show qos")
@@ -165,7 +164,7 @@ def _partitions() -> dict[str, dict[str, str]]:
 
 
 def _associations() -> set[str]:
-    command = ["sacctmgr", "--noheader", "--parsable2", "show", "associations", "where", f"user={getpass.getuser()}"]
+    command = ["sacctmgr", "--noheader", "--parsable2", "show", "associations", "where", f"user={user()}"]
     return set(_lines([*command, "format=Account"]))
 
 
@@ -182,7 +181,7 @@ def _unknown(kind: str, name: str, known: list[str], command: str) -> Finding:
     meant = f"Did you mean `{near[0]}`? " if near else ""
     return Finding(
         level="error",
-        message=f"there is no {kind} `{name}` for {getpass.getuser()}; there is: {', '.join(known[:20])}",
+        message=f"there is no {kind} `{name}` for {user()}; there is: {', '.join(known[:20])}",
         remedy=f"{meant}Set runner_options.slurm.{kind}; show them: {command}.",
     )
 

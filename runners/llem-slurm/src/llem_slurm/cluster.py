@@ -85,8 +85,9 @@ class Cluster:
                     return
                 self._jobs = [job for job in self._jobs if not job.is_over]
                 jobs = list(self._jobs)
+                gathered = self._has_gathered()
             try:
-                self._submit(jobs)
+                self._submit(jobs, gathered=gathered)
                 self._look(jobs)
                 self._end(jobs)
                 self._poll(jobs)
@@ -110,23 +111,29 @@ class Cluster:
             return 0.2
         return min(60.0, max(0.05, min(due) - now))
 
-    def _submit(self, jobs: Iterable[SlurmJob]) -> None:
-        now, since = time.monotonic(), self._gathering_since
+    def _has_gathered(self) -> bool:
+        """Whether it is time to submit; then gathering begins anew."""
+        since = self._gathering_since
+        if since is None or time.monotonic() < max(since + GATHER_S, self._submission.not_before):
+            return False
+        self._gathering_since = None
+        return True
+
+    def _submit(self, jobs: Iterable[SlurmJob], *, gathered: bool) -> None:
         waiting = [job for job in jobs if job.place is None and not job.is_over]
         for job in waiting:
             if job.kill_at is not None and not self._submission.is_doubtful(job):
                 job.finish(Exit(cause="it was still waiting to be submitted"))
         waiting = [job for job in waiting if not job.is_over]
-        if since is None or now < max(since + GATHER_S, self._submission.not_before):
+        if not gathered:
             return
-        self._gathering_since = None
         left = self._submission.submit(waiting, in_queue=any(job.place for job in jobs))
         for job in waiting:
             if job.batch is not None:
                 self._known[job.batch.record(job.index).name] = job
         if left:
             with self._changed:
-                self._gathering_since = self._gathering_since or now
+                self._gathering_since = self._gathering_since or time.monotonic()
         self._pause_s = _FIRST_POLL_S
         self._poll_soon(_FIRST_POLL_S)
         self._look_at = min(self._look_at, time.monotonic() + _LOOK_S)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import re
 import shutil
 import subprocess
@@ -85,3 +86,8 @@ def said(text: str, name: str) -> str:
 def is_here(name: str = "sbatch") -> bool:
     """Whether a command is on the PATH."""
     return shutil.which(name) is not None
+
+
+def user() -> str:
+    """Whose jobs they are."""
+    return pwd.getpwuid(os.geteuid()).pw_name

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import getpass
 import re
 from dataclasses import dataclass
 
 from llem.errors import LlemError
-from llem_slurm.commands import run
+from llem_slurm.commands import run, user
 from llem_slurm.options import SlurmOptions
 
 _ARRAY = 1_001
@@ -49,11 +48,11 @@ def _number(text: str, name: str) -> int | None:
 
 def _of_user(options: SlurmOptions) -> list[int]:
     """MaxSubmitJobs of the user's association and of the quality of service that is asked for."""
-    user = getpass.getuser()
+    me = user()
     account = [f"account={options.account}"] if options.account else []
     show = ["sacctmgr", "--noheader", "--parsable2", "show"]
     columns = "format=Account,Partition,MaxSubmitJobs,GrpSubmitJobs"
-    asked = [[*show, "associations", "where", f"user={user}", *account, columns]]
+    asked = [[*show, "associations", "where", f"user={me}", *account, columns]]
     if options.qos:
         columns = "format=Name,Name,MaxSubmitJobsPerUser,GrpSubmitJobs"
         asked.append([*show, "qos", "where", f"name={options.qos}", columns])

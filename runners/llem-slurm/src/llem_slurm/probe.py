@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import getpass
 import json
 import shlex
 import shutil
@@ -17,7 +16,7 @@ from pathlib import Path
 from llem.errors import LlemError
 from llem.plugins import default_registry
 from llem.specs.check import Finding, PreflightContext
-from llem_slurm.commands import run
+from llem_slurm.commands import run, user
 from llem_slurm.errors import SlurmRefused
 from llem_slurm.options import SlurmOptions
 from llem_slurm.plugin import RUNNER
@@ -117,7 +116,7 @@ def _ask(folder: Path, context: PreflightContext, options: SlurmOptions, needs: 
     yield Finding(
         level="warning",
         message=f"no node could be looked at within {options.probe_s:g} s: the job that was to look still waits in the queue",
-        remedy=f"Look why: squeue --user={getpass.getuser()}. A longer wait: runner_options.slurm.probe_s.",
+        remedy=f"Look why: squeue --user={user()}. A longer wait: runner_options.slurm.probe_s.",
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import re
 import sys
 import time
@@ -14,7 +13,7 @@ from pathlib import Path
 from llem.errors import LlemError
 from llem.specs.runner import Exit
 from llem_slurm import errors
-from llem_slurm.commands import run
+from llem_slurm.commands import run, user
 from llem_slurm.errors import SlurmRefused, SlurmUnreachable
 from llem_slurm.job import SlurmJob
 from llem_slurm.options import SlurmOptions
@@ -64,7 +63,8 @@ class Submission:
     """
 
     def __init__(self, study_dir: Path, name: str, options: SlurmOptions, image: str | None, array: int) -> None:
-        self._dir, self.name, self._options, self._image, self._most = study_dir, name, options, image, array
+        self._dir, self.name, self._options, self._image = study_dir, name, options, image
+        self._most = self._at_most = array
         token = token_of(study_dir, make=True)
         assert token is not None
         self.token = token
@@ -93,6 +93,7 @@ class Submission:
                     self._put(self._written(part, need))
                     in_queue = True
             self._pause_s, self._refused_since, self.unreachable_since = _LATER_S[0], None, None
+            self._most = min(self._at_most, 2 * self._most)
         except SlurmUnreachable as error:
             self._later()
             self.unreachable_since = self.unreachable_since or time.monotonic()
@@ -201,5 +202,5 @@ def _cause(error: LlemError) -> str:
 def queue_command(name: str | None) -> list[str]:
     """The squeue that lists this user's jobs of one name, each index on its own line, with those that ended lately."""
     named = [f"--name={name}"] if name is not None else []
-    user = f"--user={getpass.getuser()}"
-    return ["squeue", "--noheader", "--array", "--states=all", user, *named, f"--format={QUEUE_FORMAT}"]
+    mine = f"--user={user()}"
+    return ["squeue", "--noheader", "--array", "--states=all", mine, *named, f"--format={QUEUE_FORMAT}"]
