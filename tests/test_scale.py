@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
+import time
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar
@@ -18,11 +21,14 @@ from llem.config.layers import load_study
 from llem.config.reading import read_yaml
 from llem.plan import make_plan
 from llem.results import aggregate as aggregation
+from llem.results.stamps import stamps
 from llem.results.table import StudyTable
 from llem.specs import Job, Placement
 from llem.study.folder import create
 from llem.study.loop import run_plan
 from llem.study.reporter import SilentReporter
+
+ROOT = Path(__file__).parents[1]
 
 
 class Recording(nothing.NothingRunner):
@@ -62,6 +68,36 @@ def test_each_cost_is_measured_and_every_result_is_in_the_table(
     table = pq.read_table(folder / "results.parquet").sort_by("position")
     assert table.column("position").to_pylist() == list(range(1, 101))
     assert set(table.column("environment.node").to_pylist()) == {f"node{i}" for i in range(nothing.NODES)}
+
+
+SMALL_PARTS = """
+import sys
+from pathlib import Path
+from bench.scaling.study import run
+from llem.results import aggregate
+aggregate.PART_ROWS, aggregate.CHUNK_ROWS = 12, 4
+run(200, Path(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize("ended", [1, 11, 30, 60])
+def test_a_study_that_is_killed_leaves_a_table_with_each_result_once(tmp_path: Path, ended: int) -> None:
+    study = subprocess.Popen([sys.executable, "-c", SMALL_PARTS, str(tmp_path)], cwd=ROOT, stdout=subprocess.DEVNULL)
+    try:
+        found: dict[str, Any] = {}
+        folder = tmp_path
+        while study.poll() is None and len(found) < ended:
+            time.sleep(0.002)
+            folder = next(tmp_path.iterdir(), tmp_path)
+            found = stamps(folder)
+    finally:
+        study.kill()
+        study.wait()
+    found = stamps(folder)
+    assert len(found) >= ended
+    for read in (StudyTable(folder).read, lambda: pq.read_table(aggregation.aggregate(folder, rebuild=False))):
+        directories = read().column("directory").to_pylist()
+        assert sorted(map(str, directories)) == sorted(found)
 
 
 def test_a_runner_is_told_where_earlier_cycles_ran(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
