@@ -45,11 +45,11 @@ def test_forty_experiments_finish_exactly_once_though_a_node_dies(
         assert not lost or study["node"] == "north"
 
 
-def process_of_ray(bed: Bed) -> int:
-    """Ray's own process for the one task that runs on the cluster: the one that started the keeper and waits for it."""
+def process_of_ray(bed: Bed, title: bytes) -> int:
+    """Ray's own process for the one task that runs on the cluster, or for the mailbox."""
     for entry in Path("/proc").iterdir():
         try:
-            if entry.name.isdigit() and b"ray::attempt" in (entry / "cmdline").read_bytes():
+            if entry.name.isdigit() and title in (entry / "cmdline").read_bytes():
                 environment = (entry / "environ").read_bytes()
                 if f"TMPDIR={bed.temporary}".encode() in environment.split(b"\0"):
                     return int(entry.name)
@@ -61,7 +61,7 @@ def process_of_ray(bed: Bed) -> int:
 def test_a_killed_process_of_ray_is_an_attempt_lost_and_the_next_one_counts(bed: Bed, runs: Runs) -> None:
     process = runs.start(measurement={"min_window_s": 4}, testbed={"token_s": 0.01})
     wait_until(lambda: '"window"' in runs.events(), during=process)
-    os.kill(process_of_ray(bed), signal.SIGKILL)
+    os.kill(process_of_ray(bed, b"ray::attempt"), signal.SIGKILL)
     ran = runs.finish(process)
     assert ran.code == 0, ran.said
     study = ran.result["environment"]["study"]["runner"]
@@ -73,6 +73,26 @@ def test_a_killed_process_of_ray_is_an_attempt_lost_and_the_next_one_counts(bed:
     assert sum(event.get("name") == "window" and event.get("state") == "start" for event in events) == 1
     assert "starts anew" in events[0]["text"]
     assert (ran.job / "worker.attempt-1.log").exists()
+
+
+def test_a_killed_mailbox_costs_a_piece_of_the_log_and_no_attempt(bed: Bed, runs: Runs) -> None:
+    process = runs.start(measurement={"min_window_s": 6})
+    wait_until(lambda: '"window"' in runs.events(), during=process)
+    os.kill(process_of_ray(bed, b"ray::Mailbox"), signal.SIGKILL)
+    ran = runs.finish(process)
+    assert ran.code == 0, ran.said
+    assert ran.result["environment"]["study"]["runner"]["attempt"] == 1
+    assert '"close"' in (ran.job / "events.jsonl").read_text()
+
+
+def test_an_order_reaches_a_task_through_a_new_mailbox(bed: Bed, runs: Runs) -> None:
+    process = runs.start(measurement=WAITS)
+    wait_until(lambda: '"window"' in runs.events(), during=process)
+    os.kill(process_of_ray(bed, b"ray::Mailbox"), signal.SIGKILL)
+    process.send_signal(signal.SIGINT)
+    ran = runs.finish(process)
+    assert ran.code == 130, ran.said
+    assert ran.result["failure"]["type"] == "Interrupted"
 
 
 def test_when_every_attempt_is_lost_the_failure_says_how_each_was(

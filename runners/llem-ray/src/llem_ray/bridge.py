@@ -60,7 +60,7 @@ class Bridge:
         while line := await orders.readline():
             self._obey(cluster, json.loads(line))
         for experiment in self._experiments.values():
-            experiment.stop(0)
+            experiment.abandon()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=_END_S)
         delivery.cancel()

@@ -116,20 +116,30 @@ class Cluster:
                 parcels: list[Parcel] = await self._mailbox.fetch.remote()
             except self.ray.exceptions.RayError:
                 # Its process was killed, and Ray makes another: what was ordered is told anew.
-                await asyncio.sleep(_AGAIN_S)
-                for attempt, grace_s in list(self._orders.items()):
-                    await self._leave_order(attempt, grace_s)
+                await self._tell_again()
                 continue
             for parcel in parcels:
                 experiment = self.attempts.get(parcel.attempt)
                 if experiment is not None:
                     experiment.receive(parcel)
 
-    async def _leave_order(self, attempt: str, grace_s: float) -> None:
+    async def _tell_again(self) -> None:
+        told: set[str] = set()
+        while True:
+            await asyncio.sleep(_AGAIN_S)
+            for attempt, grace_s in list(self._orders.items()):
+                if attempt not in told and await self._leave_order(attempt, grace_s):
+                    told.add(attempt)
+            if told >= set(self._orders):
+                return
+
+    async def _leave_order(self, attempt: str, grace_s: float) -> bool:
+        """Whether the mailbox took it; it does not while its process is made anew."""
         try:
             await self._mailbox.stop.remote(attempt, grace_s)
         except self.ray.exceptions.RayError:
-            return  # told anew when the mailbox is back
+            return False
+        return True
 
 
 def on_node(node_id: str, *, soft: bool = False) -> Any:

@@ -58,6 +58,7 @@ class Experiment:
     _node_id: str | None = None
     _ended: asyncio.Event = field(default_factory=asyncio.Event)
     _trouble: str | None = None
+    _abandoned: bool = False
     _outbox: Outbox = field(init=False)
 
     def __post_init__(self) -> None:
@@ -68,8 +69,15 @@ class Experiment:
         self.grace_s = grace_s if self.grace_s is None else min(grace_s, self.grace_s)
         self._ordered.set()
 
+    def abandon(self) -> None:
+        """End it at once and write nothing more: its job directory may be another llem's by now."""
+        self._abandoned = True
+        self.stop(0)
+
     def receive(self, parcel: Parcel) -> None:
         """Take what its attempt tells."""
+        if self._abandoned:
+            return
         if parcel.kind == "started":
             facts = parcel.facts or {}
             self._node, self._node_id = str(facts.get("node")), facts.get("node_id")
@@ -137,6 +145,8 @@ class Experiment:
             told: Outcome = await outcome
             with suppress(TimeoutError):  # the mailbox may be lost meanwhile, and the last of the log with it
                 await asyncio.wait_for(self._ended.wait(), _LAST_WORDS_S)
+            if self._abandoned:
+                return Exit(node=self._node)
             data = await self._results(cluster, order, told, content)
             await asyncio.to_thread(take, data, self.directory, order.limit)
             return Exit(**told.exit)
