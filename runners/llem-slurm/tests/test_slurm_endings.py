@@ -71,20 +71,6 @@ def test_a_job_of_higher_priority_takes_the_place_and_gives_it_back(
     assert result["environment"]["node"] == "n2"
 
 
-def test_a_job_that_may_not_begin_anew_says_why_it_ended(cluster: Cluster, study: Callable[..., Study]) -> None:
-    made = study({"requeues": 0, "nodelist": "n1"}, ONE, window_s=300)
-    running = made.start()
-    try:
-        until("a window", lambda: "window" in made.said)
-        cluster.kill("n1")
-        assert running.wait(240) == 1, made.said[-4000:]
-    finally:
-        running.kill()
-        cluster.restore("n1")
-    assert failure(made)["type"] == "NodeFailed"
-    assert "n1" in failure(made)["message"]
-
-
 def test_a_site_that_takes_few_jobs_at_once_gets_few(cluster: Cluster, study: Callable[..., Study]) -> None:
     made = study({"account": "small"}, {"testbed.batch_size": [1, 2, 3, 4, 5, 6, 7, 8]})
     running = made.start()

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from llem.config.compose import Composer
 from llem.plugins import default_registry
-from llem.results.job_directory import EXPERIMENT, LOG, RESULT
+from llem.results.job_directory import EXPERIMENT, LOG, RESULT, EventReader
 from llem_slurm.checks import minutes_of
 from llem_slurm.commands import environment, run, said
 from llem_slurm.ending import ending_of
@@ -204,6 +204,18 @@ def test_an_attempt_begins_with_nothing_but_the_experiment_and_earlier_logs(tmp_
     clear(tmp_path, 2)
     assert sorted(p.name for p in tmp_path.iterdir()) == [EXPERIMENT, "worker.attempt-1.log", "worker.attempt-2.log"]
     assert (tmp_path / "worker.attempt-1.log").read_text() == LOG
+
+
+def test_events_of_a_job_that_began_anew_are_read_from_their_beginning(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    reader = EventReader(path)
+    path.write_text('{"event": "a"}\n{"event": "b"}\n')
+    assert [event["event"] for event in reader.new()] == ["a", "b"]
+    path.unlink()
+    assert list(reader.new()) == []
+    path.write_text('{"event": "c"}\n')
+    assert [event["event"] for event in reader.new()] == ["c"]
+    assert list(reader.new()) == []
 
 
 def test_a_study_that_was_never_on_slurm_needs_no_slurm_to_be_resumed(

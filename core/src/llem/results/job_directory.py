@@ -139,6 +139,8 @@ class EventReader:
             with self._path.open("rb") as stream:
                 if (file := os.fstat(stream.fileno()).st_ino) != self._file:
                     self._file, self._offset = file, 0
+                if stream.seek(0, os.SEEK_END) < self._offset:
+                    self._offset = 0  # the job began anew, elsewhere
                 stream.seek(self._offset)
                 data = stream.read()
         except FileNotFoundError:

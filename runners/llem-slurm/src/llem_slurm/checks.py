@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import difflib
 import re
+import time
 from collections.abc import Iterator, Sequence
+from functools import cache
 
 from llem.errors import LlemError
 from llem.plugins import default_registry
@@ -21,9 +23,20 @@ SHOW = "Show what there is: sinfo -o '%P %l %D %G %f'."
 
 
 def options_in(context: PreflightContext) -> SlurmOptions | None:
-    """What the study sets; None where it does not run on Slurm (`llem doctor`) or there is no Slurm to ask."""
+    """What the study sets; None where it does not run on Slurm (`llem doctor`), or where there is no Slurm that answers."""
     options = context.runner_options.get(RUNNER)
-    return options if isinstance(options, SlurmOptions) and is_here() else None
+    return (
+        options if isinstance(options, SlurmOptions) and is_here() and "is UP" in _ping(int(time.time() / 30)) else None
+    )
+
+
+@cache
+def _ping(lately: int) -> str:
+    """What the controller says to a ping, or why it does not; the same for all checks of a while."""
+    try:
+        return run(["scontrol", "ping"], timeout_s=60)
+    except LlemError as error:
+        return error.what
 
 
 def check_controller(context: PreflightContext) -> Iterator[Finding]:
@@ -33,11 +46,8 @@ def check_controller(context: PreflightContext) -> Iterator[Finding]:
         message = "Slurm's command sbatch is not on this machine"
         yield Finding(level="error" if wanted else "ok", message=message, remedy=INSTALL if wanted else None)
         return
-    try:
-        said = run(["scontrol", "ping"], timeout_s=60)
-    except LlemError as error:
-        said = error.what
-    if " is UP" not in said:
+    said = _ping(int(time.time() / 30))
+    if "is UP" not in said:
         yield Finding(
             level="error" if RUNNER in context.runner_options else "warning",
             message=f"Slurm's controller does not answer: {' '.join(said.split())[:300]}",
