@@ -52,11 +52,11 @@ def _of_snapshot(study_dir: Path) -> Head | None:
         last = _last_change(study_dir / JOURNAL)
     except (OSError, ValueError):
         return None
-    head, mark, _ = data.partition(_EXPERIMENTS)
-    if not mark or not whole(data):
+    end = data.find(_EXPERIMENTS)
+    if end < 0 or not whole(data):
         return None
     try:
-        found: dict[str, Any] = json.loads(head.rstrip(b",") + b"}")
+        found: dict[str, Any] = json.loads(data[:end].rstrip(b",") + b"}")
         if found["schema_version"] != MANIFEST_SCHEMA or last > found["seq"]:
             return None
         return Head(found["name"], found["state"], found["totals"])
