@@ -227,6 +227,7 @@ def become_worker(request: Mapping[str, Any]) -> int:
     os.environ.clear()
     os.environ.update(request["environment"])
     os.environ[START] = FORKED
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     tempfile.tempdir = None  # it was the template's
     sys.path[0] = request["scratch"]
     call_itself(WORKER)
