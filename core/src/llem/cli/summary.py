@@ -64,7 +64,7 @@ def summary_of(
     from llem.analysis.selection import select
 
     selection = select(source, where=where, sort=sort, limit=limit)
-    head, damage = _head(folder)
+    head, damage = _head(folder, has_results=selection.total > 0)
     totals = dict(head.totals) if head else {"experiments": selection.experiments, **selection.statuses}
     state = state_of(folder, head.state) if head else None
     said = {
@@ -81,7 +81,7 @@ def summary_of(
     return StudySummary(said, selection)
 
 
-def _head(folder: Path) -> tuple[Head | None, list[str]]:
+def _head(folder: Path, *, has_results: bool) -> tuple[Head | None, list[str]]:
     """What the manifest says of the whole, and what is damaged of it. A study whose manifest is lost still has its results."""
     from llem.study.lock import is_held
     from llem.study.manifest import PREVIOUS, ManifestError
@@ -92,6 +92,8 @@ def _head(folder: Path) -> tuple[Head | None, list[str]]:
     try:
         head = read_head(folder)
     except ManifestError as error:
+        if not has_results:
+            raise
         return None, [str(error)]
     # While it is at work the last line of its journal may be under way.
     return head, [] if is_held(folder) else list(head.damage)
