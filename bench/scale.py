@@ -88,7 +88,7 @@ def studied(size: int, runs: int, queries: int, output: Path) -> dict[str, Figur
         f"bookkeeping_{name}_ms": Figure.of([f["bookkeeping_s"] * 1e3 / size for f in found], "ms"),
         f"study_{name}_peak_mb": Figure.of([f["peak_mb"] for f in found], "MiB"),
     }
-    for kind, seconds in answered(Path(found[-1]["folder"]), queries).items():
+    for kind, seconds in answered(Path(found[-1]["folder"]), queries, warm_up=queries > 1).items():
         figures[f"{kind}_{name}_s"] = Figure.of(seconds, "s")
     return figures
 

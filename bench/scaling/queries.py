@@ -35,17 +35,20 @@ def queries(study: Path) -> dict[str, list[str]]:
     }
 
 
-def answered(study: Path, runs: int) -> dict[str, list[float]]:
-    """Seconds that each takes as a whole process, in turn; the first round only brings files into the page cache.
+def answered(study: Path, runs: int, *, warm_up: bool = True) -> dict[str, list[float]]:
+    """Seconds that each takes as a whole process, in turn.
+
+    Args:
+        warm_up: begin with a round that does not count, which brings files into the page cache.
 
     Raises:
         CalledProcessError: a command failed.
     """
     found: dict[str, list[float]] = {}
-    for turn in range(runs + 1):
+    for turn in range(runs + warm_up):
         for name, command in queries(study).items():
             begin = time.perf_counter()
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-            if turn:
+            if turn >= warm_up:
                 found.setdefault(name, []).append(time.perf_counter() - begin)
     return found
