@@ -28,6 +28,7 @@ class Cluster:
         attempts: those under way by name; output of others is dropped.
         places: what runs where.
         changed: set when a node may have become free.
+        names: of all nodes that ever lived, by id.
     """
 
     def __init__(self, ray: Any, options: RayOptions) -> None:
@@ -36,6 +37,7 @@ class Cluster:
         self.attempts: dict[str, Experiment] = {}
         self.places = Places()
         self.changed = asyncio.Event()
+        self.names: dict[str, str] = {}
         self._nodes: list[Node] = []
         self._nodes_at = float("-inf")
         self._orders: dict[str, float] = {}
@@ -58,6 +60,7 @@ class Cluster:
         if time.monotonic() - self._nodes_at > _NODES_AGE_S:
             self._nodes = living(self.ray.nodes())
             self._nodes_at = time.monotonic()
+            self.names.update({node.id: node.name for node in self._nodes})
         return self._nodes
 
     async def change(self, timeout_s: float, ordered: asyncio.Event) -> None:

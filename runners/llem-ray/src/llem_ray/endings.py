@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from llem.specs.runner import Exit
@@ -30,12 +31,13 @@ class Lost:
     node_id: str | None = None
 
 
-def ending_of(error: BaseException, node: str | None) -> Lost | Exit:
+def ending_of(error: BaseException, node: str | None, names: Mapping[str, str]) -> Lost | Exit:
     """Tell apart what Ray raises for a task.
 
     Args:
         error: from waiting for the task.
         node: name of the node that it ran on, None where it had not started.
+        names: of all nodes by id.
     """
     from ray import exceptions as ray
 
@@ -46,7 +48,10 @@ def ending_of(error: BaseException, node: str | None) -> Lost | Exit:
         return Exit(cause=cause, error=OUT_OF_MEMORY, node=node)
     if isinstance(error, ray.NodeDiedError | ray.LocalRayletDiedError | ray.TaskUnschedulableError):
         found = _NODE_ID.search(text)
-        return Lost(NODE_FAILED, f"{where} died", found.group() if found else None)
+        node_id = found.group() if found else None
+        if node is None and node_id is not None and node_id in names:
+            where = f"the node {names[node_id]}"
+        return Lost(NODE_FAILED, f"{where} died", node_id)
     if isinstance(error, ray.ObjectLostError):
         return Lost(NODE_FAILED, f"{where} died before its results were fetched")
     if isinstance(error, ray.WorkerCrashedError):

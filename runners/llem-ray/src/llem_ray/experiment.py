@@ -156,7 +156,7 @@ class Experiment:
             self._trouble = f"the job directory cannot be written: {error.strerror or error}"
             return Exit(node=self._node)
         except cluster.ray.exceptions.RayError as error:
-            return ending_of(error, self._node)
+            return ending_of(error, self._node, cluster.names)
         finally:
             del cluster.attempts[name]
             cluster.forget(name)

@@ -4,11 +4,12 @@ Ray may end its process for a task in any way: on request, for want of memory, o
 also kills that process's children, which would take the supervisor away before it could clean up. So this process is no
 child of Ray's: it sees Ray's end through the kernel (a pidfd), ends the worker with all that it started, and removes the folder.
 
-    python -m llem_ray.keeper FOLDER GPUS
+    python -m llem_ray.keeper
 
-FOLDER holds `job/experiment.json` and gets everything else; GPUS is how many of the GPUs that Ray assigned the worker sees.
-stdin takes lines `stop SECONDS`, and its end means that the folder is no longer needed. stdout gives one JSON line when the
-worker has started (`started` or `refused`) and one when all is gone (`exit`).
+stdin takes one JSON line: `document` (what goes into `experiment.json`), `environment` (variables for the worker) and `gpus` (how
+many of the GPUs that Ray assigned the worker sees); then lines `stop SECONDS`; its end means that the folder is no longer
+needed. stdout gives one JSON line when the worker has started (`started`: the job directory, or `refused`) and one when all
+is gone (`exit`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import os
 import select
 import shutil
 import sys
+import tempfile
 import threading
 from collections.abc import Mapping
 from dataclasses import asdict, replace
@@ -26,8 +28,6 @@ from typing import Any
 
 JOB = "job"
 SCRATCH = "scratch"
-ENVIRONMENT = "environment.json"
-"""Variables for the worker, in the folder."""
 
 _VISIBLE = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
 _EXCLUSIVE = "LLEM_NODE_EXCLUSIVE"
@@ -53,21 +53,29 @@ def inherited(environ: Mapping[str, str], settings: Mapping[str, str]) -> dict[s
     return {name: value for name, value in environ.items() if name not in own and not name.startswith("RAY_")}
 
 
-def main(arguments: list[str]) -> None:
+def main() -> None:
     """Leave Ray's process, run the worker, tell how it ended, remove the folder."""
-    folder, gpus = Path(arguments[0]), int(arguments[1])
     host = os.pidfd_open(os.getppid())
     if os.fork():
         os._exit(0)
     os.setsid()
+    # Only now, when Ray's end is not this process's any more, there is something to be cleared away.
+    folder = Path(tempfile.mkdtemp(prefix="llem-ray-"))
     try:
-        _run(folder, gpus, host)
+        line = b""
+        while not line.endswith(b"\n"):
+            data = os.read(0, 1)
+            if not data:
+                return
+            line += data
+        _run(folder, json.loads(line), host)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _run(folder: Path, gpus: int, host: int) -> None:
-    settings: dict[str, str] = json.loads((folder / ENVIRONMENT).read_text(encoding="utf-8"))
+def _run(folder: Path, order: Mapping[str, Any], host: int) -> None:
+    gpus: int = order["gpus"]
+    settings: dict[str, str] = order["environment"]
     settings = visible(os.environ, gpus) | settings
     kept = inherited(os.environ, settings)
     os.environ.clear()
@@ -77,14 +85,16 @@ def _run(folder: Path, gpus: int, host: int) -> None:
     from llem.config.compose import Composer
     from llem.errors import LlemError
     from llem.plugins import default_registry
-    from llem.results.job_directory import JobDocument
+    from llem.results.job_directory import EXPERIMENT, JobDocument, write_json
     from llem.runners.local import LocalJob
     from llem.specs.runner import Job
     from llem.study import residual
 
     directory, scratch = folder / JOB, folder / SCRATCH
-    scratch.mkdir(mode=0o700)
+    for made in (directory, scratch):
+        made.mkdir(mode=0o700)
     try:
+        write_json(directory / EXPERIMENT, order["document"])
         document = JobDocument.read(directory)
         registry = default_registry()
         config = Composer(registry.backends).compose(document.config)
@@ -96,7 +106,7 @@ def _run(folder: Path, gpus: int, host: int) -> None:
         _tell({"refused": {"kind": type(error).__name__, "what": str(error)}})
     else:
         threading.Thread(target=_obey, args=(running, host), name="llem-orders", daemon=True).start()
-        _tell({"started": True})
+        _tell({"started": str(directory)})
         while (ending := running.wait(3600.0)) is None:
             continue
         _tell({"exit": asdict(ending)})
@@ -142,4 +152,4 @@ def _tell(line: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

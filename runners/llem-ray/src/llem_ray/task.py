@@ -6,7 +6,6 @@ import json
 import select
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,10 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from llem.errors import LlemError
-from llem.results.job_directory import EXPERIMENT, write_json
 from llem_ray import here
 from llem_ray.correspondence import Correspondence
-from llem_ray.keeper import ENVIRONMENT, JOB
 from llem_ray.parcels import Storage, sizes
 
 _START_S = 120.0
@@ -64,23 +61,24 @@ class Outcome:
 
 def attempt(order: Order, mailbox: Any) -> tuple[Outcome, dict[str, bytes]]:
     """Run the worker of one experiment to its end, on this node. Called by Ray."""
-    folder = Path(tempfile.mkdtemp(prefix="llem-ray-"))
-    job = folder / JOB
-    job.mkdir()
     facts = here.facts()
     environment = {
         "LLEM_NODE": facts["node"],
         "LLEM_NODE_EXCLUSIVE": "1" if order.alone or here.holds_all() else "0",
         **order.environment,
     }
-    (folder / ENVIRONMENT).write_text(json.dumps(environment), encoding="utf-8")
-    write_json(job / EXPERIMENT, _with_facts(order.document, {**order.facts, **facts}))
-    with _keeper(folder, order.gpus) as keeper:
+    wanted = {
+        "document": _with_facts(order.document, {**order.facts, **facts}),
+        "environment": environment,
+        "gpus": order.gpus,
+    }
+    with _keeper(wanted) as keeper:
         lines = _Lines(keeper)
         first = lines.next(_START_S)
         if first is None or "refused" in first:
             said = (first or {}).get("refused") or {"kind": None, "what": "the worker did not start in time"}
             return Outcome(exit={"cause": said["what"], "error": said["kind"], "node": facts["node"]}), {}
+        job = Path(first["started"])
         with Correspondence(order.attempt, mailbox, job, keeper, facts):
             last = lines.next(None)
         exit_ = dict((last or {}).get("exit") or {"cause": "the process that keeps the worker on the node was ended"})
@@ -103,10 +101,10 @@ def _with_facts(document: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[s
 
 
 @contextmanager
-def _keeper(folder: Path, gpus: int) -> Iterator[subprocess.Popen[bytes]]:
-    """The process between Ray's and the worker; when this is left it is let go, and removes the folder."""
+def _keeper(wanted: Mapping[str, Any]) -> Iterator[subprocess.Popen[bytes]]:
+    """The process between Ray's and the worker; when this is left it is let go, and removes what there was."""
     process = subprocess.Popen(
-        [sys.executable, "-P", "-m", "llem_ray.keeper", str(folder), str(gpus)],
+        [sys.executable, "-P", "-m", "llem_ray.keeper"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         bufsize=0,
@@ -114,6 +112,9 @@ def _keeper(folder: Path, gpus: int) -> Iterator[subprocess.Popen[bytes]]:
     assert process.stdin is not None
     assert process.stdout is not None
     try:
+        data = json.dumps(wanted).encode() + b"\n"
+        while data:
+            data = data[process.stdin.write(data) or 0 :]
         yield process
     finally:
         process.stdin.close()
