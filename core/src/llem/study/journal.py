@@ -39,21 +39,29 @@ class Journal:
             temporary.unlink(missing_ok=True)
             raise
         self._end = 0
+        self._torn = False
 
     def append(self, change: Mapping[str, Any]) -> None:
         """Write one change through to the disk. Raises OSError; then the file is as it was before."""
         data = line_of(change)
+        if self._torn:
+            self._cut_back()
         try:
             view = memoryview(data)
             while view:
                 view = view[os.write(self._file, view) :]
             os.fdatasync(self._file)
         except OSError:
-            # A torn line would hide every later one from readers.
-            os.ftruncate(self._file, self._end)
-            os.lseek(self._file, self._end, os.SEEK_SET)
+            self._torn = True
+            self._cut_back()
             raise
         self._end += len(data)
+
+    def _cut_back(self) -> None:
+        """Take away a torn line, which would hide every later one from readers. Where that fails too, it comes first next time."""
+        os.ftruncate(self._file, self._end)
+        os.lseek(self._file, self._end, os.SEEK_SET)
+        self._torn = False
 
     def close(self) -> None:
         """Close the file."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from llem.errors import ResultError
-from llem.plugins import Registry, load_object
+from llem.plugins import Registry, load_object, missing_requirements
 from llem.results.job_directory import EXPERIMENT, RESULT, JobDocument
 from llem.results.store import EXPERIMENTS, MANIFEST, is_study
 from llem.study.agreement import Agreement, Wishes, agree
@@ -54,8 +54,10 @@ def resume(
 def _reclaim(folder: Path, registry: Registry, reporter: Reporter) -> None:
     """Let every runner end what an earlier llem left of this study. Raises LlemError where it cannot be sure of that."""
     for spec in registry.runners.values():
-        for text in load_object(spec.reclaim)(folder) if spec.reclaim else ():
-            reporter.message("info", text)
+        # A runner that cannot work here has left nothing that could be ended from here.
+        if spec.reclaim and not missing_requirements(spec.requires):
+            for text in load_object(spec.reclaim)(folder):
+                reporter.message("info", text)
 
 
 def study_folder(directory: Path) -> Path:
@@ -192,7 +194,6 @@ def _made_anew(folder: Path, manifest: StudyManifest) -> StudyManifest:
 def _go_on(found: Found, registry: Registry, reporter: Reporter, skip_preflight: Iterable[str]) -> StudyOutcome:
     folder, plan, laid = found.directory, found.agreement.plan, found.laid
     remaining = laid.runs.only(found.remaining)
-    here = host()
     facts = {}
     if remaining:
         facts = prepare(
@@ -201,7 +202,7 @@ def _go_on(found: Found, registry: Registry, reporter: Reporter, skip_preflight:
         facts["resumed"] = len(found.before.hosts) if found.before else 1
     with writing(folder):
         _tidy(found)
-        hosts = [*(found.before.hosts if found.before else ()), here]
+        hosts = [*(found.before.hosts if found.before else ()), *([host()] if remaining else [])]
         record_of(found.agreement.study, runner=found.agreement.runner, hosts=hosts).write(folder)
         _replace_study_file(found)
     manifest = laid.manifest
