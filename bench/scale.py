@@ -10,6 +10,8 @@ milliseconds more for what must be safe there, however large the study is, and `
 - `bookkeeping_N_ms`: for each experiment, all else: schedule, manifest, journal, seal, table, reporter.
 - `query_N_s`: `llem show` as a whole command; `query_chosen_N_s` with conditions and order; `library_N_s` a mean by
   `llem.load_study`, in a fresh Python.
+- `bookkeeping_ratio_A_B`: for each experiment, in a study of A against one of B. Up to 500 experiments the manifest is
+  written anew at each change, so that a study of 100 pays more for each than one of 10,000.
 - `…_exponent`: b of cost ~ nᵇ for the whole study.
 """
 
@@ -94,11 +96,14 @@ def studied(size: int, runs: int, queries: int, output: Path) -> dict[str, Figur
 
 
 def compared(figures: dict[str, Figure], sizes: list[int]) -> dict[str, Figure]:
-    """What follows from them: the ratio of the largest to the smallest study, and how each cost grows."""
+    """What follows from them: the largest study against the others for each experiment, and how each cost grows."""
     first, last = sizes[0], sizes[-1]
-    small, large = (figures[f"bookkeeping_{label(size)}_ms"] for size in (first, last))
+    each = {size: figures[f"bookkeeping_{label(size)}_ms"] for size in sizes}
     found = {
-        f"bookkeeping_ratio_{label(last)}_{label(first)}": Figure(large.value / small.value, "1", large.n, None),
+        f"bookkeeping_ratio_{label(last)}_{label(size)}": Figure(
+            each[last].value / each[size].value, "1", each[last].n, None
+        )
+        for size in sizes[:-1]
     }
     for name, unit in (("expand", "s"), ("dispatch", "ms"), ("bookkeeping", "ms"), ("query", "s")):
         if unit == "s" and last < WIDE * first:

@@ -30,7 +30,7 @@ def main() -> None:
     """Rounds of the three in turn, so that a change of the machine's pace meets all of them."""
     options = arguments(__doc__).parse_args()
     where = machine()
-    rounds = 2 if options.quick else 15
+    rounds = 1 if options.quick else 15
     with tempfile.TemporaryDirectory() as folder:
         _install(Path(folder, "site"))
         experiment, close = _experiments(Path(folder))

@@ -138,10 +138,16 @@ def test_the_picture_shows_each_cost_with_its_exponent(tmp_path: Path) -> None:
         name = label(size)
         figures |= {f"expand_{name}_s": {"value": 1e-4 * size}, f"query_{name}_s": {"value": 1.0}}
         figures |= {f"dispatch_{name}_ms": {"value": 2.0}, f"bookkeeping_{name}_ms": {"value": 1.0}}
+    figures["expand_1m_s"] = {"value": 9.0}  # measured another way
     file = tmp_path / "scale.svg"
     draw({"machine": {"cpu": "some", "cores": 2}, "figures": figures}, file)
     text = file.read_text()
-    for words in ("bookkeeping  ~ n^1.00", "llem show  ~ n^0.00", "experiments in the study"):
+    for words in (
+        "bookkeeping  ~ n^1.00",
+        "expansion and plan  ~ n^1.00",
+        "llem show  ~ n^0.00",
+        "experiments in the study",
+    ):
         assert words in text
     with pytest.raises(ValueError, match="fewer than two sizes"):
         draw({"machine": {"cpu": "some", "cores": 2}, "figures": {}}, file)
