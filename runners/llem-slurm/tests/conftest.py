@@ -56,7 +56,9 @@ def study(cluster: Cluster, tmp_path: Path) -> Callable[..., Study]:
             "model": "random:tiny-llama",
             "backend": "testbed",
             "runners": {"testbed": "slurm"},
-            "runner_options": {"slurm": {"mem": "300M", "time": "0:30:00", "gpus": 0, "probe_s": 0, "poll_s": 5, **options}},
+            "runner_options": {
+                "slurm": {"mem": "300M", "time": "0:30:00", "gpus": 0, "probe_s": 0, "poll_s": 5, **options}
+            },
             "dataset": {"name": "synthetic", "n": 2, "input_tokens": 8, "output_tokens": 4},
             "warmup": {"enabled": False},
             "baseline": {"enabled": False},
