@@ -63,8 +63,10 @@ class Cluster:
         told = self.ask("squeue", "-h", "-r", "-t", "R", "-w", node, "-o", "%k %K").splitlines()
         found = []
         for mark, index in (line.split() for line in told):
-            tasks = json.loads((study_dir / "slurm" / mark.split("/")[1] / "jobs.json").read_text())["tasks"]
-            directory = Path(tasks[int(index)]["directory"])
+            jobs = study_dir / "slurm" / mark.split("/")[1] / "jobs.json"
+            if not jobs.exists():
+                continue  # another study's
+            directory = Path(json.loads(jobs.read_text())["tasks"][int(index)]["directory"])
             events = directory / "events.jsonl"
             if events.exists() and '"window"' in events.read_text() and not (directory / "result.json").exists():
                 found.append(directory)
