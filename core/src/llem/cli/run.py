@@ -31,7 +31,9 @@ SHOWN_IN_PLAN = 40
 @click.option("--cycles", type=click.IntRange(min=1), help="How often each experiment is repeated.")
 @click.option("--order", type=click.Choice(get_args(Order)), help="The order in which experiments run.")
 @click.option("--no-gaps", is_flag=True, help="No pauses between experiments and cycles.")
-@click.option("--no-warm-start", is_flag=True, help="Start each worker afresh, not from a process that has its imports.")
+@click.option(
+    "--no-warm-start", is_flag=True, help="Start each worker afresh, not from a process that has its imports."
+)
 @click.option("--runner", metavar="RUNNER", help="Where every backend runs, such as local or docker:IMAGE.")
 @click.option("--set", "settings", metavar="KEY=VALUE", multiple=True, help="Set any key of the study; repeatable.")
 @click.option(
