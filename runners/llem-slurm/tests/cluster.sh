@@ -136,7 +136,7 @@ stop() {
 case $command in
   start) start ;;
   stop) stop ;;
-  node) node "$3" ;;
+  node) kill_node "$3"; node "$3" ;;
   kill) kill_node "$3" ;;
   *) sed -n '2,10p' "$0" >&2; exit 2 ;;
 esac
