@@ -18,7 +18,7 @@ def test_forty_experiments_survive_the_death_of_a_node_and_finish_once_each(
 ) -> None:
     doomed = study({"requeues": 0, "nodelist": "n1"}, {"testbed.batch_size": [1]}, name="doomed", window_s=600)
     last = doomed.start()
-    made = study({}, MANY, window_s=3)
+    made = study({}, MANY, window_s=2)
     running = made.start()
     try:
         until("some results", lambda: len(made.records()) >= 6 if list(made.output.iterdir()) else False)
