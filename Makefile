@@ -28,8 +28,9 @@ setup: $(VENV)/.ready  ## the environment in .venv, with every distribution of t
 demo: setup  ## a small sweep on a real model, with real figures, in results/
 	$(BIN)/llem run examples/demo.yaml --no-gaps
 
+# Files run side by side, so threads of an engine wait asleep: a spinning one would hold up its neighbour's.
 test: setup  ## the tests that every machine can run, the real model included
-	$(BIN)/python -m pytest -m "not install and not bench and not gpu and not docker and not vllm and not crash and not ray and not slurm"
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not install and not bench and not gpu and not docker and not vllm and not crash and not ray and not slurm"
 
 test-install: setup  ## builds the wheels and installs them into an empty environment
 	$(BIN)/python -m pytest -m install

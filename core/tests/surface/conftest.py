@@ -6,11 +6,13 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from llem.plugins import default_registry
 
 QUICK: dict[str, Any] = {
     "name": "quick",
@@ -50,10 +52,13 @@ def bare_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def without_other_plugins(bare_site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def without_other_plugins(bare_site: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Whether other distributions of this repository are installed changes nothing for the tests."""
     monkeypatch.syspath_prepend(bare_site)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(bare_site), os.environ["PYTHONPATH"]]))
+    default_registry.cache_clear()
+    yield
+    default_registry.cache_clear()
 
 
 def quick_study(folder: Path, **changes: Any) -> Path:
