@@ -19,6 +19,7 @@ import pytest
 
 from llem.results.store import job_directories
 from llem.study.manifest import read_manifest
+from llem_docker import owner
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
 
@@ -34,6 +35,7 @@ class Attacked:
 
     Attributes:
         process: the llem that runs, or ran last.
+        cycles: how many are asked for by now.
         finished: digest of every finished result that was ever seen, by job directory.
     """
 
@@ -41,6 +43,7 @@ class Attacked:
         self._first, self._folder = first, folder
         self._said = folder / "said.txt"
         self.process: subprocess.Popen[bytes] | None = None
+        self.cycles = CYCLES
         self.finished: dict[str, str] = {}
 
     @property
@@ -58,6 +61,8 @@ class Attacked:
         command = self._first
         if self.study is not None:
             command = [sys.executable, "-m", "llem", "resume", str(self.study), "--retry-failed"]
+            if self.cycles > CYCLES and read_manifest(self.study).cycles < self.cycles:
+                command += ["--cycles", str(self.cycles)]
         with self._said.open("wb") as said:
             self.process = subprocess.Popen(command, stdout=said, stderr=said, start_new_session=True)
 
@@ -118,14 +123,14 @@ def test_a_killed_study_in_containers_is_resumed_and_nothing_is_lost(
     attacked = Attacked(command(bed, execution__cycles=CYCLES), tmp_path)
     landed: list[str] = []
     try:
-        for _ in range(20 * KILLS):
+        for _ in range(30 * KILLS):
             if len(landed) == KILLS:
                 break
             if not attacked.running:
                 if attacked.process is not None and attacked.settle() == 0:
-                    break  # it was faster than its killer
+                    attacked.cycles += 1  # it was faster than its killer
                 attacked.start()
-            role, delay_s = chance.choice(("host", "host", "container", "worker")), chance.uniform(0.2, 6.0)
+            role, delay_s = chance.choice(("host", "host", "container", "worker")), chance.uniform(0.2, 4.0)
             time.sleep(delay_s)
             if role == "host":
                 assert attacked.process is not None
@@ -146,13 +151,46 @@ def test_a_killed_study_in_containers_is_resumed_and_nothing_is_lost(
             assert attacked.process is not None
             attacked.process.kill()
     print(f"seed {seed}: {', '.join(landed)}")
-    assert len(landed) >= 2, "hardly any kill landed"
+    assert len(landed) == KILLS
     folder = attacked.study
     assert folder is not None
     manifest = read_manifest(folder)
-    assert (manifest.state, [entry.state for entry in manifest.experiments]) == ("complete", ["done"] * CYCLES), landed
-    assert len({entry.cycle for entry in manifest.experiments}) == CYCLES
+    states = [entry.state for entry in manifest.experiments]
+    assert (manifest.state, states) == ("complete", ["done"] * attacked.cycles), landed
+    assert len({entry.cycle for entry in manifest.experiments}) == attacked.cycles
     there = {path.relative_to(folder).as_posix() for path in job_directories(folder)}
     assert there == {entry.directory for entry in manifest.experiments}
-    assert len(attacked.finished) == CYCLES
+    assert len(attacked.finished) == attacked.cycles
     assert containers() == [], f"containers are left after: {landed}"
+    assert _probes_of_the_dead() == [], f"looks into the image are left after: {landed}"
+    assert not list(tmp_path.rglob(".llem-probe-*"))
+
+
+def test_a_look_into_an_image_that_was_killed_is_cleared_by_the_next(
+    command: Callable[..., list[str]], bed: str, tmp_path: Path
+) -> None:
+    for _ in range(20):
+        process = subprocess.Popen(command(bed), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        end = time.monotonic() + PATIENCE_S
+        while process.poll() is None and not list(tmp_path.glob("results/.llem-probe-*")):
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        time.sleep(0.3)
+        process.kill()
+        process.wait()
+        if _probes_of_the_dead():
+            break
+    assert _probes_of_the_dead()
+    assert subprocess.run(command(bed), capture_output=True, check=False).returncode == 0
+    assert _probes_of_the_dead() == []
+    assert not list(tmp_path.glob("results/.llem-probe-*"))
+
+
+def _probes_of_the_dead() -> list[str]:
+    """Containers that only look into an image, and whose llem is gone."""
+    client = docker.from_env()
+    try:
+        found = client.api.containers(all=True, filters={"label": f"{owner.STUDY}={owner.PREFLIGHT}"})
+    finally:
+        client.close()
+    return [one["Id"] for one in found if owner.is_gone(one["Labels"])]

@@ -1,4 +1,4 @@
-"""Containers of a study whose llem was killed: removed before the study is resumed."""
+"""What a killed llem left with the engine: containers of its study, removed before that is resumed, and looks into images."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from llem.errors import PreflightError
 from llem.results.store import EXPERIMENTS
 from llem_docker import owner
 from llem_docker.engine import Engine
+from llem_docker.intake import remove_folder
 from llem_docker.runner import EXCHANGE
+
+PROBE = ".llem-probe-"
+"""How the folder of a look into an image is called, before its owner."""
 
 
 def reclaim(study_dir: Path) -> Iterable[str]:
@@ -36,6 +40,26 @@ def reclaim(study_dir: Path) -> Iterable[str]:
     finally:
         engine.close()
     return [f"removed {len(ours)} container(s) that an earlier run of this study left behind."] if ours else []
+
+
+def clear_probes(engine: Engine, near: Path) -> None:
+    """Remove the containers and folders of looks into an image whose llem was killed meanwhile.
+
+    Args:
+        near: the folder that holds the folders of probes.
+
+    Raises:
+        LlemError: the engine does not answer.
+    """
+    with engine.answering():
+        containers = engine.client.api.containers(all=True, filters={"label": f"{owner.STUDY}={owner.PREFLIGHT}"})
+    for container in containers:
+        if owner.is_gone(container.get("Labels") or {}):
+            engine.remove(container["Id"])
+    for folder in near.glob(f"{PROBE}*"):
+        # Only those of this machine since its boot: others may be at work on a shared file system.
+        if owner.was_here(folder.name.removeprefix(PROBE).rpartition("-")[0]):
+            remove_folder(folder)
 
 
 def _is_ours(labels: dict[str, str], study_dir: Path) -> bool:
