@@ -37,6 +37,11 @@ def test_whether_it_was_alone_is_what_the_runner_knows_and_else_not_known(told: 
     assert node_facts({})["exclusive"] is None
 
 
+@pytest.mark.parametrize("told", ["H100", ["H100"], 1, None, {"0": "H100"}])
+def test_what_a_plugin_tells_of_gpus_in_a_shape_of_its_own_is_passed_over(told: object) -> None:
+    assert gpu_facts({"other": {"gpus": told}}) == {"models": None, "driver": None}
+
+
 def test_gpus_are_taken_from_whichever_meter_tells_of_them_and_count_once() -> None:
     nvml = {"driver": "550.1", "gpus": [{"uuid": "GPU-1", "name": "H200"}, {"uuid": "GPU-0", "name": "A100"}]}
     again = {"gpus": [{"uuid": "GPU-1", "name": "H200", "driver": "other"}]}

@@ -40,8 +40,9 @@ def _cards(meters: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], Any]]
     """What samplers tell of each GPU, with the driver that one tells for all; a card that two of them read once."""
     seen: set[object] = set()
     for facts in meters.values():
-        for card in facts.get("gpus") or () if isinstance(facts, Mapping) else ():
-            if card.get("uuid") not in seen:
+        cards = facts.get("gpus") if isinstance(facts, Mapping) else None
+        for card in cards if isinstance(cards, list) else ():  # a plugin's facts are in no fixed shape
+            if isinstance(card, Mapping) and card.get("uuid") not in seen:
                 seen.add(card.get("uuid"))
                 yield card, facts.get("driver")
 
