@@ -68,9 +68,9 @@ def test_a_result_with_a_flipped_bit_is_measured_again(finished: Study, name: st
 
 def test_a_damaged_table_of_results_is_made_anew(finished: Study) -> None:
     assert finished.folder is not None
-    for damage in range(3):
+    for damage in range(6):
         table = finished.folder / "results.parquet"
-        if damage == 2:
+        if damage == 5:
             table.unlink()
         else:
             flip(table, random.Random(damage).randrange(table.stat().st_size * 8))

@@ -60,13 +60,15 @@ class TableWriter:
         if len(self._rows) >= CHUNK_ROWS:
             self._pack()
 
-    def finish(self, *, rebuild: bool = False) -> Path:
+    def finish(self, *, rebuild: bool = False, verify: bool = False) -> Path:
         """Write what is left, and put right whatever is not as it is on disk; returns the path.
 
         Args:
             rebuild: read every result again, also those that did not change.
+            verify: bits of the table itself may have changed: a single file is made anew, of parts every page is checked.
         """
         parts.clear(self._path)
+        rebuild = rebuild or (verify and (self._path.is_file() or not parts.is_whole(self._path)))
         self._pack()
         if self._tables and self._path.is_dir():
             self._flush()

@@ -35,6 +35,16 @@ def part_files(path: Path) -> list[Path]:
     return [path] if path.is_file() else []
 
 
+def is_whole(path: Path) -> bool:
+    """Whether every page of every file is as it was written; footers have no checksum, and are only read."""
+    try:
+        for file in part_files(path):
+            PartFile(file).read()
+    except UnreadablePartError:
+        return False
+    return True
+
+
 class PartFile:
     """One file of a `results.parquet`, open: what is read is what it was when this was made, also if it is replaced.
 

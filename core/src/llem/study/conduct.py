@@ -88,10 +88,17 @@ def prepare(
     return facts
 
 
-def bring_together(directory: Path, state: str, table: TableWriter | None = None) -> None:
-    """Write `results.parquet`, or the rest of it where `table` has been at it. Raises LlemError where it cannot be written; the results are kept."""
+def bring_together(directory: Path, state: str, table: TableWriter | None = None, *, verify: bool = False) -> None:
+    """Write `results.parquet`, or the rest of it where `table` has been at it.
+
+    Args:
+        verify: an earlier run left a table that may be damaged.
+
+    Raises:
+        LlemError: it cannot be written; the results are kept.
+    """
     try:
-        (table or TableWriter(directory)).finish()
+        (table or TableWriter(directory)).finish(verify=verify)
     except ResultError as error:
         raise LlemError(
             f"the study ended ({state}) and its results are kept; their table is not: {error.what}",

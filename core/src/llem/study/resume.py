@@ -214,7 +214,7 @@ def _go_on(found: Found, registry: Registry, reporter: Reporter, skip_preflight:
         )
     else:
         outcome = _close(folder, replace(manifest, state="complete", seq=manifest.seq + 1))
-    bring_together(folder, outcome.state, outcome.table)
+    bring_together(folder, outcome.state, outcome.table, verify=True)
     return outcome
 
 
