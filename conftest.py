@@ -69,11 +69,22 @@ def simulated_gpus(nvml_library: Path, tmp_path: Path) -> Callable[[str], Mappin
     """Takes a scenario (see tests/sim/nvml/scenario.h), returns the environment of a process that sees its GPUs."""
 
     def write(scenario: str) -> Mapping[str, str]:
-        file = tmp_path / "scenario.txt"
-        file.write_text(f"epoch {time.monotonic_ns()}\n{scenario}")
-        return {**os.environ, "LD_LIBRARY_PATH": str(nvml_library.parent), "NVML_SIM": str(file)}
+        return _seeing(nvml_library, tmp_path, scenario)
 
     return write
+
+
+@pytest.fixture(scope="module")
+def module_gpus(nvml_library: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Mapping[str, str]]:
+    """`simulated_gpus`, for a fixture that many tests share."""
+    folder = tmp_path_factory.mktemp("gpus")
+    return lambda scenario: _seeing(nvml_library, folder, scenario)
+
+
+def _seeing(nvml_library: Path, folder: Path, scenario: str) -> Mapping[str, str]:
+    file = folder / "scenario.txt"
+    file.write_text(f"epoch {time.monotonic_ns()}\n{scenario}")
+    return {**os.environ, "LD_LIBRARY_PATH": str(nvml_library.parent), "NVML_SIM": str(file)}
 
 
 @pytest.fixture(scope="session")

@@ -22,12 +22,11 @@ from llem.config.compose import Composer
 from llem.config.identity import config_hash
 from llem.errors import LlemError
 from llem.plugins import default_registry, load_object
-from llem.results.job_directory import EVENTS, EventReader, JobDocument
+from llem.results.job_directory import JobDocument
 from llem.results.store import read_result
 from llem.runners.failure import Ended, settle
 from llem.specs.runner import Job, RunnerContext
-from llem.study.interrupts import Interrupts
-from llem.study.watch import watch
+from llem.study.gaps import STEP_S
 
 ROOT = Path(__file__).parents[1]
 PYTHON = "/usr/bin/python3"
@@ -94,16 +93,11 @@ def timed(runner: str, job_dir: Path) -> float:
         running = made.start(Job(directory=job_dir, config=config, config_hash=document.config_hash))
     except LlemError as error:
         sys.exit(f"{runner}: {error}")
-    ended: Ended = watch(
-        running,
-        EventReader(job_dir / EVENTS),
-        timeout_s=LIMIT_S,
-        silence_timeout_s=LIMIT_S,
-        started_at=started_at,
-        tell=lambda event: None,
-        interrupts=Interrupts(),
-    )
-    settle(job_dir, document, ended)
+    while (ending := running.wait(STEP_S)) is None:
+        if time.perf_counter() - begin > LIMIT_S:
+            running.stop(0)
+            sys.exit(f"{runner}: the experiment did not end in {LIMIT_S:g} s")
+    settle(job_dir, document, Ended(why="Crash", ending=ending, started_at=started_at))
     seconds = time.perf_counter() - begin
     made.close()
     result = read_result(job_dir)

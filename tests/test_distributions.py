@@ -52,7 +52,16 @@ def test_wheels_carry_their_data_and_type_marker(wheels: dict[str, Path]) -> Non
     for package in ("llem_pytorch", "llem_vllm"):
         names = zipfile.ZipFile(wheels[package]).namelist()
         assert {f"{package}/image/Dockerfile", f"{package}/image/entrypoint.sh"} <= set(names)
-    for package in ("llem_pytorch", "llem_vllm", "llem_openai", "llem_docker", "llem_zeus", "llem_codecarbon"):
+    for package in (
+        "llem_pytorch",
+        "llem_vllm",
+        "llem_openai",
+        "llem_docker",
+        "llem_ray",
+        "llem_slurm",
+        "llem_zeus",
+        "llem_codecarbon",
+    ):
         assert f"{package}/py.typed" in zipfile.ZipFile(wheels[package]).namelist()
     for wheel in wheels.values():
         names = zipfile.ZipFile(wheel).namelist()

@@ -119,9 +119,14 @@ def test_a_study_in_the_docs_is_taken(name: str, text: str, tmp_path: Path) -> N
     missing = [b for b in _swept_backends(document) if b not in registry.backends]
     if missing:
         with pytest.raises(PluginError, match=f"{missing[0]}"):
-            load_study(file, environ={}, backends=registry.backends, find_backend=registry.backend)
+            load_study(
+                file, environ={}, backends=registry.backends, find_backend=registry.backend, runners=registry.runners
+            )
         return
-    assert make_plan(load_study(file, environ={}, backends=registry.backends), Registry()).total > 0
+    assert (
+        make_plan(load_study(file, environ={}, backends=registry.backends, runners=registry.runners), Registry()).total
+        > 0
+    )
 
 
 def _swept_backends(document: dict[str, object]) -> list[str]:

@@ -6,7 +6,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,14 @@ from llem.results.models import (
     Throughput,
     Tokens,
 )
+
+
+@pytest.fixture
+def memory() -> Iterator[Callable[[], Path]]:
+    """Makes folders on a file system that waits for no disk, for tests that write thousands of files."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:
+        yield lambda: Path(tempfile.mkdtemp(dir=folder))
+
 
 MakeResult = Callable[..., ExperimentResult]
 WriteStudy = Callable[..., Path]

@@ -163,8 +163,9 @@ def test_it_takes_the_examples_of_the_documentation(text: str) -> None:
     backends = dict(default_registry().backends)
     if "pytorch" not in backends:
         backends["pytorch"] = BACKENDS["other"]  # core is tested without plugins too: then any section's shape will do
-    known = json_schema(backends)
-    strangers = set(re.findall(r"\b(vllm|sglang|trtllm)\b", text)) - set(backends)
+    runners = default_registry().runners
+    known = json_schema(backends, runners)
+    strangers = set(re.findall(r"\b(vllm|sglang|trtllm|slurm|ray)\b", text)) - set(backends) - set(runners)
     errors = [error.message for error in Draft202012Validator(known).iter_errors(document)]
     assert [message for message in errors if not any(name in message for name in strangers)] == []
 

@@ -14,7 +14,8 @@ TOKEN = "hf_" + "A1b2C3d4" * 4
 
 def test_it_is_plain_json_with_every_part() -> None:
     found = json.loads(json.dumps(capture({"git_commit": "abc"}, {"nvml": {"driver": "550.1"}}), allow_nan=False))
-    assert set(found) == {"machine", "os", "cpu", "memory", "python", "packages", "variables", "meters", "study"}
+    where = {"node", "exclusive", "machine", "os", "cpu", "memory", "gpu"}
+    assert set(found) == {*where, "python", "packages", "variables", "meters", "start", "study"}
     assert found["study"] == {"git_commit": "abc"}
     assert found["meters"] == {"nvml": {"driver": "550.1"}}
     assert found["packages"]["llem"] == importlib.metadata.version("llem")

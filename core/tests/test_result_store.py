@@ -14,11 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llem.errors import ResultError
-from llem.results.aggregate import aggregate, rows_table, study_table
+from llem.results.aggregate import aggregate, study_table
+from llem.results.arrow_table import rows_table
 from llem.results.columns import fixed_columns, unit_of
 from llem.results.models import SCHEMA_VERSION, ExperimentResult, Failure
+from llem.results.parts import read_parquet
 from llem.results.store import iter_results, read_result
-from llem.results.study import StudyResult, read_parquet
+from llem.results.study import StudyResult
 
 MakeResult = Callable[..., ExperimentResult]
 WriteStudy = Callable[..., Path]

@@ -30,5 +30,5 @@ def test_a_password_in_a_swept_address_is_hidden_wherever_the_study_tells_of_it(
     told = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
     assert len([path for path in told if path.name == "result.json"]) == 3
     having = {path.name for path in told if b"pass-word-2" in path.read_bytes()}
-    # What the user wrote, and what a worker is told to do.
-    assert having == {"study.yaml", "experiment.json"}
+    # What the user wrote, what a worker is told to do, and what a resumed study goes on from.
+    assert having == {"study.yaml", "experiment.json", "study.json"}

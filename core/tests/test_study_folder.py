@@ -37,3 +37,11 @@ def test_a_full_disk_becomes_an_error_that_says_what_is_kept(tmp_path: Path) -> 
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     assert caught.value.exit_code == 1
     assert "are kept" in str(caught.value)
+    assert str(caught.value).endswith(f"llem resume {tmp_path}.")
+
+
+def test_an_error_in_a_job_directory_names_the_study_to_go_on_with(tmp_path: Path) -> None:
+    folder = tmp_path / "experiments" / "my study"
+    with pytest.raises(LlemError) as caught, writing(folder / "experiments" / "00001-a-c1"):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+    assert str(caught.value).endswith(f"llem resume '{folder}'.")

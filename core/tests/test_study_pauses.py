@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
 
 import pytest
 
 from llem.runners.oom import oom_kills
-from llem.study.gaps import pause
+from llem.study.gaps import Pause
 from llem.study.interrupts import AtOnce, Interrupts
 from llem.study.reporter import SilentReporter
 
@@ -29,36 +28,17 @@ class Watcher(SilentReporter):
         return self._asked > self._skip_after
 
 
-def test_a_gap_is_waited_for_and_counted_down() -> None:
+def test_a_pause_is_counted_down_once_a_second() -> None:
     watcher = Watcher()
-    begin = time.monotonic()
-    pause(1.3, "between cycles", watcher, Interrupts())
-    assert time.monotonic() - begin >= 1.3
-    assert [why for _, why in watcher.told] == ["between cycles"] * 2
-    first, second = (remaining for remaining, _ in watcher.told)
-    assert 1.3 >= first >= second + 1
+    pause = Pause(watcher)
+    skipped = [pause.is_skipped(remaining, "between cycles") for remaining in (1.3, 1.1, 0.9, 0.3, 0.1)]
+    assert not any(skipped)
+    assert watcher.told == [(1.3, "between cycles"), (0.3, "between cycles")]
 
 
-def test_no_gap_says_nothing() -> None:
-    watcher = Watcher()
-    pause(0, "between experiments", watcher, Interrupts())
-    assert watcher.told == []
-
-
-def test_the_user_skips_a_gap() -> None:
-    watcher = Watcher(skip_after=2)
-    pause(3600, "between experiments", watcher, Interrupts())
-    assert len(watcher.told) == 1
-
-
-def test_an_interrupt_ends_a_gap() -> None:
-    with Interrupts() as interrupts:
-        timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
-        timer.start()
-        pause(3600, "between experiments", SilentReporter(), interrupts)
-        timer.join()
-        assert interrupts.asked
-        assert not interrupts.at_once
+def test_the_user_skips_a_pause() -> None:
+    pause = Pause(Watcher(skip_after=2))
+    assert [pause.is_skipped(3600, "between experiments") for _ in range(3)] == [False, False, True]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

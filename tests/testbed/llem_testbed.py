@@ -33,12 +33,19 @@ class TestbedConfig(Section):
     )
     fail_in: Literal["load", "generate"] = Field("generate", description="where it goes wrong")
     allocate_mb: int = Field(0, ge=0, description="MiB that model and batch take each; more while loading and at first")
+    gpus: int | None = Field(None, ge=0, description="how many GPUs it says to take; null: all that it may see")
     ignored: int = Field(0, ge=0, description="has no effect: resolve() sets it to its default")
 
 
 def resolve(section: Section) -> Section:
     """`ignored` has no effect."""
     return section.model_copy(update={"ignored": 0})
+
+
+def gpus(section: Section) -> int | None:
+    """As many as the section says."""
+    assert isinstance(section, TestbedConfig)
+    return section.gpus
 
 
 def _visible_gpus() -> list[str]:
@@ -174,5 +181,6 @@ def llem_backends() -> Sequence[BackendSpec]:
             engine="llem_testbed:TestbedEngine",
             capabilities=frozenset({"cpu", "gpu", "streaming", "batching"}),
             resolve=resolve,
+            gpus=gpus,
         )
     ]

@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from llem.api import load_study, run_experiment, run_study
+    from llem.api import load_study, resume, run_experiment, run_study
     from llem.config.experiment import ExperimentConfig
     from llem.config.study import StudyConfig
     from llem.errors import (
@@ -45,6 +45,7 @@ __all__ = [
     "StudyResult",
     "__version__",
     "load_study",
+    "resume",
     "run_experiment",
     "run_study",
 ]
@@ -55,6 +56,7 @@ _HOME = {
     "StudyConfig": "llem.config.study",
     "StudyResult": "llem.results.study",
     "load_study": "llem.api",
+    "resume": "llem.api",
     "run_experiment": "llem.api",
     "run_study": "llem.api",
 }

@@ -11,9 +11,10 @@ from llem.results.models import ExperimentResult
 from llem.results.study import StudyResult
 
 if TYPE_CHECKING:
+    from llem.study.loop import StudyOutcome
     from llem.study.reporter import Reporter
 
-__all__ = ["load_study", "run_experiment", "run_study"]
+__all__ = ["load_study", "resume", "run_experiment", "run_study"]
 
 
 def run_experiment(
@@ -53,7 +54,7 @@ def run_experiment(
         ... )
         >>> result.throughput.tokens_per_s, result.energy.headline.j_per_output_token  # doctest: +SKIP
     """
-    if not_here := sorted({"sweep", "experiments", "execution", "runners", "name"} & sections.keys()):
+    if not_here := sorted({"sweep", "experiments", "execution", "runners", "runner_options", "name"} & sections.keys()):
         raise ConfigError(
             f"run_experiment runs one experiment once; `{not_here[0]}` belongs to a study.",
             remedy="Use llem.run_study, which takes a mapping too.",
@@ -111,6 +112,7 @@ def run_study(
         overrides=overrides,
         backends=registry.backends,
         find_backend=registry.backend,
+        runners=registry.runners,
     )
     outcome = conduct(
         loaded,
@@ -118,10 +120,92 @@ def run_study(
         registry,
         reporter or SilentReporter(),
         output=Path(output),
+        runner=runner,
         skip_preflight=skip_preflight,
     )
+    return _left_behind(outcome)
+
+
+def resume(
+    study_dir: str | Path,
+    *,
+    study: str | Path | Mapping[str, Any] | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    runner: str | None = None,
+    retry_failed: bool = False,
+    allow_changes: bool = False,
+    as_started: bool = False,
+    cycles: int | None = None,
+    skip_preflight: Iterable[str] = (),
+    reporter: Reporter | None = None,
+) -> StudyResult:
+    """Go on with a study, from whatever state it is in, as `llem resume` does.
+
+    Results that are there are checked and kept; experiments that were under way run again, and so do those whose results
+    are damaged or gone. Nothing is deleted: what is not kept is moved to `set-aside/` in the study's folder.
+
+    Args:
+        study_dir: the study's folder.
+        study: the study as it shall be now, as `run_study` takes it; by default what it was started with.
+        overrides: dotted keys that win over `study`.
+        runner: where every backend runs; by default as it was started.
+        retry_failed: run experiments that failed again.
+        allow_changes: go on although the study differs from the one that was started; else that is a ConfigError.
+        as_started: go on as the study was started, even where its file was changed since.
+        cycles: so many cycles in all; more than before.
+        skip_preflight: names of preflight checks to leave out.
+        reporter: receives progress and what was found; by default nobody does.
+
+    Raises:
+        ResultError: this is no study's folder, or there is no telling what was to be run.
+        ConfigError: the study was changed; the message shows how.
+        PreflightError: a check failed, or another llem works on the study.
+        PluginError, LlemError: as `run_study`.
+        KeyboardInterrupt: the user ended it; what is done is on disk.
+
+    Examples:
+        >>> import llem
+        >>> study = llem.resume("results/demo-20260101T120000Z", retry_failed=True)  # doctest: +SKIP
+        >>> study.manifest["totals"]  # doctest: +SKIP
+    """
+    from llem.config.layers import load_study as load_configuration
+    from llem.plugins import default_registry
+    from llem.study.agreement import Wishes
+    from llem.study.reporter import SilentReporter
+    from llem.study.resume import resume as go_on
+
+    if study is None and (overrides or runner is not None):
+        raise ConfigError("`overrides` and `runner` change a study; which one is not said.", remedy="Give `study` too.")
+    registry = default_registry()
+    loaded = None
+    if study is not None:
+        path, document = (None, study) if isinstance(study, Mapping) else (Path(study), None)
+        loaded = load_configuration(
+            path,
+            document=document,
+            overrides={**(overrides or {}), **({} if cycles is None else {"execution.cycles": cycles})},
+            backends=registry.backends,
+            find_backend=registry.backend,
+            runners=registry.runners,
+        )
+    wishes = Wishes(
+        study=loaded,
+        runner=runner,
+        retry_failed=retry_failed,
+        allow_changes=allow_changes,
+        as_started=as_started,
+        cycles=cycles,
+    )
+    return _left_behind(
+        go_on(Path(study_dir), registry, reporter or SilentReporter(), wishes, skip_preflight=skip_preflight)
+    )
+
+
+def _left_behind(outcome: StudyOutcome) -> StudyResult:
     if outcome.exit_code == EXIT_INTERRUPTED:
-        raise KeyboardInterrupt(f"the study was interrupted; what is done is in {outcome.directory}")
+        raise KeyboardInterrupt(
+            f"the study was interrupted; what is done is in {outcome.directory}, and llem.resume goes on with it"
+        )
     return StudyResult(outcome.directory)
 
 

@@ -20,6 +20,9 @@ def llem_runners() -> Sequence[RunnerSpec]:
             api_version=API_VERSION,
             summary="a fresh process on this machine for each experiment",
             runner="llem.runners.local:LocalRunner",
+            by_gpu=True,
+            reclaim="llem.runners.leftovers:reclaim",
+            placements=frozenset({"same_node"}),
         )
     ]
 
@@ -68,14 +71,23 @@ def llem_energy_samplers() -> Sequence[SamplerSpec]:
 def llem_preflight_checks() -> Sequence[CheckSpec]:
     """Checks that concern every study."""
     return [
-        CheckSpec(name=name, api_version=API_VERSION, summary=summary, check=f"llem.preflight.checks:{function}")
+        CheckSpec(name=name, api_version=API_VERSION, summary=summary, check=f"llem.preflight.{function}")
         for name, summary, function in (
-            ("meters", "which energy samplers work here, and why the others do not", "check_meters"),
-            ("output", "the results folder can be written and has room", "check_output"),
-            ("models", "local model folders and files exist and are readable", "check_models"),
-            ("datasets", "datasets can be read and have enough prompts", "check_datasets"),
-            ("requirements", "what each backend needs is installed where it runs", "check_requirements"),
-            ("governor", "the CPU frequency governor and other load do not disturb the figures", "check_governor"),
+            ("meters", "which energy samplers work here, and why the others do not", "checks:check_meters"),
+            ("output", "the results folder can be written and has room", "checks:check_output"),
+            ("models", "local model folders and files exist and are readable", "checks:check_models"),
+            ("datasets", "datasets can be read and have enough prompts", "checks:check_datasets"),
+            ("requirements", "what each backend needs is installed where it runs", "checks:check_requirements"),
+            (
+                "parallel",
+                "experiments can run side by side on different GPUs, where that is asked for",
+                "parallel:check_parallel",
+            ),
+            (
+                "governor",
+                "the CPU frequency governor and other load do not disturb the figures",
+                "checks:check_governor",
+            ),
         )
     ]
 

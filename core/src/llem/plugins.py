@@ -270,6 +270,8 @@ class Registry:
     def notify(self, event: str, on_error: Callable[[str], None], **arguments: Any) -> None:
         """Call the event hook `event` of every plugin; what one raises goes to `on_error` as text, and the rest still run."""
         for implementation, plugin in list(self._plugins.items()):
+            if event not in {hook.name for hook in self._manager.get_hookcallers(implementation) or ()}:
+                continue
             others = [other for other in self._plugins if other is not implementation]
             try:
                 # A copy for each: what one does to its arguments must not reach the next, nor the study.

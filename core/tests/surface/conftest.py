@@ -6,11 +6,13 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from llem.plugins import default_registry
 
 QUICK: dict[str, Any] = {
     "name": "quick",
@@ -36,6 +38,27 @@ def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
         monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(home / "config"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))
+
+
+@pytest.fixture(scope="session")
+def bare_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that, first on the path, makes these distributions look as if they brought no plugin."""
+    site = tmp_path_factory.mktemp("bare")
+    for distribution in ("llem-docker", "llem-ray", "llem-slurm", "llem-vllm"):
+        info = site / f"{distribution.replace('-', '_')}-0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 0\n")
+    return site
+
+
+@pytest.fixture(autouse=True)
+def without_other_plugins(bare_site: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Whether other distributions of this repository are installed changes nothing for the tests."""
+    monkeypatch.syspath_prepend(bare_site)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(bare_site), os.environ["PYTHONPATH"]]))
+    default_registry.cache_clear()
+    yield
+    default_registry.cache_clear()
 
 
 def quick_study(folder: Path, **changes: Any) -> Path:

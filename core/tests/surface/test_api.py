@@ -34,6 +34,7 @@ NAMES = [
     "StudyResult",
     "__version__",
     "load_study",
+    "resume",
     "run_experiment",
     "run_study",
 ]

@@ -29,7 +29,8 @@ def test_a_study_leaves_its_folder_as_documented(llem: Any, study: Any, tmp_path
     assert done.returncode == 0, done.stderr
     folder = read.only_study(tmp_path / "results")
     assert folder.name.startswith("quick-")
-    assert {p.name for p in folder.iterdir()} == {"manifest.json", "study.yaml", "experiments", "results.parquet"}
+    shown = {p.name for p in folder.iterdir() if not p.name.startswith(".")}
+    assert shown == {"manifest.json", "journal.jsonl", "study.json", "study.yaml", "experiments", "results.parquet"}
     assert (folder / "study.yaml").read_text() == path.read_text()
     account = read.manifest(folder)
     assert account["state"] == "complete"

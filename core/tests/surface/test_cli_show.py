@@ -144,8 +144,8 @@ def test_the_table_can_be_rebuilt_at_any_time(llem: Any, crashed: Crashed, tmp_p
         (lambda p: (p.mkdir(), (p / "result.json").write_text('{"schema_version": 999}')), "schema version 999"),
         (lambda p: (p.mkdir(), (p / "result.json").write_text('{"schema_version": 1}')), "not a whole result"),
         (lambda p: (p.mkdir(), (p / "experiment.json").write_text("{}")), "no result yet"),
-        (lambda p: (p.mkdir(), (p / "manifest.json").write_text("{}")), "schema version None"),
-        (lambda p: (p.mkdir(), (p / "manifest.json").write_bytes(b"\xff")), "not JSON"),
+        (lambda p: (p.mkdir(), (p / "manifest.json").write_text("{}")), "this manifest is damaged"),
+        (lambda p: (p.mkdir(), (p / "manifest.json").write_bytes(b"\xff")), "this manifest is damaged"),
     ],
 )
 def test_what_is_no_result_is_refused_by_name(llem: Any, tmp_path: Path, make: Any, says: str) -> None:

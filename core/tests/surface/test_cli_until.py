@@ -51,6 +51,7 @@ def test_a_study_ends_each_experiment_when_its_interval_is_narrow(
         "failed": 3,
         "interrupted": 0,
         "not_needed": 8,
+        "dropped": 0,
     }
     assert account["until"]["max_cycles"] == 7
     by_cycle = [(e["point"]["testbed.fail"], e["cycle"], e["state"]) for e in account["experiments"]]

@@ -130,8 +130,8 @@ def test_a_card_without_a_counter_has_power_alone(simulated_gpus: Gpus, with_too
 
 def test_a_counter_that_goes_backwards_ends_the_figure(simulated_gpus: Gpus, with_tools: Any) -> None:
     # CodeCarbon itself would go on with power.
-    code = "opened(); first = told(); time.sleep(6); after = told(); time.sleep(0.1); answer = [first, after, told()]"
-    first, after, later = ask(with_tools(simulated_gpus(f"{STEADY}counter_reset_at 6\n")), code)
+    code = "opened(); first = told(); time.sleep(15); after = told(); time.sleep(0.1); answer = [first, after, told()]"
+    first, after, later = ask(with_tools(simulated_gpus(f"{STEADY}counter_reset_at 15\n")), code)
     assert first[A][0] is not None
     assert after[A] == [None, None]
     assert later[A] == [None, None]

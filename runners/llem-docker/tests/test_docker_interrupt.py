@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from llem_docker.leftovers import reclaim
+
 pytestmark = pytest.mark.docker
 
 Start = Callable[..., subprocess.Popen[str]]
@@ -105,6 +107,20 @@ def test_a_killed_llem_takes_its_worker_along_and_its_container_is_offered_for_r
     assert identity in removal
     subprocess.run(removal, check=True, capture_output=True)
     assert not [container for container in containers() if container["Id"] == left[0]["Id"]]
+
+
+def test_resuming_removes_the_container_of_a_killed_llem_and_no_other(
+    start: Start, tmp_path: Path, containers: Callable[[], list[Any]]
+) -> None:
+    process = start(measurement__min_window_s=600)
+    (folder,) = (tmp_path / "results").iterdir()
+    assert list(reclaim(folder)) == []
+    assert len(containers()) == 1
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert list(reclaim(folder)) == ["removed 1 container(s) that an earlier run of this study left behind."]
+    assert containers() == []
+    assert list(reclaim(folder)) == []
 
 
 def test_containers_of_an_llem_that_lives_are_left_alone(start: Start) -> None:

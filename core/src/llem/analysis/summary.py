@@ -11,6 +11,7 @@ from typing import Any
 
 from llem.analysis import intervals
 from llem.analysis.intervals import Interval
+from llem.analysis.nodes import EXCLUSIVE, NODE, Hardware, are_alike, by_hardware
 
 FIGURES: dict[str, str] = {
     "tokens_per_s": "throughput.tokens_per_s",
@@ -101,7 +102,9 @@ def _interval(found: Interval | None) -> dict[str, Any] | None:
 
 @dataclass
 class Configuration:
-    """One configuration of a study with all its cycles.
+    """One configuration of a study with all its cycles, as far as they ran on nodes that are alike.
+
+    Where its cycles ran on unlike nodes there is one of these for each kind of node: such cycles are never averaged.
 
     Attributes:
         point: the swept keys with their values.
@@ -111,6 +114,9 @@ class Configuration:
             figure is given: values of different methods are never averaged).
         unreliable: at least one cycle's energy is marked unreliable.
         warnings: code to its first message; failures: one line each.
+        hardware: of the nodes; nodes: how many cycles ran on each; exclusive: how many of them had it to themselves (True),
+            not (False), or do not tell (None).
+        is_part: the configuration has cycles on nodes of another kind too.
     """
 
     config_hash: str | None
@@ -126,6 +132,10 @@ class Configuration:
     warnings: dict[str, str] = field(default_factory=dict)
     failures: list[dict[str, str | None]] = field(default_factory=list)
     directories: list[str] = field(default_factory=list)
+    hardware: Hardware = field(default_factory=Hardware)
+    nodes: Counter[str] = field(default_factory=Counter)
+    exclusive: Counter[bool | None] = field(default_factory=Counter)
+    is_part: bool = False
 
     def document(self) -> dict[str, Any]:
         """As plain data, for `--json`."""
@@ -142,15 +152,29 @@ class Configuration:
             "warnings": self.warnings,
             "failures": self.failures,
             "directories": self.directories,
+            "nodes": dict(self.nodes),
+            "exclusive": {"yes": self.exclusive[True], "no": self.exclusive[False], "unknown": self.exclusive[None]},
+            "hardware": {"gpus": self.hardware.gpus, "driver": self.hardware.driver, "cpu": self.hardware.cpu},
+            "ran_on_unlike_nodes": self.is_part,
         }
 
 
 def summarise(rows: Iterable[Mapping[str, Any]]) -> list[Configuration]:
-    """Bring rows (of `study_rows` or of `results.parquet`) together by configuration, in the order of their first position."""
+    """Bring rows (of `study_rows` or of `results.parquet`) together by configuration, in the order of their first position.
+
+    A configuration whose cycles ran on unlike nodes (other GPUs, another driver or CPU model) comes once for each kind.
+    """
     groups: dict[object, list[Mapping[str, Any]]] = {}
     for row in sorted(rows, key=_place):
         groups.setdefault(row.get("config_hash") or row["directory"], []).append(row)
-    return [_configuration(group) for group in groups.values()]
+    found = []
+    for group in groups.values():
+        parts = by_hardware(group)
+        for hardware, rows_of_kind in parts:
+            configuration = _configuration(rows_of_kind)
+            configuration.hardware, configuration.is_part = hardware, len(parts) > 1
+            found.append(configuration)
+    return found
 
 
 def _place(row: Mapping[str, Any]) -> tuple[bool, int, str]:
@@ -178,6 +202,9 @@ def _configuration(rows: Sequence[Mapping[str, Any]]) -> Configuration:
     for row in rows:
         summary.statuses[_ending(row)] += 1
         summary.directories.append(row["directory"])
+        summary.exclusive[row.get(EXCLUSIVE)] += 1
+        if row.get(NODE):
+            summary.nodes[row[NODE]] += 1
         summary.unreliable |= bool(row.get("energy.headline.unreliable"))
         for code, message in zip(row.get("warnings") or (), row.get("warning_messages") or (), strict=False):
             summary.warnings.setdefault(code, message)
@@ -194,9 +221,12 @@ def _configuration(rows: Sequence[Mapping[str, Any]]) -> Configuration:
 
 
 def figure_of(rows: Iterable[Mapping[str, Any]], name: str) -> Figure | None:
-    """One of `FIGURES` over rows that are done; None where none has it, or where it is energy and their methods differ."""
+    """One of `FIGURES` over rows that are done; None where none has it, or where they cannot be averaged.
+
+    That is where they ran on unlike nodes, and where it is energy and their methods differ.
+    """
     found = [row for row in rows if row.get(FIGURES[name]) is not None]
-    if not found or (name in _ENERGY and len({_kind(row) for row in found}) > 1):
+    if not found or not are_alike(found) or (name in _ENERGY and len({_kind(row) for row in found}) > 1):
         return None
     return Figure(tuple(float(row[FIGURES[name]]) for row in found), tuple(int(row.get("cycle") or 1) for row in found))
 

@@ -29,7 +29,9 @@ def config() -> None:
 @config.command()
 @click.argument("study", metavar="[STUDY.yaml]", required=False, type=click.Path(path_type=Path))
 @click.option("--set", "settings", metavar="KEY=VALUE", multiple=True, help="As for `llem run`; repeatable.")
-@click.option("--all", "everything", is_flag=True, help="Also the sections of backends that the study does not use.")
+@click.option(
+    "--all", "everything", is_flag=True, help="Also the sections of backends and runners that the study does not use."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def show(study: Path | None, settings: tuple[str, ...], everything: bool, as_json: bool) -> None:
     """Show each value and where it came from.
@@ -50,6 +52,7 @@ def show(study: Path | None, settings: tuple[str, ...], everything: bool, as_jso
         settings=settings,
         backends=registry.backends,
         find_backend=registry.backend,
+        runners=registry.runners,
         complete=study is not None,
     )
     # Reading the sweep finds what is wrong with its axes; no point of it is expanded.
@@ -88,10 +91,10 @@ def _values(loaded: LoadedStudy, registry: Registry, *, everything: bool) -> Ite
     """Dotted key, value, kind of origin and its place: of every field, given or at its default."""
     from llem.config.backends_in_use import backends_in_use
     from llem.config.introspect import facts_of
-    from llem.config.keys import Vocabulary
+    from llem.config.keys import OPTIONS, Vocabulary
     from llem.config.study import ExecutionConfig
 
-    vocabulary = Vocabulary(registry.backends)
+    vocabulary = Vocabulary(registry.backends, registry.runners)
     study, base = loaded.config, loaded.config.base
     used = backends_in_use({**base, "sweep": study.sweep, "experiments": study.experiments})
 
@@ -114,6 +117,11 @@ def _values(loaded: LoadedStudy, registry: Registry, *, everything: bool) -> Ite
             yield row(f"{section}.{key}", _at(given, key.split("."), facts.default))
     for backend, runner in study.runners.items():
         yield row(f"runners.{backend}", runner)
+    chosen = {text.partition(":")[0] for text in study.runners.values()} | study.runner_options.keys()
+    for runner, options in vocabulary.runner_options.items():
+        for key, facts in facts_of(options).items() if runner in chosen or everything else ():
+            given = study.runner_options.get(runner, {})
+            yield row(f"{OPTIONS}.{runner}.{key}", _at(given, key.split("."), facts.default))
     for axis, values in study.sweep.items():
         yield f"sweep.{axis}", values, "study file", loaded.locate(("sweep", axis))
     for i, experiment in enumerate(study.experiments):
@@ -149,7 +157,8 @@ def schema(output: Path | None) -> None:
     from llem.config.schema import json_schema
     from llem.plugins import default_registry
 
-    text = json.dumps(json_schema(default_registry().backends), ensure_ascii=False, indent=2) + "\n"
+    registry = default_registry()
+    text = json.dumps(json_schema(registry.backends, registry.runners), ensure_ascii=False, indent=2) + "\n"
     _deliver(text, output)
 
 
@@ -169,7 +178,7 @@ def init(path: Path | None, backend: str | None, model: str | None, force: bool)
         registry.backend(backend)
     if model is not None and not model.strip():
         raise ConfigError("--model is empty.", remedy="Name a model, or leave the option out.")
-    text = commented_study(registry.backends, backend=backend, model=model or EXAMPLE_MODEL)
+    text = commented_study(registry.backends, backend=backend, model=model or EXAMPLE_MODEL, runners=registry.runners)
     if path is not None and path.exists() and not force:
         raise ConfigError("is there already.", where=str(path), remedy="Use --force to replace it, or another name.")
     _deliver(text, path)

@@ -9,6 +9,7 @@ import click
 
 BUILT_IN: dict[str, tuple[str, str]] = {
     "run": ("llem.cli.run:run", "run a study, or one experiment from options"),
+    "resume": ("llem.cli.resume:resume", "go on with a study that was started before"),
     "show": ("llem.cli.show:show", "show a study or a result as a table"),
     "analyze": ("llem.cli.analyze:analyze", "which swept parameters matter, and how much"),
     "compare": ("llem.cli.compare:compare", "differences between experiments or studies, tested"),
@@ -24,6 +25,8 @@ BUILT_IN: dict[str, tuple[str, str]] = {
 
 
 MEANT = {
+    "continue": "llem resume",
+    "restart": "llem resume",
     "help": "llem --help",
     "version": "llem --version",
     "init": "llem config init",
@@ -120,6 +123,7 @@ def command_line() -> None:
       llem config init > study.yaml        begin a study
       llem run study.yaml --dry-run        what would run, and for how long
       llem run study.yaml                  run it
+      llem resume results/NAME-TIMESTAMP   go on with it
       llem show results/NAME-TIMESTAMP     read the figures again
       llem analyze results/NAME-TIMESTAMP  which parameters matter
     """

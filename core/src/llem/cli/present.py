@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from llem.analysis.nodes import short_names
 from llem.analysis.summary import Configuration, Figure
 from llem.cli.table import NOTHING, number, one_line, span, table, value
 
@@ -25,6 +26,12 @@ def study_table(configurations: Sequence[Configuration]) -> str:
         headers.append("cycles")
         for row, c in zip(cells, configurations, strict=True):
             row.append(str(sum(c.statuses.values())))
+    kinds = sorted({c.hardware for c in configurations if c.hardware.is_known}, key=str)
+    if len(kinds) > 1:
+        named = dict(zip(kinds, short_names(kinds), strict=True))
+        headers.append("nodes")
+        for row, c in zip(cells, configurations, strict=True):
+            row.append(named.get(c.hardware, NOTHING))
     for header, column in _figure_columns(configurations):
         headers.append(header)
         for row, cell in zip(cells, column, strict=True):

@@ -9,6 +9,7 @@ import termios
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
@@ -19,6 +20,9 @@ REDRAW_S = 0.2
 """The live line is drawn at most so often: drawing takes power too."""
 
 LOG_POLL_S = 0.5
+
+LOGS_AT_ONCE = 8
+"""Of more experiments at once neither logs nor phases are printed: nobody could read them."""
 
 
 class TextReporter:
@@ -50,14 +54,12 @@ class TextReporter:
         self._line = ""
         self._total = 0
         self._finished = 0
-        self._place = 0
         self._began = time.monotonic()
-        self._label = ""
-        self._phase = ""
-        self._progress: Mapping[str, Any] = {}
+        self._running: dict[int, _Running] = {}
+        self._shown: _Running | None = None
+        self._left: tuple[float, float] | None = None
         self._said: set[str] = set()
         self._gap_shown = False
-        self._tail: LogTail | None = None
 
     # What the study loop calls.
 
@@ -68,47 +70,52 @@ class TextReporter:
 
     def experiment_started(self, number: int, label: str, job_dir: Path) -> None:
         self._end_gap()
-        self._label = f"[{number}/{self._total}] {label}".rstrip()
-        self._phase, self._progress = "start", {}
-        if self._verbose:
-            self._tail = LogTail(job_dir / LOG, self._say)
+        this = self._shown = self._running[number] = _Running(f"[{number}/{self._total}] {label}".rstrip())
+        if self._verbose and len(self._running) <= LOGS_AT_ONCE:
+            this.tail = LogTail(job_dir / LOG, self._say)
         if self._live:
             self._draw(now=True)
         else:
-            self._say(self._label)
+            self._say(this.label)
 
     def event(self, number: int, event: Mapping[str, Any]) -> None:
+        this = self._running[number]
         kind = event.get("event")
         if kind == "phase" and event.get("state") == "start":
-            self._phase, self._progress = str(event.get("name")), {}
+            self._shown, this.phase, this.progress = this, str(event.get("name")), {}
             if self._live:
                 self._draw(now=True)
-            else:
-                self._say(f"{self._label}: {self._phase.replace('_', ' ')}")
+            elif len(self._running) <= LOGS_AT_ONCE:
+                self._say(f"{this.label}: {this.phase.replace('_', ' ')}")
         elif kind == "progress":
-            self._progress = event
-            if self._live:
+            this.progress = event
+            if self._live and self._shown is this:
                 self._draw()
         elif kind == "message":
             level = event.get("level")
             self.message("warning" if level == "warning" else "info", str(event.get("text", "")))
 
     def experiment_finished(self, number: int, result: Mapping[str, Any]) -> None:
-        if self._tail is not None:
-            self._tail.close()
-            self._tail = None
+        this = self._running.pop(number)
+        this.close()
         self._finished += 1
-        self._place = number
+        if self._shown is this:
+            self._shown = next(reversed(self._running.values()), None)
         if result.get("status") == "done":
-            self._say(f"{self._label}: done{_figures(result)}")
+            self._say(f"{this.label}: done{_figures(result)}")
         else:
             failure = result.get("failure") or {}
             phase = f" in {failure['phase']}" if failure.get("phase") else ""
             text = f"{failure.get('type', 'unknown')}{phase}: {one_line(str(failure.get('message', '')))}"
-            self._say(f"{self._label}: failed: {text}", always=True)
+            self._say(f"{this.label}: failed: {text}", always=True)
+
+    def time_left(self, seconds: float | None) -> None:
+        self._left = None if seconds is None else (seconds, time.monotonic())
 
     def gap(self, remaining_s: float, why: str) -> None:
         text = f"pause of {duration(remaining_s)} ({why})"
+        if self._live and self._running:
+            return  # something else runs meanwhile, and is worth the line
         if self._live:
             hint = "; Enter skips it" if self._listens else ""
             self._draw_text(f"{text}{hint}", now=True)
@@ -138,8 +145,8 @@ class TextReporter:
 
     def study_finished(self, state: str, counts: Mapping[str, int]) -> None:
         self._end_gap()
-        if self._tail is not None:
-            self._tail.close()
+        for this in self._running.values():
+            this.close()
         what = ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in counts.items() if count)
         took = duration(time.monotonic() - self._began)
         self._say(f"{state}: {what or 'nothing ran'}, in {took}", always=True)
@@ -160,10 +167,14 @@ class TextReporter:
             self._put()
 
     def _draw(self, *, now: bool = False) -> None:
-        parts = [self._label, self._phase.replace("_", " ") + _share(self._progress)]
-        for key, unit in (("tokens_per_s", "tokens/s"), ("power_w", "W")):
-            if (found := self._progress.get(key)) is not None:
-                parts.append(f"{number(float(found))} {unit}")
+        this, parts = self._shown, []
+        if len(self._running) > 1:
+            parts.append(f"{len(self._running)} running, {self._finished}/{self._total} ended")
+        if this is not None:
+            parts += [this.label, this.phase.replace("_", " ") + _share(this.progress)]
+            for key, unit in (("tokens_per_s", "tokens/s"), ("power_w", "W")):
+                if (found := this.progress.get(key)) is not None:
+                    parts.append(f"{number(float(found))} {unit}")
         if (left := self._left_s()) is not None:
             parts.append(f"{duration(left)} left")
         self._draw_text("  ".join(parts), now=now)
@@ -194,11 +205,26 @@ class TextReporter:
             self._stream.flush()
 
     def _left_s(self) -> float | None:
+        if self._left is not None:
+            left_s, told_at = self._left
+            return max(0.0, left_s - (time.monotonic() - told_at))
         passed = time.monotonic() - self._began
-        if self._finished:
-            # At the pace of those that ran; some of the others may turn out not to be needed.
-            return passed / self._finished * (self._total - self._place) if self._place < self._total else None
         return max(0.0, self._estimate_s - passed) if self._estimate_s is not None else None
+
+
+@dataclass(eq=False)
+class _Running:
+    """An experiment under way: what is shown of it."""
+
+    label: str
+    phase: str = "start"
+    progress: Mapping[str, Any] = field(default_factory=dict)
+    tail: LogTail | None = None
+
+    def close(self) -> None:
+        """Its log ends."""
+        if self.tail is not None:
+            self.tail.close()
 
 
 class LogTail:

@@ -13,9 +13,9 @@ import click
 from llem.config.study import Order
 
 if TYPE_CHECKING:
-    from llem.config.layers import LoadedStudy
     from llem.plan import Plan
     from llem.plugins import Registry
+    from llem.study.agreement import Wishes
 
 SHOWN_IN_PLAN = 40
 """How many experiments of a plan `--dry-run` lists; -v lists them all."""
@@ -31,15 +31,25 @@ SHOWN_IN_PLAN = 40
 @click.option("--cycles", type=click.IntRange(min=1), help="How often each experiment is repeated.")
 @click.option("--order", type=click.Choice(get_args(Order)), help="The order in which experiments run.")
 @click.option("--no-gaps", is_flag=True, help="No pauses between experiments and cycles.")
+@click.option(
+    "--no-warm-start", is_flag=True, help="Start each worker afresh, not from a process that has its imports."
+)
 @click.option("--runner", metavar="RUNNER", help="Where every backend runs, such as local or docker:IMAGE.")
 @click.option("--set", "settings", metavar="KEY=VALUE", multiple=True, help="Set any key of the study; repeatable.")
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
-    default=Path("results"),
-    show_default=True,
+    show_default="results",
     help="The folder that results go to.",
 )
+@click.option(
+    "--resume",
+    metavar="STUDY_DIR",
+    type=click.Path(path_type=Path),
+    help="Go on with the study in this folder, as `llem resume`, with the study given here.",
+)
+@click.option("--retry-failed", is_flag=True, help="With --resume: run experiments that failed again.")
+@click.option("--allow-changes", is_flag=True, help="With --resume: go on although the study was changed.")
 @click.option("--skip-preflight", metavar="NAME", multiple=True, help="Leave out this preflight check; repeatable.")
 @click.option("--dry-run", is_flag=True, help="Print the plan; run nothing, write nothing.")
 @click.option("--quiet", "-q", is_flag=True, help="Say only errors and the end.")
@@ -58,9 +68,13 @@ def run(
     cycles: int | None,
     order: str | None,
     no_gaps: bool,
+    no_warm_start: bool,
     runner: str | None,
     settings: tuple[str, ...],
-    output: Path,
+    output: Path | None,
+    resume: Path | None,
+    retry_failed: bool,
+    allow_changes: bool,
     skip_preflight: tuple[str, ...],
     dry_run: bool,
     quiet: bool,
@@ -77,6 +91,7 @@ def run(
       llem run study.yaml --dry-run
       llem run study.yaml --cycles 3 --order shuffled
       llem run --model random:tiny-llama --backend pytorch -n 8 --output-tokens 32
+      llem run study.yaml --resume results/demo-20260101T120000Z
       llem run study.yaml --set pytorch.batch_size=8 --set measurement.min_window_s=60
 
     \b
@@ -85,6 +100,8 @@ def run(
       2 bad configuration   3 a preflight check failed
       4 a plugin is missing 130 interrupted
     """
+    from llem.cli.outcome import print_outcome
+    from llem.cli.progress import TextReporter
     from llem.config.environment import read_settings
     from llem.config.keys import Vocabulary
     from llem.config.layers import load_study
@@ -92,8 +109,18 @@ def run(
     from llem.plan import make_plan
     from llem.plan.runners import moved
     from llem.plugins import default_registry
+    from llem.study.agreement import Wishes
+    from llem.study.conduct import conduct
 
+    _check_resume(resume, output, retry_failed=retry_failed, allow_changes=allow_changes, dry_run=dry_run)
     registry = default_registry()
+    if resume is not None and study is None and model is None:
+        if settings or backend or dataset or prompts or output_tokens or order or no_gaps or runner:
+            raise click.UsageError(
+                "options that change a study need the study: llem run STUDY.yaml --resume STUDY_DIR …"
+            )
+        wishes = Wishes(retry_failed=retry_failed, allow_changes=allow_changes, cycles=cycles)
+        return _go_on(resume, registry, wishes, skip_preflight, quiet=quiet, verbose=verbose, as_json=as_json)
     given = {
         "model": _beside(model, study),
         "backend": backend,
@@ -104,22 +131,37 @@ def run(
         "execution.order": order,
         "execution.experiment_gap_s": 0.0 if no_gaps else None,
         "execution.cycle_gap_s": 0.0 if no_gaps else None,
+        "execution.warm_start": False if no_warm_start else None,
     }
     overrides = {key: found for key, found in given.items() if found is not None}
-    overrides |= read_settings(settings, Vocabulary(registry.backends))
+    overrides |= read_settings(settings, Vocabulary(registry.backends, registry.runners))
     try:
-        loaded = load_study(study, overrides=overrides, backends=registry.backends, find_backend=registry.backend)
+        loaded = load_study(
+            study,
+            overrides=overrides,
+            backends=registry.backends,
+            find_backend=registry.backend,
+            runners=registry.runners,
+        )
     except ConfigError as error:
         if study is None and model is None and "`model` is missing" in error.what:
             raise click.UsageError("there is nothing to run: give a STUDY.yaml, or --model and --backend.") from error
         raise
+    if resume is not None:
+        wishes = Wishes(
+            study=loaded, runner=runner, retry_failed=retry_failed, allow_changes=allow_changes, cycles=cycles
+        )
+        return _go_on(resume, registry, wishes, skip_preflight, quiet=quiet, verbose=verbose, as_json=as_json)
     plan = make_plan(loaded, registry, runner=runner)
     if dry_run:
         _print_plan(plan, [*loaded.notes, *moved(plan.runners)], as_json=as_json, verbose=verbose)
         return 0
-    return _conduct(
-        loaded, plan, registry, output=output, skip=skip_preflight, quiet=quiet, verbose=verbose, as_json=as_json
+    reporter = TextReporter(sys.stderr, quiet=quiet, verbose=verbose, estimate_s=plan.estimate_s)
+    outcome = conduct(
+        loaded, plan, registry, reporter, output=output or Path("results"), runner=runner, skip_preflight=skip_preflight
     )
+    print_outcome(outcome, as_json=as_json)
+    return outcome.exit_code
 
 
 def _beside(text: str | None, study: Path | None) -> str | None:
@@ -142,29 +184,36 @@ def _print_plan(plan: Plan, notes: Sequence[str], *, as_json: bool, verbose: boo
         click.echo(line)
 
 
-def _conduct(
-    loaded: LoadedStudy,
-    plan: Plan,
+def _go_on(
+    directory: Path,
     registry: Registry,
-    *,
-    output: Path,
+    wishes: Wishes,
     skip: Sequence[str],
+    *,
     quiet: bool,
     verbose: bool,
     as_json: bool,
 ) -> int:
-    from llem.analysis.summary import summarise
+    from llem.cli.outcome import print_outcome
     from llem.cli.progress import TextReporter
-    from llem.cli.show import study_document, study_text
-    from llem.results.rows import study_rows
-    from llem.study.conduct import conduct
+    from llem.study.resume import resume
 
-    reporter = TextReporter(sys.stderr, quiet=quiet, verbose=verbose, estimate_s=plan.estimate_s)
-    outcome = conduct(loaded, plan, registry, reporter, output=output, skip_preflight=skip)
-    configurations = summarise(study_rows(outcome.directory))
-    document = study_document(outcome.directory, configurations)
-    if as_json:
-        click.echo(json.dumps({**document, "exit_code": outcome.exit_code}, ensure_ascii=False, indent=1))
-    else:
-        click.echo(f"\n{study_text(document, configurations)}\n\nresults: {outcome.directory}")
+    reporter = TextReporter(sys.stderr, quiet=quiet, verbose=verbose)
+    outcome = resume(directory, registry, reporter, wishes, skip_preflight=skip)
+    print_outcome(outcome, as_json=as_json)
     return outcome.exit_code
+
+
+def _check_resume(
+    resume: Path | None, output: Path | None, *, retry_failed: bool, allow_changes: bool, dry_run: bool
+) -> None:
+    """What goes with `--resume`, and what does not."""
+    if resume is None and (retry_failed or allow_changes):
+        option = "--retry-failed" if retry_failed else "--allow-changes"
+        raise click.UsageError(
+            f"{option} belongs to a study that goes on: give --resume STUDY_DIR, or use `llem resume`."
+        )
+    if resume is not None and output is not None:
+        raise click.UsageError("a study goes on in its own folder: leave out --output, or --resume for a new study.")
+    if resume is not None and dry_run:
+        raise click.UsageError("--dry-run shows the plan of a new study: leave out --resume.")

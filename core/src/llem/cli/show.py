@@ -3,55 +3,80 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
-from llem.analysis.summary import Configuration, parquet_rows, summarise
-from llem.cli.present import notes, result_text, study_table
+from llem.cli.present import result_text
+from llem.cli.summary import SHOWN, summary_of
 from llem.errors import ResultError
-from llem.results.aggregate import PARQUET, aggregate
+from llem.results.aggregate import aggregate
 from llem.results.job_directory import EXPERIMENT, RESULT
-from llem.results.rows import study_rows
+from llem.results.parts import PARQUET
 from llem.results.store import EXPERIMENTS, MANIFEST, is_study, read_result
-from llem.study.manifest import read_manifest
+
+if TYPE_CHECKING:
+    from llem.analysis.selection import Source
+
+MANY_ANEW = 2_000
+"""Reading more results than this one by one takes seconds, which is worth a word."""
 
 
 @click.command()
 @click.argument("path", metavar="RESULT_OR_STUDY", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option(
+    "--where",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="Only experiments for which this holds; also with != < <= > >=. KEY is a column of results.parquet or how its name "
+    "ends, VALUE may be null. May be given several times: then all must hold.",
+)
+@click.option(
+    "--sort",
+    metavar="COLUMN",
+    help="Order by the mean of a column, the smallest first; -COLUMN for the largest first.",
+)
+@click.option(
+    "--limit",
+    metavar="N",
+    type=click.IntRange(0),
+    help=f"List so many configurations at the most; 0 for all. Default: {SHOWN}, and all with --json.",
+)
+@click.option(
     "--rebuild", is_flag=True, help="First write the study's results.parquet anew from its experiments' folders."
 )
-def show(path: Path, as_json: bool, rebuild: bool) -> None:
+def show(path: Path, as_json: bool, where: tuple[str, ...], sort: str | None, limit: int | None, rebuild: bool) -> None:
     """Show a study or a result as a table.
 
     Takes a study's folder, one experiment's folder, a result.json or a results.parquet. Cycles of one configuration are
-    brought together as mean ± standard deviation. – is a figure that was not measured; ~ marks an estimate.
+    brought together as mean ± standard deviation, as far as they ran on nodes that are alike. – is a figure that was not
+    measured; ~ marks an estimate.
 
     \b
     Examples:
       llem show results/demo-20260101T120000Z
       llem show results/demo-20260101T120000Z/experiments/NAME
+      llem show results/demo-20260101T120000Z --where batch_size>=8 --sort j_per_output_token --limit 10
+      llem show results/demo-20260101T120000Z --where status=failed
       llem show results/demo-20260101T120000Z --json | jq .experiments
     """
     if not path.exists():
         raise ResultError("there is nothing here.", where=str(path), remedy="Give a study's folder or a result.json.")
     if rebuild:
-        aggregate(path)
+        aggregate(path, rebuild=True)
     if path.name == RESULT or (path.is_dir() and (path / RESULT).is_file()):
         result = read_result(path).model_dump(mode="json")
         click.echo(json.dumps(result, ensure_ascii=False, indent=1) if as_json else result_text(result))
         return
+    source: Source
     if path.is_dir() and is_study(path):
-        folder, configurations = path, summarise(study_rows(path))
+        folder, source = path, _study(path)
     elif path.suffix == ".parquet":
-        from llem.results.study import read_parquet
+        from llem.results.parts import ParquetTable
 
-        folder, configurations = path.parent, summarise(parquet_rows(read_parquet(path)))
+        folder, source = path.parent, ParquetTable(path)
     elif (path / EXPERIMENT).is_file():
         raise ResultError(
             "this experiment has no result yet: it is still running, or its study was ended.", where=str(path)
@@ -70,33 +95,23 @@ def show(path: Path, as_json: bool, rebuild: bool) -> None:
             where=str(path),
             remedy="Give what `llem run` named at its end, such as results/NAME-TIMESTAMP.",
         )
-    document = study_document(folder, configurations)
-    click.echo(json.dumps(document, ensure_ascii=False, indent=1) if as_json else study_text(document, configurations))
+    if limit is None:
+        limit = None if as_json else SHOWN
+    found = summary_of(folder, source, where=where, sort=sort, limit=limit or None)
+    click.echo(json.dumps(found.document(), ensure_ascii=False, indent=1) if as_json else found.text())
 
 
-def study_document(folder: Path, configurations: Sequence[Configuration]) -> dict[str, Any]:
-    """A study's summary as plain data: state and counts from its manifest, a summary for each configuration."""
-    manifest = read_manifest(folder) if (folder / MANIFEST).is_file() else None
-    statuses: Counter[str] = Counter()
-    for c in configurations:
-        statuses.update(c.statuses)
-    return {
-        "study": manifest.name if manifest else folder.resolve().name,
-        "directory": str(folder),
-        "state": manifest.state if manifest else None,
-        "counts": manifest.totals if manifest else {"experiments": statuses.total(), **statuses},
-        "experiments": [c.document() for c in configurations],
-    }
+def _study(folder: Path) -> Source:
+    """The results of a study; says where they could not be taken from its table."""
+    from llem.results.table import StudyTable
 
-
-def study_text(document: dict[str, Any], configurations: Sequence[Configuration]) -> str:
-    """A study's summary for people."""
-    counts = dict(document["counts"])
-    total = counts.pop("experiments")
-    found = ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in counts.items() if count)
-    state = f", {document['state']}" if document["state"] else ""
-    lines = [f"{document['study']}{state}: {total} experiment{'s' * (total != 1)}, {found or 'none has ended'}", ""]
-    if configurations:
-        lines += [study_table(configurations), ""]
-    lines += notes(configurations)
-    return "\n".join(lines).rstrip()
+    table = StudyTable(folder)
+    for problem in table.unreadable:
+        click.echo(f"warning: {problem} The job directories were read instead.", err=True)
+    if len(table.missing) > MANY_ANEW:
+        click.echo(
+            f"{len(table.missing):,} results are not in results.parquet, or changed since, and are read one by one; "
+            f"llem show {folder} --rebuild writes it anew.",
+            err=True,
+        )
+    return table

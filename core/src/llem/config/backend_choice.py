@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from llem.config.backends_in_use import backends_in_use
-from llem.config.keys import Vocabulary
+from llem.config.keys import OPTIONS, Vocabulary
 from llem.config.merging import Merged, Origin
 from llem.errors import LlemError, PluginError
 
@@ -39,6 +39,14 @@ def drop_unused(merged: Merged, vocabulary: Vocabulary, used: Mapping[str, Any])
             if merged.origins.get(f"runners.{name}", Origin("default")).kind == "user file":
                 del runners[name]
                 del merged.origins[f"runners.{name}"]
+    options = merged.data.get(OPTIONS)
+    if isinstance(options, dict):
+        for name in [n for n in options if n not in vocabulary.runners]:
+            keys = [k for k in merged.origins if k == f"{OPTIONS}.{name}" or k.startswith(f"{OPTIONS}.{name}.")]
+            if all(merged.origins[k].kind == "user file" for k in keys):
+                del options[name]
+                for key in keys:
+                    del merged.origins[key]
 
 
 def one_of(names: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from llem.config import constraints
 from llem.config.introspect import facts_of
-from llem.config.keys import Vocabulary
+from llem.config.keys import OPTIONS, Vocabulary
 from llem.config.reading import read_value
 from llem.config.study import ExecutionConfig
 from llem.errors import ConfigError
@@ -21,6 +21,8 @@ RESERVED: Mapping[str, str] = {
     CONFIG_FILE: "the user file, instead of the one in the user's configuration folder",
     "LLEM_DEBUG": "1: tracebacks of errors are printed",
     "LLEM_JOB_ID": "set by a runner in everything that it starts, to find what outlives it",
+    "LLEM_NODE": "set by a runner in its workers: the node's name, where that is not the host name",
+    "LLEM_NODE_EXCLUSIVE": "set by a runner in its workers: 1 where the node is the experiment's alone, 0 where it is not",
 }
 """Variables that are no value of a study, with what they do."""
 
@@ -118,6 +120,9 @@ def _takes_only_text(key: str, vocabulary: Vocabulary) -> bool:
     if key in {"model", "dataset", "backend", "name"} or section == "runners":
         return True
     model = ExecutionConfig if section == "execution" else vocabulary.sections.get(section)
+    if section == OPTIONS:
+        runner, _, rest = rest.partition(".")
+        model = vocabulary.runner_options.get(runner)
     facts = facts_of(model).get(rest) if model is not None else None
     if facts is None:
         return False

@@ -61,8 +61,9 @@ def study_design_hash(hashes: Iterable[str], execution: ExecutionConfig) -> str:
     """Identity of a study's design: 64 hex digits.
 
     Taken over the set of its experiments and over what shapes their figures: cycles or until when they are repeated,
-    order, the seed of a shuffled order, and the gaps in which the machine cools down. Timeouts, budget and the other limits decide when a study is
-    given up, not what it measures, and are left out. The order of `hashes` and repetitions in it have no effect.
+    order, the seed of a shuffled order, where cycles are placed, what runs side by side, and the gaps in which the machine
+    cools down. Timeouts, budget and the other limits decide when a study is given up, not what it measures, and are left
+    out; so is how workers start. The order of `hashes` and repetitions in it have no effect.
     """
     return design_hash((bytes.fromhex(h) for h in hashes), execution)
 
@@ -73,6 +74,10 @@ def design_hash(digests: Iterable[bytes], execution: ExecutionConfig) -> str:
     if execution.until.ci_width is not None:
         # Its defaults are written out: which figure, and how many cycles at the most, is part of what a study does.
         design["until"] = _plain(execution.until, full=True)
+    if execution.placement != "any":
+        design["placement"] = execution.placement
+    if execution.parallel != "none":
+        design["parallel"] = execution.parallel
     if execution.order == "shuffled":
         design["seed"] = execution.seed
     found = hashlib.sha256(_dump([IDENTITY_VERSION, _plain(design)]).encode())

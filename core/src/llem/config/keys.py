@@ -12,6 +12,9 @@ from llem.config.introspect import nested_section, retired_key
 from llem.config.section import Section
 from llem.config.study import ExecutionConfig, StudyConfig
 
+OPTIONS = "runner_options"
+"""The key of a study under which runners have their own sections."""
+
 
 class HasConfig(Protocol):
     """The part of a backend's spec that configuration needs."""
@@ -21,8 +24,16 @@ class HasConfig(Protocol):
         """The model of the backend's section."""
 
 
+class HasOptions(Protocol):
+    """The part of a runner's spec that configuration needs."""
+
+    @property
+    def options(self) -> type[Section] | None:
+        """The model of the runner's own options, or None."""
+
+
 STUDY_KEYS = tuple(name for name in StudyConfig.model_fields if name != "base")
-"""Keys of a study that are not part of an experiment: name, sweep, experiments, execution, runners."""
+"""Keys of a study that are not part of an experiment: name, sweep, experiments, execution, runners, runner_options."""
 
 
 class Vocabulary:
@@ -31,10 +42,16 @@ class Vocabulary:
     Attributes:
         sections: sections of an experiment by their key: the core's, then one for each backend.
         backends: names of the backends.
+        runners: names of the runners.
+        runner_options: the options of those runners that have some, by the runner's name.
     """
 
-    def __init__(self, backends: Mapping[str, HasConfig]) -> None:
+    def __init__(self, backends: Mapping[str, HasConfig], runners: Mapping[str, HasOptions] | None = None) -> None:
         self.backends = tuple(sorted(backends))
+        self.runners = tuple(sorted(runners or ()))
+        self.runner_options = {
+            name: model for name, spec in sorted((runners or {}).items()) if (model := spec.options) is not None
+        }
         self.sections: dict[str, type[Section]] = {name: backends[name].config for name in self.backends}
         self.sections = {**SECTIONS, **{n: m for n, m in self.sections.items() if n not in SECTIONS}}
 
@@ -57,8 +74,9 @@ class Vocabulary:
     def settings(self) -> tuple[str, ...]:
         """Every dotted key that has one value in a study: what an environment variable or `--set` can name."""
         execution = [f"execution.{key}" for key, _ in _leaves(ExecutionConfig)]
+        options = [f"{OPTIONS}.{name}.{key}" for name, m in self.runner_options.items() for key, _ in _leaves(m)]
         takes_text = ("model", "dataset", "backend", "name")
-        return (*takes_text, *self.fields, *execution)
+        return (*takes_text, *self.fields, *execution, *options)
 
     def knows(self, key: Sequence[str]) -> bool:
         """Whether this path names a section, a field, or something inside a field that holds a mapping."""

@@ -17,7 +17,7 @@ from llem.config.backends_in_use import backends_in_use, unused_sections
 from llem.config.checks import default_limits, lacks_model, problems_in_study, written_out
 from llem.config.environment import CONFIG_FILE, from_environment, read_settings
 from llem.config.git import GitCommit, commit_of
-from llem.config.keys import STUDY_KEYS, HasConfig, Vocabulary
+from llem.config.keys import STUDY_KEYS, HasConfig, HasOptions, Vocabulary
 from llem.config.merging import Layer, Merged, Origin, give_way, nested
 from llem.config.problems import Problem, dotted, raise_all
 from llem.config.reading import Document, read_yaml_file
@@ -89,8 +89,11 @@ def load_study(
     document: Mapping[str, Any] | None = None,
     environ: Mapping[str, str] | None = None,
     user_file: Path | None = None,
+    user: Document | None = None,
+    base_dir: Path | None = None,
     backends: Mapping[str, HasConfig],
     find_backend: Callable[[str], object] | None = None,
+    runners: Mapping[str, HasOptions] | None = None,
     complete: bool = True,
 ) -> LoadedStudy:
     """Load a study.
@@ -102,8 +105,11 @@ def load_study(
         document: a study as plain data, in place of a file.
         environ: variables, by default the process's own.
         user_file: the user's file, by default as `user_file_path` says. Need not exist where it is the default.
+        user: what stands in for the user's file; then none is read.
+        base_dir: the folder that relative paths start from, by default the study file's, else the current one.
         backends: what is installed, by name.
         find_backend: asked for a backend that is used and not in `backends`; raises with the reason (`Registry.backend`).
+        runners: runners that are installed, by name; each may bring options of its own.
         complete: require a model and a backend; False to look at a configuration that is no study yet.
 
     Raises:
@@ -111,18 +117,20 @@ def load_study(
         PluginError: it uses a backend that is not installed.
     """
     variables = os.environ if environ is None else environ
-    vocabulary = Vocabulary(backends)
+    vocabulary = Vocabulary(backends, runners)
     study = read_yaml_file(path) if path is not None else None
     merged = Merged(vocabulary)
 
-    user = _user_document(user_file, variables)
+    user = _user_document(user_file, variables) if user is None else user
     if user is not None:
         merged.add(_user_layer(user))
     locate_study = study.locate if study is not None else _locate_argument
     merged.add(Layer(_study_data(study, document), partial(_study_origin, study)))
-    base_dir = path.resolve().parent if path is not None else Path.cwd()
+    typed_in = Path.cwd() if base_dir is None else base_dir
+    if base_dir is None:
+        base_dir = path.resolve().parent if path is not None else Path.cwd()
     given = {**(overrides or {}), **read_settings(settings, vocabulary)}
-    above = _above(merged, given, variables, vocabulary, base_dir)
+    above = _above(merged, given, variables, vocabulary, base_dir, typed_in)
     if isinstance(merged.data.get("experiments"), list):
         merged.data["experiments"] = [written_out(e, vocabulary) for e in merged.data["experiments"]]
     merged.notes += give_way(above, merged.data, vocabulary)
@@ -213,6 +221,7 @@ def _above(
     environ: Mapping[str, str],
     vocabulary: Vocabulary,
     base_dir: Path,
+    typed_in: Path,
 ) -> dict[str, Any]:
     """Lay environment and command line over the rest; returns what the two set together."""
     variables = from_environment(environ, vocabulary)
@@ -228,17 +237,16 @@ def _above(
     by_environment = nested({key: value for key, (_, value) in variables.items()}, vocabulary)
     by_command = nested(overrides, vocabulary)
     for layer in (
-        Layer(_anchored(by_environment, base_dir), partial(_variable_origin, by_variable)),
-        Layer(_anchored(by_command, base_dir), lambda key: Origin("command line")),
+        Layer(_anchored(by_environment, base_dir, typed_in), partial(_variable_origin, by_variable)),
+        Layer(_anchored(by_command, base_dir, typed_in), lambda key: Origin("command line")),
     ):
         merged.add(layer)
         top.add(layer)
     return top.data
 
 
-def _anchored(data: dict[str, Any], base_dir: Path) -> dict[str, Any]:
+def _anchored(data: dict[str, Any], base_dir: Path, here: Path) -> dict[str, Any]:
     """A relative path that is typed names a file from where it is typed, not from the study's folder."""
-    here = Path.cwd()
     for section, name in _PATHS if here != base_dir else ():
         value = data.get(section)
         text = value.get(name) if isinstance(value, dict) else None

@@ -12,7 +12,7 @@ from typing import Any
 
 from llem.config import constraints
 from llem.config.introspect import facts_of, schema_of, takes_text
-from llem.config.keys import HasConfig, Vocabulary
+from llem.config.keys import OPTIONS, HasConfig, HasOptions, Vocabulary
 from llem.config.section import Section
 from llem.config.study import ExecutionConfig, StudyConfig
 
@@ -22,13 +22,14 @@ RUNNER = r"^[A-Za-z0-9][A-Za-z0-9_-]*(:\S.*)?$"
 Schema = dict[str, Any]
 
 
-def json_schema(backends: Mapping[str, HasConfig]) -> Schema:
+def json_schema(backends: Mapping[str, HasConfig], runners: Mapping[str, HasOptions] | None = None) -> Schema:
     """The schema of a whole study file.
 
     Args:
         backends: what is installed, by name; each brings its section, and its fields as axes.
+        runners: likewise; those that have options bring a section under `runner_options`.
     """
-    vocabulary = Vocabulary(backends)
+    vocabulary = Vocabulary(backends, runners)
     study = {name: field.description for name, field in StudyConfig.model_fields.items()}
     experiment = _experiment(vocabulary)
     fields = _fields(vocabulary)
@@ -53,6 +54,12 @@ def json_schema(backends: Mapping[str, HasConfig]) -> Schema:
                 "type": "object",
                 "description": study["runners"],
                 "properties": {name: {"type": "string", "pattern": RUNNER} for name in vocabulary.backends},
+                "additionalProperties": False,
+            },
+            OPTIONS: {
+                "type": "object",
+                "description": study[OPTIONS],
+                "properties": {name: _section(model) for name, model in vocabulary.runner_options.items()},
                 "additionalProperties": False,
             },
         },

@@ -11,6 +11,10 @@ from llem.config.section import Section
 
 Order = Literal["sequential", "interleaved", "shuffled", "reversed", "latin_square"]
 
+Parallel = Literal["none", "by_gpu"]
+
+PlacementChoice = Literal["any", "same_node", "spread"]
+
 RepeatedFigure = Literal[
     "j_per_output_token",
     "j_per_request",
@@ -89,6 +93,21 @@ class ExecutionConfig(Section):
         "latin_square: each cycle starts at another experiment",
     )
     seed: int = Field(42, ge=0, lt=2**32, description="seed of the shuffled order")
+    placement: PlacementChoice = Field(
+        "any",
+        description="on which nodes of a cluster the cycles of one experiment run. any: wherever there is room; same_node: all "
+        "on one, so that they differ by nothing but time; spread: each on another, so that the interval covers the nodes too",
+    )
+    parallel: Parallel = Field(
+        "none",
+        description="none: one experiment at a time on this machine; by_gpu: as many as its GPUs allow, never two on one GPU; "
+        "they share CPU, memory and host, whose energy is then marked as shared",
+    )
+    warm_start: bool = Field(
+        True,
+        description="fork each worker from a process that has imported the engine's module, where the backend allows it; "
+        "false: start each one afresh",
+    )
     experiment_gap_s: float = Field(30.0, ge=0, le=86_400, description="pause between experiments, to cool down")
     cycle_gap_s: float = Field(
         120.0, ge=0, le=86_400, description="pause between cycles, instead of the experiment gap"
@@ -140,4 +159,8 @@ class StudyConfig(Section):
     execution: ExecutionConfig = Field(default_factory=ExecutionConfig)
     runners: dict[str, str] = Field(
         default_factory=dict, description="backend to runner, such as {vllm: 'docker:IMAGE'}"
+    )
+    runner_options: dict[str, dict[str, Any]] = Field(
+        default_factory=dict,
+        description="runner to its own options, such as {slurm: {partition: gpu}}; no part of identity",
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 from llem.config.experiment import SECTIONS
 from llem.config.introspect import FieldFacts, facts_of
-from llem.config.keys import HasConfig, Vocabulary
+from llem.config.keys import OPTIONS, HasConfig, HasOptions, Vocabulary
 from llem.config.scalars import ScalarError, plain_value
 from llem.config.section import Section
 from llem.config.study import ExecutionConfig, StudyConfig
@@ -23,6 +23,7 @@ def commented_study(
     backend: str | None = None,
     model: str = EXAMPLE_MODEL,
     name: str = "my-study",
+    runners: Mapping[str, HasOptions] | None = None,
 ) -> str:
     """A study that loads as it is, and still does with every `# ` before a key removed.
 
@@ -31,8 +32,9 @@ def commented_study(
         backend: the one to begin with; by default the first by name, or `pytorch` where none is installed.
         model: its model.
         name: its name.
+        runners: those that are installed; the options of each are shown.
     """
-    vocabulary = Vocabulary(backends)
+    vocabulary = Vocabulary(backends, runners)
     chosen = backend or next(iter(vocabulary.backends), "pytorch")
     lines = [
         "# A study: experiments, and how they are run. `llem run FILE --dry-run` shows what it would do.",
@@ -58,6 +60,11 @@ def commented_study(
         f"# runners:{' ' * 2}# {StudyConfig.model_fields['runners'].description}",
         f"#   {chosen}: local",
     ]
+    if vocabulary.runner_options:
+        lines += ["", f"# {OPTIONS}:{' ' * 2}# {StudyConfig.model_fields[OPTIONS].description}"]
+    for runner, model_of_options in vocabulary.runner_options.items():
+        lines.append(f"#   {runner}:{' ' * 2}# {_summary(model_of_options)}")
+        lines += _fields(model_of_options, given={}, mark="#     ")
     return "\n".join(line.rstrip() for line in lines) + "\n"
 
 

@@ -8,10 +8,13 @@ import platform
 import re
 import sys
 from collections.abc import Collection, Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from llem.measure.forked import START, start_facts
 from llem.measure.host import ROOT, host_facts
+from llem.measure.node import EXCLUSIVE, NODE, gpu_facts, node_facts
 from llem.results.scrub import scrub_data, tells_a_secret
 
 _PREFIXES = (
@@ -39,8 +42,8 @@ _PREFIXES = (
 )
 """Variables of libraries below the engines that change how fast they run. Those of installed packages are found by name."""
 
-_WITHOUT_EFFECT = frozenset({"LLEM_JOB_ID"})
-"""Differs from run to run and changes nothing."""
+_WITHOUT_EFFECT = frozenset({"LLEM_JOB_ID", NODE, EXCLUSIVE, START})
+"""Differ from run to run and change nothing that an engine does."""
 
 
 def capture(
@@ -59,12 +62,14 @@ def capture(
         environ: this process's variables; those that change what an engine does are kept, secrets never.
 
     Returns:
-        `machine`, `os`, `cpu`, `memory`, `python`, `packages` (name to version: llem, every plugin, and what they
-        require), `variables`, `meters` and `study`.
+        `node` and `exclusive` (see `llem.measure.node`), `machine`, `os`, `cpu`, `memory`, `gpu`, `python`, `packages` (name to version: llem, every plugin, and what they
+        require), `variables`, `meters`, `start` (see `llem.measure.forked`) and `study`.
     """
-    packages = installed(plugin_distributions())
+    packages = dict(packages_here())
     facts: dict[str, Any] = {
+        **node_facts(environ),
         **host_facts(root, environ),
+        "gpu": gpu_facts(meters),
         "python": {
             "version": platform.python_version(),
             "implementation": platform.python_implementation(),
@@ -73,10 +78,17 @@ def capture(
         "packages": packages,
         "variables": telling_variables(environ, packages),
         "meters": dict(meters),
+        "start": start_facts(environ),
         "study": dict(provenance),
     }
     clean: dict[str, Any] = scrub_data(facts, environ)
     return clean
+
+
+@cache
+def packages_here() -> Mapping[str, str]:
+    """Versions of llem, every plugin, and what they require. Read once in a process: hundreds of files tell it."""
+    return installed(plugin_distributions())
 
 
 def plugin_distributions() -> list[str]:

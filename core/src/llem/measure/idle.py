@@ -60,7 +60,7 @@ def idle_baseline(config: BaselineConfig, measurement: MeasurementConfig, meter:
         )
     duration_s = (end - start) / 1e9
     # What somebody else drew while it was measured must not pass for this machine's idle power later.
-    shared = any(warning.code in SHARED for warning in draft.warnings)
+    shared = any(w.code in SHARED for w in draft.warnings) or draft.environment.get("exclusive") is False
     if cache is not None and not unsteady and not shared:
         problem = cache.store(IdlePower(idle_w=idle_w, duration_s=duration_s, measured_at_s=boot_clock_s()))
         if problem is not None:

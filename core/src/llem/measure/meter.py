@@ -60,17 +60,21 @@ class Meter:
             LlemError: the sampling process does not start (see `SamplingProcess.start`).
         """
         settings = {"cpu_tdp_w": self._config.cpu_tdp_w, "devices": None}
-        opened, self._reports = open_samplers(self._registry, self._config.samplers, settings)
-        self._ticking = {one.name for one in opened if isinstance(one.sampler, TickingSampler)}
+        opened: list[OpenSampler] = []
+        # First of all, so that it holds nothing of the meters that are opened here.
+        process = self._process = SamplingProcess(self._job_dir)
         try:
+            opened, self._reports = open_samplers(self._registry, self._config.samplers, settings)
+            self._ticking = {one.name for one in opened if isinstance(one.sampler, TickingSampler)}
             self._environment = {one.name: dict(one.sampler.environment()) for one in opened}
             if opened:
-                self._process = SamplingProcess(self._job_dir)
                 names = {one.name: one.spec.sampler for one in opened}
-                self._refuse(self._process.start(names, self._config.sample_hz, settings))
+                self._refuse(process.start(names, self._config.sample_hz, settings))
+            else:
+                process.end()
+                self._process = None
         except BaseException:
-            if self._process is not None:
-                self._process.end()
+            process.end()
             raise
         finally:
             close_samplers(opened)

@@ -17,6 +17,7 @@ from llem.measure.environment import capture
 from llem.measure.experiment import Experiment
 from llem.measure.failure import attempt, failure_of
 from llem.measure.meter import Meter
+from llem.measure.node import gpu_facts
 from llem.measure.phases import PhaseLog
 from llem.measure.report import complete
 from llem.plugins import Registry, load_object
@@ -69,6 +70,7 @@ class ExperimentOrchestrator:
         try:
             draft.samplers = meter.start()
             draft.environment["meters"] = meter.environment()
+            draft.environment["gpu"] = gpu_facts(meter.environment())
             experiment = Experiment(config, draft.job.base_dir, dataset, meter, draft, log, self._registry)
             window = experiment.run()
         except BaseException:

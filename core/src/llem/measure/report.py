@@ -13,6 +13,7 @@ from llem.measure.energy_warnings import energy_warnings
 from llem.measure.experiment import Window
 from llem.measure.figures import arithmetic, check_identity, count_tokens, memory, throughput
 from llem.measure.latency import latency, timings
+from llem.measure.node import sharing_warnings
 from llem.measure.requests_table import write_requests
 from llem.measure.series import Series
 from llem.measure.stages import stages
@@ -61,6 +62,7 @@ def complete(
         *energy_warnings(series, devices, open_ns, close_ns, used),
         *disturbance_warnings(series, open_ns, close_ns, used),
         *thermal_warnings(series, open_ns, close_ns, used),
+        *sharing_warnings(draft.environment.get("exclusive"), {d.scope for d in devices if d.energy_j is not None}),
     ):
         draft.warn(warning.code, warning.message)
     if config_hash(config) != draft.job.config_hash:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from llem.measure.latency import Timing
+from llem.results.table_file import write_table_file
 
 COLUMNS: tuple[tuple[str, str, str, str], ...] = (
     ("pass", "int32", "1", "repetition of the workload, from 1"),
@@ -36,7 +37,6 @@ def write_requests(path: Path, rows: Sequence[Timing], open_ns: int) -> None:
         open_ns: when the window opened; times in the table count from there.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     types: dict[str, Any] = {
         "int32": pa.int32(),
@@ -51,10 +51,7 @@ def write_requests(path: Path, rows: Sequence[Timing], open_ns: int) -> None:
     ]
     columns = [list(column) for column in zip(*(_values(row, open_ns) for row in rows), strict=True)]
     arrays = [pa.array(column, type=field.type) for column, field in zip(columns, fields, strict=True)]
-    table = pa.Table.from_arrays(arrays, schema=pa.schema(fields))
-    temporary = path.with_name(f".{path.name}.tmp")
-    pq.write_table(table, temporary, compression="zstd")
-    temporary.replace(path)
+    write_table_file(pa.Table.from_arrays(arrays, schema=pa.schema(fields)), path)
 
 
 def _values(row: Timing, open_ns: int) -> tuple[Any, ...]:

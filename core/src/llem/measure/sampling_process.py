@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from llem.errors import LlemError
+from llem.measure import sampling
+from llem.measure.forked import ForkedProcess, may_fork
 from llem.measure.ticks import Tick
 
 START_TIMEOUT_S = 60.0
@@ -21,7 +23,9 @@ STOP_TIMEOUT_S = 3.0
 
 
 class SamplingProcess:
-    """`python -m llem.measure.sampling`, which streams readings into a job directory.
+    """`python -m llem.measure.sampling`, or a fork that does the same, which streams readings into a job directory.
+
+    To be made before a meter is opened in this process: what a driver's library holds must not be in two.
 
     Args:
         job_dir: the job directory.
@@ -31,9 +35,12 @@ class SamplingProcess:
         self._job_dir = job_dir
         self._said = b""
         self._marks = 0
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "llem.measure.sampling", str(job_dir)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        )
+        self._process: subprocess.Popen[bytes] | ForkedProcess
+        if may_fork():
+            self._process = ForkedProcess(lambda: sampling.main([str(job_dir)]))
+        else:
+            command = [sys.executable, "-m", "llem.measure.sampling", str(job_dir)]
+            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     @property
     def pid(self) -> int:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from llem.measure.series import Series
+from llem.results.table_file import write_table_file
 
 COLUMNS: tuple[tuple[str, str, str, str], ...] = (
     ("t_s", "float64", "s", "time of the reading since the measured window opened; negative before it"),
@@ -57,7 +58,6 @@ def write_timeseries(series: Series, path: Path, open_ns: int) -> None:
         open_ns: when the window opened (monotonic ns); times in the table count from there, and it is in the metadata.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     types: dict[str, Any] = {"float64": pa.float64(), "int64": pa.int64(), "string": pa.string()}
     columns = [*COLUMNS, *TELEMETRY, *_further(series)]
@@ -71,9 +71,7 @@ def write_timeseries(series: Series, path: Path, open_ns: int) -> None:
         metadata={"llem.clock": "CLOCK_MONOTONIC", "llem.open_ns": str(open_ns), "llem.sample_hz": repr(series.hz)},
     )
     arrays = [pa.array(data[field.name], type=field.type) for field in fields]
-    temporary = path.with_name(f".{path.name}.tmp")
-    pq.write_table(pa.Table.from_arrays(arrays, schema=schema), temporary, compression="zstd")
-    temporary.replace(path)
+    write_table_file(pa.Table.from_arrays(arrays, schema=schema), path)
 
 
 def _further(series: Series) -> list[tuple[str, str, str, str]]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 from llem.config.layers import LoadedStudy
 from llem.config.merging import Origin
+from llem.config.section import Section
 from llem.errors import ConfigError, PluginError
 from llem.plugins import Registry, missing_requirements
 from llem.specs.backend import BackendSpec
@@ -26,11 +27,13 @@ class RunnerChoice:
         name: of the runner.
         argument: what stands after the colon, or None.
         origin: who chose it.
+        options: the runner's own, as the study sets them; None where the runner has none.
     """
 
     name: str
     argument: str | None
     origin: Origin
+    options: Section | None = None
 
     @property
     def text(self) -> str:
@@ -63,6 +66,7 @@ def choose_runners(
             choice = RunnerChoice(container, None, Origin("default", f"({why})"))
         found[name] = choice or RunnerChoice(LOCAL, None, Origin("default"))
         _check_argument(found[name], registry)
+        found[name] = replace(found[name], options=_options(found[name], study, registry))
     left = _conflicting([name for name in backends if _is_here(found[name], registry)], specs)
     if left:
         _refuse(left[0], container)
@@ -100,6 +104,11 @@ def _spec(choice: RunnerChoice, registry: Registry) -> RunnerSpec:
     except PluginError as error:
         where = choice.origin.where or choice.origin.kind
         raise PluginError(error.what, where=where, remedy=error.remedy) from error
+
+
+def _options(choice: RunnerChoice, study: LoadedStudy, registry: Registry) -> Section | None:
+    model = _spec(choice, registry).options
+    return None if model is None else model.model_validate(study.config.runner_options.get(choice.name, {}))
 
 
 def _conflicting(names: Sequence[str], specs: Mapping[str, BackendSpec]) -> list[tuple[str, str]]:

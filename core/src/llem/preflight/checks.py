@@ -27,7 +27,7 @@ def check_meters(context: PreflightContext) -> Iterator[Finding]:
     from llem.samplers.select import close_samplers, open_samplers
 
     registry = default_registry()
-    if context.runners and all(_isolates(runner) for runner in context.runners.values()):
+    if context.runners and all(_is_elsewhere(runner) for runner in context.runners.values()):
         yield Finding(level="ok", message="energy is read where the experiments run, not on this machine")
         return
     settings = _distinct(e.measurement for e in context.experiments) or [MeasurementConfig.model_validate({})]
@@ -142,7 +142,7 @@ def check_datasets(context: PreflightContext) -> Iterator[Finding]:
 def check_requirements(context: PreflightContext) -> Iterator[Finding]:
     """What a backend needs must be installed where it runs, and backends that conflict must not share an environment."""
     registry = default_registry()
-    used = {b for b, runner in context.runners.items() if not _isolates(runner)}
+    used = {b for b, runner in context.runners.items() if not _is_elsewhere(runner)}
     doctor = not context.runners
     for name, spec in registry.backends.items():
         if not doctor and name not in used:
@@ -205,8 +205,10 @@ def _told(subject: str, error: LlemError) -> str:
     return f"{subject}: {error.what}" if named else f"{subject}: {error.where}: {error.what}"
 
 
-def _isolates(runner: str) -> bool:
-    return default_registry().runner(runner.partition(":")[0]).isolates_environment
+def _is_elsewhere(runner: str) -> bool:
+    """Whether a runner's workers see another environment than this one."""
+    spec = default_registry().runner(runner.partition(":")[0])
+    return spec.isolates_environment or spec.remote
 
 
 def _distinct(measurements: Iterable[MeasurementConfig]) -> list[MeasurementConfig]:

@@ -71,14 +71,33 @@ def _ask_runner(
     def ask() -> Iterable[Finding]:
         spec = registry.backend(backend)
         runner: Runner = load_object(registry.runner(name).runner)(
-            RunnerContext(argument=argument, backend=backend, image=spec.image)
+            RunnerContext(
+                argument=argument, backend=backend, image=spec.image, options=context.runner_options.get(name)
+            )
         )
         try:
-            return list(runner.preflight([e for e in context.experiments if e.backend == backend]))
+            found = _unplaced(registry, name, context)
+            return [*found, *runner.preflight([e for e in context.experiments if e.backend == backend])]
         finally:
             runner.close()
 
     return ask
+
+
+def _unplaced(registry: Registry, name: str, context: PreflightContext) -> list[Finding]:
+    """What to say where a runner cannot place cycles as the study asks; empty where it can, or nothing is asked."""
+    rule = context.placement
+    if rule == "any" or rule in registry.runner(name).placements:
+        return []
+    able = [other for other, spec in registry.runners.items() if rule in spec.placements]
+    instead = f"Use a runner that can ({', '.join(able)}), or" if able else "No installed runner can:"
+    return [
+        Finding(
+            level="error",
+            message=f"the runner `{name}` cannot place cycles by `execution.placement: {rule}`",
+            remedy=f"{instead} set execution.placement to any.",
+        )
+    ]
 
 
 def _guarded(name: str, label: str, ask: Callable[[], Iterable[Finding]]) -> list[Finding]:

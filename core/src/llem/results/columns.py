@@ -84,6 +84,8 @@ def fixed_columns() -> tuple[Column, ...]:
         Column("failure.exit_code", "int64"),
         Column("warnings", "strings"),
         Column("warning_messages", "strings"),
+        Column("result_file.modified_ns", "int64", "ns"),
+        Column("result_file.size_bytes", "int64", "B"),
     ]
     energy = [
         Column("energy.window_s", "double", "s"),
@@ -91,13 +93,22 @@ def fixed_columns() -> tuple[Column, ...]:
         *_of_model(EnergyFigure, "energy.headline"),
         *_of_model(Stages, "energy.stages"),
     ]
+    # Where it ran: what cycles must have in common to be averaged, and whom the energy of a CPU may be shared with.
+    place: list[Column] = [
+        Column("environment.node", "string"),
+        Column("environment.exclusive", "bool"),
+        Column("environment.cpu.model", "string"),
+        Column("environment.gpu.models", "strings"),
+        Column("environment.gpu.driver", "string"),
+    ]
     figures: list[Column] = []
     for name, field in ExperimentResult.model_fields.items():
         if name not in APART:
             figures += _of_annotation(field.annotation, name)
-    return (*identity, *figures, *energy, *outcome)
+    return (*identity, *figures, *energy, *place, *outcome)
 
 
+@cache
 def total_columns(scope: str, method: str) -> tuple[Column, ...]:
     """The columns of the total over devices of one scope and method: `energy.gpu.counter.energy_j` and so on."""
     return tuple(c for c in _of_model(EnergyFigure, f"energy.{scope}.{method}") if c.kind in ("double", "bool"))

@@ -123,16 +123,24 @@ class EventLog:
 
 
 class EventReader:
-    """Reads events as they are appended; an unfinished last line waits for its end."""
+    """Reads events as they are appended; an unfinished last line waits for its end.
+
+    A file that was put in the place of the one before, as by a runner that starts an experiment anew, is read from its begin.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._offset = 0
+        self._file = 0
 
     def new(self) -> Iterator[dict[str, Any]]:
         """The events since the last call. A line that is no JSON object is passed over."""
         try:
             with self._path.open("rb") as stream:
+                if (file := os.fstat(stream.fileno()).st_ino) != self._file:
+                    self._file, self._offset = file, 0
+                if stream.seek(0, os.SEEK_END) < self._offset:
+                    self._offset = 0  # the job began anew, elsewhere
                 stream.seek(self._offset)
                 data = stream.read()
         except FileNotFoundError:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from llem.errors import ResultError
 from llem.results.columns import fixed_columns, total_columns
+from llem.results.job_directory import RESULT
 from llem.results.models import ExperimentResult
+from llem.results.stamps import GONE, MODIFIED, SIZE, Stamp, stamp_of
 from llem.results.store import job_directories, read_result
 
 UNREADABLE = "unreadable"
@@ -17,19 +20,32 @@ UNREADABLE = "unreadable"
 
 def study_rows(study_dir: Path) -> Iterator[dict[str, Any]]:
     """A row for each `result.json` of a study. One that cannot be read becomes a row of status `unreadable`."""
-    for directory in job_directories(study_dir):
-        name = directory.relative_to(study_dir).as_posix()
+    return rows_of(study_dir, (d.relative_to(study_dir).as_posix() for d in job_directories(study_dir)))
+
+
+def rows_of(study_dir: Path, names: Iterable[str]) -> Iterator[dict[str, Any]]:
+    """The same for some job directories, by their names relative to the study's folder. One that is gone gives no row."""
+    for name in names:
+        # Looked at before it is read: what changes in between is read again.
+        stamp = stamp_of(study_dir / name)
         try:
-            result = read_result(directory)
+            row = result_row(read_result(study_dir / name), name)
         except ResultError as error:
-            yield {
+            if stamp == GONE and not os.path.lexists(study_dir / name / RESULT):
+                continue
+            row = {
                 "directory": name,
                 "status": UNREADABLE,
                 "failure.type": type(error).__name__,
                 "failure.message": str(error),
             }
-        else:
-            yield result_row(result, name)
+        yield stamped(row, stamp)
+
+
+def stamped(row: dict[str, Any], stamp: Stamp) -> dict[str, Any]:
+    """The row with the stamp of the file that it was read from."""
+    row[MODIFIED], row[SIZE] = stamp
+    return row
 
 
 def result_row(result: ExperimentResult, directory: str) -> dict[str, Any]:

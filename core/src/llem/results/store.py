@@ -73,9 +73,13 @@ def read_object(file: Path, what: str) -> dict[str, Any]:
     return data
 
 
-def job_directories(study_dir: Path | str) -> Iterator[Path]:
-    """The job directories of a study that hold a `result.json`, by name. What an engine left inside one is not searched."""
-    root = Path(study_dir) / EXPERIMENTS
+def job_directories(study_dir: Path | str, below: str = "") -> Iterator[Path]:
+    """The job directories of a study that hold a `result.json`, by name. What an engine left inside one is not searched.
+
+    Args:
+        below: only those in this folder of `experiments/`.
+    """
+    root = Path(study_dir) / EXPERIMENTS / below
     for folder, folders, files in os.walk(root):
         if RESULT in files:
             folders.clear()

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from llem.errors import ResultError
-from llem.results.aggregate import PARQUET, study_table
 from llem.results.models import ExperimentResult
-from llem.results.store import MANIFEST, is_study, job_directories, read_object, read_result
+from llem.results.stamps import stamps
+from llem.results.store import MANIFEST, read_object, read_result
+from llem.results.table import StudyTable, require_study
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,10 +19,15 @@ if TYPE_CHECKING:
 
 
 class Results(Sequence[ExperimentResult]):
-    """The results of a study, each read from disk when it is asked for."""
+    """The results of a study, each read from disk when it is asked for.
 
-    def __init__(self, directories: Sequence[Path]) -> None:
-        self._directories = directories
+    Args:
+        study_dir: the study's folder.
+        names: job directories, relative to it.
+    """
+
+    def __init__(self, study_dir: Path, names: Sequence[str]) -> None:
+        self._study_dir, self._names = study_dir, names
 
     @overload
     def __getitem__(self, index: int) -> ExperimentResult: ...
@@ -29,11 +35,11 @@ class Results(Sequence[ExperimentResult]):
     def __getitem__(self, index: slice) -> Results: ...
     def __getitem__(self, index: int | slice) -> ExperimentResult | Results:
         if isinstance(index, slice):
-            return Results(self._directories[index])
-        return read_result(self._directories[index])
+            return Results(self._study_dir, self._names[index])
+        return read_result(self._study_dir / self._names[index])
 
     def __len__(self) -> int:
-        return len(self._directories)
+        return len(self._names)
 
 
 class StudyResult:
@@ -53,12 +59,7 @@ class StudyResult:
 
     def __init__(self, directory: Path | str) -> None:
         self.directory = Path(directory)
-        if not is_study(self.directory):
-            raise ResultError(
-                "this is no study's folder: it has neither manifest.json nor experiments/.",
-                where=str(self.directory),
-                remedy="Give the folder that `llem run` named, such as results/NAME-TIMESTAMP.",
-            )
+        require_study(self.directory)
 
     def __repr__(self) -> str:
         return f"StudyResult({str(self.directory)!r})"
@@ -71,20 +72,20 @@ class StudyResult:
     @cached_property
     def results(self) -> Results:
         """Every result there was when this was first asked for, done and failed, each read when it is reached."""
-        return Results(list(job_directories(self.directory)))
+        return Results(self.directory, sorted(stamps(self.directory)))
 
-    def to_arrow(self) -> pa.Table:
+    def to_arrow(self, columns: Sequence[str] | None = None) -> pa.Table:
         """A row for each experiment and cycle. Columns are paths in `result.json`; each field's metadata has its unit.
 
-        Taken from `results.parquet` where that is newer than the manifest, else from the job directories.
-        """
-        parquet = self.directory / PARQUET
-        manifest = self.directory / MANIFEST
-        if parquet.is_file() and manifest.is_file() and parquet.stat().st_mtime_ns >= manifest.stat().st_mtime_ns:
-            return read_parquet(parquet)
-        return study_table(self.directory)
+        It holds what is on disk now: rows of `results.parquet` whose result did not change since, the others from their job
+        directories.
 
-    def to_pandas(self) -> pd.DataFrame:
+        Args:
+            columns: only these, as far as there are such; a large study is read much faster so.
+        """
+        return StudyTable(self.directory).read(columns)
+
+    def to_pandas(self, columns: Sequence[str] | None = None) -> pd.DataFrame:
         """As `to_arrow`, as a pandas DataFrame. Raises ResultError where pandas is not installed."""
         try:
             import pandas  # noqa: F401 - only whether it is there
@@ -92,31 +93,4 @@ class StudyResult:
             raise ResultError(
                 "pandas is not installed.", remedy="pip install 'llem[pandas]', or use to_arrow()."
             ) from error
-        return self.to_arrow().to_pandas()
-
-
-def read_parquet(path: Path) -> pa.Table:
-    """Read a `results.parquet`. Raises ResultError where it is none, or of a newer schema."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    from llem.results.models import SCHEMA_VERSION
-
-    try:
-        table = pq.read_table(path)
-    except (OSError, pa.ArrowException) as error:
-        raise ResultError(
-            f"it cannot be read: {' '.join(str(error).split())}.",
-            where=str(path),
-            remedy="It can be made anew: llem show STUDY --rebuild.",
-        ) from error
-    found = (table.schema.metadata or {}).get(b"llem.schema_version", b"").decode()
-    if not found.isdecimal():
-        raise ResultError("this Parquet file is not a results.parquet of llem.", where=str(path))
-    if int(found) > SCHEMA_VERSION:
-        raise ResultError(
-            f"these results are of schema version {found}; this llem reads up to version {SCHEMA_VERSION}.",
-            where=str(path),
-            remedy="A newer llem wrote them: pip install --upgrade llem.",
-        )
-    return table
+        return self.to_arrow(columns).to_pandas()

@@ -121,7 +121,10 @@ def _failed(directory: Path, document: JobDocument, ended: Ended, problem: str |
         started_at=_utc(ended.started_at),
         ended_at=_utc(datetime.now(UTC)),
         phases=phases,
-        environment={"study": scrub_data(document.provenance)} if document.provenance else {},
+        environment={
+            **({"node": ending.node} if ending.node else {}),
+            **({"study": scrub_data(document.provenance)} if document.provenance else {}),
+        },
         warnings=[ResultWarning(code=w["code"], message=w["message"]) for w in document.warnings],
         failure=Failure(
             type=_kind(ended, ending),

@@ -10,18 +10,22 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import uuid
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from llem.config.experiment import ExperimentConfig
 from llem.errors import LlemError
+from llem.measure.forked import START
 from llem.results.job_directory import LOG
 from llem.runners import supervisor
 from llem.runners.environment import worker_environment
 from llem.runners.oom import oom_kills
+from llem.runners.warm import ForkedSupervisor, Nursery
 from llem.specs.check import Finding
 from llem.specs.runner import Exit, Job, RunnerContext, RunningJob
 
@@ -30,10 +34,11 @@ _START_S = 30.0
 
 
 class LocalRunner:
-    """Starts `python -m llem.worker JOB_DIR` with this interpreter, one at a time."""
+    """Starts `python -m llem.worker JOB_DIR` with this interpreter, or forks what would become of it."""
 
     def __init__(self, context: RunnerContext) -> None:
         self._context = context
+        self._nursery = Nursery(context.backend) if context.warm_start and context.backend else None
 
     def preflight(self, experiments: Sequence[ExperimentConfig]) -> Iterable[Finding]:
         """Whether processes can be started and watched here."""
@@ -59,15 +64,16 @@ class LocalRunner:
             )
 
     def capacity(self) -> int:
-        """One: two experiments at once would be in each other's figures."""
-        return 1
+        """One, since two experiments at once would be in each other's figures; more where the study asked for that."""
+        return self._context.at_once
 
     def start(self, job: Job) -> RunningJob:
         """Start the worker in a session of its own. Raises LlemError where the system refuses."""
         scratch = None
         try:
             scratch = tempfile.mkdtemp(prefix="llem-")
-            return LocalJob([sys.executable, "-m", "llem.worker", str(job.directory)], job, scratch)
+            command = [sys.executable, "-m", "llem.worker", str(job.directory)]
+            return LocalJob(command, job, scratch, self._nursery)
         except OSError as error:
             if scratch:
                 shutil.rmtree(scratch, ignore_errors=True)
@@ -78,7 +84,9 @@ class LocalRunner:
             ) from error
 
     def close(self) -> None:
-        """Nothing is held between jobs."""
+        """End the template, where there is one: all that is held between jobs."""
+        if self._nursery is not None:
+            self._nursery.close()
 
 
 class LocalJob:
@@ -88,34 +96,46 @@ class LocalJob:
         command: the worker's program, by absolute path, and its arguments.
         job: what it works on; its log goes to the job directory.
         scratch: an empty folder for it alone, removed at the end.
+        nursery: forks workers that have their modules already; used instead of the command where it can.
 
     Raises:
         OSError: a process, a pipe or the log cannot be made.
     """
 
-    def __init__(self, command: Sequence[str], job: Job, scratch: str) -> None:
+    def __init__(self, command: Sequence[str], job: Job, scratch: str, nursery: Nursery | None = None) -> None:
         self._scratch = scratch
         self._id = uuid.uuid4().hex
         self._oom_before = oom_kills()
         self._exit: Exit | None = None
         self._received = b""
+        self._waiting = threading.Lock()
         environment = worker_environment(os.environ, scratch=scratch, job_id=self._id, settings=job.environment)
-        with (job.directory / LOG).open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-I", "-S", supervisor.__file__, str(os.getpid()), scratch, *command],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                env=environment,
-                cwd=scratch,
-                start_new_session=True,
-                bufsize=0,
-            )
+        self._process = self._begin(command, job, environment, nursery)
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._orders = self._process.stdin
         self._reports = self._process.stdout
         self._await_start()
+
+    def _begin(
+        self, command: Sequence[str], job: Job, environment: dict[str, str], nursery: Nursery | None
+    ) -> subprocess.Popen[bytes] | ForkedSupervisor:
+        with (job.directory / LOG).open("ab") as log:
+            if nursery is not None:
+                forked, why = nursery.fork(str(job.directory), self._scratch, environment, log.fileno())
+                if forked is not None:
+                    return forked
+                environment[START] = f"spawned: {why}"
+            return subprocess.Popen(
+                [sys.executable, "-I", "-S", supervisor.__file__, str(os.getpid()), self._scratch, *command],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env=environment,
+                cwd=self._scratch,
+                start_new_session=True,
+                bufsize=0,
+            )
 
     def _await_start(self) -> None:
         end = time.monotonic() + _START_S
@@ -132,6 +152,10 @@ class LocalJob:
 
     def wait(self, timeout_s: float) -> Exit | None:
         """Sleep in the kernel until it ends or the time is over."""
+        with self._waiting:
+            return self._wait(timeout_s)
+
+    def _wait(self, timeout_s: float) -> Exit | None:
         end = time.monotonic() + timeout_s
         while self._exit is None:
             remaining = max(0.0, end - time.monotonic())
@@ -144,10 +168,8 @@ class LocalJob:
 
     def stop(self, grace_s: float) -> Exit:
         """Ask by SIGTERM, kill everything after `grace_s`, return when all is gone. A later call shortens the time."""
-        try:
+        with suppress(BrokenPipeError, ValueError):  # it may just have ended
             self._orders.write(f"stop {grace_s}\n".encode())
-        except (BrokenPipeError, ValueError):
-            self.poll()  # it has just ended
         while (ending := self.wait(3600.0)) is None:
             continue
         return ending
@@ -205,7 +227,9 @@ class LocalJob:
             shutil.rmtree(self._scratch, ignore_errors=True)
 
 
-def _ending(code: int) -> str:
+def _ending(code: int | None) -> str:
+    if code is None:
+        return "unknown"
     return f"exit code {code}" if code >= 0 else supervisor.signal_name(-code)
 
 

@@ -1,9 +1,10 @@
 """Stands between llem and one worker, so that nothing of an experiment outlives it.
 
 A program of its own, started by path with `-I -S`, on the standard library alone, so that it starts in milliseconds and
-holds little memory. It adopts what its worker's descendants leave behind (it is a child subreaper), ends the worker
-when llem dies in whatever way (it watches llem by a pidfd), and sleeps in `poll` meanwhile. A separate process does
-this because both a subreaper and a parent-death signal would otherwise bind to the user's own process or thread.
+holds little memory; or a fork of a template process (`llem.runners.template`), whose worker has its modules already. It
+adopts what its worker's descendants leave behind (it is a child subreaper), ends the worker when llem dies in whatever
+way (it watches llem by a pidfd), and sleeps in `poll` meanwhile. A separate process does this because both a subreaper
+and a parent-death signal would otherwise bind to the user's own process or thread.
 
     supervisor.py HOST_PID SCRATCH COMMAND...
 
@@ -20,6 +21,7 @@ import select
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
@@ -68,21 +70,31 @@ def signal_name(number: int) -> str:
 
 
 class Supervisor:
-    """Runs one worker to its end and past it."""
+    """Runs one worker to its end and past it.
 
-    def __init__(self, host: int, scratch: str) -> None:
+    Args:
+        host: a handle (pidfd) of llem, or -1 where there is none: then the end of `control` tells that it is gone.
+        scratch: the worker's folder, removed at the end.
+        control: where orders come from; reports: where reports go. No worker inherits them.
+    """
+
+    def __init__(self, host: int, scratch: str, control: int, reports: int) -> None:
         self._host = host
         self._scratch = scratch
-        self._control = os.dup(0)  # not inherited, unlike 0 and 1, which the worker gets afresh
-        self._reports = os.dup(1)
+        self._control = control
+        self._reports = reports
         self._worker = 0
         self._status: int | None = None
         self._deadline: float | None = None
         self._killed = False
         self._lines = b""
 
-    def run(self, command: list[str]) -> None:
-        """Start the worker, wait for its end or an order, and report."""
+    def run(self, become: Callable[[], None]) -> None:
+        """Start the worker, wait for its end or an order, and report.
+
+        Args:
+            become: called in the worker's process, once that is a session of its own: takes it over, or raises OSError.
+        """
         _prctl(_PR_SET_CHILD_SUBREAPER, 1)
         self._wake, wake = os.pipe()
         os.set_blocking(self._wake, False)
@@ -96,23 +108,16 @@ class Supervisor:
         poller = select.poll()
         poller.register(self._wake, select.POLLIN)
         poller.register(self._control, select.POLLIN)
-        try:
-            host = os.pidfd_open(self._host)
-        except OSError:
-            host = -1  # it has died already, or the kernel has no pidfd: then the end of stdin tells
-        else:
-            poller.register(host, select.POLLIN)
-        if os.getppid() != self._host:
-            self._clear_scratch()
-            return
-        self._start(command)
+        if self._host >= 0:
+            poller.register(self._host, select.POLLIN)
+        self._start(become)
         while self._status is None:
             wait_ms = None
             if self._deadline is not None:
                 wait_ms = max(0, round((self._deadline - time.monotonic()) * 1000) + 1)
             for fd, _ in poller.poll(wait_ms):
-                if fd == host:
-                    poller.unregister(host)
+                if fd == self._host:
+                    poller.unregister(self._host)
                     self._stop(0)
                 elif fd == self._control and not self._obey():
                     poller.unregister(self._control)
@@ -124,13 +129,13 @@ class Supervisor:
                 self._kill_all()
                 self._deadline = time.monotonic() + _GIVE_UP_S
         ended, left = self._clear()
-        self._clear_scratch()
+        self.clear_scratch()
         status = self._status
         code = os.WEXITSTATUS(status) if status is not None and os.WIFEXITED(status) else None
         by = signal_name(os.WTERMSIG(status)) if status is not None and os.WIFSIGNALED(status) else None
         self._report({"code": code, "signal": by, "killed": self._killed, "ended": ended, "left": left})
 
-    def _start(self, command: list[str]) -> None:
+    def _start(self, become: Callable[[], None]) -> None:
         parent = os.getpid()
         self._worker = os.fork()
         if self._worker == 0:
@@ -145,10 +150,9 @@ class Supervisor:
                 signal.pthread_sigmask(signal.SIG_SETMASK, ())
                 os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
                 os.dup2(2, 1)
-                os.execv(command[0], command)
+                become()
             except OSError as error:
-                os.write(2, f"llem: {command[0]} cannot be started: {error}\n".encode())
-            finally:
+                os.write(2, f"llem: the worker cannot be started: {error}\n".encode())
                 os._exit(127)
         self._report({"pid": self._worker})
 
@@ -228,7 +232,8 @@ class Supervisor:
             os.write(2, f"llem: ended {len(ended)} process(es) that the experiment left behind\n".encode())
         return len(ended), left
 
-    def _clear_scratch(self) -> None:
+    def clear_scratch(self) -> None:
+        """Remove the worker's folder."""
         import shutil
 
         shutil.rmtree(self._scratch, ignore_errors=True)
@@ -240,5 +245,29 @@ class Supervisor:
             self._stop(0)  # llem is gone
 
 
+def main(host: int, scratch: str, command: list[str]) -> None:
+    """Supervise a program that is started afresh."""
+
+    def become() -> None:
+        try:
+            os.execv(command[0], command)
+        except OSError as error:
+            raise OSError(f"{command[0]} cannot be started: {error}") from error
+
+    # Not inherited, unlike 0 and 1, which the worker gets afresh.
+    supervisor = Supervisor(_handle(host), scratch, os.dup(0), os.dup(1))
+    if os.getppid() == host:
+        supervisor.run(become)
+    else:
+        supervisor.clear_scratch()
+
+
+def _handle(pid: int) -> int:
+    try:
+        return os.pidfd_open(pid)
+    except OSError:
+        return -1  # it has died already, or the kernel has no pidfd
+
+
 if __name__ == "__main__":
-    Supervisor(int(sys.argv[1]), sys.argv[2]).run(sys.argv[3:])
+    main(int(sys.argv[1]), sys.argv[2], sys.argv[3:])

@@ -21,7 +21,17 @@ from llem.specs.backend import (
 from llem.specs.check import CheckSpec, Finding, PreflightContext
 from llem.specs.command import CommandSpec
 from llem.specs.dataset import DatasetSpec, LoadedDataset, Prompt
-from llem.specs.runner import Exit, Job, Runner, RunnerContext, RunnerSpec, RunningJob
+from llem.specs.runner import (
+    Exit,
+    Job,
+    Placement,
+    PlacementRule,
+    Queues,
+    Runner,
+    RunnerContext,
+    RunnerSpec,
+    RunningJob,
+)
 from llem.specs.sampler import Device, Method, Reading, Sampler, SamplerSpec, Scope, TickingSampler, WatchingSampler
 
 __all__ = [
@@ -40,8 +50,11 @@ __all__ = [
     "LoadedDataset",
     "MemoryReading",
     "Method",
+    "Placement",
+    "PlacementRule",
     "PreflightContext",
     "Prompt",
+    "Queues",
     "Reading",
     "ReportsMetrics",
     "Request",

@@ -29,6 +29,12 @@ class BackendSpec:
         conflicts: backends that cannot be installed in one environment with it.
         resolve: maps its section to the canonical one of the same effect (fields without effect at their default),
             without importing the engine. Sections that resolve to one are one experiment.
+        gpus: how many GPUs of one machine an experiment takes, from its section: 0 where it runs on the CPU, None where it
+            takes all that it may see. Without it, an experiment of a backend that can use GPUs takes all.
+        warm_start: whether a worker may be forked from a process that has imported the engine's module. False forbids it,
+            for an engine whose processes must not be forked.
+        preload: modules that the engine imports while it loads a model; that process imports them too. None of them may
+            start threads that stay, or touch a device, with its import: then no worker is forked at all.
     """
 
     name: str
@@ -42,6 +48,15 @@ class BackendSpec:
     image: str | None = None
     conflicts: frozenset[str] = frozenset()
     resolve: Callable[[Section], Section] | None = None
+    gpus: Callable[[Section], int | None] | None = None
+    warm_start: bool = True
+    preload: tuple[str, ...] = ()
+
+    def gpus_of(self, section: Section) -> int | None:
+        """How many GPUs an experiment takes: 0 for none, None for all that it may see."""
+        if "gpu" not in self.capabilities:
+            return 0
+        return self.gpus(section) if self.gpus is not None else None
 
 
 @dataclass(frozen=True, slots=True)

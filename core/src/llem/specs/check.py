@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from llem.config.experiment import ExperimentConfig
+from llem.config.section import Section
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +21,9 @@ class PreflightContext:
         output: the folder that results go to, or None for `llem doctor`.
         base_dir: the folder that relative paths in a study start from.
         planned: how many experiments the plan has, cycles counted.
+        placement: where cycles of one configuration shall run (`execution.placement`).
+        parallel: what runs side by side on this machine (`execution.parallel`).
+        runner_options: name of each runner that has options to what the study sets for it.
     """
 
     experiments: Sequence[ExperimentConfig] = field(default_factory=tuple)
@@ -27,6 +31,9 @@ class PreflightContext:
     output: Path | None = None
     base_dir: Path = field(default_factory=Path)
     planned: int = 0
+    placement: str = "any"
+    parallel: str = "none"
+    runner_options: dict[str, Section] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

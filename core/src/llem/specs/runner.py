@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from llem.config.experiment import ExperimentConfig
+from llem.config.section import Section
 from llem.specs.check import Finding
+
+PlacementRule = Literal["same_node", "spread"]
+"""Where the cycles of one configuration run: all on one node, or each on another one as far as there are nodes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,9 +26,21 @@ class RunnerSpec:
         runner: `package.module:Class` of the `Runner`, imported when a plan uses it.
         isolates_environment: it brings the backend's environment along (a container image), so that backends which
             conflict on the host can be in one study, and an engine need not be installed here.
+        remote: workers run on other machines: what is installed and metered here says nothing about them.
         argument: what may follow the colon, such as `IMAGE`, or None.
         requires: import names that must be present; looked up, never imported.
         install: the command that brings them, for messages.
+        placements: which rules of `execution.placement` it keeps to, besides `any`. A study that asks for another is refused
+            before anything starts. A runner whose jobs all run on one machine keeps to `same_node` by itself.
+        by_gpu: its jobs run on this machine, and those on different GPUs can do so side by side where a study asks for
+            that (`execution.parallel: by_gpu`): each is told its own in CUDA_VISIBLE_DEVICES.
+        options: the model of its own section, `runner_options: {NAME: …}` in a study; None where there is nothing to set.
+            Every field has a default. Options say where and how a worker runs, never what it measures: they are no part
+            of an experiment's identity.
+        reclaim: `package.module:function` of a runner whose jobs go on when llem is gone; takes a study's folder (`Path`),
+            returns a sentence for each thing that it did. Called before such a study is resumed, and before anything of it
+            is looked at: when it returns, no job of the study is under way any more, nor will one start. Raises LlemError
+            where it cannot be sure of that. It is asked of every study, and says nothing of one that was never its own.
     """
 
     name: str
@@ -32,9 +48,14 @@ class RunnerSpec:
     summary: str
     runner: str
     isolates_environment: bool = False
+    remote: bool = False
     argument: str | None = None
     requires: tuple[str, ...] = ()
     install: str | None = None
+    placements: frozenset[PlacementRule] = frozenset()
+    options: type[Section] | None = None
+    by_gpu: bool = False
+    reclaim: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,14 +65,41 @@ class RunnerContext:
     Attributes:
         argument: what stood after the colon, or None.
         study_id: name of the study's folder, for labels.
+        study_dir: absolute path of that folder, or None before there is one.
         backend: the backend that it runs.
         image: the backend's default image, or None.
+        options: what the study sets for it, an instance of the spec's `options`; None where the spec has none.
+        at_once: how many of its jobs the study will run side by side on this machine; more than one for a runner with
+            `by_gpu` only.
+        warm_start: workers may be forked from a process that has imported the engine's module.
     """
 
     argument: str | None = None
     study_id: str = ""
+    study_dir: Path | None = None
     backend: str = ""
     image: str | None = None
+    options: Section | None = None
+    at_once: int = 1
+    warm_start: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Placement:
+    """Where a job shall run with regard to the other cycles of its configuration. A study without such a wish has none.
+
+    Attributes:
+        rule: `same_node`: the node of every job of this key is one and the same; `spread`: as many different nodes as
+            there are, each as often as the others.
+        key: jobs of one key belong together (the configuration's identity).
+        nodes: where jobs of this key ran that have ended, in the order in which they ended, each time they did; also
+            those of before a resume. Names are as the worker told them (`environment.node`). Jobs of the same key
+            that are still under way are not in it: those the runner has started itself, so it keeps count of them.
+    """
+
+    rule: PlacementRule
+    key: str
+    nodes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,13 +110,18 @@ class Job:
         directory: absolute path of the job directory.
         config: the experiment.
         config_hash: its identity.
-        environment: variables to set for the worker, over what the runner passes anyway.
+        environment: variables to set for the worker, over what the runner passes anyway. A runner adds what it knows of
+            the node: `LLEM_NODE_EXCLUSIVE` is `1` where the node is this job's alone, `0` where others may run there, and
+            unset where it does not know; `LLEM_NODE` is the node's name where the worker would not find it (its host
+            name is another in a container).
+        placement: where it shall run, or None for anywhere.
     """
 
     directory: Path
     config: ExperimentConfig
     config_hash: str
     environment: Mapping[str, str] = field(default_factory=dict)
+    placement: Placement | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,35 +134,55 @@ class Exit:
         cause: what the runner knows beyond that, such as `out of memory: …`; one sentence, or None.
         error: the kind of failure where the runner can tell it, such as `OutOfMemory`; the type of the failure in the
             result, instead of `Crash`.
+        node: where it ran or would have run, for a result that the worker could not write; None where that is not known.
     """
 
     code: int | None = None
     signal: str | None = None
     cause: str | None = None
     error: str | None = None
+    node: str | None = None
 
 
 class RunningJob(Protocol):
-    """A worker under way."""
+    """A worker under way.
+
+    One thread waits for it. Another may stop it meanwhile, and a third may stop it again with less grace: then all of them
+    return when everything is gone.
+    """
 
     def poll(self) -> Exit | None:
         """How it ended, or None while it runs. Returns at once; when it returns an `Exit`, every process is gone."""
 
     def wait(self, timeout_s: float) -> Exit | None:
-        """Sleep (never spin: the meters would see it) until it ends or the time is over."""
+        """Sleep (never spin: the meters would see it) until it ends or the time is over.
+
+        Of a runner that takes few jobs at once it is asked every 0.2 s, of one that takes a thousand every half minute.
+        """
 
     def stop(self, grace_s: float) -> Exit:
         """End it with everything that it started: ask, wait `grace_s` (0: do not ask), then kill. Returns when all is gone."""
 
 
+@runtime_checkable
+class Queues(Protocol):
+    """What a `RunningJob` has besides where it may have to wait for its turn, as in a cluster's queue."""
+
+    def queued(self) -> bool:
+        """Whether it still waits; returns at once. Meanwhile neither `limits.timeout_s` nor `silence_timeout_s` counts."""
+
+
 class Runner(Protocol):
-    """Runs job directories, several at once where `capacity` says so. Made with a `RunnerContext`."""
+    """Runs job directories, several at once where `capacity` says so. Made with a `RunnerContext`.
+
+    `start` is called in a thread of each job's own, so that many may be in it at once where the capacity is above 1.
+    """
 
     def preflight(self, experiments: Sequence[ExperimentConfig]) -> Iterable[Finding]:
         """Whether it can run these: one of each distinct combination of backend, section and model."""
 
     def capacity(self) -> int:
-        """How many jobs at once."""
+        """How many jobs at once. 1 means that they run on this machine, which then runs nothing else of the study."""
 
     def start(self, job: Job) -> RunningJob:
         """Start the worker; its outputs appear in the job directory, `events.jsonl` and `worker.log` while it runs.

@@ -12,10 +12,13 @@ from llem.errors import LlemError, PreflightError, ResultError
 from llem.plan.runners import moved
 from llem.plugins import Registry
 from llem.preflight.run import run_checks
-from llem.results.aggregate import aggregate
+from llem.results.aggregate import TableWriter
 from llem.specs.check import Finding, PreflightContext
 from llem.study import folder
+from llem.study.hosts import host
+from llem.study.lock import Lock
 from llem.study.loop import StudyOutcome, run_plan
+from llem.study.record import keep_study_file, record_of
 from llem.study.reporter import Reporter
 
 if TYPE_CHECKING:
@@ -30,6 +33,7 @@ def conduct(
     reporter: Reporter,
     *,
     output: Path,
+    runner: str | None = None,
     skip_preflight: Iterable[str] = (),
 ) -> StudyOutcome:
     """Check, then run the plan, then bring its results together.
@@ -37,12 +41,38 @@ def conduct(
     Args:
         study: what the plan was made of; its file's commit and its overridden keys go into every result.
         output: the folder in which the study's own folder is made.
+        runner: what the plan was made with, to go on with the same.
         skip_preflight: names of checks to leave out.
 
     Raises:
         PluginError: the study names a dataset or an energy sampler that no plugin brings.
         PreflightError: everything that checks found wrong, at once; no folder was made.
         LlemError: as `run_plan`.
+    """
+    facts = prepare(study, plan, registry, reporter, output=output, skip_preflight=skip_preflight)
+    directory = folder.create(output, plan.name)
+    with Lock(directory):
+        with folder.writing(directory):
+            record_of(study, runner=runner, hosts=[host()]).write(directory)
+            keep_study_file(directory, study.text)
+        outcome = run_plan(plan, registry, directory, reporter, provenance=facts)
+        bring_together(directory, outcome.state, outcome.table)
+    return outcome
+
+
+def prepare(
+    study: LoadedStudy,
+    plan: Plan,
+    registry: Registry,
+    reporter: Reporter,
+    *,
+    output: Path,
+    skip_preflight: Iterable[str] = (),
+) -> dict[str, Any]:
+    """Check what a plan needs, tell what was found, and return the facts for every result's environment.
+
+    Raises:
+        PluginError, PreflightError: as `conduct`.
     """
     context = preflight_context(plan, output)
     _require_plugins(context, registry)
@@ -55,17 +85,26 @@ def conduct(
         facts["preflight_warnings"] = warned
     if skipped := sorted(set(skip_preflight)):
         facts["preflight_skipped"] = skipped
-    directory = folder.create(output, plan.name)
-    outcome = run_plan(plan, registry, directory, reporter, provenance=facts)
+    return facts
+
+
+def bring_together(directory: Path, state: str, table: TableWriter | None = None, *, verify: bool = False) -> None:
+    """Write `results.parquet`, or the rest of it where `table` has been at it.
+
+    Args:
+        verify: an earlier run left a table that may be damaged.
+
+    Raises:
+        LlemError: it cannot be written; the results are kept.
+    """
     try:
-        aggregate(directory)
+        (table or TableWriter(directory)).finish(verify=verify)
     except ResultError as error:
         raise LlemError(
-            f"the study ended ({outcome.state}) and its results are kept; their table is not: {error.what}",
+            f"the study ended ({state}) and its results are kept; their table is not: {error.what}",
             where=error.where,
             remedy=f"Make room or mend it, then: llem show {directory} --rebuild.",
         ) from error
-    return outcome
 
 
 def provenance(study: LoadedStudy) -> dict[str, Any]:
@@ -107,6 +146,9 @@ def preflight_context(plan: Plan, output: Path) -> PreflightContext:
         output=output,
         base_dir=plan.base_dir,
         planned=plan.total,
+        placement=plan.execution.placement,
+        parallel=plan.execution.parallel,
+        runner_options={c.name: c.options for c in plan.runners.values() if c.options is not None},
     )
 
 

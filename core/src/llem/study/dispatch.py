@@ -1,28 +1,32 @@
-"""Takes one experiment from the plan to a result on disk."""
+"""Takes one experiment from the plan to a flight, and from its landing to a result."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from llem.config.experiment import LimitsConfig
 from llem.config.study import ExecutionConfig
-from llem.errors import LlemError
+from llem.measure.node import EXCLUSIVE
 from llem.plugins import Registry, load_object
-from llem.results.job_directory import EVENTS, EventReader, JobDocument
+from llem.results.job_directory import JobDocument
 from llem.results.models import ExperimentResult
 from llem.results.scrub import scrub
 from llem.results.store import EXPERIMENTS
-from llem.runners.failure import Ended, settle
-from llem.specs.runner import Exit, Job, Runner, RunnerContext
+from llem.runners.failure import Ended
+from llem.specs.runner import Job, Runner, RunnerContext
 from llem.study import residual
+from llem.study.flight import Flight, Limits
 from llem.study.folder import writing
+from llem.study.gaps import STEP_S
 from llem.study.interrupts import Interrupts
+from llem.study.journal import sync_folder
+from llem.study.lanes import Room
+from llem.study.placement import Placements
 from llem.study.reporter import Reporter
-from llem.study.watch import watch
 
 if TYPE_CHECKING:
     from llem.plan import Planned, RunnerChoice
@@ -36,6 +40,8 @@ class Surroundings:
         directory: the study's folder.
         base_dir: the folder that relative paths in configurations start from.
         provenance: facts about the study for every result.
+        runners: backend to where it runs.
+        planned: how many experiments there are, cycles counted.
     """
 
     directory: Path
@@ -45,13 +51,23 @@ class Surroundings:
     registry: Registry
     reporter: Reporter
     interrupts: Interrupts
+    runners: Mapping[str, RunnerChoice]
+    planned: int
+
+
+VISIBLE = "CUDA_VISIBLE_DEVICES"
+LONGEST_BEAT_S = 60.0
+BEATS_AT_ONCE = 8
+"""So many flights wake up every `STEP_S`; of more, each sleeps the longer, so that all together cost the same."""
 
 
 class Dispatcher:
-    """Runs experiments one at a time, each by the runner that the plan chose for it."""
+    """Starts experiments, each by the runner that the plan chose for it, and takes what became of them."""
 
     def __init__(self, around: Surroundings) -> None:
         self._around = around
+        self.gpus = gpus_side_by_side(around.execution)
+        self.placements = Placements(around.execution.placement)
         self._runners: dict[tuple[str, str, str | None], Runner] = {}
 
     def runner(self, backend: str, choice: RunnerChoice) -> Runner:
@@ -64,17 +80,48 @@ class Dispatcher:
                 RunnerContext(
                     argument=choice.argument,
                     study_id=self._around.directory.name,
+                    study_dir=self._around.directory.absolute(),
                     backend=backend,
                     image=registry.backend(backend).image,
+                    options=choice.options,
+                    at_once=max(1, len(self.gpus)) if registry.runner(choice.name).by_gpu else 1,
+                    warm_start=self._starts_warm(backend),
                 )
             )
         return self._runners[key]
 
-    def run(self, planned: Planned) -> tuple[ExperimentResult, bool]:
-        """Run one experiment to its end.
+    def _starts_warm(self, backend: str) -> bool:
+        """Whether it is worth a template: one experiment alone would wait for the same imports."""
+        around = self._around
+        return around.planned > 1 and around.execution.warm_start and around.registry.backend(backend).warm_start
 
-        Returns:
-            Its result, which is on disk, and whether the user interrupted it.
+    def room(self, backend: str) -> Room:
+        """How many experiments of a backend may run at once, and what they share."""
+        registry, choice = self._around.registry, self._around.runners[backend]
+        spec = registry.backend(backend)
+
+        def needed(planned: Planned) -> int | None:
+            return spec.gpus_of(planned.config.options)
+
+        shares = len(self.gpus) > 1 and registry.runner(choice.name).by_gpu
+        return Room(capacity=max(1, self.runner(backend, choice).capacity()), gpus=needed if shares else None)
+
+    def launch(
+        self,
+        planned: Planned,
+        *,
+        at_once: int,
+        landed: SimpleQueue[Flight],
+        gpus: Sequence[str] = (),
+        here: bool = True,
+    ) -> Flight:
+        """Start one experiment. It runs when this returns, or it will have failed to.
+
+        Args:
+            at_once: how many experiments may be under way beside it, itself counted.
+            landed: receives the flight at its end.
+            gpus: UUIDs of the GPUs that it may use, where it has neighbours on the others; empty where it has none.
+            here: whether it runs on this machine.
 
         Raises:
             LlemError: the study's folder cannot be written any more.
@@ -82,9 +129,7 @@ class Dispatcher:
         around = self._around
         job_dir = around.directory / EXPERIMENTS / planned.directory
         around.reporter.experiment_started(planned.position, label(planned), job_dir)
-        warnings = residual.find(around.registry.backend(planned.config.backend), planned.config.measurement)
-        for warning in warnings:
-            around.reporter.message("warning", warning["message"])
+        warnings = self._left_behind(planned, gpus) if here else []
         document = JobDocument(
             config=planned.config.document(),
             config_hash=planned.config_hash,
@@ -99,31 +144,47 @@ class Dispatcher:
         with writing(job_dir):
             job_dir.mkdir(parents=True)
             document.write(job_dir)
-        ended = self._supervise(planned, job_dir)
-        with writing(job_dir):
-            result = settle(job_dir, document, ended)
+            sync_folder(job_dir.parent)  # or a power loss could take the folder of a result that was recorded
+        job = Job(
+            directory=job_dir,
+            config=planned.config,
+            config_hash=planned.config_hash,
+            environment={VISIBLE: ",".join(gpus), EXCLUSIVE: "0"} if gpus else {},
+            placement=self.placements.of(planned.config_hash),
+        )
+        runner = self.runner(planned.config.backend, planned.runner)
+        limits, execution = planned.config.limits, around.execution
+        return Flight(
+            job,
+            document,
+            runner.start,
+            limits=Limits(
+                timeout_s=_limit(limits, "timeout_s", execution.timeout_s),
+                silence_timeout_s=_limit(limits, "silence_timeout_s", execution.silence_timeout_s),
+            ),
+            beat_s=min(LONGEST_BEAT_S, STEP_S * max(1.0, at_once / BEATS_AT_ONCE)),
+            tell=lambda event: around.reporter.event(planned.position, event),
+            landed=landed,
+        )
+
+    def land(self, planned: Planned, flight: Flight) -> tuple[ExperimentResult, bool]:
+        """The result of a flight that has landed, and whether the user interrupted it.
+
+        Raises:
+            LlemError: the study's folder cannot be written any more.
+        """
+        result, ended = flight.land()
         self._mention_late_crash(planned, result, ended)
+        self.placements.ended(planned.config_hash, result.environment)
         return result, ended.why == "Interrupted" and result.status == "failed"
 
-    def _supervise(self, planned: Planned, job_dir: Path) -> Ended:
-        around = self._around
-        started_at = datetime.now(UTC)
-        job = Job(directory=job_dir, config=planned.config, config_hash=planned.config_hash)
-        try:
-            running = self.runner(planned.config.backend, planned.runner).start(job)
-        except LlemError as error:
-            kind = type(error).__name__ if type(error) is not LlemError else None
-            return Ended(why="StartFailed", message=str(error), started_at=started_at, ending=Exit(error=kind))
-        limits, execution = planned.config.limits, around.execution
-        return watch(
-            running,
-            EventReader(job_dir / EVENTS),
-            timeout_s=_limit(limits, "timeout_s", execution.timeout_s),
-            silence_timeout_s=_limit(limits, "silence_timeout_s", execution.silence_timeout_s),
-            started_at=started_at,
-            tell=lambda event: around.reporter.event(planned.position, event),
-            interrupts=around.interrupts,
-        )
+    def _left_behind(self, planned: Planned, gpus: Sequence[str]) -> list[dict[str, str]]:
+        """What others hold of these GPUs of this machine, or of all."""
+        backend = self._around.registry.backend(planned.config.backend)
+        warnings = residual.find(backend, planned.config.measurement, gpus)
+        for warning in warnings:
+            self._around.reporter.message("warning", warning["message"])
+        return warnings
 
     def _mention_late_crash(self, planned: Planned, result: ExperimentResult, ended: Ended) -> None:
         ending = ended.ending
@@ -140,6 +201,15 @@ class Dispatcher:
             runner.close()
 
 
+def gpus_side_by_side(execution: ExecutionConfig) -> list[str]:
+    """UUIDs of this machine's GPUs where experiments on different ones run side by side; else empty."""
+    if execution.parallel != "by_gpu":
+        return []
+    from llem.samplers.nvml import used_memory
+
+    return list(used_memory())
+
+
 def label(planned: Planned) -> str:
     """What distinguishes an experiment, for people; without secrets."""
     return scrub(", ".join(f"{key}={value}" for key, value in planned.point.items())) or planned.config.backend
@@ -151,4 +221,5 @@ def _limit(limits: LimitsConfig, name: str, of_study: float) -> float:
 
 
 def _provenance(choice: RunnerChoice) -> dict[str, Any]:
-    return {"name": choice.name, "argument": choice.argument, "origin": str(choice.origin)}
+    said = {"name": choice.name, "argument": choice.argument, "origin": str(choice.origin)}
+    return said if choice.options is None else {**said, "options": choice.options.model_dump(mode="json")}

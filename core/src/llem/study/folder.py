@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from llem.errors import LlemError, PreflightError
 from llem.results.store import EXPERIMENTS
+from llem.study.journal import sync_folder
 
 STUDY_FILE = "study.yaml"
 """The study as the user wrote it."""
@@ -37,6 +39,7 @@ def create(output_root: Path, name: str) -> Path:
             except FileExistsError:
                 continue
             (directory / EXPERIMENTS).mkdir()
+            sync_folder(root)
             return directory
     except OSError as error:
         raise PreflightError(
@@ -65,5 +68,11 @@ def writing(directory: Path) -> Iterator[None]:
             f"the study's folder can no longer be written: {error.strerror or error}.",
             where=str(error.filename or directory),
             remedy="The study has stopped; experiments that finished are kept. Make room or mend the permissions, "
-            "then run what is missing.",
+            f"then: llem resume {shlex.quote(str(_study_of(directory)))}.",
         ) from error
+
+
+def _study_of(directory: Path) -> Path:
+    """The study's folder that a folder is in, or is."""
+    parts = directory.parts
+    return Path(*parts[: len(parts) - parts[::-1].index(EXPERIMENTS) - 1]) if EXPERIMENTS in parts else directory

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import time
-
-from llem.study.interrupts import Interrupts
 from llem.study.reporter import Reporter
 
 STEP_S = 0.2
 """How long the study sleeps at a stretch: often enough for a person, rare enough for the meters not to see it."""
 
 
-def pause(seconds: float, why: str, reporter: Reporter, interrupts: Interrupts) -> None:
-    """Sleep so long; tell the time left about once a second; end early when the user skips or interrupts.
+class Pause:
+    """One pause: tells the time left about once a second, and asks whether the user wants to skip it."""
 
-    Args:
-        seconds: length of the pause.
-        why: `between experiments` or `between cycles`, for people.
-    """
-    end = time.monotonic() + seconds
-    told = float("inf")
-    while not interrupts.asked and (remaining := end - time.monotonic()) > 0:
-        if reporter.skip_gap():
-            return
-        if told - remaining >= 1:
-            reporter.gap(remaining, why)
-            told = remaining
-        time.sleep(min(STEP_S, remaining))
+    def __init__(self, reporter: Reporter) -> None:
+        self._reporter = reporter
+        self._told = float("inf")
+
+    def is_skipped(self, remaining_s: float, why: str) -> bool:
+        """To be called every now and then while it goes on. True where the user ended it.
+
+        Args:
+            remaining_s: how long it still takes.
+            why: `between experiments` or `between cycles`, for people.
+        """
+        if self._reporter.skip_gap():
+            return True
+        if self._told - remaining_s >= 1:
+            self._reporter.gap(remaining_s, why)
+            self._told = remaining_s
+        return False

@@ -1,30 +1,30 @@
-"""The study loop: every experiment of a plan, one after the other, whatever becomes of each."""
+"""The study loop: every experiment of a plan, whatever becomes of each, and the books about it."""
 
 from __future__ import annotations
 
-import importlib.metadata
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from llem.errors import EXIT_DONE, EXIT_EXPERIMENT_FAILED, EXIT_INTERRUPTED
-from llem.plan.schedule import gap_s
+from llem.errors import EXIT_DONE, EXIT_EXPERIMENT_FAILED, EXIT_INTERRUPTED, ResultError
 from llem.plugins import Registry
+from llem.results.aggregate import TableWriter
 from llem.results.models import ExperimentResult
-from llem.results.scrub import scrub, scrub_data
 from llem.results.store import EXPERIMENTS
-from llem.runners.failure import failure_summary
-from llem.study.dispatch import Dispatcher, Surroundings, label
-from llem.study.folder import STUDY_FILE, writing
-from llem.study.gaps import pause
+from llem.study.continuation import Continuation
+from llem.study.dispatch import Dispatcher, Surroundings
+from llem.study.folder import writing
 from llem.study.interrupts import AtOnce, Interrupts
-from llem.study.manifest import Entry, ExperimentState, ManifestWriter, StudyManifest, StudyState, now_utc
+from llem.study.lanes import lanes_of
+from llem.study.manifest import ExperimentState, StudyManifest, StudyState, now_utc
+from llem.study.manifest_writer import ManifestWriter
+from llem.study.outline import new_manifest
 from llem.study.repetition import Repetition
 from llem.study.reporter import Reporter
+from llem.study.traffic import Ending, Traffic
+from llem.study.verify import seal
 
 if TYPE_CHECKING:
     from llem.plan import Plan, Planned
@@ -38,24 +38,33 @@ class StudyOutcome:
         state: `complete` only where every experiment ran to an end of its own, done or failed, or was not needed.
         counts: experiments by state: pending, running, done, failed, interrupted, not_needed.
         exit_code: 0 all done or not needed; 1 something failed or was not run; 130 interrupted.
+        table: has the rows of its results, where any ran; `finish` writes the rest of `results.parquet`.
     """
 
-    state: Literal["complete", "interrupted", "stopped"]
+    state: Ending
     counts: Mapping[str, int]
     directory: Path
     exit_code: int
+    table: TableWriter | None = None
 
 
 def run_plan(
-    plan: Plan, registry: Registry, directory: Path, reporter: Reporter, *, provenance: Mapping[str, Any] | None = None
+    plan: Plan,
+    registry: Registry,
+    directory: Path,
+    reporter: Reporter,
+    *,
+    provenance: Mapping[str, Any] | None = None,
+    continued: Continuation | None = None,
 ) -> StudyOutcome:
-    """Run every experiment of the plan and record what became of it.
+    """Run every experiment of the plan, or those that are left, and record what became of it.
 
     Signals (SIGINT, SIGTERM, SIGHUP) are taken over while it runs in the main thread, and given back after.
 
     Args:
         directory: the study's folder, as `llem.study.folder.create` makes it.
         provenance: facts about the study for every result's environment.
+        continued: where an earlier run of the study ended; None for a new one.
 
     Raises:
         PluginError: a runner cannot be loaded; nothing has run.
@@ -70,12 +79,14 @@ def run_plan(
             registry=registry,
             reporter=reporter,
             interrupts=interrupts,
+            runners=plan.runners,
+            planned=plan.total,
         )
         dispatcher = Dispatcher(around)
         try:
             for backend, choice in plan.runners.items():
                 dispatcher.runner(backend, choice)
-            return _Study(plan, around, dispatcher, Repetition(plan.execution.until)).run()
+            return _Study(plan, around, dispatcher, Repetition(plan.execution.until), continued).run()
         finally:
             dispatcher.close()
 
@@ -86,17 +97,16 @@ class _Study:
     around: Surroundings
     dispatcher: Dispatcher
     repetition: Repetition
-    failures_in_a_row: int = 0
-    begin: float = field(default_factory=time.monotonic)
+    continued: Continuation | None = None
     writer: ManifestWriter = field(init=False)
+    table: TableWriter = field(init=False)
 
     def run(self) -> StudyOutcome:
         directory, reporter = self.around.directory, self.around.reporter
-        manifest = _new_manifest(self.plan)
+        self.table = TableWriter(directory)
+        manifest = self.continued.manifest if self.continued else new_manifest(self.plan)
         with writing(directory):
             (directory / EXPERIMENTS).mkdir(exist_ok=True)
-            if self.plan.source is not None:
-                (directory / STUDY_FILE).write_text(self.plan.source, encoding="utf-8")
             self.writer = ManifestWriter(directory, manifest)
         try:
             reporter.study_started(directory, len(manifest.experiments))
@@ -119,79 +129,32 @@ class _Study:
         counts = {key: value for key, value in manifest.totals.items() if key != "experiments"}
         reporter.study_finished(state, counts)
         self._notify("llem_study_finished", summary={"state": state, **counts})
-        return StudyOutcome(state, counts, directory, _exit_code(state, manifest))
+        return StudyOutcome(state, counts, directory, exit_code(state, manifest), self.table)
 
-    def _run_all(self) -> Literal["complete", "interrupted", "stopped"]:
-        entries = self.writer.manifest.experiments
-        last: Entry | None = None
-        for planned, entry in zip(self.plan.experiments, entries, strict=True):
-            if self._is_not_needed(planned):
-                continue
-            if last is not None and not self._pause_before(last, entry):
-                return "interrupted" if self.around.interrupts.asked else "stopped"
-            if self.around.interrupts.asked:
-                return "interrupted"
-            last = entry
-            started_at = now_utc()
-            self._record(planned.position, "running", started_at=started_at)
-            result, interrupted = self.dispatcher.run(planned)
-            state: ExperimentState = "interrupted" if interrupted else result.status
-            self._record(
-                planned.position,
-                state,
-                started_at=started_at,
-                ended_at=now_utc(),
-                failure=failure_summary(result),
-            )
-            self._tell(planned.position, planned.directory, result)
-            if interrupted:
-                return "interrupted"
-            self.repetition.add(planned, result)
-            self.failures_in_a_row = 0 if state == "done" else self.failures_in_a_row + 1
-        for text in self.repetition.unfinished():
-            self.around.reporter.message("warning", text)
-        return "complete"
+    def _run_all(self) -> Ending:
+        for earlier, result in self.continued.ended if self.continued else ():
+            self.repetition.add(earlier, result)
+            self.dispatcher.placements.ended(earlier.config_hash, result.environment)
+        upcoming = self.continued.remaining if self.continued else self.plan.experiments
+        rooms = {backend: self.dispatcher.room(backend) for backend in self.plan.runners}
+        lanes = lanes_of(rooms, self.dispatcher.gpus)
+        return Traffic(self.around, self.dispatcher, self.repetition, self, lanes, upcoming, len(upcoming)).run()
 
-    def _is_not_needed(self, planned: Planned) -> bool:
-        """Whether earlier cycles of this experiment suffice; then that is recorded, and said once."""
-        why = self.repetition.enough(planned.config_hash)
-        if why is None:
-            return False
-        self._record(planned.position, "not_needed")
-        level, text = why
-        self.around.reporter.message(level, f"{label(planned)}: {text}")
-        return True
+    def record(self, position: int, state: ExperimentState, **values: Any) -> None:
+        """Write what became of an experiment to the manifest."""
+        directory = self.around.directory
+        with writing(directory):
+            ended = state in ("done", "failed", "interrupted")
+            files = seal(directory / self.writer.manifest.experiments[position - 1].directory) if ended else None
+            self.writer.experiment(position, state, files=files, **values)
 
-    def _pause_before(self, last: Entry, following: Entry) -> bool:
-        """Wait between two experiments. False where the next one shall not run."""
-        execution, reporter = self.around.execution, self.around.reporter
-        most = execution.max_consecutive_failures
-        if most is not None and self.failures_in_a_row >= most:
-            reporter.message("error", f"stopped after {most} failure(s) in a row (execution.max_consecutive_failures).")
-            return False
-        seconds = gap_s(execution, last.cycle, following.cycle)
-        if self._over_budget(seconds):
-            return False
-        between_cycles = following.cycle > last.cycle and execution.order != "sequential"
-        pause(seconds, "between cycles" if between_cycles else "between experiments", reporter, self.around.interrupts)
-        return not self.around.interrupts.asked
-
-    def _over_budget(self, gap: float) -> bool:
-        """Whether the next experiment would start after the budget's end. A gap that only leads there is not waited for."""
-        budget_s = self.around.execution.budget_s
-        if budget_s is None or time.monotonic() - self.begin + gap < budget_s:
-            return False
-        self.around.reporter.message("error", f"stopped: the budget of {budget_s:g} s is used up (execution.budget_s).")
-        return True
-
-    def _record(self, position: int, state: ExperimentState, **values: Any) -> None:
-        with writing(self.around.directory):
-            self.writer.experiment(position, state, **values)
-
-    def _tell(self, position: int, folder: str, result: ExperimentResult) -> None:
+    def tell(self, planned: Planned, result: ExperimentResult) -> None:
+        """Tell the reporter and the plugins about an experiment that ended."""
         data = result.model_dump(mode="json")
-        self.around.reporter.experiment_finished(position, data)
-        job_dir = self.around.directory / EXPERIMENTS / folder
+        self.around.reporter.experiment_finished(planned.position, data)
+        with suppress(ResultError):  # the end of the study tells, and has the row from the job directory
+            self.table.add(result, f"{EXPERIMENTS}/{planned.directory}")
+        job_dir = self.around.directory / EXPERIMENTS / planned.directory
         self._notify("llem_experiment_finished", job_dir=job_dir, result=data)
 
     def _notify(self, event: str, **arguments: Any) -> None:
@@ -217,38 +180,9 @@ class _Study:
             self.writer.study("stopped")
 
 
-def _new_manifest(plan: Plan) -> StudyManifest:
-    execution = plan.execution
-    known = cache(scrub)
-
-    def hidden(value: Any) -> Any:
-        # Few texts make many points: each is looked through once.
-        return known(value) if isinstance(value, str) else scrub_data(value)
-
-    return StudyManifest(
-        name=plan.name,
-        created_at=now_utc(),
-        llem_version=importlib.metadata.version("llem"),
-        study_design_hash=plan.study_design_hash,
-        order=execution.order,
-        seed=execution.seed,
-        cycles=execution.most_cycles,
-        until=execution.until.model_dump(mode="json") if execution.until.ci_width is not None else None,
-        experiments=[
-            Entry(
-                position=planned.position,
-                cycle=planned.cycle,
-                config_hash=planned.config_hash,
-                directory=f"{EXPERIMENTS}/{planned.directory}",
-                point={key: hidden(value) for key, value in planned.point.items()},
-            )
-            for planned in plan.experiments
-        ],
-    )
-
-
-def _exit_code(state: StudyState, manifest: StudyManifest) -> int:
+def exit_code(state: StudyState, manifest: StudyManifest) -> int:
+    """What a study in this state ends with."""
     if state == "interrupted":
         return EXIT_INTERRUPTED
-    good = manifest.counts["done"] + manifest.counts["not_needed"]
+    good = sum(manifest.counts[state] for state in ("done", "not_needed", "dropped"))
     return EXIT_DONE if good == len(manifest.experiments) else EXIT_EXPERIMENT_FAILED

@@ -1,12 +1,13 @@
-"""The manifest: what a study planned and what became of each experiment, exact on disk at every instant.
+"""The manifest: what a study planned and what became of each experiment, readable at every instant.
 
-`manifest.json` is a snapshot, replaced atomically. A study of many experiments does not rewrite it at each change, which
-would cost more the longer the study is: changes are appended to `journal.jsonl`, and `read_manifest` replays those that
-the snapshot does not hold yet.
+`manifest.json` is a snapshot with a checksum, replaced atomically; `.manifest.previous.json` is the one before it. Every
+change is in `journal.jsonl` first. Whatever a crash or a failing disk leaves, one of the two snapshots and the journal
+give the last state that can be vouched for. `llem.study.manifest_writer` writes them, `recover` reads them.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -16,20 +17,25 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from llem.errors import ResultError
-from llem.results.job_directory import write_atomically
-from llem.results.store import MANIFEST, read_object
-from llem.study.journal import JOURNAL, Journal, read_changes
+from llem.results.store import MANIFEST
+from llem.study.journal import JOURNAL, JournalContent, read_journal
 
-MANIFEST_SCHEMA = 1
+MANIFEST_SCHEMA = 2
+"""Version 1 had no checksum; it is still read."""
+
+PREVIOUS = ".manifest.previous.json"
+"""The snapshot before `manifest.json`, for the case that this one is damaged."""
 
 StudyState = Literal["running", "complete", "interrupted", "stopped"]
-ExperimentState = Literal["pending", "running", "done", "failed", "interrupted", "not_needed"]
+ExperimentState = Literal["pending", "running", "done", "failed", "interrupted", "not_needed", "dropped"]
 
 _STATES: tuple[ExperimentState, ...] = get_args(ExperimentState)
 _STUDY_STATES: tuple[StudyState, ...] = get_args(StudyState)
 
-SMALL = 500
-"""Up to so many experiments the snapshot is rewritten at each change, and there is no journal."""
+_CHECKSUM = b',\n "checksum": "'
+_END = b'"\n}\n'
+_AGAIN = 5
+"""How often a reader begins anew because the study wrote a snapshot between its two looks."""
 
 
 def now_utc() -> str:
@@ -42,13 +48,15 @@ class Entry:
     """One experiment of the study.
 
     Attributes:
-        state: `not_needed` where earlier cycles of it sufficed (`execution.until`); it has no job directory.
+        state: `not_needed` where earlier cycles of it sufficed (`execution.until`); `dropped` where it is no longer part of
+            the study, which was changed and resumed. Neither has a job directory.
         position: place in the study's order, from 1.
         cycle: which repetition, from 1.
         directory: its job directory, relative to the study's folder.
         point: the swept keys with their values.
         started_at, ended_at: UTC, ISO 8601; None where it has not.
         failure: type, message, phase, exit code and signal in short, where it failed.
+        files: what it left, by name: size and digest (`llem.study.verify`); None where it has not ended.
     """
 
     position: int
@@ -60,6 +68,7 @@ class Entry:
     started_at: str | None = None
     ended_at: str | None = None
     failure: Mapping[str, Any] | None = None
+    files: Mapping[str, str] | None = None
 
 
 @dataclass
@@ -116,7 +125,7 @@ class StudyManifest:
             entry.state = change["state"]
             self.counts[entry.state] += 1
             entry.started_at, entry.ended_at = change["started_at"], change["ended_at"]
-            entry.failure = change["failure"]
+            entry.failure, entry.files = change["failure"], change.get("files")
         self.seq += 1
 
     def text(self) -> str:
@@ -138,7 +147,9 @@ class StudyManifest:
         }
         lines = [f" {json.dumps(key)}: {json.dumps(value, ensure_ascii=False)},\n" for key, value in head.items()]
         rows = ",\n".join(f"  {json.dumps(_row(entry), ensure_ascii=False)}" for entry in self.experiments)
-        return "{\n" + "".join(lines) + ' "experiments": [\n' + rows + "\n ]\n}\n"
+        # Half of a surrogate pair, which a file name can hold, has no UTF-8; written out it is the same JSON.
+        body = ("{\n" + "".join(lines) + ' "experiments": [\n' + rows + "\n ]").encode(errors="backslashreplace")
+        return (body + _CHECKSUM + _digest(body) + _END).decode()
 
 
 _COLUMNS = tuple(f.name for f in fields(Entry))
@@ -148,88 +159,77 @@ def _row(entry: Entry) -> dict[str, Any]:
     return {name: getattr(entry, name) for name in _COLUMNS}
 
 
-class ManifestWriter:
-    """Keeps the manifest of a running study exact on disk, at a cost for each change that does not grow with the study.
+def _digest(body: bytes | memoryview) -> bytes:
+    return hashlib.blake2b(body, digest_size=16).hexdigest().encode()
 
-    Raises (every method): OSError where the folder cannot be written; what is on disk stays valid and is the last state
-    that could be written.
+
+class ManifestError(ResultError):
+    """There is no manifest, or none that can be read as what was written: it can be made anew from plan and results."""
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """The last state of a study that can be vouched for.
+
+    Attributes:
+        damage: what could not be read, a sentence each; empty where all is as it was written.
+        torn: the journal has a part that was not read.
     """
 
-    def __init__(self, directory: Path, manifest: StudyManifest) -> None:
-        self.manifest = manifest
-        self._path = directory / MANIFEST
-        self._journal = Journal(directory / JOURNAL) if len(manifest.experiments) > SMALL else None
-        # A snapshot costs as much as the study is long, so it is due after a share of the study: a handful in all.
-        self._interval = max(SMALL, len(manifest.experiments) // 4)
-        self._since_snapshot = 0
-        self.snapshot()
-
-    def experiment(
-        self,
-        position: int,
-        state: ExperimentState,
-        *,
-        started_at: str | None = None,
-        ended_at: str | None = None,
-        failure: Mapping[str, Any] | None = None,
-    ) -> None:
-        """An experiment enters a state."""
-        self._change(
-            {"position": position, "state": state, "started_at": started_at, "ended_at": ended_at, "failure": failure}
-        )
-
-    def study(self, state: StudyState) -> None:
-        """The study enters a state; a snapshot follows."""
-        ended_at = None if state == "running" else now_utc()
-        self._change({"study": {"state": state, "ended_at": ended_at}})
-        if self._since_snapshot:
-            self.snapshot()
-
-    def snapshot(self) -> None:
-        """Rewrite `manifest.json`."""
-        write_atomically(self._path, self.manifest.text())
-        self._since_snapshot = 0
-
-    def close(self) -> None:
-        """Close the journal."""
-        if self._journal is not None:
-            self._journal.close()
-
-    def _change(self, values: dict[str, Any]) -> None:
-        change = {"seq": self.manifest.seq + 1, **values}
-        if self._journal is not None:
-            self._journal.append(change)
-        self.manifest.apply(change)
-        self._since_snapshot += 1
-        if self._journal is None or self._since_snapshot >= self._interval:
-            self.snapshot()
+    manifest: StudyManifest
+    damage: tuple[str, ...] = ()
+    torn: bool = False
 
 
 def read_manifest(study_dir: Path) -> StudyManifest:
-    """The state of a study at this instant, also while it runs or after it was killed.
+    """The state of a study at this instant, also while it runs or after it was killed. Raises ResultError as `recover`."""
+    return recover(study_dir).manifest
+
+
+def recover(study_dir: Path) -> Recovered:
+    """The state of a study at this instant, and what is damaged.
 
     Raises:
-        ResultError: there is no manifest, it cannot be read, or its schema version is unknown.
+        ManifestError: there is none, or neither snapshot can be read.
+        ResultError: it is of an unknown schema version.
     """
-    path = study_dir / MANIFEST
-    data = read_object(path, "manifest")
-    version = data.get("schema_version")
-    if version != MANIFEST_SCHEMA:
-        raise ResultError(
-            f"this manifest is of schema version {version}; this llem reads version {MANIFEST_SCHEMA}.",
-            where=str(path),
-            remedy="Read it with the version of llem that wrote it.",
-        )
+    for _ in range(_AGAIN):
+        found, behind = _look(study_dir)
+        if not behind:
+            break
+    return found
+
+
+def _look(study_dir: Path) -> tuple[Recovered, bool]:
+    """What is there, and whether the journal begins after the snapshot: then that was replaced between the two looks."""
+    damage = []
     try:
-        manifest = _manifest(data)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ResultError(f"it is not a whole manifest: {error}.", where=str(path)) from error
-    replay(manifest, read_changes(study_dir / JOURNAL))
-    return manifest
+        manifest = _snapshot(study_dir / MANIFEST)
+    except ManifestError as error:
+        if not (study_dir / PREVIOUS).is_file():
+            raise
+        try:
+            manifest = _snapshot(study_dir / PREVIOUS)
+        except ManifestError:
+            raise error from None
+        damage.append(f"{error} The one before it and the journal were read instead.")
+    journal = study_dir / JOURNAL
+    try:
+        content = read_journal(journal)
+    except OSError as error:
+        content = JournalContent((), f"it cannot be read: {error.strerror}")
+    ahead = replay(manifest, content.changes)
+    if content.damage:
+        damage.append(f"{journal}: {content.damage}. The state before that holds.")
+    return Recovered(manifest, tuple(damage), torn=content.damage is not None), ahead
 
 
-def replay(manifest: StudyManifest, changes: Iterable[Mapping[str, Any]]) -> None:
-    """Apply the changes that the snapshot does not hold yet, up to the first that does not fit."""
+def replay(manifest: StudyManifest, changes: Iterable[Mapping[str, Any]]) -> bool:
+    """Apply the changes that the snapshot does not hold yet, up to the first that does not fit.
+
+    Returns:
+        Whether there was such a one.
+    """
     for change in changes:
         seq = change.get("seq")
         if isinstance(seq, int) and seq <= manifest.seq:
@@ -237,7 +237,45 @@ def replay(manifest: StudyManifest, changes: Iterable[Mapping[str, Any]]) -> Non
         try:
             manifest.apply(change)
         except (ValueError, KeyError, TypeError):
-            return
+            return True
+    return False
+
+
+def _snapshot(path: Path) -> StudyManifest:
+    """Read one snapshot. Raises ManifestError; ResultError where it is of another version."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise ManifestError("there is no manifest here.", where=str(path)) from error
+    except OSError as error:
+        raise ManifestError(f"this manifest cannot be read: {error.strerror}.", where=str(path)) from error
+    is_whole, mark = whole(data), _CHECKSUM in data
+    try:
+        document = json.loads(data)
+        version = document["schema_version"]
+    except (ValueError, RecursionError, KeyError, TypeError) as error:
+        raise ManifestError(
+            "this manifest is damaged: it is not the JSON that was written.", where=str(path)
+        ) from error
+    if version not in (1, MANIFEST_SCHEMA) and (is_whole or not mark):
+        raise ResultError(
+            f"this manifest is of schema version {version}; this llem reads up to version {MANIFEST_SCHEMA}.",
+            where=str(path),
+            remedy="Read it with the version of llem that wrote it.",
+        )
+    if not is_whole and (mark or version != 1):
+        raise ManifestError("this manifest is damaged: its checksum does not fit.", where=str(path))
+    try:
+        return _manifest(document)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ManifestError(f"it is not a whole manifest: {error}.", where=str(path)) from error
+
+
+def whole(data: bytes) -> bool:
+    """Whether a snapshot is what was written, by its checksum."""
+    end = data.rfind(_CHECKSUM)
+    # A view, not a copy: the snapshot of a large study takes tens of megabytes.
+    return end >= 0 and data[end + len(_CHECKSUM) :] == _digest(memoryview(data)[:end]) + _END
 
 
 def _manifest(data: Mapping[str, Any]) -> StudyManifest:

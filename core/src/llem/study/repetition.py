@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from llem.analysis import nodes
 from llem.analysis.summary import FIGURES, Figure, figure_of
 from llem.config.study import UntilConfig
 from llem.results.models import ExperimentResult
@@ -38,7 +39,8 @@ class Repetition:
     def __init__(self, until: UntilConfig) -> None:
         self._until = until
         self._known: dict[str, _Cycles] = {}
-        self._columns = ("cycle", "energy.headline.scope", "energy.headline.method", FIGURES[until.figure])
+        energy = ("energy.headline.scope", "energy.headline.method")
+        self._columns = ("cycle", *energy, FIGURES[until.figure], *nodes.COLUMNS)
 
     def add(self, planned: Planned, result: ExperimentResult) -> None:
         """A cycle ended, done or failed."""
@@ -57,6 +59,13 @@ class Repetition:
         cycles = self._known.get(config_hash)
         return cycles.verdict if cycles else None
 
+    def is_due(self, planned: Planned) -> bool:
+        """Whether it is known that this cycle is needed: beyond the first few, all before it have to have ended."""
+        if self._until.ci_width is None or planned.cycle <= self._until.min_cycles:
+            return True
+        cycles = self._known.get(planned.config_hash)
+        return cycles is not None and cycles.ended >= planned.cycle - 1
+
     def unfinished(self) -> Iterator[str]:
         """A sentence for each experiment whose interval is not narrow enough after all its cycles."""
         for cycles in self._known.values():
@@ -74,7 +83,7 @@ class Repetition:
         figure = figure_of(cycles.rows, until.figure)
         if figure is None:
             # More of the same would cost as much time again, and say as little.
-            why = "differ in how energy was measured" if _has(cycles.rows, until.figure) else "have none"
+            why = _why_none(cycles.rows, until.figure)
             return (
                 "warning",
                 f"no interval of {until.figure}: its first {cycles.ended} cycles {why}. It is not repeated.",
@@ -88,8 +97,12 @@ class Repetition:
         )
 
 
-def _has(rows: list[Mapping[str, Any]], figure: str) -> bool:
-    return any(row[FIGURES[figure]] is not None for row in rows)
+def _why_none(rows: list[Mapping[str, Any]], figure: str) -> str:
+    """Why cycles have no mean."""
+    having = [row for row in rows if row[FIGURES[figure]] is not None]
+    if not having:
+        return "have none"
+    return "differ in how energy was measured" if nodes.are_alike(having) else "ran on unlike nodes"
 
 
 def _width(figure: Figure) -> float | None:

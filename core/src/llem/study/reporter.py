@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 
 class Reporter(Protocol):
-    """Receives what happens, in order, from the thread that runs the study. Must return quickly."""
+    """Receives what happens, in order, from the thread that runs the study. Must return quickly.
+
+    Several experiments may be under way at once: `number` tells which one is meant.
+    """
 
     def study_started(self, directory: Path, total: int) -> None:
         """The study's folder exists; `total` experiments (cycles counted) will run."""
@@ -33,6 +36,14 @@ class Reporter(Protocol):
 
     def study_finished(self, state: str, counts: Mapping[str, int]) -> None:
         """The study ended: `complete`, `interrupted` or `stopped`; counts by status."""
+
+
+@runtime_checkable
+class TellsTime(Protocol):
+    """What a `Reporter` has besides where it shows how long the study still takes."""
+
+    def time_left(self, seconds: float | None) -> None:
+        """So long, learned from what has finished; None where that tells nothing yet. Called when one starts or ends."""
 
 
 class SilentReporter:

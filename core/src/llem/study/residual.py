@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from llem.config.experiment import MeasurementConfig
 from llem.specs.backend import BackendSpec
 
 
-def find(backend: BackendSpec, measurement: MeasurementConfig) -> list[dict[str, str]]:
+def find(backend: BackendSpec, measurement: MeasurementConfig, gpus: Collection[str] = ()) -> list[dict[str, str]]:
     """Warnings for the result, `code` and `message` each; empty for a clean machine, and where there is no NVML.
 
-    Asked at a moment when no experiment runs, so whatever is in use belongs to somebody else.
+    Asked at a moment when no experiment runs on these GPUs, so whatever is in use there belongs to somebody else.
+
+    Args:
+        gpus: UUIDs of those to look at; empty for all.
     """
     if "gpu" not in backend.capabilities:
         return []
@@ -17,6 +22,8 @@ def find(backend: BackendSpec, measurement: MeasurementConfig) -> list[dict[str,
 
     found = []
     for uuid, memory in used_memory().items():
+        if gpus and uuid not in gpus:
+            continue
         used_mb, processes = memory.used_mb, memory.processes
         if used_mb is not None and used_mb > measurement.residual_memory_mb:
             found.append(

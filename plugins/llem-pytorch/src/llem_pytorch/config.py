@@ -219,3 +219,14 @@ def _resolve_quantization(section: QuantizationConfig) -> QuantizationConfig:
         "torchao_int4": ("group_size",),
     }.get(section.method, ())
     return QuantizationConfig(method=section.method, **{name: getattr(section, name) for name in has_effect})
+
+
+def gpus(section: Section) -> int | None:
+    """How many GPUs a section takes: 0 on the CPU or an Apple GPU, None for all that it may see."""
+    assert isinstance(section, PyTorchConfig)
+    if section.device in ("cpu", "mps"):
+        return 0
+    if section.tensor_parallel.size > 1:
+        return section.tensor_parallel.size
+    # A map spreads over whatever there is, and `cuda:3` names a place among all.
+    return None if section.device_map is not None or ":" in section.device else 1

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from llem.hookspecs import API_VERSION, hookimpl
 from llem.specs.backend import BackendSpec
 from llem.specs.check import CheckSpec
-from llem_pytorch.config import PyTorchConfig, resolve
+from llem_pytorch.config import PyTorchConfig, gpus, resolve
 
 
 @hookimpl
@@ -26,6 +26,13 @@ def llem_backends() -> Sequence[BackendSpec]:
             install="pip install llem-pytorch",
             image=f"ghcr.io/llenergymeasure/pytorch:{importlib.metadata.version('llem-pytorch')}-cuda13",
             resolve=resolve,
+            gpus=gpus,
+            preload=(
+                "transformers.modeling_utils",
+                "transformers.generation.utils",
+                "transformers.models.auto.modeling_auto",
+                "transformers.models.llama.modeling_llama",
+            ),
         )
     ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from pydantic import Field
@@ -33,6 +34,17 @@ def resolve(section: Section) -> Section:
     if not isinstance(section, VllmConfig):
         raise TypeError(f"the backend vllm resolves its own section, not {type(section).__name__}")
     return _without_empty_parts(section)
+
+
+_SPLITS = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size", "prefill_context_parallel_size")
+
+
+def gpus(section: Section) -> int | None:
+    """How many GPUs a section takes: one for each part that model and requests are split into; None where it names them."""
+    if getattr(section, "device_ids", None) is not None:
+        return None
+    sizes = [getattr(section, name, None) for name in _SPLITS]
+    return math.prod(size for size in sizes if isinstance(size, int))
 
 
 def given(section: Section) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from llem.hookspecs import API_VERSION, hookimpl
 from llem.specs.backend import BackendSpec
 from llem.specs.check import CheckSpec
-from llem_vllm.config import VllmConfig, resolve
+from llem_vllm.config import VllmConfig, gpus, resolve
 
 
 @hookimpl
@@ -28,6 +28,9 @@ def llem_backends() -> Sequence[BackendSpec]:
             # vLLM 0.32 takes transformers below 5.20, llem-pytorch from 5.23 on.
             conflicts=frozenset({"pytorch"}),
             resolve=resolve,
+            gpus=gpus,
+            # Its import decides on the platform, which asks the driver, and it starts processes of its own.
+            warm_start=False,
         )
     ]
 

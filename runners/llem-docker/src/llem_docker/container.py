@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -135,6 +136,7 @@ def _environment(inside: Inside, environ: Mapping[str, str]) -> dict[str, str]:
         HF_HUB_CACHE=HUB,
         LLEM_CONFIG_PATH=f"{JOB}/{EXPERIMENT}",
         LLEM_JOB_ID=inside.job_id,
+        LLEM_NODE=environ.get("LLEM_NODE") or platform.node(),  # the container's own host name tells nothing
         LLEM_LIFELINE=f"{JOB}/{LIFELINE}",
     )
     if inside.network == "none" or not inside.places.fetches:

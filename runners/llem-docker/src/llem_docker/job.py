@@ -7,6 +7,7 @@ import os
 import select
 import shutil
 import signal
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -74,6 +75,7 @@ class DockerJob:
         self._engine_asked = False
         self._reason: tuple[str, str] | None = None
         self._exit: Exit | None = None
+        self._alone = threading.RLock()
         self._lifeline: int | None = parts.lifeline
         self._first = first_process(parts.container, state)
 
@@ -83,18 +85,26 @@ class DockerJob:
 
     def wait(self, timeout_s: float) -> Exit | None:
         """Sleep in the kernel until its first process ends or the time is over; pass events on."""
-        if self._exit is not None:
-            return self._exit
-        self._events.forward()
+        if (ended := self._forward()) is not None:
+            return ended
         if self._sleep(timeout_s):
             return self._finish()
-        self._events.forward()
-        self._reason = self._reason or self._trouble()
+        if (ended := self._forward()) is not None:
+            return ended
+        if not self._asked:
+            self._reason = self._reason or self._trouble()
         if self._reason is not None:
             self._signal(signal.SIGKILL)
             if self._sleep(_KILL_S):
                 return self._finish()
         return None
+
+    def _forward(self) -> Exit | None:
+        """Pass events on, unless it has ended meanwhile."""
+        with self._alone:
+            if self._exit is None:
+                self._events.forward()
+            return self._exit
 
     def stop(self, grace_s: float) -> Exit:
         """Ask by SIGTERM, kill after `grace_s` with all that is in the container, return when all is gone and removed."""
@@ -111,18 +121,20 @@ class DockerJob:
 
     def _sleep(self, timeout_s: float) -> bool:
         """True where the container's first process is gone, and with it every other: the kernel sees to that."""
-        if self._first is None:
+        first = self._first
+        if first is None:
             return True
         poller = select.poll()
-        poller.register(self._first, select.POLLIN)
+        poller.register(first, select.POLLIN)
         return bool(poller.poll(timeout_s * 1000))
 
     def _signal(self, number: int) -> None:
         """Straight to the first process, which needs no engine; through the engine where the kernel does not let us."""
-        if self._first is None:
+        first = self._first
+        if first is None:
             return
         try:
-            signal.pidfd_send_signal(self._first, number)
+            signal.pidfd_send_signal(first, number)
         except ProcessLookupError:
             return
         except PermissionError:
@@ -147,6 +159,13 @@ class DockerJob:
         return _space_trouble(self._parts, self._used_before)
 
     def _finish(self) -> Exit:
+        """Take everything out and remove the container: once, by whoever sees the end first."""
+        with self._alone:
+            if self._exit is None:
+                self._exit = self._take_out()
+            return self._exit
+
+    def _take_out(self) -> Exit:
         parts = self._parts
         gone = self._sleep(0)
         parts.log.close(_LOG_S)
@@ -170,10 +189,10 @@ class DockerJob:
             if self._first is not None:
                 os.close(self._first)
                 self._first = None
-        self._exit = self._told(found, full, refused, gone)
-        if self._exit.error is not None and self._exit.cause is not None:
-            amend_failure(parts.directory, self._exit.error, self._exit.cause)
-        return self._exit
+        told = self._told(found, full, refused, gone)
+        if told.error is not None and told.cause is not None:
+            amend_failure(parts.directory, told.error, told.cause)
+        return told
 
     def _let_go(self) -> None:
         """Close the lifeline, once: a second interrupt may come while the first one's end is under way."""

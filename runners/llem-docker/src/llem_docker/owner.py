@@ -12,6 +12,9 @@ CONFIG_HASH = "llem.config_hash"
 BACKEND = "llem.backend"
 OWNER = "llem.owner"
 
+PREFLIGHT = "preflight"
+"""In the place of a study: the container only looks into an image."""
+
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -38,6 +41,11 @@ def is_gone(found: Mapping[str, str]) -> bool:
     if boot != _boot() or not pid.isdecimal():
         return True
     return _started(int(pid)) != started
+
+
+def was_here(process: str) -> bool:
+    """Whether `this_process` of an llem that ran on this machine since its boot, and has ended."""
+    return process.startswith(f"{_boot()}:") and is_gone({OWNER: process})
 
 
 def _boot() -> str:

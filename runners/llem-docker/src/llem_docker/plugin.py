@@ -32,6 +32,8 @@ def llem_runners() -> Sequence[RunnerSpec]:
             api_version=API_VERSION,
             summary="an ephemeral Docker container for each experiment",
             runner="llem_docker.runner:DockerRunner",
+            reclaim="llem_docker.leftovers:reclaim",
+            placements=frozenset({"same_node"}),
             isolates_environment=True,
             argument="IMAGE",
             requires=("docker",),

@@ -21,6 +21,7 @@ from llem_docker.container import confinement
 from llem_docker.engine import Engine, Image, gone
 from llem_docker.errors import NOT_FOUND, ImageUnfit, no_python
 from llem_docker.intake import remove_folder
+from llem_docker.leftovers import PROBE, clear_probes
 from llem_docker.logs import LogStream
 from llem_docker.places import JOB
 from llem_docker.settings import Settings
@@ -93,8 +94,9 @@ def look_into(engine: Engine, image: Image, gpus: Sequence[str], settings: Setti
         ToolkitMissing, GpuRefused, ImageUnfit, ContainerRefused, EngineUnavailable: it did not start.
         ImageUnfit: it started and gave no answer.
     """
+    clear_probes(engine, near)
     with ExitStack() as undo:
-        folder = Path(tempfile.mkdtemp(prefix=".llem-probe-", dir=near))
+        folder = Path(tempfile.mkdtemp(prefix=f"{PROBE}{owner.this_process()}-", dir=near))
         undo.callback(remove_folder, folder)
         options: dict[str, Any] = {
             "entrypoint": ["python3", "-c", SCRIPT],
@@ -102,7 +104,7 @@ def look_into(engine: Engine, image: Image, gpus: Sequence[str], settings: Setti
             "environment": {"HOME": "/tmp", "NVIDIA_DRIVER_CAPABILITIES": "compute,utility"}
             if gpus
             else {"HOME": "/tmp"},
-            "labels": {owner.STUDY: "preflight", owner.OWNER: owner.this_process()},
+            "labels": {owner.STUDY: owner.PREFLIGHT, owner.OWNER: owner.this_process()},
             "mounts": [Mount(JOB, str(folder), type="bind")],
             "network_mode": "none",
             "user": user,

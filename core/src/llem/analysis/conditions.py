@@ -1,0 +1,138 @@
+"""Conditions on rows of a study's table, as a user writes them: `status=failed`, `batch_size>=8`."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from llem.analysis.summary import FIGURES
+from llem.errors import ConfigError
+from llem.results.arrow_table import is_json, json_text
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_FORM = re.compile(r"\s*(?P<key>[^=!<>]+?)\s*(?P<sign>!=|<=|>=|=|<|>)\s*(?P<value>.*?)\s*", re.DOTALL)
+_SUGGESTED = 5
+
+
+@dataclass(frozen=True)
+class Condition:
+    """One condition.
+
+    Attributes:
+        column: of `results.parquet`, by its full name.
+        sign: `=`, `!=`, `<`, `<=`, `>` or `>=`.
+        value: as it was written; `null` means that there is none.
+    """
+
+    column: str
+    sign: str
+    value: str
+
+    def holds(self, column: pa.ChunkedArray[Any], field: pa.Field[Any]) -> Any:
+        """For each value whether the condition holds; where there is no value only `= null` and `!= VALUE` do.
+
+        Raises:
+            ConfigError: the value is not of the column's type, or it has no order.
+        """
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        called: Any = pc
+        if self.value == "null" and self.sign in ("=", "!="):
+            return called.is_null(column) if self.sign == "=" else called.is_valid(column)
+        if pa.types.is_null(field.type):
+            return called.is_null(column) if self.sign == "!=" else called.is_valid(column)
+        if pa.types.is_list(field.type):
+            found = _having(column, self.value)
+            return called.invert(found) if self._equality(field) == "!=" else found
+        value = self._value(field)
+        if isinstance(value, str | bool):
+            self._equality(field)
+        compare: Callable[..., Any] = {
+            "=": called.equal,
+            "!=": called.not_equal,
+            "<": called.less,
+            "<=": called.less_equal,
+            ">": called.greater,
+            ">=": called.greater_equal,
+        }[self.sign]
+        return called.fill_null(compare(column, value), self.sign == "!=")
+
+    def _value(self, field: pa.Field[Any]) -> Any:
+        import pyarrow as pa
+
+        if is_json(field):
+            try:
+                return json_text(json.loads(self.value))
+            except ValueError:
+                return json_text(self.value)
+        if pa.types.is_boolean(field.type):
+            if self.value in ("true", "false"):
+                return self.value == "true"
+            raise self._wrong("is true or false")
+        if pa.types.is_string(field.type):
+            return self.value
+        try:
+            return float(self.value)
+        except ValueError:
+            raise self._wrong("is a number") from None
+
+    def _equality(self, field: pa.Field[Any]) -> str:
+        if self.sign not in ("=", "!="):
+            raise self._wrong("has no order: use = or !=")
+        return self.sign
+
+    def _wrong(self, what: str) -> ConfigError:
+        return ConfigError(f"`{self.column}` {what}; `{self.column}{self.sign}{self.value}` cannot be looked for.")
+
+
+def condition(text: str, columns: Collection[str]) -> Condition:
+    """Read a condition. Raises ConfigError where it is none, or names no column."""
+    found = _FORM.fullmatch(text)
+    if found is None:
+        raise ConfigError(
+            f"`{text}` is no condition.",
+            remedy="Write KEY=VALUE, or != < <= > >= in its place: status=failed, batch_size>=8.",
+        )
+    return Condition(column_of(found["key"], columns), found["sign"], found["value"])
+
+
+def column_of(name: str, columns: Collection[str]) -> str:
+    """The column that a user means: its full name, a figure's short one (`tokens_per_s`), or how a single one ends.
+
+    A swept key wins over whatever else has its name or its ending.
+
+    Raises:
+        ConfigError: there is none, or several.
+    """
+    for exact in (f"point.{name}", name):
+        if exact in columns:
+            return exact
+    if FIGURES.get(name) in columns:
+        return FIGURES[name]
+    ending = [column for column in columns if column.endswith(f".{name}")]
+    swept = [column for column in ending if column.startswith("point.")]
+    for found in (swept, ending):
+        if len(found) == 1:
+            return found[0]
+    if ending:
+        raise ConfigError(
+            f"`{name}` could mean {' or '.join(sorted(ending)[:_SUGGESTED])}.", remedy="Give the whole name."
+        )
+    last = {column.rpartition(".")[2]: column for column in columns}
+    near = difflib.get_close_matches(name, [*columns, *last, *FIGURES], n=1, cutoff=0.6)
+    hint = f"Did you mean `{near[0]}`?" if near else "docs/reference/results.md lists the columns."
+    raise ConfigError(f"there is no column `{name}`.", remedy=hint)
+
+
+def _having(column: pa.ChunkedArray[Any], value: str) -> pa.ChunkedArray[Any]:
+    """Whether each list has this value."""
+    import pyarrow as pa
+
+    return pa.chunked_array([pa.array([value in (found or ()) for found in column.to_pylist()], pa.bool_())])

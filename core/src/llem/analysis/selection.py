@@ -1,0 +1,211 @@
+"""Some configurations of a study, chosen, ordered and counted without looking at each row in Python.
+
+A study of 100,000 experiments is answered for in well under two seconds this way: columns that are not asked for are not
+read, and only the rows of the configurations that are shown become Python objects.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from llem.analysis import nodes
+from llem.analysis.conditions import column_of, condition
+from llem.analysis.nodes import Hardware
+from llem.analysis.summary import FIGURES, Configuration, parquet_rows, summarise
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_ROW = (
+    "config_hash",
+    "directory",
+    "position",
+    "cycle",
+    "status",
+    "config.backend",
+    "config.model.source",
+    "energy.headline.scope",
+    "energy.headline.method",
+    "energy.headline.unreliable",
+    "warnings",
+    "warning_messages",
+    "failure.type",
+    "failure.phase",
+    "failure.message",
+    *FIGURES.values(),
+    *nodes.COLUMNS,
+)
+"""What `summarise` looks at, besides what was swept."""
+
+_LIST, _APART, _NOT_TOLD = "\n", "\0", "\1"
+"""Between GPUs of a list and between columns, and what stands for null: characters that no name has."""
+
+
+class Source(Protocol):
+    """A table of results: a study's folder, or a Parquet file."""
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """Names of all its columns."""
+
+    def read(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """Its rows; of `columns` those that there are."""
+
+
+@dataclass
+class Selection:
+    """What was chosen.
+
+    Attributes:
+        configurations: those to show, in order.
+        total: how many configurations meet the conditions; experiments: how many experiments (cycles) they have.
+        statuses: of these experiments; warnings: code to how many of them have it.
+        kinds: the kinds of node that they ran on, the most frequent first; nodes: name to how many ran there.
+    """
+
+    configurations: list[Configuration]
+    total: int = 0
+    experiments: int = 0
+    statuses: Counter[str] = field(default_factory=Counter)
+    warnings: Counter[str] = field(default_factory=Counter)
+    kinds: list[Hardware] = field(default_factory=list)
+    nodes: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def hidden(self) -> int:
+        """How many configurations meet the conditions and are not among those to show."""
+        return self.total - len({c.config_hash or c.directories[0] for c in self.configurations})
+
+
+def select(
+    source: Source, *, where: Sequence[str] = (), sort: str | None = None, limit: int | None = None
+) -> Selection:
+    """Choose configurations.
+
+    Args:
+        where: conditions such as `status=failed`; an experiment counts where all hold.
+        sort: a column, or a figure's short name, by whose mean over done experiments they are ordered, `-` before it for
+            the largest first; None: the order in which they ran. Those without a value come last.
+        limit: so many at the most; None for all.
+
+    Raises:
+        ConfigError: a condition or column is none.
+        ResultError: the table cannot be read.
+    """
+    columns = source.columns
+    conditions = [condition(text, columns) for text in where]
+    by = column_of(sort.removeprefix("-"), columns) if sort else None
+    swept = [name for name in columns if name.startswith("point.")]
+    wanted = [*_ROW, *swept, *(c.column for c in conditions), *([by] if by else [])]
+    table = source.read(list(dict.fromkeys(name for name in wanted if name in columns)))
+    for one in conditions:
+        table = table.filter(one.holds(table.column(one.column), table.schema.field(one.column)))
+    if not table.num_rows:
+        return Selection([])
+    names, ranked = _ranked(table, by, descending=bool(sort and sort.startswith("-")))
+    shown = ranked if limit is None else ranked[:limit]
+    place = {key: number for number, key in enumerate(shown)}
+    rows = table if len(shown) == len(ranked) else _rows_of(table, names, place)
+    configurations = summarise(
+        parquet_rows(rows.select([name for name in rows.column_names if name in {*_ROW, *swept}]))
+    )
+    if by is not None:
+        configurations.sort(key=lambda c: place[c.config_hash or c.directories[0]])
+    return Selection(
+        configurations,
+        total=len(ranked),
+        experiments=table.num_rows,
+        statuses=_counted(table.column("status")),
+        warnings=_counted(_flattened(table, "warnings")),
+        kinds=_kinds(table),
+        nodes=_counted(table.column(nodes.NODE)) if nodes.NODE in table.column_names else Counter(),
+    )
+
+
+def _ranked(table: pa.Table, by: str | None, *, descending: bool) -> tuple[list[str], list[str]]:
+    """Each row's configuration, and the configurations in order."""
+    import pyarrow.compute as pc
+
+    called: Any = pc
+    # Plain lists of two or three columns: some ten milliseconds for 100,000 rows, less than loading Arrow's own grouping.
+    names: list[str] = called.coalesce(table.column("config_hash"), table.column("directory")).to_pylist()
+    first: dict[str, float] = {}
+    for key, position in zip(names, table.column("position").to_pylist(), strict=True):
+        place = math.inf if position is None else position
+        if place < first.get(key, math.inf) or key not in first:
+            first[key] = place
+    ranked = sorted(first, key=lambda key: (first[key], key))
+    if by is None:
+        return names, ranked
+    known = _sorted_by(table, names, by)
+    having = [key for key in ranked if key in known]
+    having.sort(key=lambda key: known[key], reverse=descending)
+    return names, [*having, *(key for key in ranked if key not in known)]
+
+
+def _sorted_by(table: pa.Table, names: Sequence[str], by: str) -> dict[str, Any]:
+    """What each configuration is ordered by: the mean of its experiments that are done, or the first of its words."""
+    import pyarrow as pa
+
+    column = table.column(by)
+    is_number = pa.types.is_floating(column.type) or pa.types.is_integer(column.type)
+    values: dict[str, list[Any]] = {}
+    for key, status, value in zip(names, table.column("status").to_pylist(), column.to_pylist(), strict=True):
+        if value is not None and (status == "done" or not is_number):
+            values.setdefault(key, []).append(value)
+    if is_number:
+        return {key: math.fsum(found) / len(found) for key, found in values.items()}
+    return {key: min(map(str, found)) for key, found in values.items()}
+
+
+def _rows_of(table: pa.Table, names: Sequence[str], chosen: Collection[str]) -> pa.Table:
+    """The rows of some configurations. `names` is each row's."""
+    import pyarrow as pa
+
+    found = array("q", (number for number, name in enumerate(names) if name in chosen))
+    # Of a list Arrow would make an array only after loading pandas, which takes as long as all the rest.
+    return table.take(pa.Array.from_buffers(pa.int64(), len(found), [None, pa.py_buffer(found)]))
+
+
+def _flattened(table: pa.Table, name: str) -> pa.ChunkedArray[Any]:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    called: Any = pc
+    if name not in table.column_names or not pa.types.is_list(table.schema.field(name).type):
+        return pa.chunked_array([], pa.string())
+    found: pa.ChunkedArray[Any] = called.list_flatten(table.column(name))
+    return found
+
+
+def _counted(column: pa.ChunkedArray[Any]) -> Counter[str]:
+    import pyarrow.compute as pc
+
+    called: Any = pc
+    found = called.value_counts(column).to_pylist()
+    return Counter({one["values"]: one["counts"] for one in found if one["values"] is not None})
+
+
+def _kinds(table: pa.Table) -> list[Hardware]:
+    """The kinds of node that rows tell of, the most frequent first."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    called: Any = pc
+    if not {nodes.GPUS, nodes.DRIVER, nodes.CPU} <= set(table.column_names):
+        return []
+    gpus = called.binary_join(table.column(nodes.GPUS).cast(pa.list_(pa.string())), _LIST)
+    columns = [gpus, *(table.column(name).cast(pa.string()) for name in (nodes.DRIVER, nodes.CPU))]
+    texts = called.binary_join_element_wise(*columns, _APART, null_handling="replace", null_replacement=_NOT_TOLD)
+    found = []
+    for text, _ in _counted(texts).most_common():
+        models, driver, cpu = (None if part == _NOT_TOLD else part for part in text.split(_APART))
+        kind = Hardware(tuple(models.split(_LIST)) if models else None, driver, cpu)
+        if kind.is_known:
+            found.append(kind)
+    return found

@@ -1,0 +1,166 @@
+"""A study's summary, as text and as data: what `llem show` prints, and `llem run` and `llem resume` at the end."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from llem.cli.next_step import next_step, state_of
+from llem.cli.present import notes, study_table
+from llem.cli.table import one_line
+from llem.results.store import MANIFEST
+
+if TYPE_CHECKING:
+    from llem.analysis.selection import Selection, Source
+    from llem.study.manifest_head import Head
+
+SHOWN = 100
+"""So many configurations are listed where nobody asks for more."""
+
+_MOST_NODES = 8
+
+
+@dataclass(frozen=True)
+class StudySummary:
+    """What to say of a study.
+
+    Attributes:
+        head: what is said of the study as a whole.
+    """
+
+    head: Mapping[str, Any]
+    selection: Selection
+
+    def document(self) -> dict[str, Any]:
+        """As plain data."""
+        return {**self.head, "experiments": [c.document() for c in self.selection.configurations]}
+
+    def text(self) -> str:
+        """For people."""
+        return _text(self.head, self.selection)
+
+
+def summary_of(
+    folder: Path,
+    source: Source,
+    *,
+    where: Sequence[str] = (),
+    sort: str | None = None,
+    limit: int | None = SHOWN,
+) -> StudySummary:
+    """Summarise a study.
+
+    Args:
+        folder: the study's; what its manifest says of the whole stands above the table.
+        source: its results.
+        where, sort, limit: as `llem.analysis.selection.select` takes them.
+
+    Raises:
+        ConfigError, ResultError: likewise, and where the manifest cannot be read.
+    """
+    from llem.analysis.selection import select
+
+    selection = select(source, where=where, sort=sort, limit=limit)
+    head, damage = _head(folder, has_results=selection.total > 0)
+    totals = dict(head.totals) if head else {"experiments": selection.experiments, **selection.statuses}
+    state = state_of(folder, head.state) if head else None
+    said = {
+        "study": head.name if head else folder.resolve().name,
+        "directory": str(folder),
+        "state": state,
+        "counts": totals,
+        "damage": damage,
+        "next": next_step(folder, state, totals) if head or damage else None,
+        "where": list(where),
+        "sort": sort,
+        "configurations": selection.total,
+    }
+    return StudySummary(said, selection)
+
+
+def _head(folder: Path, *, has_results: bool) -> tuple[Head | None, list[str]]:
+    """What the manifest says of the whole, and what is damaged of it. A study whose manifest is lost still has its results."""
+    from llem.study.lock import is_held
+    from llem.study.manifest import PREVIOUS, ManifestError
+    from llem.study.manifest_head import read_head
+
+    if not (folder / MANIFEST).exists() and not (folder / PREVIOUS).exists():
+        return None, []
+    try:
+        head = read_head(folder)
+    except ManifestError as error:
+        if not has_results:
+            raise
+        return None, [str(error)]
+    # While it is at work the last line of its journal may be under way.
+    return head, [] if is_held(folder) else list(head.damage)
+
+
+def _text(head: Mapping[str, Any], selection: Selection) -> str:
+    counts = dict(head["counts"])
+    total = counts.pop("experiments")
+    found = ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in counts.items() if count)
+    state = f", {head['state']}" if head["state"] else ""
+    lines = [f"{head['study']}{state}: {total} experiment{'s' * (total != 1)}, {found or 'none has ended'}"]
+    if head["where"]:
+        met = _statuses(selection.statuses)
+        lines.append(
+            f"where {' and '.join(head['where'])}: {_many(selection.experiments, 'experiment')} of "
+            f"{_many(selection.total, 'configuration')}{f', {met}' if met else ''}"
+        )
+    lines.append("")
+    if selection.configurations:
+        lines += [study_table(selection.configurations), ""]
+    if selection.hidden:
+        order = f"by {head['sort']}" if head["sort"] else "in the order in which they ran"
+        lines.append(
+            f"{selection.total - selection.hidden} of {selection.total:,} configurations, {order}; "
+            "--sort, --where and --limit choose others (--limit 0: all)."
+        )
+    lines += _node_notes(selection)
+    lines += notes(selection.configurations)
+    if selection.hidden:
+        # What is not listed must not be out of sight.
+        lines += [
+            f"warning: {code}: on {_many(count, 'experiment')} in all; --where warnings={code} lists them"
+            for code, count in selection.warnings.most_common()
+        ]
+        if failed := selection.statuses.get("failed"):
+            lines.append(f"failed: {_many(failed, 'experiment')} in all; --where status=failed lists them")
+    lines += [f"damaged: {text}" for text in head["damage"]]
+    if head["next"]:
+        lines += ["", f"{'run again what failed' if head['state'] == 'complete' else 'go on'}: {head['next']}"]
+    return "\n".join(lines).rstrip()
+
+
+def _node_notes(selection: Selection) -> Iterator[str]:
+    """Where the study ran on nodes that are not alike, and on how many that are."""
+    from llem.analysis.nodes import differences, short_names
+
+    kinds = selection.kinds
+    if len(kinds) > 1:
+        apart = ", ".join(differences(kinds))
+        named = one_line("; ".join(short_names(kinds)))
+        parts = {c.config_hash for c in selection.configurations if c.is_part}
+        if parts:
+            yield (
+                f"warning: unlike_nodes: cycles of {_many(len(parts), 'configuration')} ran on nodes that differ in {apart}; "
+                "each kind of node has a line of its own, and they are never averaged."
+            )
+        yield f"warning: unlike_nodes: the study ran on nodes that differ in {apart} ({named}): compare within one kind."
+    elif len(selection.nodes) > 1:
+        listed = ", ".join(sorted(selection.nodes)[:_MOST_NODES]) + (
+            ", …" if len(selection.nodes) > _MOST_NODES else ""
+        )
+        yield f"ran on {len(selection.nodes)} nodes, alike in GPUs, driver and CPU model: {listed}"
+
+
+def _statuses(statuses: Counter[str]) -> str:
+    return ", ".join(f"{count:,} {status}" for status, count in statuses.most_common())
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count:,} {what}{'s' * (count != 1)}"

@@ -1,0 +1,191 @@
+"""One llem at a time works on a study's folder: a lock that the kernel takes back when its holder ends, however it ends.
+
+The lock is `flock` on the file `.lock`, which also says who holds it. Linux carries such locks over NFS (version 4, or
+version 3 with its lock service), so that two hosts exclude each other too. Where a file system has no locks, or an NFS
+mount keeps them to each host (`nolock`, `local_lock`), what the file says is all there is: see `Lock.doubt`.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import platform
+import time
+import weakref
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from llem.errors import PreflightError
+from llem.study.manifest import now_utc
+
+LOCK = ".lock"
+
+_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
+"""What a file system answers that has no locks, such as Lustre mounted without them."""
+
+_PATIENCE_S = 1.0
+"""Whoever only asks whether the lock is held has it for an instant; see `is_held`."""
+
+_held: weakref.WeakSet[Lock] = weakref.WeakSet()
+
+
+class Lock:
+    """Held from the moment it is made until `release`, or until this process ends.
+
+    Args:
+        directory: the study's folder.
+
+    Raises:
+        PreflightError: another llem works on the folder, or it cannot be written.
+
+    Attributes:
+        doubt: what remains uncertain, a sentence, where the lock cannot exclude everybody; else None.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / LOCK
+        self.doubt: str | None = None
+        try:
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            raise PreflightError(
+                f"the study's folder cannot be written: {error.strerror}.",
+                where=str(directory),
+                remedy="Mend its permissions or make room.",
+            ) from error
+        try:
+            self._take(directory)
+        except BaseException:
+            os.close(self._file)
+            raise
+        _held.add(self)
+
+    def _take(self, directory: Path) -> None:
+        locked = True
+        try:
+            _take_within(self._file, _PATIENCE_S)
+        except BlockingIOError as error:
+            raise PreflightError(
+                f"another llem works on this study{_named(self._holder())}.",
+                where=str(directory),
+                remedy="Wait until it has ended, or end it (Ctrl+C there, or `kill` its process); then try again.",
+            ) from error
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise PreflightError(f"the study cannot be locked: {error.strerror}.", where=str(self._path)) from error
+            locked = False
+        before, here = self._holder(), platform.node()
+        if not locked and before.get("host") == here and _lives(before):
+            raise PreflightError(
+                f"another llem works on this study{_named(before)}.",
+                where=str(directory),
+                remedy="Wait until it has ended, or end it; then try again.",
+            )
+        if not locked:
+            self.doubt = (
+                f"the file system of {directory} has no locks, so nothing keeps a second llem on another machine from "
+                "working on this study: see to it that there is none."
+            )
+        elif before and before.get("host") != here:
+            self.doubt = (
+                f"the last llem on this study{_named(before)} never closed it. Its lock is free, so it has ended, unless "
+                "the folder is on a network file system whose locks hold for one machine only (NFS with nolock or "
+                "local_lock): then see to it that it has."
+            )
+        self._write({"host": here, "pid": os.getpid(), "born": _born(os.getpid()), "since": now_utc()})
+
+    def _holder(self) -> dict[str, Any]:
+        """Who holds the lock, or held it last and ended without releasing it; empty where nobody did."""
+        try:
+            found = json.loads(os.pread(self._file, 4096, 0) or b"{}")
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def _write(self, holder: dict[str, Any] | None) -> None:
+        data = json.dumps(holder).encode() if holder else b""
+        try:
+            os.ftruncate(self._file, 0)
+            os.pwrite(self._file, data, 0)
+        except OSError:
+            return  # a full disk: the lock holds, it only cannot say who has it
+
+    def release(self) -> None:
+        """Let the next one in."""
+        if self in _held:
+            _held.discard(self)
+            self._write(None)
+            os.close(self._file)
+
+    def forget(self) -> None:
+        """Close the file in a process that was forked: the lock stays with the parent alone."""
+        os.close(self._file)
+
+    def __enter__(self) -> Lock:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.release()
+
+
+def is_held(directory: Path) -> bool:
+    """Whether an llem works on this study now, as far as locks can tell; False where the folder cannot be read."""
+    try:
+        file = os.open(directory / LOCK, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(file)
+    return False
+
+
+def _take_within(file: int, patience_s: float) -> None:
+    """Take the lock. Raises BlockingIOError where somebody holds it all the time, OSError where there are no locks."""
+    end = time.monotonic() + patience_s
+    while True:
+        try:
+            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > end:
+                raise
+        time.sleep(0.05)
+
+
+def _in_child() -> None:
+    for lock in list(_held):
+        lock.forget()
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_in_child)
+
+
+def _named(holder: dict[str, Any]) -> str:
+    if "pid" not in holder:
+        return ""
+    return f" (process {holder['pid']} on {holder.get('host')}, since {holder.get('since')})"
+
+
+def _lives(holder: dict[str, Any]) -> bool:
+    """Whether the process is still there, and not another one that was given its number."""
+    born = _born(holder.get("pid"))
+    return born is not None and born == holder.get("born") and holder.get("pid") != os.getpid()
+
+
+def _born(pid: object) -> str | None:
+    """When a process started, in clock ticks since boot, with the boot; None where there is no such process."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return None
+    return f"{boot} {stat.rpartition(')')[2].split()[19]}"

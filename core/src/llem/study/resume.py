@@ -1,0 +1,263 @@
+"""A study that was started before goes on: what is finished is checked and kept, the rest is run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from llem.errors import ResultError
+from llem.plugins import Registry, load_object, missing_requirements
+from llem.results.job_directory import EXPERIMENT, RESULT, JobDocument
+from llem.results.store import EXPERIMENTS, MANIFEST, is_study
+from llem.study.agreement import Agreement, Wishes, agree
+from llem.study.conduct import bring_together, prepare
+from llem.study.continuation import Continuation, Laid, lay_over
+from llem.study.folder import STUDY_FILE, writing
+from llem.study.hosts import host
+from llem.study.journal import JOURNAL
+from llem.study.lock import Lock
+from llem.study.loop import StudyOutcome, exit_code, run_plan
+from llem.study.manifest import ManifestError, Recovered, StudyManifest, now_utc, recover
+from llem.study.manifest_writer import ManifestWriter
+from llem.study.outline import new_manifest
+from llem.study.record import RECORD, StudyRecord, keep_study_file, read_record, record_of
+from llem.study.reporter import Reporter
+from llem.study.resume_report import told
+from llem.study.set_aside import keep_aside, set_aside
+from llem.study.survey import Survey, settle_entry, survey
+
+
+def resume(
+    directory: Path, registry: Registry, reporter: Reporter, wishes: Wishes, *, skip_preflight: Iterable[str] = ()
+) -> StudyOutcome:
+    """Go on with the study in this folder, whatever state it is in.
+
+    Nothing is deleted: job directories that cannot be kept are moved to `set-aside/` in the study's folder.
+
+    Raises:
+        ResultError: the folder is no study's, or there is no telling what the study was.
+        ConfigError: the study was changed, and changes are not allowed; or more cycles cannot be had.
+        PluginError, PreflightError: as `llem.study.conduct.conduct`; PreflightError also where another llem works on it.
+        LlemError: the folder cannot be written.
+    """
+    folder = study_folder(directory)
+    with Lock(folder) as lock:
+        if lock.doubt:
+            reporter.message("warning", lock.doubt)
+        _reclaim(folder, registry, reporter)
+        found = look(folder, registry, reporter, wishes)
+        return _go_on(found, registry, reporter, skip_preflight)
+
+
+def _reclaim(folder: Path, registry: Registry, reporter: Reporter) -> None:
+    """Let every runner end what an earlier llem left of this study. Raises LlemError where it cannot be sure of that."""
+    for spec in registry.runners.values():
+        # A runner that cannot work here has left nothing that could be ended from here.
+        if spec.reclaim and not missing_requirements(spec.requires):
+            for text in load_object(spec.reclaim)(folder):
+                reporter.message("info", text)
+
+
+def study_folder(directory: Path) -> Path:
+    """The absolute path of a study's folder. Raises ResultError where it is none."""
+    folder = directory.expanduser().absolute()
+    if folder.is_file() and folder.name in (MANIFEST, RECORD):
+        folder = folder.parent
+    if not folder.exists():
+        raise ResultError("there is nothing here.", where=str(directory), remedy="Give a study's folder.")
+    if folder.is_dir() and is_study(folder):
+        return folder
+    if folder.parent.name == EXPERIMENTS and is_study(folder.parent.parent):
+        raise ResultError(
+            "this is one experiment's folder, not a study's.",
+            where=str(directory),
+            remedy=f"Resume its study: llem resume {folder.parent.parent}.",
+        )
+    inside = [p for p in folder.iterdir() if p.is_dir() and is_study(p)] if folder.is_dir() else []
+    if inside:
+        newest = max(inside, key=lambda p: p.stat().st_mtime)
+        raise ResultError(
+            f"this folder holds {len(inside)} stud{'ies' if len(inside) > 1 else 'y'} and is none itself.",
+            where=str(directory),
+            remedy=f"Name one; the newest: llem resume {newest}.",
+        )
+    raise ResultError(
+        f"this is no study's folder: it has neither {MANIFEST} nor {EXPERIMENTS}/.",
+        where=str(directory),
+        remedy="Give the folder that `llem run` named, such as results/NAME-TIMESTAMP. To start a study: llem run STUDY.yaml.",
+    )
+
+
+@dataclass(frozen=True)
+class Found:
+    """A study as it was found, before anything in it is changed.
+
+    Attributes:
+        before: the record of its last start; None where it is lost.
+        laid: its experiments as they are now, over those of the manifest.
+        recovered: the manifest that was read; None where there was none.
+        strays: job directories that belong to no experiment of the study.
+    """
+
+    directory: Path
+    before: StudyRecord | None
+    agreement: Agreement
+    laid: Laid
+    survey: Survey
+    recovered: Recovered | None
+    strays: Sequence[Path]
+
+    @property
+    def remaining(self) -> list[int]:
+        """Positions of what will run, in order."""
+        kept = self.survey.kept
+        return [
+            entry.position
+            for entry in self.laid.manifest.experiments
+            if entry.position not in kept and entry.state not in ("dropped", "not_needed")
+        ]
+
+
+def look(folder: Path, registry: Registry, reporter: Reporter, wishes: Wishes) -> Found:
+    """Find out what there is and what is to be done, and tell it. Nothing is changed. Raises as `resume`."""
+    try:
+        before: StudyRecord | None = read_record(folder)
+    except ResultError as error:
+        if wishes.study is None:
+            raise ResultError(
+                f"what this study was started with cannot be told: {error.what}",
+                where=error.where,
+                remedy=f"Give it again, with the options of then: llem run STUDY.yaml --resume {folder}.",
+            ) from error
+        before = None
+    try:
+        recovered: Recovered | None = recover(folder)
+    except ManifestError as error:
+        recovered = None
+        reporter.message("warning", f"{error} It is made anew from the study and the results that are there.")
+    for text in recovered.damage if recovered else ():
+        reporter.message("warning", text)
+    agreement = agree(folder, before, wishes, registry)
+    manifest = recovered.manifest if recovered else _made_anew(folder, new_manifest(agreement.plan))
+    laid = lay_over(manifest, agreement.plan)
+    agreement.check(laid, manifest, wishes)
+    for text in agreement.notes:
+        reporter.message("info", text)
+    execution = agreement.plan.execution
+    with writing(folder):
+        found = survey(
+            folder,
+            laid.manifest.experiments,
+            retry_failed=wishes.retry_failed,
+            with_results=execution.until.ci_width is not None or execution.placement != "any",
+        )
+    _reopen(laid, manifest, found)
+    result = Found(folder, before, agreement, laid, found, recovered, _strays(folder, laid))
+    for level, text in told(result):
+        reporter.message(level, text)
+    return result
+
+
+def _reopen(laid: Laid, manifest: StudyManifest, found: Survey) -> None:
+    """Cycles that were not needed are looked at again where what made them so has changed."""
+    entries = laid.manifest.experiments
+    lost = {e.config_hash for e in entries if e.position in {*found.gone, *found.damaged, *found.again}}
+    for entry in entries:
+        if entry.state == "not_needed" and (laid.manifest.until != manifest.until or entry.config_hash in lost):
+            entry.state = "pending"
+
+
+def _strays(folder: Path, laid: Laid) -> list[Path]:
+    known = {entry.directory for entry in laid.manifest.experiments}
+    root = folder / EXPERIMENTS
+    return [
+        path
+        for path in (sorted(root.iterdir()) if root.is_dir() else ())
+        if f"{EXPERIMENTS}/{path.name}" not in known and ((path / EXPERIMENT).exists() or (path / RESULT).exists())
+    ]
+
+
+def _made_anew(folder: Path, manifest: StudyManifest) -> StudyManifest:
+    """A manifest of the plan alone, with the job directories that are there, whatever position they were named for."""
+    there = {}
+    for path in sorted((folder / EXPERIMENTS).iterdir()) if (folder / EXPERIMENTS).is_dir() else ():
+        with suppress(ResultError):
+            job = JobDocument.read(path)
+            there[job.config_hash, job.cycle] = f"{EXPERIMENTS}/{path.name}"
+    for entry in manifest.experiments:
+        entry.directory = there.get((entry.config_hash, entry.cycle), entry.directory)
+    return manifest
+
+
+def _go_on(found: Found, registry: Registry, reporter: Reporter, skip_preflight: Iterable[str]) -> StudyOutcome:
+    folder, plan, laid = found.directory, found.agreement.plan, found.laid
+    remaining = laid.runs.only(found.remaining)
+    facts = {}
+    if remaining:
+        facts = prepare(
+            found.agreement.study, plan, registry, reporter, output=folder.parent, skip_preflight=skip_preflight
+        )
+        facts["resumed"] = len(found.before.hosts) if found.before else 1
+    with writing(folder):
+        _tidy(found)
+        hosts = [*(found.before.hosts if found.before else ()), *([host()] if remaining else [])]
+        record_of(found.agreement.study, runner=found.agreement.runner, hosts=hosts).write(folder)
+        _replace_study_file(found)
+    manifest = laid.manifest
+    if remaining:
+        ended = [(planned, found.survey.results[planned.position]) for planned in laid.runs.only(found.survey.results)]
+        manifest = replace(manifest, state="running", ended_at=None, seq=manifest.seq + 1)
+        outcome = run_plan(
+            plan, registry, folder, reporter, provenance=facts, continued=Continuation(manifest, remaining, ended)
+        )
+    else:
+        outcome = _close(folder, replace(manifest, state="complete", seq=manifest.seq + 1))
+    bring_together(folder, outcome.state, outcome.table, verify=True)
+    return outcome
+
+
+def _replace_study_file(found: Found) -> None:
+    """Put the study file of now into the folder, and the one of before aside. An edit that is not followed stays. Raises OSError."""
+    folder, text = found.directory, found.agreement.study.text
+    before, copy = found.before.text if found.before else None, folder / STUDY_FILE
+    if text is None or (text == before and copy.exists()):
+        return
+    if copy.exists() and copy.read_bytes() != text.encode():
+        set_aside(folder, copy)
+    elif before not in (None, text):
+        keep_aside(folder, STUDY_FILE, before or "")
+    keep_study_file(folder, text)
+
+
+def _close(folder: Path, manifest: StudyManifest) -> StudyOutcome:
+    """Nothing is left to run: the manifest says so."""
+    manifest.ended_at = manifest.ended_at or now_utc()
+    with writing(folder):
+        ManifestWriter(folder, manifest).close()
+    counts = {key: value for key, value in manifest.totals.items() if key != "experiments"}
+    return StudyOutcome("complete", counts, folder, exit_code("complete", manifest))
+
+
+def _tidy(found: Found) -> None:
+    """Move away what the study does not go on with, and bring every entry to what was found. Raises OSError."""
+    folder, entries = found.directory, found.laid.manifest.experiments
+    for leftover in folder.glob(".*.tmp"):
+        leftover.unlink(missing_ok=True)
+    if found.recovered is not None and found.recovered.torn:
+        set_aside(folder, folder / JOURNAL)
+    for stray in found.strays:
+        set_aside(folder, stray)
+    if found.recovered is None or found.recovered.damage:
+        set_aside(folder, folder / MANIFEST)
+    for entry in found.laid.dropped:
+        set_aside(folder, folder / entry.directory)
+    names = {planned.position: planned.directory for planned in found.laid.runs.only(found.remaining)}
+    for position, name in names.items():
+        entry = entries[position - 1]
+        for path in {folder / entry.directory, folder / EXPERIMENTS / name}:
+            set_aside(folder, path)
+    for entry in entries:
+        if entry.state not in ("dropped", "not_needed"):
+            settle_entry(folder, entry, found.survey, f"{EXPERIMENTS}/{names.get(entry.position, '')}")

@@ -1,0 +1,80 @@
+"""What whoever resumes a study is told before it goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, Literal
+
+from llem.study.hosts import differences, host
+
+if TYPE_CHECKING:
+    from llem.study.resume import Found
+
+_NAMED = 5
+"""So many experiments are named in one sentence."""
+
+
+def told(found: Found) -> Iterator[tuple[Literal["info", "warning"], str]]:
+    """What was found, what is kept, what runs again and why; a sentence each."""
+    for text in _losses(found):
+        yield "warning", text
+    yield "info", f"{found.laid.manifest.name}: {'; '.join(_counts(found))}."
+    if not found.remaining:
+        return
+    budget_s = found.agreement.plan.execution.budget_s
+    if found.laid.manifest.state == "stopped" and budget_s is not None:
+        yield "info", f"the budget of {budget_s:g} s (execution.budget_s) begins anew."
+    last = found.before.hosts[-1] if found.before is not None and found.before.hosts else None
+    if last is not None and (differing := list(differences(last, host()))):
+        yield (
+            "warning",
+            f"the machine is not as it was ({'; '.join(differing)}): compare with care what ran before and after.",
+        )
+
+
+def _losses(found: Found) -> Iterator[str]:
+    """What was there and cannot be kept."""
+    survey, entries = found.survey, found.laid.manifest.experiments
+    for text in survey.damaged.values():
+        yield f"{text} It is set aside, and the experiment runs again."
+    if gone := survey.gone:
+        names = _names(entries[position - 1].directory.rpartition("/")[2] for position in gone)
+        yield f"{_many(len(gone), 'result is', 'results are')} not there any more ({names}) and will be measured again."
+    if dropped := found.laid.dropped:
+        count = _many(len(dropped), "experiment is", "experiments are")
+        yield f"{count} no longer part of the study: what there is of them is set aside."
+    if strays := found.strays:
+        count = _many(len(strays), "job directory belongs", "job directories belong")
+        yield f"{count} to no experiment of this study and will be set aside ({_names(path.name for path in strays)})."
+
+
+def _counts(found: Found) -> Iterator[str]:
+    survey, remaining = found.survey, len(found.remaining)
+    failed = sum(state == "failed" for state in survey.kept.values())
+    yield f"{len(survey.kept) - failed} of {len(found.laid.runs)} experiments are done, checked and kept"
+    if count := len(survey.half_done):
+        yield f"{count} under way when it ended {_either(count, 'runs', 'run')} again"
+    if count := len(survey.again):
+        yield f"{count} that failed {_either(count, 'runs', 'run')} again"
+    if failed:
+        yield (
+            f"{failed} failed and {_either(failed, 'stays', 'stay')} so "
+            f"(--retry-failed runs {_either(failed, 'it', 'them')} again)"
+        )
+    if spared := sum(entry.state == "not_needed" for entry in found.laid.manifest.experiments):
+        yield f"{spared} {_either(spared, 'is', 'are')} not needed (execution.until)"
+    yield f"{remaining} to run" if remaining else "nothing is left to run"
+
+
+def _names(names: Iterable[str]) -> str:
+    listed = list(islice(names, _NAMED + 1))
+    return ", ".join(listed if len(listed) <= _NAMED else [*listed[:_NAMED], "…"])
+
+
+def _many(count: int, one: str, several: str) -> str:
+    return f"{count} {_either(count, one, several)}"
+
+
+def _either(count: int, one: str, several: str) -> str:
+    return one if count == 1 else several

@@ -1,0 +1,283 @@
+"""`llem resume`: a study goes on from whatever state it is in, and says what it found."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import llem as library
+from llem.study.lock import Lock
+from llem.study.manifest import PREVIOUS, read_manifest
+from llem.study.manifest_writer import ManifestWriter
+from llem.study.record import RECORD
+from llem.study.set_aside import SET_ASIDE
+
+Llem = Callable[..., subprocess.CompletedProcess[str]]
+
+STUDY = {
+    "name": "quick",
+    "model": "random:tiny-llama",
+    "dataset": {"name": "synthetic", "n": 2, "input_tokens": 4, "output_tokens": 3},
+    "backend": "testbed",
+    "measurement": {"min_window_s": 0, "settle_s": 0},
+    "warmup": {"enabled": False},
+    "baseline": {"enabled": False},
+    "execution": {"experiment_gap_s": 0, "cycle_gap_s": 0},
+    "experiments": [
+        {"testbed": {"batch_size": 1}},
+        {"testbed": {"batch_size": 2}},
+        {"testbed": {"fail": "raise"}},
+    ],
+}
+
+
+@pytest.fixture(scope="module")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study that was run to its end, two experiments done and one failed; in the folder of its study file."""
+    folder = tmp_path_factory.mktemp("once")
+    (folder / "study.yaml").write_text(json.dumps(STUDY, indent=1))
+    done = subprocess.run(
+        [sys.executable, "-m", "llem", "run", "study.yaml", "--quiet", "--skip-preflight", "governor"],
+        cwd=folder,
+        env={name: value for name, value in os.environ.items() if not name.startswith("LLEM_")},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr
+    assert "--retry-failed" in done.stdout
+    return folder
+
+
+@pytest.fixture
+def ended(once: Path, tmp_path: Path) -> Path:
+    """The folder of that study, in a copy of its own."""
+    shutil.copytree(once, tmp_path, dirs_exist_ok=True)
+    (folder,) = (tmp_path / "results").iterdir()
+    record = json.loads((folder / RECORD).read_text())
+    record["path"] = str(tmp_path / "study.yaml")
+    record["base_dir"] = str(tmp_path)
+    (folder / RECORD).write_text(json.dumps(record))
+    return folder
+
+
+def jobs(folder: Path) -> dict[str, str]:
+    """Digest of each job directory's result, by the directory's name."""
+    found = sorted((folder / "experiments").iterdir())
+    return {job.name: hashlib.sha256((job / "result.json").read_bytes()).hexdigest() for job in found}
+
+
+def states(folder: Path) -> list[str]:
+    return [entry.state for entry in read_manifest(folder).experiments]
+
+
+def test_a_study_without_anything_left_to_run_stays_as_it_is(ended: Path, llem: Llem) -> None:
+    before = jobs(ended)
+    done = llem("resume", ended)
+    assert done.returncode == 1, done.stderr
+    assert "2 of 3 experiments are done, checked and kept" in done.stderr
+    assert "1 failed and stays so (--retry-failed runs it again)" in done.stderr
+    assert "nothing is left to run" in done.stderr
+    assert jobs(ended) == before
+    assert states(ended) == ["done", "done", "failed"]
+    assert not (ended / SET_ASIDE).exists()
+
+
+def test_failed_ones_run_again_only_where_asked(ended: Path, llem: Llem) -> None:
+    before = jobs(ended)
+    done = llem("resume", ended, "--retry-failed")
+    assert done.returncode == 1, done.stderr
+    after = jobs(ended)
+    failed = next(name for name in before if name.startswith("00003"))
+    assert {name for name in before if after[name] != before[name]} == {failed}
+    assert (ended / SET_ASIDE / failed / "result.json").is_file()
+
+
+def test_what_is_gone_damaged_or_half_done_runs_again(ended: Path, llem: Llem, read: Any) -> None:
+    before = jobs(ended)
+    first, second, third = sorted(before)
+    shutil.rmtree(ended / "experiments" / first)
+    text = (ended / "experiments" / second / "result.json").read_text()
+    assert '"output": 6' in text
+    (ended / "experiments" / second / "result.json").write_text(text.replace('"output": 6', '"output": 7'))
+    (ended / "experiments" / third / "result.json").unlink()
+    manifest = read_manifest(ended)
+    manifest.experiments[2].state = manifest.state = "running"
+    manifest.seq += 1
+    ManifestWriter(ended, manifest).close()
+    shown = llem("show", ended)
+    assert "quick, broken off: " in shown.stdout
+    assert f"go on: llem resume {ended}" in shown.stdout
+
+    done = llem("resume", ended)
+    assert done.returncode == 1, done.stderr
+    assert set(jobs(ended)) == set(before)
+    assert f"1 result is not there any more ({first}) and will be measured again" in done.stderr
+    assert f"{second}/result.json: it is not the file that the experiment left" in done.stderr
+    assert "1 under way when it ended runs again" in done.stderr
+    assert states(ended) == ["done", "done", "failed"]
+    assert {path.name for path in (ended / SET_ASIDE).iterdir()} == {second, third}
+    assert [row["tokens.output"] for row in read.rows(ended)] == [6, 6, None]
+
+
+def test_more_cycles_are_added_behind_what_is_there(ended: Path, llem: Llem, read: Any) -> None:
+    before = jobs(ended)
+    done = llem("resume", ended, "--cycles", "2")
+    assert done.returncode == 1, done.stderr
+    assert {name: digest for name, digest in jobs(ended).items() if name in before} == before
+    assert [(row["cycle"], row["position"]) for row in read.rows(ended)] == [(1 + n // 3, 1 + n) for n in range(6)]
+    fewer = llem("resume", ended, "--cycles", "1")
+    assert fewer.returncode == 2
+    assert "cycles: was 2, is 1" in fewer.stderr
+    assert "3 would be dropped" in fewer.stderr
+    record = json.loads((ended / RECORD).read_text())
+    assert record["document"]["execution"]["cycles"] == 2
+
+
+@pytest.mark.parametrize("edited", ["study.yaml", "results"])
+def test_a_changed_study_is_shown_and_refused_until_it_is_allowed(
+    ended: Path, llem: Llem, tmp_path: Path, edited: str
+) -> None:
+    before = jobs(ended)
+    path = tmp_path / "study.yaml" if edited == "study.yaml" else ended / "study.yaml"
+    changed = {**STUDY, "experiments": [{"testbed": {"batch_size": 2}}, {"testbed": {"batch_size": 4}}]}
+    path.write_text(json.dumps(changed))
+    refused = llem("resume", ended)
+    assert refused.returncode == 2
+    assert f"{path}: the study differs from the one that was started" in refused.stderr
+    assert "experiments: was [" in refused.stderr
+    assert "1 of 3 stay (1 have ended), 2 would be dropped (2 have ended" in refused.stderr
+    assert "--allow-changes" in refused.stderr
+    assert jobs(ended) == before
+
+    assert llem("resume", ended, "--as-started").returncode == 1
+    assert jobs(ended) == before
+    assert path.read_text() == json.dumps(changed)
+
+    done = llem("resume", ended, "--allow-changes")
+    assert done.returncode == 0, done.stderr
+    assert states(ended) == ["dropped", "done", "dropped", "done"]
+    after = jobs(ended)
+    assert len(after) == 2
+    assert {name for name in before if after.get(name) == before[name]} == {sorted(before)[1]}
+    assert (ended / SET_ASIDE / "study.yaml").read_text() == json.dumps(STUDY, indent=1)
+    assert json.loads((ended / "study.yaml").read_text()) == changed
+
+
+def test_a_file_that_says_the_same_in_other_words_is_no_change(ended: Path, llem: Llem, tmp_path: Path) -> None:
+    (tmp_path / "study.yaml").write_text("# measured twice\n" + json.dumps(STUDY))
+    done = llem("resume", ended)
+    assert done.returncode == 1
+    assert "what it says is the same" in done.stderr
+
+
+def test_run_takes_up_a_study_with_the_file_and_options_of_now(ended: Path, llem: Llem) -> None:
+    before = jobs(ended)
+    same = llem("run", "study.yaml", "--resume", ended)
+    assert same.returncode == 1, same.stderr
+    assert jobs(ended) == before
+    other = llem("run", "study.yaml", "--resume", ended, "-n", "3")
+    assert other.returncode == 2
+    assert "dataset.n: was 2, is 3" in other.stderr
+    assert "3 would be dropped" in other.stderr
+    without = llem("run", "--resume", ended)
+    assert without.returncode == 1
+    assert "nothing is left to run" in without.stderr
+
+
+def test_a_study_whose_manifest_is_destroyed_is_made_up_from_its_results(ended: Path, llem: Llem) -> None:
+    before = jobs(ended)
+    (ended / "manifest.json").write_bytes(b"\0" * 100)
+    (ended / PREVIOUS).unlink()
+    shown = llem("show", ended)
+    assert shown.returncode == 0
+    assert "damaged" in shown.stdout
+    assert f"llem resume {ended}" in shown.stdout
+    done = llem("resume", ended)
+    assert done.returncode == 1, done.stderr
+    assert "made anew" in done.stderr
+    assert jobs(ended) == before
+    assert states(ended) == ["done", "done", "failed"]
+
+
+def test_a_study_whose_record_is_destroyed_needs_its_file(ended: Path, llem: Llem) -> None:
+    before = jobs(ended)
+    (ended / RECORD).write_text("{")
+    refused = llem("resume", ended)
+    assert refused.returncode == 2
+    assert f"llem run STUDY.yaml --resume {ended}" in refused.stderr
+    assert llem("run", "study.yaml", "--resume", ended).returncode == 1
+    assert jobs(ended) == before
+    assert json.loads((ended / RECORD).read_text())["text"] == json.dumps(STUDY, indent=1)
+
+
+def test_another_machine_is_told(ended: Path, llem: Llem) -> None:
+    record = json.loads((ended / RECORD).read_text())
+    record["hosts"][0] |= {"host": "elsewhere", "gpus": ["NVIDIA A100 (GPU-1)"]}
+    record["hosts"][0]["packages"]["llem"] = "0.0.1"
+    (ended / RECORD).write_text(json.dumps(record))
+    done = llem("resume", ended, "--retry-failed")
+    assert "host: was elsewhere, is " in done.stderr
+    assert "GPUs: was NVIDIA A100 (GPU-1), is " in done.stderr
+    assert "llem: was 0.0.1, is " in done.stderr
+    assert len(json.loads((ended / RECORD).read_text())["hosts"]) == 2
+
+
+def test_a_study_that_another_llem_works_on_is_left_alone(ended: Path, llem: Llem) -> None:
+    with Lock(ended):
+        refused = llem("resume", ended)
+    assert refused.returncode == 3
+    assert f"another llem works on this study (process {os.getpid()} on " in refused.stderr
+
+
+def test_what_is_no_study_is_told_with_what_was_meant(ended: Path, llem: Llem, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for path, said in [
+        (tmp_path / "nowhere", "there is nothing here"),
+        (tmp_path / "empty", "this is no study's folder"),
+        (tmp_path / "study.yaml", "this is no study's folder"),
+        (ended.parent, f"llem resume {ended}"),
+        (next((ended / "experiments").iterdir()), f"llem resume {ended}"),
+    ]:
+        done = llem("resume", path)
+        assert done.returncode == 2
+        assert said in done.stderr
+        assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["resume"], "STUDY_DIR"),
+        (["resume", "x", "--allow-changes", "--as-started"], "opposite"),
+        (["run", "study.yaml", "--retry-failed"], "--resume STUDY_DIR"),
+        (["run", "study.yaml", "--resume", "x", "--output", "y"], "its own folder"),
+        (["run", "study.yaml", "--resume", "x", "--dry-run"], "--dry-run"),
+        (["run", "--resume", "x", "--set", "dataset.n=3"], "llem run STUDY.yaml --resume"),
+        (["continue", "x"], "llem resume"),
+    ],
+)
+def test_options_that_do_not_go_together_are_told(llem: Llem, arguments: list[str], said: str) -> None:
+    done = llem(*arguments)
+    assert done.returncode == 2
+    assert said in done.stderr
+
+
+def test_the_library_goes_on_too(ended: Path) -> None:
+    study = library.resume(ended, cycles=2)
+    assert study.manifest["totals"]["done"] == 4
+    with pytest.raises(library.ConfigError, match="which one is not said"):
+        library.resume(ended, overrides={"dataset.n": 3})
+    with pytest.raises(library.ConfigError, match=r"dataset\.n: was 2, is 3"):
+        library.resume(ended, study=ended / "study.yaml", overrides={"dataset.n": 3}, cycles=2)

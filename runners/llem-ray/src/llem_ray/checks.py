@@ -1,0 +1,131 @@
+"""The preflight checks of the Ray runner. Each says what, why, and what mends it.
+
+They share one look at the cluster. A check whose ground is missing says nothing: the check of that ground does.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from llem.plugins import default_registry
+from llem.specs.check import Finding, PreflightContext
+from llem_ray.sight import Sight, sight_of
+
+
+def check_cluster(context: PreflightContext) -> Iterator[Finding]:
+    """A cluster answers, with the versions of Ray and Python that are here."""
+    sight = sight_of(context)
+    if not isinstance(sight, Sight):
+        where = f"{sight.where}: " if sight.where else ""
+        level = "error" if context.runners else "warning"
+        yield Finding(level=level, message=f"{where}{sight.what}", remedy=sight.remedy)  # type: ignore[arg-type]
+    elif "trouble" in sight.seen:
+        yield Finding(level="error", message=f"the cluster could not be looked at: {sight.seen['trouble']}")
+    else:
+        nodes = sight.seen["nodes"]
+        yield Finding(
+            level="ok",
+            message=f"Ray {sight.ray}, {len(nodes)} node(s) with {sum(n['cpus'] for n in nodes):g} CPU(s) and "
+            f"{sum(n['gpus'] for n in nodes)} GPU(s)",
+        )
+
+
+def check_nodes(context: PreflightContext) -> Iterator[Finding]:
+    """Some node could run each experiment."""
+    for sight, seen in _seen(context):
+        there = "; ".join(f"{n['name']} {n['cpus']:g} CPU(s), {n['gpus']} GPU(s)" for n in seen["nodes"][:10])
+        for experiment, fit in zip(sight.experiments, seen["fits"], strict=True):
+            if not fit["nodes"]:
+                yield Finding(
+                    level="error",
+                    message=f"no node can run experiments of the backend {experiment.backend}, which need {fit['need']}. "
+                    f"There is: {there or 'no node'}",
+                    remedy="Ask for less (runner_options.ray: num_cpus, num_gpus, memory_gb, resources, labels, nodes), or "
+                    "add a node; one that an autoscaler would add is asked for with --skip-preflight ray-nodes.",
+                )
+                continue
+            yield Finding(level="ok", message=f"{len(fit['nodes'])} node(s) have {fit['need']}")
+            if fit["without_gpu"]:
+                yield Finding(
+                    level="warning",
+                    message=f"no node has a GPU: experiments of the backend {experiment.backend} run on CPUs",
+                    remedy="runner_options.ray.num_gpus says how many they must have.",
+                )
+
+
+def check_packages(context: PreflightContext) -> Iterator[Finding]:
+    """llem and the backends are installed on the nodes."""
+    here = {name: importlib.metadata.version(name) for name in ("llem", "llem-ray")}
+    for _, seen in _seen(context):
+        wrong: dict[str, list[str]] = {}
+        for node, found in seen["visits"].items():
+            for problem in _problems(found, here):
+                wrong.setdefault(problem, []).append(node)
+        for problem, nodes in wrong.items():
+            yield Finding(
+                level="error",
+                message=f"{problem}, on {_listed(nodes)}",
+                remedy="Install it into the environment that Ray runs in there: "
+                f"{_install(context, problem)}; then start Ray there anew.",
+            )
+        if seen["visits"] and not wrong:
+            yield Finding(
+                level="ok", message=f"llem {here['llem']} and the backends are on {len(seen['visits'])} node(s)"
+            )
+
+
+def check_files(context: PreflightContext) -> Iterator[Finding]:
+    """What experiments read, and where results go, is found on the nodes."""
+    for sight, seen in _seen(context):
+        absent: dict[str, list[str]] = {}
+        for node, found in seen["visits"].items():
+            for name in found.get("absent", ()):
+                absent.setdefault(name, []).append(node)
+            if found.get("storage") is not None:
+                yield Finding(
+                    level="error",
+                    message=f"the storage {sight.options.storage} cannot be used on {node}: {found['storage']}",
+                    remedy="It has to be one folder for this machine and every node, writable for the user of Ray there.",
+                )
+        for name, nodes in absent.items():
+            yield Finding(
+                level="error",
+                message=f"{name} is not there on {_listed(nodes)}",
+                remedy="Put it on a file system that all nodes share, under the same path, or name a model of the hub.",
+            )
+
+
+def _seen(context: PreflightContext) -> Iterator[tuple[Sight, Mapping[str, Any]]]:
+    """The sight and what was seen, once; nothing where there is nothing to look at."""
+    sight = sight_of(context)
+    if isinstance(sight, Sight) and "trouble" not in sight.seen and sight.experiments:
+        yield sight, sight.seen
+
+
+def _problems(found: Mapping[str, Any], here: Mapping[str, str]) -> Iterator[str]:
+    if "trouble" in found:
+        yield f"the node could not be looked at ({found['trouble']})"
+        return
+    for name, version in found["versions"].items():
+        if version is None:
+            yield f"{name} is not installed"
+        elif version != here[name]:
+            yield f"{name} is {version}, and {here[name]} here"
+    if found["versions"].get("llem") is not None:
+        for name, problem in found["backends"].items():
+            if problem is not None:
+                yield f"the backend {name} cannot run: {problem}"
+
+
+def _install(context: PreflightContext, problem: str) -> str:
+    for name, spec in default_registry().backends.items():
+        if f"backend {name} " in problem:
+            return spec.install or f"the distribution that brings {name}"
+    return f"pip install llem=={importlib.metadata.version('llem')} llem-ray=={importlib.metadata.version('llem-ray')}"
+
+
+def _listed(nodes: list[str]) -> str:
+    few = ", ".join(nodes[:5])
+    return f"{few} and {len(nodes) - 5} more" if len(nodes) > 5 else few

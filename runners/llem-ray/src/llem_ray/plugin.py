@@ -1,0 +1,52 @@
+"""What llem-ray registers. Importing this does not import Ray."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from llem.hookspecs import API_VERSION, hookimpl
+from llem.specs.check import CheckSpec
+from llem.specs.runner import RunnerSpec
+from llem_ray.options import RayOptions
+
+RUNNER = "ray"
+
+CHECKS = (
+    ("ray-cluster", "a Ray cluster answers, with the versions of Ray and Python that are here", "check_cluster"),
+    ("ray-nodes", "some node has the CPUs, GPUs, resources and labels that each experiment asks for", "check_nodes"),
+    ("ray-packages", "llem and the backends are on the nodes, llem in the same version", "check_packages"),
+    ("ray-files", "models, datasets and the storage are found on the nodes as they are here", "check_files"),
+)
+
+
+@hookimpl
+def llem_runners() -> Sequence[RunnerSpec]:
+    """The runner `ray`."""
+    return [
+        RunnerSpec(
+            name=RUNNER,
+            api_version=API_VERSION,
+            summary="a task on a Ray cluster for each experiment",
+            runner="llem_ray.runner:RayRunner",
+            remote=True,
+            requires=("ray",),
+            install="pip install llem-ray",
+            placements=frozenset({"same_node", "spread"}),
+            options=RayOptions,
+        )
+    ]
+
+
+@hookimpl
+def llem_preflight_checks() -> Sequence[CheckSpec]:
+    """What must hold before the first experiment goes to the cluster; each can be left out by its name."""
+    return [
+        CheckSpec(
+            name=name,
+            api_version=API_VERSION,
+            summary=summary,
+            check=f"llem_ray.checks:{function}",
+            runners=frozenset({RUNNER}),
+        )
+        for name, summary, function in CHECKS
+    ]

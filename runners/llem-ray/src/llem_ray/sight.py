@@ -1,0 +1,119 @@
+"""What the preflight checks look at together: the cluster, asked once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from llem.config.experiment import ExperimentConfig
+from llem.errors import LlemError
+from llem.models.sources import locate_model
+from llem.plugins import default_registry
+from llem.specs.check import PreflightContext
+from llem_ray.errors import ClusterError
+from llem_ray.line import Line
+from llem_ray.need import Need, need_of
+from llem_ray.options import RayOptions
+from llem_ray.plugin import RUNNER
+
+_LOOK_S = 180.0
+_LOCAL = ("/", "./", "../", "~/")
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What was found.
+
+    Attributes:
+        options: the runner's.
+        ray: its version.
+        experiments: those that go to the cluster, one of each kind of need.
+        seen: as `llem_ray.look.look` returns it.
+    """
+
+    options: RayOptions
+    ray: str
+    experiments: list[ExperimentConfig]
+    seen: Mapping[str, Any]
+
+
+_SEEN: dict[int, tuple[PreflightContext, Sight | ClusterError]] = {}
+
+
+def sight_of(context: PreflightContext) -> Sight | ClusterError:
+    """What the checks of one preflight share; the error where no cluster answers."""
+    if id(context) not in _SEEN:
+        _SEEN.clear()
+        try:
+            _SEEN[id(context)] = (context, _look(context))
+        except ClusterError as error:
+            _SEEN[id(context)] = (context, error)
+    return _SEEN[id(context)][1]
+
+
+def _look(context: PreflightContext) -> Sight:
+    options = context.runner_options.get(RUNNER)
+    if not isinstance(options, RayOptions):
+        options = RayOptions.model_validate({})
+    registry = default_registry()
+    needs: dict[str, tuple[ExperimentConfig, Need]] = {}
+    backends: dict[str, None] = {}
+    places: dict[str, None] = {}
+    packages: dict[str, None] = {}
+    for experiment in context.experiments:
+        if context.runners.get(experiment.backend, "").partition(":")[0] != RUNNER:
+            continue
+        need = need_of(experiment, registry.backend(experiment.backend), options)
+        needs.setdefault(need.text + str(need.gpu_wish), (experiment, need))
+        backends[experiment.backend] = None
+        for kind, name in _local_things(experiment, context.base_dir):
+            (places if kind == "path" else packages)[name] = None
+    line = Line(options)
+    try:
+        question = {
+            "needs": [need.document() for _, need in needs.values()],
+            "distributions": ["llem", "llem-ray"],
+            "backends": list(backends),
+            "paths": list(places),
+            "packages": list(packages),
+            "storage": options.storage,
+        }
+        seen = line.look(question, _LOOK_S)
+        return Sight(options, str(line.ready["ray"]), [experiment for experiment, _ in needs.values()], seen)
+    finally:
+        line.close()
+
+
+def _local_things(experiment: ExperimentConfig, base_dir: Path) -> Iterator[tuple[str, str]]:
+    """Files and packages of this machine that an experiment reads: `path` or `package`, and its name."""
+    sources = [experiment.model.source, *filter(None, [experiment.model.tokenizer])]
+    for source in sources:
+        if source.startswith("pkg:"):
+            yield "package", source.removeprefix("pkg:").partition("/")[0]
+            continue
+        try:
+            location = locate_model(source, base_dir)
+        except LlemError:
+            continue  # the check of models says so
+        if location.path is not None:
+            yield "path", str(location.path.absolute())
+    texts = [experiment.dataset.path, *_texts(experiment.options.model_dump(mode="json"))]
+    for text in filter(None, texts):
+        path = Path(base_dir, Path(text).expanduser())
+        if path.exists():
+            yield "path", str(path.absolute())
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Texts in a section that are written as paths."""
+    if isinstance(value, str):
+        if value.startswith(_LOCAL) and len(value) < 4096 and "\0" not in value:
+            yield value
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)

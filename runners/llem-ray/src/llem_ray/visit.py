@@ -1,0 +1,62 @@
+"""What is looked at on a node before a study. It goes there as its source, since llem may not be there; standard library only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def visit(question: dict[str, Any]) -> dict[str, Any]:
+    """Look at the node that this runs on.
+
+    Args:
+        question: `distributions` whose versions are asked, `backends` that must be registered, `paths` and `packages` that
+            must be there, `storage` as URL or None, `mark`: a name to write there.
+
+    Returns:
+        `python`, `versions` (None for what is missing), `backends`: name to None, or what is wrong with it; `absent`: of
+        the paths and packages; `storage`: what is wrong with it, or None.
+    """
+    import importlib.metadata
+    import importlib.util
+    import pathlib
+    import platform
+
+    versions: dict[str, str | None] = {}
+    for name in question["distributions"]:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            versions[name] = None
+    backends: dict[str, str | None] = {}
+    try:
+        from llem.plugins import default_registry, missing_requirements
+
+        known = default_registry().backends
+        for name in question["backends"]:
+            if name not in known:
+                backends[name] = "it is not installed"
+                continue
+            missing = missing_requirements(known[name].requires)
+            backends[name] = f"it needs {', '.join(missing)}, which is not installed" if missing else None
+    except Exception as error:  # noqa: BLE001 - a broken installation is an answer
+        backends = dict.fromkeys(question["backends"], f"llem cannot be imported: {type(error).__name__}: {error}")
+    absent = [path for path in question["paths"] if not pathlib.Path(path).exists()]
+    absent += [f"package {name}" for name in question["packages"] if importlib.util.find_spec(name) is None]
+    trouble = None
+    if question["storage"] is not None:
+        try:
+            import fsspec
+
+            system, base = fsspec.core.url_to_fs(question["storage"])
+            system.makedirs(base, exist_ok=True)
+            with system.open(f"{base}/{question['mark']}", "wb") as stream:
+                stream.write(b"llem")
+        except Exception as error:  # noqa: BLE001 - whatever a storage raises is the answer
+            trouble = f"{type(error).__name__}: {error}"
+    return {
+        "python": platform.python_version(),
+        "versions": versions,
+        "backends": backends,
+        "absent": absent,
+        "storage": trouble,
+    }

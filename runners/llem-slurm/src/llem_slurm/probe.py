@@ -1,0 +1,202 @@
+"""A small job that looks at a node before a study starts: whether it sees the results folder, and can run a worker there."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shlex
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from llem.errors import LlemError
+from llem.plugins import default_registry
+from llem.specs.check import Finding, PreflightContext
+from llem_slurm.commands import run, user
+from llem_slurm.errors import SlurmRefused
+from llem_slurm.options import SlurmOptions
+from llem_slurm.plugin import RUNNER
+from llem_slurm.queue import ACCOUNT_FORMAT
+from llem_slurm.script import Need, wishes
+
+_UNSEEN, _NO_PYTHON, _NO_LLEM = 41, 42, 43
+_MINUTES = 5
+
+_LOOK = """
+import importlib.metadata, importlib.util, json, os, sys
+try:
+    import llem_slurm.node
+    here = importlib.metadata.version("llem")
+except Exception as error:
+    print(json.dumps({"error": f"{type(error).__name__}: {error}"}))
+    sys.exit(43)
+missing = [name for name in sys.argv[2:] if importlib.util.find_spec(name) is None]
+text = json.dumps({"llem": here, "missing": missing, "node": os.environ.get("SLURMD_NODENAME")})
+temporary = sys.argv[1] + ".new"
+with open(temporary, "w") as out:
+    out.write(text)
+os.replace(temporary, sys.argv[1])
+"""
+
+
+def probe(context: PreflightContext, options: SlurmOptions, needs: Sequence[Need]) -> Iterator[Finding]:
+    """Submit it, wait for its word at most `probe_s`, and take it out of the queue where that comes too late.
+
+    Raises:
+        LlemError: Slurm does not answer.
+    """
+    assert context.output is not None
+    output = context.output.absolute()
+    existing = next(folder for folder in (output, *output.parents) if folder.is_dir())
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=".llem-probe-", dir=existing))
+    except OSError:
+        return  # the check of the results folder says why
+    try:
+        yield from _ask(folder, context, options, needs)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _ask(folder: Path, context: PreflightContext, options: SlurmOptions, needs: Sequence[Need]) -> Iterator[Finding]:
+    python = options.python or sys.executable
+    answer, token = folder / "answer.json", folder / "token"
+    token.write_text("llem\n", encoding="ascii")
+    required = [] if options.image else _required(context)
+    (folder / "look.py").write_text(_LOOK, encoding="utf-8")
+    lines = [
+        "#!/bin/bash",
+        *options.setup,
+        f"[ -r {shlex.quote(str(token))} ] && [ -w {shlex.quote(str(folder))} ] || exit {_UNSEEN}",
+        f"[ -x {shlex.quote(python)} ] || exit {_NO_PYTHON}",
+        shlex.join([python, str(folder / "look.py"), str(answer), *required])
+        + f" > {shlex.quote(str(folder / 'said'))}",
+    ]
+    script = folder / "probe.sh"
+    script.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    need = needs[0] if needs else Need(0, _MINUTES)
+    words = [w for w in wishes(options, need) if not w.startswith("--time=") and w != "--exclusive"]
+    words += [
+        f"--time={_MINUTES}",
+        "--job-name=llem-probe",
+        "--parsable",
+        "--chdir=/",
+        "--output=/dev/null",
+        "--no-requeue",
+    ]
+    try:
+        number = run(["sbatch", *words, str(script)]).strip().splitlines()[-1].partition(";")[0]
+    except SlurmRefused:
+        return  # `slurm-job` has asked the same, and says why
+    ended = False
+    try:
+        end, pause_s = time.monotonic() + options.probe_s, 0.5
+        while time.monotonic() < end and not ended:
+            time.sleep(pause_s)
+            pause_s = min(5.0, pause_s * 1.5)
+            if answer.exists():
+                yield from _judge(json.loads(answer.read_text(encoding="utf-8")), python)
+                return
+            state, code, node = _state(number)
+            ended = state is not None
+            if state is not None and not _appears(answer):
+                yield _failed(folder, output=context.output or folder, python=python, state=state, code=code, node=node)
+                return
+        if ended:
+            yield from _judge(json.loads(answer.read_text(encoding="utf-8")), python)
+            return
+    finally:
+        if not ended:
+            with contextlib.suppress(LlemError):
+                run(["scancel", number])
+    yield Finding(
+        level="warning",
+        message=f"no node could be looked at within {options.probe_s:g} s: the job that was to look still waits in the queue",
+        remedy=f"Look why: squeue --user={user()}. A longer wait: runner_options.slurm.probe_s.",
+    )
+
+
+def _appears(answer: Path) -> bool:
+    """Whether the answer is there, or comes to be seen within a moment: files of other nodes may show late."""
+    end = time.monotonic() + 5.0
+    while not answer.exists():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.5)
+    return True
+
+
+def _judge(told: dict[str, object], python: str) -> Iterator[Finding]:
+    here, there, node = version("llem"), told["llem"], told["node"]
+    if there != here:
+        yield Finding(
+            level="error",
+            message=f"the node {node} has llem {there} at {python}, and here is {here}: figures would be those of {there}",
+            remedy=f"Install the same on the nodes: {python} -m pip install llem=={here} llem-slurm.",
+        )
+    missing = told["missing"]
+    if isinstance(missing, list) and missing:
+        yield Finding(
+            level="error",
+            message=f"on the node {node} {', '.join(map(str, missing))} is not importable by {python}",
+            remedy="Install the backend's plugin there, or name a Python that has it: runner_options.slurm.python.",
+        )
+    if there == here and not missing:
+        yield Finding(level="ok", message=f"the node {node} sees the results folder and has llem {there}")
+
+
+def _failed(folder: Path, *, output: Path, python: str, state: str, code: int, node: str) -> Finding:
+    where = f"the node {node}" if node else "a node"
+    if code == _UNSEEN:
+        return Finding(
+            level="error",
+            message=f"{where} does not see the results folder {output.absolute()}, or cannot write there",
+            remedy="Put results on a file system that the nodes share: --output /PATH/ON/IT. "
+            f"Compare: srun ls -ld {output.absolute()}.",
+        )
+    if code == _NO_PYTHON:
+        return Finding(
+            level="error",
+            message=f"{where} does not have the Python {python}",
+            remedy="Put the virtual environment on the shared file system, or name another: runner_options.slurm.python.",
+        )
+    if code == _NO_LLEM:
+        with contextlib.suppress(OSError, ValueError):
+            said = json.loads((folder / "said").read_text(encoding="utf-8"))["error"]
+            return Finding(
+                level="error",
+                message=f"on {where} {python} cannot import llem and llem-slurm: {said}",
+                remedy=f"Install them there: {python} -m pip install llem=={version('llem')} llem-slurm.",
+            )
+    return Finding(
+        level="error",
+        message=f"the job that was to look at {where} ended ({state}, exit code {code}) and told nothing",
+        remedy="Try one by hand: srun hostname. Look at runner_options.slurm.setup.",
+    )
+
+
+def _state(number: str) -> tuple[str | None, int, str]:
+    """State of the job if it is over, with exit code and node."""
+    try:
+        text = run(["scontrol", "show", "job", "--oneliner", number])
+    except SlurmRefused:
+        text = ""
+    fields = dict(word.split("=", 1) for word in text.split() if "=" in word)
+    if not fields:
+        with contextlib.suppress(LlemError):
+            told = run(["sacct", "-X", "-n", "-P", f"--format={ACCOUNT_FORMAT}", f"--jobs={number}"]).strip().split("|")
+            fields = {"JobState": told[1].split()[0], "ExitCode": told[2], "NodeList": told[3]}
+    state = fields.get("JobState")
+    if state in (None, "PENDING", "CONFIGURING", "RUNNING", "COMPLETING", "SUSPENDED"):
+        return None, 0, ""
+    return state, int(fields.get("ExitCode", "0:0").partition(":")[0]), fields.get("NodeList", "").replace("(null)", "")
+
+
+def _required(context: PreflightContext) -> list[str]:
+    registry = default_registry()
+    backends = [name for name, runner in context.runners.items() if runner.partition(":")[0] == RUNNER]
+    return sorted({name for backend in backends for name in registry.backend(backend).requires})

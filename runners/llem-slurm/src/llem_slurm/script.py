@@ -1,0 +1,102 @@
+"""What sbatch is given: the script of an array and its options. Pure functions."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from llem.config.experiment import ExperimentConfig
+from llem_slurm.options import SlurmOptions
+
+START_S = 600.0
+"""What a job may take beside its experiment's own limit: a cold file system, a large image, its end."""
+
+_PARALLEL = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size")
+
+
+@dataclass(frozen=True)
+class Need:
+    """What a job asks for beside the options of all: jobs of equal needs can be in one array.
+
+    Attributes:
+        gpus: how many.
+        minutes: of time; None where the options say.
+        node: the one that it has to run on, or None.
+    """
+
+    gpus: int
+    minutes: int | None
+    node: str | None = None
+
+
+def need_of(config: ExperimentConfig, options: SlurmOptions, *, takes_gpu: bool, node: str | None = None) -> Need:
+    """What an experiment asks for.
+
+    Args:
+        takes_gpu: its backend can use one.
+        node: where it has to run.
+    """
+    minutes = None if options.time is not None else math.ceil((config.limits.timeout_s + START_S) / 60)
+    return Need(options.gpus if options.gpus is not None else gpus_of(config, takes_gpu=takes_gpu), minutes, node)
+
+
+def gpus_of(config: ExperimentConfig, *, takes_gpu: bool) -> int:
+    """How many GPUs an experiment takes: what its section says, else one where its backend can use one."""
+    device = getattr(config.options, "device", None)
+    if not takes_gpu or (isinstance(device, str) and device.startswith("cpu")):
+        return 0
+    sizes = [size for name in _PARALLEL if isinstance(size := getattr(config.options, name, None), int)]
+    return math.prod(sizes)
+
+
+def wishes(options: SlurmOptions, need: Need) -> list[str]:
+    """The options of sbatch that say where a job goes and what it gets."""
+    given: list[tuple[str, object]] = [
+        ("partition", options.partition),
+        ("account", options.account),
+        ("qos", options.qos),
+        ("constraint", options.constraint),
+        ("nodelist", need.node or options.nodelist),
+        ("exclude", options.exclude),
+        ("time", options.time or need.minutes),
+        ("gres", _gres(options, need.gpus)),
+        ("cpus-per-task", options.cpus),
+        ("mem", options.mem),
+    ]
+    words = [f"--{name}={value}" for name, value in given if value is not None]
+    if options.exclusive:
+        words.append("--exclusive")
+    return ["--nodes=1", "--ntasks=1", *words, *options.extra]
+
+
+def _gres(options: SlurmOptions, gpus: int) -> str | None:
+    if not gpus:
+        return None
+    return f"gpu:{options.gpu_type}:{gpus}" if options.gpu_type else f"gpu:{gpus}"
+
+
+def array_options(
+    options: SlurmOptions, need: Need, *, count: int, name: str, comment: str, folder: str
+) -> Sequence[str]:
+    """All options of an array of so many jobs."""
+    throttle = f"%{options.max_running}" if options.max_running is not None else ""
+    return [
+        "--parsable",
+        f"--job-name={name}",
+        f"--comment={comment}",
+        f"--array=0-{count - 1}{throttle}",
+        f"--chdir={folder}",
+        f"--output={folder}/%a.log",
+        "--open-mode=append",
+        "--export=ALL",
+        "--requeue" if options.requeues else "--no-requeue",
+        *wishes(options, need),
+    ]
+
+
+def script(options: SlurmOptions, python: str, folder: str) -> str:
+    """The script of an array. Its shell becomes the node's side, so that what Slurm asks reaches that and nobody else."""
+    lines = ["#!/bin/bash", *options.setup, f"exec {shlex.join([python, '-m', 'llem_slurm.node', folder])}"]
+    return "\n".join(lines) + "\n"
