@@ -58,6 +58,7 @@ def test_csv_has_each_run_and_empty_cells_for_what_was_not_measured(study: Path)
     assert [row["point.pytorch.batch_size"] for row in rows] == ["1", "2", "4", "1", "2", "4"]
     assert [row["latency.ttft_s.p50"] for row in rows[:3]] == ["0.1", "", ""]
     assert [row["energy_estimated"] for row in rows[:3]] == ["false", "true", ""]
+    assert not any(name.startswith("result_file.") for name in rows[0])
     assert rows[2]["status"] == "failed"
     assert rows[2]["throughput.tokens_per_s"] == ""
     assert "footprint.carbon_g" not in rows[0]

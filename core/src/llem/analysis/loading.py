@@ -7,8 +7,9 @@ from typing import Any
 
 from llem.analysis.summary import parquet_rows
 from llem.errors import ResultError
+from llem.results.parts import read_parquet
 from llem.results.store import MANIFEST, is_study, read_object
-from llem.results.study import StudyResult, read_parquet
+from llem.results.study import StudyResult
 
 
 def load_rows(study: Path | str | StudyResult) -> list[dict[str, Any]]:
@@ -40,7 +41,7 @@ def study_name(study: Path | str | StudyResult) -> tuple[str, str]:
 def study_order(study: Path | str | StudyResult) -> str:
     """The order that the study ran in, from its manifest; `sequential`, which pairs nothing, where there is none."""
     path = study.directory if isinstance(study, StudyResult) else Path(study)
-    manifest = (path.parent if path.is_file() else path) / MANIFEST
+    manifest = (path.parent if path.suffix == ".parquet" else path) / MANIFEST
     if not manifest.is_file():
         return "sequential"
     return str(read_object(manifest, "manifest").get("order", "sequential"))

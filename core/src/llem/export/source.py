@@ -12,6 +12,7 @@ from llem.analysis.footprint import Factors, footprint
 from llem.analysis.loading import load_rows, study_name
 from llem.errors import ResultError
 from llem.results.models import ExperimentResult
+from llem.results.stamps import MODIFIED, SIZE
 from llem.results.store import read_result
 
 if TYPE_CHECKING:
@@ -47,10 +48,10 @@ class Source:
         return rows
 
     def table(self) -> pa.Table:
-        """The rows as an Arrow table."""
-        from llem.results.aggregate import rows_table
+        """The rows as an Arrow table, without the stamps of the files that they were read from."""
+        from llem.results.arrow_table import rows_table
 
-        return rows_table(self.rows)
+        return rows_table(self.rows).drop_columns([MODIFIED, SIZE])
 
     def footprint(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """Carbon and cost of one run; nothing without factors, null without energy."""
@@ -66,7 +67,7 @@ class Source:
 
     def results(self) -> Iterator[tuple[str, ExperimentResult]]:
         """Every result that is done, with its job directory relative to the study's folder, in the study's order."""
-        folder = self.path.parent if self.path.is_file() else self.path
+        folder = self.path.parent if self.path.suffix == ".parquet" else self.path
         for row in sorted(self.rows, key=lambda r: (r.get("position") or 0, str(r.get("directory")))):
             if row.get("status") == "done":
                 directory = str(row["directory"])
