@@ -9,6 +9,7 @@ from typing import Any
 from llem.analysis.caveats import DISTURBED
 from llem.analysis.design import Configured, configured, find_parameters
 from llem.analysis.figures import FigureSpec
+from llem.analysis.nodes import Hardware
 from llem.analysis.summary import Figure
 from llem.analysis.wording import as_written
 
@@ -19,9 +20,11 @@ class Candidate:
 
     Attributes:
         settings: the keys in which the study's configurations differ, with its values; another backend's keys are missing.
+            `hardware` is among them where the study ran on unlike nodes: there is one of these for each kind of node.
         directory: of its first cycle, relative to the study's folder.
         figures: by name, those that it has.
         kinds: scope and method of its energy; several where cycles differ.
+        hardware: of the nodes that it ran on.
         disturbed: codes of warnings that concern a comparison, and `unreliable`.
     """
 
@@ -33,6 +36,7 @@ class Candidate:
     figures: Mapping[str, Figure] = field(default_factory=dict)
     kinds: frozenset[tuple[str | None, str]] = frozenset()
     disturbed: frozenset[str] = frozenset()
+    hardware: Hardware = field(default_factory=Hardware)
 
     @property
     def label(self) -> str:
@@ -80,6 +84,7 @@ def _candidate(one: Configured, keys: Sequence[str], specs: Sequence[FigureSpec]
         figures=figures,
         kinds=kinds,
         disturbed=frozenset(codes),
+        hardware=one.hardware,
     )
 
 

@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from llem.analysis.design import Configured
+from llem.analysis.design import HARDWARE, Configured
 from llem.analysis.effect_models import FigureAnalysis
+from llem.analysis.nodes import differences
 from llem.analysis.wording import counted
 
 DISTURBED = {
@@ -35,6 +36,7 @@ def _caveats(
     for figure in figures:
         if figure.reason is not None:
             yield f"{figure.label} was not analysed: {figure.reason}."
+    yield from _unlike_nodes(configurations)
     yield from disturbed(rows)
     missing = len(rows) - sum(len(c.rows) for c in configurations)
     if missing:
@@ -54,6 +56,21 @@ def _caveats(
             "Not every combination of values is there: effects are estimated by least squares, and total shares leave out "
             "interactions that this design cannot tell."
         )
+
+
+def _unlike_nodes(configurations: Sequence[Configured]) -> Iterator[str]:
+    runs: Counter[str] = Counter()
+    for one in configurations:
+        if one.kind is not None:
+            runs[one.kind] += len(one.rows)
+    if not runs:
+        return
+    apart = " and ".join(differences(one.hardware for one in configurations if one.hardware.is_known))
+    listed = "; ".join(f"{kind}: {counted(count, 'run')}" for kind, count in runs.items())
+    yield (
+        f"The study ran on nodes that differ in {apart} ({listed}). Cycles on unlike nodes are not averaged: "
+        f"`{HARDWARE}` counts as a parameter, and where it goes together with another one, their effects are one."
+    )
 
 
 def disturbed(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:

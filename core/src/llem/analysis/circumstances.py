@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from llem.analysis.nodes import Hardware, differences, hardware_of, unlike
 from llem.results.models import ExperimentResult
+from llem.results.rows import result_row
 
 _NOT_TELLING = ("study.", "variables.LLEM_")
 """Parts of the environment that differ by nature: provenance of the study, llem's own variables."""
@@ -54,6 +56,11 @@ def gpus(result: ExperimentResult) -> str:
     return ", ".join(f"{names.count(name)} x {name}" for name in sorted(set(names)))
 
 
+def hardware(result: ExperimentResult) -> Hardware:
+    """What decides whether figures of two results may be averaged."""
+    return hardware_of(result_row(result, ""))
+
+
 def doubts(base: ExperimentResult, other: ExperimentResult, *, same_study: bool) -> tuple[Doubt, ...]:
     """What makes comparing these two unsound; the gravest first.
 
@@ -73,9 +80,12 @@ def _doubts(base: ExperimentResult, other: ExperimentResult, same_study: bool) -
         text = f"they did other work ({base.work} {base.scenario}, {other.work} {other.scenario})."
         yield Doubt("other_work", text.replace("_", " "))
     yield from _energy_doubts(base, other)
-    if gpus(base) and gpus(other) and gpus(base) != gpus(other):
+    kinds = hardware(base), hardware(other)
+    if apart := unlike(*kinds):
+        yield Doubt("other_gpu" if "GPU" in differences(kinds) else "unlike_nodes", f"{apart}.")
+    elif gpus(base) and gpus(other) and gpus(base) != gpus(other):
         yield Doubt("other_gpu", f"they ran on other GPUs ({gpus(base)}; {gpus(other)}): the difference is theirs too.")
-    nodes = [(r.environment.get("machine") or {}).get("node") for r in (base, other)]
+    nodes = [r.environment.get("node") or (r.environment.get("machine") or {}).get("node") for r in (base, other)]
     if all(nodes) and nodes[0] != nodes[1]:
         yield Doubt("other_machine", f"they ran on other machines ({nodes[0]}, {nodes[1]}).")
 

@@ -8,30 +8,39 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from llem.analysis.effect_models import Parameter
+from llem.analysis.nodes import Hardware, by_hardware, short_names
 
 ABSENT = object()
 """Value of a key that a configuration does not have: it belongs to another backend."""
+
+HARDWARE = "hardware"
+"""What stands beside swept keys where runs that are done come from nodes that are not alike."""
 
 _CONFIGURED_AS = {"model": "config.model.source", "dataset": "config.dataset.name"}
 
 
 @dataclass
 class Configured:
-    """One configuration with the rows of its cycles.
+    """One configuration with the rows of its cycles, as far as they ran on nodes that are alike.
 
     Attributes:
         key: its `config_hash`.
         rows: one for each cycle that is done, as `study_rows` gives them.
         levels: parameter name to the index of its value; a parameter of another backend is missing.
+        hardware: of these nodes; kind: its short name where the study ran on several kinds, else None.
     """
 
     key: str
     backend: str | None
     rows: list[Mapping[str, Any]]
     levels: dict[str, int] = field(default_factory=dict)
+    hardware: Hardware = field(default_factory=Hardware)
+    kind: str | None = None
 
     def setting(self, key: str) -> Any:
         """The value of a dotted key: as swept, else as configured; ABSENT where it belongs to another backend."""
+        if key == HARDWARE:
+            return self.kind
         row = self.rows[0]
         if f"point.{key}" in row:
             return row[f"point.{key}"]
@@ -43,16 +52,22 @@ class Configured:
 
 
 def configured(rows: Iterable[Mapping[str, Any]]) -> list[Configured]:
-    """The rows that are done, by configuration, in the study's order."""
-    found: dict[str, Configured] = {}
+    """The rows that are done, by configuration and kind of node, in the study's order."""
+    groups: dict[str, list[Mapping[str, Any]]] = {}
     for row in sorted(rows, key=lambda r: (r.get("position") is None, r.get("position") or 0, str(r.get("directory")))):
-        if row.get("status") != "done" or row.get("config_hash") is None:
-            continue
-        one = found.setdefault(
-            row["config_hash"], Configured(key=row["config_hash"], backend=row.get("config.backend"), rows=[])
-        )
-        one.rows.append(row)
-    return list(found.values())
+        if row.get("status") == "done" and row.get("config_hash") is not None:
+            groups.setdefault(row["config_hash"], []).append(row)
+    found = [
+        Configured(key=key, backend=part[0].get("config.backend"), rows=part, hardware=hardware)
+        for key, group in groups.items()
+        for hardware, part in by_hardware(group)
+    ]
+    kinds = list(dict.fromkeys(one.hardware for one in found if one.hardware.is_known))
+    if len(kinds) > 1:
+        names = dict(zip(kinds, short_names(kinds), strict=True))
+        for one in found:
+            one.kind = names.get(one.hardware, "unknown")
+    return found
 
 
 def find_parameters(configurations: Sequence[Configured]) -> list[Parameter]:
@@ -88,9 +103,9 @@ def find_parameters(configurations: Sequence[Configured]) -> list[Parameter]:
 
 
 def _keys(configurations: Sequence[Configured]) -> list[str]:
-    """Swept keys in the order of their first appearance; backend and model too, since explicit experiments may vary them."""
+    """Swept keys in the order of their first appearance; backend and model too, since explicit experiments may vary them, and the nodes."""
     swept = (name.removeprefix("point.") for c in configurations for name in c.rows[0] if name.startswith("point."))
-    return list(dict.fromkeys([*swept, "backend", "model"]))
+    return list(dict.fromkeys([*swept, "backend", "model", HARDWARE]))
 
 
 def _together(columns: Mapping[str, Sequence[Any]]) -> list[list[str]]:

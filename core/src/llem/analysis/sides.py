@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from llem.analysis.candidates import Candidate, candidates
+from llem.analysis.design import HARDWARE
 from llem.analysis.figures import FigureSpec
 from llem.analysis.loading import load_rows, study_name, study_order
+from llem.analysis.nodes import hardware_of, unlike
 from llem.analysis.wording import as_written
 from llem.errors import ConfigError, ResultError
 from llem.results.job_directory import RESULT
@@ -67,12 +69,13 @@ def _experiment(folder: Path, specs: Sequence[FigureSpec]) -> Side:
     result = read_result(folder)
     if result.status != "done":
         raise ResultError("this experiment failed, so there is nothing to compare.", where=str(folder))
-    study = folder.parent.parent
+    study, row = folder.parent.parent, result_row(result, folder.name)
     if folder.parent.name == EXPERIMENTS and is_study(study):
         for one in candidates(load_rows(study), specs):
-            if one.config_hash == result.identity.config_hash:
+            same = one.config_hash == result.identity.config_hash
+            if same and unlike(one.hardware, hardware_of(row)) is None:
                 return Side(one.label, study, study_order(study), one)
-    (alone,) = candidates([result_row(result, folder.name)], specs)
+    (alone,) = candidates([row], specs)
     settings = result.identity.point
     name = ", ".join(f"{key}={as_written(value)}" for key, value in settings.items()) or folder.name
     return Side(name, folder.parent, "sequential", alone)
@@ -115,19 +118,28 @@ def matched(first: Place, second: Place) -> tuple[list[tuple[Side, Side]], str]:
     Returns:
         The pairs, and by what they were matched.
     """
-    by_hash = {side.candidate.config_hash: side for side in second.sides}
-    pairs = [(side, by_hash[h]) for side in first.sides if (h := side.candidate.config_hash) in by_hash]
-    if pairs:
+    if pairs := _matched_by(lambda side: side.candidate.config_hash, first, second):
         return pairs, "configuration"
     if len(first.sides) == len(second.sides) == 1:
         return [(first.sides[0], second.sides[0])], "being the only ones"
-    by_name = {_settings(side): side for side in second.sides}
-    pairs = [(side, by_name[_settings(side)]) for side in first.sides if _settings(side) in by_name]
-    return pairs, "the settings that they vary"
+    return _matched_by(_settings, first, second), "the settings that they vary"
+
+
+def _matched_by(key: Callable[[Side], Hashable], first: Place, second: Place) -> list[tuple[Side, Side]]:
+    """Sides of one key; where that ran on several kinds of node, those on nodes that are alike, if there are such."""
+    others: dict[Hashable, list[Side]] = {}
+    for side in second.sides:
+        others.setdefault(key(side), []).append(side)
+    return [
+        (side, next((one for one in like if one.candidate.hardware == side.candidate.hardware), like[0]))
+        for side in first.sides
+        if (like := others.get(key(side)))
+    ]
 
 
 def _settings(side: Side) -> tuple[tuple[str, str], ...]:
-    return tuple(sorted((key, as_written(value)) for key, value in side.candidate.settings.items()))
+    settings = side.candidate.settings.items()
+    return tuple(sorted((key, as_written(value)) for key, value in settings if key != HARDWARE))
 
 
 def place_name(place: Place) -> str:

@@ -50,7 +50,7 @@ def analyze(
     configurations = configured(rows)
     parameters = find_parameters(configurations)
     if not parameters:
-        many = "only one configuration" if len(configurations) == 1 else "no experiment"
+        many = "only one configuration" if configurations else "no experiment"
         raise ResultError(
             f"there is nothing to analyse: {many} that is done."
             if len(configurations) < 2
@@ -74,7 +74,7 @@ def analyze(
     return StudyAnalysis(
         study=name,
         directory=directory,
-        configurations=len(configurations),
+        configurations=len({c.key for c in configurations}),
         cycles=(min(cycles), max(cycles)),
         parameters=tuple(parameters),
         figures=analysed,

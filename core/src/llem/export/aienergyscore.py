@@ -9,9 +9,12 @@ Source: https://github.com/huggingface/AIEnergyScore.
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from llem.analysis.design import configured
 from llem.export.source import Source
 from llem.results.models import EnergyFigure, ExperimentResult
 
@@ -20,21 +23,18 @@ _J_PER_WH = 3_600.0
 
 
 def write_aienergyscore(source: Source, folder: Path) -> tuple[int, list[str]]:
-    """Write each configuration's files, means over its cycles.
+    """Write each configuration's files, means over its cycles; apart for each kind of node that it ran on.
 
     Returns:
         How many folders were written, and why other configurations were left out.
     """
-    by_hash: dict[str, list[ExperimentResult]] = {}
-    for _, result in source.results():
-        by_hash.setdefault(result.identity.config_hash, []).append(result)
     written, left_out = 0, []
-    for config_hash, results in by_hash.items():
+    for name, results in _configurations(source):
         measured = [(r, gpu) for r in results if (gpu := _gpu(r)) is not None and r.tokens and r.tokens.requests]
         if not measured:
-            left_out.append(f"{config_hash[:12]}: no energy was measured on a GPU")
+            left_out.append(f"{name}: no energy was measured on a GPU")
             continue
-        target = folder / config_hash[:12]
+        target = folder / name
         target.mkdir(parents=True, exist_ok=True)
         summary = _summary(measured)
         (target / "benchmark_report.json").write_text(_text(_report(measured)), encoding="utf-8")
@@ -42,6 +42,18 @@ def write_aienergyscore(source: Source, folder: Path) -> tuple[int, list[str]]:
         (target / "GPU_ENERGY_WH.txt").write_text(f"{summary['total']:.2f}\n", encoding="utf-8")
         written += 1
     return written, left_out
+
+
+def _configurations(source: Source) -> Iterator[tuple[str, list[ExperimentResult]]]:
+    """The folder's name of each configuration, numbered where it ran on nodes that are not alike, and its results."""
+    results = dict(source.results())
+    found = configured(source.rows)
+    parts = Counter(one.key for one in found)
+    numbers: Counter[str] = Counter()
+    for one in found:
+        numbers[one.key] += 1
+        name = one.key[:12] + (f"-{numbers[one.key]}" if parts[one.key] > 1 else "")
+        yield name, [results[str(row["directory"])] for row in one.rows]
 
 
 def _gpu(result: ExperimentResult) -> EnergyFigure | None:
