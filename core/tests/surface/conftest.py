@@ -44,7 +44,7 @@ def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
 def bare_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that, first on the path, makes these distributions look as if they brought no plugin."""
     site = tmp_path_factory.mktemp("bare")
-    for distribution in ("llem-docker", "llem-ray", "llem-slurm", "llem-vllm"):
+    for distribution in ("llem-docker", "llem-openai", "llem-ray", "llem-slurm", "llem-vllm"):
         info = site / f"{distribution.replace('-', '_')}-0.dist-info"
         info.mkdir()
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 0\n")
