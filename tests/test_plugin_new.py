@@ -104,7 +104,7 @@ def test_it_is_whole(made: tuple[Path, Mapping[str, str]]) -> None:
         ("model", "backend", "a key of every study"),
         ("testbed", "backend", "a backend `testbed` already"),
         ("nvml", "sampler", "an energy sampler `nvml` already"),
-        ("slurm", "runner", "llem-slurm already"),
+        ("slurm", "runner", "llem-slurm"),
         ("llem-pytorch", "sampler", "llem-pytorch already"),
     ],
 )
