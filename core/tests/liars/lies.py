@@ -66,6 +66,8 @@ RUNNERS: dict[str, str | None] = {
     "Deaf": "a_jobs_variables_reach_its_engine",
     "Impatient": "polling_returns_at_once_and_waiting_does_not_spin",
     "Amnesic": "an_ending_is_told_again",
+    "Quitter": "it_can_be_stopped_again_while_others_wait",
+    "Astray": "a_job_comes_back_with_its_result",
     "Closed": "its_capacity_is_one_or_more",
     "Complaining": "preflight_has_no_error_where_jobs_run",
 }

@@ -137,6 +137,36 @@ class Amnesic(LocalRunner):
         return self.Once(super().start(job))
 
 
+class Quitter(LocalRunner):
+    """Whoever waits learns nothing once another thread stops the job."""
+
+    class Quitting(Wrapped):
+        stopped = False
+
+        def wait(self, timeout_s: float) -> Exit | None:
+            ending = self.job.wait(timeout_s)
+            return None if self.stopped else ending
+
+        def stop(self, grace_s: float) -> Exit:
+            self.stopped = True
+            return self.job.stop(grace_s)
+
+    def start(self, job: Job) -> RunningJob:
+        return self.Quitting(super().start(job))
+
+
+class Astray(LocalRunner):
+    """Names another node than the worker."""
+
+    class Elsewhere(Wrapped):
+        def wait(self, timeout_s: float) -> Exit | None:
+            ending = self.job.wait(timeout_s)
+            return ending and replace(ending, node="nowhere")
+
+    def start(self, job: Job) -> RunningJob:
+        return self.Elsewhere(super().start(job))
+
+
 class Closed(LocalRunner):
     """Has no place for a job."""
 

@@ -46,6 +46,7 @@ class RunnerConformance:
     Attributes:
         runner: the name that your plugin registers.
         argument: what stands after the colon, or None.
+        options: what a study would set for it under `runner_options`; checked by the model that the spec names.
         backend: what the jobs run. The kit's own travels with a job by PYTHONPATH; a runner that brings an environment of
             its own names a backend of that environment with an option `fail`: `no`, `raise`, `kill` and `orphan`.
         image: the image of that backend, or None.
@@ -54,6 +55,7 @@ class RunnerConformance:
 
     runner: ClassVar[str]
     argument: ClassVar[str | None] = None
+    options: ClassVar[Mapping[str, Any]] = {}
     backend: ClassVar[str] = engine.NAME
     image: ClassVar[str | None] = None
     wait_s: ClassVar[float] = 240.0
@@ -63,8 +65,15 @@ class RunnerConformance:
         return default_registry().runner(self.runner)
 
     @pytest.fixture
-    def context(self) -> RunnerContext:
-        return RunnerContext(argument=self.argument, study_id="conformance", backend=self.backend, image=self.image)
+    def context(self, spec: RunnerSpec, tmp_path: Path) -> RunnerContext:
+        return RunnerContext(
+            argument=self.argument,
+            study_id="conformance",
+            study_dir=tmp_path,
+            backend=self.backend,
+            image=self.image,
+            options=spec.options.model_validate(dict(self.options)) if spec.options else None,
+        )
 
     @pytest.fixture
     def made(self, spec: RunnerSpec, context: RunnerContext) -> Iterator[Runner]:
@@ -122,6 +131,9 @@ class RunnerConformance:
         assert "\n" not in spec.summary
         assert (spec.argument is not None) or self.argument is None, "an argument that is taken has a name in the spec"
 
+    def test_every_option_has_a_default(self, spec: RunnerSpec) -> None:
+        assert spec.options is None or spec.options.model_validate({}) is not None
+
     def test_its_capacity_is_one_or_more(self, made: Runner) -> None:
         assert made.capacity() >= 1
 
@@ -137,6 +149,8 @@ class RunnerConformance:
         assert (ending.code, ending.signal) == (0, None), (ending, self._log(directory))
         result = ExperimentResult.model_validate_json((directory / RESULT).read_text(encoding="utf-8"))
         assert result.status == "done"
+        assert result.environment["node"], "a result says where it ran"
+        assert ending.node in (None, result.environment["node"])
         assert (directory / EVENTS).stat().st_size > 0
         assert (directory / LOG).exists()
 
@@ -170,6 +184,25 @@ class RunnerConformance:
         ending = job.stop(0)
         assert ending.code != 0
         assert list(self.left_behind(directory)) == [], "when stop returns, every process is gone"
+
+    def test_it_can_be_stopped_again_while_others_wait(self, start: Start) -> None:
+        job, directory = start("orphan")
+        self._await(directory, "(?:daemon|orphan) pid")
+        found: list[Exit | None] = []
+        calls: tuple[Callable[[], Exit | None], ...] = (
+            lambda: job.wait(self.wait_s),
+            lambda: job.stop(self.wait_s),
+            lambda: job.stop(0),
+        )
+        threads = [threading.Thread(target=lambda call=call: found.append(call()), daemon=True) for call in calls]
+        for thread in threads:
+            thread.start()
+            time.sleep(0.2)
+        for thread in threads:
+            thread.join(self.wait_s / 2)
+        assert len(found) == len(calls), "a second stop with less grace ends what the first one waits for"
+        assert None not in found
+        assert list(self.left_behind(directory)) == []
 
     def test_an_ending_is_told_again(self, start: Start) -> None:
         job, directory = start()
