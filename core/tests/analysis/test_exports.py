@@ -21,8 +21,9 @@ from llem.export.ml_energy import ml_energy_json
 from llem.export.mlflow_runs import log_mlflow
 from llem.export.source import Source
 from llem.export.tables import write_csv, write_parquet
-from llem.results.aggregate import aggregate
+from llem.results.aggregate import PARQUET, aggregate, study_table
 from llem.results.models import Failure
+from llem.results.parts import write_part
 
 WriteDesign = Callable[..., Path]
 FACTORS = Factors(56.0, 0.25, "EUR", 1.2)
@@ -179,3 +180,14 @@ def test_forms_of_whole_results_need_the_studys_folder(study: Path, tmp_path: Pa
     parquet = aggregate(study).rename(alone / "results.parquet")
     with pytest.raises(ResultError, match=r"takes each run's result\.json"):
         ml_energy_json(Source(parquet))
+
+
+def test_a_table_in_parts_is_exported_from_its_folder(study: Path) -> None:
+    write_part(study / PARQUET, study_table(study))
+    assert (study / PARQUET).is_dir()
+    whole, parts = io.StringIO(), io.StringIO()
+    write_csv(Source(study), whole)
+    write_csv(Source(study / PARQUET), parts)
+    assert len(read_csv(parts.getvalue())) == 6
+    assert sorted(parts.getvalue().splitlines()) == sorted(whole.getvalue().splitlines())
+    assert ml_energy_json(Source(study / PARQUET)) == ml_energy_json(Source(study))
