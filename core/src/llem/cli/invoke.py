@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import click
 
 from llem.cli.group import command_line
-from llem.errors import EXIT_CONFIG, EXIT_EXPERIMENT_FAILED, LlemError
+from llem.errors import BUGS, EXIT_CONFIG, EXIT_EXPERIMENT_FAILED, LlemError, help_url
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
 """What writing to standard output ends with where that is a file on a full or failing disk."""
@@ -49,7 +49,7 @@ def invoke(arguments: Sequence[str]) -> int:
     except LlemError as error:
         if os.environ.get("LLEM_DEBUG") == "1":
             traceback.print_exc()
-        _say(str(error))
+        _say(error_text(error))
         return error.exit_code
     except OSError as error:
         if error.errno in _FULL and error.filename is None:
@@ -67,6 +67,13 @@ def _is_somewhere() -> bool:
     except OSError:
         return False
     return True
+
+
+def error_text(error: LlemError) -> str:
+    """The whole paragraph, and at its end where to read on; on a line of its own where there are several."""
+    text = str(error)
+    separator = "\n" if "\n" in text else " "
+    return f"{text}{separator}See {error.help_url}"
 
 
 def usage_text(error: click.ClickException) -> str:
@@ -97,7 +104,7 @@ def bug_text(error: Exception) -> str:
         kept = f"The traceback is in {path}; please send it along with a report."
     except OSError as problem:
         kept = f"The traceback could not be saved ({problem}); LLEM_DEBUG=1 prints it."
-    return f"this is a bug of llem, not of your study: {' '.join(what.split())}. {kept}"
+    return f"this is a bug of llem, not of your study: {' '.join(what.split())}. {kept} See {help_url(BUGS)}"
 
 
 def _say(paragraph: str) -> None:

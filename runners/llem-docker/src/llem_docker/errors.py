@@ -10,33 +10,49 @@ from llem.errors import LlemError, PreflightError
 class EngineUnavailable(PreflightError):  # noqa: N818
     """The Docker engine is not installed, not running, or not for this user."""
 
+    topic = "docker"
+
 
 class ImageMissing(LlemError):  # noqa: N818
     """The image is not here, and nothing says where it could come from."""
+
+    topic = "docker"
 
 
 class PullFailed(LlemError):  # noqa: N818
     """The registry was asked for the image and did not give it."""
 
+    topic = "docker"
+
 
 class ImageUnfit(LlemError):  # noqa: N818
     """The image is here and cannot run an experiment."""
+
+    topic = "docker"
 
 
 class ToolkitMissing(LlemError):  # noqa: N818
     """The engine does not know how to give a container a GPU."""
 
+    topic = "docker"
+
 
 class GpuRefused(LlemError):  # noqa: N818
     """NVIDIA's toolkit is there and could not give the container its GPUs."""
+
+    topic = "docker"
 
 
 class DiskFull(LlemError):  # noqa: N818
     """The engine has no room."""
 
+    topic = "docker"
+
 
 class ContainerRefused(LlemError):  # noqa: N818
     """The engine would not create or start the container, for another reason."""
+
+    topic = "docker"
 
 
 TOOLKIT_REMEDY = (

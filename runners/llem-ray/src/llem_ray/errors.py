@@ -8,6 +8,8 @@ from llem.errors import LlemError
 class ClusterError(LlemError):
     """Ray is missing, does not answer, or does not fit."""
 
+    topic = "ray"
+
 
 class RayMissing(ClusterError):  # noqa: N818 - the type of a failure, as it stands in a result
     """Ray cannot be imported here."""

@@ -17,9 +17,13 @@ NAMES = (TIMESERIES, REQUESTS, READINGS, RESULT)
 class OutputTooLarge(LlemError):  # noqa: N818 - the type of a failure, as it stands in a result
     """An experiment's results take more than they may."""
 
+    topic = "ray"
+
 
 class StorageFailed(LlemError):  # noqa: N818
     """The shared storage cannot be written or read."""
+
+    topic = "ray"
 
 
 def sizes(job: Path, limit: int) -> dict[str, int]:

@@ -18,10 +18,16 @@ LOST = "Lost"
 class SlurmMissing(PreflightError):  # noqa: N818
     """The commands of Slurm are not here."""
 
+    topic = "slurm"
+
 
 class SlurmUnreachable(LlemError):  # noqa: N818
     """The controller, or what the command asks, does not answer. What was asked may have happened all the same."""
 
+    topic = "slurm"
+
 
 class SlurmRefused(LlemError):  # noqa: N818
     """Slurm answered, and said no."""
+
+    topic = "slurm"

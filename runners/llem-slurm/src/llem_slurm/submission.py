@@ -194,6 +194,8 @@ class Submission:
 class _QueueFull(LlemError):  # noqa: N818
     """The site's limit of jobs in the queue is reached."""
 
+    topic = "slurm"
+
 
 def _cause(error: LlemError) -> str:
     return f"Slurm does not take its job: {error.what.rstrip('.')}"
