@@ -20,6 +20,7 @@ TWO = (
     f"gpu {A} {H100}\npower constant 100\ncounter 0.02 0 1\ngpu {B} {H100}\npower constant 300\ncounter 0.02 0.007 1\n"
 )
 WITHOUT_A_COUNTER = f"gpu {A} Tesla P100\npower constant 100\n"
+AMD = "gpu GPU-aaaaaaaaaaaaaaa1 AMD Instinct MI300X\npower constant 200\ncounter 0.02 0 1\n"
 LIMITS = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER")
 
 SUITE = """
@@ -44,6 +45,10 @@ def conforms(name: str, environment: Mapping[str, str], folder: Path) -> None:
 @pytest.mark.parametrize("scenario", [TWO, WITHOUT_A_COUNTER], ids=["two cards", "no counter"])
 def test_nvml_conforms(simulated_gpus: Simulated, scenario: str, tmp_path: Path) -> None:
     conforms("nvml", simulated_gpus(scenario), tmp_path)
+
+
+def test_amd_conforms(simulated_amd_gpus: Simulated, tmp_path: Path) -> None:
+    conforms("amd", simulated_amd_gpus(AMD), tmp_path)
 
 
 def test_zeus_conforms(simulated_gpus: Simulated, tmp_path: Path) -> None:

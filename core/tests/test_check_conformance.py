@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from llem.builtin import llem_preflight_checks
 from llem.config.compose import Composer
 from llem.plugins import default_registry
-from llem.preflight import checks
+from llem.preflight import checks, parallel
 from llem.specs.check import PreflightContext
 from llem.testing import CheckConformance
 
@@ -87,3 +89,17 @@ class TestGovernor(CheckConformance):
         (folder / "scaling_governor").write_text("powersave\n")
         monkeypatch.setattr(checks, "CPUFREQ", tmp_path)
         return planned(tmp_path)
+
+
+class TestParallel(CheckConformance):
+    check = "parallel"
+
+    @pytest.fixture
+    def trouble(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PreflightContext:
+        monkeypatch.setattr(parallel, "used_memory", lambda: {"GPU-the-only-one": 0})
+        return replace(planned(tmp_path), parallel="by_gpu")
+
+
+def test_every_check_of_llem_itself_is_held_to_it() -> None:
+    here = {kept.check for kept in globals().values() if isinstance(kept, type) and hasattr(kept, "check")}
+    assert here == {spec.name for spec in llem_preflight_checks()}

@@ -7,14 +7,37 @@ import re
 import tomllib
 from pathlib import Path
 
+import pytest
+
 import llem_vllm
 from llem.config.compose import Composer
 from llem.plugins import default_registry
 from llem.specs.check import PreflightContext
+from llem.testing import CheckConformance
+from llem_vllm import preflight
 from llem_vllm.preflight import check_options, check_version
 from llem_vllm.schema import installed, versions
 
 PACKAGE = Path(llem_vllm.__file__).parent
+
+
+class TestOptions(CheckConformance):
+    check = "vllm-options"
+
+    @pytest.fixture
+    def trouble(self, tmp_path: Path) -> PreflightContext:
+        document = {"model": "random:smollm2-135m", "backend": "vllm", "vllm": {"sampling": {"stop": ["."]}}}
+        config = Composer(default_registry().backends).compose(document)
+        return PreflightContext(experiments=[config], runners={"vllm": "local"}, base_dir=tmp_path)
+
+
+class TestVersion(CheckConformance):
+    check = "vllm-version"
+
+    @pytest.fixture
+    def trouble(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PreflightContext:
+        monkeypatch.setattr(preflight, "installed", lambda: "0.0.1")
+        return PreflightContext(runners={"vllm": "local"}, base_dir=tmp_path)
 
 
 def dockerfile(argument: str) -> str:

@@ -1,4 +1,4 @@
-"""The runner holds what `llem.testing` asks of every runner, on a real cluster."""
+"""The runner and a check hold what `llem.testing` asks of all of their kind, on a real cluster."""
 
 from __future__ import annotations
 
@@ -10,23 +10,28 @@ import psutil
 import pytest
 from slurm_cluster import Cluster
 
+from llem.config.compose import Composer
+from llem.plugins import default_registry
+from llem.specs.check import PreflightContext
 from llem.specs.runner import Job
-from llem.testing import RunnerConformance
+from llem.testing import CheckConformance, RunnerConformance
 from llem.testing.engine import MARK
 from llem.testing.runner import Start
+from llem_slurm.options import SlurmOptions
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(autouse=True)
+def on_the_cluster(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SLURM_CONF", "PATH"):
+        monkeypatch.setenv(name, cluster.environment[name])
 
 
 class TestSlurm(RunnerConformance):
     runner = "slurm"
     options: ClassVar = {"mem": "300M", "time": "0:30:00", "gpus": 0, "probe_s": 0, "poll_s": 2, "file_delay_s": 5}
     backend: ClassVar = "testbed"  # the nodes have an environment of their own
-
-    @pytest.fixture(autouse=True)
-    def on_the_cluster(self, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-        for name in ("SLURM_CONF", "PATH"):
-            monkeypatch.setenv(name, cluster.environment[name])
 
     def job(self, directory: Path, fail: str, environment: Mapping[str, str]) -> Job:
         return super().job(directory, fail, {MARK: str(directory), **environment})
@@ -47,3 +52,17 @@ class TestSlurm(RunnerConformance):
         self._await(directory, "orphan pid")
         assert len(self.left_behind(directory)) >= 2
         job.stop(0)
+
+
+class TestPlace(CheckConformance):
+    check = "slurm-place"
+
+    @pytest.fixture
+    def trouble(self, tmp_path: Path) -> PreflightContext:
+        config = Composer(default_registry().backends).compose({"model": "random:tiny-llama", "backend": "testbed"})
+        return PreflightContext(
+            experiments=[config],
+            runners={"testbed": "slurm"},
+            base_dir=tmp_path,
+            runner_options={"slurm": SlurmOptions(partition="gone")},
+        )

@@ -22,7 +22,11 @@ def check_cluster(context: PreflightContext) -> Iterator[Finding]:
         level = "error" if context.runners else "warning"
         yield Finding(level=level, message=f"{where}{sight.what}", remedy=sight.remedy)  # type: ignore[arg-type]
     elif "trouble" in sight.seen:
-        yield Finding(level="error", message=f"the cluster could not be looked at: {sight.seen['trouble']}")
+        yield Finding(
+            level="error",
+            message=f"the cluster could not be looked at: {sight.seen['trouble']}",
+            remedy="Look what it says of itself: ray status.",
+        )
     else:
         nodes = sight.seen["nodes"]
         yield Finding(

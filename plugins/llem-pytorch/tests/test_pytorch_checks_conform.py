@@ -1,0 +1,36 @@
+"""The checks hold what `llem.testing` asks of every check, each in the trouble that it is there for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llem.config.compose import Composer
+from llem.plugins import default_registry
+from llem.specs.check import PreflightContext
+from llem.testing import CheckConformance
+
+
+def planned(base_dir: Path, **options: Any) -> PreflightContext:
+    document = {"model": "random:tiny-llama", "backend": "pytorch", "pytorch": options}
+    config = Composer(default_registry().backends).compose(document)
+    return PreflightContext(experiments=[config], runners={"pytorch": "local"}, base_dir=base_dir, planned=1)
+
+
+class TestPackages(CheckConformance):
+    check = "pytorch-packages"
+
+    @pytest.fixture
+    def trouble(self, tmp_path: Path) -> PreflightContext:
+        return planned(tmp_path, quantization={"method": "loaded"})  # of random weights
+
+
+class TestDevices(CheckConformance):
+    check = "pytorch-devices"
+
+    @pytest.fixture
+    def trouble(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PreflightContext:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+        return planned(tmp_path, device="cuda")
