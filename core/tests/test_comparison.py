@@ -63,7 +63,7 @@ def test_too_few_common_cycles_are_compared_unpaired() -> None:
 def test_what_cannot_be_tested_says_why() -> None:
     few = compare({1: 1.0, 2: 2.0}, B, "interleaved")
     assert (few.p, few.difference_interval, few.ratio_interval) == (None, None, None)
-    assert few.reason == "2 cycles of one; an interval takes 3 or more"
+    assert few.reason == "one of the two has 2 cycles; an interval takes 3 or more"
     assert few.ratio is not None
     steady = compare({1: 1.0, 2: 1.0, 3: 1.0}, {1: 2.0, 2: 2.0, 3: 2.0}, "interleaved")
     assert (steady.difference, steady.ratio, steady.p) == (1.0, 2.0, None)

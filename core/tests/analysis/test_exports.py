@@ -17,7 +17,7 @@ from llem.analysis.footprint import Factors
 from llem.errors import ResultError
 from llem.export.aienergyscore import write_aienergyscore
 from llem.export.latex import escaped, latex_table
-from llem.export.ml_energy import ml_energy_json
+from llem.export.ml_energy import ml_energy_json, record
 from llem.export.mlflow_runs import log_mlflow
 from llem.export.source import Source
 from llem.export.tables import write_csv, write_parquet
@@ -153,6 +153,13 @@ def test_ml_energy_has_its_fields_and_null_for_an_estimate(study: Path) -> None:
     assert estimated["steady_state_energy_joules"] is None
     assert estimated["is_stable"] is False
     assert estimated["unstable_reason"] == "energy is no GPU measurement (cpu estimate)"
+
+
+def test_ml_energy_counts_gpus_in_parallel_however_an_engine_writes_it(study: Path) -> None:
+    result = next(result for _, result in Source(study).results())
+    for own in ({"tensor_parallel_size": 4}, {"tensor_parallel": {"size": 4}}):
+        found = record(result.model_copy(update={"config": {**result.config, "pytorch": own}}), "x")
+        assert (found["tensor_parallel"], found["data_parallel"]) == (4, None)
 
 
 def test_mlflow_gets_a_run_for_each_result(study: Path, tmp_path: Path) -> None:

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
 from llem.analysis.figures import FIGURES
 from llem.analysis.front import on_front, pareto
 from llem.analysis.picking import Limit, pick
+from llem.cli.pick import pick as command
 from llem.errors import ConfigError, ResultError
 
 WriteDesign = Callable[..., Path]
@@ -119,6 +121,21 @@ def test_estimates_are_not_ranked_against_measurements(write_design: WriteDesign
         pick(folder)
     with pytest.raises(ResultError, match="cannot be ranked across them"):
         pareto(folder)
+
+
+def test_energy_that_is_only_limited_is_marked_as_an_estimate_too(write_design: WriteDesign) -> None:
+    folder = write_design(
+        SIZES, energy=energy, speed=lambda p: 1.0 * p["pytorch.batch_size"], each=lambda _p, _c: {"method": "estimate"}
+    )
+    assert pick(folder, "tokens_per_s", limits=[Limit("j_per_output_token", 5.0)]).estimated
+    assert not pick(folder, "tokens_per_s").estimated
+    done = CliRunner().invoke(
+        command, [str(folder), "--max", "throughput", "--max-energy", "5", "-o", str(folder / "best.yaml")]
+    )
+    assert "3 of 4 configurations keep all limits" in done.output
+    assert "energy per output token: ~1.00 J" in done.output
+    done = CliRunner().invoke(command, [str(folder)])
+    assert "# has the lowest estimated energy per output token of designed: 4 configurations." in done.output
 
 
 def test_a_throttled_best_is_a_caution(write_design: WriteDesign) -> None:

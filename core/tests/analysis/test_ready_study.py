@@ -17,7 +17,7 @@ WriteDesign = Callable[..., Path]
 
 def test_values_at_their_default_are_left_out(write_design: WriteDesign) -> None:
     folder = write_design([{"testbed.batch_size": 8, "testbed.token_s": 0.001}])
-    text = ready_study(folder / "experiments" / "00001", "again", {"testbed": TestbedConfig}, ["because", "of this"])
+    text = ready_study(folder / "experiments" / "00001", "again", {"testbed": TestbedConfig}, ["because\nof this"])
     assert text.startswith("# because\n# of this\nname: again\n")
     document = read_yaml(text, "again.yaml").data
     assert document["testbed"] == {"batch_size": 8}
@@ -40,6 +40,15 @@ def test_a_relative_path_that_is_there_is_written_from_the_root(write_design: Wr
         for n in ("00001", "00002")
     ]
     assert sources == [str(tmp_path / "model"), "absent"]
+
+
+def test_a_path_among_the_options_of_a_backend_is_written_from_the_root(
+    write_design: WriteDesign, tmp_path: Path
+) -> None:
+    (tmp_path / "adapter").mkdir()
+    folder = write_design([{"backend": "elsewhere", "elsewhere.adapters": ["./adapter", "./absent", "adapter"]}])
+    document = read_yaml(ready_study(folder / "experiments" / "00001", "again", {}), "again.yaml").data
+    assert document["elsewhere"] == {"adapters": [str(tmp_path / "adapter"), "./absent", "adapter"]}
 
 
 def test_where_it_ran_is_kept_unless_it_was_here(write_design: WriteDesign) -> None:

@@ -110,7 +110,9 @@ def compare(base: Mapping[int, float], other: Mapping[int, float], order: str) -
     )
     fewest = min(len(first), len(second))
     if fewest < FEWEST:
-        return replace(found, reason=f"{fewest} cycle{'s' * (fewest != 1)} of one; an interval takes {FEWEST} or more")
+        return replace(
+            found, reason=f"one of the two has {fewest} cycle{'s' * (fewest != 1)}; an interval takes {FEWEST} or more"
+        )
     moments = _paired(first, second) if paired else _unpaired(first, second)
     variance = moments.var_base + moments.var_other - 2 * moments.covariance if moments else 0.0
     if moments is None or variance <= 0:

@@ -49,6 +49,7 @@ class Pick:
         directory: its first job directory, relative to the study's folder.
         considered, kept: configurations in all, and those that keep every limit.
         lacking: how many lack a figure that was asked for.
+        estimated: the energy among its figures is an estimate.
         as_good: labels of those within the limits that cycles do not tell from it; None where there are too few cycles.
         cautions: what to know before relying on it.
     """
@@ -120,7 +121,7 @@ def pick(study: Path | str | StudyResult, by: str = "j_per_output_token", limits
         considered=len(found),
         kept=len(kept),
         lacking=len(found) - len(whole),
-        estimated=specs[by].energy and best.estimated,
+        estimated=best.estimated and any(spec.energy for spec in specs.values()),
         as_good=_as_good(best, kept[1:], by, study_order(study)),
         cautions=_cautions(best, specs, limits),
     )

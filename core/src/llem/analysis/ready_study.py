@@ -51,7 +51,7 @@ def ready_study(job: Path, name: str, options: Mapping[str, type[Section]], comm
     if runner := _runner(result):
         document["runners"] = {backend: runner}
     text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, default_flow_style=False, width=120)
-    return "".join(f"# {line}\n" for line in comments) + text
+    return "".join(f"# {line}\n" for comment in comments for line in comment.splitlines()) + text
 
 
 def _runner(result: Mapping[str, Any]) -> str | None:
@@ -77,8 +77,24 @@ def _differing(values: Mapping[str, Any], model: type[Section]) -> dict[str, Any
 
 
 def _absolute(config: dict[str, Any], base: Path) -> None:
-    """Paths that are there, from the root on, so that the study runs wherever it is put."""
+    """Paths that are there, from the root on, so that the study runs wherever it is put.
+
+    In the backend's section those that are written as one: any other text there may mean something else.
+    """
     for section, key in _PATHS:
         value = (config.get(section) or {}).get(key)
         if isinstance(value, str) and not Path(value).is_absolute() and (base / value).exists():
             config[section][key] = str((base / value).resolve())
+    backend = config["backend"]
+    if backend in config:
+        config[backend] = _resolved(config[backend], base)
+
+
+def _resolved(value: Any, base: Path) -> Any:
+    if isinstance(value, dict):
+        return {key: _resolved(inner, base) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_resolved(inner, base) for inner in value]
+    if isinstance(value, str) and value.startswith(("./", "../")) and (base / value).exists():
+        return str((base / value).resolve())
+    return value

@@ -104,7 +104,14 @@ def pick_lines(found: Pick, factors: Factors | None) -> Iterator[str]:
 
     better = "lowest" if FIGURES[found.by].better == "lower" else "highest"
     yield f"{found.label}"
-    yield f"has the {better} {FIGURES[found.by].label} of {found.study}: {found.kept} of {counted(found.considered, 'configuration')} keep all limits."
+    label = (
+        f"estimated {FIGURES[found.by].label}"
+        if found.estimated and FIGURES[found.by].energy
+        else FIGURES[found.by].label
+    )
+    limited = any(figure.bound is not None for figure in found.figures.values())
+    among = f"{found.kept} of {counted(found.considered, 'configuration')} keep{'s' * (found.kept == 1)} all limits"
+    yield f"has the {better} {label} of {found.study}: {among if limited else counted(found.kept, 'configuration')}."
     for name, figure in found.figures.items():
         mark = "~" if found.estimated and FIGURES[name].energy else ""
         interval = f", 95 % interval {mark}{span(figure.interval.low, figure.interval.high)}" if figure.interval else ""

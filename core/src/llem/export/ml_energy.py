@@ -79,7 +79,9 @@ def record(result: ExperimentResult, path: str) -> dict[str, Any]:
 
 
 def _first(options: dict[str, Any], keys: tuple[str, ...]) -> Any:
-    return next((options[key] for key in keys if options.get(key) is not None), None)
+    """The first of these options that is set; of a group of options, its size."""
+    found = next((options[key] for key in keys if options.get(key) is not None), None)
+    return found.get("size") if isinstance(found, dict) else found
 
 
 def _ms(seconds: float | None) -> float | None:
