@@ -89,6 +89,7 @@ class Experiment:
     def _loaded(self, engine: Engine) -> Window:
         report = self._load(engine)
         loaded = engine.memory()
+        self.meter.follow(report.devices)
         generator = LoadGenerator(engine, self.config.measurement.scenario)
         try:
             requests = build_requests(self.dataset.prompts, self.config, report)

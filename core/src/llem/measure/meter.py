@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +111,11 @@ class Meter:
         tracks = self._reader.update().tracks
         self._edges[t_ns] = {tracks[index].key: tick for index, tick in ticks.items()}
         return t_ns
+
+    def follow(self, used: Collection[str]) -> None:
+        """From now on these devices are the experiment's: whoever watches is told their power (see `llem.measure.power_now`)."""
+        if self._process is not None:
+            self._process.follow(used)
 
     def mean_power(self, start_ns: int, end_ns: int) -> dict[str, float]:
         """Mean power of each device between two times (W), from the readings so far.

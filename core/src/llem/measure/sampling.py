@@ -2,7 +2,7 @@
 
 `python -m llem.measure.sampling JOB_DIR`, started by `Meter`. Its first line of standard input is its order as JSON;
 further lines are `mark N` (read now and answer), `edge N TIMEOUT_S` (answer when every counter has ticked, see
-`llem.measure.ticks`) and `stop`. It ends when told, on SIGTERM, and when its worker dies in
+`llem.measure.ticks`), `follow [ID, …]` (tell the power of these, see `llem.measure.power_now`) and `stop`. It ends when told, on SIGTERM, and when its worker dies in
 whatever way: standard input ends then, and the kernel sends a signal. Readings are appended line by line, unbuffered.
 """
 
@@ -23,11 +23,12 @@ from pathlib import Path
 from typing import Any
 
 from llem.errors import SamplerUnavailable
+from llem.measure.power_now import PowerNow
 from llem.measure.series import FORMAT, device_as_data
 from llem.measure.tenants import foreign_processes
 from llem.measure.ticks import EdgeRequest, TickWatch
-from llem.results.job_directory import READINGS
-from llem.specs.sampler import Sampler, TickingSampler, WatchingSampler
+from llem.results.job_directory import EVENTS, READINGS
+from llem.specs.sampler import Device, Sampler, TickingSampler, WatchingSampler
 
 PR_SET_PDEATHSIG = 1
 SUSPEND_NOTICED_NS = 10_000_000
@@ -62,10 +63,16 @@ class Schedule:
 
 
 class Recorder:
-    """Opens samplers, and writes what they say."""
+    """Opens samplers, and writes what they say.
 
-    def __init__(self, stream: int) -> None:
+    Args:
+        stream: descriptor that readings are appended to.
+        power: told each reading.
+    """
+
+    def __init__(self, stream: int, power: PowerNow) -> None:
         self._stream = stream
+        self._power = power
         self._samplers: list[tuple[str, Sampler, dict[str, int]]] = []
         self._complained: set[str] = set()
         self._slept_ns = _slept_ns()
@@ -79,7 +86,7 @@ class Recorder:
         self._worker = order["worker"]
         refused: dict[str, str] = {}
         described: list[dict[str, Any]] = []
-        count = 0
+        metered: list[Device] = []
         for name, path in order["samplers"]:
             try:
                 sampler: Sampler = pkgutil.resolve_name(path)()
@@ -90,9 +97,10 @@ class Recorder:
             except Exception as error:  # noqa: BLE001 - one sampler's fault must not silence the others
                 refused[name] = f"{type(error).__name__}: {error}"
                 continue
-            self._samplers.append((name, sampler, {d.id: count + i for i, d in enumerate(devices)}))
-            count += len(devices)
+            self._samplers.append((name, sampler, {d.id: len(metered) + i for i, d in enumerate(devices)}))
+            metered += devices
             described.append({"name": name, "devices": [device_as_data(d) for d in devices]})
+        self._power.open(metered)
         self.write(
             {
                 "format": FORMAT,
@@ -118,15 +126,19 @@ class Recorder:
                 index = indices.get(r.device)
                 if index is not None:
                     telemetry = {k: v for k, v in r.telemetry.items() if math.isfinite(v)}
-                    rows.append([index, r.t_ns, _finite(r.energy_j), _finite(r.power_w), telemetry])
+                    energy_j, power_w = _finite(r.energy_j), _finite(r.power_w)
+                    rows.append([index, r.t_ns, energy_j, power_w, telemetry])
+                    self._power.read(index, r.t_ns, energy_j, power_w)
                     latest = max(latest, r.t_ns)
         self.write({"k": slot, "t": begun, "r": rows})
         slept = _slept_ns() - self._slept_ns
         if slept - self._told_ns > SUSPEND_NOTICED_NS:
             self._told_ns = slept
             self.write({"suspended_ns": slept, "t": begun})
-        if slot is not None and begun >= self._watch_due_ns:
-            self._watch(begun)
+        if slot is not None:
+            self._power.tell(latest)
+            if begun >= self._watch_due_ns:
+                self._watch(begun)
         return latest
 
     def _watch(self, now_ns: int) -> None:
@@ -236,7 +248,8 @@ def main(arguments: Sequence[str]) -> int:
         os.write(answers, json.dumps(data).encode() + b"\n")
 
     stream = os.open(Path(arguments[0]) / READINGS, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o644)
-    recorder = Recorder(stream)
+    power = PowerNow(os.open(Path(arguments[0]) / EVENTS, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644))
+    recorder = Recorder(stream, power)
     schedule = Schedule(time.monotonic_ns(), order["hz"])
     edge: EdgeRequest | None = None
     ending: str | None = None
@@ -254,6 +267,8 @@ def main(arguments: Sequence[str]) -> int:
                 elif word == "edge":
                     number, timeout_s = rest.split()
                     edge = EdgeRequest(int(number), TickWatch(recorder.counters, float(timeout_s)))
+                elif word == "follow":
+                    power.follow(json.loads(rest))
                 else:
                     ending = command
             if edge is not None and edge.step(recorder.write, recorder.sweep, answer):

@@ -8,7 +8,7 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +112,10 @@ class SamplingProcess:
             if answer is not None and answer["mark"] == self._marks:  # not a late answer to an earlier one
                 return answer
         return None
+
+    def follow(self, used: Collection[str]) -> None:
+        """Have it tell the power of these GPUs to whoever watches, or of the CPUs where none is among them."""
+        self._send(f"follow {json.dumps(list(used))}")
 
     def end(self) -> None:
         """Tell it to stop, and see to it that it does. Harmless when repeated."""

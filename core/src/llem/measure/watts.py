@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING
 
-from llem.measure.baseline import MeanPower
 from llem.specs.sampler import Device
+
+if TYPE_CHECKING:
+    from llem.measure.baseline import MeanPower
 
 
 class Watts:

@@ -22,6 +22,8 @@ TIMESERIES = "timeseries.parquet"
 REQUESTS = "requests.parquet"
 LOG = "worker.log"
 EVENTS = "events.jsonl"
+POWER = "power"
+"""The one kind of event that is no sign of life of the worker: another process tells it."""
 READINGS = "readings.jsonl"
 """Raw readings, streamed by the sampling process while it runs; folded into `timeseries.parquet` at the end."""
 
@@ -104,7 +106,8 @@ class EventLog:
     """Appends events: one JSON object a line with `t_ns` (monotonic), `event`, and what belongs to it.
 
     Events: `phase` (name, state `start` or `end`), `progress` (phase, done, total, unit, tokens_per_s, power_w where known),
-    `message` (level `info` or `warning`, code, text), `failure` (type, text).
+    `power` (power_w, estimated; from the sampling process), `message` (level `info` or `warning`, code, text), `failure`
+    (type, text).
     """
 
     def __init__(self, path: Path) -> None:

@@ -15,7 +15,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from llem.errors import LlemError
-from llem.results.job_directory import EVENTS, EventReader, JobDocument
+from llem.results.job_directory import EVENTS, POWER, EventReader, JobDocument
 from llem.results.models import ExperimentResult
 from llem.runners.failure import Ended, Why, settle
 from llem.specs.runner import Exit, Job, Queues, RunningJob
@@ -80,7 +80,8 @@ class Flight:
     def look(self) -> None:
         """Pass on what is new, and end the job where its time is over."""
         for event in self._events.new():
-            self._last_sign = time.monotonic()
+            if event.get("event") != POWER:
+                self._last_sign = time.monotonic()
             self._tell(event)
         now, limits, running = time.monotonic(), self._limits, self._running
         if running is None or self._stop is not None:

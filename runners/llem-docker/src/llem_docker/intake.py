@@ -26,7 +26,7 @@ _LONGEST_TEXT = 2_000
 _AT_ONCE = 2**20
 
 _NUMBERS = frozenset({"done", "total", "tokens_per_s", "power_w", "t_ns"})
-_KINDS = frozenset({"phase", "progress", "message", "failure"})
+_KINDS = frozenset({"phase", "progress", "power", "message", "failure"})
 
 _RESULT_INVALID = "result.invalid.json"
 
