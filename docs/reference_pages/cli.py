@@ -79,5 +79,6 @@ def _option(option: click.Option, context: click.Context) -> list[str]:
     if not option.is_flag:
         metavar = option.make_metavar(context)
         names += f" {code(METAVARS.get(metavar, metavar))}"
-    default = f" Default: {code(str(option.default))}." if option.show_default else ""
+    given = option.to_info_dict()["default"]
+    default = f" Default: {code(str(given))}." if option.show_default and given is not None else ""
     return [names, f"{option.help or ''}{default}"]
