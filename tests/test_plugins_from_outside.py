@@ -121,6 +121,25 @@ def test_they_conform(outside: Outside, name: str) -> None:
     assert "skipped" not in told
 
 
+def test_every_example_of_a_plugin_is_among_them() -> None:
+    assert {path.name for path in EXAMPLES.iterdir()} == {f"llem-{name}" for name in KINDS}
+
+
+def test_what_the_template_writes_conforms_at_once(outside: Outside) -> None:
+    folder = outside.work / "new"
+    folder.mkdir()
+    kinds = ("backend", "runner", "sampler", "check")
+    for kind in kinds:
+        outside.run("llem", "plugin", "new", f"new-{kind}", "--kind", kind, cwd=folder)
+    outside.install(*(word for kind in kinds for word in ("-e", f"./new/llem-new-{kind}")))
+    for kind in kinds:
+        told = outside.run("pytest", "-q", "-p", "no:cacheprovider", cwd=folder / f"llem-new-{kind}")
+        assert " passed" in told
+        assert "skipped" not in told
+    # Such as were never made their author's own need not be there for the other tests.
+    outside.run("python", "-m", "pip", "uninstall", "--quiet", "--yes", *(f"llem-new-{kind}" for kind in kinds))
+
+
 def test_the_backend_of_servers_conforms(outside: Outside) -> None:
     folder = outside.work / "openai-tests"
     folder.mkdir()

@@ -1,0 +1,58 @@
+"""Every study of examples/ runs for real: at one value of each axis, on a moment's work. Plugins there: the tier install."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+EXAMPLES = sorted((Path(__file__).parent.parent / "examples").glob("*.yaml"))
+SHORT = {
+    "dataset.n": 2,
+    "dataset.output_tokens": 4,
+    "measurement.min_window_s": 0.5,
+    "measurement.settle_s": 0,
+    "warmup.enabled": "false",
+    "baseline.enabled": "false",
+    "execution.cycles": 1,
+}
+
+
+def _in_images(text: str) -> bool:
+    return "docker" in str(yaml.safe_load(text).get("runners"))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(text, id=path.name, marks=pytest.mark.docker if _in_images(text) else pytest.mark.model)
+        for path in EXAMPLES
+        if (text := path.read_text(encoding="utf-8"))
+    ],
+)
+@pytest.mark.timeout(1200)
+def test_it_runs(text: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    document: dict[str, Any] = yaml.safe_load(text)
+    axes: dict[str, list[Any]] = document["sweep"]
+    document["sweep"] = {key: values if key == "backend" else values[:1] for key, values in axes.items()}
+    backends = axes.get("backend") or [document["backend"]]
+    if _in_images(text):
+        cpu_image: Callable[[str], str] = request.getfixturevalue("cpu_image")
+        document["runners"] = {backend: f"docker:{cpu_image(backend)}" for backend in backends}
+    study = tmp_path / "study.yaml"
+    study.write_text(yaml.safe_dump(document), encoding="utf-8")
+    command = [sys.executable, "-m", "llem", "run", str(study), "--no-gaps", "--output", str(tmp_path / "results")]
+    command += [word for key, value in SHORT.items() for word in ("--set", f"{key}={value}")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = [json.loads(path.read_text()) for path in tmp_path.glob("results/*/experiments/*/result.json")]
+    assert sorted(result["config"]["backend"] for result in found) == sorted(backends)
+    for result in found:
+        assert result["tokens"]["output"] == 4 * result["tokens"]["requests"]
+        assert result["throughput"]["tokens_per_s"] > 0
