@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -87,13 +88,22 @@ def test_parquet_is_the_table_with_units(study: Path, tmp_path: Path) -> None:
 def test_latex_is_a_table_of_configurations(study: Path) -> None:
     text = latex_table(Source(study, FACTORS))
     lines = [line for line in text.splitlines() if line.endswith(r"\\")]
-    assert lines[0].startswith(r"pytorch.batch\_size & tokens/s & J/token & TTFT (s)")
+    assert lines[0].startswith(r"pytorch.batch\_size & tokens/s & J/output token & TTFT (s)")
     assert r"1 & $100 \pm 0$ & $2.00 \pm 0.00$ & $0.100 \pm 0.000$" in lines[1]
     assert r"& $\sim 1.00 \pm 0.00$ & -- &" in lines[2]
     assert len(lines) == 3, "what failed has no line"
     columns = text.partition(r"\begin{tabular}{")[2].partition("}")[0]
     assert all(line.count("&") == len(columns) - 1 for line in lines)
     assert "sim: an estimate, not a measurement" in text
+
+
+def test_latex_shows_variation_that_is_small_and_none_where_there_is_one_cycle(write_design: WriteDesign) -> None:
+    points = [{"pytorch.batch_size": 1}, {"pytorch.batch_size": 2}]
+    varied = write_design(points, energy=lambda _: 1.0, cycles=3, noise=0.0001)
+    assert re.search(r"& \$1\.0000\d? \\pm 0\.0*[1-9]\d?\$", latex_table(Source(varied)))
+    once = latex_table(Source(write_design(points, energy=lambda _: 1.0, name="once")))
+    assert "pm" not in once
+    assert "one cycle each" in once
 
 
 def test_latex_text_is_escaped() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 
@@ -17,7 +18,7 @@ COLUMNS = ("tokens_per_s", "j_per_output_token", "ttft_p50_s", "tpot_p50_s", "pe
 
 _SHORT = {
     "tokens_per_s": "tokens/s",
-    "j_per_output_token": "J/token",
+    "j_per_output_token": "J/output token",
     "ttft_p50_s": "TTFT (s)",
     "tpot_p50_s": "TPOT (s)",
     "peak_memory_mb": "memory (MiB)",
@@ -39,9 +40,9 @@ def latex_table(source: Source) -> str:
     headers = [escaped(key) for key in keys] or ["model"]
     headers += [_SHORT[spec.name] for spec in specs]
     if factors is not None and factors.intensity_g_per_kwh is not None:
-        headers.append(r"g CO$_2$e/1k tokens")
+        headers.append(r"g CO$_2$e/1k output tokens")
     if factors is not None and factors.price_per_kwh is not None:
-        headers.append(escaped(f"{factors.currency or 'cost'}/1k tokens"))
+        headers.append(escaped(f"{factors.currency or 'cost'}/1k output tokens"))
     return "\n".join(_lines(source, found, specs, keys, headers)) + "\n"
 
 
@@ -74,9 +75,13 @@ def _cell(one: Candidate, spec: FigureSpec) -> str:
 
 
 def _number(figure: Figure) -> str:
+    """Mean ± standard deviation, with as many decimals as show a digit of the latter: no variation is printed as none."""
     text = amount(figure.mean)
     if figure.sd is not None:
         places = len(text.partition(".")[2])
+        if figure.sd > 0:
+            places = max(places, min(9, -math.floor(math.log10(figure.sd))))
+            text = f"{figure.mean:,.{places}f}"
         text += rf" \pm {figure.sd:.{places}f}"
     return text.replace(",", "{,}").replace("\N{MINUS SIGN}", "-")
 
@@ -95,9 +100,11 @@ def _footprint_cells(source: Source, one: Candidate) -> list[str]:
 
 def _note(source: Source, found: Sequence[Candidate]) -> str:
     cycles = [figure.n for one in found for figure in one.figures.values()]
-    parts = [
-        f"pm: standard deviation over cycles ({min(cycles)} to {max(cycles)})" if cycles else "nothing was measured"
-    ]
+    parts = [] if cycles else ["nothing was measured"]
+    if any(n > 1 for n in cycles):
+        parts.append(f"pm: standard deviation over cycles ({min(cycles)} to {max(cycles)})")
+    elif cycles:
+        parts.append("one cycle each: no standard deviation")
     if any(one.estimated for one in found):
         parts.append("sim: an estimate, not a measurement")
     if source.factors is not None:
