@@ -20,7 +20,7 @@ def config() -> None:
 
     \b
     Examples:
-      llem config init study.yaml              write a commented study
+      llem config init all-keys.yaml           a study with every key, commented; `llem init` writes a short one
       llem config show study.yaml              each value, and where it came from
       llem config schema --output llem.schema.json
     """
@@ -38,6 +38,12 @@ def show(study: Path | None, settings: tuple[str, ...], everything: bool, as_jso
 
     From the highest: command line, environment (LLEM_…), study file, user file, defaults. Without a study: what the
     user file and the environment add to the defaults.
+
+    \b
+    Examples:
+      llem config show study.yaml
+      llem config show study.yaml --set dataset.n=20 --json
+      llem config show --all
     """
     from llem.cli.table import table
     from llem.config.layers import load_study
@@ -153,6 +159,11 @@ def schema(output: Path | None) -> None:
 
     Editors with yaml-language-server use it where the study's first line is
     `# yaml-language-server: $schema=llem.schema.json`.
+
+    \b
+    Examples:
+      llem config schema --output llem.schema.json
+      llem config schema | jq '.properties | keys'
     """
     from llem.config.schema import json_schema
     from llem.plugins import default_registry
@@ -168,7 +179,15 @@ def schema(output: Path | None) -> None:
 @click.option("--model", help="The model to begin with.")
 @click.option("--force", is_flag=True, help="Replace the file where there is one.")
 def init(path: Path | None, backend: str | None, model: str | None, force: bool) -> None:
-    """Write a commented study with every key to PATH, or to standard output without one."""
+    """Write a commented study with every key that there is to PATH, or to standard output without one.
+
+    For reference, and to pick keys from. `llem init` writes a short one of your own answers.
+
+    \b
+    Examples:
+      llem config init all-keys.yaml
+      llem config init --backend pytorch --model random:tiny-llama | less
+    """
     from llem.config.template import EXAMPLE_MODEL, commented_study
     from llem.errors import ConfigError
     from llem.plugins import default_registry
@@ -179,22 +198,15 @@ def init(path: Path | None, backend: str | None, model: str | None, force: bool)
     if model is not None and not model.strip():
         raise ConfigError("--model is empty.", remedy="Name a model, or leave the option out.")
     text = commented_study(registry.backends, backend=backend, model=model or EXAMPLE_MODEL, runners=registry.runners)
-    if path is not None and path.exists() and not force:
-        raise ConfigError("is there already.", where=str(path), remedy="Use --force to replace it, or another name.")
-    _deliver(text, path)
+    _deliver(text, path, replace=force)
     if path is not None:
         click.echo(f"Wrote {path}. Next: llem run {path} --dry-run")
 
 
-def _deliver(text: str, path: Path | None) -> None:
-    from llem.errors import ConfigError
+def _deliver(text: str, path: Path | None, *, replace: bool = True) -> None:
+    from llem.cli.writing import write_text
 
     if path is None:
         click.echo(text, nl=False)
-        return
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(
-            f"cannot be written: {error.strerror}.", where=str(path), remedy="Name another place."
-        ) from error
+    else:
+        write_text(path, text, replace=replace)

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 BUILT_IN: dict[str, tuple[str, str]] = {
+    "init": ("llem.cli.init:init", "write a first study, from a few questions or from flags"),
     "run": ("llem.cli.run:run", "run a study, or one experiment from options"),
     "resume": ("llem.cli.resume:resume", "go on with a study that was started before"),
     "show": ("llem.cli.show:show", "show a study or a result as a table"),
@@ -29,8 +30,7 @@ MEANT = {
     "restart": "llem resume",
     "help": "llem --help",
     "version": "llem --version",
-    "init": "llem config init",
-    "new": "llem config init",
+    "new": "llem init",
     "schema": "llem config schema",
 }
 """What other tools call it."""
@@ -120,7 +120,7 @@ def command_line() -> None:
     \b
     Examples:
       llem doctor                          is this machine ready?
-      llem config init > study.yaml        begin a study
+      llem init                            write a first study
       llem run study.yaml --dry-run        what would run, and for how long
       llem run study.yaml                  run it
       llem resume results/NAME-TIMESTAMP   go on with it

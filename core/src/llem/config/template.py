@@ -40,11 +40,11 @@ def commented_study(
         "# A study: experiments, and how they are run. `llem run FILE --dry-run` shows what it would do.",
         "# Lines that begin with `# ` before a key show its default; remove the `# ` to change it.",
         "",
-        _line("name", name, StudyConfig.model_fields["name"].description or ""),
+        line("name", name, StudyConfig.model_fields["name"].description or ""),
         "",
         f"model:{' ' * 2}# {_summary(SECTIONS['model'])}",
         *_fields(SECTIONS["model"], given={"source": model}),
-        _line("backend", chosen, f"installed: {', '.join(vocabulary.backends) or 'none'}"),
+        line("backend", chosen, f"installed: {', '.join(vocabulary.backends) or 'none'}"),
         "",
         f"dataset:{' ' * 2}# {_summary(SECTIONS['dataset'])}",
         *_fields(SECTIONS["dataset"], given={"n": facts_of(SECTIONS["dataset"])["n"].default}),
@@ -65,7 +65,7 @@ def commented_study(
     for runner, model_of_options in vocabulary.runner_options.items():
         lines.append(f"#   {runner}:{' ' * 2}# {_summary(model_of_options)}")
         lines += _fields(model_of_options, given={}, mark="#     ")
-    return "\n".join(line.rstrip() for line in lines) + "\n"
+    return "\n".join(text.rstrip() for text in lines) + "\n"
 
 
 def _summary(model: type[Section]) -> str:
@@ -89,9 +89,9 @@ def _fields(model: type[Section], given: Mapping[str, Any], mark: str = "  ") ->
         open_section = path
         indent = "  " * len(path)
         if facts.key in given:
-            yield _line(f"{mark}{indent}{name}", given[facts.key], _about(facts))
+            yield line(f"{mark}{indent}{name}", given[facts.key], _about(facts))
         else:
-            yield _line(f"{mark}{commented}{indent}{name}", facts.default, _about(facts))
+            yield line(f"{mark}{commented}{indent}{name}", facts.default, _about(facts))
 
 
 def _about(facts: FieldFacts) -> str:
@@ -101,7 +101,8 @@ def _about(facts: FieldFacts) -> str:
     return f"{facts.description}{listed}"
 
 
-def _line(key: str, value: Any, comment: str) -> str:
+def line(key: str, value: Any, comment: str) -> str:
+    """`key: value`, and after it on the same line what it means."""
     text = f"{key}: {written(value)}"
     return f"{text.ljust(_COMMENT_COLUMN)}  # {' '.join(comment.split())}" if comment else text
 
@@ -133,8 +134,7 @@ def _sweep(backend: str, vocabulary: Vocabulary) -> Sequence[str]:
     if model is None:
         return lines
     for facts in facts_of(model).values():
-        values = facts.choices if len(facts.choices) > 1 else _two(facts)
-        if values:
+        if values := axis_values(facts):
             lines.append(f"#   {backend}.{facts.key}: {written(list(values[:2]))}")
             break
     lines.append(
@@ -143,6 +143,9 @@ def _sweep(backend: str, vocabulary: Vocabulary) -> Sequence[str]:
     return lines
 
 
-def _two(facts: FieldFacts) -> Sequence[Any]:
+def axis_values(facts: FieldFacts) -> Sequence[Any]:
+    """Values of a field that an axis could have, by its annotation: its choices, or its default and twice that; else none."""
+    if len(facts.choices) > 1:
+        return facts.choices
     whole = isinstance(facts.default, int) and not isinstance(facts.default, bool)
     return (facts.default, facts.default * 2) if whole and facts.default else ()

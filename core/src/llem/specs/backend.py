@@ -35,6 +35,8 @@ class BackendSpec:
             for an engine whose processes must not be forked.
         preload: modules that the engine imports while it loads a model; that process imports them too. None of them may
             start threads that stay, or touch a device, with its import: then no worker is forked at all.
+        worth_varying: keys of its section to values that a first study may compare, the most telling key first; `llem init`
+            offers them. Each value is taken without any other key. Without it, what the model shows is offered.
     """
 
     name: str
@@ -51,6 +53,7 @@ class BackendSpec:
     gpus: Callable[[Section], int | None] | None = None
     warm_start: bool = True
     preload: tuple[str, ...] = ()
+    worth_varying: Mapping[str, Sequence[Any]] = field(default_factory=dict, hash=False)
 
     def gpus_of(self, section: Section) -> int | None:
         """How many GPUs an experiment takes: 0 for none, None for all that it may see."""

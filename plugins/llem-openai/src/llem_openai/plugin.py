@@ -23,6 +23,7 @@ def llem_backends() -> Sequence[BackendSpec]:
             capabilities=frozenset({"cpu", "gpu", "streaming", "batching", "online"}),
             requires=("httpx",),
             install="pip install llem-openai",
+            worth_varying={"concurrency": (1, 8, 32)},
         )
     ]
 

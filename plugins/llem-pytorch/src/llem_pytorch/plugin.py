@@ -33,6 +33,14 @@ def llem_backends() -> Sequence[BackendSpec]:
                 "transformers.models.auto.modeling_auto",
                 "transformers.models.llama.modeling_llama",
             ),
+            worth_varying={
+                "batch_size": (1, 4, 16),
+                "dtype": ("float32", "bfloat16"),
+                "attn_implementation": ("eager", "sdpa"),
+                "batching": ("static", "sorted"),
+                "cache_implementation": ("dynamic", "static"),
+                "compile.enabled": (False, True),
+            },
         )
     ]
 

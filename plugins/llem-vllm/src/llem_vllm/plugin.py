@@ -31,6 +31,14 @@ def llem_backends() -> Sequence[BackendSpec]:
             gpus=gpus,
             # Its import decides on the platform, which asks the driver, and it starts processes of its own.
             warm_start=False,
+            worth_varying={
+                "max_num_seqs": (4, 16, 64),
+                "dtype": ("float32", "bfloat16"),
+                "enforce_eager": (False, True),
+                "enable_prefix_caching": (False, True),
+                "max_num_batched_tokens": (2048, 8192),
+                "kv_cache_dtype": ("auto", "fp8"),
+            },
         )
     ]
 

@@ -1,0 +1,143 @@
+"""`llem init`: a few questions, or flags in their place, and a study that runs."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from llem.first_study import Care
+    from llem.plan import Plan
+    from llem.plugins import Registry
+
+
+@click.command()
+@click.option("--model", help="Hub id, folder, .gguf file, pkg:PACKAGE/FILE or random:ARCHITECTURE.")
+@click.option("--backend", "backends", multiple=True, help="A backend that `llem plugins` lists; repeat it to compare.")
+@click.option("--dataset", help="A dataset that `llem plugins` lists, or a .jsonl file.")
+@click.option("-n", "prompts", type=click.IntRange(min=1), help="How many prompts.")
+@click.option("--input-tokens", type=click.IntRange(min=1), help="Input tokens of each prompt; else all that it has.")
+@click.option("--output-tokens", type=click.IntRange(min=1), help="Output tokens for each prompt.")
+@click.option("--vary", metavar="KEY=V1,V2", multiple=True, help="A key and the values to compare; repeatable.")
+@click.option("--quick", "care", flag_value="quick", help="Short windows, once each: a look.")
+@click.option("--publication", "care", flag_value="publication", help="Long windows, five cycles in shuffled order.")
+@click.option("--set", "settings", metavar="KEY=VALUE", multiple=True, help="Give any other key a value; repeatable.")
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(path_type=Path),
+    default=Path("study.yaml"),
+    show_default=True,
+    help="The file to write.",
+)
+@click.option("--force", is_flag=True, help="Replace the file where there is one.")
+@click.option("--yes", "-y", is_flag=True, help="Ask nothing: what no flag says has its default.")
+def init(
+    *,
+    model: str | None,
+    backends: tuple[str, ...],
+    dataset: str | None,
+    prompts: int | None,
+    input_tokens: int | None,
+    output_tokens: int | None,
+    vary: tuple[str, ...],
+    care: Care | None,
+    settings: tuple[str, ...],
+    output: Path,
+    force: bool,
+    yes: bool,
+) -> None:
+    """Write a first study: asks what to measure, checks the answers, and says how long it takes.
+
+    On a terminal it asks what no flag has said; elsewhere, and with --yes, it asks nothing. The study is short, and each
+    line says what it means. For one with every key that there is: `llem config init`.
+
+    \b
+    Examples:
+      llem init
+      llem init --yes -o first.yaml
+      llem init --backend pytorch --vary pytorch.batch_size=1,4,16 --vary pytorch.dtype=float32,bfloat16
+      llem init --model random:tiny-llama --dataset synthetic --input-tokens 256 --quick --yes
+      llem init --model org/name --publication -n 200 --output-tokens 256 -o paper.yaml
+    """
+    from llem.cli.questions import ask
+    from llem.cli.writing import refuse_existing, write_text
+    from llem.config.environment import read_settings
+    from llem.config.keys import Vocabulary
+    from llem.errors import PluginError
+    from llem.first_study import Answers, check, preferred_backend, read_axes
+    from llem.plan.show import duration
+    from llem.plugins import default_registry
+
+    if not force:
+        refuse_existing(output)
+    registry = default_registry()
+    first = preferred_backend(registry)
+    if first is None:
+        raise PluginError(
+            "no backend is installed, and a study needs one.", remedy="Install one: pip install llem-pytorch."
+        )
+    vocabulary = Vocabulary(registry.backends, registry.runners)
+    axes, others = read_axes(vary, vocabulary), read_settings(settings, vocabulary)
+    for key in ("model", "backend", "dataset"):
+        if key in others:
+            raise click.UsageError(f"`{key}` has an option of its own: --{key}.")
+    given: dict[str, Any] = {
+        "model": _from(output.parent, model),
+        "backends": tuple(dict.fromkeys(backends)) or _named_by({**axes, **others}, registry),
+        "dataset": _from(output.parent, dataset),
+        "prompts": prompts,
+        "input_tokens": input_tokens,
+        "output_tokens": output_tokens,
+        "vary": axes,
+        "care": care,
+        "settings": others,
+    }
+    given = {name: value for name, value in given.items() if value not in (None, (), {})}
+    answers = Answers(**{"backends": (first,), **given})
+    if not yes and sys.stdin.isatty() and sys.stderr.isatty():
+        answers = ask(answers, given.keys(), registry, output.parent)
+    checked = check(answers, registry, output.parent)
+    write_text(output, checked.text, replace=force)
+    for note in checked.notes:
+        click.echo(f"llem: {note}", err=True)
+    plan = checked.plan
+    runs = "1 experiment" if plan.total == 1 else f"{plan.total:,} experiments"
+    click.echo(f"Wrote {output}: {runs}, {duration(plan.estimate_s)} at least. Next:")
+    for command, what in _next(output, plan, registry):
+        click.echo(f"  {command}  # {what}")
+
+
+def _named_by(keys: Mapping[str, Any], registry: Registry) -> tuple[str, ...]:
+    """The backends whose keys are given."""
+    sections = dict.fromkeys(key.partition(".")[0] for key in keys)
+    return tuple(name for name in sections if name in registry.backends)
+
+
+def _from(folder: Path, text: str | None) -> str | None:
+    """A path on the command line starts from the current folder; one in a study from the study's."""
+    if text is None or text.startswith(("pkg:", "random:", "~", "/")) or folder.absolute() == Path.cwd():
+        return text
+    is_path = text.startswith(("./", "../")) or text.endswith((".gguf", ".jsonl")) or Path(text).exists()
+    moved = os.path.relpath(text, folder)
+    return text if not is_path else moved if moved.startswith("..") else f"./{moved}"
+
+
+def _next(output: Path, plan: Plan, registry: Registry) -> Iterator[tuple[str, str]]:
+    """Commands to go on with, each with what it does."""
+    from llem.plan.runners import LOCAL
+    from llem.plugins import missing_requirements
+
+    for name, choice in plan.runners.items():
+        spec = registry.backend(name)
+        if choice.name == LOCAL and missing_requirements(spec.requires) and spec.install:
+            yield spec.install.partition(",")[0], f"{name} cannot run here yet"
+    file = shlex.quote(str(output))
+    yield f"llem run {file} --dry-run", "each experiment that it would run"
+    yield f"llem run {file}", "runs them; results go to the folder results"

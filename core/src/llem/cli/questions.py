@@ -1,0 +1,161 @@
+"""What `llem init` asks on a terminal. Each answer is checked as part of the study before the next question."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from llem.config.keys import Vocabulary
+from llem.config.template import written
+from llem.errors import ConfigError, LlemError
+from llem.first_study import CARE, Answers, Checked, Offer, check, every_key, offers_of, read_axes
+from llem.plan.show import duration
+from llem.plugins import Registry, missing_requirements
+
+MOST_LISTED = 40
+"""Keys that `?` shows at once: a backend may have hundreds."""
+
+
+def ask(answers: Answers, given: Collection[str], registry: Registry, folder: Path) -> Answers:
+    """Ask what is not in `given`, with `answers` as defaults.
+
+    Raises:
+        LlemError: what is given already makes no study.
+        click.Abort: the user ended the questions.
+    """
+    return _Questions(answers, frozenset(given), registry, folder).all()
+
+
+@dataclass
+class _Questions:
+    answers: Answers
+    given: frozenset[str]
+    registry: Registry
+    folder: Path
+
+    def all(self) -> Answers:
+        self._check(self.answers)  # whatever is wrong from here on is the answer's fault
+        _say("Enter takes what stands in [brackets]; Ctrl+C ends, and nothing is written.")
+        self._model()
+        self._backends()
+        self._care()
+        self._dataset()
+        self._count("prompts", "How many prompts", CARE[self.answers.care].prompts)
+        self._count("output_tokens", "Output tokens for each", CARE[self.answers.care].output_tokens)
+        self._vary()
+        return self.answers
+
+    def _check(self, answers: Answers) -> Checked:
+        return check(answers, self.registry, self.folder)
+
+    def _until_taken(self, question: str, default: str, read: Callable[[str], Mapping[str, Any]]) -> None:
+        """Ask until the study takes the answer."""
+        while True:
+            typed = click.prompt(question, default=default, err=True, show_default=bool(default))
+            try:
+                changed = replace(self.answers, **read(typed.strip()))
+                self._check(changed)
+            except LlemError as error:
+                _say(f"  {error}")
+            else:
+                self.answers = changed
+                return
+
+    def _model(self) -> None:
+        if "model" not in self.given:
+            _say(
+                "\nThe model: an id of the Hugging Face hub, a folder, a .gguf file, or random:ARCHITECTURE (no download)."
+            )
+            self._until_taken("Model", self.answers.model, lambda typed: {"model": typed})
+
+    def _backends(self) -> None:
+        if "backends" in self.given or len(self.registry.backends) == 1:
+            return
+        _say("\nThe backend runs the model. Several, with commas between them, are compared.")
+        for name, spec in self.registry.backends.items():
+            missing = missing_requirements(spec.requires)
+            _say(f"  {name:<10} {spec.summary}{f' (not here yet: {spec.install})' if missing else ''}")
+        self._until_taken("Backend", ",".join(self.answers.backends), lambda typed: {"backends": _words(typed)})
+
+    def _dataset(self) -> None:
+        if "dataset" in self.given:
+            return
+        _say("\nThe prompts: a dataset, or a .jsonl file.")
+        for name, spec in self.registry.datasets.items():
+            _say(f"  {name:<22} {spec.summary}")
+        self._until_taken("Dataset", self.answers.dataset, lambda typed: {"dataset": typed})
+
+    def _count(self, name: str, question: str, usual: int) -> None:
+        if name not in self.given:
+            self._until_taken(question, str(usual), lambda typed: {name: _count(question, typed)})
+
+    def _vary(self) -> None:
+        if "vary" in self.given:
+            return
+        offers = [o for name in self.answers.backends for o in offers_of(self.registry.backend(name))]
+        _say("\nWhat is to vary? Every combination becomes an experiment. For example:")
+        for number, offer in enumerate(offers, start=1):
+            _say(f"  {number:>2}  {_typed(offer):<44} {offer.about}")
+        _say("Type a number, KEY=V1,V2, or ?WORD to find a key; Enter goes on.")
+        while typed := click.prompt("Vary", default="", show_default=False, err=True).strip():
+            if typed.startswith("?"):
+                self._find(typed[1:].strip())
+                continue
+            chosen = offers[int(typed) - 1] if typed.isdecimal() and 0 < int(typed) <= len(offers) else None
+            try:
+                changed = self._with_axis(_typed(chosen) if chosen is not None else typed)
+                plan = self._check(changed).plan
+            except LlemError as error:
+                _say(f"  {error}")
+                continue
+            self.answers = changed
+            _say(f"  {plan.distinct:,} configuration{'s' * (plan.distinct != 1)}: {', '.join(changed.sweep)}")
+
+    def _with_axis(self, typed: str) -> Answers:
+        vocabulary = Vocabulary(self.registry.backends, self.registry.runners)
+        return replace(self.answers, vary={**self.answers.vary, **read_axes([typed], vocabulary)})
+
+    def _find(self, word: str) -> None:
+        keys = [
+            f"  {key}: {facts.accepted}. {facts.description}"
+            for name in self.answers.backends
+            for key, facts in every_key(self.registry.backend(name))
+            if word.lower() in f"{key} {facts.description}".lower()
+        ]
+        _say("\n".join(keys[:MOST_LISTED]) if keys else f"  No key has `{word}` in its name or description.")
+        if len(keys) > MOST_LISTED:
+            _say(f"  … and {len(keys) - MOST_LISTED} more: ?WORD shows those that have WORD in them.")
+
+    def _care(self) -> None:
+        if "care" in self.given:
+            return
+        _say("\nHow careful?")
+        for care, measures in CARE.items():
+            plan = self._check(replace(self.answers, care=care)).plan
+            _say(f"  {care:<12} {measures.about}; {duration(plan.estimate_s)} at least for each configuration")
+        chosen = click.prompt("Care", default=self.answers.care, type=click.Choice(list(CARE)), err=True)
+        self.answers = replace(self.answers, care=chosen)
+
+
+def _count(question: str, typed: str) -> int:
+    if not typed.isdecimal() or not int(typed):
+        raise ConfigError(f"{question}? `{typed}` is no whole number above 0.", remedy="Type for example 16.")
+    return int(typed)
+
+
+def _words(typed: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(word for word in typed.replace(",", " ").split()))
+
+
+def _typed(offer: Offer) -> str:
+    """An offer as one would type it."""
+    values: Sequence[Any] = offer.values
+    return f"{offer.key}={','.join(written(value) for value in values)}"
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)

@@ -1,0 +1,66 @@
+"""Holds answers to what a study is held to, by the same code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from llem.config.keys import Vocabulary
+from llem.config.layers import load_study
+from llem.errors import ConfigError
+from llem.first_study.answers import Answers
+from llem.first_study.writing import study_document, study_text
+from llem.plan import Plan, make_plan
+from llem.plan.runners import moved
+from llem.plugins import Registry
+from llem.preflight.checks import check_datasets, check_models
+from llem.study.conduct import preflight_context
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A study that `llem run --dry-run` takes.
+
+    Attributes:
+        text: as it is written.
+        plan: what it would run.
+        notes: what a reader should know, such as a value that the environment replaces, or a backend that runs in a container.
+    """
+
+    text: str
+    plan: Plan
+    notes: Sequence[str]
+
+
+def check(answers: Answers, registry: Registry, folder: Path) -> Checked:
+    """The study of these answers.
+
+    Args:
+        answers: what the user said.
+        registry: what is installed.
+        folder: the one that the study will lie in; relative paths in it start there.
+
+    Raises:
+        LlemError: as `llem run --dry-run` of the study would raise; a model or dataset that is not there.
+    """
+    if not answers.dataset.endswith(".jsonl"):
+        registry.dataset(answers.dataset)
+    try:
+        study = load_study(
+            document=study_document(answers, Vocabulary(registry.backends, registry.runners)),
+            base_dir=folder.absolute(),
+            backends=registry.backends,
+            find_backend=registry.backend,
+            runners=registry.runners,
+        )
+        plan = make_plan(study, registry)
+    except ConfigError as error:
+        if error.where in {"study", "argument"}:  # it is in no file yet
+            raise ConfigError(error.what, remedy=error.remedy) from error
+        raise
+    context = preflight_context(plan, folder)
+    for finding in (*check_models(context), *check_datasets(context)):
+        if finding.level == "error":
+            raise ConfigError(f"{finding.message.rstrip('.')}.", remedy=finding.remedy)
+    return Checked(study_text(answers, registry), plan, (*study.notes, *moved(plan.runners)))

@@ -1,0 +1,74 @@
+"""What a first study could vary: what the backend's author says is telling, else what its model shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from llem.config.compose import Composer
+from llem.config.introspect import FieldFacts, facts_of
+from llem.config.template import axis_values
+from llem.errors import LlemError
+from llem.plugins import Registry, missing_requirements
+from llem.specs.backend import BackendSpec
+
+MOST_OFFERED = 6
+
+
+@dataclass(frozen=True)
+class Offer:
+    """One axis that could be.
+
+    Attributes:
+        key: dotted, with the backend's name.
+        values: two or more that the backend takes.
+        about: what the key means.
+    """
+
+    key: str
+    values: Sequence[Any]
+    about: str
+
+
+def offers_of(spec: BackendSpec) -> list[Offer]:
+    """At most `MOST_OFFERED` axes, the most telling first. Every value stands for itself: it needs no other key."""
+    facts = facts_of(spec.config)
+    listed = spec.worth_varying or {key: axis_values(f) for key, f in facts.items()}
+    found: list[Offer] = []
+    for key, values in listed.items():
+        taken = [value for value in values if _is_taken(spec, key, value)]
+        if key in facts and len(taken) > 1:
+            found.append(Offer(f"{spec.name}.{key}", taken, facts[key].description))
+        if len(found) == MOST_OFFERED:
+            break
+    return found
+
+
+def every_key(spec: BackendSpec) -> Iterator[tuple[str, FieldFacts]]:
+    """Every key of a backend, dotted with its name."""
+    for key, facts in facts_of(spec.config).items():
+        yield f"{spec.name}.{key}", facts
+
+
+def preferred_backend(registry: Registry) -> str | None:
+    """The backend to begin with: one that can run here before one that cannot; None where none is installed.
+
+    Whoever uses a server that runs already says so: such a backend comes last.
+    """
+
+    def rank(spec: BackendSpec) -> tuple[bool, bool, str]:
+        return "online" in spec.capabilities, bool(missing_requirements(spec.requires)), spec.name
+
+    return min(registry.backends.values(), key=rank).name if registry.backends else None
+
+
+def _is_taken(spec: BackendSpec, key: str, value: Any) -> bool:
+    section: Any = value
+    for part in reversed(key.split(".")):
+        section = {part: section}
+    try:
+        Composer({spec.name: spec}).compose({"backend": spec.name, "model": "any", spec.name: section})
+    except LlemError:
+        return False
+    return True
