@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from llem.analysis.figures import FIGURES, MAIN
+from llem.cli.completing import study_folders
 
 if TYPE_CHECKING:
     from llem.analysis.effect_models import Effect, FigureAnalysis, StudyAnalysis
 
 
 @click.command(epilog=f"Figures: {', '.join(FIGURES)}.")
-@click.argument("study", metavar="STUDY", type=click.Path(path_type=Path))
+@click.argument("study", metavar="STUDY", type=click.Path(path_type=Path), shell_complete=study_folders)
 @click.option(
     "--figure",
     "figures",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from llem.analysis.figures import FIGURES, MAIN
+from llem.cli.completing import study_folders
 
 if TYPE_CHECKING:
     from llem.analysis.circumstances import Difference
@@ -20,8 +21,8 @@ MOST_DIFFERENCES = 8
 
 
 @click.command(epilog=f"Figures: {', '.join(FIGURES)}.")
-@click.argument("base", metavar="A", type=click.Path(path_type=Path))
-@click.argument("others", metavar="[B]...", nargs=-1, type=click.Path(path_type=Path))
+@click.argument("base", metavar="A", type=click.Path(path_type=Path), shell_complete=study_folders)
+@click.argument("others", metavar="[B]...", nargs=-1, type=click.Path(path_type=Path), shell_complete=study_folders)
 @click.option(
     "--baseline",
     metavar="KEY=VALUE,…",
@@ -89,9 +90,8 @@ def contrast_lines(found: StudyContrast) -> Iterator[str]:
 def _pair_lines(pair: Pair) -> Iterator[str]:
     from llem.cli.table import table
 
-    place = "" if pair.base_study == pair.other_study else f" ({pair.other_study} against {pair.base_study})"
-    same = pair.base == pair.other
-    yield f"{pair.other}{place}" if same else f"{pair.other} against {pair.base}{place}"
+    place = "" if pair.base_study == pair.other_study else f" ({pair.base_study} → {pair.other_study})"
+    yield f"{pair.base}{place}" if pair.base == pair.other else f"{pair.base} → {pair.other}{place}"
     for doubt in pair.doubts:
         word = {"all": "refused", "energy": "energy refused", None: "warning"}[doubt.refused]
         yield f"  {word}: {doubt.text}"
@@ -121,15 +121,20 @@ def _row(pair: Pair, name: str) -> list[str]:
 
 
 def _difference_lines(what: str, found: Sequence[Difference]) -> Iterator[str]:
+    from llem.analysis.wording import counted
     from llem.cli.table import NOTHING, one_line, value
 
     def shown(data: Any) -> str:
         return NOTHING if data in (None, "") else one_line(value(data), 60)
 
-    for difference in found[:MOST_DIFFERENCES]:
+    # Options of another backend and packages of another image say nothing one by one.
+    told = [d for d in found if not (d.lacking and (what == "configuration" or d.key.startswith("packages.")))]
+    for difference in told[:MOST_DIFFERENCES]:
         yield f"  {what}: {difference.key}: {shown(difference.base)} → {shown(difference.other)}"
-    if len(found) > MOST_DIFFERENCES:
-        yield f"  {what}: and {len(found) - MOST_DIFFERENCES} more keys (--json lists all)"
+    if more := len(told[MOST_DIFFERENCES:]):
+        yield f"  {what}: and {more} more keys (--json lists all)"
+    if only := len(found) - len(told):
+        yield f"  {what}: and {counted(only, 'key')} that only one of them has (--json lists all)"
 
 
 def _reading_notes(found: StudyContrast) -> Iterator[str]:

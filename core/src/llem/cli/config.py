@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from llem.cli.completing import backends, settings_keys
+
 if TYPE_CHECKING:
     from llem.config.layers import LoadedStudy
     from llem.plugins import Registry
@@ -28,7 +30,14 @@ def config() -> None:
 
 @config.command()
 @click.argument("study", metavar="[STUDY.yaml]", required=False, type=click.Path(path_type=Path))
-@click.option("--set", "settings", metavar="KEY=VALUE", multiple=True, help="As for `llem run`; repeatable.")
+@click.option(
+    "--set",
+    "settings",
+    metavar="KEY=VALUE",
+    multiple=True,
+    shell_complete=settings_keys,
+    help="As for `llem run`; repeatable.",
+)
 @click.option(
     "--all", "everything", is_flag=True, help="Also the sections of backends and runners that the study does not use."
 )
@@ -175,7 +184,9 @@ def schema(output: Path | None) -> None:
 
 @config.command()
 @click.argument("path", required=False, type=click.Path(path_type=Path))
-@click.option("--backend", help="The backend to begin with; by default the first that is installed.")
+@click.option(
+    "--backend", shell_complete=backends, help="The backend to begin with; by default the first that is installed."
+)
 @click.option("--model", help="The model to begin with.")
 @click.option("--force", is_flag=True, help="Replace the file where there is one.")
 def init(path: Path | None, backend: str | None, model: str | None, force: bool) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from llem.cli.completing import study_folders
 from llem.cli.footprint_options import factors_of, footprint_options
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ FORMATS = ("csv", "parquet", "latex", "aienergyscore", "ml-energy", "mlflow")
 
 
 @click.command()
-@click.argument("study", metavar="STUDY", type=click.Path(path_type=Path))
+@click.argument("study", metavar="STUDY", type=click.Path(path_type=Path), shell_complete=study_folders)
 @click.option(
     "--format",
     "form",

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 BUILT_IN: dict[str, tuple[str, str]] = {
     "init": ("llem.cli.init:init", "write a first study, from a few questions or from flags"),
@@ -20,6 +23,7 @@ BUILT_IN: dict[str, tuple[str, str]] = {
     "config": ("llem.cli.config:config", "show, describe or begin a configuration"),
     "plugins": ("llem.cli.plugins:plugins", "list what is installed, and what was set aside"),
     "plugin": ("llem.cli.plugin:plugin", "begin a plugin of your own"),
+    "completion": ("llem.cli.completion:completion", "complete words in bash, zsh or fish"),
     "doctor": ("llem.cli.doctor:doctor", "check this machine and say what to do"),
 }
 """Command to its import path and its line in `llem --help`."""
@@ -66,6 +70,15 @@ class LazyGroup(click.Group):
         else:
             hint = ""
         raise click.UsageError(f"there is no command `{name}`.{hint}", ctx)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+        from click.shell_completion import CompletionItem
+
+        lines = {name: summary for name, (_, summary) in BUILT_IN.items()}
+        lines |= {name: spec.summary for name, spec in sorted(_plugin_commands().items())}
+        words = [CompletionItem(name, help=line) for name, line in lines.items() if name.startswith(incomplete)]
+        # Click's own would import every command for its help; of options it knows what there is.
+        return [*words, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

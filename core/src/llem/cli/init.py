@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from llem.cli.completing import backends as backends_installed
+from llem.cli.completing import datasets, settings_keys
+
 if TYPE_CHECKING:
     from llem.first_study import Care
     from llem.plan import Plan
@@ -19,15 +22,34 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--model", help="Hub id, folder, .gguf file, pkg:PACKAGE/FILE or random:ARCHITECTURE.")
-@click.option("--backend", "backends", multiple=True, help="A backend that `llem plugins` lists; repeat it to compare.")
-@click.option("--dataset", help="A dataset that `llem plugins` lists, or a .jsonl file.")
+@click.option(
+    "--backend",
+    "backends",
+    multiple=True,
+    shell_complete=backends_installed,
+    help="A backend that `llem plugins` lists; repeat it to compare.",
+)
+@click.option("--dataset", shell_complete=datasets, help="A dataset that `llem plugins` lists, or a .jsonl file.")
 @click.option("-n", "prompts", type=click.IntRange(min=1), help="How many prompts.")
 @click.option("--input-tokens", type=click.IntRange(min=1), help="Input tokens of each prompt; else all that it has.")
 @click.option("--output-tokens", type=click.IntRange(min=1), help="Output tokens for each prompt.")
-@click.option("--vary", metavar="KEY=V1,V2", multiple=True, help="A key and the values to compare; repeatable.")
+@click.option(
+    "--vary",
+    metavar="KEY=V1,V2",
+    multiple=True,
+    shell_complete=settings_keys,
+    help="A key and the values to compare; repeatable.",
+)
 @click.option("--quick", "care", flag_value="quick", help="Short windows, once each: a look.")
 @click.option("--publication", "care", flag_value="publication", help="Long windows, five cycles in shuffled order.")
-@click.option("--set", "settings", metavar="KEY=VALUE", multiple=True, help="Give any other key a value; repeatable.")
+@click.option(
+    "--set",
+    "settings",
+    metavar="KEY=VALUE",
+    multiple=True,
+    shell_complete=settings_keys,
+    help="Give any other key a value; repeatable.",
+)
 @click.option(
     "--output",
     "-o",

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 import click
 
+from llem.cli.completing import answer, is_asked
 from llem.cli.group import command_line
 from llem.errors import BUGS, EXIT_CONFIG, EXIT_EXPERIMENT_FAILED, LlemError, help_url
 
@@ -28,8 +29,8 @@ def invoke(arguments: Sequence[str]) -> int:
     if not _is_somewhere():
         _say("the current folder is gone. Change to one that exists.")
         return EXIT_CONFIG
-    if "_LLEM_COMPLETE" in os.environ:
-        command_line.main(args, prog_name="llem", complete_var="_LLEM_COMPLETE")
+    if is_asked():
+        return answer(command_line)
     try:
         with command_line.make_context("llem", args) as context:
             code = command_line.invoke(context)

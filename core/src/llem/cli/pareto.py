@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from llem.analysis.figures import FIGURES
+from llem.cli.completing import study_folders
 
 if TYPE_CHECKING:
     from llem.analysis.front import Front
@@ -28,7 +29,7 @@ SHORT = {
 
 
 @click.command(epilog=f"Words: {', '.join(SHORT)}. Figures: {', '.join(FIGURES)}.")
-@click.argument("study", metavar="STUDY", type=click.Path(path_type=Path))
+@click.argument("study", metavar="STUDY", type=click.Path(path_type=Path), shell_complete=study_folders)
 @click.option(
     "--by",
     "figures",
@@ -87,7 +88,7 @@ def front_lines(front: Front, *, everything: bool) -> Iterator[str]:
         rows = []
         for point in shown:
             cells = [f"{m}{amount(point.values[name])}" for m, name in zip(marks, front.figures, strict=True)]
-            rows.append([one_line(point.label, 80), *(["yes" if point.on_front else ""] if everything else []), *cells])
+            rows.append([one_line(point.label, 160), *(["yes" if point.on_front else ""] if everything else []), *cells])
         yield table(headers, rows, left=1)
     if front.missing:
         yield ""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from llem.cli.completing import study_folders
 from llem.cli.footprint_options import factors_of, footprint_options, footprint_text
 from llem.cli.pareto import SHORT
 
@@ -22,7 +23,7 @@ LATENCIES = ("ttft", "itl", "tpot", "e2e")
 @click.command(
     epilog="Words: energy, throughput, ttft, itl, tpot, e2e, memory, power, or a figure as `llem analyze --help` lists them."
 )
-@click.argument("study", metavar="STUDY", type=click.Path(path_type=Path))
+@click.argument("study", metavar="STUDY", type=click.Path(path_type=Path), shell_complete=study_folders)
 @click.option(
     "--min", "lowest", metavar="FIGURE", help="What is to be low; energy where neither --min nor --max is given."
 )

@@ -99,7 +99,7 @@ class _Questions:
         offers = [o for name in self.answers.backends for o in offers_of(self.registry.backend(name))]
         _say("\nWhat is to vary? Every combination becomes an experiment. For example:")
         for number, offer in enumerate(offers, start=1):
-            _say(f"  {number:>2}  {_typed(offer):<44} {offer.about}")
+            _say(f"  {number:>2}  {_typed(offer):<44} {_cut(offer.about)}")
         _say("Type a number, KEY=V1,V2, or ?WORD to find a key; Enter goes on.")
         while typed := click.prompt("Vary", default="", show_default=False, err=True).strip():
             if typed.startswith("?"):
@@ -155,6 +155,10 @@ def _typed(offer: Offer) -> str:
     """An offer as one would type it."""
     values: Sequence[Any] = offer.values
     return f"{offer.key}={','.join(written(value) for value in values)}"
+
+
+def _cut(text: str, longest: int = 70) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 def _say(text: str) -> None:

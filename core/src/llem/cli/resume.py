@@ -7,9 +7,11 @@ from pathlib import Path
 
 import click
 
+from llem.cli.completing import study_folders
+
 
 @click.command()
-@click.argument("study_dir", metavar="STUDY_DIR", type=click.Path(path_type=Path))
+@click.argument("study_dir", metavar="STUDY_DIR", type=click.Path(path_type=Path), shell_complete=study_folders)
 @click.option("--retry-failed", is_flag=True, help="Run experiments that failed again; else they stay as they are.")
 @click.option("--cycles", type=click.IntRange(min=1), help="So many cycles in all, more than before.")
 @click.option("--allow-changes", is_flag=True, help="Go on although the study file was changed.")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, get_args
 
 import click
 
+from llem.cli.completing import backends, checks, datasets, runners, settings_keys, study_folders
 from llem.config.study import Order
 
 if TYPE_CHECKING:
@@ -24,8 +25,8 @@ SHOWN_IN_PLAN = 40
 @click.command()
 @click.argument("study", metavar="[STUDY.yaml]", required=False, type=click.Path(path_type=Path))
 @click.option("--model", help="Hub id, folder, .gguf file, pkg:PACKAGE/FILE or random:ARCHITECTURE.")
-@click.option("--backend", help="A backend that `llem plugins` lists.")
-@click.option("--dataset", help="A dataset that `llem plugins` lists, or a .jsonl file.")
+@click.option("--backend", shell_complete=backends, help="A backend that `llem plugins` lists.")
+@click.option("--dataset", shell_complete=datasets, help="A dataset that `llem plugins` lists, or a .jsonl file.")
 @click.option("-n", "prompts", type=click.IntRange(min=1), help="How many prompts.")
 @click.option("--output-tokens", type=click.IntRange(min=1), help="Output tokens for each prompt.")
 @click.option("--cycles", type=click.IntRange(min=1), help="How often each experiment is repeated.")
@@ -34,8 +35,20 @@ SHOWN_IN_PLAN = 40
 @click.option(
     "--no-warm-start", is_flag=True, help="Start each worker afresh, not from a process that has its imports."
 )
-@click.option("--runner", metavar="RUNNER", help="Where every backend runs, such as local or docker:IMAGE.")
-@click.option("--set", "settings", metavar="KEY=VALUE", multiple=True, help="Set any key of the study; repeatable.")
+@click.option(
+    "--runner",
+    metavar="RUNNER",
+    shell_complete=runners,
+    help="Where every backend runs, such as local or docker:IMAGE.",
+)
+@click.option(
+    "--set",
+    "settings",
+    metavar="KEY=VALUE",
+    multiple=True,
+    shell_complete=settings_keys,
+    help="Set any key of the study; repeatable.",
+)
 @click.option(
     "--output",
     type=click.Path(path_type=Path),
@@ -46,11 +59,18 @@ SHOWN_IN_PLAN = 40
     "--resume",
     metavar="STUDY_DIR",
     type=click.Path(path_type=Path),
+    shell_complete=study_folders,
     help="Go on with the study in this folder, as `llem resume`, with the study given here.",
 )
 @click.option("--retry-failed", is_flag=True, help="With --resume: run experiments that failed again.")
 @click.option("--allow-changes", is_flag=True, help="With --resume: go on although the study was changed.")
-@click.option("--skip-preflight", metavar="NAME", multiple=True, help="Leave out this preflight check; repeatable.")
+@click.option(
+    "--skip-preflight",
+    metavar="NAME",
+    multiple=True,
+    shell_complete=checks,
+    help="Leave out this preflight check; repeatable.",
+)
 @click.option("--dry-run", is_flag=True, help="Print the plan; run nothing, write nothing.")
 @click.option("--quiet", "-q", is_flag=True, help="Say only errors and the end.")
 @click.option(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from llem.cli.completing import study_folders
 from llem.cli.present import result_text
 from llem.cli.summary import SHOWN, summary_of
 from llem.errors import ResultError
@@ -24,7 +25,7 @@ MANY_ANEW = 2_000
 
 
 @click.command()
-@click.argument("path", metavar="RESULT_OR_STUDY", type=click.Path(path_type=Path))
+@click.argument("path", metavar="RESULT_OR_STUDY", type=click.Path(path_type=Path), shell_complete=study_folders)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option(
     "--where",

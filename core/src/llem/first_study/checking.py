@@ -8,7 +8,7 @@ from pathlib import Path
 
 from llem.config.keys import Vocabulary
 from llem.config.layers import load_study
-from llem.errors import ConfigError
+from llem.errors import ConfigError, LlemError
 from llem.first_study.answers import Answers
 from llem.first_study.writing import study_document, study_text
 from llem.plan import Plan, make_plan
@@ -55,9 +55,9 @@ def check(answers: Answers, registry: Registry, folder: Path) -> Checked:
             runners=registry.runners,
         )
         plan = make_plan(study, registry)
-    except ConfigError as error:
+    except LlemError as error:
         if error.where in {"study", "argument"}:  # it is in no file yet
-            raise ConfigError(error.what, remedy=error.remedy) from error
+            raise type(error)(error.what, remedy=error.remedy) from error
         raise
     context = preflight_context(plan, folder)
     for finding in (*check_models(context), *check_datasets(context)):

@@ -1,0 +1,102 @@
+"""What a shell offers for a word that is not finished. Whatever goes wrong meanwhile, it offers nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+    from llem.plugins import Registry
+
+VARIABLE = "_LLEM_COMPLETE"
+"""Set by the script of `llem completion` when it asks."""
+
+RESULTS = Path("results")
+
+
+def is_asked() -> bool:
+    """Whether it is the shell that calls, and not a user."""
+    return VARIABLE in os.environ
+
+
+def answer(group: click.Command) -> int:
+    """Print what the shell asked for; returns the exit code."""
+    try:
+        group.main([], prog_name="llem", complete_var=VARIABLE, standalone_mode=False)
+    except SystemExit as leave:
+        return int(leave.code or 0)
+    except Exception:  # noqa: BLE001 - a message in the middle of a line that is typed would only disturb
+        return 1
+    return 0
+
+
+def study_folders(_: click.Context, __: click.Parameter, typed: str) -> list[CompletionItem[str]]:
+    """Studies in the folder results, the newest first; below a study, and elsewhere, any path."""
+    from click.shell_completion import CompletionItem
+
+    try:
+        found = [f for f in RESULTS.iterdir() if (f / "manifest.json").exists() and str(f).startswith(typed)]
+        found.sort(key=lambda folder: folder.stat().st_mtime, reverse=True)
+    except OSError:
+        found = []
+    return [CompletionItem(str(folder)) for folder in found] or [CompletionItem(typed, type="file")]
+
+
+def backends(_: click.Context, __: click.Parameter, typed: str) -> list[CompletionItem[str]]:
+    """Installed backends."""
+    return _named(((spec.name, spec.summary) for spec in _registry().backends.values()), typed)
+
+
+def datasets(_: click.Context, __: click.Parameter, typed: str) -> list[CompletionItem[str]]:
+    """Installed datasets; any path where none begins so."""
+    from click.shell_completion import CompletionItem
+
+    found = _named(((spec.name, spec.summary) for spec in _registry().datasets.values()), typed)
+    return found or [CompletionItem(typed, type="file")]
+
+
+def runners(_: click.Context, __: click.Parameter, typed: str) -> list[CompletionItem[str]]:
+    """Installed runners."""
+    return _named(((spec.name, spec.summary) for spec in _registry().runners.values()), typed)
+
+
+def checks(_: click.Context, __: click.Parameter, typed: str) -> list[CompletionItem[str]]:
+    """Names of preflight checks."""
+    return _named(((spec.name, spec.summary) for spec in _registry().checks.values()), typed)
+
+
+def settings_keys(_: click.Context, __: click.Parameter, typed: str) -> list[CompletionItem[str]]:
+    """Keys of a study as `KEY=`, section by section: what follows the next dot is offered once that is typed."""
+    return _named(_keys(typed), typed)
+
+
+def _keys(typed: str) -> Iterator[tuple[str, str]]:
+    from llem.config.keys import Vocabulary
+
+    depth = typed.count(".") + 1
+    sections: set[str] = set()
+    for key in Vocabulary(_registry().backends, _registry().runners).settings:
+        parts = key.split(".")
+        if len(parts) <= depth:
+            yield f"{key}=", ""
+        elif (section := ".".join(parts[:depth])) not in sections:
+            sections.add(section)
+            yield f"{section}.", ""
+
+
+def _named(found: Iterable[tuple[str, str]], typed: str) -> list[CompletionItem[str]]:
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(name, help=about or None) for name, about in found if name.startswith(typed)]
+
+
+def _registry() -> Registry:
+    from llem.plugins import default_registry
+
+    return default_registry()
