@@ -1,0 +1,41 @@
+// Figures, drawn by Vega as SVG without evaluating any text as code (`ast`), so that the page's policy can forbid it.
+
+const EMBED = { renderer: "svg", ast: true, actions: false, defaultStyle: false, tooltip: { disableDefaultStyle: true } };
+
+class Figures {
+  constructor() {
+    this.drawn = new Map();
+  }
+
+  /** Draws what is new or has changed. Returns when all is drawn. */
+  async draw(figures) {
+    for (const figure of figures) {
+      const section = byId(`figure-${figure.name}`);
+      if (!section) continue;
+      const now = JSON.stringify(figure);
+      if (this.drawn.get(figure.name)?.now === now) continue;
+      section.querySelector("figcaption").textContent = figure.caption;
+      section.querySelector(".chart").setAttribute("aria-label", figure.description);
+      section.querySelector(".why-not").textContent = figure.why_not ?? "";
+      section.querySelector("figure").hidden = !figure.spec;
+      await this.embed(figure, section, now);
+    }
+  }
+
+  async embed(figure, section, now) {
+    const before = this.drawn.get(figure.name)?.result;
+    const signals = before?.view.getState({ signals: (name) => section.querySelector(`[name="${CSS.escape(name)}"]`) }).signals;
+    before?.finalize();
+    const chart = section.querySelector(".chart");
+    const inputs = section.querySelector(".inputs");
+    chart.replaceChildren();
+    inputs.replaceChildren();
+    let result = null;
+    if (figure.spec) {
+      result = await vegaEmbed(chart, figure.spec, { ...EMBED, bind: inputs });
+      for (const [name, value] of Object.entries(signals ?? {})) result.view.signal(name, value);
+      await result.view.runAsync();
+    }
+    this.drawn.set(figure.name, { now, result });
+  }
+}

@@ -1,0 +1,54 @@
+"""Many rows as a small document: each column once, what repeats once, numbers with as many digits as they carry.
+
+Ten thousand experiments share most of what they are: a column whose rows are all alike is one value, one of few values is a
+dictionary with places in it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+DIGITS = 7
+"""Significant digits that a figure keeps; more than any meter has."""
+
+
+def packed(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """`{"n", "columns": {key: {"same"} | {"values", "of"} | {"list"}}}`; a key that a row lacks is null there."""
+    keys = dict.fromkeys(key for row in rows for key in row)
+    return {"n": len(rows), "columns": {key: _column([plain(row.get(key)) for row in rows]) for key in keys}}
+
+
+def _column(values: list[Any]) -> dict[str, Any]:
+    places: dict[str, int] = {}
+    of = [places.setdefault(json.dumps(value, sort_keys=True), len(places)) for value in values]
+    if len(places) == 1:
+        return {"same": values[0]}
+    if len(places) * 2 <= len(values):
+        return {"values": [json.loads(text) for text in places], "of": of}
+    return {"list": values}
+
+
+def plain(value: Any) -> Any:
+    """What JSON can hold: tuples as lists, sets in order, no NaN, floats rounded to `DIGITS`."""
+    if isinstance(value, float):
+        return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, Mapping):
+        return {str(key): plain(inner) for key, inner in value.items()}
+    if isinstance(value, set | frozenset):
+        return sorted(plain(inner) for inner in value)
+    if isinstance(value, Sequence):
+        return [plain(inner) for inner in value]
+    return str(value)
+
+
+def script_json(document: Any) -> str:
+    """JSON that may stand in a `<script>`: nothing in it can end the element or open a comment."""
+    text = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    for sign in "<>&\u2028\u2029":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return text

@@ -1,0 +1,130 @@
+"""The report as one HTML file that loads nothing: style, scripts, data and the plotting library are in it.
+
+A content security policy forbids the page every connection and every script but its own two, which it names by their hash, so
+that a text of a study that looked like markup would stay a text even if the escaping here failed.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import hashlib
+import html
+import json
+import re
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from llem.report.document import document
+from llem.report.packing import script_json
+from llem.results.job_directory import write_atomically
+
+if TYPE_CHECKING:
+    from llem.report.models import ReportStudy
+
+STYLES = ("page.css", "print.css")
+SCRIPTS = ("dom.js", "theme.js", "table.js", "filters.js", "figures.js", "details.js", "main.js")
+
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+SERVED_POLICY = f"{_POLICY}; connect-src 'self'; script-src 'unsafe-inline'"
+"""What the server's header says; the page's own names its scripts by hash, and both hold."""
+
+
+def write_page(study: ReportStudy, path: Path) -> None:
+    """Write the report of a study, atomically. Raises OSError where the file cannot be written."""
+    write_atomically(path, page_html(study))
+
+
+def study_json(study: ReportStudy, *, live: bool = False) -> str:
+    """What the page shows, as JSON; of a running study, the answer to `/data.json`."""
+    return json.dumps(document(study, live=live), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def page_html(study: ReportStudy, *, live: bool = False) -> str:
+    """The whole page. `live`: it is served, and asks for `/data.json` while the study runs."""
+    from llem import __version__
+
+    data = document(study, live=live)
+    bundle, script = _bundle(), _script()
+    hashes = " ".join(f"'sha256-{_digest(text)}'" for text in (bundle, script))
+    connect = "; connect-src 'self'" if live else ""
+    headings = [("findings", "Findings"), *((f"figure-{f['name']}", f["title"]) for f in data["figures"]), *_LAST]
+    values = {
+        "policy": html.escape(f"{_POLICY}{connect}; script-src {hashes}"),
+        "version": html.escape(__version__),
+        "title": html.escape(data["title"]),
+        "state": html.escape(data["state"]),
+        "style": "\n".join(_asset(name) for name in STYLES),
+        "contents": "".join(f'<li><a href="#{name}-title">{html.escape(title)}</a></li>' for name, title in headings),
+        **{name: blocks_html(blocks) for name, blocks in data["fragments"].items()},
+        "figures": "\n".join(_figure_html(figure) for figure in data["figures"]),
+        "method": _asset("method.html"),
+        "citation": html.escape(data["citation"]),
+        "data": script_json(data),
+        "bundle": bundle,
+        "script": script,
+    }
+    return _filled(_asset("page.html"), values)
+
+
+_LAST = (("experiments", "Experiments"), ("environment", "Environment"), ("method", "Method"), ("citation", "Citation"))
+
+
+def blocks_html(blocks: Sequence[Any]) -> str:
+    """Paragraphs (`str`), lists (`{"list"}`) and tables of two columns (`{"pairs"}`) as HTML, every text escaped."""
+    return "".join(_block_html(block) for block in blocks)
+
+
+def _block_html(block: Any) -> str:
+    if isinstance(block, str):
+        return f"<p>{html.escape(block)}</p>"
+    if "list" in block:
+        return "<ul>" + "".join(f"<li>{html.escape(item)}</li>" for item in block["list"]) + "</ul>"
+    rows = "".join(
+        f'<tr><th scope="row">{html.escape(key)}</th><td>{html.escape(text)}</td></tr>' for key, text in block["pairs"]
+    )
+    return f'<table class="pairs"><tbody>{rows}</tbody></table>'
+
+
+def _figure_html(figure: Mapping[str, Any]) -> str:
+    name = html.escape(figure["name"])
+    hidden = "" if figure["spec"] else " hidden"
+    return (
+        f'<section id="figure-{name}" aria-labelledby="figure-{name}-title">\n'
+        f'  <h2 id="figure-{name}-title">{html.escape(figure["title"])}</h2>\n'
+        f'  <p class="why-not">{html.escape(figure["why_not"] or "")}</p>\n'
+        f'  <figure{hidden}><div class="inputs control"></div>'
+        f'<div class="chart" role="img" aria-label="{html.escape(figure["description"])}"></div>'
+        f"<figcaption>{html.escape(figure['caption'])}</figcaption></figure>\n</section>"
+    )
+
+
+def _filled(template: str, values: Mapping[str, str]) -> str:
+    # In one pass: braces in a study's text are no place to fill.
+    return re.sub(r"\{\{(\w+)\}\}", lambda place: values[place[1]], template)
+
+
+def _asset(name: str) -> str:
+    return (resources.files("llem.report") / "assets" / name).read_text(encoding="utf-8")
+
+
+@functools.cache
+def _script() -> str:
+    body = "\n".join(_asset(name) for name in SCRIPTS)
+    return f'"use strict";\n(() => {{\n{body}\n}})();'
+
+
+@functools.cache
+def _bundle() -> str:
+    """Vega, Vega-Lite and Vega-Embed in one script, which vl-convert carries: no network, no browser."""
+    import vl_convert
+
+    bundle: str = vl_convert.javascript_bundle()
+    # A script ends at `</script` and changes its meaning after `<!--`, wherever they stand; in strings these say the same.
+    return re.sub(r"</(?=script)", r"<\\/", bundle, flags=re.IGNORECASE).replace("<!--", r"<\!--")
+
+
+def _digest(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
