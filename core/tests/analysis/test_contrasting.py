@@ -11,6 +11,7 @@ import pytest
 from scipy import stats
 
 from llem.analysis.contrasting import contrast
+from llem.cli.compare import contrast_lines
 from llem.errors import ConfigError, ResultError
 from llem.results.store import job_directories, read_result
 
@@ -183,3 +184,25 @@ def test_studies_without_anything_in_common_are_refused(write_design: WriteDesig
 
 def _on(node: str, driver: str) -> dict[str, Any]:
     return {"environment": {"machine": {"node": node}, "meters": {"nvml": {"driver": driver}}}}
+
+
+def test_two_backends_are_not_told_apart_by_each_option_that_the_other_lacks(write_design: WriteDesign) -> None:
+    points = [
+        *({"backend": "pytorch", "pytorch.batch_size": size} for size in (1, 2)),
+        *({"backend": "vllm", "vllm.max_num_seqs": size} for size in (1, 2)),
+    ]
+    folder = write_design(
+        points, each=lambda p, _: {"environment": {"node": "one", "machine": {"node": f"container of {p['backend']}"}}}
+    )
+    found = contrast([folder], baseline="batch_size=2")
+    pair = found.pairs[-1]
+    assert (pair.base, pair.other) == ("backend=pytorch, batch_size=2", "backend=vllm, max_num_seqs=2")
+    assert [(d.key, d.lacking) for d in pair.configuration] == [
+        ("backend", False),
+        ("pytorch.batch_size", True),
+        ("vllm.max_num_seqs", True),
+    ]
+    assert pair.environment == (), "a container's name for the machine is none"
+    lines = list(contrast_lines(found))
+    assert "  configuration: and 2 keys that only one of them has (--json lists all)" in lines
+    assert "  configuration: pytorch.batch_size: 2 → 1" in lines

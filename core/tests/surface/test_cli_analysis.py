@@ -64,7 +64,7 @@ def test_analyze_ranks_what_matters_for_speed(llem: Any, ran: Path) -> None:
 def test_compare_pairs_the_cycles_of_a_study(llem: Any, ran: Path) -> None:
     done = llem("compare", ran, "--baseline", "testbed.batch_size=1,dataset.output_tokens=3")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count(" against dataset.output_tokens=3, testbed.batch_size=1\n") == 3
+    assert done.stdout.count("dataset.output_tokens=3, testbed.batch_size=1 → ") == 3
     assert "by cycle" in done.stdout
     assert "configuration: testbed.batch_size: 1 → 2" in done.stdout
     document = json.loads(llem("compare", ran, "--json").stdout)

@@ -40,10 +40,11 @@ class Candidate:
 
     @property
     def label(self) -> str:
-        """What sets it apart, on one line."""
+        """What sets it apart, on one line: `backend=vllm, dtype=float32`, where several backends are to be told apart."""
         if not self.settings:
             return f"{self.model} on {self.backend}"
-        return ", ".join(f"{key}={as_written(value)}" for key, value in self.settings.items())
+        own = f"{self.backend}." if "backend" in self.settings else ""
+        return ", ".join(f"{key.removeprefix(own)}={as_written(value)}" for key, value in self.settings.items())
 
     @property
     def estimated(self) -> bool:

@@ -16,11 +16,16 @@ _NOT_TELLING = ("study.", "variables.LLEM_")
 
 @dataclass(frozen=True)
 class Difference:
-    """A key that two results differ in; None where one of them lacks it."""
+    """A key that two results differ in; None where one of them lacks it.
+
+    Attributes:
+        lacking: one of them has no such key at all, as with options of another backend or packages of another image.
+    """
 
     key: str
     base: Any
     other: Any
+    lacking: bool = False
 
 
 @dataclass(frozen=True)
@@ -45,9 +50,12 @@ def configuration_differences(base: ExperimentResult, other: ExperimentResult) -
 
 def environment_differences(base: ExperimentResult, other: ExperimentResult) -> tuple[Difference, ...]:
     """Facts of the environment: machine, versions, drivers; GPUs by name, as the meters saw them."""
+    told = base.environment.get("node") and other.environment.get("node")
+    # In a container the host's name is the container's, another one for each experiment.
+    leave = (*_NOT_TELLING, "machine.node") if told else _NOT_TELLING
     first = {**base.environment, "gpus": gpus(base)}
     second = {**other.environment, "gpus": gpus(other)}
-    return _differences(first, second, leave=_NOT_TELLING)
+    return _differences(first, second, leave=leave)
 
 
 def gpus(result: ExperimentResult) -> str:
@@ -108,11 +116,12 @@ def _energy_doubts(base: ExperimentResult, other: ExperimentResult) -> Iterator[
 
 def _differences(base: Mapping[str, Any], other: Mapping[str, Any], leave: tuple[str, ...]) -> tuple[Difference, ...]:
     first, second = dict(_flat(base)), dict(_flat(other))
-    return tuple(
-        Difference(key, first.get(key), second.get(key))
+    found = [
+        Difference(key, first.get(key), second.get(key), lacking=key not in first or key not in second)
         for key in dict.fromkeys([*first, *second])
         if first.get(key) != second.get(key) and not key.startswith(leave)
-    )
+    ]
+    return tuple(sorted(found, key=lambda difference: difference.lacking))
 
 
 def _flat(data: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from llem.analysis.candidates import Candidate, candidates
 from llem.analysis.design import HARDWARE
@@ -94,9 +93,7 @@ def choose_baseline(place: Place, wanted: str | None) -> Side:
     matching = [side for side in place.sides if side.candidate.config_hash.startswith(wanted)]
     if not matching:
         pairs = [part.strip().partition("=") for part in wanted.split(",")]
-        matching = [
-            side for side in place.sides if all(_has(side.candidate.settings, key, value) for key, _, value in pairs)
-        ]
+        matching = [side for side in place.sides if all(_has(side.candidate, key, value) for key, _, value in pairs)]
     if len(matching) != 1:
         many = f"{len(matching)} configurations match" if matching else "no configuration matches"
         shown = "; ".join(side.name for side in (matching or place.sides)[:4])
@@ -108,8 +105,10 @@ def choose_baseline(place: Place, wanted: str | None) -> Side:
     return matching[0]
 
 
-def _has(settings: Mapping[str, Any], key: str, value: str) -> bool:
-    return key in settings and as_written(settings[key]) == value
+def _has(one: Candidate, key: str, value: str) -> bool:
+    """Whether it has this setting, under its whole key or without the backend's name, as labels show it."""
+    keys = (key, f"{one.backend}.{key}")
+    return any(name in one.settings and as_written(one.settings[name]) == value for name in keys)
 
 
 def matched(first: Place, second: Place) -> tuple[list[tuple[Side, Side]], str]:

@@ -88,7 +88,9 @@ def front_lines(front: Front, *, everything: bool) -> Iterator[str]:
         rows = []
         for point in shown:
             cells = [f"{m}{amount(point.values[name])}" for m, name in zip(marks, front.figures, strict=True)]
-            rows.append([one_line(point.label, 160), *(["yes" if point.on_front else ""] if everything else []), *cells])
+            rows.append(
+                [one_line(point.label, 160), *(["yes" if point.on_front else ""] if everything else []), *cells]
+            )
         yield table(headers, rows, left=1)
     if front.missing:
         yield ""
