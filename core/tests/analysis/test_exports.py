@@ -129,6 +129,13 @@ def test_aienergyscore_has_gpu_energy_for_a_thousand_requests(study: Path, tmp_p
     assert report["decode"]["energy"]["cpu"] is None
 
 
+def test_aienergyscore_refuses_a_study_without_gpu_energy(write_design: WriteDesign, tmp_path: Path) -> None:
+    folder = write_design([{"pytorch.batch_size": 1}], each=lambda _p, _c: {"method": "estimate", "scope": "cpu"})
+    with pytest.raises(ResultError, match="no configuration of this study has any"):
+        write_aienergyscore(Source(folder), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_aienergyscore_tells_prefill_and_decode_apart_where_the_result_does(study: Path, tmp_path: Path) -> None:
     for number in ("00001", "00004"):
         file = study / "experiments" / number / "result.json"

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from llem.analysis.design import configured
+from llem.errors import ResultError
 from llem.export.source import Source
 from llem.results.models import EnergyFigure, ExperimentResult
 
@@ -27,6 +28,9 @@ def write_aienergyscore(source: Source, folder: Path) -> tuple[int, list[str]]:
 
     Returns:
         How many folders were written, and why other configurations were left out.
+
+    Raises:
+        ResultError: nothing can be written, since no energy was measured on a GPU.
     """
     written, left_out = 0, []
     for name, results in _configurations(source):
@@ -41,6 +45,12 @@ def write_aienergyscore(source: Source, folder: Path) -> tuple[int, list[str]]:
         (target / "GPU_ENERGY_SUMMARY.json").write_text(_text(summary), encoding="utf-8")
         (target / "GPU_ENERGY_WH.txt").write_text(f"{summary['total']:.2f}\n", encoding="utf-8")
         written += 1
+    if not written:
+        raise ResultError(
+            "AIEnergyScore's files hold energy that was measured on GPUs, and no configuration of this study has any.",
+            where=str(source.path),
+            remedy="Other formats hold what was measured or estimated elsewhere, such as --format csv.",
+        )
     return written, left_out
 
 
