@@ -122,8 +122,9 @@ def test_export_to_standard_output_and_to_files(llem: Any, ran: Path, tmp_path: 
         done = llem("export", ran, "--format", form, "--output", output)
         assert done.returncode == 0, done.stderr
         assert (tmp_path / output).stat().st_size > 100
-    said = json.loads(llem("export", ran, "--format", "aienergyscore", "-o", "score", "--json").stdout)
-    assert (said["count"], len(said["left_out"])) == (0, 4)
+    refused = llem("export", ran, "--format", "aienergyscore", "-o", "score")
+    assert refused.returncode == 2
+    assert "no configuration of this study has any" in refused.stderr
 
 
 def said(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str]:
