@@ -8,6 +8,8 @@ from typing import Any
 
 from llem.config.compose import Composer
 from llem.config.introspect import FieldFacts, facts_of
+from llem.config.keys import Vocabulary
+from llem.config.merging import nested
 from llem.config.template import axis_values
 from llem.errors import LlemError
 from llem.plugins import Registry, missing_requirements
@@ -64,11 +66,9 @@ def preferred_backend(registry: Registry) -> str | None:
 
 
 def _is_taken(spec: BackendSpec, key: str, value: Any) -> bool:
-    section: Any = value
-    for part in reversed(key.split(".")):
-        section = {part: section}
+    section = nested({f"{spec.name}.{key}": value}, Vocabulary({spec.name: spec}))
     try:
-        Composer({spec.name: spec}).compose({"backend": spec.name, "model": "any", spec.name: section})
+        Composer({spec.name: spec}).compose({"backend": spec.name, "model": "any", **section})
     except LlemError:
         return False
     return True

@@ -16,6 +16,8 @@ import pytest
 from pydantic import ValidationError
 
 from llem.config.compose import Composer
+from llem.config.keys import Vocabulary
+from llem.config.merging import nested
 from llem.errors import LlemError
 from llem.plugins import default_registry, load_object
 from llem.specs.backend import BackendSpec, Engine, LoadContext, LoadReport, Request, RequestRecord, TokenEvent
@@ -102,6 +104,14 @@ class BackendConformance:
     def test_an_unknown_option_is_refused(self, spec: BackendSpec) -> None:
         with pytest.raises(ValidationError):
             spec.config.model_validate({"an_option_that_nobody_has": 1})
+
+    def test_each_value_that_is_worth_varying_is_taken_by_itself(self, spec: BackendSpec) -> None:
+        backends = {spec.name: spec}
+        for key, values in spec.worth_varying.items():
+            assert len(values) > 1, f"worth_varying: one value of {key} compares nothing"
+            for value in values:
+                section = nested({f"{spec.name}.{key}": value}, Vocabulary(backends))
+                Composer(backends).compose({"backend": spec.name, "model": "any", **section})
 
     def test_registering_imports_no_engine(self, spec: BackendSpec) -> None:
         assert imported_by_registering("backend", spec.name, spec.engine, spec.requires) == []

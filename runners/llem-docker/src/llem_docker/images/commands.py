@@ -27,6 +27,12 @@ def images() -> None:
     """Images that containers start from: build, list, pull.
 
     Every backend brings the recipe of its image in its package; what is built here holds llem as it is installed here.
+
+    \b
+    Examples:
+      llem images list
+      llem images build vllm
+      llem images pull vllm
     """
 
 
