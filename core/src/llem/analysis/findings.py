@@ -77,7 +77,7 @@ def _interaction(figure: FigureAnalysis, interaction: Interaction) -> Finding:
     a, b = interaction.parameters
     text = (
         f"What {a} does to {label_of(figure)} depends on {b}: their interaction explains "
-        f"{percent(interaction.share or 0.0)} of the variance. {_by_other(interaction)}"
+        f"{percent(interaction.share or 0.0)} of the variance. {_by_other(interaction, _mark(figure))}"
     )
     return Finding(
         text=text,
@@ -87,7 +87,7 @@ def _interaction(figure: FigureAnalysis, interaction: Interaction) -> Finding:
     )
 
 
-def _by_other(interaction: Interaction) -> str:
+def _by_other(interaction: Interaction, mark: str) -> str:
     """What the first parameter's ends do at each end of the second's change: the two of its values that differ most."""
     a, b = interaction.parameters
     means = {(as_written(c.values[0]), as_written(c.values[1])): c.mean for c in interaction.cells}
@@ -99,8 +99,8 @@ def _by_other(interaction: Interaction) -> str:
         return ""
     least, greatest = min(ratios, key=ratios.__getitem__), max(ratios, key=ratios.__getitem__)
     return (
-        f"From {low} to {high} {a} changes it by {change(ratios[least])} where {b} is {least}, "
-        f"and by {change(ratios[greatest])} where it is {greatest}."
+        f"From {low} to {high}, {a} changes it by {mark}{change(ratios[least])} where {b} is {least}, "
+        f"and by {mark}{change(ratios[greatest])} where it is {greatest}."
     )
 
 
