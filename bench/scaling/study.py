@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.scaling.nothing import NothingRunner, registry
-from llem.cli.progress import TextReporter
 from llem.config.layers import load_study
 from llem.config.reading import read_yaml
 from llem.plan import make_plan
+from llem.progress import TextReporter
 from llem.study import flight
 from llem.study.conduct import bring_together
 from llem.study.dispatch import Dispatcher

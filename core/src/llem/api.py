@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ def run_experiment(
     output: str | Path = "results",
     runner: str | None = None,
     skip_preflight: Iterable[str] = (),
+    progress: bool = True,
     reporter: Reporter | None = None,
     **sections: Any,
 ) -> ExperimentResult:
@@ -35,7 +37,8 @@ def run_experiment(
         output: the folder in which the experiment's own folder is made.
         runner: where it runs, such as `local` or `docker:IMAGE`; by default what the configuration says.
         skip_preflight: names of preflight checks to leave out.
-        reporter: receives progress (`llem.study.reporter.Reporter`); by default nobody does.
+        progress: as `run_study`.
+        reporter: likewise.
         **sections: the other sections of an experiment, as in a study: `dataset`, `decoding`, `measurement`, `warmup`,
             `baseline`, `limits`, and the backend's own under its name.
 
@@ -61,7 +64,9 @@ def run_experiment(
         )
     source = model if isinstance(model, str) else dict(model)
     document = {"name": "experiment", "model": source, "backend": backend, **sections}
-    study = run_study(document, output=output, runner=runner, skip_preflight=skip_preflight, reporter=reporter)
+    study = run_study(
+        document, output=output, runner=runner, skip_preflight=skip_preflight, progress=progress, reporter=reporter
+    )
     return study.results[0]
 
 
@@ -72,6 +77,7 @@ def run_study(
     output: str | Path = "results",
     runner: str | None = None,
     skip_preflight: Iterable[str] = (),
+    progress: bool = True,
     reporter: Reporter | None = None,
 ) -> StudyResult:
     """Run a study, every experiment in a process of its own, and return what it left behind.
@@ -84,7 +90,8 @@ def run_study(
         output: the folder in which the study's own folder (`NAME-TIMESTAMP`) is made.
         runner: where every backend runs; by default what the configuration says.
         skip_preflight: names of preflight checks to leave out.
-        reporter: receives progress; by default nobody does. `llem.cli.progress.TextReporter()` writes to standard error.
+        progress: write how far it is to standard error, as `llem run` does: a view that lives on a terminal, lines elsewhere.
+        reporter: receives progress instead (`llem.study.reporter.Reporter`).
 
     Returns:
         The study, also where experiments in it failed: their results have the status `failed`.
@@ -102,7 +109,6 @@ def run_study(
     from llem.plan import make_plan
     from llem.plugins import default_registry
     from llem.study.conduct import conduct
-    from llem.study.reporter import SilentReporter
 
     registry = default_registry()
     path, document = (None, study) if isinstance(study, Mapping) else (Path(study), None)
@@ -114,15 +120,17 @@ def run_study(
         find_backend=registry.backend,
         runners=registry.runners,
     )
-    outcome = conduct(
-        loaded,
-        make_plan(loaded, registry, runner=runner),
-        registry,
-        reporter or SilentReporter(),
-        output=Path(output),
-        runner=runner,
-        skip_preflight=skip_preflight,
-    )
+    plan = make_plan(loaded, registry, runner=runner)
+    with _told(progress, reporter, plan.estimate_s) as listener:
+        outcome = conduct(
+            loaded,
+            plan,
+            registry,
+            listener,
+            output=Path(output),
+            runner=runner,
+            skip_preflight=skip_preflight,
+        )
     return _left_behind(outcome)
 
 
@@ -137,6 +145,7 @@ def resume(
     as_started: bool = False,
     cycles: int | None = None,
     skip_preflight: Iterable[str] = (),
+    progress: bool = True,
     reporter: Reporter | None = None,
 ) -> StudyResult:
     """Go on with a study, from whatever state it is in, as `llem resume` does.
@@ -154,7 +163,8 @@ def resume(
         as_started: go on as the study was started, even where its file was changed since.
         cycles: so many cycles in all; more than before.
         skip_preflight: names of preflight checks to leave out.
-        reporter: receives progress and what was found; by default nobody does.
+        progress: as `run_study`; what was found is told too.
+        reporter: likewise.
 
     Raises:
         ResultError: this is no study's folder, or there is no telling what was to be run.
@@ -171,7 +181,6 @@ def resume(
     from llem.config.layers import load_study as load_configuration
     from llem.plugins import default_registry
     from llem.study.agreement import Wishes
-    from llem.study.reporter import SilentReporter
     from llem.study.resume import resume as go_on
 
     if study is None and (overrides or runner is not None):
@@ -196,9 +205,22 @@ def resume(
         as_started=as_started,
         cycles=cycles,
     )
-    return _left_behind(
-        go_on(Path(study_dir), registry, reporter or SilentReporter(), wishes, skip_preflight=skip_preflight)
-    )
+    with _told(progress, reporter) as listener:
+        outcome = go_on(Path(study_dir), registry, listener, wishes, skip_preflight=skip_preflight)
+    return _left_behind(outcome)
+
+
+@contextmanager
+def _told(progress: bool, reporter: Reporter | None, estimate_s: float | None = None) -> Iterator[Reporter]:
+    """Who is told how far it is."""
+    from llem.progress import TextReporter
+    from llem.study.reporter import SilentReporter
+
+    if reporter is not None or not progress:
+        yield reporter or SilentReporter()
+        return
+    with TextReporter(estimate_s=estimate_s) as own:
+        yield own
 
 
 def _left_behind(outcome: StudyOutcome) -> StudyResult:

@@ -9,6 +9,7 @@ from typing import Any
 from llem.analysis.nodes import short_names
 from llem.analysis.summary import Configuration, Figure
 from llem.cli.table import NOTHING, number, one_line, span, table, value
+from llem.results.text import energy_text
 
 MOST_LINES = 20
 """How many failures are listed before the rest is only counted."""
@@ -112,12 +113,6 @@ def _interval_notes(configurations: Sequence[Configuration]) -> Iterator[str]:
 
 
 _METHODS = {"t": "Student's t (3 to 5 cycles)", "bootstrap": "bootstrap (from 6 cycles on)"}
-
-
-def energy_text(figure: str, unit: str, scope: str | None, method: str | None, unreliable: bool) -> str:
-    """A figure of energy that cannot be read without how it came about: `0.53 J (gpu counter)`, `~0.53 J (cpu estimate)`."""
-    doubt = ", unreliable" if unreliable else ""
-    return f"{'~' if method == 'estimate' else ''}{figure} {unit} ({scope} {method}{doubt})"
 
 
 def _short(keys: Sequence[str]) -> list[str]:

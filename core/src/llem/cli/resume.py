@@ -52,15 +52,15 @@ def resume(
       4 a plugin is missing 130 interrupted
     """
     from llem.cli.outcome import print_outcome
-    from llem.cli.progress import TextReporter
     from llem.plugins import default_registry
+    from llem.progress import TextReporter
     from llem.study.agreement import Wishes
     from llem.study.resume import resume as go_on
 
     if allow_changes and as_started:
         raise click.UsageError("--allow-changes and --as-started say the opposite of each other: give one of them.")
     wishes = Wishes(retry_failed=retry_failed, cycles=cycles, allow_changes=allow_changes, as_started=as_started)
-    reporter = TextReporter(sys.stderr, quiet=quiet, verbose=verbose)
-    outcome = go_on(study_dir, default_registry(), reporter, wishes, skip_preflight=skip_preflight)
+    with TextReporter(sys.stderr, quiet=quiet, verbose=verbose) as reporter:
+        outcome = go_on(study_dir, default_registry(), reporter, wishes, skip_preflight=skip_preflight)
     print_outcome(outcome, as_json=as_json)
     return outcome.exit_code

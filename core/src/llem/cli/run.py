@@ -121,7 +121,6 @@ def run(
       4 a plugin is missing 130 interrupted
     """
     from llem.cli.outcome import print_outcome
-    from llem.cli.progress import TextReporter
     from llem.config.environment import read_settings
     from llem.config.keys import Vocabulary
     from llem.config.layers import load_study
@@ -129,6 +128,7 @@ def run(
     from llem.plan import make_plan
     from llem.plan.runners import moved
     from llem.plugins import default_registry
+    from llem.progress import TextReporter
     from llem.study.agreement import Wishes
     from llem.study.conduct import conduct
 
@@ -176,10 +176,9 @@ def run(
     if dry_run:
         _print_plan(plan, [*loaded.notes, *moved(plan.runners)], as_json=as_json, verbose=verbose)
         return 0
-    reporter = TextReporter(sys.stderr, quiet=quiet, verbose=verbose, estimate_s=plan.estimate_s)
-    outcome = conduct(
-        loaded, plan, registry, reporter, output=output or Path("results"), runner=runner, skip_preflight=skip_preflight
-    )
+    output = output or Path("results")
+    with TextReporter(sys.stderr, quiet=quiet, verbose=verbose, estimate_s=plan.estimate_s) as reporter:
+        outcome = conduct(loaded, plan, registry, reporter, output=output, runner=runner, skip_preflight=skip_preflight)
     print_outcome(outcome, as_json=as_json)
     return outcome.exit_code
 
@@ -215,11 +214,11 @@ def _go_on(
     as_json: bool,
 ) -> int:
     from llem.cli.outcome import print_outcome
-    from llem.cli.progress import TextReporter
+    from llem.progress import TextReporter
     from llem.study.resume import resume
 
-    reporter = TextReporter(sys.stderr, quiet=quiet, verbose=verbose)
-    outcome = resume(directory, registry, reporter, wishes, skip_preflight=skip)
+    with TextReporter(sys.stderr, quiet=quiet, verbose=verbose) as reporter:
+        outcome = resume(directory, registry, reporter, wishes, skip_preflight=skip)
     print_outcome(outcome, as_json=as_json)
     return outcome.exit_code
 

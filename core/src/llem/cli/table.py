@@ -1,13 +1,12 @@
-"""Numbers and tables for people: aligned columns of plain text."""
+"""Tables for people: aligned columns of plain text."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from typing import Any
 
-NOTHING = "–"
-"""Stands where nothing was measured; never a 0."""
+from llem.results.text import NOTHING, number, one_line, span, value
+
+__all__ = ["NOTHING", "number", "one_line", "span", "table", "value"]
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 0) -> str:
@@ -20,58 +19,3 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 
         ).rstrip()
 
     return "\n".join([line(headers), line(["─" * w for w in widths]), *map(line, rows)])
-
-
-def decimals(value: float) -> int:
-    """How many decimals show three to four significant digits of this value."""
-    if value == 0 or not math.isfinite(value):
-        return 0
-    return max(0, min(9, 2 - math.floor(math.log10(abs(value)))))
-
-
-def number(value: float | None, sd: float | None = None) -> str:
-    """A figure with three significant digits at least; with its standard deviation in the same decimals."""
-    if value is None:
-        return NOTHING
-    places = decimals(value)
-    text = f"{value:,.{places}f}"
-    return text if sd is None else f"{text} ± {sd:,.{places}f}"
-
-
-def span(low: float, high: float) -> str:
-    """An interval, `0.5271 … 0.5355`: with as many decimals as show its width in two digits."""
-    places = decimals(max(abs(low), abs(high)))
-    if high > low:
-        places = max(places, min(9, 1 - math.floor(math.log10(high - low))))
-    return f"{low:,.{places}f} … {high:,.{places}f}"
-
-
-def value(data: Any) -> str:
-    """A configured value as it would stand in YAML."""
-    if data is None:
-        return NOTHING
-    if isinstance(data, bool):
-        return "true" if data else "false"
-    if isinstance(data, float):
-        return f"{data:g}"
-    if isinstance(data, dict):
-        return ", ".join(f"{k}={value(v)}" for k, v in data.items())
-    if isinstance(data, list):
-        return "[" + ", ".join(value(v) for v in data) + "]"
-    return str(data)
-
-
-def duration(seconds: float) -> str:
-    """`45 s`, `3 min 20 s`, `2 h 5 min`, `3 d 4 h`."""
-    whole = round(seconds)
-    for size, big, small_size, small in ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "min"), (60, "min", 1, "s")):
-        if whole >= size:
-            rest = whole % size // small_size
-            return f"{whole // size} {big}" + (f" {rest} {small}" if rest else "")
-    return f"{whole} s"
-
-
-def one_line(text: str, limit: int = 200) -> str:
-    """Text on one line, cut where it is long."""
-    flat = " ".join(text.split())
-    return flat if len(flat) <= limit else flat[: limit - 1] + "…"

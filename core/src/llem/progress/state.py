@@ -1,0 +1,79 @@
+"""How far a study is, as its reporter was told. Plain data with times of the monotonic clock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+STALE_S = 5.0
+"""Power that was told longer ago is not what is drawn now."""
+
+
+@dataclass(eq=False)
+class Running:
+    """An experiment under way.
+
+    Attributes:
+        number: its place among all; label: what distinguishes it.
+        since_s: when its phase began.
+        progress: the last event that told how far the phase is.
+        power_w: last told, and when; estimated: it was no measurement.
+    """
+
+    number: int
+    label: str
+    since_s: float
+    phase: str = "start"
+    progress: Mapping[str, Any] = field(default_factory=dict)
+    power_w: float | None = None
+    power_at_s: float = 0.0
+    estimated: bool = False
+
+    def take(self, event: Mapping[str, Any], now_s: float) -> None:
+        """An event of its worker."""
+        kind = event.get("event")
+        if kind == "phase" and event.get("state") == "start":
+            self.phase, self.progress, self.since_s = str(event.get("name")).replace("_", " "), {}, now_s
+        elif kind == "progress":
+            self.progress = event
+        elif kind == "power" and isinstance(power_w := event.get("power_w"), int | float):
+            self.power_w, self.power_at_s, self.estimated = power_w, now_s, event.get("estimated") is True
+
+    def power_now_w(self, now_s: float) -> float | None:
+        """Power, where it was told just now."""
+        return self.power_w if now_s - self.power_at_s <= STALE_S else None
+
+
+@dataclass
+class StudyState:
+    """The study as a whole.
+
+    Attributes:
+        began_s: when.
+        finished, failed: experiments that ended since then; the failed among them.
+        left: seconds that it still takes, and when that was told.
+        pause: how long a pause lasts, why, and when that was told.
+    """
+
+    began_s: float
+    name: str = ""
+    total: int = 0
+    finished: int = 0
+    failed: int = 0
+    estimate_s: float | None = None
+    left: tuple[float, float] | None = None
+    pause: tuple[float, str, float] | None = None
+    running: dict[int, Running] = field(default_factory=dict)
+
+    @property
+    def ended(self) -> int:
+        """How many are behind: those that ended, and those before that had ended earlier or were not needed."""
+        return max(self.finished, min(list(self.running), default=1) - 1)
+
+    def left_s(self, now_s: float) -> float | None:
+        """How long it still takes, counted down; None where nothing tells."""
+        if self.left is not None:
+            left_s, told_at_s = self.left
+            return max(0.0, left_s - (now_s - told_at_s))
+        return max(0.0, self.estimate_s - (now_s - self.began_s)) if self.estimate_s is not None else None
