@@ -115,7 +115,7 @@ def test_whatever_a_file_holds_it_is_read_or_refused_as_a_configuration(text: st
 def test_an_empty_file_is_said_to_be_empty_unless_it_may_be(text: str) -> None:
     error = refusal(text)
     assert error.what == "is empty."
-    assert "llem config init" in str(error)
+    assert "llem init" in str(error)
     assert read_yaml(text, "user.yaml", may_be_empty=True).data == {}
 
 

@@ -23,13 +23,26 @@ def test_the_version_is_printed(llem: Any, option: str) -> None:
 def test_llem_alone_prints_help_and_says_that_something_is_missing(llem: Any) -> None:
     done = llem()
     assert done.returncode == 2
-    assert "llem config init > study.yaml" in done.stderr
-    for command in ("run", "show", "config", "plugins", "doctor"):
+    assert "llem init" in done.stderr
+    for command in ("init", "run", "show", "config", "plugins", "doctor"):
         assert command in done.stderr
 
 
 @pytest.mark.parametrize(
-    "command", ["", "run", "show", "config", "config init", "config show", "config schema", "plugins", "doctor"]
+    "command",
+    [
+        "",
+        "init",
+        "run",
+        "show",
+        "config",
+        "config init",
+        "config show",
+        "config schema",
+        "plugins",
+        "completion",
+        "doctor",
+    ],
 )
 def test_every_command_has_help_with_what_it_does(llem: Any, command: str) -> None:
     done = llem(*command.split(), "--help")
@@ -45,7 +58,8 @@ def test_every_command_has_help_with_what_it_does(llem: Any, command: str) -> No
         (["plugns"], "Did you mean `plugins`?"),
         (["study.yaml"], "llem run study.yaml"),
         (["help"], "`llem --help`"),
-        (["init"], "`llem config init`"),
+        (["new"], "`llem init`"),
+        (["completion"], "bash"),
         (["xyz"], "there is no command `xyz`"),
         (["--versoin"], "Did you mean `--version`?"),
         (["run", "study.yaml", "--dryrun"], "Did you mean `--dry-run`?"),

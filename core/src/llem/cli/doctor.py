@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
 from llem.errors import EXIT_DONE, EXIT_PREFLIGHT
 from llem.specs.check import Finding
+
+if TYPE_CHECKING:
+    from llem.cli.next_step import Machine
 
 MARKS = {"ok": "ok     ", "warning": "warning", "error": "error  "}
 
@@ -15,7 +20,7 @@ MARKS = {"ok": "ok     ", "warning": "warning", "error": "error  "}
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def doctor(as_json: bool) -> int:
-    """Check this machine: meters, backends, results folder, load; says what to do.
+    """Check this machine: meters, backends, results folder, load; says what to do, and what to do next.
 
     Ends with exit code 3 where something keeps every study from running. A study's own models and datasets are checked
     when it is run.
@@ -25,7 +30,10 @@ def doctor(as_json: bool) -> int:
       llem doctor
       llem doctor --json | jq '.findings[] | select(.level != "ok")'
     """
+    from llem.cli.next_step import after_doctor
+
     findings = examine()
+    advice = after_doctor(machine_of(findings))
     errors = sum(f.level == "error" for f in findings)
     warnings = sum(f.level == "warning" for f in findings)
     if as_json:
@@ -35,13 +43,13 @@ def doctor(as_json: bool) -> int:
             "findings": [
                 {"check": f.check, "level": f.level, "message": f.message, "remedy": f.remedy} for f in findings
             ],
+            "next": {"state": advice.state, "step": advice.step},
         }
         click.echo(json.dumps(document, ensure_ascii=False, indent=1))
     else:
         for finding in findings:
             click.echo("\n".join(finding_lines(finding)))
-        click.echo()
-        click.echo(_next_step(errors, warnings))
+        click.echo(f"\n{advice.state}\nNext: {advice.step}")
     return EXIT_PREFLIGHT if errors else EXIT_DONE
 
 
@@ -77,8 +85,26 @@ def finding_lines(finding: Finding) -> list[str]:
     return lines
 
 
-def _next_step(errors: int, warnings: int) -> str:
-    if errors:
-        return f"{errors} error{'s' * (errors > 1)}: mend what is marked error, then run `llem doctor` again."
-    ready = "Ready" if not warnings else f"Ready, with {warnings} warning{'s' * (warnings > 1)} to judge"
-    return f"{ready}. Next: llem config init > study.yaml, then llem run study.yaml --dry-run."
+def machine_of(findings: Sequence[Finding]) -> Machine:
+    """What decides on the next step, beside the findings: backends that can run here, and how energy can be read."""
+    from llem.cli.next_step import Machine
+    from llem.plugins import default_registry, missing_requirements
+    from llem.samplers.rapl import RaplSampler, find_zones
+    from llem.samplers.select import close_samplers, open_samplers
+
+    registry = default_registry()
+    backends = sorted(registry.backends.values(), key=lambda spec: ("online" in spec.capabilities, spec.name))
+    opened, _ = open_samplers(registry, None, {"cpu_tdp_w": None, "devices": None})
+    close_samplers(opened)
+    return Machine(
+        findings=findings,
+        backends={
+            spec.name: (spec.install or f"pip install llem-{spec.name}")
+            if missing_requirements(spec.requires)
+            else None
+            for spec in backends
+        },
+        set_aside=[plugin.distribution for plugin in registry.plugins() if plugin.set_aside],
+        methods=frozenset(method for one in opened for device in one.devices for method in device.methods),
+        rapl_is_closed=bool(find_zones(RaplSampler.root)) and "rapl" not in {one.name for one in opened},
+    )

@@ -1,10 +1,15 @@
-"""How a study that is not finished goes on, as a command to type."""
+"""What is best to do next, as a command to type: with a study that is not finished, and with a machine just looked at."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from llem.specs.check import Finding
 
 
 def state_of(folder: Path, state: str) -> str:
@@ -27,3 +32,74 @@ def next_step(folder: Path, state: str | None, counts: Mapping[str, int]) -> str
     if state == "complete":
         return f"{command} --retry-failed" if counts.get("failed") else None
     return command
+
+
+@dataclass(frozen=True, kw_only=True)
+class Machine:
+    """What `llem doctor` found, as far as it decides what comes next.
+
+    Attributes:
+        findings: of all checks.
+        backends: each installed backend to the command that brings what it lacks here; None where it can run.
+        set_aside: distributions whose plugin was set aside.
+        methods: what energy can be read by: `counter`, `power`, `estimate`.
+        rapl_is_closed: the CPU has energy counters, and this user may not read them.
+    """
+
+    findings: Sequence[Finding] = ()
+    backends: Mapping[str, str | None] = field(default_factory=dict)
+    set_aside: Sequence[str] = ()
+    methods: frozenset[str] = frozenset()
+    rapl_is_closed: bool = False
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What stands in the way, or how things are, in a sentence or two; and what to do: a command where there is one."""
+
+    state: str
+    step: str
+
+
+def after_doctor(machine: Machine) -> Advice:
+    """The one step that is best taken next: what keeps every study from running comes first, then what spoils its figures."""
+    errors = [f for f in machine.findings if f.level == "error"]
+    warnings = sum(f.level == "warning" for f in machine.findings)
+    if not machine.backends:
+        if machine.set_aside:
+            return Advice(
+                f"No backend works: the plugin of {machine.set_aside[0]} was set aside.",
+                f"pip install --force-reinstall {machine.set_aside[0]}",
+            )
+        return Advice("No backend is installed, and a study needs one.", "pip install llem-pytorch")
+    if errors:
+        count = f"{len(errors)} error{'s' * (len(errors) > 1)}"
+        first = errors[0]
+        step = (first.remedy or f"mend what {first.check} says").rstrip(".")
+        return Advice(f"{count}: mend what is marked error, {first.check} first.", f"{step}; then llem doctor")
+    if None not in machine.backends.values():
+        name, install = next(iter(machine.backends.items()))
+        return Advice(f"No backend can run here: {name} lacks its engine.", _command(str(install)))
+    ready = "Ready." if not warnings else f"Ready, with {warnings} warning{'s' * (warnings > 1)} to judge."
+    if machine.methods & {"counter", "power"}:
+        return Advice(ready, "llem init")
+    if machine.rapl_is_closed:
+        return Advice(
+            f"{ready} Energy would be an estimate: this user may not read the CPU's energy counters. The command below opens "
+            "them until the next boot; leave it on a machine that you share, whose users it lets watch each other.",
+            "sudo chmod a+r /sys/class/powercap/*/energy_uj && llem doctor",
+        )
+    if "estimate" in machine.methods:
+        return Advice(
+            f"{ready} No energy meter works here. Energy will be an estimate from the CPU's utilisation and rated power "
+            "(measurement.cpu_tdp_w), marked ~: enough to learn llem by, not to publish.",
+            "llem init",
+        )
+    return Advice(
+        f"{ready} No energy meter works here: speed and latency will be measured, energy will not.", "llem init"
+    )
+
+
+def _command(install: str) -> str:
+    """The first of the commands that a backend names."""
+    return install.partition(", or ")[0]

@@ -129,7 +129,7 @@ def read_yaml(text: str, name: str, *, may_be_empty: bool = False) -> Document:
         if may_be_empty:
             return Document(name, {}, text, Node({}, 1, 1))
         raise ConfigError(
-            "is empty.", where=name, remedy="A study needs at least a model and a backend: see `llem config init`."
+            "is empty.", where=name, remedy="A study needs at least a model and a backend: `llem init` writes one."
         )
     if not isinstance(root.value, dict):
         kind = "a list" if isinstance(root.value, list) else "a single value"
@@ -212,4 +212,4 @@ def _similar_files(path: Path) -> str:
     near = [p for stem in dict.fromkeys(stems) for p in files if p.stem == stem]
     if near:
         return f"Did you mean {' or '.join(map(str, near))}?"
-    return "`llem config init` writes a study to start from."
+    return "`llem init` writes a study to start from."
