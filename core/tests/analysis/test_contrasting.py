@@ -202,7 +202,15 @@ def test_two_backends_are_not_told_apart_by_each_option_that_the_other_lacks(wri
         ("pytorch.batch_size", True),
         ("vllm.max_num_seqs", True),
     ]
+    assert pair.doubts == (), "neither has latencies"
     assert pair.environment == (), "a container's name for the machine is none"
     lines = list(contrast_lines(found))
     assert "  configuration: and 2 keys that only one of them has (--json lists all)" in lines
     assert "  configuration: pytorch.batch_size: 2 → 1" in lines
+
+
+def test_latencies_of_engines_that_queue_otherwise_are_a_doubt(write_design: WriteDesign) -> None:
+    points = [{"backend": "pytorch"}, {"backend": "vllm"}]
+    (pair,) = contrast([write_design(points, ttft=lambda _: 0.1)]).pairs
+    assert [(doubt.code, doubt.refused) for doubt in pair.doubts] == [("other_queue", None)]
+    assert "measurement.scenario: single_stream" in pair.doubts[0].text

@@ -264,3 +264,10 @@ def test_an_unknown_figure_names_the_nearest(study: Path) -> None:
 def test_a_folder_that_is_no_study_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ResultError):
         analyze(tmp_path)
+
+
+def test_latencies_of_engines_that_queue_otherwise_are_said_so(write_design: WriteDesign) -> None:
+    both = write_design(BACKENDS, energy=energy, ttft=lambda p: 0.1 if p["backend"] == "vllm" else 0.2)
+    (caveat,) = [text for text in analyze(both).caveats if "waiting" in text]
+    assert caveat.startswith("In the scenario offline an engine that queues requests itself")
+    assert not any("waiting" in text for text in analyze(both, figures=["j_per_output_token"]).caveats)

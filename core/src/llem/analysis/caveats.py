@@ -20,6 +20,15 @@ DISTURBED = {
 }
 """Warnings of a result that concern a comparison of its figures, as what is said of such runs."""
 
+WAITING = (
+    "in the scenario offline an engine that queues requests itself counts their waiting in time to first token and "
+    "end-to-end latency, and one that is given batch after batch does not: compare these by measurement.scenario: "
+    "single_stream"
+)
+"""What keeps latencies of two backends from being of the same, as the end of a sentence."""
+
+_WITH_WAITING = ("ttft_", "e2e_")
+
 
 def caveats(
     rows: Sequence[Mapping[str, Any]], configurations: Sequence[Configured], figures: Sequence[FigureAnalysis]
@@ -36,6 +45,8 @@ def _caveats(
     for figure in figures:
         if figure.reason is not None:
             yield f"{figure.label} was not analysed: {figure.reason}."
+    if any(figure.name.startswith(_WITH_WAITING) for figure in figures) and _in_other_queues(configurations):
+        yield f"{WAITING[0].upper()}{WAITING[1:]}."
     yield from _unlike_nodes(configurations)
     yield from disturbed(rows)
     missing = len(rows) - sum(len(c.rows) for c in configurations)
@@ -56,6 +67,11 @@ def _caveats(
             "Not every combination of values is there: effects are estimated by least squares, and total shares leave out "
             "interactions that this design cannot tell."
         )
+
+
+def _in_other_queues(configurations: Sequence[Configured]) -> bool:
+    offline = {c.backend for c in configurations if any(row.get("scenario") == "offline" for row in c.rows)}
+    return len(offline) > 1
 
 
 def _unlike_nodes(configurations: Sequence[Configured]) -> Iterator[str]:

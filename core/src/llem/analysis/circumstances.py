@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from llem.analysis.caveats import WAITING
 from llem.analysis.nodes import Hardware, differences, hardware_of, unlike
 from llem.results.models import ExperimentResult
 from llem.results.rows import result_row
@@ -87,6 +88,9 @@ def _doubts(base: ExperimentResult, other: ExperimentResult, same_study: bool) -
     if base.work != other.work or base.scenario != other.scenario:
         text = f"they did other work ({base.work} {base.scenario}, {other.work} {other.scenario})."
         yield Doubt("other_work", text.replace("_", " "))
+    offline = base.scenario == other.scenario == "offline"
+    if offline and base.config["backend"] != other.config["backend"] and base.latency and other.latency:
+        yield Doubt("other_queue", f"{WAITING}.")
     yield from _energy_doubts(base, other)
     kinds = hardware(base), hardware(other)
     if apart := unlike(*kinds):
