@@ -7,7 +7,7 @@ RAY    := .venv-ray
 MEMBERS := -e core -e plugins/llem-pytorch -e plugins/llem-vllm -e plugins/llem-openai -e plugins/llem-zeus -e plugins/llem-codecarbon -e runners/llem-docker -e runners/llem-slurm
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-vllm test-install test-bench test-gpu test-docker test-crash test-crash-nightly test-ray test-slurm check bench docs clean
+.PHONY: help setup demo test test-vllm test-install test-bench test-gpu test-docker test-crash test-crash-nightly test-ray test-slurm check bench docs docs-site clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -97,5 +97,8 @@ bench: setup  ## all benchmarks in full, results in bench/results/
 docs: setup  ## the generated reference pages
 	$(BIN)/python -m docs.reference
 
+docs-site: setup  ## the documentation's site in site/, strictly: a link that leads nowhere ends it
+	$(BIN)/python -m mkdocs build --strict
+
 clean:  ## removes the environment and what tools leave behind
-	rm -rf $(VENV) $(VLLM) $(RAY) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(VLLM) $(RAY) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache site

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import os
 import re
 import shlex
@@ -26,6 +28,9 @@ PAGES = sorted(
 BLOCK = re.compile(r"^```(\w+)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 STUDY_KEYS = {"model", "sweep"}
+INLINE = re.compile(r"`(llem [^`\n]+)`")
+ELSEWHERE = "docs/study.md"
+"""The studies of this page are planned one by one in test_study_page.py."""
 
 
 def _blocks(language: str) -> list[tuple[str, str]]:
@@ -38,7 +43,8 @@ def _blocks(language: str) -> list[tuple[str, str]]:
 
 
 def _studies() -> list[tuple[str, str]]:
-    blocks = [(name, text) for name, text in _blocks("yaml") if STUDY_KEYS & read_yaml(text, name).data.keys()]
+    found = [(name, text) for name, text in _blocks("yaml") if not name.startswith(ELSEWHERE)]
+    blocks = [(name, text) for name, text in found if STUDY_KEYS & read_yaml(text, name).data.keys()]
     examples = [
         (str(f.relative_to(ROOT)), f.read_text(encoding="utf-8")) for f in sorted((ROOT / "examples").glob("*.yaml"))
     ]
@@ -46,8 +52,24 @@ def _studies() -> list[tuple[str, str]]:
 
 
 def _commands() -> list[tuple[str, str]]:
-    lines = [(name, line) for name, text in _blocks("bash") for line in text.splitlines()]
+    """Command lines in blocks of a shell; in `console` those after a prompt."""
+    blocks = [*_blocks("bash"), *_blocks("sh"), *_blocks("console")]
+    lines = [(name, line.removeprefix("$ ")) for name, text in blocks for line in text.splitlines()]
     return [(name, line) for name, line in lines if line.startswith("llem ")]
+
+
+def _mentions() -> list[tuple[str, str]]:
+    """Commands within sentences, each once a page."""
+    return [
+        (f"{page.relative_to(ROOT)}: {line}", line)
+        for page in PAGES
+        for line in sorted(set(INLINE.findall(_prose(page))))
+        if "…" not in line
+    ]
+
+
+def _prose(page: Path) -> str:
+    return re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
 
 
 def _ids(cases: list[tuple[str, str]]) -> list[str]:
@@ -137,7 +159,17 @@ def _swept_backends(document: dict[str, object]) -> list[str]:
 
 @pytest.mark.parametrize(("name", "line"), _commands(), ids=_ids(_commands()))
 def test_a_command_in_the_docs_has_only_options_that_exist(name: str, line: str) -> None:
-    words = shlex.split(line.partition("|")[0].partition(">")[0], comments=True)[1:]
+    _parse(line)
+
+
+@pytest.mark.parametrize(("name", "line"), _mentions(), ids=_ids(_mentions()))
+def test_a_command_in_a_sentence_has_only_options_that_exist(name: str, line: str) -> None:
+    with contextlib.suppress(click.MissingParameter):  # a sentence may leave out what the command is about
+        _parse(line)
+
+
+def _parse(line: str) -> None:
+    words = shlex.split(line.partition(" | ")[0].partition(" > ")[0], comments=True)[1:]
     command: click.Command = command_line
     with click.Context(command_line, info_name="llem") as context:
         while isinstance(command, click.Group) and words and not words[0].startswith("-"):
@@ -146,6 +178,17 @@ def test_a_command_in_the_docs_has_only_options_that_exist(name: str, line: str)
             command = found
         if "--help" not in words and "--version" not in words:
             command.make_context(command.name, list(words), parent=context)
+
+
+@pytest.mark.parametrize(("name", "text"), _blocks("python"), ids=_ids(_blocks("python")))
+def test_python_in_the_docs_is_python(name: str, text: str) -> None:
+    ast.parse(text, name)
+
+
+def test_the_python_on_the_page_of_backends_runs() -> None:
+    done = subprocess.run([sys.executable, "-c", _python("backends.md")], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "max_num_seqs" in done.stdout
 
 
 def _python(page: str) -> str:

@@ -79,6 +79,6 @@ def _option(option: click.Option, context: click.Context) -> list[str]:
     if not option.is_flag:
         metavar = option.make_metavar(context)
         names += f" {code(METAVARS.get(metavar, metavar))}"
-    given = option.to_info_dict()["default"]
+    given = option.show_default if isinstance(option.show_default, str) else option.to_info_dict()["default"]
     default = f" Default: {code(str(given))}." if option.show_default and given is not None else ""
     return [names, f"{option.help or ''}{default}"]
