@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from llem.progress.line import Part, line
-from llem.progress.state import Running, StudyState
+from llem.progress.state import Running, StudyState, told_number
 from llem.results.text import duration, number
 
 BAR = 24
@@ -114,6 +114,4 @@ def _share(progress: Mapping[str, Any]) -> str:
 
 
 def _figure(progress: Mapping[str, Any], key: str) -> float | None:
-    """A number of an event, which a worker in a container may have made up."""
-    found = progress.get(key)
-    return float(found) if isinstance(found, int | float) and not isinstance(found, bool) else None
+    return told_number(progress.get(key))

@@ -37,12 +37,19 @@ class Running:
             self.phase, self.progress, self.since_s = str(event.get("name")).replace("_", " "), {}, now_s
         elif kind == "progress":
             self.progress = event
-        elif kind == "power" and isinstance(power_w := event.get("power_w"), int | float):
+        elif kind == "power" and (power_w := told_number(event.get("power_w"))) is not None:
             self.power_w, self.power_at_s, self.estimated = power_w, now_s, event.get("estimated") is True
 
     def power_now_w(self, now_s: float) -> float | None:
         """Power, where it was told just now."""
         return self.power_w if now_s - self.power_at_s <= STALE_S else None
+
+
+def told_number(found: object) -> float | None:
+    """A number of an event, which a worker in a container may have made up."""
+    if isinstance(found, bool) or not isinstance(found, int | float):
+        return None
+    return float(found) if abs(found) < 1e15 else None
 
 
 @dataclass
