@@ -138,6 +138,14 @@ def test_energy_that_is_only_limited_is_marked_as_an_estimate_too(write_design: 
     assert "# has the lowest estimated energy per output token of designed: 4 configurations." in done.output
 
 
+def test_a_footprint_is_told_whatever_the_best_was_chosen_by(write_design: WriteDesign) -> None:
+    folder = write_design(SIZES, energy=energy, speed=lambda p: 1.0 * p["pytorch.batch_size"])
+    found = pick(folder, "tokens_per_s", also=["j_per_output_token"])
+    assert found.figures["j_per_output_token"].value == 1.0
+    done = CliRunner().invoke(command, [str(folder), "--max", "throughput", "--price", "0.36", "--currency", "EUR"])
+    assert "# footprint: 0.000100 EUR per 1,000 output tokens" in done.output
+
+
 def test_a_throttled_best_is_a_caution(write_design: WriteDesign) -> None:
     folder = write_design(SIZES, energy=energy, each=lambda _p, _c: {"warnings": {"thermal_throttle": "hot"}})
     assert pick(folder).cautions == ("its runs were throttled (`thermal_throttle`).",)

@@ -45,7 +45,7 @@ class Pick:
 
     Attributes:
         by: the figure that it is best in.
-        figures: that one and the limited ones.
+        figures: that one, the limited ones, and those that were asked for besides.
         directory: its first job directory, relative to the study's folder.
         considered, kept: configurations in all, and those that keep every limit.
         lacking: how many lack a figure that was asked for.
@@ -74,12 +74,18 @@ class Pick:
         return asdict(self)
 
 
-def pick(study: Path | str | StudyResult, by: str = "j_per_output_token", limits: Sequence[Limit] = ()) -> Pick:
+def pick(
+    study: Path | str | StudyResult,
+    by: str = "j_per_output_token",
+    limits: Sequence[Limit] = (),
+    also: Sequence[str] = (),
+) -> Pick:
     """The configuration that is best in one figure among those whose figures keep all limits.
 
     Args:
         study: its folder, its `results.parquet`, or what `llem.load_study` gave.
         by: a figure's name; lowest or highest is best, as fits the figure.
+        also: further figures to tell of the best one, where it has them; they decide nothing.
 
     Raises:
         ResultError: there is no study, no configuration keeps the limits, or energy was found by different methods.
@@ -87,7 +93,8 @@ def pick(study: Path | str | StudyResult, by: str = "j_per_output_token", limits
     """
     specs = {spec.name: spec for spec in figure_specs([by, *(limit.figure for limit in limits)])}
     name, where = study_name(study)
-    found = candidates(load_rows(study), list(specs.values()))
+    told = {**specs, **{spec.name: spec for spec in figure_specs(also)}}
+    found = candidates(load_rows(study), list(told.values()))
     refuse_mixed(found, list(specs.values()), where)
     whole = [one for one in found if all(figure in one.figures for figure in specs)]
     if not whole:
@@ -100,6 +107,7 @@ def pick(study: Path | str | StudyResult, by: str = "j_per_output_token", limits
     sign = 1 if specs[by].better == "lower" else -1
     kept.sort(key=lambda one: sign * one.figures[by].mean)
     best = kept[0]
+    told = {figure: spec for figure, spec in told.items() if figure in best.figures}
     return Pick(
         study=name,
         study_directory=where,
@@ -116,12 +124,12 @@ def pick(study: Path | str | StudyResult, by: str = "j_per_output_token", limits
                 interval=best.figures[figure].interval,
                 bound=next((limit.bound for limit in limits if limit.figure == figure), None),
             )
-            for figure, spec in specs.items()
+            for figure, spec in told.items()
         },
         considered=len(found),
         kept=len(kept),
         lacking=len(found) - len(whole),
-        estimated=best.estimated and any(spec.energy for spec in specs.values()),
+        estimated=best.estimated and any(spec.energy for spec in told.values()),
         as_good=_as_good(best, kept[1:], by, study_order(study)),
         cautions=_cautions(best, specs, limits),
     )
@@ -177,9 +185,10 @@ def _nearest(whole: Sequence[Candidate], specs: Mapping[str, FigureSpec], limits
 
     one = min(whole, key=excess)
     values = "; ".join(
-        f"{specs[limit.figure].label} {amount(one.figures[limit.figure].mean)} {specs[limit.figure].unit} "
+        f"{spec.label} {'~' * (spec.energy and one.estimated)}{amount(one.figures[spec.name].mean)} {spec.unit} "
         f"(limit {amount(limit.bound)})"
         for limit in limits
+        if (spec := specs[limit.figure])
     )
     return f"The nearest is {one.label}: {values}."
 

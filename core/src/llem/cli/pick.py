@@ -80,7 +80,8 @@ def pick(
     limits = [
         Limit(_figure(name.partition("_")[2], percentile), bound) for name, bound in bounds.items() if bound is not None
     ]
-    found = pick_of(study, _objective(lowest, highest, percentile), limits)
+    also = ["j_per_output_token"] if factors is not None else []
+    found = pick_of(study, _objective(lowest, highest, percentile), limits, also)
     comments = list(pick_lines(found, factors))
     backends = {name: spec.config for name, spec in default_registry().backends.items()}
     folder = Path(found.study_directory)
