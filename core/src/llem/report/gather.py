@@ -175,6 +175,7 @@ def _configuration(one: Candidate, group: Configured, differing: Sequence[str]) 
         settings=one.settings,
         runs=len(group.rows),
         figures=figures,
+        phases_j=_phases(group.rows) if len(one.kinds) == 1 else {},
         estimated=one.estimated,
         scope=kind[0],
         method=kind[1],
@@ -182,6 +183,17 @@ def _configuration(one: Candidate, group: Configured, differing: Sequence[str]) 
         directories=tuple(str(row["directory"]) for row in group.rows),
         disturbed=tuple(sorted(one.disturbed)),
     )
+
+
+def _phases(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Joules by phase, of the devices that the headline counts, mean over the runs that tell it."""
+    found: dict[str, list[float]] = {}
+    for row in rows:
+        devices = set(row.get("energy.headline.devices") or ())
+        for phase, joules in (row.get("energy.phases_j") or {}).items():
+            if devices and devices <= joules.keys():
+                found.setdefault(phase, []).append(sum(joules[device] for device in devices))
+    return {phase: sum(values) / len(values) for phase, values in found.items()}
 
 
 def _status(row: Mapping[str, Any]) -> str:

@@ -51,6 +51,7 @@ class ReportConfiguration:
         label: what sets it apart, on one line; settings: the same, key to value.
         runs: how many are done.
         figures: by key, those that it has.
+        phases_j: joules by phase of a run, mean over runs, of the devices that its energy is of.
         scope, method: of its energy; None where it has none or cycles differ.
         config: the keys in which the configurations of its backend differ, dotted.
         directories: of its runs, relative to the study's folder.
@@ -63,6 +64,7 @@ class ReportConfiguration:
     settings: Mapping[str, Any]
     runs: int
     figures: Mapping[str, Mean]
+    phases_j: Mapping[str, float]
     estimated: bool
     scope: str | None
     method: str | None

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from llem.report.figures import effects, pareto
 from llem.report.figures.drawn import Drawn, Figure
 
 __all__ = ["FIGURES", "Drawn", "Figure"]
 
-FIGURES: Mapping[str, Figure] = {}
+FIGURES: Mapping[str, Figure] = {figure.name: figure for figure in (effects.FIGURE, pareto.FIGURE)}
 """Every figure by name, in the report's order."""

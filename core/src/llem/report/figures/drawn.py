@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
+from llem.report.figures.style import Width
 from llem.report.models import ReportStudy
 
 
@@ -28,13 +28,19 @@ class Drawn:
     why_not: str | None = None
 
 
+class Draw(Protocol):
+    """Draws a figure of a study, for one column of a page or for two."""
+
+    def __call__(self, study: ReportStudy, width: Width = "double") -> Drawn: ...
+
+
 @dataclass(frozen=True)
 class Figure:
     """A kind of figure. `draw` raises nothing over what a study lacks: it says so in `why_not`."""
 
     name: str
     title: str
-    draw: Callable[[ReportStudy], Drawn]
+    draw: Draw
 
     def absent(self, why: str) -> Drawn:
         """There is nothing to draw; `why` is a sentence."""

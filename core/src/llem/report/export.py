@@ -1,0 +1,74 @@
+"""One figure as a file: PNG, SVG or PDF, drawn without a browser and without the network."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from llem.errors import PluginError, ResultError
+from llem.report.figures.style import PRINT_SCALE, THEMES, Theme
+
+if TYPE_CHECKING:
+    from llem.report.figures.drawn import Drawn
+
+Format = Literal["png", "svg", "pdf"]
+
+DPI = 600
+"""Of PNG, at the size in print."""
+
+
+def themed(spec: dict[str, Any], theme: Theme) -> dict[str, Any]:
+    """A document with a theme's colours in place of their names, on the theme's background."""
+    colours = THEMES[theme]
+    text = re.sub(r"var\(--(\w+)\)", lambda found: colours[found[1]], json.dumps(spec))
+    found: dict[str, Any] = json.loads(text)
+    return {**found, "background": colours["bg"]}
+
+
+def rendered(drawn: Drawn, form: Format, theme: Theme = "light") -> bytes:
+    """The file's content, at the size that it has in print (see `llem.report.figures.style`).
+
+    Raises:
+        ResultError: there is nothing to draw.
+        PluginError: the extra `llem[report]` is not installed.
+    """
+    if drawn.spec is None:
+        raise ResultError(f"there is no figure `{drawn.name}`: {drawn.why_not}")
+    try:
+        import vl_convert
+    except ImportError as error:
+        raise PluginError(f"figures need vl-convert-python ({error}).", remedy="pip install 'llem[report]'") from error
+    spec = themed(drawn.spec, theme)
+    if form == "svg":
+        return _sized(vl_convert.vegalite_to_svg(spec)).encode()
+    if form == "pdf":
+        pdf: bytes = vl_convert.vegalite_to_pdf(spec, scale=PRINT_SCALE)
+        return pdf
+    # An inch is 72 points, so many pixels make the picture `DPI` dense at that size.
+    png: bytes = vl_convert.vegalite_to_png(spec, scale=PRINT_SCALE * DPI / 72, ppi=72)
+    return png
+
+
+def save(drawn: Drawn, path: Path, form: Format, theme: Theme = "light") -> None:
+    """Write a figure's file, whole or not at all. Raises as `rendered`, and OSError where it cannot be written."""
+    content = rendered(drawn, form, theme)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def _sized(svg: str) -> str:
+    """An SVG whose width and height are those in print; what is in it scales along by its `viewBox`."""
+
+    def points(found: re.Match[str]) -> str:
+        return f'{found[1]}="{float(found[2]) * PRINT_SCALE:.1f}pt"'
+
+    head, end, rest = svg.partition(">")
+    return re.sub(r'\b(width|height)="([\d.]+)"', points, head) + end + rest

@@ -1,0 +1,187 @@
+"""Ranked effects: how much each parameter changes a figure, and which share of its variance it explains."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from llem.analysis.effect_models import Effect, FigureAnalysis
+from llem.analysis.wording import amount, as_written, change, percent
+from llem.report.figures.drawn import Drawn, Figure
+from llem.report.figures.style import BG, FG, GRID, MUTED, SERIES, TOTAL, Width, document, label_width, shortened
+from llem.report.models import ReportStudy
+
+MOST_PARAMETERS = 8
+MOST_FIGURES = 3
+_ROW_PX = 22
+_PREFERRED = ("j_per_output_token", "tokens_per_s", "ttft_p50_s", "tpot_p50_s", "peak_memory_mb", "host_peak_rss_mb")
+
+TITLE = "Which parameters matter"
+
+
+def draw(study: ReportStudy, width: Width = "double") -> Drawn:
+    """A pair of panels for each of the main figures: the change from worst to best value, and shares of variance."""
+    if study.analysis is None:
+        return FIGURE.absent(f"No effects: {study.no_findings}")
+    by_name = {figure.name: figure for figure in study.analysis.figures if figure.effects}
+    shown = [by_name[name] for name in _PREFERRED if name in by_name][:MOST_FIGURES]
+    if not shown:
+        reasons = "; ".join(dict.fromkeys(f"{f.label}: {f.reason}" for f in study.analysis.figures if f.reason))
+        return FIGURE.absent(f"No figure of this study could be analysed. {reasons}".strip())
+    nested = len({effect.backend for figure in shown for effect in figure.effects}) > 1
+    length = 48 if width == "double" else 24
+    labels = {
+        (figure.name, effect.parameter): shortened(_label(effect, full=width == "double"), length)
+        for figure in shown
+        for effect in figure.effects[:MOST_PARAMETERS]
+    }
+    left = label_width(list(labels.values()))
+    views = [_pair(figure, labels, left, width, last=figure is shown[-1]) for figure in shown]
+    return Drawn(
+        FIGURE.name, TITLE, document({"vconcat": views, "spacing": 22}), _caption(shown, nested), _description(shown)
+    )
+
+
+def _label(effect: Effect, *, full: bool) -> str:
+    name = effect.parameter.removeprefix(f"{effect.backend}.")
+    where = f" ({effect.backend})" if effect.backend else ""
+    values = f": {as_written(effect.contrast.worst)} → {as_written(effect.contrast.best)}" if full else ""
+    return f"{name}{where}{values}"
+
+
+def _pair(figure: FigureAnalysis, labels: dict[tuple[str, str], str], left: int, width: Width, *, last: bool) -> dict[str, Any]:
+    rows = list(_rows(figure, labels))
+    both = max(120, TOTAL[width] - left - 14 - 26 - 12)
+    mark = "estimated " if figure.estimated else ""
+    order = [row["label"] for row in rows]
+    y = {"field": "label", "type": "nominal", "sort": order, "title": None, "axis": {"labelLimit": left, "ticks": False, "domain": False}}
+    without = {**y, "axis": None}
+    change_panel = _change_panel(rows, y, both // 2, last)
+    share_panel = _share_panel(rows, without, both // 2, last)
+    return {
+        "title": {"text": f"{mark}{figure.label}".capitalize()},
+        "data": {"values": rows},
+        "hconcat": [change_panel, share_panel],
+        "spacing": 26,
+    }
+
+
+def _change_panel(rows: Sequence[dict[str, Any]], y: dict[str, Any], width: int, last: bool) -> dict[str, Any]:
+    values = [row[key] for row in rows for key in ("ratio", "low", "high") if row.get(key)]
+    low, high = min([*values, 0.8]), max([*values, 1.25])
+    scale = {"type": "log", "domain": [low * 0.9, high * 1.1], "nice": False}
+    ticks = [t for t in (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 7, 10, 20, 50, 100) if low * 0.9 <= t <= high * 1.1]
+    axis = {
+        "values": ticks,
+        "labelExpr": "'×' + format(datum.value, ',.2~f')",
+        "grid": True,
+        "labelOverlap": True,
+    }
+    x = {"field": "ratio", "type": "quantitative", "scale": scale, "axis": axis, "title": "best value ÷ worst value" if last else None}
+    return {
+        "width": width,
+        "height": {"step": _ROW_PX},
+        "layer": [
+            {
+                "data": {"values": [{}]},
+                "mark": {"type": "rule", "color": MUTED, "strokeDash": [2, 2]},
+                "encoding": {"x": {"datum": 1, "type": "quantitative", "scale": scale}},
+            },
+            {
+                "transform": [{"filter": "isValid(datum.low)"}],
+                "mark": {"type": "rule", "color": SERIES[0], "strokeWidth": 2},
+                "encoding": {"y": y, "x": {**x, "field": "low"}, "x2": {"field": "high"}},
+            },
+            {
+                "mark": {"type": "point", "filled": True, "size": 55, "stroke": SERIES[0], "opacity": 1},
+                "encoding": {
+                    "y": y,
+                    "x": x,
+                    "fill": {"condition": {"test": "isValid(datum.low)", "value": SERIES[0]}, "value": BG},
+                    "tooltip": _TOOLTIP,
+                },
+            },
+        ],
+    }
+
+
+def _share_panel(rows: Sequence[dict[str, Any]], y: dict[str, Any], width: int, last: bool) -> dict[str, Any]:
+    scale = {"domain": [0, 1], "clamp": True}
+    axis = {"format": ".0%", "grid": True, "values": [0, 0.25, 0.5, 0.75, 1]}
+    x = {"type": "quantitative", "scale": scale, "axis": axis, "title": "share of variance" if last else None}
+    return {
+        "width": width,
+        "height": {"step": _ROW_PX},
+        "layer": [
+            {
+                "mark": {"type": "bar", "height": 13, "fill": GRID, "stroke": MUTED, "strokeWidth": 1},
+                "encoding": {"y": y, "x": {**x, "field": "total"}, "tooltip": _TOOLTIP},
+            },
+            {
+                "mark": {"type": "bar", "height": 7, "fill": SERIES[0]},
+                "encoding": {"y": y, "x": {**x, "field": "share"}, "tooltip": _TOOLTIP},
+            },
+            {
+                "transform": [{"filter": "isValid(datum.total_low)"}],
+                "mark": {"type": "rule", "color": FG, "strokeWidth": 1.5},
+                "encoding": {"y": y, "x": {**x, "field": "total_low"}, "x2": {"field": "total_high"}},
+            },
+        ],
+    }
+
+
+_TOOLTIP = [{"field": "parameter", "title": "parameter"}, {"field": "what", "title": "change"}, {"field": "how_much", "title": "share of variance"}]
+
+
+def _rows(figure: FigureAnalysis, labels: dict[tuple[str, str], str]) -> Iterator[dict[str, Any]]:
+    mark = "~" if figure.estimated else ""
+    for effect in figure.effects[:MOST_PARAMETERS]:
+        contrast = effect.contrast
+        ratio, total = contrast.ratio_interval, effect.share_total_interval
+        share, share_total = effect.share or 0.0, effect.share_total or 0.0
+        change_text = "" if contrast.ratio is None else f", {mark}{change(contrast.ratio)}"
+        yield {
+            "label": labels[figure.name, effect.parameter],
+            "parameter": effect.parameter,
+            "ratio": contrast.ratio,
+            "low": max(ratio.low, 1e-4) if ratio else None,
+            "high": ratio.high if ratio else None,
+            "share": max(share, 0.0),
+            "total": max(share_total, share, 0.0),
+            "total_low": total.low if total else None,
+            "total_high": total.high if total else None,
+            "what": f"{as_written(contrast.worst)} → {as_written(contrast.best)}: {mark}{amount(contrast.worst_mean)} to "
+            f"{mark}{amount(contrast.best_mean)} {figure.unit}{change_text}",
+            "how_much": f"{percent(share)} alone, {percent(share_total)} with interactions",
+        }
+
+
+def _caption(shown: Sequence[FigureAnalysis], nested: bool) -> str:
+    text = (
+        "Left: each parameter's best value against its worst, by the figure's mean over all other parameters (→ worst to best; "
+        "1 is no effect). Right: the share of the variance between configurations that it explains alone (solid) and with its "
+        "interactions (outline)."
+    )
+    effects = [effect for figure in shown for effect in figure.effects[:MOST_PARAMETERS]]
+    if any(effect.contrast.ratio_interval for effect in effects):
+        text += " Lines: 95 % bootstrap intervals over cycles"
+        text += "; hollow points have none." if not all(e.contrast.ratio_interval for e in effects) else "."
+    else:
+        text += " No intervals: every configuration ran once."
+    if nested:
+        text += " A backend's own parameters are judged among its configurations; their share is of the whole variance."
+    left_out = max(len(figure.effects) for figure in shown) - MOST_PARAMETERS
+    if left_out > 0:
+        text += f" Of each figure the first {MOST_PARAMETERS} parameters are shown; {left_out} more matter less."
+    return text
+
+
+def _description(shown: Sequence[FigureAnalysis]) -> str:
+    parts = []
+    for figure in shown:
+        ranked = ", ".join(f"{e.parameter} {percent(max(e.share_total or 0.0, 0.0))}" for e in figure.effects[:MOST_PARAMETERS])
+        parts.append(f"{figure.label}: {ranked}")
+    return f"Parameters ranked by their share of the variance with interactions. {'. '.join(parts)}."
+
+
+FIGURE = Figure("effects", TITLE, draw)
