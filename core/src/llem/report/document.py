@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -14,7 +13,7 @@ MOST_ENVIRONMENTS = 4
 """So many are written out; an experiment's own stands in its details."""
 
 Block = str | Mapping[str, Any]
-"""A paragraph; `{"list": [...]}`; or `{"pairs": [[key, text], ...]}`."""
+"""A paragraph; `{"list": [...]}`; `{"pairs": [[key, text], ...]}`; or `{"pairs", "summary"}`, which opens on demand."""
 
 
 def document(study: ReportStudy, *, live: bool = False) -> dict[str, Any]:
@@ -24,7 +23,7 @@ def document(study: ReportStudy, *, live: bool = False) -> dict[str, Any]:
     drawn = [figure.draw(study) for figure in FIGURES.values()]
     return {
         "title": study.title,
-        "state": state_sentence(study),
+        "state": _state(study),
         "finished": study.finished,
         "live": live,
         "fragments": {
@@ -46,49 +45,47 @@ def document(study: ReportStudy, *, live: bool = False) -> dict[str, Any]:
         ],
         "columns": _columns(study),
         "table": packed([_row(row) for row in study.rows]),
-        "configurations": [_configuration(one) for one in study.configurations],
+        "configurations": packed([_configuration(one) for one in study.configurations]),
         "common": plain(study.common),
-        "environments": plain(study.environments),
+        "environments": [_account(one) for one in study.environments],
         "citation": study.citation,
     }
 
 
-def state_sentence(study: ReportStudy) -> str:
+def _state(study: ReportStudy) -> str:
     """`Complete. 24 experiments: 22 done, 2 failed.`"""
-    states = [f"{n:,} {name}" for name, n in study.counts.items() if name != "experiments" and n]
+    states = [f"{n:,} {name.replace('_', ' ')}" for name, n in study.counts.items() if name != "experiments" and n]
     total = counted(study.counts.get("experiments", len(study.rows)), "experiment")
     return f"{study.state.capitalize()}. {total}{': ' + ', '.join(states) if states else ''}."
 
 
 def _what_was_run(study: ReportStudy) -> Iterator[str]:
     runs = sum(row.get("status") == "done" for row in study.rows)
-    found = f"{counted(runs, 'run')} of {counted(len(study.configurations), 'configuration')}"
     differ = f", which differ in {_listed(study.parameters)}" if study.parameters else ""
-    yield f"{found}{differ}."
-    common = study.common
-    model, dataset = common.get("model.source"), common.get("dataset.name")
-    parts = [f"Model {model}" if model else "", f"dataset {dataset}" if dataset else ""]
-    if (n := common.get("dataset.n")) and dataset:
-        parts[1] += f", {counted(n, 'prompt')}"
-    if any(parts):
-        text = "; ".join(filter(None, parts))
-        yield f"{text[0].upper()}{text[1:]}."
+    yield f"{counted(runs, 'finished run')} of {counted(len(study.configurations), 'configuration')}{differ}."
     yield from study.method
 
 
 def _environment(study: ReportStudy) -> Iterator[Block]:
-    several = len(study.environments) > 1
     for number, one in enumerate(study.environments[:MOST_ENVIRONMENTS], start=1):
-        if several:
-            runs = sum(row.get("environment") == number - 1 for row in study.rows)
-            yield f"Environment {number}, of {counted(runs, 'experiment')}:"
-        yield {"pairs": [[key, _text(value)] for key, value in _flat(one)]}
+        if len(study.environments) > 1:
+            yield f"Environment {number}:"
+        yield from _account(one)
     if len(study.environments) > MOST_ENVIRONMENTS:
         rest = len(study.environments) - MOST_ENVIRONMENTS
-        yield f"{counted(rest, 'more kind')} of environment; an experiment's own stands in its details."
-    if study.versions:
-        yield "Versions:"
-        yield {"pairs": [[name, ", ".join(found)] for name, found in study.versions.items()]}
+        yield f"There {'is' if rest == 1 else 'are'} {rest} more; an experiment's own stands in its details."
+    if not study.environments:
+        yield "No run is done yet that could tell."
+
+
+def _account(environment: Mapping[str, Any]) -> list[Block]:
+    """One environment: a line for each part, packages apart, since there are many."""
+    texts = {key: _text(value) for key, value in environment.items() if key != "packages" and value is not None}
+    blocks: list[Block] = [{"pairs": [[key, text] for key, text in texts.items() if text]}]
+    if packages := environment.get("packages"):
+        pairs = [[name, str(version)] for name, version in packages.items()]
+        blocks.append({"summary": f"All {counted(len(pairs), 'package')}", "pairs": pairs})
+    return blocks
 
 
 def _columns(study: ReportStudy) -> list[dict[str, Any]]:
@@ -106,7 +103,8 @@ def _columns(study: ReportStudy) -> list[dict[str, Any]]:
 
 
 def _row(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {**row, **{_setting(key): value for key, value in (row.get("settings") or {}).items()}}
+    own = {key: value for key, value in row.items() if key != "settings"}
+    return own | {_setting(key): value for key, value in (row.get("settings") or {}).items()}
 
 
 def _setting(key: str) -> str:
@@ -114,13 +112,12 @@ def _setting(key: str) -> str:
 
 
 def _configuration(one: ReportConfiguration) -> dict[str, Any]:
-    means = {key: {"mean": m.mean, "low": m.low, "high": m.high} for key, m in one.figures.items()}
-    known = any(m.low is not None for m in one.figures.values())
+    """A single run is its own mean: nothing is said twice."""
+    several = one.runs > 1
     return {
         "runs": one.runs,
-        "means": plain(means),
-        "no_interval": None if known or not means else f"{counted(one.runs, 'run')} of this configuration: no interval.",
-        "config": plain(one.config),
+        "means": {key: [m.mean, m.low, m.high] for key, m in one.figures.items()} if several else None,
+        "config": one.config,
     }
 
 
@@ -128,13 +125,12 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:-1]) + f" and {names[-1]}" if len(names) > 1 else names[0]
 
 
-def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, inner in value.items():
-        if isinstance(inner, Mapping):
-            yield from _flat(inner, f"{prefix}{key}.")
-        elif inner is not None:
-            yield f"{prefix}{key}", inner
-
-
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(plain(value), ensure_ascii=False)
+    """Nested values on one line: `model AMD EPYC; cores 2`. What is unknown is left out."""
+    if isinstance(value, Mapping):
+        return "; ".join(f"{key} {_text(inner)}" for key, inner in value.items() if inner not in (None, {}, []))
+    if isinstance(value, list | tuple):
+        return ", ".join(_text(inner) for inner in value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

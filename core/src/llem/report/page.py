@@ -62,7 +62,7 @@ def page_html(study: ReportStudy, *, live: bool = False) -> str:
         "figures": "\n".join(_figure_html(figure) for figure in data["figures"]),
         "method": _asset("method.html"),
         "citation": html.escape(data["citation"]),
-        "data": script_json(data),
+        "data": script_json(data if live else {key: value for key, value in data.items() if key != "fragments"}),
         "bundle": bundle,
         "script": script,
     }
@@ -73,7 +73,7 @@ _LAST = (("experiments", "Experiments"), ("environment", "Environment"), ("metho
 
 
 def blocks_html(blocks: Sequence[Any]) -> str:
-    """Paragraphs (`str`), lists (`{"list"}`) and tables of two columns (`{"pairs"}`) as HTML, every text escaped."""
+    """The document's blocks as HTML, every text escaped."""
     return "".join(_block_html(block) for block in blocks)
 
 
@@ -85,7 +85,9 @@ def _block_html(block: Any) -> str:
     rows = "".join(
         f'<tr><th scope="row">{html.escape(key)}</th><td>{html.escape(text)}</td></tr>' for key, text in block["pairs"]
     )
-    return f'<table class="pairs"><tbody>{rows}</tbody></table>'
+    table = f'<table class="pairs"><tbody>{rows}</tbody></table>'
+    summary = block.get("summary")
+    return f"<details><summary>{html.escape(summary)}</summary>{table}</details>" if summary else table
 
 
 def _figure_html(figure: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ rebinding) carries its own name in `Host`, and is refused.
 from __future__ import annotations
 
 import errno
+import functools
 import hashlib
 import threading
 import time
@@ -141,7 +142,7 @@ def _no_port(port: int, error: OSError) -> LlemError:
     return LlemError(what, where=f"{ADDRESS}:{port}", remedy=remedy)
 
 
-def serve(study_dir: Path, *, port: int = PORT, say: Callable[[str], None] = print, started: Callable[[str], None] | None = None) -> None:
+def serve(study_dir: Path, *, port: int = PORT, say: Callable[[str], None] = functools.partial(print, flush=True), started: Callable[[str], None] | None = None) -> None:
     """Serve a study's page until Ctrl-C, which ends it without an error.
 
     Args:

@@ -1,89 +1,94 @@
 // One experiment in a dialog: what it was, what was measured, what to know about it.
 
-function section(title, ...content) {
+function part(title, ...content) {
   return el("section", {}, el("h3", {}, title), ...content);
 }
 
-/** Keys and values of a nested document, `a.b.c` each; lists stay whole. */
-function flat(value, prefix = "") {
-  if (value === null || typeof value !== "object" || Array.isArray(value)) return [[prefix, value]];
-  return Object.entries(value).flatMap(([key, inner]) => flat(inner, prefix ? `${prefix}.${key}` : key));
-}
-
-function pairs(entries) {
-  const rows = entries.map(([key, value]) => el("tr", {}, el("th", { scope: "row" }, key), el("td", {}, written(value))));
-  return el("table", { class: "pairs" }, el("tbody", {}, ...rows));
-}
-
-function written(value) {
-  return typeof value === "string" ? value : JSON.stringify(value);
-}
-
-function figureRows(row, columns, over) {
-  return columns
-    .filter((column) => column.unit !== null)
-    .map((column) => {
-      const value = row[column.key];
-      const mark = column.estimated && row.estimated ? "~" : "";
-      const mean = over?.[column.key];
-      return el(
-        "tr",
-        {},
-        el("th", { scope: "row" }, column.label),
-        el("td", { class: "number" }, value === null || value === undefined ? "not measured" : mark + amount(value)),
-        el("td", {}, value === null || value === undefined ? "" : column.unit),
-        el("td", { class: "number" }, mean ? mark + amount(mean.mean) : ""),
-        el("td", { class: "number" }, mean?.low !== undefined && mean?.low !== null ? `${amount(mean.low)} to ${amount(mean.high)}` : ""),
-      );
-    });
+/** The figures of one run; beside them the means of its configuration where it ran more than once. */
+function figuresTable(row, columns, own) {
+  const number = (...text) => el("td", { class: "number" }, ...text);
+  const heads = ["figure", "this run", "unit", ...(own.means ? [`mean of ${count(own.runs, "run")}`, "95 % interval"] : [])];
+  const body = columns.filter(isFigure).map((column) => {
+    const missing = row[column.key] === null || row[column.key] === undefined;
+    const mark = column.estimated && row.estimated ? "~" : "";
+    const mean = own.means?.[column.key];
+    const cells = [
+      number(missing ? "not measured" : mark + amount(row[column.key])),
+      el("td", {}, missing ? "" : column.unit),
+    ];
+    if (own.means) {
+      cells.push(number(mean ? mark + amount(mean[0]) : ""));
+      cells.push(number(mean && mean[1] !== null ? `${amount(mean[1])} to ${amount(mean[2])}` : ""));
+    }
+    return el("tr", {}, el("th", { scope: "row" }, column.label), ...cells);
+  });
+  const head = el("tr", {}, ...heads.map((text) => el("th", { scope: "col" }, text)));
+  return el("table", { class: "figures" }, el("thead", {}, head), el("tbody", {}, ...body));
 }
 
 class Details {
-  /** `study`: the page's data: columns, configurations (what each has beside the common), environments. */
   constructor(dialog) {
     this.dialog = dialog;
-    dialog.addEventListener("click", (event) => {
-      if (event.target === dialog) dialog.close(); // beside it
+    dialog.addEventListener("click", ({ target, clientX: x, clientY: y }) => {
+      const box = dialog.getBoundingClientRect();
+      const inside = x >= box.left && x <= box.right && y >= box.top && y <= box.bottom;
+      if (target === dialog && !inside) dialog.close();
     });
   }
 
+  /** The page's data, of which the details are taken. */
   setStudy(study) {
-    this.study = study;
+    this.study = { ...study, configurations: unpack(study.configurations) };
   }
 
   open(row) {
-    const { columns, configurations, common } = this.study;
-    const own = configurations[row.configuration] ?? {};
-    const close = el("button", { type: "button", class: "close", "aria-label": "Close", onclick: () => this.dialog.close() }, "\u00d7");
-    const head = ["this run", "unit", `mean of ${count(own.runs ?? 1, "run")}`, "95 % interval"];
-    const figures = el(
-      "table",
-      { class: "figures" },
-      el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "figure"), ...head.map((h) => el("th", { scope: "col" }, h)))),
-      el("tbody", {}, ...figureRows(row, columns, own.means)),
-    );
-    const warnings = (row.warnings ?? []).map((w) => el("li", {}, typeof w === "string" ? w : `${w.code}: ${w.message}`));
-    const text = [own.no_interval, row.estimated ? "~ marks an estimate of energy, which is no measurement." : null];
+    const own = this.study.configurations[row.configuration] ?? {};
     const parts = [
-      close,
+      el("button", { type: "button", class: "close", "aria-label": "Close", onclick: () => this.dialog.close() }, "\u00d7"),
       el("h2", { id: "details-title" }, row.label || `Experiment ${row.position}`),
       el("p", { class: "facts" }, `Experiment ${row.position}, cycle ${row.cycle}: ${row.status}.`),
-      row.failure ? el("p", { class: "note" }, row.failure) : "",
-      section("Figures", figures, ...text.filter(Boolean).map((t) => el("p", { class: "hint" }, t))),
-      warnings.length ? section("Warnings", el("ul", {}, ...warnings)) : "",
-      section("Configuration", el("h4", {}, "Varied in this study"), pairs(flat(row.settings ?? {})), ...this.rest(own, common)),
-      section("Environment", pairs(flat(this.study.environments[row.environment] ?? {}))),
-      section("Where it lies", el("p", {}, el("code", {}, row.directory ?? "")), row.config_hash ? el("p", { class: "hint" }, `Identity ${row.config_hash}`) : null),
     ];
+    if (row.failure) parts.push(el("p", { class: "note" }, row.failure));
+    parts.push(...this.figures(row, own), ...this.warnings(row), ...this.configuration(row, own), ...this.origin(row));
     this.dialog.replaceChildren(...parts);
     this.dialog.showModal();
     this.dialog.scrollTop = 0;
   }
 
-  rest(own, common) {
-    const others = [...flat(own.config ?? {}), ...flat(common ?? {})].filter(([, value]) => value !== null);
-    if (!others.length) return [];
-    const body = pairs(others.sort(([a], [b]) => COLLATOR.compare(a, b)));
-    return [el("details", {}, el("summary", {}, `All ${others.length} keys that have a value`), body)];
+  figures(row, own) {
+    const { columns } = this.study;
+    if (row.status !== "done" || !columns.some(isFigure)) return [];
+    const notes = [];
+    if (own.runs === 1) notes.push("This configuration ran once: there is no interval.");
+    if (row.estimated) notes.push("~ marks an estimate of energy, which is no measurement.");
+    return [part("Figures", figuresTable(row, columns, own), ...notes.map((text) => el("p", { class: "hint" }, text)))];
+  }
+
+  warnings(row) {
+    if (!row.warnings?.length) return [];
+    const items = row.warnings.map(({ code, message }) => el("li", {}, el("code", {}, code), ` ${message}`));
+    return [part("Warnings", el("ul", {}, ...items))];
+  }
+
+  configuration(row, own) {
+    const varied = this.study.columns.filter((column) => column.key.startsWith("=") && row[column.key] !== null);
+    const keys = Object.entries({ ...this.study.common[row.backend], ...own.config });
+    const content = [];
+    if (varied.length) content.push(pairs(varied.map((column) => [column.label, row[column.key]])));
+    if (keys.length) {
+      keys.sort(([a], [b]) => COLLATOR.compare(a, b));
+      content.push(el("details", {}, el("summary", {}, `All ${count(keys.length, "key")}`), pairs(keys)));
+    }
+    return content.length ? [part("Configuration", ...content)] : [];
+  }
+
+  origin(row) {
+    const environment = this.study.environments[row.environment];
+    const where = [
+      ["folder", row.directory],
+      ["identity", row.config_hash],
+    ];
+    const found = environment ? [part("Environment", ...blocks(environment))] : [];
+    return [...found, part("Where it lies", pairs(where.filter(([, value]) => value)))];
   }
 }

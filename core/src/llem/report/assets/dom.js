@@ -41,6 +41,25 @@ function unpack(table) {
   return Array.from({ length: table.n }, (_, i) => Object.fromEntries(readers.map(([key, read]) => [key, read(i)])));
 }
 
+/** Whether a column of the table is a figure, which has a unit, and no text or setting. */
+const isFigure = (column) => column.unit !== null;
+
 function count(n, noun) {
   return `${n.toLocaleString("en")} ${noun}${n === 1 ? "" : "s"}`;
+}
+
+/** A table of keys and values. */
+function pairs(entries) {
+  const rows = entries.map(([key, value]) => el("tr", {}, el("th", { scope: "row" }, key), el("td", {}, shown(value))));
+  return el("table", { class: "pairs" }, el("tbody", {}, ...rows));
+}
+
+/** Paragraphs, lists and tables out of the document's blocks. */
+function blocks(found) {
+  return found.map((block) => {
+    if (typeof block === "string") return el("p", {}, block);
+    if (block.list) return el("ul", {}, ...block.list.map((item) => el("li", {}, item)));
+    if (block.summary) return el("details", {}, el("summary", {}, block.summary), pairs(block.pairs));
+    return pairs(block.pairs);
+  });
 }

@@ -20,7 +20,7 @@ class Filters {
     this.haystacks = new WeakMap();
     const offered = [];
     for (const column of this.columns) {
-      if (column.unit !== null || offered.length === MOST_SELECTS) continue;
+      if (isFigure(column) || offered.length === MOST_SELECTS) continue;
       const values = new Set();
       for (const row of rows) {
         values.add(shown(row[column.key]));
@@ -59,8 +59,8 @@ class Filters {
   haystack(row) {
     let text = this.haystacks.get(row);
     if (text === undefined) {
-      const parts = this.columns.filter((column) => column.unit === null).map((column) => shown(row[column.key]));
-      text = [...parts, row.label, ...(row.warnings ?? []).map((w) => w.code ?? w)].join(" ").toLowerCase();
+      const parts = this.columns.filter((column) => !isFigure(column)).map((column) => shown(row[column.key]));
+      text = [...parts, row.label, ...(row.warnings ?? []).map((warning) => warning.code)].join(" ").toLowerCase();
       this.haystacks.set(row, text);
     }
     return text;

@@ -52,15 +52,6 @@ class Page {
   }
 }
 
-/** Paragraphs, lists and tables from plain data: a string, {list: [...]}, or {pairs: [[key, value]...]}. */
-function blocks(lines) {
-  return lines.map((line) => {
-    if (typeof line === "string") return el("p", {}, line);
-    if (line.list) return el("ul", {}, ...line.list.map((item) => el("li", {}, item)));
-    return pairs(line.pairs);
-  });
-}
-
 /** Asks for the study's data again and again; an answer that is not new costs nothing. */
 async function follow(page) {
   let tag = null;

@@ -33,7 +33,7 @@ class ExperimentTable {
   heading(column) {
     const unit = column.unit ? el("span", { class: "unit" }, ` ${column.unit}`) : null;
     const button = el("button", { type: "button", onclick: () => this.sortBy(column.key) }, column.label, unit);
-    return el("th", { scope: "col", class: column.unit !== null ? "number" : null, "aria-sort": "none" }, button);
+    return el("th", { scope: "col", class: isFigure(column) ? "number" : null, "aria-sort": "none" }, button);
   }
 
   /** Other rows, in their own order; the sort, the filter and the row in hand stay. */
@@ -97,8 +97,8 @@ class ExperimentTable {
   row(row, place) {
     const cells = this.columns.map((column) => {
       const text = (column.estimated && row.estimated && row[column.key] !== null ? "~" : "") + shown(row[column.key], column);
-      const long = column.unit === null && text.length > 24 ? text : null;
-      return el("td", { class: column.unit !== null ? "number" : null, title: long }, text);
+      const long = !isFigure(column) && text.length > 24 ? text : null;
+      return el("td", { class: isFigure(column) ? "number" : null, title: long }, text);
     });
     const attributes = {
       id: `row-${place}`,
