@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from llem.analysis.summary import parquet_rows
-from llem.errors import ResultError
 from llem.results.parts import read_parquet
-from llem.results.store import MANIFEST, is_study, read_object
+from llem.results.places import nothing_here, several_here
+from llem.results.store import MANIFEST, read_object
 from llem.results.study import StudyResult
 
 
@@ -20,14 +20,9 @@ def load_rows(study: Path | str | StudyResult) -> list[dict[str, Any]]:
     if path.suffix == ".parquet":
         return parquet_rows(read_parquet(path))
     if not path.exists():
-        raise ResultError("there is nothing here.", where=str(path), remedy="Give a study's folder.")
-    if path.is_dir() and not is_study(path) and (studies := [p for p in path.iterdir() if is_study(p)]):
-        newest = max(studies, key=lambda p: p.stat().st_mtime)
-        raise ResultError(
-            f"this folder holds {len(studies)} stud{'ies' if len(studies) > 1 else 'y'}; name one.",
-            where=str(path),
-            remedy=f"The newest: {newest}.",
-        )
+        raise nothing_here(path)
+    if (several := several_here(path)) is not None:
+        raise several
     return parquet_rows(StudyResult(path).to_arrow())
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -16,8 +15,6 @@ if TYPE_CHECKING:
 
 VARIABLE = "_LLEM_COMPLETE"
 """Set by the script of `llem completion` when it asks."""
-
-RESULTS = Path("results")
 
 
 def is_asked() -> bool:
@@ -40,12 +37,10 @@ def study_folders(_: click.Context, __: click.Parameter, typed: str) -> list[Com
     """Studies in the folder results, the newest first; below a study, and elsewhere, any path."""
     from click.shell_completion import CompletionItem
 
-    try:
-        found = [f for f in RESULTS.iterdir() if (f / "manifest.json").exists() and str(f).startswith(typed)]
-        found.sort(key=lambda folder: folder.stat().st_mtime, reverse=True)
-    except OSError:
-        found = []
-    return [CompletionItem(str(folder)) for folder in found] or [CompletionItem(typed, type="file")]
+    from llem.results.places import RESULTS, studies_in
+
+    found = [CompletionItem(str(folder)) for folder in studies_in(RESULTS) if str(folder).startswith(typed)]
+    return found or [CompletionItem(typed, type="file")]
 
 
 def backends(_: click.Context, __: click.Parameter, typed: str) -> list[CompletionItem[str]]:

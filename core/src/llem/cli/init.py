@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
+@click.argument("unexpected", nargs=-1, metavar="")
 @click.option("--model", help="Hub id, folder, .gguf file, pkg:PACKAGE/FILE or random:ARCHITECTURE.")
 @click.option(
     "--backend",
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
 @click.option("--force", is_flag=True, help="Replace the file where there is one.")
 @click.option("--yes", "-y", is_flag=True, help="Ask nothing: what no flag says has its default.")
 def init(
+    unexpected: tuple[str, ...],
     *,
     model: str | None,
     backends: tuple[str, ...],
@@ -97,6 +99,8 @@ def init(
     from llem.plan.show import duration
     from llem.plugins import default_registry
 
+    if unexpected:
+        raise click.UsageError(f"the file to write is named by -o: llem init -o {shlex.quote(unexpected[0])}.")
     if not force:
         refuse_existing(output)
     registry = default_registry()

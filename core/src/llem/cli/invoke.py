@@ -79,7 +79,8 @@ def error_text(error: LlemError) -> str:
 
 def usage_text(error: click.ClickException) -> str:
     """What is wrong with the command line, with the nearest word that is known, and where to read on."""
-    text = error.format_message().strip()
+    # Click lists choices on lines of their own, and speaks of types.
+    text = " ".join(error.format_message().split()).replace("is not a valid integer range", "is no whole number")
     context = getattr(error, "ctx", None)
     if isinstance(error, click.NoSuchOption) and context is not None:
         known = [name for p in context.command.get_params(context) for name in (*p.opts, *p.secondary_opts)]

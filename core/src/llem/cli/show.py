@@ -15,6 +15,7 @@ from llem.errors import ResultError
 from llem.results.aggregate import aggregate
 from llem.results.job_directory import EXPERIMENT, RESULT
 from llem.results.parts import PARQUET
+from llem.results.places import nothing_here, several_here
 from llem.results.store import EXPERIMENTS, MANIFEST, is_study, read_result
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def show(path: Path, as_json: bool, where: tuple[str, ...], sort: str | None, li
       llem show results/demo-20260101T120000Z --json | jq .experiments
     """
     if not path.exists():
-        raise ResultError("there is nothing here.", where=str(path), remedy="Give a study's folder or a result.json.")
+        raise nothing_here(path, "a study's folder or a result.json")
     if rebuild:
         aggregate(path, rebuild=True)
     if path.name == RESULT or (path.is_dir() and (path / RESULT).is_file()):
@@ -82,13 +83,8 @@ def show(path: Path, as_json: bool, where: tuple[str, ...], sort: str | None, li
         raise ResultError(
             "this experiment has no result yet: it is still running, or its study was ended.", where=str(path)
         )
-    elif path.is_dir() and (studies := [p for p in path.iterdir() if is_study(p)]):
-        newest = max(studies, key=lambda p: p.stat().st_mtime)
-        raise ResultError(
-            f"this folder holds {len(studies)} stud{'ies' if len(studies) > 1 else 'y'}; name one.",
-            where=str(path),
-            remedy=f"The newest: llem show {newest}.",
-        )
+    elif (several := several_here(path, "llem show ")) is not None:
+        raise several
     else:
         raise ResultError(
             f"this is neither a study's folder ({MANIFEST}, {EXPERIMENTS}/) nor an experiment's ({RESULT}), "

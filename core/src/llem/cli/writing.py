@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -38,14 +39,16 @@ def write_text(path: Path, text: str, *, replace: bool = True) -> None:
     if replace and path.exists() and not path.is_file():  # a device or a pipe takes text, and cannot be replaced
         _write_into(path, text)
         return
-    beside = path.with_name(f".{path.name[:200]}.{os.getpid()}")
+    place = path.resolve()  # what a link leads to is replaced, not the link
+    beside = place.with_name(f".{place.name[:200]}.{os.getpid()}")
     try:
         _write_into(beside, text, where=path)
-        beside.replace(path)
+        beside.replace(place)
     except OSError as error:
         raise _failed(path, error) from error
     finally:
-        beside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            beside.unlink()
 
 
 def _write_into(path: Path, text: str, *, where: Path | None = None) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from llem.errors import ResultError
 from llem.plugins import Registry, load_object, missing_requirements
 from llem.results.job_directory import EXPERIMENT, RESULT, JobDocument
+from llem.results.places import nothing_here, several_here
 from llem.results.store import EXPERIMENTS, MANIFEST, is_study
 from llem.study.agreement import Agreement, Wishes, agree
 from llem.study.conduct import bring_together, prepare
@@ -66,7 +67,7 @@ def study_folder(directory: Path) -> Path:
     if folder.is_file() and folder.name in (MANIFEST, RECORD):
         folder = folder.parent
     if not folder.exists():
-        raise ResultError("there is nothing here.", where=str(directory), remedy="Give a study's folder.")
+        raise nothing_here(directory)
     if folder.is_dir() and is_study(folder):
         return folder
     if folder.parent.name == EXPERIMENTS and is_study(folder.parent.parent):
@@ -75,14 +76,8 @@ def study_folder(directory: Path) -> Path:
             where=str(directory),
             remedy=f"Resume its study: llem resume {folder.parent.parent}.",
         )
-    inside = [p for p in folder.iterdir() if p.is_dir() and is_study(p)] if folder.is_dir() else []
-    if inside:
-        newest = max(inside, key=lambda p: p.stat().st_mtime)
-        raise ResultError(
-            f"this folder holds {len(inside)} stud{'ies' if len(inside) > 1 else 'y'} and is none itself.",
-            where=str(directory),
-            remedy=f"Name one; the newest: llem resume {newest}.",
-        )
+    if (several := several_here(directory.expanduser(), "llem resume ")) is not None:
+        raise several
     raise ResultError(
         f"this is no study's folder: it has neither {MANIFEST} nor {EXPERIMENTS}/.",
         where=str(directory),
