@@ -7,7 +7,7 @@ RAY    := .venv-ray
 MEMBERS := -e core -e plugins/llem-pytorch -e plugins/llem-vllm -e plugins/llem-openai -e plugins/llem-zeus -e plugins/llem-codecarbon -e runners/llem-docker -e runners/llem-slurm
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-vllm test-install test-bench test-gpu test-docker test-crash test-crash-nightly test-ray test-slurm check bench docs docs-site clean
+.PHONY: help setup demo test test-vllm test-install test-bench test-gpu test-docker test-crash test-crash-nightly test-ray test-slurm test-browser check bench docs docs-site clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,7 +30,7 @@ demo: setup  ## a small sweep on a real model, with real figures, in results/
 
 # Files run side by side, so threads of an engine wait asleep: a spinning one would hold up its neighbour's.
 test: setup  ## the tests that every machine can run, the real model included
-	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not install and not bench and not gpu and not docker and not vllm and not crash and not ray and not slurm"
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not install and not bench and not gpu and not docker and not vllm and not crash and not ray and not slurm and not browser"
 
 test-install: setup  ## builds the wheels and installs them into an empty environment
 	$(BIN)/python -m pytest -m install
@@ -50,6 +50,11 @@ test-slurm: setup  ## studies on a real Slurm of two nodes, which is set up here
 	command -v slurmdbd slurmd mariadbd >/dev/null || (apt-get update -q && \
 	  DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $(SLURM))
 	$(BIN)/python -m pytest runners/llem-slurm -m slurm
+
+test-browser: setup  ## the report in a real headless Chromium, Debian's where there is none, which takes root
+	command -v chromium chromium-browser google-chrome >/dev/null || (apt-get update -q && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends chromium)
+	$(BIN)/python -m pytest core/tests/report/browser -m browser
 
 test-crash: setup  ## kills llem, its worker and meters for real, 200 times, and resumes each time
 	$(BIN)/python -m pytest tests/crash -m "crash and not docker"
