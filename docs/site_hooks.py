@@ -1,7 +1,7 @@
 """What the site takes from outside docs/: MkDocs calls these hooks, as mkdocs.yml says.
 
 Pages link to files of the repository, such as a distribution's README, by paths that work on a forge. On the site a Markdown
-file that is linked so becomes a page below `repository/`, and any other file lies there as it is. Nothing is fetched.
+file that is linked so becomes a page below `repository/`, a folder its README, and any other file lies there as it is.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ def site_path(page: str, target: str) -> str:
     """
     home = page.removeprefix(f"{FOLDER}/") if page.startswith(f"{FOLDER}/") else f"docs/{page}"
     path = posixpath.normpath(posixpath.join(posixpath.dirname(home), target))
+    if (ROOT / path / "README.md").is_file():
+        path += "/README.md"
     return path.removeprefix("docs/") if path.startswith("docs/") else f"{FOLDER}/{path}"
 
 

@@ -44,7 +44,7 @@ def write(rows: Sequence[Row], docs: Path) -> None:
     """Put table and picture into the documentation."""
     file = docs / "method" / "accuracy.md"
     before, _, rest = file.read_text(encoding="utf-8").partition(BEGIN)
-    file.write_text(f"{before}{BEGIN}\n{table(rows)}{END}{rest.partition(END)[2]}", encoding="utf-8")
+    file.write_text(f"{before}{BEGIN}\n\n{table(rows)}{END}{rest.partition(END)[2]}", encoding="utf-8")
     draw(rows, docs / "images" / "energy_accuracy.svg")
 
 
