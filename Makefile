@@ -52,7 +52,7 @@ test-slurm: setup  ## studies on a real Slurm of two nodes, which is set up here
 	$(BIN)/python -m pytest runners/llem-slurm -m slurm
 
 test-browser: setup  ## the report in a real headless Chromium, Debian's where there is none, which takes root
-	command -v chromium chromium-browser google-chrome >/dev/null || (apt-get update -q && \
+	command -v chromium >/dev/null || command -v google-chrome >/dev/null || (apt-get update -q && \
 	  DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends chromium)
 	$(BIN)/python -m pytest core/tests/report/browser -m browser
 
