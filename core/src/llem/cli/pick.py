@@ -87,7 +87,9 @@ def pick(
     folder = Path(found.study_directory)
     text = ready_study(folder / found.directory, _study_name(found.study), backends, comments)
     if output is not None:
-        _write(output, text)
+        from llem.cli.writing import write_text
+
+        write_text(output, text)
     if as_json:
         click.echo(
             json.dumps({**found.document(), "yaml": text, **_footprint(found, factors)}, ensure_ascii=False, indent=1)
@@ -185,14 +187,3 @@ def _study_name(study: str) -> str:
     plain = re.sub(r"-\d{8}T\d{6}Z(-\d+)?$", "", study)
     clean = re.sub(r"[^A-Za-z0-9._-]+", "-", plain).strip("-._") or "study"
     return f"{clean[:90]}-best"
-
-
-def _write(path: Path, text: str) -> None:
-    from llem.errors import ConfigError
-
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(
-            f"cannot be written: {error.strerror}.", where=str(path), remedy="Name another place."
-        ) from error

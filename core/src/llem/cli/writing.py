@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from pathlib import Path
 
@@ -36,27 +35,24 @@ def write_text(path: Path, text: str, *, replace: bool = True) -> None:
             where=str(path),
             remedy=f"Make it (mkdir -p {path.parent}), or name another place.",
         )
-    if replace and path.exists() and not path.is_file():  # a device or a pipe takes text, and cannot be replaced
-        _write_into(path, text)
-        return
-    place = path.resolve()  # what a link leads to is replaced, not the link
-    beside = place.with_name(f".{place.name[:200]}.{os.getpid()}")
+    target = path.resolve()  # what a link leads to is replaced, not the link
+    beside = target.with_name(f".{target.name[:200]}.{os.getpid()}")
+    if not replace:
+        place, mode = path, "x"
+    elif path.exists() and not path.is_file():  # a device or a pipe takes text, and cannot be replaced
+        place, mode = path, "w"
+    else:
+        place, mode = beside, "x"
+    made = False
     try:
-        _write_into(beside, text, where=path)
-        beside.replace(place)
+        with place.open(mode, encoding="utf-8") as stream:
+            made = mode == "x"
+            stream.write(text)
+        if place == beside:
+            beside.replace(target)
     except OSError as error:
-        raise _failed(path, error) from error
-    finally:
-        with contextlib.suppress(OSError):
-            beside.unlink()
-
-
-def _write_into(path: Path, text: str, *, where: Path | None = None) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise _failed(where or path, error) from error
-
-
-def _failed(path: Path, error: OSError) -> ConfigError:
-    return ConfigError(f"cannot be written: {error.strerror}.", where=str(path), remedy="Name another place.")
+        if made:
+            place.unlink(missing_ok=True)
+        raise ConfigError(
+            f"cannot be written: {error.strerror}.", where=str(path), remedy="Name another place."
+        ) from error
