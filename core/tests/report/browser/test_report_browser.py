@@ -231,3 +231,15 @@ def test_studies_that_lack_much_have_a_page(make_result, write_study, tmp_path, 
 def test_a_narrow_window_scrolls_no_page_sideways(report, open_page):
     page = open_page(report(), viewport={"width": 360, "height": 700})
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def test_a_filter_dims_the_points_that_it_leaves_out(report, open_page):
+    page = open_page(report())
+    points = page.locator("#figure-pareto .mark-symbol path")
+    dimmed = page.locator("#figure-pareto .mark-symbol path.dimmed")
+    assert points.count() >= 4
+    assert dimmed.count() == 0
+    page.get_by_label("model", exact=True).select_option(label="large")
+    assert 0 < dimmed.count() < points.count()
+    page.get_by_role("button", name="Show all").click()
+    page.wait_for_function("document.querySelectorAll('.dimmed').length === 0")

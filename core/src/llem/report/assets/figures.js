@@ -38,4 +38,14 @@ class Figures {
     }
     this.drawn.set(figure.name, { now, result });
   }
+
+  /** Dims the points of configurations that the table's filter leaves out. A point of several configurations stays. */
+  narrow(rows, kept) {
+    const known = new Set(rows.map((row) => row.label));
+    const labels = new Set(kept.map((row) => row.label));
+    for (const mark of document.querySelectorAll("#figure-pareto .mark-symbol path")) {
+      const label = mark.__data__?.datum?.label; // Vega keeps a mark's datum with its element
+      mark.classList.toggle("dimmed", known.has(label) && !labels.has(label));
+    }
+  }
 }

@@ -15,8 +15,8 @@ class Page {
     this.columns(study.columns);
     this.filters.setRows(rows);
     this.table.setRows(rows, this.filters.keep());
-    this.tell();
     await this.figures.draw(study.figures);
+    this.tell();
   }
 
   /** A running study gains columns with its first results: the table is made anew then. */
@@ -33,8 +33,10 @@ class Page {
     });
   }
 
+  /** What follows from the filter beside the table itself. */
   tell() {
     const { shown: some, rows } = this.table;
+    this.figures.narrow(rows, some);
     const all = count(rows.length, "experiment");
     byId("shown").textContent = some.length === rows.length ? `${all}.` : `${some.length.toLocaleString("en")} of ${all}.`;
   }
