@@ -76,6 +76,12 @@ class StudyContrast:
         """As plain data, for JSON."""
         return asdict(self)
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from llem.analysis.display import contrast_html
+
+        return contrast_html(self)
+
 
 def contrast(
     paths: Sequence[Path | str],

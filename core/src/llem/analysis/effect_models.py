@@ -242,3 +242,9 @@ class StudyAnalysis:
     def document(self) -> dict[str, Any]:
         """As plain data, for JSON."""
         return asdict(self)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from llem.analysis.display import analysis_html
+
+        return analysis_html(self)

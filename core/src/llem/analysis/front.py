@@ -59,6 +59,12 @@ class Front:
         """As plain data, for JSON."""
         return asdict(self)
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from llem.analysis.display import front_html
+
+        return front_html(self)
+
 
 def pareto(study: Path | str | StudyResult, figures: Sequence[str] = OBJECTIVES) -> Front:
     """The front of a study by these figures, means over cycles.

@@ -73,6 +73,12 @@ class Pick:
         """As plain data, for JSON."""
         return asdict(self)
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from llem.analysis.display import pick_html
+
+        return pick_html(self)
+
 
 def pick(
     study: Path | str | StudyResult,

@@ -310,3 +310,9 @@ class ExperimentResult(_Part):
     environment: dict[str, Any] = Field(default_factory=dict)
     warnings: list[ResultWarning] = Field(default_factory=list)
     failure: Failure | None = None
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the main figures with their units, warnings, or why it failed."""
+        from llem.results.display import result_html
+
+        return result_html(self)

@@ -64,6 +64,16 @@ class StudyResult:
     def __repr__(self) -> str:
         return f"StudyResult({str(self.directory)!r})"
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the first experiments with their figures, and what to know of all."""
+        from llem.results.display import study_html
+
+        try:
+            state = str(self.manifest.get("state"))
+        except ResultError:
+            state = "without a manifest"
+        return study_html(self.directory.resolve().name, state, StudyTable(self.directory))
+
     @property
     def manifest(self) -> dict[str, Any]:
         """The study's manifest as it is on disk now. Raises ResultError where it is missing or no JSON object."""
