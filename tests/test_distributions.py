@@ -49,6 +49,8 @@ def test_wheels_carry_their_data_and_type_marker(wheels: dict[str, Path]) -> Non
     core = set(zipfile.ZipFile(wheels["llem"]).namelist())
     assert {"llem/scaffold/templates/common/ci.yml.txt", "llem/scaffold/templates/sampler/test.py.txt"} <= core
     assert {"llem/py.typed", "llem/datasets/aienergyscore.jsonl", "llem/models/shapes/llama-3.1-8b.json"} <= core
+    assets = ROOT / "core" / "src" / "llem" / "report" / "assets"
+    assert {f"llem/report/assets/{path.name}" for path in assets.iterdir()} <= core
     for package in ("llem_pytorch", "llem_vllm"):
         names = zipfile.ZipFile(wheels[package]).namelist()
         assert {f"{package}/image/Dockerfile", f"{package}/image/entrypoint.sh"} <= set(names)
