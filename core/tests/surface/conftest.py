@@ -42,9 +42,21 @@ def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
 
 @pytest.fixture(scope="session")
 def bare_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that hides what other distributions of this repository bring."""
+    return hide(tmp_path_factory, "llem-docker", "llem-openai", "llem-ray", "llem-slurm", "llem-vllm")
+
+
+@pytest.fixture
+def without_backends(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """An environment in which no backend is installed."""
+    site = hide(tmp_path_factory, "llem-pytorch", "llem-testbed")
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(site), os.environ["PYTHONPATH"]])}
+
+
+def hide(tmp_path_factory: pytest.TempPathFactory, *distributions: str) -> Path:
     """A folder that, first on the path, makes these distributions look as if they brought no plugin."""
     site = tmp_path_factory.mktemp("bare")
-    for distribution in ("llem-docker", "llem-openai", "llem-ray", "llem-slurm", "llem-vllm"):
+    for distribution in distributions:
         info = site / f"{distribution.replace('-', '_')}-0.dist-info"
         info.mkdir()
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 0\n")
