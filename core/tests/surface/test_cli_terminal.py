@@ -159,7 +159,9 @@ def test_at_the_end_only_lines_are_left(terminal: Start, study: Any) -> None:
     assert at.rows[-1].startswith("results: ")
 
 
-def test_control_c_again_and_again_ends_what_will_not_end(terminal: Start, study: Any, read: Any, tmp_path: Path) -> None:
+def test_control_c_again_and_again_ends_what_will_not_end(
+    terminal: Start, study: Any, read: Any, tmp_path: Path
+) -> None:
     at = terminal("run", study(testbed={"fail": "hang"}))
     at.until(r"^window ")
     at.type(b"\x03")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from llem.cli.next_step import next_step, state_of
 from llem.cli.present import notes, study_table
 from llem.cli.table import one_line
+from llem.errors import FAILED_EXPERIMENTS, help_url
 from llem.results.store import MANIFEST
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def summary_of(
         "counts": totals,
         "damage": damage,
         "next": next_step(folder, state, totals) if head or damage else None,
+        "help": help_url(FAILED_EXPERIMENTS) if totals.get("failed") else None,
         "where": list(where),
         "sort": sort,
         "configurations": selection.total,
@@ -133,6 +135,8 @@ def _text(head: Mapping[str, Any], selection: Selection) -> str:
     lines += [f"damaged: {text}" for text in head["damage"]]
     if head["next"]:
         lines += ["", f"{'run again what failed' if head['state'] == 'complete' else 'go on'}: {head['next']}"]
+    if head["help"]:
+        lines += [*([] if head["next"] else [""]), f"why experiments fail: {head['help']}"]
     return "\n".join(lines).rstrip()
 
 

@@ -37,8 +37,8 @@ def study_html(name: str, state: str, table: StudyTable) -> str:
     statuses = Counter(found.column("status").to_pylist())
     counts = ", ".join(f"{count:,} {status}" for status, count in statuses.most_common())
     title = f"{name}, {state}: {total:,} experiment{'s' * (total != 1)}{f', {counts}' if counts else ''}"
-    order = [("position", "ascending")] if "position" in found.column_names else []
-    rows = (found.sort_by(order) if order else found).slice(0, html.MOST_ROWS).to_pylist()
+    in_order = found.sort_by("position") if "position" in found.column_names else found
+    rows = in_order.slice(0, html.MOST_ROWS).to_pylist()
     figures = [column for column in _FIGURES if any(row.get(column) is not None for row in rows)]
     cycles = any((row.get("cycle") or 1) > 1 for row in rows)
     headers = [*(p.removeprefix("point.") for p in points), *(["cycle"] if cycles else []), "status"]
