@@ -33,7 +33,9 @@ def _enlarged(study: ReportStudy, n: int) -> ReportStudy:
         row |= {c.key: v * (1 + place / n) for c in study.figures_of_table if (v := row[c.key]) is not None}
         rows.append(row)
         like = study.configurations[place % len(study.configurations)]
-        configurations.append(replace(like, config_hash=row["config_hash"], label=label, settings=settings, config=settings))
+        configurations.append(
+            replace(like, config_hash=row["config_hash"], label=label, settings=settings, config=settings)
+        )
     return replace(
         study,
         rows=rows,

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from llem.report.figures.style import THEMES
 from llem.report.gather import gather
 from llem.report.models import ReportStudy
 from llem.report.packing import packed, script_json
@@ -54,7 +55,9 @@ class Outline(HTMLParser):
 @pytest.fixture
 def study(make_result, write_study) -> ReportStudy:
     results = [
-        make_result(config_hash=f"{size}" * 64, point={"testbed.batch_size": size}, cycle=cycle, position=2 * cycle + size - 2)
+        make_result(
+            config_hash=f"{size}" * 64, point={"testbed.batch_size": size}, cycle=cycle, position=2 * cycle + size - 2
+        )
         for size in (1, 2)
         for cycle in (1, 2, 3)
     ]
@@ -79,6 +82,14 @@ def test_a_page_refers_to_nothing_outside_itself(study, tmp_path):
     assert "default-src 'none'" in policy
     assert "connect-src" not in policy
     assert not re.search(r"script-src[^;]*unsafe", policy)
+
+
+def test_the_page_has_the_colours_of_the_figures(study):
+    style = page_html(study).split("<style>")[1].split("</style>")[0]
+    light, dark, dark_again = (block.split("}")[0] for block in re.split(r":root[^{]*\{", style)[1:4])
+    for theme, block in (("light", light), ("dark", dark), ("dark", dark_again)):
+        found = dict(re.findall(r"--([\w-]+): (#\w{6});", block))
+        assert found | THEMES[theme] == found
 
 
 def test_headings_and_references_are_whole(study):

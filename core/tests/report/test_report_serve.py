@@ -80,7 +80,9 @@ def test_data_follow_the_study(served, study_dir, make_result):
     assert json.loads(body)["table"]["n"] == 2
 
 
-@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1", "127.0.0.1:1", "localhost.evil.example:{port}", "[::1]:{port}", ""])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "127.0.0.1", "127.0.0.1:1", "localhost.evil.example:{port}", "[::1]:{port}", ""]
+)
 def test_who_asks_by_another_name_gets_nothing(served, study_dir, host):
     server = served(lambda: gather(study_dir))
     status, _, body = ask(server, "/data.json", Host=host.format(port=server.server_port))
@@ -93,7 +95,9 @@ def test_localhost_is_this_machine(served, study_dir):
     assert ask(server, "/data.json", Host=f"localhost:{server.server_port}")[0] == 200
 
 
-@pytest.mark.parametrize("path", ["/../study.yaml", "/experiments/0001/result.json", "//etc/passwd", "/data.json/", "/favicon.ico"])
+@pytest.mark.parametrize(
+    "path", ["/../study.yaml", "/experiments/0001/result.json", "//etc/passwd", "/data.json/", "/favicon.ico"]
+)
 def test_nothing_else_is_served(served, study_dir, path):
     assert ask(served(lambda: gather(study_dir)), path)[0] == 404
 

@@ -46,9 +46,14 @@ def plain(value: Any) -> Any:
     return str(value)
 
 
+def as_json(document: Any) -> str:
+    """The shortest JSON of it, in UTF-8."""
+    return json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
 def script_json(document: Any) -> str:
     """JSON that may stand in a `<script>`: nothing in it can end the element or open a comment."""
-    text = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    text = as_json(document)
     for sign in "<>&\u2028\u2029":
         text = text.replace(sign, f"\\u{ord(sign):04x}")
     return text

@@ -10,7 +10,6 @@ import base64
 import functools
 import hashlib
 import html
-import json
 import re
 from collections.abc import Mapping, Sequence
 from importlib import resources
@@ -37,19 +36,18 @@ def write_page(study: ReportStudy, path: Path) -> None:
     write_atomically(path, page_html(study))
 
 
-def study_json(study: ReportStudy, *, live: bool = False) -> str:
-    """What the page shows, as JSON; of a running study, the answer to `/data.json`."""
-    return json.dumps(document(study, live=live), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+def page_html(study: ReportStudy) -> str:
+    """The report of a study, whole."""
+    return rendered(document(study))
 
 
-def page_html(study: ReportStudy, *, live: bool = False) -> str:
-    """The whole page. `live`: it is served, and asks for `/data.json` while the study runs."""
+def rendered(data: Mapping[str, Any]) -> str:
+    """The page of a document; of a live one, it asks for `/data.json` while the study runs."""
     from llem import __version__
 
-    data = document(study, live=live)
     bundle, script = _bundle(), _script()
     hashes = " ".join(f"'sha256-{_digest(text)}'" for text in (bundle, script))
-    connect = "; connect-src 'self'" if live else ""
+    connect = "; connect-src 'self'" if data["live"] else ""
     headings = [("findings", "Findings"), *((f"figure-{f['name']}", f["title"]) for f in data["figures"]), *_LAST]
     values = {
         "policy": html.escape(f"{_POLICY}{connect}; script-src {hashes}"),
@@ -62,7 +60,9 @@ def page_html(study: ReportStudy, *, live: bool = False) -> str:
         "figures": "\n".join(_figure_html(figure) for figure in data["figures"]),
         "method": _asset("method.html"),
         "citation": html.escape(data["citation"]),
-        "data": script_json(data if live else {key: value for key, value in data.items() if key != "fragments"}),
+        "data": script_json(
+            data if data["live"] else {key: value for key, value in data.items() if key != "fragments"}
+        ),
         "bundle": bundle,
         "script": script,
     }

@@ -8,18 +8,23 @@ rebinding) carries its own name in `Host`, and is refused.
 from __future__ import annotations
 
 import errno
-import functools
 import hashlib
+import sys
 import threading
 import time
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llem.errors import LlemError
-from llem.report.page import SERVED_POLICY, page_html, study_json
+from llem.report.document import document
+from llem.report.packing import as_json
+from llem.report.page import SERVED_POLICY, rendered
+
+if TYPE_CHECKING:
+    from llem.report.models import ReportStudy
 
 ADDRESS = "127.0.0.1"
 PORT = 8571
@@ -31,11 +36,11 @@ REST = 4.0
 class Snapshot:
     """A study's page and data as of a moment ago."""
 
-    def __init__(self, gather: Callable[[], Any]) -> None:
+    def __init__(self, gather: Callable[[], ReportStudy]) -> None:
         self._gather = gather
         self._lock = threading.Lock()
         self._due = 0.0
-        self._study: Any = None
+        self._document: dict[str, Any] = {}
         self._data = b""
         self._tag = ""
 
@@ -49,16 +54,15 @@ class Snapshot:
         """The whole page."""
         with self._lock:
             self._refresh()
-            return page_html(self._study, live=True).encode()
+            return rendered(self._document).encode()
 
     def _refresh(self) -> None:
         started = time.monotonic()
         if started < self._due:
             return
-        self._study = self._gather()
-        data = study_json(self._study, live=True).encode()
-        tag = f'"{hashlib.sha256(data).hexdigest()[:32]}"'
-        self._data, self._tag = data, tag
+        self._document = document(self._gather(), live=True)
+        self._data = as_json(self._document).encode()
+        self._tag = f'"{hashlib.sha256(self._data).hexdigest()[:32]}"'
         ended = time.monotonic()
         self._due = ended + REST * (ended - started)
 
@@ -78,20 +82,25 @@ class _Handler(BaseHTTPRequestHandler):
         if path not in ("/", "/data.json"):
             self._send(HTTPStatus.NOT_FOUND, b"There are / and /data.json here.\n")
             return
+        tag: str | None = None
         try:
             if path == "/":
-                self._send(HTTPStatus.OK, self.server.snapshot.page(), "text/html; charset=utf-8")
-                return
-            data, tag = self.server.snapshot.data()
-        except LlemError as error:
+                body = self.server.snapshot.page()
+            else:
+                body, tag = self.server.snapshot.data()
+        except (LlemError, OSError) as error:
             self._send(HTTPStatus.SERVICE_UNAVAILABLE, f"{error}\n".encode())
             return
-        if self.headers.get("If-None-Match") == tag:
+        if tag is None:
+            self._send(HTTPStatus.OK, body, "text/html; charset=utf-8")
+        elif self.headers.get("If-None-Match") == tag:
             self._send(HTTPStatus.NOT_MODIFIED, b"", tag=tag)
         else:
-            self._send(HTTPStatus.OK, data, "application/json", tag=tag)
+            self._send(HTTPStatus.OK, body, "application/json", tag=tag)
 
-    def _send(self, status: HTTPStatus, body: bytes, kind: str = "text/plain; charset=utf-8", tag: str | None = None) -> None:
+    def _send(
+        self, status: HTTPStatus, body: bytes, kind: str = "text/plain; charset=utf-8", tag: str | None = None
+    ) -> None:
         self.send_response(status)
         headers = {
             "Content-Type": kind,
@@ -120,13 +129,18 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
     allow_reuse_address = True
 
-    def __init__(self, gather: Callable[[], Any], port: int = PORT) -> None:
+    def __init__(self, gather: Callable[[], ReportStudy], port: int = PORT) -> None:
         self.snapshot = Snapshot(gather)
         try:
             super().__init__((ADDRESS, port), _Handler)
         except OSError as error:
             raise _no_port(port, error) from error
         self.names = frozenset(f"{name}:{self.server_port}" for name in (ADDRESS, "localhost"))
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A page that was closed while it was answered is no error."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
     @property
     def url(self) -> str:
@@ -138,11 +152,24 @@ def _no_port(port: int, error: OSError) -> LlemError:
     if error.errno == errno.EADDRINUSE:
         what, remedy = f"port {port} is taken by another program.", "Give another one by --port, or 0 for any free one."
     else:
-        what, remedy = f"port {port} cannot be opened: {error.strerror}.", "Give one from 1024 to 65535 by --port, or 0 for any free one."
+        what, remedy = (
+            f"port {port} cannot be opened: {error.strerror}.",
+            "Give one from 1024 to 65535 by --port, or 0 for any free one.",
+        )
     return LlemError(what, where=f"{ADDRESS}:{port}", remedy=remedy)
 
 
-def serve(study_dir: Path, *, port: int = PORT, say: Callable[[str], None] = functools.partial(print, flush=True), started: Callable[[str], None] | None = None) -> None:
+def _print(line: str) -> None:
+    print(line, flush=True)
+
+
+def serve(
+    study_dir: Path,
+    *,
+    port: int = PORT,
+    say: Callable[[str], None] = _print,
+    started: Callable[[str], None] | None = None,
+) -> None:
     """Serve a study's page until Ctrl-C, which ends it without an error.
 
     Args:

@@ -219,7 +219,9 @@ def test_studies_that_lack_much_have_a_page(make_result, write_study, tmp_path, 
     results = {
         "one": [make_result()],
         "failures": [make_result(failure=FAILED), make_result(failure=FAILED, position=2)],
-        "no energy": [make_result(j_per_token=None, point={"testbed.batch_size": n}, config_hash=str(n) * 64) for n in (1, 2)],
+        "no energy": [
+            make_result(j_per_token=None, point={"testbed.batch_size": n}, config_hash=str(n) * 64) for n in (1, 2)
+        ],
     }[kind]
     write_page(gather(write_study(*results)), tmp_path / "report.html")
     page = open_page(tmp_path / "report.html")

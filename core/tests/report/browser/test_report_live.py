@@ -36,7 +36,10 @@ def study_dir(tmp_path: Path) -> Iterator[Path]:
     path = os.pathsep.join([str(METER), os.environ["PYTHONPATH"]])
     command = [sys.executable, "-m", "llem", "run", "study.yaml", "--no-gaps", "--output", "results"]
     log = (tmp_path / "log").open("w")
-    with log, subprocess.Popen(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": path}, stdout=log, stderr=log) as llem:
+    with (
+        log,
+        subprocess.Popen(command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": path}, stdout=log, stderr=log) as llem,
+    ):
         while not (found := list(tmp_path.glob("results/*/manifest.json"))):
             assert llem.poll() is None, (tmp_path / "log").read_text()
             llem_waits(llem)

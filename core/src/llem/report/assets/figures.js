@@ -18,7 +18,12 @@ class Figures {
       section.querySelector(".chart").setAttribute("aria-label", figure.description);
       section.querySelector(".why-not").textContent = figure.why_not ?? "";
       section.querySelector("figure").hidden = !figure.spec;
-      await this.embed(figure, section, now);
+      try {
+        await this.embed(figure, section, now);
+      } catch (error) {
+        console.error(error);
+        section.querySelector(".why-not").textContent = `This browser could not draw it: ${error.message}`;
+      }
     }
   }
 

@@ -28,6 +28,9 @@ class Filters {
       }
       if (values.size > 1 && values.size <= MOST_CHOICES) offered.push([column, values]);
     }
+    const now = JSON.stringify(offered.map(([column, values]) => [column.key, ...values]));
+    if (now === this.offeredNow) return;
+    this.offeredNow = now;
     const before = new Map([...this.selects].map(([key, select]) => [key, select.value]));
     this.selects = new Map(offered.map(([column, values]) => [column.key, this.select(column, values, before)]));
     this.choices.replaceChildren(

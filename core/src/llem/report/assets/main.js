@@ -58,21 +58,25 @@ class Page {
 async function follow(page) {
   let tag = null;
   for (;;) {
-    try {
-      const answer = await fetch("/data.json", { headers: tag ? { "If-None-Match": tag } : {}, cache: "no-store" });
-      if (answer.ok) {
-        tag = answer.headers.get("ETag");
-        const study = await answer.json();
-        page.sentences(study);
-        await page.show(study);
-        document.documentElement.dataset.version = String(Number(document.documentElement.dataset.version ?? 0) + 1);
-        if (study.finished) return;
-      }
-    } catch {
-      byId("state").textContent = "llem report no longer answers: this page shows what it last saw.";
-      return;
-    }
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    const answer = await ask(tag);
+    if (answer === null) byId("state").textContent = "llem report no longer answers: this page shows what it last saw.";
+    else if (answer.ok) {
+      const study = await answer.json();
+      page.sentences(study);
+      await page.show(study);
+      if (study.finished) return;
+    } else if (answer.status !== 304) byId("state").textContent = await answer.text();
+    tag = answer?.headers.get("ETag") ?? null;
+    await new Promise((resolve) => setTimeout(resolve, answer === null ? 5 * POLL_MS : POLL_MS));
+  }
+}
+
+/** The answer to one question; null where nobody gives one. */
+async function ask(tag) {
+  try {
+    return await fetch("/data.json", { headers: tag ? { "If-None-Match": tag } : {}, cache: "no-store" });
+  } catch {
+    return null;
   }
 }
 

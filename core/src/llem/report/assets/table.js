@@ -91,7 +91,8 @@ class ExperimentTable {
     this.above.style.height = `${this.all ? 0 : first * height}px`;
     this.below.style.height = `${this.all ? 0 : (this.shown.length - last) * height}px`;
     this.body.replaceChildren(this.above, ...drawn, this.below);
-    this.mark();
+    if (Math.ceil(this.scroller.clientHeight / height) > fit) this.draw(true); // it grew with its first rows
+    else this.mark();
   }
 
   row(row, place) {
