@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from llem.report.figures import effects, pareto
+from llem.report.figures import effects, latency, pareto, phases, power
 from llem.report.figures.drawn import Drawn, Figure
 
 __all__ = ["FIGURES", "Drawn", "Figure"]
 
-FIGURES: Mapping[str, Figure] = {figure.name: figure for figure in (effects.FIGURE, pareto.FIGURE)}
+FIGURES: Mapping[str, Figure] = {
+    figure.name: figure for figure in (effects.FIGURE, pareto.FIGURE, phases.FIGURE, power.FIGURE, latency.FIGURE)
+}
 """Every figure by name, in the report's order."""

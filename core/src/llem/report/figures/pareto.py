@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ from llem.analysis.figures import FIGURES as QUANTITIES
 from llem.analysis.front import on_front
 from llem.analysis.wording import counted
 from llem.report.figures.drawn import Drawn, Figure
-from llem.report.figures.style import BG, FG, MUTED, SERIES, SHAPES, TOTAL, Width, document, quantity, spans_decades
+from llem.report.figures.style import BG, FG, MUTED, NUMBER, SERIES, SHAPES, TOTAL, Width, document, quantity, spans_decades
 from llem.report.models import ReportConfiguration, ReportStudy
 
 ENERGY = "j_per_output_token"
@@ -82,12 +83,12 @@ def _view(panel: _Panel, backends: Sequence[str], numbers: Mapping[int, int], wi
     if len(others) > MOST_POINTS:
         others = _cells(others, xs, ys)
     front.sort(key=lambda point: point["x"])
-    x = _axis("x", xs, quantity(spec.label, spec.unit), "better →" if spec.better == "higher" else "← better")
+    x = _axis("x", xs, quantity(spec.label, spec.unit), "(better →)" if spec.better == "higher" else "(← better)")
     y = _axis("y", ys, quantity(energy.label, energy.unit, estimated=estimated), "")
     tooltip = [
         {"field": "label", "title": "configuration"},
-        {"field": "x", "title": f"{spec.label}, {spec.unit}", "format": ".3~g"},
-        {"field": "y", "title": f"{energy.label}, {energy.unit}", "format": ".3~g"},
+        {"field": "x", "title": f"{spec.label}, {spec.unit}", "format": NUMBER},
+        {"field": "y", "title": f"{energy.label}, {energy.unit}", "format": NUMBER},
     ]
     colour = {
         "field": "backend",
@@ -115,8 +116,8 @@ def _view(panel: _Panel, backends: Sequence[str], numbers: Mapping[int, int], wi
             "encoding": place,
         },
         {
-            "data": {"values": [point for point in front if point["number"]]},
-            "mark": {"type": "text", "dy": -11, "dx": 7, "fontSize": 11, "fontWeight": "bold", "color": FG, "stroke": None},
+            "data": {"values": _numbered(front, xs, ys)},
+            "mark": {"type": "text", "align": "left", "dy": -10, "dx": 5, "fontSize": 11, "fontWeight": "bold", "color": FG, "stroke": None},
             "encoding": {"x": x, "y": y, "text": {"field": "number"}},
         },
     ]
@@ -129,8 +130,8 @@ def _steps(better: str) -> str:
 
 
 def _axis(channel: str, values: Sequence[float], title: str, hint: str) -> dict[str, Any]:
-    scale: dict[str, Any] = {"type": "log", "nice": False, "padding": 14} if spans_decades(values) else {"zero": True, "nice": True, "padding": 8}
-    axis: dict[str, Any] = {"grid": True, "labelFlush": False, "format": "~g", "labelOverlap": True, "tickCount": 6}
+    scale: dict[str, Any] = {"type": "log", "nice": False, "padding": 14} if spans_decades(values) else {"domainMin": 0, "nice": True}
+    axis: dict[str, Any] = {"grid": True, "labelFlush": False, "format": NUMBER, "labelOverlap": True, "tickCount": 6}
     if scale.get("type") == "log":
         low, high = min(values), max(values)
         steps = [d * 10.0**power for power in range(-6, 7) for d in (1, 2, 5)]
@@ -139,7 +140,7 @@ def _axis(channel: str, values: Sequence[float], title: str, hint: str) -> dict[
         "field": channel,
         "type": "quantitative",
         "scale": scale,
-        "title": f"{title}  {hint}".rstrip(),
+        "title": f"{title} {hint}".rstrip(),
         "axis": axis,
     }
 
@@ -178,14 +179,30 @@ def _datum(one: ReportConfiguration, by: str, numbers: Mapping[int, int]) -> dic
     }
 
 
+def _numbered(front: Sequence[dict[str, Any]], xs: Sequence[float], ys: Sequence[float]) -> list[dict[str, Any]]:
+    """Numbers to write beside points; those of points that lie too close for two stand together."""
+    found: list[dict[str, Any]] = []
+    for point in sorted((p for p in front if p["number"]), key=lambda p: int(p["number"])):
+        for other in found:
+            if abs(_part(point["x"], xs) - _part(other["x"], xs)) < 0.06 and abs(_part(point["y"], ys) - _part(other["y"], ys)) < 0.06:
+                other["number"] += f", {point['number']}"
+                break
+        else:
+            found.append({key: point[key] for key in ("x", "y", "number")})
+    return found
+
+
+def _part(value: float, among: Sequence[float]) -> float:
+    """Where a value lies on its axis, from 0 to 1."""
+    take = math.log if spans_decades(among) else float
+    low, high = take(min(among)), take(max(among))
+    return (take(value) - low) / ((high - low) or 1.0)
+
+
 def _cells(points: Sequence[dict[str, Any]], xs: Sequence[float], ys: Sequence[float]) -> list[dict[str, Any]]:
     """Points that fall into one cell as one, at their mean, larger the more there are."""
-    import math
-
     def place(value: float, among: Sequence[float]) -> int:
-        take = math.log if spans_decades(among) else float
-        low, high = take(min(among)), take(max(among))
-        return min(CELLS - 1, int((take(value) - low) / ((high - low) or 1.0) * CELLS))
+        return min(CELLS - 1, int(_part(value, among) * CELLS))
 
     found: dict[tuple[str, int, int], list[dict[str, Any]]] = {}
     for point in points:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from llem.analysis.wording import as_written
+
 Theme = Literal["light", "dark"]
 Width = Literal["single", "double"]
 
@@ -64,7 +66,7 @@ PHASE_COLOURS: Mapping[str, str] = {
     "load": SERIES[4],
     "resident_baseline": SERIES[3],
     "warmup": SERIES[2],
-    "settle": SERIES[5],
+    "settle": SERIES[1],
     "window": SERIES[0],
     "close": LINE,
 }
@@ -124,7 +126,11 @@ _CONFIG: dict[str, Any] = {
 
 def quantity(label: str, unit: str, *, estimated: bool = False) -> str:
     """An axis's title: what and in which unit; an estimate says so."""
-    return f"{label} ({'estimate, ' if estimated else ''}{unit})"
+    return f"{label}, {unit}{' (estimate)' if estimated else ''}"
+
+
+NUMBER = ",.4~r"
+"""Format of an axis's numbers: four significant digits at most, no exponent."""
 
 
 def shortened(text: str, length: int) -> str:
@@ -133,6 +139,18 @@ def shortened(text: str, length: int) -> str:
         return text
     head = (length - 1) // 2
     return f"{text[:head]}…{text[len(text) - (length - 1 - head) :]}"
+
+
+def short_label(settings: Mapping[str, Any], label: str) -> str:
+    """A configuration in few words: the key is left out where the value is a word that speaks for itself.
+
+    Args:
+        label: is taken where there are no settings, as in a study of one configuration.
+    """
+    parts = [
+        value if isinstance(value, str) else f"{key.rpartition('.')[2]}={as_written(value)}" for key, value in settings.items()
+    ]
+    return ", ".join(parts) or label
 
 
 def distinct_labels(labels: Sequence[str], length: int) -> list[str]:
