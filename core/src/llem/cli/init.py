@@ -104,7 +104,7 @@ def init(
     if not force:
         refuse_existing(output)
     registry = default_registry()
-    first = preferred_backend(registry)
+    first = preferred_backend(registry.backends.values())
     if first is None:
         raise PluginError(
             "no backend is installed, and a study needs one.", remedy="Install one: pip install llem-pytorch."

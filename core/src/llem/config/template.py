@@ -144,8 +144,9 @@ def _sweep(backend: str, vocabulary: Vocabulary) -> Sequence[str]:
 
 
 def axis_values(facts: FieldFacts) -> Sequence[Any]:
-    """Values of a field that an axis could have, by its annotation: its choices, or its default and twice that; else none."""
+    """Values of a field that an axis could have, by its annotation: its choices, both truths, or its default and twice that."""
     if len(facts.choices) > 1:
         return facts.choices
-    whole = isinstance(facts.default, int) and not isinstance(facts.default, bool)
-    return (facts.default, facts.default * 2) if whole and facts.default else ()
+    if isinstance(facts.default, bool):
+        return (False, True)
+    return (facts.default, facts.default * 2) if isinstance(facts.default, int) and facts.default else ()

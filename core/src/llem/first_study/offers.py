@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from llem.config.keys import Vocabulary
 from llem.config.merging import nested
 from llem.config.template import axis_values
 from llem.errors import LlemError
-from llem.plugins import Registry, missing_requirements
+from llem.plugins import missing_requirements
 from llem.specs.backend import BackendSpec
 
 MOST_OFFERED = 6
@@ -53,8 +53,8 @@ def every_key(spec: BackendSpec) -> Iterator[tuple[str, FieldFacts]]:
         yield f"{spec.name}.{key}", facts
 
 
-def preferred_backend(registry: Registry) -> str | None:
-    """The backend to begin with: one that can run here before one that cannot; None where none is installed.
+def preferred_backend(backends: Collection[BackendSpec]) -> str | None:
+    """Of these, the backend to begin with: one that can run here before one that cannot; None where there is none.
 
     Whoever uses a server that runs already says so: such a backend comes last.
     """
@@ -62,7 +62,7 @@ def preferred_backend(registry: Registry) -> str | None:
     def rank(spec: BackendSpec) -> tuple[bool, bool, str]:
         return "online" in spec.capabilities, bool(missing_requirements(spec.requires)), spec.name
 
-    return min(registry.backends.values(), key=rank).name if registry.backends else None
+    return min(backends, key=rank).name if backends else None
 
 
 def _is_taken(spec: BackendSpec, key: str, value: Any) -> bool:

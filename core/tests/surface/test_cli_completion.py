@@ -1,0 +1,99 @@
+"""`llem completion`: the scripts, and what a shell is offered."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def offered(folder: Path, line: str, **variables: str) -> list[str]:
+    """What bash is offered for the last word of a line, each with its kind; nothing else may be printed."""
+    words = line.split(" ")
+    asking = {"_LLEM_COMPLETE": "bash_complete", "COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1)}
+    done = subprocess.run(
+        [sys.executable, "-m", "llem"],
+        cwd=folder,
+        env={**os.environ, **asking, **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == ""
+    return done.stdout.splitlines()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with two studies in its results, and something that is none."""
+    for number, name in enumerate(("old-1", "new-2", "none")):
+        study = tmp_path / "results" / name
+        study.mkdir(parents=True)
+        if name != "none":
+            (study / "manifest.json").write_text("{}")
+        os.utime(study, (number, number))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("line", "first", "among"),
+    [
+        ("llem in", ["plain,init"], []),
+        ("llem ", ["plain,init"], ["plain,run", "plain,doctor", "plain,completion"]),
+        ("llem --ver", ["plain,--version"], []),
+        ("llem config sh", ["plain,show"], []),
+        ("llem plugin ", ["plain,new"], []),
+        ("llem run --dry", ["plain,--dry-run"], []),
+        ("llem run --backend te", ["plain,testbed"], []),
+        ("llem run --dataset syn", ["plain,synthetic"], []),
+        ("llem run --runner lo", ["plain,local"], []),
+        ("llem run --skip-preflight gov", ["plain,governor"], []),
+        ("llem run --set tes", ["plain,testbed."], []),
+        ("llem run --set testbed.", ["plain,testbed.batch_size="], ["plain,testbed.token_s="]),
+        ("llem init --vary testbed.ba", ["plain,testbed.batch_size="], []),
+        ("llem run ", ["file,"], []),
+        ("llem show ", ["plain,results/new-2", "plain,results/old-1"], []),
+        ("llem resume results/o", ["plain,results/old-1"], []),
+        ("llem compare results/new-2 results/o", ["plain,results/old-1"], []),
+        ("llem analyze elsewhere", ["file,elsewhere"], []),
+    ],
+)
+def test_a_word_that_is_begun_is_completed(folder: Path, line: str, first: list[str], among: list[str]) -> None:
+    found = offered(folder, line)
+    assert found[: len(first)] == first
+    assert set(among) <= set(found)
+
+
+def test_whatever_goes_wrong_nothing_is_offered_and_nothing_said(tmp_path: Path) -> None:
+    (tmp_path / "results").write_text("a file")
+    assert offered(tmp_path, "llem show ") == ["file,"]
+    assert offered(tmp_path, "llem no-such-command ") == offered(tmp_path, "llem ")
+    assert offered(tmp_path, "llem show ", COMP_CWORD="many") == []
+
+
+def test_bash_completes_by_the_script(llem: Any, folder: Path) -> None:
+    script = llem("completion", "bash").stdout
+    assert "~/.bashrc" in script.splitlines()[1]
+    (folder / "script").write_text(script)
+    call = f'. ./script; COMP_WORDS=(llem show results/n); COMP_CWORD=2; _llem_completion "{sys.executable} -m llem"'
+    done = subprocess.run(
+        ["bash", "-c", f'{call}; printf "%s\\n" "${{COMPREPLY[@]}}"; complete -p llem'],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == ["results/new-2", "complete -o nosort -F _llem_completion llem"]
+
+
+@pytest.mark.parametrize(("shell", "first"), [("zsh", "#compdef llem"), ("fish", "# For every new shell")])
+def test_a_script_says_where_to_put_it(llem: Any, shell: str, first: str) -> None:
+    lines = llem("completion", shell).stdout.splitlines()
+    assert lines[0].startswith(first)
+    assert any(line.startswith("# For every new shell: llem completion") for line in lines[:3])
+    assert any(f"_LLEM_COMPLETE={shell}_complete" in line for line in lines)

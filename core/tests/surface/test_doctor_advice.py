@@ -1,0 +1,58 @@
+"""What `llem doctor` says to do next, for each kind of machine."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from llem.cli.next_step import Machine, after_doctor
+from llem.specs.check import Finding
+
+METERED = frozenset({"counter", "power"})
+WARNING = Finding(check="governor", level="warning", message="clocks vary", remedy="Fix them.")
+FULL = Finding(check="output", level="error", message="only 1 MiB free", remedy="Make room.")
+HERE = {"pytorch": None}
+
+
+@pytest.mark.parametrize(
+    ("machine", "state", "step"),
+    [
+        (Machine(methods=METERED), "No backend is installed", "pip install llem-pytorch"),
+        (Machine(set_aside=["llem-pytorch"]), "set aside", "pip install --force-reinstall llem-pytorch"),
+        (Machine(backends=HERE, methods=METERED), "Ready.", "llem init"),
+        (Machine(backends=HERE, methods=METERED, rapl_is_closed=True), "Ready.", "llem init"),
+        (Machine(backends=HERE, methods=METERED, findings=[WARNING]), "Ready, with 1 warning to judge.", "llem init"),
+        (Machine(backends=HERE, findings=[FULL, WARNING]), "1 error", "Make room; then llem doctor"),
+        (
+            Machine(backends={"vllm": "pip install 'llem-vllm[engine]', or something else"}, methods=METERED),
+            "No backend can run here",
+            "pip install 'llem-vllm[engine]'",
+        ),
+        (Machine(backends={"vllm": "pip install x", **HERE}, methods=METERED), "Ready.", "llem init"),
+        (
+            Machine(backends=HERE, methods=frozenset({"estimate"}), rapl_is_closed=True),
+            "may not read the CPU's energy counters",
+            "sudo chmod a+r /sys/class/powercap/*/energy_uj && llem doctor",
+        ),
+        (Machine(backends=HERE, methods=frozenset({"estimate"})), "an estimate", "llem init"),
+        (Machine(backends=HERE), "energy will not", "llem init"),
+    ],
+)
+def test_the_next_step_is_the_one_that_is_best_taken(machine: Machine, state: str, step: str) -> None:
+    advice = after_doctor(machine)
+    assert state in advice.state
+    assert advice.step == step
+
+
+def test_doctor_ends_with_it(llem: Any) -> None:
+    done = llem("doctor")
+    told = json.loads(llem("doctor", "--json").stdout)["next"]
+    assert done.stdout.splitlines()[-1] == f"Next: {told['step']}"
+
+
+def test_without_a_backend_it_says_what_to_install(llem: Any, without_backends: dict[str, str]) -> None:
+    done = llem("doctor", env=without_backends)
+    assert done.returncode == 3
+    assert done.stdout.splitlines()[-1] == "Next: pip install llem-pytorch"
