@@ -16,6 +16,7 @@ BUILT_IN: dict[str, tuple[str, str]] = {
     "resume": ("llem.cli.resume:resume", "go on with a study that was started before"),
     "show": ("llem.cli.show:show", "show a study or a result as a table"),
     "analyze": ("llem.cli.analyze:analyze", "which swept parameters matter, and how much"),
+    "report": ("llem.cli.report:report", "a study's report as one page, its figures as files"),
     "compare": ("llem.cli.compare:compare", "differences between experiments or studies, tested"),
     "pareto": ("llem.cli.pareto:pareto", "what is worth choosing among, by two figures or more"),
     "pick": ("llem.cli.pick:pick", "the best configuration within limits, as a study to run"),

@@ -16,8 +16,21 @@ if TYPE_CHECKING:
 
 Format = Literal["png", "svg", "pdf"]
 
-DPI = 600
+DPI = 300
 """Of PNG, at the size in print."""
+
+
+def require_extra() -> None:
+    """Raise PluginError where what a report is made with is not installed."""
+    try:
+        import numpy
+        import scipy
+        import vl_convert
+    except ImportError as error:
+        raise PluginError(
+            f"a report needs numpy, scipy and vl-convert-python ({error}).", remedy="pip install 'llem[report]'"
+        ) from error
+    del numpy, scipy, vl_convert
 
 
 def themed(spec: dict[str, Any], theme: Theme) -> dict[str, Any]:
@@ -37,19 +50,18 @@ def rendered(drawn: Drawn, form: Format, theme: Theme = "light") -> bytes:
     """
     if drawn.spec is None:
         raise ResultError(f"there is no figure `{drawn.name}`: {drawn.why_not}")
-    try:
-        import vl_convert
-    except ImportError as error:
-        raise PluginError(f"figures need vl-convert-python ({error}).", remedy="pip install 'llem[report]'") from error
+    require_extra()
+    import vl_convert
+
     spec = themed(drawn.spec, theme)
+    if form == "png":
+        png: bytes = vl_convert.vegalite_to_png(spec, scale=PRINT_SCALE, ppi=DPI)
+        return png
+    svg = vl_convert.vegalite_to_svg(spec)
     if form == "svg":
-        return _sized(vl_convert.vegalite_to_svg(spec)).encode()
-    if form == "pdf":
-        pdf: bytes = vl_convert.vegalite_to_pdf(spec, scale=PRINT_SCALE)
-        return pdf
-    # An inch is 72 points, so many pixels make the picture `DPI` dense at that size.
-    png: bytes = vl_convert.vegalite_to_png(spec, scale=PRINT_SCALE * DPI / 72, ppi=72)
-    return png
+        return _sized(svg, "pt").encode()
+    pdf: bytes = vl_convert.svg_to_pdf(_sized(svg, ""))  # a PDF's own unit is the point
+    return pdf
 
 
 def save(drawn: Drawn, path: Path, form: Format, theme: Theme = "light") -> None:
@@ -64,11 +76,11 @@ def save(drawn: Drawn, path: Path, form: Format, theme: Theme = "light") -> None
         raise
 
 
-def _sized(svg: str) -> str:
+def _sized(svg: str, unit: str) -> str:
     """An SVG whose width and height are those in print; what is in it scales along by its `viewBox`."""
 
     def points(found: re.Match[str]) -> str:
-        return f'{found[1]}="{float(found[2]) * PRINT_SCALE:.1f}pt"'
+        return f'{found[1]}="{float(found[2]) * PRINT_SCALE:.1f}{unit}"'
 
     head, end, rest = svg.partition(">")
     return re.sub(r'\b(width|height)="([\d.]+)"', points, head) + end + rest

@@ -12,7 +12,7 @@ from llem.analysis.design import Configured, configured
 from llem.analysis.figures import FIGURES
 from llem.analysis.loading import load_rows
 from llem.analysis.wording import as_written
-from llem.errors import PluginError, ResultError
+from llem.errors import ResultError
 from llem.report.account import citation, method_sentences
 from llem.report.environments import environments_of, versions_of
 from llem.report.models import FigureColumn, Mean, ReportConfiguration, ReportStudy
@@ -50,7 +50,7 @@ def gather(study_dir: Path | str) -> ReportStudy:
 
     Raises:
         ResultError: there is no study, or its manifest is damaged and it has no results.
-        PluginError: the extra `llem[report]` is not installed.
+        PluginError: numpy or scipy, of the extra `llem[report]`, is not installed.
     """
     folder = Path(study_dir)
     rows = sorted(load_rows(folder), key=lambda r: (r.get("position") is None, r.get("position") or 0, str(r["directory"])))
@@ -120,8 +120,6 @@ def _analysis(folder: Path) -> tuple[StudyAnalysis | None, str | None]:
 
     try:
         return analyze(folder), None
-    except PluginError as error:
-        raise PluginError("a report needs numpy, scipy, altair and vl-convert-python.", remedy="pip install 'llem[report]'") from error
     except ResultError as error:
         return None, error.what
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from llem.analysis.wording import amount
@@ -50,6 +51,13 @@ def draw(study: ReportStudy, width: Width = "double") -> Drawn:
         for number, phase in enumerate(present)
         if (joules := one.phases_j.get(phase))
     ]
+    widest = max(sum(one.phases_j.values()) for one in shown)
+    letters = [
+        {"label": label, "middle": end - joules / 2, "letter": PHASE_NAMES[phase][0].upper()}
+        for label, one in zip(labels, shown, strict=True)
+        for phase, joules, end in _stacked(one.phases_j, present)
+        if joules > widest * 0.035
+    ]
     estimated = shown[0].estimated
     left = label_width(labels)
     mark = "~" if estimated else ""
@@ -79,6 +87,11 @@ def draw(study: ReportStudy, width: Width = "double") -> Drawn:
             "encoding": {"y": y, "x": x, "color": colour, "order": {"field": "order"}, "tooltip": tooltip},
         },
         {
+            "data": {"values": letters},
+            "mark": {"type": "text", "fontSize": 10, "fontWeight": "bold", "color": BG},
+            "encoding": {"y": y, "x": {"field": "middle", "type": "quantitative"}, "text": {"field": "letter"}},
+        },
+        {
             "data": {"values": totals},
             "mark": {"type": "text", "align": "left", "dx": 4, "fontSize": 10, "color": FG},
             "encoding": {"y": y, "x": {"field": "total", "type": "quantitative"}, "text": {"field": "text"}},
@@ -86,12 +99,21 @@ def draw(study: ReportStudy, width: Width = "double") -> Drawn:
     ]
     view = {"width": max(110, TOTAL[width] - left - 62), "height": {"step": _ROW_PX}, "layer": layer}
     caption = (
-        "Energy of one run by phase, left to right in the order in which phases run, mean over cycles; the number is the sum. "
+        "Energy of one run by phase, left to right in the order in which phases run, mean over cycles; letters are the first of a phase's name, the number is the sum. "
         f"Only the measured window counts in the study's figures. {chosen}"
     ).rstrip()
     if estimated:
         caption += " Energy is an estimate (CPU utilisation times rated power), not a measurement."
     return Drawn(FIGURE.name, TITLE, document(view), caption, _description(rows, names, len(shown)))
+
+
+def _stacked(phases_j: Mapping[str, float], present: Sequence[str]) -> Iterator[tuple[str, float, float]]:
+    """Each phase with its joules and where its part of the bar ends."""
+    end = 0.0
+    for phase in present:
+        joules = phases_j.get(phase) or 0.0
+        end += joules
+        yield phase, joules, end
 
 
 def _description(rows: list[dict[str, Any]], names: list[str], shown: int) -> str:
