@@ -212,6 +212,17 @@ def test_on_a_terminal_an_offer_is_taken_by_its_number(tmp_path: Path) -> None:
     assert len(read_yaml((tmp_path / "study.yaml").read_text(), "study").data["sweep"]) == 1
 
 
+def test_on_a_terminal_a_short_file_of_prompts_is_no_dead_end(tmp_path: Path) -> None:
+    (tmp_path / "mine.jsonl").write_text('{"prompt": "a"}\n' * 3)
+    (tmp_path / "below").mkdir()
+    flags = (*TINY, "--quick", "--output-tokens", "2", "-o", "below/study.yaml")
+    code, seen = on_a_terminal(tmp_path, "mine.jsonl\n\n3\n\n", *flags)
+    assert code == 0, seen
+    assert "16 are asked for" in seen
+    found = read_yaml((tmp_path / "below" / "study.yaml").read_text(), "study").data
+    assert (found["dataset"]["path"], found["dataset"]["n"]) == ("../mine.jsonl", 3)
+
+
 def test_on_a_terminal_nothing_is_asked_with_yes(tmp_path: Path) -> None:
     code, seen = on_a_terminal(tmp_path, "", *TINY, "--yes")
     assert code == 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 from collections.abc import Iterator, Mapping
@@ -95,7 +94,7 @@ def init(
     from llem.config.environment import read_settings
     from llem.config.keys import Vocabulary
     from llem.errors import PluginError
-    from llem.first_study import Answers, check, preferred_backend, read_axes
+    from llem.first_study import Answers, check, preferred_backend, read_axes, seen_from
     from llem.plan.show import duration
     from llem.plugins import default_registry
 
@@ -115,9 +114,9 @@ def init(
         if key in others:
             raise click.UsageError(f"`{key}` has an option of its own: --{key}.")
     given: dict[str, Any] = {
-        "model": _from(output.parent, model),
+        "model": seen_from(output.parent, model) if model else None,
         "backends": tuple(dict.fromkeys(backends)) or _named_by({**axes, **others}, registry),
-        "dataset": _from(output.parent, dataset),
+        "dataset": seen_from(output.parent, dataset) if dataset else None,
         "prompts": prompts,
         "input_tokens": input_tokens,
         "output_tokens": output_tokens,
@@ -146,24 +145,16 @@ def _named_by(keys: Mapping[str, Any], registry: Registry) -> tuple[str, ...]:
     return tuple(name for name in sections if name in registry.backends)
 
 
-def _from(folder: Path, text: str | None) -> str | None:
-    """A path on the command line starts from the current folder; one in a study from the study's."""
-    if text is None or text.startswith(("pkg:", "random:", "~", "/")) or folder.absolute() == Path.cwd():
-        return text
-    is_path = text.startswith(("./", "../")) or text.endswith((".gguf", ".jsonl")) or Path(text).exists()
-    moved = os.path.relpath(text, folder)
-    return text if not is_path else moved if moved.startswith("..") else f"./{moved}"
-
-
 def _next(output: Path, plan: Plan, registry: Registry) -> Iterator[tuple[str, str]]:
     """Commands to go on with, each with what it does."""
+    from llem.cli.next_step import first_command
     from llem.plan.runners import LOCAL
     from llem.plugins import missing_requirements
 
     for name, choice in plan.runners.items():
         spec = registry.backend(name)
         if choice.name == LOCAL and missing_requirements(spec.requires) and spec.install:
-            yield spec.install.partition(",")[0], f"{name} cannot run here yet"
+            yield first_command(spec.install), f"{name} cannot run here yet"
     file = shlex.quote(str(output))
     yield f"llem run {file} --dry-run", "each experiment that it would run"
     yield f"llem run {file}", "runs them; results go to the folder results"

@@ -79,7 +79,7 @@ def after_doctor(machine: Machine) -> Advice:
         return Advice(f"{count}: mend what is marked error, {first.check} first.", f"{step}; then llem doctor")
     if None not in machine.backends.values():
         name, install = next(iter(machine.backends.items()))
-        return Advice(f"No backend can run here: {name} lacks its engine.", _command(str(install)))
+        return Advice(f"No backend can run here: {name} lacks its engine.", first_command(str(install)))
     ready = "Ready." if not warnings else f"Ready, with {warnings} warning{'s' * (warnings > 1)} to judge."
     if machine.methods & {"counter", "power"}:
         return Advice(ready, "llem init")
@@ -100,6 +100,6 @@ def after_doctor(machine: Machine) -> Advice:
     )
 
 
-def _command(install: str) -> str:
-    """The first of the commands that a backend names."""
+def first_command(install: str) -> str:
+    """Of the commands that a backend names in `install`, the first."""
     return install.partition(", or ")[0]

@@ -12,7 +12,7 @@ import click
 from llem.config.keys import Vocabulary
 from llem.config.template import written
 from llem.errors import ConfigError, LlemError
-from llem.first_study import CARE, Answers, Checked, Offer, check, every_key, offers_of, read_axes
+from llem.first_study import CARE, Answers, Checked, Offer, check, every_key, offers_of, read_axes, seen_from
 from llem.plan.show import duration
 from llem.plugins import Registry, missing_requirements
 
@@ -50,7 +50,8 @@ class _Questions:
         return self.answers
 
     def _check(self, answers: Answers) -> Checked:
-        return check(answers, self.registry, self.folder)
+        # How many prompts a dataset has matters once it is asked how many to take.
+        return check(replace(answers, prompts=answers.prompts or 1), self.registry, self.folder)
 
     def _until_taken(self, question: str, default: str, read: Callable[[str], Mapping[str, Any]]) -> None:
         """Ask until the study takes the answer."""
@@ -70,7 +71,7 @@ class _Questions:
             _say(
                 "\nThe model: an id of the Hugging Face hub, a folder, a .gguf file, or random:ARCHITECTURE (no download)."
             )
-            self._until_taken("Model", self.answers.model, lambda typed: {"model": typed})
+            self._until_taken("Model", self.answers.model, lambda typed: {"model": seen_from(self.folder, typed)})
 
     def _backends(self) -> None:
         if "backends" in self.given or len(self.registry.backends) == 1:
@@ -87,7 +88,7 @@ class _Questions:
         _say("\nThe prompts: a dataset, or a .jsonl file.")
         for name, spec in self.registry.datasets.items():
             _say(f"  {name:<22} {spec.summary}")
-        self._until_taken("Dataset", self.answers.dataset, lambda typed: {"dataset": typed})
+        self._until_taken("Dataset", self.answers.dataset, lambda typed: {"dataset": seen_from(self.folder, typed)})
 
     def _count(self, name: str, question: str, usual: int) -> None:
         if name not in self.given:

@@ -1,6 +1,6 @@
 """A first study from a few answers: what `llem init` offers, checks and writes."""
 
-from llem.first_study.answers import CARE, Answers, Care
+from llem.first_study.answers import CARE, Answers, Care, seen_from
 from llem.first_study.axes import read_axes
 from llem.first_study.checking import Checked, check
 from llem.first_study.offers import Offer, every_key, offers_of, preferred_backend
@@ -16,4 +16,5 @@ __all__ = [
     "offers_of",
     "preferred_backend",
     "read_axes",
+    "seen_from",
 ]

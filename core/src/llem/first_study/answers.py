@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from llem.config.template import EXAMPLE_MODEL
@@ -95,3 +97,12 @@ class Answers:
             return str(self.settings["name"])
         words = [key.rpartition(".")[2] for key in self.sweep]
         return "-and-".join(words)[:100].rstrip("-") or "first-look"
+
+
+def seen_from(folder: Path, text: str) -> str:
+    """A model or dataset as a study in `folder` has to name it: a path that is typed starts from the current folder."""
+    if text.startswith(("pkg:", "random:", "~", "/")) or folder.absolute() == Path.cwd():
+        return text
+    is_path = text.startswith(("./", "../")) or text.endswith((".gguf", ".jsonl")) or Path(text).exists()
+    moved = os.path.relpath(text, folder)
+    return text if not is_path else moved if moved.startswith("..") else f"./{moved}"
