@@ -42,13 +42,17 @@ FIGURES = "figures"
     type=click.Choice(FIGURE_NAMES),
     help="Only this figure; repeatable. With png, svg or pdf.",
 )
-@click.option("--theme", type=click.Choice(["light", "dark"]), help="Of figures as files; the page has both. Default: light.")
+@click.option(
+    "--theme", type=click.Choice(["light", "dark"]), help="Of figures as files; the page has both. Default: light."
+)
 @click.option(
     "--width",
     type=click.Choice(["single", "double"]),
     help="Of figures as files: one column of a paper (86 mm) or two (178 mm). Default: double.",
 )
-@click.option("--serve", "serving", is_flag=True, help="Show the page of a study that runs, on this machine only; Ctrl-C ends it.")
+@click.option(
+    "--serve", "serving", is_flag=True, help="Show the page of a study that runs, on this machine only; Ctrl-C ends it."
+)
 @click.option("--port", type=click.IntRange(0, 65535), help="With --serve: the port; 0 takes any that is free.")
 @click.option("--open", "opening", is_flag=True, help="Open the page in a browser.")
 def report(
@@ -112,7 +116,9 @@ def _refuse_without_serve(port: int | None) -> None:
 def _refuse_in_page(**given: object) -> None:
     for name, value in given.items():
         if value:
-            raise click.UsageError(f"the page has every figure in both themes; --{name} goes with --format png, svg or pdf.")
+            raise click.UsageError(
+                f"the page has every figure in both themes; --{name} goes with --format png, svg or pdf."
+            )
 
 
 def _serve(study: Path, port: int | None, opening: bool) -> None:
@@ -179,7 +185,7 @@ def _figures(
             click.echo(f"left out: {figure.name}: {figure.why_not}", err=True)
             continue
         path = folder if a_file else folder / f"{figure.name}.{form}"
-        _saving(path, lambda figure=figure, path=path: save(figure, path, form, theme))  # type: ignore[misc]
+        _saving(path, lambda figure=figure, path=path: save(figure, path, form, theme))
         click.echo(f"Wrote {path}.")
         written += 1
     if not written:

@@ -31,7 +31,7 @@ def method_sentences(rows: Sequence[Mapping[str, Any]], folder: Path) -> Iterato
     )
     for (scope, method), count in kinds.items():
         of = "" if count == len(done) else f" in {counted(count, 'run')}"
-        yield f"Energy is that of {_SCOPES.get(scope, scope)}, {_METHODS.get(method, method)}{of}."
+        yield f"Energy is that of {_SCOPES.get(str(scope), scope)}, {_METHODS.get(str(method), method)}{of}."
     without = len(done) - sum(kinds.values())
     if without:
         yield f"{counted(without, 'run')} {'has' if without == 1 else 'have'} no energy: no meter could be read."

@@ -18,7 +18,9 @@ PARTS = ("node", "exclusive", "machine", "os", "cpu", "memory", "gpu", "meters",
 """What of a result's environment concerns more than the one run."""
 
 
-def environments_of(folder: Path, rows: Sequence[Mapping[str, Any]]) -> tuple[tuple[dict[str, Any], ...], dict[str, int]]:
+def environments_of(
+    folder: Path, rows: Sequence[Mapping[str, Any]]
+) -> tuple[tuple[dict[str, Any], ...], dict[str, int]]:
     """The kinds of environment that finished runs had, and each run's (by its directory) place among them.
 
     A kind is a node with its hardware, and the backend: packages are those of the first of its runs.

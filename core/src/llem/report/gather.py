@@ -53,7 +53,9 @@ def gather(study_dir: Path | str) -> ReportStudy:
         PluginError: numpy or scipy, of the extra `llem[report]`, is not installed.
     """
     folder = Path(study_dir)
-    rows = sorted(load_rows(folder), key=lambda r: (r.get("position") is None, r.get("position") or 0, str(r["directory"])))
+    rows = sorted(
+        load_rows(folder), key=lambda r: (r.get("position") is None, r.get("position") or 0, str(r["directory"]))
+    )
     head, damage = _head(folder, has_results=bool(rows))
     state = _state(folder, head)
     columns = [
@@ -136,7 +138,9 @@ def _caveats(rows: Sequence[Mapping[str, Any]], groups: Sequence[Configured]) ->
     from llem.analysis.caveats import caveats
 
     estimated = any(row.get("energy.headline.method") == "estimate" for row in rows)
-    mark = ("~ marks energy that was estimated (CPU utilisation times rated power), not measured.",) if estimated else ()
+    mark = (
+        ("~ marks energy that was estimated (CPU utilisation times rated power), not measured.",) if estimated else ()
+    )
     return (*mark, *caveats(rows, groups, ()))
 
 

@@ -14,6 +14,8 @@ from llem.report.models import ReportStudy
 MOST_PARAMETERS = 8
 MOST_FIGURES = 3
 _ROW_PX = 22
+_TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 7, 10, 20, 50, 100)
+_FEW_TICKS = (0.01, 0.1, 0.3, 1, 3, 10, 100)
 _PREFERRED = ("j_per_output_token", "tokens_per_s", "ttft_p50_s", "tpot_p50_s", "peak_memory_mb", "host_peak_rss_mb")
 
 TITLE = "Which parameters matter"
@@ -49,12 +51,20 @@ def _label(effect: Effect, *, full: bool) -> str:
     return f"{name}{where}{values}"
 
 
-def _pair(figure: FigureAnalysis, labels: dict[tuple[str, str], str], left: int, width: Width, *, last: bool) -> dict[str, Any]:
+def _pair(
+    figure: FigureAnalysis, labels: dict[tuple[str, str], str], left: int, width: Width, *, last: bool
+) -> dict[str, Any]:
     rows = list(_rows(figure, labels))
     both = max(120, TOTAL[width] - left - 14 - 26 - 12)
     mark = "estimated " if figure.estimated else ""
     order = [row["label"] for row in rows]
-    y = {"field": "label", "type": "nominal", "sort": order, "title": None, "axis": {"labelLimit": left, "ticks": False, "domain": False}}
+    y = {
+        "field": "label",
+        "type": "nominal",
+        "sort": order,
+        "title": None,
+        "axis": {"labelLimit": left, "ticks": False, "domain": False},
+    }
     without = {**y, "axis": None}
     change_panel = _change_panel(rows, y, both // 2, last)
     share_panel = _share_panel(rows, without, both // 2, last)
@@ -69,15 +79,21 @@ def _pair(figure: FigureAnalysis, labels: dict[tuple[str, str], str], left: int,
 def _change_panel(rows: Sequence[dict[str, Any]], y: dict[str, Any], width: int, last: bool) -> dict[str, Any]:
     values = [row[key] for row in rows for key in ("ratio", "low", "high") if row.get(key)]
     low, high = min([*values, 0.8]), max([*values, 1.25])
-    scale = {"type": "log", "domain": [low * 0.9, high * 1.1], "nice": False}
-    ticks = [t for t in (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 7, 10, 20, 50, 100) if low * 0.9 <= t <= high * 1.1]
+    scale = {"type": "log", "domain": [low * 0.85, high * 1.15], "nice": False}
+    ticks = [t for t in (_TICKS if width > 150 else _FEW_TICKS) if low * 0.85 <= t <= high * 1.15]
     axis = {
         "values": ticks,
         "labelExpr": "'×' + format(datum.value, ',.2~f')",
         "grid": True,
         "labelOverlap": True,
     }
-    x = {"field": "ratio", "type": "quantitative", "scale": scale, "axis": axis, "title": "best value ÷ worst value" if last else None}
+    x = {
+        "field": "ratio",
+        "type": "quantitative",
+        "scale": scale,
+        "axis": axis,
+        "title": ("best value ÷ worst value" if width > 150 else "best ÷ worst") if last else None,
+    }
     return {
         "width": width,
         "height": {"step": _ROW_PX},
@@ -108,7 +124,12 @@ def _change_panel(rows: Sequence[dict[str, Any]], y: dict[str, Any], width: int,
 def _share_panel(rows: Sequence[dict[str, Any]], y: dict[str, Any], width: int, last: bool) -> dict[str, Any]:
     scale = {"domain": [0, 1], "clamp": True}
     axis = {"format": ".0%", "grid": True, "values": [0, 0.25, 0.5, 0.75, 1]}
-    x = {"type": "quantitative", "scale": scale, "axis": axis, "title": "share of variance" if last else None}
+    x = {
+        "type": "quantitative",
+        "scale": scale,
+        "axis": axis,
+        "title": ("share of variance" if width > 120 else "share") if last else None,
+    }
     return {
         "width": width,
         "height": {"step": _ROW_PX},
@@ -130,7 +151,11 @@ def _share_panel(rows: Sequence[dict[str, Any]], y: dict[str, Any], width: int, 
     }
 
 
-_TOOLTIP = [{"field": "parameter", "title": "parameter"}, {"field": "what", "title": "change"}, {"field": "how_much", "title": "share of variance"}]
+_TOOLTIP = [
+    {"field": "parameter", "title": "parameter"},
+    {"field": "what", "title": "change"},
+    {"field": "how_much", "title": "share of variance"},
+]
 
 
 def _rows(figure: FigureAnalysis, labels: dict[tuple[str, str], str]) -> Iterator[dict[str, Any]]:
@@ -179,7 +204,9 @@ def _caption(shown: Sequence[FigureAnalysis], nested: bool) -> str:
 def _description(shown: Sequence[FigureAnalysis]) -> str:
     parts = []
     for figure in shown:
-        ranked = ", ".join(f"{e.parameter} {percent(max(e.share_total or 0.0, 0.0))}" for e in figure.effects[:MOST_PARAMETERS])
+        ranked = ", ".join(
+            f"{e.parameter} {percent(max(e.share_total or 0.0, 0.0))}" for e in figure.effects[:MOST_PARAMETERS]
+        )
         parts.append(f"{figure.label}: {ranked}")
     return f"Parameters ranked by their share of the variance with interactions. {'. '.join(parts)}."
 

@@ -58,7 +58,9 @@ class Spread:
 
 def draw(study: ReportStudy, width: Width = "double") -> Drawn:
     """A box for each configuration and latency, over its requests."""
-    timed = [c for c in study.configurations if any(key.startswith(("ttft", "itl", "tpot", "e2e")) for key in c.figures)]
+    timed = [
+        c for c in study.configurations if any(key.startswith(("ttft", "itl", "tpot", "e2e")) for key in c.figures)
+    ]
     if not timed:
         return FIGURE.absent("No run that is done has latencies: the engines told no times of tokens or requests.")
     shown, chosen = extremes(timed, MOST)
@@ -76,7 +78,8 @@ def draw(study: ReportStudy, width: Width = "double") -> Drawn:
     columns = len(found) if width == "double" else 1
     each = max(100, (TOTAL[width] - left - gap * columns) // columns)
     views = [
-        _panel(rows, name, titles[name], labels, each, left if columns == 1 or name == found[0] else None) for name in found
+        _panel(rows, name, titles[name], labels, each, left if columns == 1 or name == found[0] else None)
+        for name in found
     ]
     concat = {"hconcat": views} if width == "double" else {"vconcat": views}
     return Drawn(
@@ -95,11 +98,15 @@ def _panel(
     low, high = min(row["p5"] for row in own), max(row["p99"] for row in own)
     logarithmic = low > 0 and high / low >= 12
     scale: dict[str, Any] = (
-        {"type": "log", "domain": [low * 0.9, high * 1.1], "nice": False} if logarithmic else {"domain": [0, high * 1.05], "nice": False}
+        {"type": "log", "domain": [low * 0.9, high * 1.1], "nice": False}
+        if logarithmic
+        else {"domain": [0, high * 1.05], "nice": False}
     )
     axis: dict[str, Any] = {"grid": True, "format": NUMBER, "labelOverlap": True, "tickCount": 4}
     if logarithmic:
-        axis["values"] = [v for v in (d * 10.0**e for e in range(-4, 8) for d in (1, 2, 5)) if low * 0.9 <= v <= high * 1.1]
+        axis["values"] = [
+            v for v in (d * 10.0**e for e in range(-4, 8) for d in (1, 2, 5)) if low * 0.9 <= v <= high * 1.1
+        ]
     x = {"type": "quantitative", "scale": scale, "axis": axis, "title": title}
     y = {
         "field": "label",
@@ -110,7 +117,10 @@ def _panel(
     }
     tooltip = [
         {"field": "configuration"},
-        *({"field": p, "title": f"{p.removeprefix('p')}th percentile, ms", "format": NUMBER} for p in ("p5", "p25", "p50", "p75", "p95", "p99")),
+        *(
+            {"field": p, "title": f"{p.removeprefix('p')}th percentile, ms", "format": NUMBER}
+            for p in ("p5", "p25", "p50", "p75", "p95", "p99")
+        ),
         {"field": "n", "title": "values", "format": ","},
     ]
     return {
@@ -131,7 +141,15 @@ def _panel(
                 "encoding": {"y": y, "x": {**x, "field": "p50"}, "tooltip": tooltip},
             },
             {
-                "mark": {"type": "point", "size": 22, "filled": True, "fill": BG, "stroke": FG, "strokeWidth": 1, "opacity": 1},
+                "mark": {
+                    "type": "point",
+                    "size": 22,
+                    "filled": True,
+                    "fill": BG,
+                    "stroke": FG,
+                    "strokeWidth": 1,
+                    "opacity": 1,
+                },
                 "encoding": {"y": y, "x": {**x, "field": "p99"}, "tooltip": tooltip},
             },
         ],
@@ -144,8 +162,10 @@ def _spreads(folder: Path, one: ReportConfiguration) -> dict[str, Spread]:
     values: dict[str, list[Any]] = {}
     for directory in one.directories[:MOST_RUNS]:
         table = table_of(folder / directory / REQUESTS, [name for name, _ in MEASURES])
-        for name in table.column_names if table is not None else ():
-            column = table.column(name).combine_chunks()
+        if table is None:
+            continue
+        for name in table.column_names:
+            column: Any = table.column(name).combine_chunks()
             flat = column.flatten() if name == "itl_s" else column
             values.setdefault(name, []).append(flat.drop_null().to_numpy(zero_copy_only=False))
     found = {}
@@ -158,13 +178,18 @@ def _spreads(folder: Path, one: ReportConfiguration) -> dict[str, Spread]:
 
 
 def _rows(
-    shown: Sequence[ReportConfiguration], labels: Sequence[str], spreads: Sequence[Mapping[str, Spread]], found: Sequence[str]
+    shown: Sequence[ReportConfiguration],
+    labels: Sequence[str],
+    spreads: Sequence[Mapping[str, Spread]],
+    found: Sequence[str],
 ) -> Iterator[dict[str, Any]]:
     for one, label, of in zip(shown, labels, spreads, strict=True):
         for name in found:
             if name in of:
                 spread = of[name]
-                quantiles = {p: float(f"{getattr(spread, p) * 1000:.4g}") for p in ("p5", "p25", "p50", "p75", "p95", "p99")}
+                quantiles = {
+                    p: float(f"{getattr(spread, p) * 1000:.4g}") for p in ("p5", "p25", "p50", "p75", "p95", "p99")
+                }
                 yield {"label": label, "configuration": one.label, "measure": name, "n": spread.n, **quantiles}
 
 
@@ -182,11 +207,15 @@ def _caption(chosen: str, shown: Sequence[ReportConfiguration], found: Sequence[
     return f"{text} {chosen}".rstrip()
 
 
-def _description(shown: Sequence[ReportConfiguration], spreads: Sequence[Mapping[str, Spread]], found: Sequence[str]) -> str:
+def _description(
+    shown: Sequence[ReportConfiguration], spreads: Sequence[Mapping[str, Spread]], found: Sequence[str]
+) -> str:
     parts = []
     for name in found:
         medians = [of[name].p50 * 1000 for of in spreads if name in of]
-        parts.append(f"{dict(MEASURES)[name].removesuffix(', ms')}: medians from {amount(min(medians))} to {amount(max(medians))} ms")
+        parts.append(
+            f"{dict(MEASURES)[name].removesuffix(', ms')}: medians from {amount(min(medians))} to {amount(max(medians))} ms"
+        )
     return f"Distributions of latency of {counted(len(shown), 'configuration')}. {'; '.join(parts)}."
 
 

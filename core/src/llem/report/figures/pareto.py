@@ -11,7 +11,19 @@ from llem.analysis.figures import FIGURES as QUANTITIES
 from llem.analysis.front import on_front
 from llem.analysis.wording import counted
 from llem.report.figures.drawn import Drawn, Figure
-from llem.report.figures.style import BG, FG, MUTED, NUMBER, SERIES, SHAPES, TOTAL, Width, document, quantity, spans_decades
+from llem.report.figures.style import (
+    BG,
+    FG,
+    MUTED,
+    NUMBER,
+    SERIES,
+    SHAPES,
+    TOTAL,
+    Width,
+    document,
+    quantity,
+    spans_decades,
+)
 from llem.report.models import ReportConfiguration, ReportStudy
 
 ENERGY = "j_per_output_token"
@@ -41,10 +53,14 @@ def draw(study: ReportStudy, width: Width = "double") -> Drawn:
     if not having:
         return FIGURE.absent("No energy was measured or estimated, so that there is nothing to weigh speed against.")
     if len({(c.scope, c.method) for c in having}) > 1:
-        return FIGURE.absent("Energy was found by different methods or of different devices, and cannot be ranked across them.")
+        return FIGURE.absent(
+            "Energy was found by different methods or of different devices, and cannot be ranked across them."
+        )
     panels = [panel for names in AGAINST if (panel := _panel(having, names)) is not None]
     if not panels:
-        return FIGURE.absent("Fewer than two configurations have both energy and a speed, so that there is nothing to weigh.")
+        return FIGURE.absent(
+            "Fewer than two configurations have both energy and a speed, so that there is nothing to weigh."
+        )
     backends = list(dict.fromkeys(str(c.backend) for c in having))
     numbers = _numbers(panels)
     gap = 70
@@ -74,7 +90,9 @@ def _numbers(panels: Sequence[_Panel]) -> dict[int, int]:
     return found
 
 
-def _view(panel: _Panel, backends: Sequence[str], numbers: Mapping[int, int], width: int, estimated: bool) -> dict[str, Any]:
+def _view(
+    panel: _Panel, backends: Sequence[str], numbers: Mapping[int, int], width: int, estimated: bool
+) -> dict[str, Any]:
     spec, energy = QUANTITIES[panel.by], QUANTITIES[ENERGY]
     xs = [c.figures[panel.by].mean for c in panel.points]
     ys = [c.figures[ENERGY].mean for c in panel.points]
@@ -96,12 +114,21 @@ def _view(panel: _Panel, backends: Sequence[str], numbers: Mapping[int, int], wi
         "scale": {"domain": list(backends), "range": list(SERIES[: len(backends)])},
         "legend": {"title": None, "orient": "top", "symbolFillColor": "transparent"} if len(backends) > 1 else None,
     }
-    shape = {**colour, "scale": {"domain": list(backends), "range": [SHAPES[n % len(SHAPES)] for n in range(len(backends))]}}
+    shape = {
+        **colour,
+        "scale": {"domain": list(backends), "range": [SHAPES[n % len(SHAPES)] for n in range(len(backends))]},
+    }
     place = {"x": x, "y": y, "color": colour, "shape": shape, "tooltip": tooltip}
     layer: list[dict[str, Any]] = [
         {
             "data": {"values": front},
-            "mark": {"type": "line", "color": FG, "strokeWidth": 1.2, "strokeDash": [4, 3], "interpolate": _steps(spec.better)},
+            "mark": {
+                "type": "line",
+                "color": FG,
+                "strokeWidth": 1.2,
+                "strokeDash": [4, 3],
+                "interpolate": _steps(spec.better),
+            },
             "encoding": {"x": x, "y": y},
         },
         {
@@ -117,7 +144,16 @@ def _view(panel: _Panel, backends: Sequence[str], numbers: Mapping[int, int], wi
         },
         {
             "data": {"values": _numbered(front, xs, ys)},
-            "mark": {"type": "text", "align": "left", "dy": -10, "dx": 5, "fontSize": 11, "fontWeight": "bold", "color": FG, "stroke": None},
+            "mark": {
+                "type": "text",
+                "align": "left",
+                "dy": -10,
+                "dx": 5,
+                "fontSize": 11,
+                "fontWeight": "bold",
+                "color": FG,
+                "stroke": None,
+            },
             "encoding": {"x": x, "y": y, "text": {"field": "number"}},
         },
     ]
@@ -130,7 +166,9 @@ def _steps(better: str) -> str:
 
 
 def _axis(channel: str, values: Sequence[float], title: str, hint: str) -> dict[str, Any]:
-    scale: dict[str, Any] = {"type": "log", "nice": False, "padding": 14} if spans_decades(values) else {"domainMin": 0, "nice": True}
+    scale: dict[str, Any] = (
+        {"type": "log", "nice": False, "padding": 14} if spans_decades(values) else {"domainMin": 0, "nice": True}
+    )
     axis: dict[str, Any] = {"grid": True, "labelFlush": False, "format": NUMBER, "labelOverlap": True, "tickCount": 6}
     if scale.get("type") == "log":
         low, high = min(values), max(values)
@@ -184,7 +222,10 @@ def _numbered(front: Sequence[dict[str, Any]], xs: Sequence[float], ys: Sequence
     found: list[dict[str, Any]] = []
     for point in sorted((p for p in front if p["number"]), key=lambda p: int(p["number"])):
         for other in found:
-            if abs(_part(point["x"], xs) - _part(other["x"], xs)) < 0.06 and abs(_part(point["y"], ys) - _part(other["y"], ys)) < 0.06:
+            if (
+                abs(_part(point["x"], xs) - _part(other["x"], xs)) < 0.06
+                and abs(_part(point["y"], ys) - _part(other["y"], ys)) < 0.06
+            ):
                 other["number"] += f", {point['number']}"
                 break
         else:
@@ -201,6 +242,7 @@ def _part(value: float, among: Sequence[float]) -> float:
 
 def _cells(points: Sequence[dict[str, Any]], xs: Sequence[float], ys: Sequence[float]) -> list[dict[str, Any]]:
     """Points that fall into one cell as one, at their mean, larger the more there are."""
+
     def place(value: float, among: Sequence[float]) -> int:
         return min(CELLS - 1, int(_part(value, among) * CELLS))
 

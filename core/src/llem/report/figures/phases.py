@@ -35,7 +35,9 @@ def draw(study: ReportStudy, width: Width = "double") -> Drawn:
     if not having:
         return FIGURE.absent("No run has energy by phase: nothing was measured or estimated.")
     if len({(c.scope, c.method) for c in having}) > 1:
-        return FIGURE.absent("Energy was found by different methods or of different devices, and cannot stand side by side.")
+        return FIGURE.absent(
+            "Energy was found by different methods or of different devices, and cannot stand side by side."
+        )
     shown, chosen = extremes(having, MOST)
     labels = distinct_labels([short_label(c.settings, c.label) for c in shown], 52 if width == "double" else 28)
     present = [phase for phase in PHASE_COLOURS if any(c.phases_j.get(phase) for c in shown)]
@@ -65,9 +67,21 @@ def draw(study: ReportStudy, width: Width = "double") -> Drawn:
         {"label": label, "total": (total := sum(one.phases_j.values())), "text": f"{mark}{amount(total)}"}
         for label, one in zip(labels, shown, strict=True)
     ]
-    y = {"field": "label", "type": "nominal", "sort": labels, "title": None, "axis": {"labelLimit": left, "ticks": False}}
+    y = {
+        "field": "label",
+        "type": "nominal",
+        "sort": labels,
+        "title": None,
+        "axis": {"labelLimit": left, "ticks": False},
+    }
     title = quantity("energy of a run", "J", estimated=estimated)
-    x = {"field": "joules", "type": "quantitative", "stack": "zero", "title": title, "axis": {"format": NUMBER, "grid": True}}
+    x = {
+        "field": "joules",
+        "type": "quantitative",
+        "stack": "zero",
+        "title": title,
+        "axis": {"format": NUMBER, "grid": True},
+    }
     names = [PHASE_NAMES[phase] for phase in present]
     colour = {
         "field": "phase",

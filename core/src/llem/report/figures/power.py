@@ -52,7 +52,11 @@ def draw(study: ReportStudy, width: Width = "double") -> Drawn:
     order = {id(one): number for number, one in enumerate(ranked)}
     panels.sort(key=lambda panel: order[id(panel[0])])
     hot = any(reading.temperature_c is not None for _, found in panels for reading in found.readings)
-    present = [p for p in PHASE_COLOURS if any(name == p and end > start for _, found in panels for name, start, end in found.phases)]
+    present = [
+        p
+        for p in PHASE_COLOURS
+        if any(name == p and end > start for _, found in panels for name, start, end in found.phases)
+    ]
     plot = TOTAL[width] - (130 if hot else 64)
     views = [_panel(one, found, plot, present, last=one is panels[-1][0]) for one, found in panels]
     return Drawn(
@@ -70,13 +74,18 @@ def _places(ranked: Sequence[ReportConfiguration]) -> list[Sequence[ReportConfig
     return [ranked[:_TRIED], ranked[: -_TRIED - 1 : -1], ranked[middle : middle + _TRIED]]
 
 
-def _panel(one: ReportConfiguration, found: Recording, width: int, present: Sequence[str], *, last: bool) -> dict[str, Any]:
+def _panel(
+    one: ReportConfiguration, found: Recording, width: int, present: Sequence[str], *, last: bool
+) -> dict[str, Any]:
     start, end = found.phases[0][1], found.phases[-1][2]
     bands = [
-        {"phase": PHASE_NAMES.get(name, name), "from": round(a, 3), "to": round(b, 3)} for name, a, b in found.phases if b > a
+        {"phase": PHASE_NAMES.get(name, name), "from": round(a, 3), "to": round(b, 3)}
+        for name, a, b in found.phases
+        if b > a
     ]
     rows = [
-        {"t": round((r.start_s + r.end_s) / 2, 3), "power": r.power_w, "temperature": r.temperature_c} for r in found.readings
+        {"t": round((r.start_s + r.end_s) / 2, 3), "power": r.power_w, "temperature": r.temperature_c}
+        for r in found.readings
     ]
     x = {
         "field": "t",
@@ -99,13 +108,29 @@ def _panel(one: ReportConfiguration, found: Recording, width: int, present: Sequ
                     "field": "phase",
                     "type": "nominal",
                     "scale": {"domain": names, "range": [PHASE_COLOURS[phase] for phase in present]},
-                    "legend": {"title": None, "orient": "top", "symbolOpacity": 0.4, "columns": 3 if width < 400 else 0, "values": names},
+                    "legend": {
+                        "title": None,
+                        "orient": "top",
+                        "symbolOpacity": 0.4,
+                        "columns": 3 if width < 400 else 0,
+                        "values": names,
+                    },
                 },
-                "tooltip": [{"field": "phase"}, {"field": "from", "title": "from, s"}, {"field": "to", "title": "to, s"}],
+                "tooltip": [
+                    {"field": "phase"},
+                    {"field": "from", "title": "from, s"},
+                    {"field": "to", "title": "to, s"},
+                ],
             },
         },
         {
-            "data": {"values": [{"from": a, "label": PHASE_NAMES[n][0].upper()} for n, a, b in found.phases if b - a > (end - start) * 12 / width]},
+            "data": {
+                "values": [
+                    {"from": a, "label": PHASE_NAMES[n][0].upper()}
+                    for n, a, b in found.phases
+                    if b - a > (end - start) * 12 / width
+                ]
+            },
             "mark": {"type": "text", "align": "left", "baseline": "top", "dx": 3, "fontSize": 10, "color": MUTED},
             "encoding": {"x": {**x, "field": "from"}, "y": {"value": 3}, "text": {"field": "label"}},
         },

@@ -66,9 +66,13 @@ def recording(job: Path) -> Recording | None:
         return None
     by_device: dict[str, dict[str, Any]] = {}
     names = table.column("device").to_pylist()
-    columns = {key: table.column(key).to_pylist() for key in ("t_s", "energy_j", "power_w", "temperature_c") if key in table.column_names}
+    columns = {
+        key: table.column(key).to_pylist()
+        for key in ("t_s", "energy_j", "power_w", "temperature_c")
+        if key in table.column_names
+    }
     for number, name in enumerate(names):
-        if name in devices:
+        if name is not None and name in devices:
             held = by_device.setdefault(name, {key: [] for key in columns})
             for key, values in columns.items():
                 held[key].append(values[number])

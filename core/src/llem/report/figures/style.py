@@ -148,7 +148,8 @@ def short_label(settings: Mapping[str, Any], label: str) -> str:
         label: is taken where there are no settings, as in a study of one configuration.
     """
     parts = [
-        value if isinstance(value, str) else f"{key.rpartition('.')[2]}={as_written(value)}" for key, value in settings.items()
+        value if isinstance(value, str) else f"{key.rpartition('.')[2]}={as_written(value)}"
+        for key, value in settings.items()
     ]
     return ", ".join(parts) or label
 
