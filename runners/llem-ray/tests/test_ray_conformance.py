@@ -1,4 +1,4 @@
-"""The runner and a check hold what `llem.testing` asks of all of their kind, on a real cluster."""
+"""The runner holds what `llem.testing` asks of every runner, on a real cluster."""
 
 from __future__ import annotations
 
@@ -10,11 +10,8 @@ import psutil
 import pytest
 from ray_bed import Bed
 
-from llem.config.compose import Composer
-from llem.plugins import default_registry
-from llem.specs.check import PreflightContext
 from llem.specs.runner import Job, RunnerContext
-from llem.testing import CheckConformance, RunnerConformance
+from llem.testing import RunnerConformance
 from llem.testing.engine import MARK
 from llem.testing.runner import Start
 from llem_ray.options import RayOptions
@@ -54,17 +51,3 @@ class TestRay(RunnerConformance):
         self._await(directory, "orphan pid")
         assert len(self.left_behind(directory)) >= 2
         job.stop(0)
-
-
-class TestCluster(CheckConformance):
-    check = "ray-cluster"
-
-    @pytest.fixture
-    def trouble(self, tmp_path: Path) -> PreflightContext:
-        config = Composer(default_registry().backends).compose({"model": "random:tiny-llama", "backend": "testbed"})
-        return PreflightContext(
-            experiments=[config],
-            runners={"testbed": "ray"},
-            base_dir=tmp_path,
-            runner_options={"ray": RayOptions(address="127.0.0.1:1")},
-        )
