@@ -12,6 +12,8 @@ from llem.report.figures.choosing import extremes
 from llem.report.figures.drawn import Drawn, Figure
 from llem.report.figures.readings import table_of
 from llem.report.figures.style import (
+    ABOVE_PX,
+    BELOW_PX,
     BG,
     FG,
     MUTED,
@@ -22,6 +24,7 @@ from llem.report.figures.style import (
     distinct_labels,
     document,
     label_width,
+    labels_above,
     short_label,
 )
 from llem.report.models import ReportConfiguration, ReportStudy
@@ -63,25 +66,26 @@ def draw(study: ReportStudy, width: Width = "double") -> Drawn:
     ]
     if not timed:
         return FIGURE.absent("No run that is done has latencies: the engines told no times of tokens or requests.")
-    shown, chosen = extremes(timed, MOST)
+    shown, chosen = extremes(timed, MOST if width == "double" else MOST // 2)
     spreads = [_spreads(study.directory, one) for one in shown]
     found = [name for name, _ in MEASURES if any(name in one for one in spreads)]
     if "itl_s" in found and "tpot_s" in found:
         found.remove("tpot_s")
     if not found:
         return FIGURE.absent("The tables of requests (requests.parquet) of the runs are missing or damaged.")
-    labels = distinct_labels([short_label(c.settings, c.label) for c in shown], 46 if width == "double" else 28)
-    left = label_width(labels)
+    labels = distinct_labels([short_label(c.settings, c.label) for c in shown], 46 if width == "double" else 52)
+    beside = width == "double"
+    left = label_width(labels) if beside else 4
     rows = list(_rows(shown, labels, spreads, found))
     titles = dict(MEASURES)
     gap = 18
-    columns = len(found) if width == "double" else 1
+    columns = len(found) if beside else 1
     each = max(100, (TOTAL[width] - left - gap * columns) // columns)
     views = [
-        _panel(rows, name, titles[name], labels, each, left if columns == 1 or name == found[0] else None)
+        _panel(rows, name, titles[name], labels, each, left if beside and name == found[0] else None, above=not beside)
         for name in found
     ]
-    concat = {"hconcat": views} if width == "double" else {"vconcat": views}
+    concat = {"hconcat": views} if beside else {"vconcat": views}
     return Drawn(
         FIGURE.name,
         TITLE,
@@ -92,7 +96,14 @@ def draw(study: ReportStudy, width: Width = "double") -> Drawn:
 
 
 def _panel(
-    rows: Sequence[Mapping[str, Any]], name: str, title: str, labels: Sequence[str], width: int, left: int | None
+    rows: Sequence[Mapping[str, Any]],
+    name: str,
+    title: str,
+    labels: Sequence[str],
+    width: int,
+    left: int | None,
+    *,
+    above: bool,
 ) -> dict[str, Any]:
     own = [row for row in rows if row["measure"] == name]
     low, high = min(row["p5"] for row in own), max(row["p99"] for row in own)
@@ -107,6 +118,7 @@ def _panel(
         axis["values"] = [
             v for v in (d * 10.0**e for e in range(-4, 8) for d in (1, 2, 5)) if low * 0.9 <= v <= high * 1.1
         ]
+    lower = BELOW_PX if above else 0
     x = {"type": "quantitative", "scale": scale, "axis": axis, "title": title}
     y = {
         "field": "label",
@@ -125,19 +137,20 @@ def _panel(
     ]
     return {
         "width": width,
-        "height": {"step": _ROW_PX},
+        "height": {"step": ABOVE_PX if above else _ROW_PX},
         "transform": [{"filter": f"datum.measure == '{name}'"}],
         "layer": [
+            *([labels_above(y, labels)] if above else []),
             {
-                "mark": {"type": "rule", "color": MUTED, "strokeWidth": 1.2},
+                "mark": {"type": "rule", "color": MUTED, "strokeWidth": 1.2, "yOffset": lower},
                 "encoding": {"y": y, "x": {**x, "field": "p5"}, "x2": {"field": "p95"}},
             },
             {
-                "mark": {"type": "bar", "height": 10, "fill": SERIES[0], "minBandSize": 2},
+                "mark": {"type": "bar", "height": 10, "fill": SERIES[0], "minBandSize": 2, "yOffset": lower},
                 "encoding": {"y": y, "x": {**x, "field": "p25"}, "x2": {"field": "p75"}, "tooltip": tooltip},
             },
             {
-                "mark": {"type": "tick", "color": FG, "thickness": 2.5, "size": 14},
+                "mark": {"type": "tick", "color": FG, "thickness": 2.5, "size": 14, "yOffset": lower},
                 "encoding": {"y": y, "x": {**x, "field": "p50"}, "tooltip": tooltip},
             },
             {
@@ -149,6 +162,7 @@ def _panel(
                     "stroke": FG,
                     "strokeWidth": 1,
                     "opacity": 1,
+                    "yOffset": lower,
                 },
                 "encoding": {"y": y, "x": {**x, "field": "p99"}, "tooltip": tooltip},
             },

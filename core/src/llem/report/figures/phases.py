@@ -9,6 +9,8 @@ from llem.analysis.wording import amount
 from llem.report.figures.choosing import extremes
 from llem.report.figures.drawn import Drawn, Figure
 from llem.report.figures.style import (
+    ABOVE_PX,
+    BELOW_PX,
     BG,
     FG,
     NUMBER,
@@ -19,6 +21,7 @@ from llem.report.figures.style import (
     distinct_labels,
     document,
     label_width,
+    labels_above,
     quantity,
     short_label,
 )
@@ -38,8 +41,11 @@ def draw(study: ReportStudy, width: Width = "double") -> Drawn:
         return FIGURE.absent(
             "Energy was found by different methods or of different devices, and cannot stand side by side."
         )
-    shown, chosen = extremes(having, MOST)
-    labels = distinct_labels([short_label(c.settings, c.label) for c in shown], 52 if width == "double" else 28)
+    shown, chosen = extremes(having, MOST if width == "double" else MOST // 2)
+    labels = distinct_labels([short_label(c.settings, c.label) for c in shown], 52)
+    beside = width == "double"
+    left = label_width(labels) if beside else 4
+    plot = TOTAL[width] - left - 62
     present = [phase for phase in PHASE_COLOURS if any(c.phases_j.get(phase) for c in shown)]
     rows = [
         {
@@ -58,10 +64,9 @@ def draw(study: ReportStudy, width: Width = "double") -> Drawn:
         {"label": label, "middle": end - joules / 2, "letter": PHASE_NAMES[phase][0].upper()}
         for label, one in zip(labels, shown, strict=True)
         for phase, joules, end in _stacked(one.phases_j, present)
-        if joules > widest * 0.035
+        if joules * plot / widest > 14
     ]
     estimated = shown[0].estimated
-    left = label_width(labels)
     mark = "~" if estimated else ""
     totals = [
         {"label": label, "total": (total := sum(one.phases_j.values())), "text": f"{mark}{amount(total)}"}
@@ -72,7 +77,7 @@ def draw(study: ReportStudy, width: Width = "double") -> Drawn:
         "type": "nominal",
         "sort": labels,
         "title": None,
-        "axis": {"labelLimit": left, "ticks": False},
+        "axis": {"labelLimit": left, "ticks": False} if beside else None,
     }
     title = quantity("energy of a run", "J", estimated=estimated)
     x = {
@@ -94,24 +99,26 @@ def draw(study: ReportStudy, width: Width = "double") -> Drawn:
         {"field": "phase"},
         {"field": "joules", "title": title, "format": NUMBER},
     ]
+    lower = 0 if beside else BELOW_PX
     layer: list[dict[str, Any]] = [
+        *([] if beside else [labels_above(y, labels)]),
         {
             "data": {"values": rows},
-            "mark": {"type": "bar", "height": {"band": 0.78}, "stroke": BG, "strokeWidth": 1},
+            "mark": {"type": "bar", "height": 15, "yOffset": lower, "stroke": BG, "strokeWidth": 1},
             "encoding": {"y": y, "x": x, "color": colour, "order": {"field": "order"}, "tooltip": tooltip},
         },
         {
             "data": {"values": letters},
-            "mark": {"type": "text", "fontSize": 10, "fontWeight": "bold", "color": BG},
+            "mark": {"type": "text", "fontSize": 10, "fontWeight": "bold", "color": BG, "yOffset": lower},
             "encoding": {"y": y, "x": {"field": "middle", "type": "quantitative"}, "text": {"field": "letter"}},
         },
         {
             "data": {"values": totals},
-            "mark": {"type": "text", "align": "left", "dx": 4, "fontSize": 10, "color": FG},
+            "mark": {"type": "text", "align": "left", "dx": 4, "fontSize": 10, "color": FG, "yOffset": lower},
             "encoding": {"y": y, "x": {"field": "total", "type": "quantitative"}, "text": {"field": "text"}},
         },
     ]
-    view = {"width": max(110, TOTAL[width] - left - 62), "height": {"step": _ROW_PX}, "layer": layer}
+    view = {"width": plot, "height": {"step": _ROW_PX if beside else ABOVE_PX}, "layer": layer}
     caption = (
         "Energy of one run by phase, left to right in the order in which phases run, mean over cycles; letters are the first of a phase's name, the number is the sum. "
         f"Only the measured window counts in the study's figures. {chosen}"

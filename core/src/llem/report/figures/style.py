@@ -168,6 +168,21 @@ def label_width(labels: Sequence[str]) -> int:
     return int(max((len(label) for label in labels), default=0) * CHAR_PX) + 14
 
 
+def labels_above(y: Mapping[str, Any], labels: Sequence[str]) -> dict[str, Any]:
+    """A layer that writes each label above its row, where one column of a paper has no room beside it.
+
+    Rows are then `ABOVE_PX` high, and their marks stand `BELOW_PX` lower.
+    """
+    return {
+        "data": {"values": [{"label": label} for label in labels]},
+        "mark": {"type": "text", "align": "left", "fontSize": FONT_PX - 1, "color": FG, "dy": -9},
+        "encoding": {"y": y, "x": {"value": 0}, "text": {"field": "label"}},
+    }
+
+
+ABOVE_PX, BELOW_PX = 33, 7
+
+
 def spans_decades(values: Sequence[float]) -> bool:
     """Whether an axis of these is better logarithmic: all above 0, the largest 12 times the smallest."""
     return bool(values) and min(values) > 0 and max(values) / min(values) >= 12
