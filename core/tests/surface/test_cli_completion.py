@@ -5,26 +5,33 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from llem.cli import main
 
-def offered(folder: Path, line: str, **variables: str) -> list[str]:
+Offered = Callable[..., list[str]]
+
+
+@pytest.fixture
+def offered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Offered:
     """What bash is offered for the last word of a line, each with its kind; nothing else may be printed."""
-    words = line.split(" ")
-    asking = {"_LLEM_COMPLETE": "bash_complete", "COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1)}
-    done = subprocess.run(
-        [sys.executable, "-m", "llem"],
-        cwd=folder,
-        env={**os.environ, **asking, **variables},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.stderr == ""
-    return done.stdout.splitlines()
+    monkeypatch.chdir(tmp_path)
+
+    def ask(line: str, **variables: str) -> list[str]:
+        asking = {"_LLEM_COMPLETE": "bash_complete", "COMP_WORDS": line, "COMP_CWORD": str(line.count(" "))}
+        with monkeypatch.context() as given:
+            for name, value in {**asking, **variables}.items():
+                given.setenv(name, value)
+            main([])
+        written = capsys.readouterr()
+        assert written.err == ""
+        return written.out.splitlines()
+
+    return ask
 
 
 @pytest.fixture
@@ -62,24 +69,28 @@ def folder(tmp_path: Path) -> Path:
         ("llem analyze elsewhere", ["file,elsewhere"], []),
     ],
 )
-def test_a_word_that_is_begun_is_completed(folder: Path, line: str, first: list[str], among: list[str]) -> None:
-    found = offered(folder, line)
+@pytest.mark.usefixtures("folder")
+def test_a_word_that_is_begun_is_completed(offered: Offered, line: str, first: list[str], among: list[str]) -> None:
+    found = offered(line)
     assert found[: len(first)] == first
     assert set(among) <= set(found)
 
 
-def test_whatever_goes_wrong_nothing_is_offered_and_nothing_said(tmp_path: Path) -> None:
+def test_whatever_goes_wrong_nothing_is_offered_and_nothing_said(offered: Offered, tmp_path: Path) -> None:
     (tmp_path / "results").write_text("a file")
-    assert offered(tmp_path, "llem show ") == ["file,"]
-    assert offered(tmp_path, "llem no-such-command ") == offered(tmp_path, "llem ")
-    assert offered(tmp_path, "llem show ", COMP_CWORD="many") == []
+    assert offered("llem show ") == ["file,"]
+    assert offered("llem no-such-command ") == offered("llem ")
+    assert offered("llem show ", COMP_CWORD="many") == []
 
 
 def test_bash_completes_by_the_script(llem: Any, folder: Path) -> None:
     script = llem("completion", "bash").stdout
     assert "~/.bashrc" in script.splitlines()[1]
     (folder / "script").write_text(script)
-    call = f'. ./script; COMP_WORDS=(llem show results/n); COMP_CWORD=2; _llem_completion "{sys.executable} -m llem"'
+    program = folder / "llem"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m llem "$@"\n')
+    program.chmod(0o755)
+    call = ". ./script; COMP_WORDS=(llem show results/n); COMP_CWORD=2; _llem_completion ./llem"
     done = subprocess.run(
         ["bash", "-c", f'{call}; printf "%s\\n" "${{COMPREPLY[@]}}"; complete -p llem'],
         cwd=folder,

@@ -7,14 +7,42 @@ import os
 import pty
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from llem.cli import main
 from llem.config.reading import read_yaml
 
 TINY = ("--model", "random:tiny-llama", "--backend", "testbed")
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command left."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Run = Callable[..., Done]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """llem in this process, where many of its answers are wanted; it is no terminal."""
+    monkeypatch.chdir(tmp_path)
+
+    def do(*arguments: str) -> Done:
+        code = main(arguments)
+        written = capsys.readouterr()
+        return Done(code, written.out, written.err)
+
+    return do
 
 
 def planned(llem: Any, file: str) -> dict[str, Any]:
@@ -52,11 +80,11 @@ def test_without_a_word_it_writes_a_study_that_runs_dry(llem: Any, tmp_path: Pat
     ],
 )
 def test_flags_become_a_study_that_runs_dry(
-    llem: Any, tmp_path: Path, flags: tuple[str, ...], points: int, settings: dict[str, Any]
+    run: Run, tmp_path: Path, flags: tuple[str, ...], points: int, settings: dict[str, Any]
 ) -> None:
-    done = llem("init", *TINY, *flags, "-o", "begun.yaml")
+    done = run("init", *TINY, *flags, "-o", "begun.yaml")
     assert done.returncode == 0, done.stderr
-    plan = planned(llem, "begun.yaml")
+    plan = planned(run, "begun.yaml")
     assert plan["distinct"] * plan["execution"]["cycles"] == points
     text = (tmp_path / "begun.yaml").read_text()
     found = read_yaml(text, "begun.yaml").data
@@ -65,15 +93,15 @@ def test_flags_become_a_study_that_runs_dry(
         assert found[key] == (found[key] | value if isinstance(value, dict) else value), text
 
 
-def test_the_backend_is_known_by_the_keys_that_are_varied(llem: Any, tmp_path: Path) -> None:
-    assert llem("init", "--vary", "testbed.batch_size=1,2").returncode == 0
+def test_the_backend_is_known_by_the_keys_that_are_varied(run: Run, tmp_path: Path) -> None:
+    assert run("init", "--vary", "testbed.batch_size=1,2").returncode == 0
     assert read_yaml((tmp_path / "study.yaml").read_text(), "study").data["backend"] == "testbed"
 
 
-def test_several_backends_are_compared(llem: Any, tmp_path: Path) -> None:
-    done = llem("init", "--backend", "testbed", "--backend", "pytorch", "--vary", "testbed.batch_size=1,2")
+def test_several_backends_are_compared(run: Run, tmp_path: Path) -> None:
+    done = run("init", "--backend", "testbed", "--backend", "pytorch", "--vary", "testbed.batch_size=1,2")
     assert done.returncode == 0, done.stderr
-    assert planned(llem, "study.yaml")["total"] == 3
+    assert planned(run, "study.yaml")["total"] == 3
     assert read_yaml((tmp_path / "study.yaml").read_text(), "study").data["sweep"]["backend"] == ["testbed", "pytorch"]
 
 
@@ -89,7 +117,7 @@ def test_several_backends_are_compared(llem: Any, tmp_path: Path) -> None:
         (("--vary", "testbed.fail=no,rais"), 2, "raise"),
         (("--vary", "testbed.batch_size=1", "--vary", "testbed.batch_size=2"), 2, "given twice"),
         (("--vary", "testbed.batch_size=[1, 2"), 2, "--vary testbed.batch_size"),
-        (("--vary", "execution.cycles=1,2"), 2, "cannot be swept"),
+        (("--vary", "execution.cycles=1,2"), 2, "belongs to the study"),
         (("--set", "datset.n=3"), 2, "Did you mean `dataset"),
         (("--set", "model=x"), 2, "--model"),
         (("--set", "x y: =1"), 2, "unknown key"),
@@ -109,30 +137,30 @@ def test_several_backends_are_compared(llem: Any, tmp_path: Path) -> None:
     ],
 )
 def test_a_wrong_answer_is_told_in_one_paragraph_and_nothing_is_written(
-    llem: Any, tmp_path: Path, flags: tuple[str, ...], code: int, says: str
+    run: Run, tmp_path: Path, flags: tuple[str, ...], code: int, says: str
 ) -> None:
-    done = llem("init", *TINY, *flags)
+    done = run("init", *TINY, *flags)
     assert done.returncode == code, done.stderr
     assert done.stdout == ""
     assert says in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_that_is_there_stays_unless_it_may_be_replaced(llem: Any, tmp_path: Path) -> None:
+def test_a_file_that_is_there_stays_unless_it_may_be_replaced(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "study.yaml"
     file.write_text("mine")
-    done = llem("init", *TINY)
+    done = run("init", *TINY)
     assert (done.returncode, file.read_text()) == (2, "mine")
     assert "study.yaml: is there already. Use --force" in done.stderr
-    assert llem("init", *TINY, "--force").returncode == 0
+    assert run("init", *TINY, "--force").returncode == 0
     assert "random:tiny-llama" in file.read_text()
     assert list(tmp_path.iterdir()) == [file]
 
 
-def test_a_path_that_is_typed_here_is_found_from_the_study(llem: Any, tmp_path: Path) -> None:
+def test_a_path_that_is_typed_here_is_found_from_the_study(run: Run, tmp_path: Path) -> None:
     (tmp_path / "below").mkdir()
     (tmp_path / "mine.jsonl").write_text('{"prompt": "a"}\n' * 20)
-    done = llem("init", *TINY, "--dataset", "mine.jsonl", "-o", "below/study.yaml")
+    done = run("init", *TINY, "--dataset", "mine.jsonl", "-o", "below/study.yaml")
     assert done.returncode == 0, done.stderr
     found = read_yaml((tmp_path / "below" / "study.yaml").read_text(), "study").data
     assert found["dataset"]["path"] == "../mine.jsonl"

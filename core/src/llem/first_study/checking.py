@@ -46,9 +46,11 @@ def check(answers: Answers, registry: Registry, folder: Path) -> Checked:
     """
     if not answers.dataset.endswith(".jsonl"):
         registry.dataset(answers.dataset)
+    vocabulary = Vocabulary(registry.backends, registry.runners)
+    _refuse_short_keys(answers, vocabulary)
     try:
         study = load_study(
-            document=study_document(answers, Vocabulary(registry.backends, registry.runners)),
+            document=study_document(answers, vocabulary),
             base_dir=folder.absolute(),
             backends=registry.backends,
             find_backend=registry.backend,
@@ -64,3 +66,11 @@ def check(answers: Answers, registry: Registry, folder: Path) -> Checked:
         if finding.level == "error":
             raise ConfigError(f"{finding.message.rstrip('.')}.", remedy=finding.remedy)
     return Checked(study_text(answers, registry), plan, (*study.notes, *moved(plan.runners)))
+
+
+def _refuse_short_keys(answers: Answers, vocabulary: Vocabulary) -> None:
+    """A study would find the nearest key among all backends; here it is known which are meant."""
+    for key in (*answers.vary, *answers.settings):
+        meant = [f"{name}.{key}" for name in answers.backends if f"{name}.{key}" in vocabulary.fields]
+        if meant and key.partition(".")[0] not in vocabulary.sections:
+            raise ConfigError(f"`{key}` is an unknown key.", remedy=f"Did you mean `{meant[0]}`?")
