@@ -48,7 +48,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
                 files.append(File.generated(config, path, content=content, inclusion=InclusionLevel.NOT_IN_NAV))
                 left.append((path, content))
             else:
-                files.append(File.generated(config, path, abs_src_path=str(source)))
+                files.append(File.generated(config, path, abs_src_path=str(source), inclusion=InclusionLevel.INCLUDED))
     return files
 
 

@@ -17,7 +17,7 @@ from llem.errors import DOCUMENTATION
 
 ROOT = Path(__file__).parent.parent
 MKDOCS = ROOT / "mkdocs.yml"
-HOME = "https://site.test/"
+HOME = DOCUMENTATION
 FETCHED = {"script": "src", "img": "src", "iframe": "src", "source": "src", "link": "href"}
 STANDING = {"canonical", "prev", "next", "alternate"}
 """Links in a page's head that no browser follows by itself."""

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from docs.reference_pages.markdown import code, document, first_paragraph, table
+from docs.reference_pages.markdown import code, document, escaped, first_paragraph, table
 from llem.config.environment import RESERVED, variable_of
 from llem.config.experiment import SECTIONS, ExperimentConfig
 from llem.config.introspect import FieldFacts, facts_of, schema_of, takes_text
@@ -55,7 +55,7 @@ def _variables() -> Iterator[str]:
 def _study_rows() -> Iterator[list[str]]:
     described = {name: field.description or "" for name, field in StudyConfig.model_fields.items()}
     facts = facts_of(StudyConfig)
-    yield [code("name"), facts["name"].accepted, code(_written(facts["name"].default)), described["name"]]
+    yield [code("name"), escaped(facts["name"].accepted), code(_written(facts["name"].default)), described["name"]]
     backend = schema_of(ExperimentConfig)["properties"]["backend"]["description"]
     yield [code("backend"), "text, not empty", "where only one can be meant: that one", backend]
     for section, model in {**SECTIONS, "execution": ExecutionConfig}.items():
@@ -75,7 +75,7 @@ def _section(name: str, model: type[Section], note: str = "") -> Iterator[str]:
 
 def _row(section: str, facts: FieldFacts) -> list[str]:
     default = "required" if facts.required else code(_written(facts.default))
-    return [code(f"{section}.{facts.key}"), facts.accepted, default, facts.description]
+    return [code(f"{section}.{facts.key}"), escaped(facts.accepted), default, facts.description]
 
 
 def _written(value: Any) -> str:

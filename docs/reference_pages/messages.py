@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from docs.reference_pages.markdown import document, table
+from docs.reference_pages.markdown import document, escaped, table
 from llem.errors import LlemError
 
 ROOT = Path(__file__).parents[2]
@@ -60,7 +60,7 @@ def _parts(found: set[Message]) -> Iterator[str]:
         rows = sorted({(m.text, m.remedy) for m in found if m.topic == topic}, key=lambda row: row[0].lstrip("`" + GAP))
         yield f"## {title}"
         yield f"[What they mean](../troubleshooting.md#{topic})"
-        yield table(["message", "what to do"], ([_escaped(text), _escaped(remedy)] for text, remedy in rows))
+        yield table(["message", "what to do"], ([escaped(text), escaped(remedy)] for text, remedy in rows))
 
 
 def messages() -> set[Message]:
@@ -124,12 +124,3 @@ def _text(node: ast.expr | None) -> str:
     if isinstance(node, ast.BinOp):
         return f"{_text(node.left)}{_text(node.right)}"
     return ""
-
-
-def _escaped(text: str) -> str:
-    """Text for a cell: what Markdown would take for markup, outside of code, is kept as it is."""
-    pieces = text.split("`")
-    for i in range(0, len(pieces), 2):
-        for character in "\\*_<[":
-            pieces[i] = pieces[i].replace(character, f"\\{character}")
-    return "`".join(pieces)
