@@ -13,6 +13,7 @@ from typing import Any, Literal, TextIO
 from llem.progress.frame import Style, frame
 from llem.progress.keyboard import Keyboard
 from llem.progress.log_tail import LogTail
+from llem.progress.notebook import NotebookView, is_notebook
 from llem.progress.screen import Screen
 from llem.progress.state import Running, StudyState
 from llem.results.job_directory import LOG
@@ -23,13 +24,13 @@ LOGS_AT_ONCE = 8
 
 
 class TextReporter:
-    """Writes a study's progress to a stream: plain lines, and on a terminal a view below them that lives.
+    """Writes a study's progress to a stream: plain lines, and on a terminal or in a notebook a view below them that lives.
 
     The view is cleared away when the study has finished, or by leaving the `with` that this was entered by: to be used where
     an error may end the study early.
 
     Args:
-        stream: where to write; standard error by default, so that standard output holds results only.
+        stream: where to write; by default a notebook's output, else standard error: standard output holds results only.
         quiet: only errors, failures and the end.
         verbose: the worker's log lines too, as they come.
         estimate_s: how long the whole study is expected to take, until finished experiments tell better.
@@ -43,14 +44,15 @@ class TextReporter:
         verbose: bool = False,
         estimate_s: float | None = None,
     ) -> None:
-        self._stream = stream or sys.stderr
+        self._is_notebook = stream is None and is_notebook()
+        self._stream = stream or (sys.stdout if self._is_notebook else sys.stderr)
         self._quiet = quiet
         self._verbose = verbose and not quiet
-        self._lives = not quiet and lives(self._stream)
-        self._style = _style(self._stream)
+        self._lives = not quiet and (self._is_notebook or lives(self._stream))
+        self._style = Style(colours=False) if self._is_notebook else _style(self._stream)
         self._keyboard = Keyboard()
         self._state = StudyState(time.monotonic(), estimate_s=estimate_s)
-        self._screen: Screen | None = None
+        self._screen: Screen | NotebookView | None = None
         self._tails: dict[int, LogTail] = {}
         self._said: set[str] = set()
 
@@ -78,9 +80,9 @@ class TextReporter:
             total,
             time.monotonic(),
         )
-        self._say(f"{total} experiment{'s' * (total != 1)}, results in {directory}")
         if self._lives:
-            self._screen = Screen(self._stream, self._view)
+            self._screen = NotebookView(self._view) if self._is_notebook else Screen(self._stream, self._view)
+        self._say(f"{total} experiment{'s' * (total != 1)}, results in {directory}")
 
     def experiment_started(self, number: int, label: str, job_dir: Path) -> None:
         self._state.pause = None
@@ -92,6 +94,8 @@ class TextReporter:
     def event(self, number: int, event: Mapping[str, Any]) -> None:
         this, kind = self._state.running[number], event.get("event")
         this.take(event, time.monotonic())
+        if self._screen is not None:
+            self._screen.changed()
         if kind == "phase" and event.get("state") == "start":
             few = len(self._state.running) <= LOGS_AT_ONCE
             self._show(f"{self._title(this)}: {this.phase}" if few else "")
@@ -121,6 +125,8 @@ class TextReporter:
         self._state.pause = (remaining_s, why, time.monotonic())
         if is_new:
             self._show(f"pause of {duration(remaining_s)} ({why})")
+        elif self._screen is not None:
+            self._screen.changed()
 
     def skip_gap(self) -> bool:
         if self._state.pause is None:
@@ -138,10 +144,10 @@ class TextReporter:
         self._say(text if level == "info" else f"{level}: {text}", always=level == "error")
 
     def study_finished(self, state: str, counts: Mapping[str, int]) -> None:
-        self.close()
         what = ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in counts.items() if count)
         took = duration(time.monotonic() - self._state.began_s)
         self._say(f"{state}: {what or 'nothing ran'}, in {took}", always=True)
+        self.close()
 
     # How it is written.
 
@@ -169,9 +175,8 @@ class TextReporter:
 
 
 def lives(stream: TextIO) -> bool:
-    """Whether this is a terminal that can do more than print lines. A notebook says that it were one."""
-    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
-    return stream.isatty() and os.environ.get("TERM", "dumb") != "dumb" and not hasattr(shell, "kernel")
+    """Whether this is a terminal that can do more than print lines. A notebook's streams say that they were one."""
+    return stream.isatty() and os.environ.get("TERM", "dumb") != "dumb" and not is_notebook()
 
 
 def _style(stream: TextIO) -> Style:

@@ -46,6 +46,9 @@ class Screen:
             self._stream.write(f"{self._cleared()}{self._view()}")
             self._stream.flush()
 
+    def changed(self) -> None:
+        """Something was told; it is drawn at the next tick."""
+
     def echoed(self, newlines: int) -> None:
         """The user typed so many lines, which moved the cursor down."""
         with self._lock:
