@@ -34,6 +34,9 @@ MOST_POINTS = 1_000
 CELLS = 40
 """Above so many configurations those off the front are brought together in cells, so many along each axis."""
 
+MOST_ON_FRONT = 300
+"""Of a longer front every so many-th configuration is drawn."""
+
 MOST_NUMBERED = 9
 TITLE = "Energy against speed"
 
@@ -101,6 +104,13 @@ def _view(
     if len(others) > MOST_POINTS:
         others = _cells(others, xs, ys)
     front.sort(key=lambda point: point["x"])
+    if len(front) > MOST_ON_FRONT:
+        every = math.ceil(len(front) / MOST_ON_FRONT)
+        front = [
+            point
+            for place, point in enumerate(front)
+            if place % every == 0 or point["number"] or place == len(front) - 1
+        ]
     x = _axis("x", xs, quantity(spec.label, spec.unit), "(better →)" if spec.better == "higher" else "(← better)")
     y = _axis("y", ys, quantity(energy.label, energy.unit, estimated=estimated), "")
     tooltip = [
@@ -274,6 +284,8 @@ def _caption(panels: Sequence[_Panel], numbers: Mapping[int, int], having: Seque
         text += " Grey lines: 95 % intervals over cycles of the front."
     if any(len(panel.points) - sum(panel.flags) > MOST_POINTS for panel in panels):
         text += " Configurations off the front are brought together where they lie close; larger points stand for more."
+    if (most := max(sum(panel.flags) for panel in panels)) > MOST_ON_FRONT:
+        text += f" Of the front's {most:,} configurations about {MOST_ON_FRONT} are drawn."
     left_out = len(having) - min(len(panel.points) for panel in panels)
     if left_out:
         text += f" {counted(left_out, 'configuration')} without one of the figures left out."
