@@ -112,6 +112,7 @@ def test_time_left_is_counted_down_from_what_was_told_else_from_the_estimate() -
     assert StudyState(10.0, estimate_s=60.0).left_s(30.0) == 40.0
     assert StudyState(10.0, estimate_s=60.0).left_s(300.0) == 0.0
     assert StudyState(10.0).left_s(30.0) is None
+    assert under_way(0, pause=(3600.0, "between cycles", 2000.0)).left_s(2100.0) == 3500.0, "no less than the pause"
 
 
 def test_a_study_that_goes_on_counts_what_had_ended_before() -> None:

@@ -101,8 +101,7 @@ def _left(state: StudyState, now_s: float) -> str:
 def _pause(state: StudyState, now_s: float, hint: str) -> str:
     if (pause := state.pause) is None:
         return ""
-    remaining_s, why, told_at_s = pause
-    return f"pause of {duration(max(0.0, remaining_s - (now_s - told_at_s)))} ({why}){hint}"
+    return f"pause of {duration(state.pause_s(now_s))} ({pause[1]}){hint}"
 
 
 def _share(progress: Mapping[str, Any]) -> str:

@@ -82,5 +82,16 @@ class StudyState:
         """How long it still takes, counted down; None where nothing tells."""
         if self.left is not None:
             left_s, told_at_s = self.left
-            return max(0.0, left_s - (now_s - told_at_s))
-        return max(0.0, self.estimate_s - (now_s - self.began_s)) if self.estimate_s is not None else None
+            left_s -= now_s - told_at_s
+        elif self.estimate_s is not None:
+            left_s = self.estimate_s - (now_s - self.began_s)
+        else:
+            return None
+        return max(0.0, left_s, self.pause_s(now_s) if not self.running else 0.0)
+
+    def pause_s(self, now_s: float) -> float:
+        """How long the pause still lasts; 0 without one."""
+        if (pause := self.pause) is None:
+            return 0.0
+        remaining_s, _, told_at_s = pause
+        return max(0.0, remaining_s - (now_s - told_at_s))
