@@ -271,3 +271,14 @@ def test_latencies_of_engines_that_queue_otherwise_are_said_so(write_design: Wri
     (caveat,) = [text for text in analyze(both).caveats if "waiting" in text]
     assert caveat.startswith("In the scenario offline an engine that queues requests itself")
     assert not any("waiting" in text for text in analyze(both, figures=["j_per_output_token"]).caveats)
+
+
+def test_what_matters_by_interactions_alone_is_not_given_a_direction(write_design: WriteDesign) -> None:
+    points = [{"pytorch.x": x, "pytorch.y": y, "pytorch.z": z} for x in (1, 2) for y in (1, 2) for z in (1, 2)]
+    found = analyze(
+        write_design(points, energy=lambda p: 2.0 + (0.5 if p["pytorch.x"] == p["pytorch.y"] else 0.0) + p["pytorch.z"])
+    )
+    texts = [f.text for f in found.findings if f.parameters == ("pytorch.x",) and f.figure == "j_per_output_token"]
+    assert texts == [
+        "pytorch.x matters for energy per output token by its interactions: it explains 0 % of the variance alone, 20 % with them."
+    ]

@@ -40,6 +40,16 @@ def _effect(figure: FigureAnalysis, effect: Effect, *, most: bool) -> Finding:
     in_all = percent(effect.share_total or 0.0)
     with_others = f", {in_all} with its interactions" if in_all != share else ""
     label = label_of(figure)
+    if (
+        effect.share or 0.0
+    ) < NEGLIGIBLE:  # what it does on average is next to nothing: the interactions' sentences tell
+        return Finding(
+            text=f"{effect.parameter}{where} matters for {label} by its interactions: it explains {share} of the variance "
+            f"alone, {in_all} with them.",
+            figure=figure.name,
+            parameters=(effect.parameter,),
+            certainty="no cycles" if effect.told is None else "told",
+        )
     head = (
         f"{label[0].upper()}{label[1:]} depends most on {effect.parameter}{where}: it explains {share} of the variance "
         f"between configurations{with_others}."
