@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
-from llem.report.models import ReportStudy
+from llem.report.models import Mean, ReportStudy
 
 
 @pytest.fixture
@@ -17,6 +18,7 @@ def enlarged() -> Callable[[ReportStudy, int], ReportStudy]:
 
 
 def _enlarged(study: ReportStudy, n: int) -> ReportStudy:
+    noise = random.Random(n)
     rows, configurations = [], []
     for place in range(n):
         row = dict(study.rows[place % len(study.rows)])
@@ -30,11 +32,16 @@ def _enlarged(study: ReportStudy, n: int) -> ReportStudy:
             "settings": settings,
             "directory": f"experiments/{place:05}-{place:012x}-c1",
         }
-        row |= {c.key: v * (1 + place / n) for c in study.figures_of_table if (v := row[c.key]) is not None}
+        row |= {
+            c.key: v * noise.lognormvariate(0, 0.5) for c in study.figures_of_table if (v := row[c.key]) is not None
+        }
         rows.append(row)
+        figures = {c.key: Mean(v, 0.9 * v, 1.1 * v, 3) for c in study.figures_of_table if (v := row[c.key]) is not None}
         like = study.configurations[place % len(study.configurations)]
         configurations.append(
-            replace(like, config_hash=row["config_hash"], label=label, settings=settings, config=settings)
+            replace(
+                like, config_hash=row["config_hash"], label=label, settings=settings, config=settings, figures=figures
+            )
         )
     return replace(
         study,

@@ -6,14 +6,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from llem.analysis.wording import counted
-from llem.report.models import ReportConfiguration, ReportStudy
+from llem.report.models import FigureColumn, Mean, ReportConfiguration, ReportStudy
 from llem.report.packing import packed, plain
+
+FIRST_FINDINGS = 6
+"""The others open on demand, and are printed."""
 
 MOST_ENVIRONMENTS = 4
 """So many are written out; an experiment's own stands in its details."""
 
 Block = str | Mapping[str, Any]
-"""A paragraph; `{"list": [...]}`; `{"pairs": [[key, text], ...]}`; or `{"pairs", "summary"}`, which opens on demand."""
+"""A paragraph; `{"list": [...]}`; or `{"pairs": [[key, text], ...]}`. One with a `summary` opens on demand."""
 
 
 def document(study: ReportStudy, *, live: bool = False) -> dict[str, Any]:
@@ -27,8 +30,8 @@ def document(study: ReportStudy, *, live: bool = False) -> dict[str, Any]:
         "finished": study.finished,
         "live": live,
         "fragments": {
-            "findings": [{"list": list(study.findings)}] if study.findings else [study.no_findings or "None yet."],
-            "ran": list(_what_was_run(study)),
+            "findings": list(_findings(study)),
+            "ran": [" ".join(_what_was_run(study))],
             "warnings": ["Worth knowing:", {"list": list(study.warnings)}] if study.warnings else [],
             "environment": list(_environment(study)),
         },
@@ -45,7 +48,7 @@ def document(study: ReportStudy, *, live: bool = False) -> dict[str, Any]:
         ],
         "columns": _columns(study),
         "table": packed([_row(row) for row in study.rows]),
-        "configurations": packed([_configuration(one) for one in study.configurations]),
+        "configurations": packed([_configuration(one, study.figures_of_table) for one in study.configurations]),
         "common": plain(study.common),
         "environments": [_account(one) for one in study.environments],
         "citation": study.citation,
@@ -57,6 +60,16 @@ def _state(study: ReportStudy) -> str:
     states = [f"{n:,} {name.replace('_', ' ')}" for name, n in study.counts.items() if name != "experiments" and n]
     total = counted(study.counts.get("experiments", len(study.rows)), "experiment")
     return f"{study.state.capitalize()}. {total}{': ' + ', '.join(states) if states else ''}."
+
+
+def _findings(study: ReportStudy) -> Iterator[Block]:
+    if not study.findings:
+        yield study.no_findings or "None yet."
+        return
+    first, rest = study.findings[:FIRST_FINDINGS], study.findings[FIRST_FINDINGS:]
+    yield {"list": list(first)}
+    if rest:
+        yield {"summary": counted(len(rest), "more finding"), "list": list(rest)}
 
 
 def _what_was_run(study: ReportStudy) -> Iterator[str]:
@@ -111,14 +124,18 @@ def _setting(key: str) -> str:
     return f"={key}"  # apart from a row's own keys: a study may vary `backend`
 
 
-def _configuration(one: ReportConfiguration) -> dict[str, Any]:
-    """A single run is its own mean: nothing is said twice."""
+def _configuration(one: ReportConfiguration, columns: Sequence[FigureColumn]) -> dict[str, Any]:
+    """Means in the order of the columns. A single run is its own mean: nothing is said twice."""
     several = one.runs > 1
     return {
         "runs": one.runs,
-        "means": {key: [m.mean, m.low, m.high] for key, m in one.figures.items()} if several else None,
+        "means": [_mean(one.figures.get(column.key)) for column in columns] if several else None,
         "config": one.config,
     }
+
+
+def _mean(found: Mean | None) -> list[float | None] | None:
+    return None if found is None else [found.mean] if found.low is None else [found.mean, found.low, found.high]
 
 
 def _listed(names: Sequence[str]) -> str:

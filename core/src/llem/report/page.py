@@ -81,13 +81,15 @@ def _block_html(block: Any) -> str:
     if isinstance(block, str):
         return f"<p>{html.escape(block)}</p>"
     if "list" in block:
-        return "<ul>" + "".join(f"<li>{html.escape(item)}</li>" for item in block["list"]) + "</ul>"
-    rows = "".join(
-        f'<tr><th scope="row">{html.escape(key)}</th><td>{html.escape(text)}</td></tr>' for key, text in block["pairs"]
-    )
-    table = f'<table class="pairs"><tbody>{rows}</tbody></table>'
+        body = "<ul>" + "".join(f"<li>{html.escape(item)}</li>" for item in block["list"]) + "</ul>"
+    else:
+        rows = "".join(
+            f'<tr><th scope="row">{html.escape(key)}</th><td>{html.escape(text)}</td></tr>'
+            for key, text in block["pairs"]
+        )
+        body = f'<table class="pairs"><tbody>{rows}</tbody></table>'
     summary = block.get("summary")
-    return f"<details><summary>{html.escape(summary)}</summary>{table}</details>" if summary else table
+    return f"<details><summary>{html.escape(summary)}</summary>{body}</details>" if summary else body
 
 
 def _figure_html(figure: Mapping[str, Any]) -> str:

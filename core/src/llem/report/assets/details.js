@@ -8,17 +8,17 @@ function part(title, ...content) {
 function figuresTable(row, columns, own) {
   const number = (...text) => el("td", { class: "number" }, ...text);
   const heads = ["figure", "this run", "unit", ...(own.means ? [`mean of ${count(own.runs, "run")}`, "95 % interval"] : [])];
-  const body = columns.filter(isFigure).map((column) => {
+  const body = columns.filter(isFigure).map((column, place) => {
     const missing = row[column.key] === null || row[column.key] === undefined;
     const mark = column.estimated && row.estimated ? "~" : "";
-    const mean = own.means?.[column.key];
+    const mean = own.means?.[place];
     const cells = [
       number(missing ? "not measured" : mark + amount(row[column.key])),
       el("td", {}, missing ? "" : column.unit),
     ];
     if (own.means) {
       cells.push(number(mean ? mark + amount(mean[0]) : ""));
-      cells.push(number(mean && mean[1] !== null ? `${amount(mean[1])} to ${amount(mean[2])}` : ""));
+      cells.push(number(mean?.length === 3 ? `${amount(mean[1])} to ${amount(mean[2])}` : ""));
     }
     return el("tr", {}, el("th", { scope: "row" }, column.label), ...cells);
   });

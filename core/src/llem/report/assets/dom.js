@@ -58,8 +58,7 @@ function pairs(entries) {
 function blocks(found) {
   return found.map((block) => {
     if (typeof block === "string") return el("p", {}, block);
-    if (block.list) return el("ul", {}, ...block.list.map((item) => el("li", {}, item)));
-    if (block.summary) return el("details", {}, el("summary", {}, block.summary), pairs(block.pairs));
-    return pairs(block.pairs);
+    const body = block.list ? el("ul", {}, ...block.list.map((item) => el("li", {}, item))) : pairs(block.pairs);
+    return block.summary ? el("details", {}, el("summary", {}, block.summary), body) : body;
   });
 }

@@ -1,6 +1,13 @@
 // Figures, drawn by Vega as SVG without evaluating any text as code (`ast`), so that the page's policy can forbid it.
 
-const EMBED = { renderer: "svg", ast: true, actions: false, defaultStyle: false, tooltip: { disableDefaultStyle: true } };
+const EMBED = {
+  renderer: "svg",
+  ast: true,
+  actions: false,
+  defaultStyle: false,
+  tooltip: { disableDefaultStyle: true },
+  logLevel: 1, // errors; that a layer is empty is no news
+};
 
 class Figures {
   constructor() {
