@@ -20,7 +20,7 @@ from llem.errors import LlemError
 from llem.measure.sampling import Schedule
 from llem.measure.sampling_process import SamplingProcess
 from llem.measure.series import Series, SeriesReader
-from llem.results.job_directory import READINGS
+from llem.results.job_directory import EVENTS, READINGS
 
 ESTIMATE = {"estimate": "llem.samplers.estimate:EstimateSampler"}
 SETTINGS = {"cpu_tdp_w": 100.0, "devices": None}
@@ -114,7 +114,7 @@ def test_it_dies_with_its_worker(tmp_path: Path, how: signal.Signals) -> None:
     worker.wait()
     worker.stdout.close()
     wait_for(lambda: gone(pid), "the end of the sampling process")
-    assert [p.name for p in tmp_path.iterdir()] == [READINGS]
+    assert {p.name for p in tmp_path.iterdir()} == {READINGS, EVENTS}
 
 
 def test_a_killed_one_is_seen_and_what_it_read_is_kept(process: SamplingProcess, tmp_path: Path) -> None:

@@ -63,6 +63,7 @@ def test_signatures_are_stable() -> None:
         "output": (keyword, "results"),
         "runner": (keyword, None),
         "skip_preflight": (keyword, ()),
+        "progress": (keyword, True),
         "reporter": (keyword, None),
         "sections": (rest, required),
     }
@@ -72,6 +73,7 @@ def test_signatures_are_stable() -> None:
         "output": (keyword, "results"),
         "runner": (keyword, None),
         "skip_preflight": (keyword, ()),
+        "progress": (keyword, True),
         "reporter": (keyword, None),
     }
     assert parameters(llem.load_study) == {"path": (first, required)}
