@@ -88,8 +88,8 @@ def drawn_spec(drawn: Drawn) -> dict[str, Any]:
 
 LABELS = {
     "effects": [
-        "token_s: 0.02 → 0.002",
-        "batch_size: 1 → 4",
+        "testbed.token_s: 0.02 → 0.002",
+        "testbed.batch_size: 1 → 4",
         "share of variance",
         "Energy per output token",
         "Throughput",

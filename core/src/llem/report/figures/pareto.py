@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -229,13 +229,12 @@ def _datum(one: ReportConfiguration, by: str, numbers: Mapping[int, int]) -> dic
 
 def _numbered(front: Sequence[dict[str, Any]], xs: Sequence[float], ys: Sequence[float]) -> list[dict[str, Any]]:
     """Numbers to write beside points; those of points that lie too close for two stand together."""
+    across, up = _placing(xs), _placing(ys)
     found: list[dict[str, Any]] = []
     for point in sorted((p for p in front if p["number"]), key=lambda p: int(p["number"])):
         for other in found:
-            if (
-                abs(_part(point["x"], xs) - _part(other["x"], xs)) < 0.06
-                and abs(_part(point["y"], ys) - _part(other["y"], ys)) < 0.06
-            ):
+            near = abs(across(point["x"]) - across(other["x"])) < 0.06 and abs(up(point["y"]) - up(other["y"])) < 0.06
+            if near:
                 other["number"] += f", {point['number']}"
                 break
         else:
@@ -243,22 +242,25 @@ def _numbered(front: Sequence[dict[str, Any]], xs: Sequence[float], ys: Sequence
     return found
 
 
-def _part(value: float, among: Sequence[float]) -> float:
-    """Where a value lies on its axis, from 0 to 1."""
+def _placing(among: Sequence[float]) -> Callable[[float], float]:
+    """What tells where a value lies on the axis of these, from 0 to 1."""
     take = math.log if spans_decades(among) else float
     low, high = take(min(among)), take(max(among))
-    return (take(value) - low) / ((high - low) or 1.0)
+    return lambda value: (take(value) - low) / ((high - low) or 1.0)
 
 
 def _cells(points: Sequence[dict[str, Any]], xs: Sequence[float], ys: Sequence[float]) -> list[dict[str, Any]]:
     """Points that fall into one cell as one, at their mean, larger the more there are."""
 
-    def place(value: float, among: Sequence[float]) -> int:
-        return min(CELLS - 1, int(_part(value, among) * CELLS))
+    across, up = _placing(xs), _placing(ys)
+
+    def cell_of(point: Mapping[str, Any]) -> tuple[str, int, int]:
+        column, row = (min(CELLS - 1, int(part * CELLS)) for part in (across(point["x"]), up(point["y"])))
+        return point["backend"], column, row
 
     found: dict[tuple[str, int, int], list[dict[str, Any]]] = {}
     for point in points:
-        found.setdefault((point["backend"], place(point["x"], xs), place(point["y"], ys)), []).append(point)
+        found.setdefault(cell_of(point), []).append(point)
     most = max(len(cell) for cell in found.values())
     return [
         {

@@ -86,6 +86,7 @@ def _panel(
     rows = [
         {"t": round((r.start_s + r.end_s) / 2, 3), "power": r.power_w, "temperature": r.temperature_c}
         for r in found.readings
+        if r.power_w is not None
     ]
     x = {
         "field": "t",

@@ -14,7 +14,8 @@ from llem.results.store import read_object
 if TYPE_CHECKING:
     import pyarrow as pa
 
-BINS = 240
+BINS, FEWEST = 240, 4
+"""So many intervals at most and at least."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,9 @@ def table_of(path: Path, columns: Sequence[str]) -> pa.Table | None:
 def _binned(devices: Sequence[Mapping[str, Sequence[float | None]]], start: float, end: float) -> list[Reading]:
     import numpy as np
 
-    edges = np.linspace(start, end, BINS + 1)
+    # An interval shorter than the time between two readings would often hold none.
+    bins = max(FEWEST, min(BINS, min(len(device["t_s"]) for device in devices) // 2))
+    edges = np.linspace(start, end, bins + 1)
     powers, temperatures = [], []
     for device in devices:
         t = _numbers(device["t_s"])
@@ -110,7 +113,7 @@ def _binned(devices: Sequence[Mapping[str, Sequence[float | None]]], start: floa
         if device.get("temperature_c"):
             temperatures.append(_means(t, _numbers(device["temperature_c"]), edges))
     power = np.sum(powers, axis=0)
-    heat = np.full(BINS, np.nan)
+    heat = np.full(bins, np.nan)
     for one in temperatures:
         heat = np.fmax(heat, one)
     return [
