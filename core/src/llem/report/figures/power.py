@@ -93,7 +93,7 @@ def _panel(
         "type": "quantitative",
         "scale": {"domain": [start, end], "nice": False},
         "title": "time since the measured window opened, s" if last else None,
-        "axis": {"format": NUMBER, "grid": False},
+        "axis": {"format": NUMBER, "grid": False, "tickCount": 8, "labelOverlap": True},
     }
     names = [PHASE_NAMES[phase] for phase in present]
     highest = max((row["power"] for row in rows if row["power"] is not None), default=0.0) or 1.0
