@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,20 @@ import pytest
 from llem.cli import main
 from llem.report.gather import gather
 from llem.results.models import Failure
+
+
+RUNNING = """
+name: waiting
+model: random:tiny-llama
+dataset: {name: synthetic, n: 2, input_tokens: 4, output_tokens: 3}
+backend: testbed
+measurement: {min_window_s: 0, settle_s: 0}
+warmup: {enabled: false}
+baseline: {enabled: false}
+sweep: {testbed.batch_size: [1, 2]}
+execution: {experiment_gap_s: 600}
+"""
+"""Its second experiment waits for longer than any test."""
 
 
 @pytest.fixture
@@ -113,6 +129,28 @@ def test_one_experiment_has_a_report_without_findings(make_result, write_study):
     assert found.rows[0]["estimated"] is True
     assert any(sentence.startswith("~ marks energy that was estimated") for sentence in found.warnings)
     assert any("estimated" in sentence for sentence in found.method)
+
+
+def test_a_study_that_runs_says_so_and_what_is_still_to_come(tmp_path):
+    (tmp_path / "study.yaml").write_text(RUNNING)
+    environment = {**os.environ, **{name: str(tmp_path / "home") for name in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME")}}
+    command = [sys.executable, "-m", "llem", "run", "study.yaml"]
+    running = subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        while not (results := list(tmp_path.glob("results/*/experiments/*/result.json"))):
+            assert running.poll() is None
+            time.sleep(0.1)
+        study = results[0].parents[2]
+        found = gather(study)
+        assert (found.title, found.state, found.finished) == ("waiting", "running", False)
+        assert found.counts["experiments"] == 2
+        assert "The study runs: 1 of 2 experiments are still to come, and figures may change." in found.warnings
+    finally:
+        running.send_signal(signal.SIGINT)
+        running.wait(120)
+    assert gather(study).finished
 
 
 def test_a_study_that_was_broken_off_before_its_first_result_has_a_report_too(tmp_path):
