@@ -55,7 +55,17 @@ class Reader(HTMLParser):
 
 
 def build(config: Path, site: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--config-file", str(config), "--site-dir", str(site)]
+    command = [
+        sys.executable,
+        "-m",
+        "mkdocs",
+        "build",
+        "--strict",
+        "--config-file",
+        str(config),
+        "--site-dir",
+        str(site),
+    ]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
@@ -85,7 +95,12 @@ def test_every_page_of_the_docs_is_on_the_site(pages: dict[str, Reader]) -> None
 
 
 def test_every_link_and_anchor_on_the_site_leads_somewhere(site: Path, pages: dict[str, Reader]) -> None:
-    lost = [f"{page}: {link}" for page, reader in pages.items() for link in reader.links if _is_lost(page, link, site, pages)]
+    lost = [
+        f"{page}: {link}"
+        for page, reader in pages.items()
+        for link in reader.links
+        if _is_lost(page, link, site, pages)
+    ]
     assert not lost
 
 
@@ -107,7 +122,12 @@ def test_a_reader_s_browser_fetches_nothing_from_elsewhere(site: Path, pages: di
 
 
 def test_lists_are_lists(pages: dict[str, Reader]) -> None:
-    flat = [f"{page}: {text[:80]}" for page, r in pages.items() for text in r.paragraphs if re.search(r"\n(- |\| |\d\. )", text)]
+    flat = [
+        f"{page}: {text[:80]}"
+        for page, r in pages.items()
+        for text in r.paragraphs
+        if re.search(r"\n(- |\| |\d\. )", text)
+    ]
     assert not flat, "a list or table needs an empty line before it"
 
 

@@ -45,7 +45,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize(("line", "title", "example", "message"), _examples(), ids=[f"line {e[0]}" for e in _examples()])
+@pytest.mark.parametrize(
+    ("line", "title", "example", "message"), _examples(), ids=[f"line {e[0]}" for e in _examples()]
+)
 def test_an_example_comes_to_what_the_page_says(
     line: int, title: str, example: str, message: str, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

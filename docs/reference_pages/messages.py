@@ -57,7 +57,9 @@ def page() -> str:
 
 def _parts(found: set[Message]) -> Iterator[str]:
     for topic, title in TITLES.items():
-        rows = sorted({(m.text, m.remedy) for m in found if m.topic == topic}, key=lambda row: row[0].lstrip("`" + GAP))
+        rows = sorted(
+            {(m.text, m.remedy) for m in found if m.topic == topic}, key=lambda row: (row[0].lstrip("`" + GAP), *row)
+        )
         yield f"## {title}"
         yield f"[What they mean](../troubleshooting.md#{topic})"
         yield table(["message", "what to do"], ([escaped(text), escaped(remedy)] for text, remedy in rows))
