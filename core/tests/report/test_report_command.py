@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from llem.cli import main
+from llem.cli.report import FIGURE_NAMES
+from llem.report.figures import FIGURES
 from llem.report.gather import gather
 from llem.results.models import Failure
-
 
 RUNNING = """
 name: waiting
@@ -100,6 +101,7 @@ def test_without_the_extra_it_says_what_to_install(study, tmp_path):
 
 
 def test_help_teaches_with_examples(capsys):
+    assert tuple(FIGURES) == FIGURE_NAMES
     assert main(["report", "--help"]) == 0
     shown = capsys.readouterr().out
     assert "llem report results/demo-20260101T120000Z --figure pareto --width single -o pareto.svg" in shown
