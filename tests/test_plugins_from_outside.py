@@ -128,15 +128,14 @@ def test_every_example_of_a_plugin_is_among_them() -> None:
 def test_what_the_template_writes_conforms_at_once(outside: Outside) -> None:
     folder = outside.work / "new"
     folder.mkdir()
-    kinds = ("backend", "runner", "sampler", "check")
+    kinds = ("backend", "runner", "check")  # a sampler: as the page walks
     for kind in kinds:
         outside.run("llem", "plugin", "new", f"new-{kind}", "--kind", kind, cwd=folder)
-    outside.install(*(word for kind in kinds for word in ("-e", f"./new/llem-new-{kind}")))
-    for kind in kinds:
-        told = outside.run("pytest", "-q", "-p", "no:cacheprovider", cwd=folder / f"llem-new-{kind}")
-        assert " passed" in told
-        assert "skipped" not in told
-    # Such as were never made their author's own need not be there for the other tests.
+    outside.install("hatchling")
+    outside.install("--no-build-isolation", *(f"./new/llem-new-{kind}" for kind in kinds))
+    told = outside.run("pytest", "-q", "-p", "no:cacheprovider", *(f"llem-new-{kind}" for kind in kinds), cwd=folder)
+    assert " passed" in told
+    assert "skipped" not in told
     outside.run("python", "-m", "pip", "uninstall", "--quiet", "--yes", *(f"llem-new-{kind}" for kind in kinds))
 
 
