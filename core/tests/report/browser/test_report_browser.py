@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from playwright.sync_api import expect
 
 from llem.report.gather import gather
 from llem.report.page import write_page
@@ -77,7 +78,7 @@ def test_filters_narrow_the_table(report, open_page):
     assert page.locator(ROWS).count() == 1
     assert page.locator("#shown").inner_text() == "1 of 12 experiments."
     page.get_by_role("button", name="Show all").click()
-    page.wait_for_function("document.querySelectorAll('#scroller tbody tr[data-place]').length === 12")
+    expect(page.locator(ROWS)).to_have_count(12)
     page.get_by_label("Contains").fill("LARGE done")
     assert set(column(page, "model")) == {"large"}
     assert page.locator(ROWS).count() == 5
@@ -169,8 +170,8 @@ def brightness(page: Page) -> str:
 def test_print_is_light_whole_and_without_controls(report, enlarged, open_page):
     page = open_page(report(lambda study: enlarged(study, 1000)), color_scheme="dark")
     page.emulate_media(media="print")
+    expect(page.locator(ROWS)).to_have_count(200)
     assert brightness(page) == "light"
-    assert page.locator(ROWS).count() == 200
     assert page.locator("#print-note").inner_text() == "The first 200 of 1,000 experiments."
     for name in ("#theme", "#filters", "nav", "#copy"):
         assert not page.locator(name).is_visible()
@@ -178,6 +179,7 @@ def test_print_is_light_whole_and_without_controls(report, enlarged, open_page):
     assert pdf.startswith(b"%PDF")
     assert len(re.findall(rb"/Type\s*/Page\b", pdf)) > 3
     page.emulate_media(media="screen")
+    expect(page.locator("#print-note")).to_have_text("")
     assert page.locator(ROWS).count() < 100
 
 
@@ -194,7 +196,7 @@ def test_ten_thousand_experiments_keep_the_document_small(report, enlarged, open
     assert grid.get_attribute("aria-activedescendant") == "row-9999"
     assert page.locator("#row-9999").is_visible()
     page.locator("#scroller").evaluate("(one) => { one.scrollTop = one.scrollHeight / 2 }")
-    page.wait_for_function("document.getElementById('row-5000') !== null")
+    page.locator("#row-5000").wait_for()
     assert page.locator(ROWS).count() < 100
     page.get_by_label("Contains").fill("batch_size=777,")
     assert column(page, "#") == ["778"]
@@ -241,7 +243,7 @@ def test_a_filter_dims_the_points_that_it_leaves_out(report, open_page):
     dimmed = page.locator("#figure-pareto .mark-symbol path.dimmed")
     assert points.count() >= 4
     assert dimmed.count() == 0
-    page.get_by_label("model", exact=True).select_option(label="large")
+    page.locator("select[name='=model']").select_option(label="large")
     assert 0 < dimmed.count() < points.count()
     page.get_by_role("button", name="Show all").click()
-    page.wait_for_function("document.querySelectorAll('.dimmed').length === 0")
+    expect(dimmed).to_have_count(0)

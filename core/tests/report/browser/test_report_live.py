@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
 
@@ -65,10 +66,8 @@ def test_a_live_page_follows_the_study_to_its_end(study_dir, open_page):
         page = open_page(address[0])
         first = page.locator("#state").inner_text()
         assert first.startswith("Running"), first
-        page.wait_for_function(
-            "document.getElementById('state').textContent.startsWith('Complete')", timeout=240_000, polling=200
-        )
-        page.wait_for_function("document.querySelectorAll('#scroller tbody tr[data-place]').length === 8")
+        expect(page.locator("#state")).to_contain_text("Complete", timeout=240_000)
+        expect(page.locator("#scroller tbody tr[data-place]")).to_have_count(8)
         assert "8 done" in page.locator("#state").inner_text()
         assert page.locator("#findings li").count() >= 1
         page.wait_for_selector("#figure-pareto .chart svg")

@@ -40,11 +40,12 @@ class Figures {
     before?.finalize();
     const chart = section.querySelector(".chart");
     const inputs = section.querySelector(".inputs");
-    chart.replaceChildren();
+    const drawing = el("div", { "aria-hidden": "true" }); // Vega gives it a role and name of its own; the chart's say more
+    chart.replaceChildren(drawing);
     inputs.replaceChildren();
     let result = null;
     if (figure.spec) {
-      result = await vegaEmbed(chart, figure.spec, { ...EMBED, bind: inputs });
+      result = await vegaEmbed(drawing, figure.spec, { ...EMBED, bind: inputs });
       for (const [name, value] of Object.entries(signals ?? {})) result.view.signal(name, value);
       await result.view.runAsync();
     }

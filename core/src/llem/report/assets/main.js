@@ -41,7 +41,8 @@ class Page {
     byId("shown").textContent = some.length === rows.length ? `${all}.` : `${some.length.toLocaleString("en")} of ${all}.`;
   }
 
-  print(on) {
+  print(asked) {
+    const on = asked || matchMedia("print").matches;
     const printed = this.table.printAll(on);
     const of = this.table.shown.length;
     byId("print-note").textContent = on && printed < of ? `The first ${printed} of ${of.toLocaleString("en")} experiments.` : "";
