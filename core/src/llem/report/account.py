@@ -49,10 +49,10 @@ def method_sentences(rows: Sequence[Mapping[str, Any]], folder: Path) -> Iterato
 
 def citation(folder: Path, title: str, rows: Sequence[Mapping[str, Any]], versions: Mapping[str, Sequence[str]]) -> str:
     """A sentence for a paper's methods, and a BibTeX entry of llem."""
-    from llem import __version__
+    from importlib.metadata import version as version_of
 
     manifest = _manifest(folder)
-    version = ", ".join(versions.get("llem", ())) or str(manifest.get("llem_version") or __version__)
+    version = ", ".join(versions.get("llem", ())) or str(manifest.get("llem_version") or version_of("llem"))
     engines = ", ".join(f"{name} {', '.join(of)}" for name, of in versions.items() if not name.startswith("llem"))
     dates = sorted(str(row["started_at"])[:10] for row in rows if row.get("started_at"))
     when = "" if not dates else f" on {dates[0]}" if dates[0] == dates[-1] else f" from {dates[0]} to {dates[-1]}"

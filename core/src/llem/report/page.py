@@ -43,7 +43,7 @@ def page_html(study: ReportStudy) -> str:
 
 def rendered(data: Mapping[str, Any]) -> str:
     """The page of a document; of a live one, it asks for `/data.json` while the study runs."""
-    from llem import __version__
+    from importlib.metadata import version
 
     bundle, script = _bundle(), _script()
     hashes = " ".join(f"'sha256-{_digest(text)}'" for text in (bundle, script))
@@ -51,7 +51,7 @@ def rendered(data: Mapping[str, Any]) -> str:
     headings = [("findings", "Findings"), *((f"figure-{f['name']}", f["title"]) for f in data["figures"]), *_LAST]
     values = {
         "policy": html.escape(f"{_POLICY}{connect}; script-src {hashes}"),
-        "version": html.escape(__version__),
+        "version": html.escape(version("llem")),
         "title": html.escape(data["title"]),
         "state": html.escape(data["state"]),
         "style": "\n".join(_asset(name) for name in STYLES),
@@ -125,7 +125,7 @@ def _bundle() -> str:
     """Vega, Vega-Lite and Vega-Embed in one script, which vl-convert carries: no network, no browser."""
     import vl_convert
 
-    bundle: str = vl_convert.javascript_bundle()
+    bundle: str = vl_convert.javascript_bundle()  # type: ignore[call-arg]  # its stub forgets that all may be left out
     # A script ends at `</script` and changes its meaning after `<!--`, wherever they stand; in strings these say the same.
     return re.sub(r"</(?=script)", r"<\\/", bundle, flags=re.IGNORECASE).replace("<!--", r"<\!--")
 
