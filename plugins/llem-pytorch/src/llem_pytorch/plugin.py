@@ -10,6 +10,8 @@ from llem.specs.backend import BackendSpec
 from llem.specs.check import CheckSpec
 from llem_pytorch.config import PyTorchConfig, gpus, resolve
 
+IMAGE = f"ghcr.io/llenergymeasure/pytorch:{importlib.metadata.version('llem-pytorch')}"
+
 
 @hookimpl
 def llem_backends() -> Sequence[BackendSpec]:
@@ -24,7 +26,8 @@ def llem_backends() -> Sequence[BackendSpec]:
             capabilities=frozenset({"cpu", "gpu", "streaming", "batching", "multi_gpu"}),
             requires=("torch", "transformers", "accelerate", "safetensors"),
             install="pip install llem-pytorch",
-            image=f"ghcr.io/llenergymeasure/pytorch:{importlib.metadata.version('llem-pytorch')}-cuda13",
+            image=f"{IMAGE}-cuda13",
+            cpu_image=f"{IMAGE}-cpu",
             resolve=resolve,
             gpus=gpus,
             preload=(

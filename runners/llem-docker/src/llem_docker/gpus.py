@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from llem.config.experiment import ExperimentConfig
 from llem.errors import SamplerUnavailable
@@ -33,6 +34,11 @@ def gpus_here() -> Sequence[Gpu]:
         return [gpu for gpu, _ in nvml.cards()]
     finally:
         nvml.lib.nvmlShutdown()
+
+
+def target_here() -> Literal["cuda", "cpu"]:
+    """The kind of image for this machine: `cuda` where it has an NVIDIA GPU, else `cpu`."""
+    return "cuda" if gpus_here() else "cpu"
 
 
 def driver() -> tuple[str | None, tuple[int, int] | None]:
