@@ -138,14 +138,15 @@ class DockerJob:
             if self._first is None:
                 return
             try:
-                return signal.pidfd_send_signal(self._first, number)
+                signal.pidfd_send_signal(self._first, number)
+                return
             except ProcessLookupError:
                 return
             except PermissionError:
-                pass  # as an unprivileged user of the engine: it may
+                client = self._parts.engine.client
         try:
             with self._parts.engine.answering():
-                self._parts.engine.client.api.kill(self._parts.container, signal=int(number))
+                client.api.kill(self._parts.container, signal=int(number))
         except LlemError:
             return  # it has just ended, or the engine is gone: what is left is said at the end
 
