@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+
+from bench.tools import interpreter
 
 PINS = (
     "optimum-benchmark==0.6.0",
@@ -22,21 +23,8 @@ PINS = (
 
 
 def python() -> Path:
-    """Its interpreter. Installs what is missing, which needs a package index the first time."""
-    here = [entry for entry in sys.path if Path(entry).name == "site-packages"]
-    key = hashlib.sha256(" ".join([*PINS, *here, sys.version]).encode()).hexdigest()[:12]
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = cache / "llem-bench" / f"launchers-{key}"
-    interpreter = folder / "bin" / "python"
-    ready = folder / "ready"
-    if not ready.exists():
-        print(f"installing {', '.join(PINS)} into {folder}", flush=True)
-        subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
-        subprocess.run([str(interpreter), "-m", "pip", "install", "--quiet", "--no-deps", *PINS], check=True)
-        (own,) = folder.glob("lib/python*/site-packages")
-        (own / "beside.pth").write_text("".join(f"{entry}\n" for entry in here))
-        ready.touch()
-    return interpreter
+    """Its interpreter, on this environment's packages."""
+    return interpreter("launchers", PINS, beside=[entry for entry in sys.path if Path(entry).name == "site-packages"])
 
 
 def launches(times: int, modules: Sequence[str]) -> list[float]:

@@ -30,7 +30,7 @@ def wait_for(job: Any, process: subprocess.Popen[bytes], name: str) -> None:
 def test_a_load_that_fails_keeps_the_baseline_and_names_the_phase(make_job: Make) -> None:
     job = make_job(
         testbed={"fail": "raise", "fail_in": "load"},
-        baseline={"enabled": True, "duration_s": 0.2, "cache": False},
+        baseline={"enabled": True, "duration_s": 1, "cache": False},
         document={"provenance": {"commit": "abc"}},
     )
     assert job.run() == 1

@@ -157,10 +157,10 @@ class Campaign:
         )
 
 
-def campaigns(points: int, seed: int, root: Path, library: Path) -> list[Campaign]:
+def campaigns(points: int, seed: int, root: Path, preload: Path) -> list[Campaign]:
     """As many as it takes for so many points, with seeds counted up from the first."""
     sizes = [min(KILLS, points - done) for done in range(0, points, KILLS)]
     return [
-        Campaign(seed + i, Study(root / f"seed-{seed + i}", library, warm=is_warm(seed + i)), size)
+        Campaign(seed + i, Study(root / f"seed-{seed + i}", preload, warm=is_warm(seed + i)), size)
         for i, size in enumerate(sizes)
     ]

@@ -16,24 +16,24 @@ from crash.study import Study, assert_told
 
 
 @pytest.fixture(scope="session")
-def crash_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The library of `crash.preload`, compiled."""
+def crash_preload(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The shared object of `crash.preload`, compiled."""
     return preload.build(tmp_path_factory.mktemp("preload"))
 
 
 @pytest.fixture
-def study(crash_library: Path, tmp_path: Path) -> Iterator[Study]:
+def study(crash_preload: Path, tmp_path: Path) -> Iterator[Study]:
     """A study that has not begun."""
-    found = Study(tmp_path / "study", crash_library)
+    found = Study(tmp_path / "study", crash_preload)
     yield found
     for pid in marked(found.mark):
         kill(pid)
 
 
 @pytest.fixture(scope="session")
-def ran_once(crash_library: Path, tmp_path_factory: pytest.TempPathFactory) -> Study:
+def ran_once(crash_preload: Path, tmp_path_factory: pytest.TempPathFactory) -> Study:
     """A study that has run to its end, to be copied."""
-    study = Study(tmp_path_factory.mktemp("ran"), crash_library)
+    study = Study(tmp_path_factory.mktemp("ran"), crash_preload)
     study.start()
     assert study.settle() == 0, study.said[-1].read_text()
     study.check_complete()
@@ -44,7 +44,7 @@ def ran_once(crash_library: Path, tmp_path_factory: pytest.TempPathFactory) -> S
 def finished(ran_once: Study, tmp_path: Path) -> Iterator[Study]:
     """A study that has run to its end."""
     shutil.copytree(ran_once.root, tmp_path / "study")
-    copy = Study(tmp_path / "study", ran_once.library, finished=dict(ran_once.finished))
+    copy = Study(tmp_path / "study", ran_once.preload, finished=dict(ran_once.finished))
     yield copy
     for pid in marked(copy.mark):
         kill(pid)

@@ -86,7 +86,7 @@ def kill(pid: int) -> bool:
         if not Path(f"/proc/{pid}/cmdline").read_bytes():
             return False
         signal.pidfd_send_signal(handle, signal.SIGKILL)
-    except (OSError, ProcessLookupError):
+    except OSError:
         return False
     finally:
         os.close(handle)

@@ -51,7 +51,7 @@ class Study:
     Attributes:
         root: a folder of its own.
         results: where llem makes the study's folder, `root/results` if not given.
-        library: the one of `crash.preload`.
+        preload: the shared object that every process of it loads first (`crash.preload`, compiled).
         warm: workers are forked from a template.
         cycles: how many are asked for by now.
         finished: digest of every finished experiment that was ever seen, by its directory in the study.
@@ -59,7 +59,7 @@ class Study:
     """
 
     root: Path
-    library: Path
+    preload: Path
     results: Path = field(default=Path())
     warm: bool = True
     cycles: int = 1
@@ -108,7 +108,7 @@ class Study:
         self.said.append(log)
         variables = {
             **os.environ,
-            **preload.environment(self.library, self.results, order=self.order, record=record),
+            **preload.environment(self.preload, self.results, order=self.order, record=record),
             MARK: self.mark,
             "TMPDIR": str(self.root / "tmp"),
         }

@@ -34,9 +34,9 @@ def disk(tmp_path: Path) -> Iterator[Ext4]:
 
 
 @pytest.fixture
-def on_disk(crash_library: Path, tmp_path: Path, disk: Ext4) -> Iterator[Study]:
+def on_disk(crash_preload: Path, tmp_path: Path, disk: Ext4) -> Iterator[Study]:
     """A study whose folder is on that disk."""
-    found = Study(tmp_path / "study", crash_library, results=disk.folder / "results")
+    found = Study(tmp_path / "study", crash_preload, results=disk.folder / "results")
     yield found
     if found.process is not None:
         found.process.kill()

@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.crash, pytest.mark.timeout(60 * STUDIES + 600)]
 
 
 @pytest.fixture(scope="module")
-def under_way(crash_library: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[int, Future[Campaign]]]:
+def under_way(crash_preload: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[int, Future[Campaign]]]:
     """The campaigns, two at a time."""
 
     def run(campaign: Campaign) -> Campaign:
@@ -32,7 +32,7 @@ def under_way(crash_library: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     with ThreadPoolExecutor(2) as pool:
         yield {
             campaign.seed: pool.submit(run, campaign)
-            for campaign in campaigns(POINTS, SEED, tmp_path_factory.mktemp("kills"), crash_library)
+            for campaign in campaigns(POINTS, SEED, tmp_path_factory.mktemp("kills"), crash_preload)
         }
         pool.shutdown(cancel_futures=True)
 

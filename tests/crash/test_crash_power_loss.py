@@ -30,10 +30,10 @@ class Recorded:
 
 
 @pytest.fixture(scope="module")
-def recorded(crash_library: Path, tmp_path_factory: pytest.TempPathFactory) -> Recorded:
+def recorded(crash_preload: Path, tmp_path_factory: pytest.TempPathFactory) -> Recorded:
     """A study that was whose worker was killed, then itself, and that was resumed to its end."""
     root, record = tmp_path_factory.mktemp("recorded"), tmp_path_factory.mktemp("record")
-    study = Study(root, crash_library)
+    study = Study(root, crash_preload)
     study.order.write_text("worker 12 before\n")
     study.start(record=record)
     assert study.settle() == 1
@@ -83,13 +83,13 @@ def test_what_a_study_recorded_as_done_is_there_after_a_power_loss_at_any_instan
 
 @pytest.mark.parametrize("names_in_order", [True, False], ids=["journalled", "posix"])
 def test_a_study_is_resumed_to_its_end_after_a_power_loss(
-    recorded: Recorded, crash_library: Path, tmp_path: Path, names_in_order: bool
+    recorded: Recorded, crash_preload: Path, tmp_path: Path, names_in_order: bool
 ) -> None:
     whole = list(states(recorded, tmp_path / "lost", names_in_order=names_in_order))
     chosen = set(random.Random(1).sample(range(len(whole) // 8, len(whole)), RESUMED))
     for number, what in enumerate(states(recorded, tmp_path / "lost", names_in_order=names_in_order)):
         if number in chosen:
-            study = Study(tmp_path / f"resumed-{number}", crash_library)
+            study = Study(tmp_path / f"resumed-{number}", crash_preload)
             (study.root / "results").rmdir()
             (tmp_path / "lost").rename(study.root / "results")
             study.finished = study.digests()

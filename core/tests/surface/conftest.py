@@ -82,6 +82,12 @@ def quick_study(folder: Path, **changes: Any) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def quick() -> Mapping[str, Any]:
+    """`QUICK`, for test modules."""
+    return QUICK
+
+
 @pytest.fixture
 def study(tmp_path: Path) -> WriteYaml:
     """Writes a quick study into the test's folder."""

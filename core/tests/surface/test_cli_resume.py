@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,28 +23,19 @@ from llem.study.set_aside import SET_ASIDE
 
 Llem = Callable[..., subprocess.CompletedProcess[str]]
 
-STUDY = {
-    "name": "quick",
-    "model": "random:tiny-llama",
-    "dataset": {"name": "synthetic", "n": 2, "input_tokens": 4, "output_tokens": 3},
-    "backend": "testbed",
-    "measurement": {"min_window_s": 0, "settle_s": 0},
-    "warmup": {"enabled": False},
-    "baseline": {"enabled": False},
-    "execution": {"experiment_gap_s": 0, "cycle_gap_s": 0},
-    "experiments": [
-        {"testbed": {"batch_size": 1}},
-        {"testbed": {"batch_size": 2}},
-        {"testbed": {"fail": "raise"}},
-    ],
-}
+
+@pytest.fixture(scope="module")
+def document(quick: Mapping[str, Any]) -> dict[str, Any]:
+    """A study of two experiments that will be done and one that will fail."""
+    experiments = [{"testbed": {"batch_size": 1}}, {"testbed": {"batch_size": 2}}, {"testbed": {"fail": "raise"}}]
+    return {**quick, "experiments": experiments}
 
 
 @pytest.fixture(scope="module")
-def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A study that was run to its end, two experiments done and one failed; in the folder of its study file."""
+def once(document: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """That study, run to its end; in the folder of its study file."""
     folder = tmp_path_factory.mktemp("once")
-    (folder / "study.yaml").write_text(json.dumps(STUDY, indent=1))
+    (folder / "study.yaml").write_text(json.dumps(document, indent=1))
     done = subprocess.run(
         [sys.executable, "-m", "llem", "run", "study.yaml", "--quiet", "--skip-preflight", "governor"],
         cwd=folder,
@@ -147,11 +138,11 @@ def test_more_cycles_are_added_behind_what_is_there(ended: Path, llem: Llem, rea
 
 @pytest.mark.parametrize("edited", ["study.yaml", "results"])
 def test_a_changed_study_is_shown_and_refused_until_it_is_allowed(
-    ended: Path, llem: Llem, tmp_path: Path, edited: str
+    document: dict[str, Any], ended: Path, llem: Llem, tmp_path: Path, edited: str
 ) -> None:
     before = jobs(ended)
     path = tmp_path / "study.yaml" if edited == "study.yaml" else ended / "study.yaml"
-    changed = {**STUDY, "experiments": [{"testbed": {"batch_size": 2}}, {"testbed": {"batch_size": 4}}]}
+    changed = {**document, "experiments": [{"testbed": {"batch_size": 2}}, {"testbed": {"batch_size": 4}}]}
     path.write_text(json.dumps(changed))
     refused = llem("resume", ended)
     assert refused.returncode == 2
@@ -171,12 +162,14 @@ def test_a_changed_study_is_shown_and_refused_until_it_is_allowed(
     after = jobs(ended)
     assert len(after) == 2
     assert {name for name in before if after.get(name) == before[name]} == {sorted(before)[1]}
-    assert (ended / SET_ASIDE / "study.yaml").read_text() == json.dumps(STUDY, indent=1)
+    assert (ended / SET_ASIDE / "study.yaml").read_text() == json.dumps(document, indent=1)
     assert json.loads((ended / "study.yaml").read_text()) == changed
 
 
-def test_a_file_that_says_the_same_in_other_words_is_no_change(ended: Path, llem: Llem, tmp_path: Path) -> None:
-    (tmp_path / "study.yaml").write_text("# measured twice\n" + json.dumps(STUDY))
+def test_a_file_that_says_the_same_in_other_words_is_no_change(
+    document: dict[str, Any], ended: Path, llem: Llem, tmp_path: Path
+) -> None:
+    (tmp_path / "study.yaml").write_text("# measured twice\n" + json.dumps(document))
     done = llem("resume", ended)
     assert done.returncode == 1
     assert "what it says is the same" in done.stderr
@@ -211,7 +204,7 @@ def test_a_study_whose_manifest_is_destroyed_is_made_up_from_its_results(ended: 
     assert states(ended) == ["done", "done", "failed"]
 
 
-def test_a_study_whose_record_is_destroyed_needs_its_file(ended: Path, llem: Llem) -> None:
+def test_a_study_whose_record_is_destroyed_needs_its_file(document: dict[str, Any], ended: Path, llem: Llem) -> None:
     before = jobs(ended)
     (ended / RECORD).write_text("{")
     refused = llem("resume", ended)
@@ -219,7 +212,7 @@ def test_a_study_whose_record_is_destroyed_needs_its_file(ended: Path, llem: Lle
     assert f"llem run STUDY.yaml --resume {ended}" in refused.stderr
     assert llem("run", "study.yaml", "--resume", ended).returncode == 1
     assert jobs(ended) == before
-    assert json.loads((ended / RECORD).read_text())["text"] == json.dumps(STUDY, indent=1)
+    assert json.loads((ended / RECORD).read_text())["text"] == json.dumps(document, indent=1)
 
 
 def test_another_machine_is_told(ended: Path, llem: Llem) -> None:

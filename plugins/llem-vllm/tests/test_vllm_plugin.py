@@ -58,7 +58,9 @@ def test_the_newest_schema_is_of_the_vllm_that_image_and_extras_bring() -> None:
 def test_the_backends_image_is_the_one_that_its_dockerfile_makes() -> None:
     version = importlib.metadata.version("llem-vllm")
     cuda = dockerfile("CUDA_VERSION").partition(".")[0]
-    assert default_registry().backend("vllm").image == f"ghcr.io/llenergymeasure/vllm:{version}-cuda{cuda}"
+    spec = default_registry().backend("vllm")
+    assert spec.image == f"ghcr.io/llenergymeasure/vllm:{version}-cuda{cuda}"
+    assert spec.cpu_image == f"ghcr.io/llenergymeasure/vllm:{version}-cpu"
 
 
 def test_stop_words_with_a_fixed_length_are_found_before_anything_runs() -> None:

@@ -128,6 +128,12 @@ def test_a_failed_pull_says_what_to_do_about_its_cause(text: str, word: str) -> 
     assert type(error) is PullFailed
     assert text[:20] in str(error)
     assert word in str(error)
+    assert "llem images build BACKEND --target cpu" in str(error)
+
+
+def test_an_image_of_llems_own_that_is_not_to_be_had_is_told_how_to_be_built() -> None:
+    error = pull_error("manifest unknown", "ghcr.io/llenergymeasure/vllm:0.1.0-cpu")
+    assert "Build it here: llem images build vllm --target cpu, or --target cuda" in str(error)
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,7 @@ def test_the_tag_holds_llems_version_and_the_kind_of_machine(backend: str) -> No
 def test_a_backends_default_image_is_what_its_recipe_builds(backend: str) -> None:
     registry = Registry()
     assert registry.backend(backend).image == recipe(registry, backend).tag("cuda")
+    assert registry.backend(backend).cpu_image == recipe(registry, backend).tag("cpu")
 
 
 def test_the_bake_file_publishes_under_the_recipes_names() -> None:

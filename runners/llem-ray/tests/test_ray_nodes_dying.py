@@ -95,33 +95,35 @@ def test_an_order_reaches_a_task_through_a_new_mailbox(bed: Bed, runs: Runs) -> 
     assert ran.result["failure"]["type"] == "Interrupted"
 
 
+@pytest.fixture
+def failed_with_its_node(bed: Bed, runs: Runs, node: Callable[..., Any]) -> Callable[..., Any]:
+    """Takes options, has the only node die that an experiment can run on, and returns the failure."""
+
+    def lose(**options: Any) -> Any:
+        south = node("south", labels={"zone": "doomed"})
+        process = runs.start(options={"labels": {"zone": "doomed"}, **options}, measurement=WAITS)
+        wait_until(lambda: '"window"' in runs.events(), during=process)
+        bed.kill(south)
+        ran = runs.finish(process)
+        assert ran.code == 1, ran.said
+        return ran.result["failure"]
+
+    return lose
+
+
 def test_when_every_attempt_is_lost_the_failure_says_how_each_was(
-    bed: Bed, runs: Runs, node: Callable[..., Any]
+    failed_with_its_node: Callable[..., Any],
 ) -> None:
-    south = node("south", labels={"zone": "doomed"})
-    options = {"labels": {"zone": "doomed"}, "max_retries": 0}
-    process = runs.start(options=options, measurement=WAITS)
-    wait_until(lambda: '"window"' in runs.events(), during=process)
-    bed.kill(south)
-    ran = runs.finish(process)
-    assert ran.code == 1, ran.said
-    failure = ran.result["failure"]
+    failure = failed_with_its_node(max_retries=0)
     assert failure["type"] == "NodeFailed"
     assert failure["message"].startswith("Its only attempt was lost: the node south died")
     assert failure["phase"] == "window"
 
 
 def test_an_experiment_whose_only_node_is_gone_fails_when_none_comes(
-    bed: Bed, runs: Runs, node: Callable[..., Any]
+    failed_with_its_node: Callable[..., Any],
 ) -> None:
-    south = node("south", labels={"zone": "doomed"})
-    options = {"labels": {"zone": "doomed"}, "wait_for_nodes_s": 3.0}
-    process = runs.start(options=options, measurement=WAITS)
-    wait_until(lambda: '"window"' in runs.events(), during=process)
-    bed.kill(south)
-    ran = runs.finish(process)
-    assert ran.code == 1, ran.said
-    failure = ran.result["failure"]
+    failure = failed_with_its_node(wait_for_nodes_s=3.0)
     assert failure["type"] == "NoNode"
     assert "it needs 1 CPU(s), the label zone=doomed" in failure["message"]
 

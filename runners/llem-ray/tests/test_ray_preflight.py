@@ -91,19 +91,21 @@ def test_wrong_options_are_refused_with_their_place(runs: Runs) -> None:
     assert "Did you mean `runner_options.ray.exclusive`" in ran.said
 
 
+def joining(modules: Path) -> str:
+    """What a process says that joins a cluster with these modules before all others."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(modules), os.environ["PYTHONPATH"]])}
+    code = "from llem_ray.connection import join; join('auto')"
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    return done.stderr
+
+
 def test_a_python_without_ray_is_told_how_to_get_it(tmp_path: Path) -> None:
     # The same interpreter, with a `ray` in front that cannot be found further.
     (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['ray'] = None\n")
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ["PYTHONPATH"]])}
-    code = "from llem_ray.connection import join; join('auto')"
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
-    assert "RayMissing: ray is not installed here. pip install llem-ray." in done.stderr
+    assert "RayMissing: ray is not installed here. pip install llem-ray." in joining(tmp_path)
 
 
 def test_the_library_that_breaks_rays_import_is_named(tmp_path: Path) -> None:
     """What happens with the package amdsmi on a machine without ROCm."""
     (tmp_path / "amdsmi.py").write_text("{}['libamd_smi.so']\n")
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ["PYTHONPATH"]])}
-    code = "from llem_ray.connection import join; join('auto')"
-    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
-    assert "pip uninstall amdsmi" in done.stderr
+    assert "pip uninstall amdsmi" in joining(tmp_path)

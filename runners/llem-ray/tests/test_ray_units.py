@@ -13,6 +13,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from llem.config.section import Section
+from llem.hookspecs import API_VERSION
+from llem.specs.backend import BackendSpec
 from llem.specs.runner import Placement
 from llem_ray.keeper import inherited, visible
 from llem_ray.mailbox import Mailbox, Parcel
@@ -31,30 +34,40 @@ def test_registering_imports_neither_ray_nor_asyncio() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def of(options: dict[str, Any], capabilities: set[str], **section: Any) -> Need:
+def of(options: dict[str, Any], capabilities: set[Any], takes: int | None = None, **section: Any) -> Need:
+    """The need of an experiment whose backend says that it takes so many GPUs."""
     config: Any = SimpleNamespace(options=SimpleNamespace(**section))
-    backend: Any = SimpleNamespace(capabilities=frozenset(capabilities))
+    backend = BackendSpec(
+        name="any",
+        api_version=API_VERSION,
+        summary="",
+        config=Section,
+        engine="",
+        capabilities=frozenset(capabilities),
+        gpus=lambda _: takes,
+    )
     return need_of(config, backend, RayOptions.model_validate(options))
 
 
 @pytest.mark.parametrize(
-    ("capabilities", "section", "gpus", "wish"),
+    ("capabilities", "takes", "section", "gpus", "wish"),
     [
-        ({"cpu"}, {}, 0, False),
-        ({"cpu", "gpu"}, {}, 1, True),
-        ({"gpu"}, {}, 1, False),
-        ({"cpu", "gpu"}, {"device": "cpu"}, 0, False),
-        ({"cpu", "gpu"}, {"device": "cuda"}, 1, False),
-        ({"cpu", "gpu"}, {"tensor_parallel_size": 2, "pipeline_parallel_size": 3}, 6, False),
-        ({"gpu"}, {"tensor_parallel_size": 1}, 1, False),
+        ({"cpu"}, None, {}, 0, False),
+        ({"cpu"}, 2, {}, 0, False),
+        ({"cpu", "gpu"}, None, {}, 1, True),
+        ({"gpu"}, None, {}, 1, False),
+        ({"cpu", "gpu"}, 0, {"device": "cpu"}, 0, False),
+        ({"cpu", "gpu"}, 1, {"device": "cuda"}, 1, False),
+        ({"cpu", "gpu"}, 6, {}, 6, False),
+        ({"gpu"}, 1, {}, 1, False),
     ],
 )
 def test_gpus_follow_from_the_backend_and_its_section(
-    capabilities: set[str], section: dict[str, Any], gpus: int, wish: bool
+    capabilities: set[str], takes: int | None, section: dict[str, Any], gpus: int, wish: bool
 ) -> None:
-    need = of({}, capabilities, **section)
+    need = of({}, capabilities, takes, **section)
     assert (need.gpus, need.gpu_wish) == (gpus, wish)
-    assert of({"num_gpus": 3}, capabilities, **section).gpus == 3
+    assert of({"num_gpus": 3}, capabilities, takes, **section).gpus == 3
 
 
 def test_a_need_crosses_as_plain_data() -> None:

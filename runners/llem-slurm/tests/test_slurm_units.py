@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ from llem_slurm.queue import Seen, read_accounts, read_queue
 from llem_slurm.reclaim import reclaim
 from llem_slurm.script import Need, array_options, gpus_of, need_of, script, wishes
 from llem_slurm.worker_start import apptainer
+
+BED = default_registry().backend("testbed")
 
 
 def experiment(**sections: Any) -> Any:
@@ -57,16 +60,22 @@ def test_an_array_asks_for_what_the_options_say_and_nothing_else() -> None:
 
 
 def test_the_time_of_a_job_is_its_experiments_limit_and_ten_minutes() -> None:
-    need = need_of(experiment(limits={"timeout_s": 1_800}), SlurmOptions(), takes_gpu=False)
+    need = need_of(experiment(limits={"timeout_s": 1_800}), BED, SlurmOptions())
     assert need.minutes == 40
-    assert need_of(experiment(), SlurmOptions(time="0:05:00"), takes_gpu=False).minutes is None
+    assert need_of(experiment(), BED, SlurmOptions(time="0:05:00")).minutes is None
 
 
-def test_a_backend_that_takes_gpus_gets_one_unless_it_says_more_or_none() -> None:
-    config = experiment()
-    assert gpus_of(config, takes_gpu=True) == 1
-    assert gpus_of(config, takes_gpu=False) == 0
-    assert need_of(config, SlurmOptions(gpus=4), takes_gpu=False).gpus == 4
+@pytest.mark.parametrize(
+    ("capabilities", "says", "gpus"),
+    [({"cpu"}, None, 0), ({"cpu"}, 2, 0), ({"gpu"}, None, 1), ({"gpu"}, 4, 4), ({"gpu", "cpu"}, 0, 0)],
+)
+def test_a_backend_that_takes_gpus_gets_one_unless_it_says_more_or_none(
+    capabilities: Any, says: int | None, gpus: int
+) -> None:
+    backend = replace(BED, capabilities=frozenset(capabilities))
+    config = experiment(testbed={"gpus": says})
+    assert gpus_of(config, backend) == gpus
+    assert need_of(config, backend, SlurmOptions(gpus=3)).gpus == 3
 
 
 def test_the_script_hands_its_process_over_to_the_nodes_side() -> None:

@@ -8,7 +8,7 @@ from llem.config.compose import PARTS
 from llem.config.experiment import BaselineConfig, MeasurementConfig
 from llem.config.identity import design_hash
 from llem.config.layers import LoadedStudy
-from llem.plan.models import Plan, Runs
+from llem.plan.models import AllRuns, Plan
 from llem.plan.runners import choose_runners
 from llem.plan.schedule import Schedule, gaps_s
 from llem.plugins import Registry
@@ -37,7 +37,7 @@ def make_plan(study: LoadedStudy, registry: Registry, *, runner: str | None = No
     return Plan(
         name=_name(study),
         study_design_hash=design_hash(sweep.digests(), execution),
-        experiments=Runs(sweep, Schedule.of(execution, count), runners),
+        experiments=AllRuns(sweep, Schedule.of(execution, count), runners),
         distinct=count,
         duplicates=sweep.duplicates,
         estimate_s=_least_s(sweep) * execution.fewest_cycles + gaps_s(execution, count),

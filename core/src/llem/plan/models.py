@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,13 +52,11 @@ class Planned:
 
 
 class Runs(Sequence[Planned]):
-    """All runs in order; each is made when it is asked for."""
+    """Runs in order, each made when it is asked for; a slice is a list of them."""
 
-    def __init__(self, sweep: Sweep, schedule: Schedule, runners: Mapping[str, RunnerChoice]) -> None:
-        self._sweep, self._schedule, self._runners = sweep, schedule, runners
-
-    def __len__(self) -> int:
-        return len(self._schedule)
+    @abstractmethod
+    def _run(self, index: int) -> Planned:
+        """The run at an index from 0."""
 
     @overload
     def __getitem__(self, index: int) -> Planned: ...
@@ -65,16 +64,26 @@ class Runs(Sequence[Planned]):
     def __getitem__(self, index: slice) -> Sequence[Planned]: ...
     def __getitem__(self, index: int | slice) -> Planned | Sequence[Planned]:
         if isinstance(index, slice):
-            return [self._run(place) for place in range(*index.indices(len(self)))]
-        return self._run(index + len(self) if index < 0 else index)
+            return [self._run(i) for i in range(len(self))[index]]
+        return self._run(range(len(self))[index])
 
     def __iter__(self) -> Iterator[Planned]:
         return map(self._run, range(len(self)))
 
-    def _run(self, place: int) -> Planned:
-        cycle, number = self._schedule[place]
+
+class AllRuns(Runs):
+    """Those of a whole plan."""
+
+    def __init__(self, sweep: Sweep, schedule: Schedule, runners: Mapping[str, RunnerChoice]) -> None:
+        self._sweep, self._schedule, self._runners = sweep, schedule, runners
+
+    def __len__(self) -> int:
+        return len(self._schedule)
+
+    def _run(self, index: int) -> Planned:
+        cycle, number = self._schedule[index]
         point = self._sweep.kept(number)
-        return Planned(place + 1, cycle + 1, self._runners[point.backend], point)
+        return Planned(index + 1, cycle + 1, self._runners[point.backend], point)
 
 
 @dataclass(frozen=True)

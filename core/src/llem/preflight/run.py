@@ -72,7 +72,11 @@ def _ask_runner(
         spec = registry.backend(backend)
         runner: Runner = load_object(registry.runner(name).runner)(
             RunnerContext(
-                argument=argument, backend=backend, image=spec.image, options=context.runner_options.get(name)
+                argument=argument,
+                backend=backend,
+                image=spec.image,
+                cpu_image=spec.cpu_image,
+                options=context.runner_options.get(name),
             )
         )
         try:

@@ -18,7 +18,7 @@ from llem.specs.backend import (
     RequestRecord,
     TokenEvent,
 )
-from llem.specs.check import CheckSpec, Finding, PreflightContext
+from llem.specs.check import CheckSpec, Finding, PreflightContext, checks_in
 from llem.specs.command import CommandSpec
 from llem.specs.dataset import DatasetSpec, LoadedDataset, Prompt
 from llem.specs.runner import (
@@ -69,4 +69,5 @@ __all__ = [
     "TickingSampler",
     "TokenEvent",
     "WatchingSampler",
+    "checks_in",
 ]

@@ -26,6 +26,7 @@ class BackendSpec:
         requires: import names that must be present where it runs, such as `("torch",)`; looked up, never imported.
         install: the command that brings them, for messages.
         image: default container image, or None.
+        cpu_image: the one for a machine without an NVIDIA GPU, or None where `image` serves there too.
         conflicts: backends that cannot be installed in one environment with it.
         resolve: maps its section to the canonical one of the same effect (fields without effect at their default),
             without importing the engine. Sections that resolve to one are one experiment.
@@ -48,6 +49,7 @@ class BackendSpec:
     requires: tuple[str, ...] = ()
     install: str | None = None
     image: str | None = None
+    cpu_image: str | None = None
     conflicts: frozenset[str] = frozenset()
     resolve: Callable[[Section], Section] | None = None
     gpus: Callable[[Section], int | None] | None = None

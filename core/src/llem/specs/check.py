@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -72,3 +72,31 @@ class CheckSpec:
     check: str
     backends: frozenset[str] = frozenset()
     runners: frozenset[str] = frozenset()
+
+
+def checks_in(
+    module: str,
+    checks: Iterable[tuple[str, str, str]],
+    *,
+    api_version: int,
+    backends: frozenset[str] = frozenset(),
+    runners: frozenset[str] = frozenset(),
+) -> list[CheckSpec]:
+    """The specs of checks that stand in one module and run for the same plans.
+
+    Args:
+        module: import path of the module.
+        checks: name, summary and function of each.
+        api_version, backends, runners: of all, as in `CheckSpec`.
+    """
+    return [
+        CheckSpec(
+            name=name,
+            api_version=api_version,
+            summary=summary,
+            check=f"{module}:{function}",
+            backends=backends,
+            runners=runners,
+        )
+        for name, summary, function in checks
+    ]

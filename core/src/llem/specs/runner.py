@@ -67,7 +67,7 @@ class RunnerContext:
         study_id: name of the study's folder, for labels.
         study_dir: absolute path of that folder, or None before there is one.
         backend: the backend that it runs.
-        image: the backend's default image, or None.
+        image: the backend's default image, or None; cpu_image: the one for a machine without an NVIDIA GPU, or None.
         options: what the study sets for it, an instance of the spec's `options`; None where the spec has none.
         at_once: how many of its jobs the study will run side by side on this machine; more than one for a runner with
             `by_gpu` only.
@@ -79,6 +79,7 @@ class RunnerContext:
     study_dir: Path | None = None
     backend: str = ""
     image: str | None = None
+    cpu_image: str | None = None
     options: Section | None = None
     at_once: int = 1
     warm_start: bool = False

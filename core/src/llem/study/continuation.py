@@ -5,18 +5,16 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, overload
 
+from llem.plan import Plan, Planned
+from llem.plan.models import Runs
 from llem.results.models import ExperimentResult
 from llem.study.manifest import Entry, StudyManifest
 from llem.study.outline import design, entries
 
-if TYPE_CHECKING:
-    from llem.plan import Plan, Planned
 
-
-class Runs(Sequence["Planned"]):
-    """Some runs of a plan, each at its position in the manifest, in the order of positions; made when they are asked for.
+class PlacedRuns(Runs):
+    """Some runs of a plan, each at its position in the manifest, in the order of positions.
 
     Args:
         plan: what they are of.
@@ -33,21 +31,15 @@ class Runs(Sequence["Planned"]):
     def __len__(self) -> int:
         return len(self._places)
 
-    @overload
-    def __getitem__(self, index: int) -> Planned: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Planned]: ...
-    def __getitem__(self, index: int | slice) -> Planned | Sequence[Planned]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
+    def _run(self, index: int) -> Planned:
         planned = self._plan.experiments[self._places[index]]
         position = self._positions[index]
         return planned if planned.position == position else replace(planned, position=position)
 
-    def only(self, positions: Iterable[int]) -> Runs:
+    def only(self, positions: Iterable[int]) -> PlacedRuns:
         """Those at these positions."""
         wanted = set(positions)
-        return Runs(
+        return PlacedRuns(
             self._plan, ((p, place) for p, place in zip(self._positions, self._places, strict=True) if p in wanted)
         )
 
@@ -80,7 +72,7 @@ class Laid:
     """
 
     manifest: StudyManifest
-    runs: Runs
+    runs: PlacedRuns
     dropped: Sequence[Entry]
     added: Sequence[int]
 
@@ -106,4 +98,4 @@ def lay_over(manifest: StudyManifest, plan: Plan) -> Laid:
     for row in dropped:
         row.state = "dropped"
     laid = replace(manifest, experiments=rows, **design(plan))
-    return Laid(laid, Runs(plan, places), dropped, added)
+    return Laid(laid, PlacedRuns(plan, places), dropped, added)

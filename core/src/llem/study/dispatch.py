@@ -75,6 +75,7 @@ class Dispatcher:
         key = (backend, choice.name, choice.argument)
         if key not in self._runners:
             registry = self._around.registry
+            spec = registry.backend(backend)
             made = load_object(registry.runner(choice.name).runner)
             self._runners[key] = made(
                 RunnerContext(
@@ -82,7 +83,8 @@ class Dispatcher:
                     study_id=self._around.directory.name,
                     study_dir=self._around.directory.absolute(),
                     backend=backend,
-                    image=registry.backend(backend).image,
+                    image=spec.image,
+                    cpu_image=spec.cpu_image,
                     options=choice.options,
                     at_once=max(1, len(self.gpus)) if registry.runner(choice.name).by_gpu else 1,
                     warm_start=self._starts_warm(backend),

@@ -68,22 +68,14 @@ class Lock:
         try:
             _take_within(self._file, _PATIENCE_S)
         except BlockingIOError as error:
-            raise PreflightError(
-                f"another llem works on this study{_named(self._holder())}.",
-                where=str(directory),
-                remedy="Wait until it has ended, or end it (Ctrl+C there, or `kill` its process); then try again.",
-            ) from error
+            raise _busy(directory, self._holder()) from error
         except OSError as error:
             if error.errno not in _NO_LOCKS:
                 raise PreflightError(f"the study cannot be locked: {error.strerror}.", where=str(self._path)) from error
             locked = False
         before, here = self._holder(), platform.node()
         if not locked and before.get("host") == here and _lives(before):
-            raise PreflightError(
-                f"another llem works on this study{_named(before)}.",
-                where=str(directory),
-                remedy="Wait until it has ended, or end it; then try again.",
-            )
+            raise _busy(directory, before)
         if not locked:
             self.doubt = (
                 f"the file system of {directory} has no locks, so nothing keeps a second llem on another machine from "
@@ -167,6 +159,14 @@ def _in_child() -> None:
 
 
 os.register_at_fork(after_in_child=_in_child)
+
+
+def _busy(directory: Path, holder: dict[str, Any]) -> PreflightError:
+    return PreflightError(
+        f"another llem works on this study{_named(holder)}.",
+        where=str(directory),
+        remedy="Wait until it has ended, or end it (Ctrl+C there, or `kill` its process); then try again.",
+    )
 
 
 def _named(holder: dict[str, Any]) -> str:

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 
 from llem.hookspecs import API_VERSION, hookimpl
 from llem.specs.backend import BackendSpec
-from llem.specs.check import CheckSpec
+from llem.specs.check import CheckSpec, checks_in
 from llem_pytorch.config import PyTorchConfig, gpus, resolve
+
+IMAGE = f"ghcr.io/llenergymeasure/pytorch:{importlib.metadata.version('llem-pytorch')}"
 
 
 @hookimpl
@@ -24,7 +26,8 @@ def llem_backends() -> Sequence[BackendSpec]:
             capabilities=frozenset({"cpu", "gpu", "streaming", "batching", "multi_gpu"}),
             requires=("torch", "transformers", "accelerate", "safetensors"),
             install="pip install llem-pytorch",
-            image=f"ghcr.io/llenergymeasure/pytorch:{importlib.metadata.version('llem-pytorch')}-cuda13",
+            image=f"{IMAGE}-cuda13",
+            cpu_image=f"{IMAGE}-cpu",
             resolve=resolve,
             gpus=gpus,
             preload=(
@@ -48,17 +51,13 @@ def llem_backends() -> Sequence[BackendSpec]:
 @hookimpl
 def llem_preflight_checks() -> Sequence[CheckSpec]:
     """What the section `pytorch:` asks for is there. Only where the worker runs on this machine, in this environment."""
-    return [
-        CheckSpec(
-            name=name,
-            api_version=API_VERSION,
-            summary=summary,
-            check=f"llem_pytorch.preflight:{function}",
-            backends=frozenset({"pytorch"}),
-            runners=frozenset({"local"}),
-        )
-        for name, summary, function in (
+    return checks_in(
+        "llem_pytorch.preflight",
+        (
             ("pytorch-packages", "packages that options of pytorch need are installed", "check_packages"),
             ("pytorch-devices", "devices that options of pytorch need are there", "check_devices"),
-        )
-    ]
+        ),
+        api_version=API_VERSION,
+        backends=frozenset({"pytorch"}),
+        runners=frozenset({"local"}),
+    )

@@ -10,6 +10,8 @@ from llem.specs.backend import BackendSpec
 from llem.specs.check import CheckSpec
 from llem_vllm.config import VllmConfig, gpus, resolve
 
+IMAGE = f"ghcr.io/llenergymeasure/vllm:{importlib.metadata.version('llem-vllm')}"
+
 
 @hookimpl
 def llem_backends() -> Sequence[BackendSpec]:
@@ -24,7 +26,8 @@ def llem_backends() -> Sequence[BackendSpec]:
             capabilities=frozenset({"cpu", "gpu", "streaming", "batching", "multi_gpu"}),
             requires=("vllm",),
             install="pip install 'llem-vllm[engine]', or 'llem-vllm[engine-cpu]' on a machine without a GPU",
-            image=f"ghcr.io/llenergymeasure/vllm:{importlib.metadata.version('llem-vllm')}-cuda13",
+            image=f"{IMAGE}-cuda13",
+            cpu_image=f"{IMAGE}-cpu",
             # vLLM 0.32 takes transformers below 5.20, llem-pytorch from 5.23 on.
             conflicts=frozenset({"pytorch"}),
             resolve=resolve,

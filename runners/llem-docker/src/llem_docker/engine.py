@@ -17,7 +17,7 @@ from docker.context import ContextAPI
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 
 from llem.errors import LlemError
-from llem_docker.errors import EngineUnavailable, ImageMissing, pull_error, start_error
+from llem_docker.errors import EngineUnavailable, ImageMissing, how_to_build, pull_error, start_error
 
 DEFAULT = "unix:///var/run/docker.sock"
 TIMEOUT_S = 60
@@ -116,7 +116,7 @@ class Engine:
         if found is None and (not pull or reference.startswith("sha256:")):
             raise ImageMissing(
                 f"the image {reference} is not here, and is not to be pulled.",
-                remedy=f"Pull it (docker pull {reference}), build it (llem images build), or unset LLEM_DOCKER_PULL.",
+                remedy=f"{how_to_build(reference)} Or pull it (docker pull {reference}), or unset LLEM_DOCKER_PULL.",
             )
         if found is None:
             self._pull(reference)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from llem.errors import LlemError, PreflightError
+from llem_docker.images.recipe import REGISTRY
 
 
 class EngineUnavailable(PreflightError):  # noqa: N818
@@ -102,7 +103,8 @@ def start_error(text: str, image: str) -> LlemError:
         )
     if "no such image" in lower:
         return ImageMissing(
-            f"the image {image} is not here.", remedy="See `docker images`; `llem images pull` fetches it."
+            f"the image {image} is not here.",
+            remedy=f"See `docker images`; `llem images pull` fetches it. {how_to_build(image)}",
         )
     return ContainerRefused(
         f"the engine refuses the container: {message}", remedy="See the engine's log: journalctl -u docker."
@@ -117,16 +119,23 @@ def pull_error(text: str, image: str) -> LlemError:
     if "no space left on device" in lower:
         return DiskFull(what, remedy="Look with `docker system df`, make room with `docker system prune`.")
     if any(word in lower for word in ("unauthorized", "denied", "authentication", "forbidden")):
-        remedy = "Check the name; if it is private: docker login REGISTRY. Build it yourself: llem images build."
+        remedy = "Check the name; if it is private: docker login REGISTRY."
     elif any(word in lower for word in ("not found", "manifest unknown", "does not exist")):
-        remedy = "Check name and tag; `docker images` lists what is here, `llem images build` makes llem's own."
+        remedy = "Check name and tag; `docker images` lists what is here."
     elif "toomanyrequests" in lower or "rate limit" in lower:
         remedy = "Wait, or log in: docker login."
     else:
         remedy = (
             f"Check the network of the engine (docker pull {image}); behind a proxy, set it for the engine's service."
         )
-    return PullFailed(what, remedy=remedy)
+    return PullFailed(what, remedy=f"{remedy} {how_to_build(image)}")
+
+
+def how_to_build(image: str) -> str:
+    """A sentence with the command that builds an image here, for either kind of machine."""
+    own = re.match(rf"{re.escape(REGISTRY)}/([\w.-]+):", image)
+    what, backend = ("it", own[1]) if own else ("one of llem's own", "BACKEND")
+    return f"Build {what} here: llem images build {backend} --target cpu, or --target cuda for a machine with an NVIDIA GPU."
 
 
 def _first_words(text: str) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from llem.config.experiment import ExperimentConfig
 from llem.errors import SamplerUnavailable
@@ -12,24 +12,16 @@ from llem.plugins import default_registry
 from llem.samplers.nvml_library import Nvml
 from llem.samplers.visible import Gpu, visible_gpus
 
-_PARALLEL = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size")
-"""Fields by which sections say how many devices they take."""
-
 
 def gpus_of(config: ExperimentConfig, environ: Mapping[str, str] = os.environ) -> list[str]:
     """UUIDs of the GPUs for this experiment, in CUDA's order; empty for one on the CPU, and on a machine without GPUs.
 
-    A section that says how many devices it takes gets so many, of those that CUDA_VISIBLE_DEVICES leaves.
+    As many as its backend says that it takes, of those that CUDA_VISIBLE_DEVICES leaves; all of them where it cannot say.
     """
-    if "gpu" not in default_registry().backend(config.backend).capabilities:
+    wanted = default_registry().backend(config.backend).gpus_of(config.options)
+    if wanted == 0:
         return []
-    device = getattr(config.options, "device", None)
-    if isinstance(device, str) and device.startswith("cpu"):
-        return []
-    cards = visible_gpus(gpus_here(), environ).gpus
-    sizes = [getattr(config.options, name, None) for name in _PARALLEL]
-    wanted = math.prod(size for size in sizes if isinstance(size, int)) if any(sizes) else len(cards)
-    return [card.uuid for card in cards[:wanted]]
+    return [card.uuid for card in visible_gpus(gpus_here(), environ).gpus[:wanted]]
 
 
 def gpus_here() -> Sequence[Gpu]:
@@ -42,6 +34,11 @@ def gpus_here() -> Sequence[Gpu]:
         return [gpu for gpu, _ in nvml.cards()]
     finally:
         nvml.lib.nvmlShutdown()
+
+
+def target_here() -> Literal["cuda", "cpu"]:
+    """The kind of image for this machine: `cuda` where it has an NVIDIA GPU, else `cpu`."""
+    return "cuda" if gpus_here() else "cpu"
 
 
 def driver() -> tuple[str | None, tuple[int, int] | None]:

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from llem.results.job_directory import EVENTS, READINGS, REQUESTS, RESULT, TIMESERIES
+from llem.results.job_directory import EVENTS, READINGS, REQUESTS, RESULT, TIMESERIES, write_json
 from llem_docker.settings import in_words
 
 MOST_BYTES = {RESULT: 64 * 2**20, TIMESERIES: 2 * 2**30, REQUESTS: 2 * 2**30, READINGS: 2 * 2**30}
@@ -209,9 +209,9 @@ def amend_failure(job_dir: Path, kind: str, cause: str) -> None:
             return
         failure["message"] = f"{cause[:1].upper()}{cause[1:]}. The worker said: {failure['message']}"
         failure["type"] = kind
+        write_json(path, data)
     except (OSError, ValueError, KeyError, TypeError):
-        return  # there is none, or it is not one: settling it says so
-    path.write_text(json.dumps(data, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        return  # there is none, it is not one, or the disk is full: settling it says so
 
 
 def written(folder: Path) -> int:

@@ -121,28 +121,34 @@ class DockerJob:
 
     def _sleep(self, timeout_s: float) -> bool:
         """True where the container's first process is gone, and with it every other: the kernel sees to that."""
-        first = self._first
-        if first is None:
-            return True
-        poller = select.poll()
-        poller.register(first, select.POLLIN)
-        return bool(poller.poll(timeout_s * 1000))
+        with self._alone:
+            if self._first is None:
+                return True
+            first = os.dup(self._first)  # whoever takes the container out meanwhile closes that one
+        try:
+            poller = select.poll()
+            poller.register(first, select.POLLIN)
+            return bool(poller.poll(timeout_s * 1000))
+        finally:
+            os.close(first)
 
     def _signal(self, number: int) -> None:
         """Straight to the first process, which needs no engine; through the engine where the kernel does not let us."""
-        first = self._first
-        if first is None:
-            return
-        try:
-            signal.pidfd_send_signal(first, number)
-        except ProcessLookupError:
-            return
-        except PermissionError:
+        with self._alone:
+            if self._first is None:
+                return
             try:
-                with self._parts.engine.answering():
-                    self._parts.engine.client.api.kill(self._parts.container, signal=int(number))
-            except LlemError:
-                return  # it has just ended, or the engine is gone: what is left is said at the end
+                signal.pidfd_send_signal(self._first, number)
+                return
+            except ProcessLookupError:
+                return
+            except PermissionError:
+                client = self._parts.engine.client
+        try:
+            with self._parts.engine.answering():
+                client.api.kill(self._parts.container, signal=int(number))
+        except LlemError:
+            return  # it has just ended, or the engine is gone: what is left is said at the end
 
     def _trouble(self) -> tuple[str, str] | None:
         """A reason to end the container: the engine is gone, or it writes too much."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from llem.config.experiment import DatasetConfig, ExperimentConfig
+from llem.config.paths import paths_in
 from llem.errors import LlemError
 from llem.models.sources import locate_model
 
@@ -58,7 +59,7 @@ def places_of(config: ExperimentConfig, base_dir: str, environ: Mapping[str, str
     for source, revision in _models(config):
         _add_model(places, source, revision, base_dir, hub)
     _add_dataset(places, config.dataset, base_dir)
-    for path in _paths_in(config.options.model_dump(mode="json")):
+    for path in paths_in(config.options.model_dump(mode="json")):
         _add_path(places, path, base_dir)
     if places.fetches:
         hub.mkdir(parents=True, exist_ok=True)
@@ -137,19 +138,6 @@ def _add_dataset(places: Places, dataset: DatasetConfig, base_dir: str) -> None:
         _add_path(places, dataset.path, base_dir)
     elif dataset.name in _FROM_THE_HUB:
         places.fetches = True
-
-
-def _paths_in(value: object) -> Iterator[str]:
-    """Texts in a section that are written as paths."""
-    if isinstance(value, str):
-        if value.startswith(("/", "./", "../", "~/")) and len(value) < 4096 and "\0" not in value:
-            yield value
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from _paths_in(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _paths_in(item)
 
 
 def _add_path(places: Places, text: str, base_dir: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from llem.hookspecs import API_VERSION, hookimpl
-from llem.specs.check import CheckSpec
+from llem.specs.check import CheckSpec, checks_in
 from llem.specs.runner import RunnerSpec
 
 RUNNER = "docker"
@@ -45,13 +45,4 @@ def llem_runners() -> Sequence[RunnerSpec]:
 @hookimpl
 def llem_preflight_checks() -> Sequence[CheckSpec]:
     """What must hold before the first container of a study starts; each can be left out by its name."""
-    return [
-        CheckSpec(
-            name=name,
-            api_version=API_VERSION,
-            summary=summary,
-            check=f"llem_docker.checks:{function}",
-            runners=frozenset({RUNNER}),
-        )
-        for name, summary, function in CHECKS
-    ]
+    return checks_in("llem_docker.checks", CHECKS, api_version=API_VERSION, runners=frozenset({RUNNER}))

@@ -18,7 +18,7 @@ from llem.specs.runner import Job, RunnerContext, RunningJob
 from llem_docker import owner
 from llem_docker.container import LIFELINE, Inside, creation
 from llem_docker.engine import Engine, Image
-from llem_docker.gpus import gpus_of
+from llem_docker.gpus import gpus_of, target_here
 from llem_docker.intake import remove_folder
 from llem_docker.job import DockerJob, Parts, read_experiment
 from llem_docker.keepsakes import Keepsakes
@@ -159,8 +159,15 @@ class DockerRunner:
 
 
 def image_of(context: RunnerContext) -> str:
-    """The image that a backend runs in: the one given, else the backend's own. Raises ConfigError where there is none."""
-    reference = context.argument or context.image
+    """The image that a backend runs in: the one given, else the backend's own for a machine such as this.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    reference = context.argument
+    if reference is None and context.cpu_image is not None and target_here() == "cpu":
+        reference = context.cpu_image
+    reference = reference or context.image
     if not reference:
         raise ConfigError(
             f"the backend `{context.backend}` names no image of its own.",

@@ -108,9 +108,10 @@ def _uses(context: PreflightContext) -> list[Use]:
         name, _, argument = runner.partition(":")
         if name != RUNNER:
             continue
+        spec = registry.backend(backend)
         try:
             reference = image_of(
-                RunnerContext(argument=argument or None, backend=backend, image=registry.backend(backend).image)
+                RunnerContext(argument=argument or None, backend=backend, image=spec.image, cpu_image=spec.cpu_image)
             )
         except ConfigError:
             continue  # the runner's own check says so

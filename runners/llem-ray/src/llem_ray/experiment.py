@@ -66,8 +66,11 @@ class Experiment:
 
     def stop(self, grace_s: float) -> None:
         """Order it to end; a later order shortens the time."""
-        self.grace_s = grace_s if self.grace_s is None else min(grace_s, self.grace_s)
-        self._ordered.set()
+        if (
+            self.grace_s is None or grace_s < self.grace_s
+        ):  # else whoever waits for orders would be woken for nothing, again and again
+            self.grace_s = grace_s
+            self._ordered.set()
 
     def abandon(self) -> None:
         """End it at once and write nothing more: its job directory may be another llem's by now."""

@@ -125,6 +125,8 @@ class Line:
     def _read(self) -> None:
         assert self._process.stdout is not None
         for line in self._process.stdout:
+            if not line.endswith(b"\n"):
+                break  # it was killed while it spoke
             message: Message = json.loads(line)
             job = message.get("job") or message.get("started") or message.get("queued")
             if job is not None:

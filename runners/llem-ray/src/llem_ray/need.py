@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
@@ -10,9 +9,6 @@ from typing import Any, Self
 from llem.config.experiment import ExperimentConfig
 from llem.specs.backend import BackendSpec
 from llem_ray.options import RayOptions
-
-_PARALLEL = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size")
-"""Fields by which sections say how many devices they take."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,12 +76,10 @@ def need_of(config: ExperimentConfig, backend: BackendSpec, options: RayOptions)
 
 def _gpus(config: ExperimentConfig, backend: BackendSpec) -> tuple[int, bool]:
     """How many GPUs, and whether that is only a wish."""
-    if "gpu" not in backend.capabilities:
+    taken = backend.gpus_of(config.options)
+    if taken == 0:
         return 0, False
+    wanted = taken or 1
     device = getattr(config.options, "device", None)
-    if isinstance(device, str) and device.startswith("cpu"):
-        return 0, False
-    sizes = [size for name in _PARALLEL if isinstance(size := getattr(config.options, name, None), int)]
-    wanted = math.prod(sizes) if sizes else 1
     told = wanted > 1 or (isinstance(device, str) and device.startswith("cuda"))
     return wanted, "cpu" in backend.capabilities and not told

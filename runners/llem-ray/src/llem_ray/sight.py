@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from llem.config.experiment import ExperimentConfig
+from llem.config.paths import paths_in
 from llem.errors import LlemError
 from llem.models.sources import locate_model
 from llem.plugins import default_registry
@@ -19,7 +20,6 @@ from llem_ray.options import RayOptions
 from llem_ray.plugin import RUNNER
 
 _LOOK_S = 180.0
-_LOCAL = ("/", "./", "../", "~/")
 
 
 @dataclass(frozen=True)
@@ -99,21 +99,8 @@ def _local_things(experiment: ExperimentConfig, base_dir: Path) -> Iterator[tupl
             continue  # the check of models says so
         if location.path is not None:
             yield "path", str(location.path.absolute())
-    texts = [experiment.dataset.path, *_texts(experiment.options.model_dump(mode="json"))]
+    texts = [experiment.dataset.path, *paths_in(experiment.options.model_dump(mode="json"))]
     for text in filter(None, texts):
         path = Path(base_dir, Path(text).expanduser())
         if path.exists():
             yield "path", str(path.absolute())
-
-
-def _texts(value: object) -> Iterator[str]:
-    """Texts in a section that are written as paths."""
-    if isinstance(value, str):
-        if value.startswith(_LOCAL) and len(value) < 4096 and "\0" not in value:
-            yield value
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from _texts(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _texts(item)

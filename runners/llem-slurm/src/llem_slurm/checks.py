@@ -159,8 +159,7 @@ def needs(context: PreflightContext, options: SlurmOptions) -> Sequence[Need]:
     found: dict[Need, None] = {}
     for config in context.experiments:
         if config.backend in backends:
-            takes_gpu = "gpu" in default_registry().backend(config.backend).capabilities
-            found[need_of(config, options, takes_gpu=takes_gpu)] = None
+            found[need_of(config, default_registry().backend(config.backend), options)] = None
     return list(found)
 
 

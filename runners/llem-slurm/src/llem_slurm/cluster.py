@@ -16,9 +16,8 @@ from pathlib import Path
 from llem.errors import LlemError
 from llem.runners.failure import log_tail
 from llem.specs.runner import Exit
-from llem_slurm.commands import run
+from llem_slurm.commands import cancel, in_parts, run
 from llem_slurm.ending import ending_of, hopeless, lost
-from llem_slurm.errors import SlurmUnreachable
 from llem_slurm.job import SlurmJob
 from llem_slurm.options import SlurmOptions
 from llem_slurm.places import ENDED, FOLDER, Record, digest_of
@@ -34,8 +33,6 @@ _CALM_S = 5.0
 _HOPELESS_S = 10.0
 _UNREACHABLE_S = 120.0
 """A job that cannot be cancelled for so long, because Slurm does not answer, is given up with a word on how to end it."""
-_AT_ONCE = 500
-"""Jobs named in one command."""
 
 
 class Cluster:
@@ -84,6 +81,7 @@ class Cluster:
                 if self._closed.is_set():
                     return
                 self._jobs = [job for job in self._jobs if not job.is_over]
+                self._known = {name: job for name, job in self._known.items() if not job.is_over}
                 jobs = list(self._jobs)
                 gathered = self._has_gathered()
             try:
@@ -224,7 +222,7 @@ class Cluster:
     def _settle(self, unclear: dict[Place, SlurmJob]) -> None:
         """The ends of jobs that are over and left no record."""
         for name in [name for name, job in self._known.items() if job.place in unclear]:
-            self._take(self._known[name], name) if name in self._known else None
+            self._take(self._known[name], name)
         unclear = {place: job for place, job in unclear.items() if not job.is_over}
         if not unclear:
             return
@@ -255,12 +253,11 @@ class Cluster:
 
 def accounts(places: Iterable[Place]) -> dict[Place, Seen]:
     """What accounting knows of jobs; nothing where there is none."""
-    names = [f"{number}_{index}" for number, index in places]
+    command = ["sacct", "--allocations", "--noheader", "--parsable2", f"--format={ACCOUNT_FORMAT}"]
     found: dict[Place, Seen] = {}
-    for begin in range(0, len(names), _AT_ONCE):
-        command = ["sacct", "--allocations", "--noheader", "--parsable2", f"--format={ACCOUNT_FORMAT}"]
+    for names in in_parts([f"{number}_{index}" for number, index in places]):
         try:
-            text = run([*command, f"--jobs={','.join(names[begin : begin + _AT_ONCE])}"], timeout_s=60)
+            text = run([*command, f"--jobs={','.join(names)}"], timeout_s=60)
         except LlemError:
             return found
         found.update(read_accounts(text))
@@ -268,14 +265,7 @@ def accounts(places: Iterable[Place]) -> dict[Place, Seen]:
 
 
 def _scancel(jobs: list[SlurmJob], *how: str) -> None:
-    names = ["_".join(map(str, job.place or ())) for job in jobs]
-    for begin in range(0, len(names), _AT_ONCE):
-        try:
-            run(["scancel", *how, *names[begin : begin + _AT_ONCE]])
-        except SlurmUnreachable:
-            raise
-        except LlemError:
-            continue  # some have ended meanwhile; the queue tells which
+    cancel(["_".join(map(str, job.place or ())) for job in jobs], *how)
 
 
 def _last_line(job: SlurmJob) -> str:

@@ -7,7 +7,8 @@ import pwd
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 
 from llem_slurm.errors import SlurmMissing, SlurmRefused, SlurmUnreachable
 
@@ -24,6 +25,9 @@ _AWAY = (
     "resource temporarily unavailable",
     "communication connection failure",
 )
+_AT_ONCE = 500
+"""Jobs named in one command."""
+
 INSTALL = "Run llem where sbatch works, such as the cluster's login node; Debian and Ubuntu: sudo apt-get install slurm-client."
 
 
@@ -73,6 +77,22 @@ def run(command: Sequence[str], *, timeout_s: float = 120.0) -> str:
             f"Slurm does not answer: {text}", remedy="Look: scontrol ping. Then ask the site's admins."
         )
     raise SlurmRefused(f"{name}: {text}")
+
+
+def cancel(jobs: Sequence[str], *how: str) -> None:
+    """Cancel jobs of these numbers, or signal them; those that have ended meanwhile are passed over.
+
+    Raises:
+        LlemError: Slurm is not here, or does not answer.
+    """
+    for names in in_parts(jobs):
+        with suppress(SlurmRefused):  # some have ended: the queue tells which
+            run(["scancel", *how, *names])
+
+
+def in_parts(names: Sequence[str]) -> Iterator[Sequence[str]]:
+    """As many at a time as one command names."""
+    return (names[begin : begin + _AT_ONCE] for begin in range(0, len(names), _AT_ONCE))
 
 
 def said(text: str, name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from llem.hookspecs import API_VERSION, hookimpl
-from llem.specs.check import CheckSpec
+from llem.specs.check import CheckSpec, checks_in
 from llem.specs.runner import RunnerSpec
 from llem_slurm.options import SlurmOptions
 
@@ -42,13 +42,4 @@ def llem_runners() -> Sequence[RunnerSpec]:
 @hookimpl
 def llem_preflight_checks() -> Sequence[CheckSpec]:
     """What must hold before the first job of a study is submitted; each can be left out by its name."""
-    return [
-        CheckSpec(
-            name=name,
-            api_version=API_VERSION,
-            summary=summary,
-            check=f"llem_slurm.checks:{function}",
-            runners=frozenset({RUNNER}),
-        )
-        for name, summary, function in CHECKS
-    ]
+    return checks_in("llem_slurm.checks", CHECKS, api_version=API_VERSION, runners=frozenset({RUNNER}))

@@ -6,14 +6,12 @@ import time
 from pathlib import Path
 
 from llem.errors import LlemError
-from llem_slurm.commands import is_here, run
-from llem_slurm.errors import SlurmRefused
+from llem_slurm.commands import cancel, is_here, run
 from llem_slurm.queue import Place, read_queue
 from llem_slurm.submission import queue_command, token_of
 
 _GONE_S = 300.0
 _LOOK_S = 1.0
-_AT_ONCE = 500
 
 
 def reclaim(study_dir: Path) -> list[str]:
@@ -36,16 +34,9 @@ def reclaim(study_dir: Path) -> list[str]:
     if not left:
         return []
     names = [f"{number}_{index}" for number, index in left]
-    end, asked = time.monotonic() + _GONE_S, False
+    cancel(names)
+    end = time.monotonic() + _GONE_S
     while left and time.monotonic() < end:
-        names_left = [f"{number}_{index}" for number, index in left]
-        if not asked:
-            for begin in range(0, len(names_left), _AT_ONCE):
-                try:
-                    run(["scancel", *names_left[begin : begin + _AT_ONCE]])
-                except SlurmRefused:
-                    continue  # some have ended meanwhile
-            asked = True
         time.sleep(_LOOK_S)
         left = _left(token)
     if left:

@@ -52,11 +52,11 @@ class SlurmRunner:
         Raises:
             LlemError: there is no Slurm here, or no node for a job that the study places.
         """
-        takes_gpu = "gpu" in default_registry().backend(job.config.backend).capabilities
-        need = need_of(job.config, self._options, takes_gpu=takes_gpu)
+        backend = default_registry().backend(job.config.backend)
+        need = need_of(job.config, backend, self._options)
         if job.placement is not None:
             node = self._placer.node_for(job.placement, need.gpus)
-            need = need_of(job.config, self._options, takes_gpu=takes_gpu, node=node)
+            need = need_of(job.config, backend, self._options, node=node)
         cluster = self._connect(job.directory)
         running = SlurmJob(job, need, cluster.stir)
         cluster.add(running)

@@ -8,12 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from llem.config.experiment import ExperimentConfig
+from llem.specs.backend import BackendSpec
 from llem_slurm.options import SlurmOptions
 
 START_S = 600.0
 """What a job may take beside its experiment's own limit: a cold file system, a large image, its end."""
-
-_PARALLEL = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size")
 
 
 @dataclass(frozen=True)
@@ -31,24 +30,20 @@ class Need:
     node: str | None = None
 
 
-def need_of(config: ExperimentConfig, options: SlurmOptions, *, takes_gpu: bool, node: str | None = None) -> Need:
+def need_of(config: ExperimentConfig, backend: BackendSpec, options: SlurmOptions, *, node: str | None = None) -> Need:
     """What an experiment asks for.
 
     Args:
-        takes_gpu: its backend can use one.
         node: where it has to run.
     """
     minutes = None if options.time is not None else math.ceil((config.limits.timeout_s + START_S) / 60)
-    return Need(options.gpus if options.gpus is not None else gpus_of(config, takes_gpu=takes_gpu), minutes, node)
+    return Need(options.gpus if options.gpus is not None else gpus_of(config, backend), minutes, node)
 
 
-def gpus_of(config: ExperimentConfig, *, takes_gpu: bool) -> int:
-    """How many GPUs an experiment takes: what its section says, else one where its backend can use one."""
-    device = getattr(config.options, "device", None)
-    if not takes_gpu or (isinstance(device, str) and device.startswith("cpu")):
-        return 0
-    sizes = [size for name in _PARALLEL if isinstance(size := getattr(config.options, name, None), int)]
-    return math.prod(sizes)
+def gpus_of(config: ExperimentConfig, backend: BackendSpec) -> int:
+    """How many GPUs an experiment takes: what its backend makes of its section, one where that takes all that it sees."""
+    taken = backend.gpus_of(config.options)
+    return 1 if taken is None else taken
 
 
 def wishes(options: SlurmOptions, need: Need) -> list[str]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from llem.errors import LlemError
+from llem.results.job_directory import write_atomically
 from llem.specs.runner import Exit
 from llem_slurm import errors
 from llem_slurm.commands import run, user
@@ -39,18 +40,18 @@ def token_of(study_dir: Path, *, make: bool) -> str | None:
             return None
     path.parent.mkdir(exist_ok=True)
     (path.parent / ENDED).mkdir(exist_ok=True)
-    path.write_text(f"llem-{uuid.uuid4().hex[:16]}\n", encoding="ascii")
-    return path.read_text(encoding="ascii").strip()
+    token = f"llem-{uuid.uuid4().hex[:16]}"
+    write_atomically(path, f"{token}\n")
+    return token
 
 
 @dataclass
 class _Array:
-    """Jobs that go together, and the folder that was written for them. `doubt`: nobody knows whether sbatch took it."""
+    """Jobs that go together, and the folder that was written for them."""
 
     batch: Batch
     jobs: list[SlurmJob]
     need: Need
-    doubt: bool = False
 
 
 class Submission:
@@ -150,19 +151,15 @@ class Submission:
             folder=str(array.batch.folder),
         )
         try:
-            said = run(["sbatch", *options, str(array.batch.script)])
+            number = _number(run(["sbatch", *options, str(array.batch.script)]))
         except SlurmUnreachable:
-            array.doubt = True
-            self._doubtful.append(array)
+            self._doubtful.append(array)  # it may have been taken all the same
             raise
         except SlurmRefused as error:
             if any(sign in error.what.lower() for sign in _FULL):
                 raise _QueueFull(error.what) from error
             self._give_up(array.jobs, Exit(cause=_cause(error), error=errors.SUBMIT_REFUSED))
             return
-        number = said.strip().splitlines()[-1].partition(";")[0]
-        if not re.fullmatch(r"\d+", number):
-            raise SlurmUnreachable(f"sbatch gave no job's number: {said.strip()[:200]}")
         self._in_queue(array, number)
 
     def _in_queue(self, array: _Array, number: str) -> None:
@@ -195,6 +192,14 @@ class _QueueFull(LlemError):  # noqa: N818
     """The site's limit of jobs in the queue is reached."""
 
     topic = "slurm"
+
+
+def _number(said: str) -> str:
+    """The number of the array that sbatch put into the queue. Raises SlurmUnreachable where it names none."""
+    number = said.strip().rpartition("\n")[2].partition(";")[0]
+    if not re.fullmatch(r"\d+", number):
+        raise SlurmUnreachable(f"sbatch gave no job's number: {said.strip()[:200]}")
+    return number
 
 
 def _cause(error: LlemError) -> str:

@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 _FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
-_TARGET = click.Choice(["cuda", "cpu"])
+_target = click.option(
+    "--target",
+    type=click.Choice(["cuda", "cpu"]),
+    help="The kind of machine it is for: cuda, with an NVIDIA GPU, or cpu; by default as this one is.",
+)
 
 
 @click.group()
@@ -88,9 +92,9 @@ def _listing(found: list[Image], *, known: bool) -> str:
 
 @images.command()
 @click.argument("backends", nargs=-1)
-@click.option("--target", type=_TARGET, default="cuda", show_default=True, help="The kind of machine it is for.")
+@_target
 @click.option("--image", "references", multiple=True, help="An image by its own name, instead of a backend's.")
-def pull(backends: tuple[str, ...], target: str, references: tuple[str, ...]) -> None:
+def pull(backends: tuple[str, ...], target: str | None, references: tuple[str, ...]) -> None:
     """Pull the images of these backends, or of all that are installed.
 
     A run pulls what it needs by itself; this does it before, and tells why it does not work.
@@ -102,13 +106,15 @@ def pull(backends: tuple[str, ...], target: str, references: tuple[str, ...]) ->
     """
     from llem.plugins import default_registry
     from llem_docker.engine import Engine
+    from llem_docker.gpus import target_here
     from llem_docker.images.pull import pull as pull_image
     from llem_docker.images.recipe import recipe, recipes
 
     registry = default_registry()
     wanted = list(references)
     if backends or not references:
-        wanted += [recipe(registry, name).tag(target) for name in backends or recipes(registry)]
+        kind = target or target_here()
+        wanted += [recipe(registry, name).tag(kind) for name in backends or recipes(registry)]
     if not wanted:
         raise ConfigError("no installed backend brings an image.", remedy="Name one with --image.")
     with closing(Engine()) as engine:
@@ -120,7 +126,7 @@ def pull(backends: tuple[str, ...], target: str, references: tuple[str, ...]) ->
 
 @images.command()
 @click.argument("backend")
-@click.option("--target", type=_TARGET, default="cuda", show_default=True, help="The kind of machine it is for.")
+@_target
 @click.option("--tag", help="Name of the image, instead of the one that llem looks for by default.")
 @click.option("--base", metavar="IMAGE", help="Start from this image (Debian or Ubuntu), instead of the recipe's.")
 @click.option("--engine-version", metavar="VERSION", help="Version of the engine, instead of the recipe's.")
@@ -146,7 +152,12 @@ def pull(backends: tuple[str, ...], target: str, references: tuple[str, ...]) ->
     help="Only write the build context, into this new folder.",
 )
 def build(
-    backend: str, target: str, context_only: Path | None, wheelhouse: Path | None, client: str | None, **options: object
+    backend: str,
+    target: str | None,
+    context_only: Path | None,
+    wheelhouse: Path | None,
+    client: str | None,
+    **options: object,
 ) -> None:
     """Build the image of a backend, with llem as it is installed here.
 
@@ -160,6 +171,7 @@ def build(
       llem images build vllm --context context/ && docker buildx build context/
     """
     from llem.plugins import default_registry
+    from llem_docker.gpus import target_here
     from llem_docker.images.build import BuildOptions, builder, tag_of
     from llem_docker.images.build import build as build_image
     from llem_docker.images.context import write_context
@@ -170,7 +182,7 @@ def build(
         click.echo(write_context(chosen, context_only, wheelhouse))
         return
     settings = BuildOptions(
-        target=target,
+        target=target or ("cuda" if options["cuda"] else target_here()),
         arguments=_pairs(options.pop("build_args")),
         cache=not options.pop("no_cache"),
         pull=bool(options.pop("pull_base")),
