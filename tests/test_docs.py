@@ -54,7 +54,8 @@ def _studies() -> list[tuple[str, str]]:
 def _commands() -> list[tuple[str, str]]:
     """Command lines in blocks of a shell; in `console` those after a prompt."""
     blocks = [*_blocks("bash"), *_blocks("sh"), *_blocks("console")]
-    lines = [(name, line.removeprefix("$ ")) for name, text in blocks for line in text.splitlines()]
+    joined = [(name, text.replace("\\\n", " ")) for name, text in blocks]
+    lines = [(name, line.removeprefix("$ ")) for name, text in joined for line in text.splitlines()]
     return [(name, line) for name, line in lines if line.startswith("llem ")]
 
 
