@@ -185,10 +185,10 @@ def serve(
 
     gather(study_dir)  # whatever is wrong with the study is said here, in the terminal
     with Server(lambda: gather(study_dir), port) as server:
-        say(f"Report of {study_dir} at {server.url} (this machine only). Ctrl-C ends it.")
-        if started is not None:
-            started(server.url)
         try:
+            say(f"Report of {study_dir} at {server.url} (this machine only). Ctrl-C ends it.")
+            if started is not None:
+                started(server.url)
             server.serve_forever(poll_interval=0.2)
         except KeyboardInterrupt:
             say("No longer served.")
