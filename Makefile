@@ -47,7 +47,7 @@ test-docker: setup  ## images and containers on a real Docker engine, started he
 
 SLURM := slurmctld slurmd slurmdbd slurm-client munge mariadb-server iproute2 procps
 test-slurm: setup  ## studies on a real Slurm of two nodes, which is set up here, as root, from Debian's packages
-	command -v slurmdbd slurmd mariadbd >/dev/null || (apt-get update -q && \
+	(command -v slurmdbd && command -v slurmd && command -v mariadbd) >/dev/null || (apt-get update -q && \
 	  DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $(SLURM))
 	$(BIN)/python -m pytest runners/llem-slurm -m slurm
 
