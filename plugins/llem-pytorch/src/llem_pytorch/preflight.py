@@ -193,7 +193,11 @@ def check_devices(context: PreflightContext) -> Iterator[Finding]:
                     yield Finding(level="error", message=text, remedy=remedy)
     if not said:
         build = f"built for CUDA {cuda}" if cuda else "built without CUDA"
-        yield Finding(level="ok", message=f"torch is {build}; {gpus} NVIDIA GPUs are visible")
+        yield Finding(level="ok", message=f"torch is {build}; {_visible(gpus)}")
+
+
+def _visible(gpus: int) -> str:
+    return "1 NVIDIA GPU is visible" if gpus == 1 else f"{gpus} NVIDIA GPUs are visible"
 
 
 def device_problems(options: PyTorchConfig, *, cuda: str | None, gpus: int, apple: bool) -> Sequence[tuple[str, str]]:
@@ -205,7 +209,7 @@ def device_problems(options: PyTorchConfig, *, cuda: str | None, gpus: int, appl
         apple: this is a Mac with an Apple GPU.
     """
     usable = gpus if cuda else 0
-    why = "torch is built without CUDA" if not cuda else f"{gpus} NVIDIA GPUs are visible"
+    why = "torch is built without CUDA" if not cuda else _visible(gpus)
     remedy = (
         "Install torch for CUDA (https://pytorch.org/get-started)."
         if not cuda
