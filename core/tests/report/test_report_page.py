@@ -171,6 +171,18 @@ def test_a_single_experiment_has_a_page(make_result, write_study, measured):
     assert page.data["table"]["n"] == 1
 
 
+@pytest.mark.parametrize("settings", [2, 6])
+def test_figures_stand_before_settings_only_where_these_are_many(make_result, write_study, settings):
+    results = [
+        make_result(config_hash=f"{n}" * 64, position=n, point={f"testbed.k{key}": n for key in range(settings)})
+        for n in (1, 2)
+    ]
+    page = Outline(page_html(gather(write_study(*results))))
+    keys = [column["key"] for column in page.data["columns"]]
+    assert (keys.index("j_per_output_token") < keys.index("=testbed.k0")) == (settings == 6)
+    assert ("label" in keys) == (settings == 6)
+
+
 def test_a_page_of_ten_thousand_experiments_is_a_file_to_send_by_mail(study, enlarged, tmp_path):
     write_page(enlarged(study, 10_000), tmp_path / "report.html")
     assert (tmp_path / "report.html").stat().st_size < 15e6

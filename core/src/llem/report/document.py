@@ -12,6 +12,9 @@ from llem.report.packing import packed, plain
 FIRST_FINDINGS = 6
 """The others open on demand, and are printed."""
 
+MOST_SETTINGS_FIRST = 4
+"""More columns of settings than these stand behind the figures, which would be off the page otherwise; one sums them up."""
+
 MOST_ENVIRONMENTS = 4
 """So many are written out; an experiment's own stands in its details."""
 
@@ -106,12 +109,14 @@ def _columns(study: ReportStudy) -> list[dict[str, Any]]:
         return {"key": key, "label": label, "unit": None, "estimated": False}
 
     cycles = {row.get("cycle") for row in study.rows}
+    settings = [text(_setting(key), key) for key in study.parameters]
+    figures = [{"key": c.key, "label": c.label, "unit": c.unit, "estimated": c.energy} for c in study.figures_of_table]
+    narrow = len(settings) <= MOST_SETTINGS_FIRST
     return [
         text("position", "#"),
         *([text("cycle", "cycle")] if len(cycles) > 1 else []),
         text("status", "status"),
-        *(text(_setting(key), key) for key in study.parameters),
-        *({"key": c.key, "label": c.label, "unit": c.unit, "estimated": c.energy} for c in study.figures_of_table),
+        *([*settings, *figures] if narrow else [text("label", "configuration"), *figures, *settings]),
     ]
 
 

@@ -20,7 +20,7 @@ class Filters {
     this.haystacks = new WeakMap();
     const offered = [];
     for (const column of this.columns) {
-      if (isFigure(column) || column.key === "position" || offered.length === MOST_SELECTS) continue;
+      if (isFigure(column) || ["position", "label"].includes(column.key) || offered.length === MOST_SELECTS) continue;
       const values = new Set();
       for (const row of rows) {
         values.add(shown(row[column.key]));
