@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -18,6 +19,11 @@ _ROOT = Path(__file__).parent
 _TESTBED = str(_ROOT / "tests" / "testbed")
 sys.path.insert(0, _TESTBED)
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [_TESTBED, os.environ.get("PYTHONPATH")]))
+
+# A shell that starts tests in the background leaves them, and whatever they start, deaf to these.
+for _number, _heard in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, _heard)
 
 
 @functools.cache

@@ -137,12 +137,13 @@ def test_files_are_what_they_say_and_as_wide_as_a_column_in_print(study, tmp_pat
             save(drawn, path, form)
             assert path.read_bytes().startswith(magic)
         points = TOTAL[width] * PRINT_SCALE
+        svg = (tmp_path / f"{width}.svg").read_text()
         box = re.search(rb"/MediaBox ?\[ ?0 0 ([\d.]+)", (tmp_path / f"{width}.pdf").read_bytes())
         assert box is not None
-        assert 0.85 * points < float(box[1]) < 1.08 * points
+        assert float(box[1]) == pytest.approx(points, abs=0.1)
         pixels, _ = struct.unpack(">II", (tmp_path / f"{width}.png").read_bytes()[16:24])
         assert pixels == pytest.approx(float(box[1]) / 72 * DPI, abs=4)
-        assert re.search(r'width="([\d.]+)pt"', (tmp_path / f"{width}.svg").read_text()) is not None
+        assert f'width="{points:.1f}pt"' in svg
     assert sorted(p.suffix for p in tmp_path.iterdir()) == [".pdf", ".pdf", ".png", ".png", ".svg", ".svg"]
 
 

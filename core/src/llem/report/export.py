@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from llem.errors import PluginError, ResultError
-from llem.report.figures.style import PRINT_SCALE, THEMES, Theme
+from llem.report.figures.style import PRINT_SCALE, THEMES, TOTAL, Theme
 
 if TYPE_CHECKING:
     from llem.report.figures.drawn import Drawn
@@ -42,7 +42,7 @@ def themed(spec: dict[str, Any], theme: Theme) -> dict[str, Any]:
 
 
 def rendered(drawn: Drawn, form: Format, theme: Theme = "light") -> bytes:
-    """The file's content, at the size that it has in print (see `llem.report.figures.style`).
+    """The file's content, exactly as wide as the column in print that it was drawn for (see `llem.report.figures.style`).
 
     Raises:
         ResultError: there is nothing to draw.
@@ -53,14 +53,13 @@ def rendered(drawn: Drawn, form: Format, theme: Theme = "light") -> bytes:
     require_extra()
     import vl_convert
 
-    spec = themed(drawn.spec, theme)
-    if form == "png":
-        png: bytes = vl_convert.vegalite_to_png(spec, scale=PRINT_SCALE, ppi=DPI)
-        return png
-    svg = vl_convert.vegalite_to_svg(spec)
+    svg = _as_wide_as(TOTAL[drawn.width], vl_convert.vegalite_to_svg(themed(drawn.spec, theme)))
     if form == "svg":
-        return _sized(svg, "pt").encode()
-    pdf: bytes = vl_convert.svg_to_pdf(_sized(svg, ""))  # a PDF's own unit is the point
+        return _in_points(svg, "pt").encode()
+    if form == "png":
+        png: bytes = vl_convert.svg_to_png(svg, scale=PRINT_SCALE, ppi=DPI)
+        return png
+    pdf: bytes = vl_convert.svg_to_pdf(_in_points(svg, ""))  # a PDF's own unit is the point
     return pdf
 
 
@@ -76,7 +75,24 @@ def save(drawn: Drawn, path: Path, form: Format, theme: Theme = "light") -> None
         raise
 
 
-def _sized(svg: str, unit: str) -> str:
+def _as_wide_as(total: int, svg: str) -> str:
+    """An SVG of that width in pixels: room at both sides of what is narrower, as text is; what is wider is scaled down."""
+    head, end, rest = svg.partition(">")
+    found = re.search(r'width="([\d.]+)" height="([\d.]+)" viewBox="0 0 ', head)
+    if found is None:
+        raise ResultError(
+            "vl-convert wrote an SVG without its size.", remedy="Install the version that llem[report] asks for."
+        )
+    own, height = float(found[1]), float(found[2])
+    seen = max(own, float(total))
+    side = (seen - own) / 2
+    size = f'width="{total}" height="{height * total / seen:g}" viewBox="{-side:g} 0 {seen:g} {height:g}"'
+    head = re.sub(r'width="[\d.]+" height="[\d.]+" viewBox="[^"]*"', size, head)
+    background = f'<rect x="{-side:g}" width="{seen:g}"'
+    return head + end + re.sub(r'^<rect width="[\d.]+"', background, rest, count=1)
+
+
+def _in_points(svg: str, unit: str) -> str:
     """An SVG whose width and height are those in print; what is in it scales along by its `viewBox`."""
 
     def points(found: re.Match[str]) -> str:

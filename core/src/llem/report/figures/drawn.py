@@ -18,6 +18,7 @@ class Drawn:
         title: heading; caption: what it shows, how to read it, what is left out.
         description: for who does not see it.
         why_not: why `spec` is None, a sentence; else None.
+        width: of a page in print that it was drawn for, one column or two.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Drawn:
     caption: str = ""
     description: str = ""
     why_not: str | None = None
+    width: Width = "double"
 
 
 class Draw(Protocol):

@@ -40,7 +40,12 @@ def draw(study: ReportStudy, width: Width = "double") -> Drawn:
     left = label_width(list(labels.values()))
     views = [_pair(figure, labels, left, width, last=figure is shown[-1]) for figure in shown]
     return Drawn(
-        FIGURE.name, TITLE, document({"vconcat": views, "spacing": 22}), _caption(shown, nested), _description(shown)
+        FIGURE.name,
+        TITLE,
+        document({"vconcat": views, "spacing": 22}),
+        _caption(shown, nested),
+        _description(shown),
+        width=width,
     )
 
 

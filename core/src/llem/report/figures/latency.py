@@ -92,6 +92,7 @@ def draw(study: ReportStudy, width: Width = "double") -> Drawn:
         document({**concat, "data": {"values": rows}, "spacing": gap}),
         _caption(chosen, shown, found),
         _description(shown, spreads, found),
+        width=width,
     )
 
 

@@ -70,7 +70,9 @@ def draw(study: ReportStudy, width: Width = "double") -> Drawn:
     each = TOTAL[width] - gap if width == "single" or len(panels) == 1 else (TOTAL[width] - 2 * gap) // 2
     views = [_view(panel, backends, numbers, each, having[0].estimated) for panel in panels]
     concat = {"vconcat": views} if width == "single" else {"hconcat": views}
-    return Drawn(FIGURE.name, TITLE, document(concat), _caption(panels, numbers, having), _description(panels))
+    return Drawn(
+        FIGURE.name, TITLE, document(concat), _caption(panels, numbers, having), _description(panels), width=width
+    )
 
 
 def _panel(having: Sequence[ReportConfiguration], names: Sequence[str]) -> _Panel | None:

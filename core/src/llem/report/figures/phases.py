@@ -125,7 +125,7 @@ def draw(study: ReportStudy, width: Width = "double") -> Drawn:
     ).rstrip()
     if estimated:
         caption += " Energy is an estimate (CPU utilisation times rated power), not a measurement."
-    return Drawn(FIGURE.name, TITLE, document(view), caption, _description(rows, names, len(shown)))
+    return Drawn(FIGURE.name, TITLE, document(view), caption, _description(rows, names, len(shown)), width=width)
 
 
 def _stacked(phases_j: Mapping[str, float], present: Sequence[str]) -> Iterator[tuple[str, float, float]]:

@@ -65,6 +65,7 @@ def draw(study: ReportStudy, width: Width = "double") -> Drawn:
         document({"vconcat": views, "spacing": 16, "resolve": {"scale": {"x": "independent"}}}),
         _caption(panels, by, len(ranked), hot),
         _description(panels),
+        width=width,
     )
 
 
