@@ -139,15 +139,31 @@ def ran(code: int, stderr: str, folder: Path) -> Ran:
 
 @pytest.fixture
 def containers(tmp_path: Path) -> Iterator[Callable[[], list[dict[str, Any]]]]:
-    """Tells the containers of this test's experiments that there are, running or not."""
+    """Tells the containers of this test's experiments that there are, running or not; those that it leaves are removed."""
     client = docker.from_env()
 
     def find() -> list[dict[str, Any]]:
-        found = client.api.containers(all=True, filters={"label": "llem.job"})
-        return [one for one in found if one["Labels"]["llem.job"].startswith(f"{tmp_path}/")]
+        return _of_experiments_below(tmp_path, client)
 
     yield find
+    for one in find():
+        client.api.remove_container(one["Id"], force=True, v=True)
     client.close()
+
+
+@pytest.fixture
+def clean_engine(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Removes dead containers of tests that were killed before they could, for a test that counts what is left."""
+    client = docker.from_env()
+    for one in _of_experiments_below(tmp_path_factory.getbasetemp().parent, client):
+        if one["State"] == "exited":
+            client.api.remove_container(one["Id"], v=True)
+    client.close()
+
+
+def _of_experiments_below(folder: Path, client: docker.DockerClient) -> list[dict[str, Any]]:
+    found = client.api.containers(all=True, filters={"label": "llem.job"})
+    return [one for one in found if one["Labels"]["llem.job"].startswith(f"{folder}/")]
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 60.0) -> None:

@@ -90,6 +90,7 @@ def test_a_second_interrupt_does_not_wait_for_a_worker_that_is_deaf(
     assert manifest(tmp_path)["state"] == "interrupted"
 
 
+@pytest.mark.usefixtures("clean_engine")
 def test_a_killed_llem_takes_its_worker_along_and_its_container_is_offered_for_removal(
     start: Start, tmp_path: Path, containers: Callable[[], list[Any]], command: Callable[..., list[str]], bed: str
 ) -> None:
@@ -123,6 +124,7 @@ def test_resuming_removes_the_container_of_a_killed_llem_and_no_other(
     assert list(reclaim(folder)) == []
 
 
+@pytest.mark.usefixtures("clean_engine")
 def test_containers_of_an_llem_that_lives_are_left_alone(start: Start) -> None:
     process = start(measurement__min_window_s=600)
     done = subprocess.run([sys.executable, "-m", "llem", "doctor"], capture_output=True, text=True, check=False)
