@@ -158,7 +158,9 @@ def test_at_the_end_only_lines_are_left(terminal: Start, study: Any) -> None:
     assert found == sorted(found)
     place = next(i for i, row in enumerate(at.rows) if row.startswith("results: "))
     assert place > found[-1]
-    assert re.fullmatch(r"results: /\S+/results/quick-\w+", "".join(at.rows[place:])), at.screen  # broken where it is long
+    assert re.fullmatch(r"results: /\S+/results/quick-\w+", "".join(at.rows[place:])), (
+        at.screen
+    )  # broken where it is long
 
 
 def test_control_c_twice_ends_what_will_not_end(terminal: Start, study: Any, read: Any, tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ from llem.cli.next_step import next_step, state_of
 from llem.cli.present import notes, study_table
 from llem.cli.table import one_line
 from llem.errors import FAILED_EXPERIMENTS, help_url
-from llem.results.store import MANIFEST
 
 if TYPE_CHECKING:
     from llem.analysis.selection import Selection, Source
@@ -86,19 +85,12 @@ def summary_of(
 def _head(folder: Path, *, has_results: bool) -> tuple[Head | None, list[str]]:
     """What the manifest says of the whole, and what is damaged of it. A study whose manifest is lost still has its results."""
     from llem.study.lock import is_held
-    from llem.study.manifest import PREVIOUS, ManifestError
-    from llem.study.manifest_head import read_head
+    from llem.study.manifest_head import head_beside_results
 
-    if not (folder / MANIFEST).exists() and not (folder / PREVIOUS).exists():
-        return None, []
-    try:
-        head = read_head(folder)
-    except ManifestError as error:
-        if not has_results:
-            raise
-        return None, [str(error)]
-    # While it is at work the last line of its journal may be under way.
-    return head, [] if is_held(folder) else list(head.damage)
+    head, damage = head_beside_results(folder, has_results=has_results)
+    if head is None or is_held(folder):  # while it is at work the last line of its journal may be under way
+        return head, damage
+    return head, list(head.damage)
 
 
 def _text(head: Mapping[str, Any], selection: Selection) -> str:

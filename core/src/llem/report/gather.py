@@ -16,7 +16,6 @@ from llem.errors import ResultError
 from llem.report.account import citation, method_sentences
 from llem.report.environments import environments_of, versions_of
 from llem.report.models import FigureColumn, Mean, ReportConfiguration, ReportStudy
-from llem.results.store import MANIFEST
 
 if TYPE_CHECKING:
     from llem.analysis.effect_models import StudyAnalysis
@@ -52,11 +51,13 @@ def gather(study_dir: Path | str) -> ReportStudy:
         ResultError: there is no study, or its manifest is damaged and it has no results.
         PluginError: numpy or scipy, of the extra `llem[report]`, is not installed.
     """
+    from llem.study.manifest_head import head_beside_results
+
     folder = Path(study_dir)
     rows = sorted(
         load_rows(folder), key=lambda r: (r.get("position") is None, r.get("position") or 0, str(r["directory"]))
     )
-    head, damage = _head(folder, has_results=bool(rows))
+    head, damage = head_beside_results(folder, has_results=bool(rows))
     state = _state(folder, head)
     columns = [
         FigureColumn(spec.name, spec.label, spec.unit, spec.better, spec.energy)
@@ -92,21 +93,6 @@ def gather(study_dir: Path | str) -> ReportStudy:
         method=tuple(method_sentences(rows, folder)),
         citation=citation(folder, title, rows, versions),
     )
-
-
-def _head(folder: Path, *, has_results: bool) -> tuple[Head | None, list[str]]:
-    from llem.study.manifest import PREVIOUS, ManifestError
-    from llem.study.manifest_head import read_head
-
-    if not (folder / MANIFEST).exists() and not (folder / PREVIOUS).exists():
-        return None, []
-    try:
-        head = read_head(folder)
-    except ManifestError as error:
-        if not has_results:
-            raise
-        return None, [str(error)]
-    return head, []
 
 
 def _state(folder: Path, head: Head | None) -> str:

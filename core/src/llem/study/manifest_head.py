@@ -11,7 +11,7 @@ from typing import Any
 
 from llem.results.store import MANIFEST
 from llem.study.journal import JOURNAL, change_of
-from llem.study.manifest import MANIFEST_SCHEMA, recover, whole
+from llem.study.manifest import MANIFEST_SCHEMA, PREVIOUS, ManifestError, recover, whole
 
 _EXPERIMENTS = b'\n "experiments": [\n'
 
@@ -43,6 +43,22 @@ def read_head(study_dir: Path) -> Head:
     recovered = recover(study_dir)
     manifest = recovered.manifest
     return Head(manifest.name, manifest.state, manifest.totals, recovered.damage)
+
+
+def head_beside_results(folder: Path, *, has_results: bool) -> tuple[Head | None, list[str]]:
+    """The head of a folder that may hold results without a manifest, or with a lost one: then None, and what was lost.
+
+    Raises:
+        ResultError: the manifest cannot be read, and there are no results either.
+    """
+    if not (folder / MANIFEST).exists() and not (folder / PREVIOUS).exists():
+        return None, []
+    try:
+        return read_head(folder), []
+    except ManifestError as error:
+        if not has_results:
+            raise
+        return None, [str(error)]
 
 
 def _of_snapshot(study_dir: Path) -> Head | None:
