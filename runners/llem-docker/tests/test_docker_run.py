@@ -77,7 +77,8 @@ def test_an_idle_baseline_is_measured_once_for_all_containers_of_a_study(
         execution__cycles=2,
         measurement__cpu_tdp_w=100,
         baseline__enabled="true",
-        baseline__duration_s=2,  # too short to call the machine unsteady, whatever else it does
+        baseline__duration_s=2,
+        measurement__sample_hz=5,  # too few readings to call the machine unsteady, whatever else it does
         baseline__resident_s=0,
     )
     assert [result["baseline"]["source"] for result in ran.results] == ["measured", "cached"]
