@@ -1,0 +1,240 @@
+"""The one table of warnings: what each code means, which metrics it touches, and with which weight.
+
+Whoever draws a conclusion (show, analyze, compare, pick, pareto, report, export) asks this table, and nobody keeps a
+list of codes of their own. docs/method/warnings.md is written from it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Weight = Literal["void", "qualify", "inform"]
+"""`void`: the metric must not be used. `qualify`: it stands, and whoever quotes it says so. `inform`: no figure changes."""
+
+Quality = Literal["energy", "machine_energy", "adjusted_energy", "stages", "speed", "latency", "memory", "work"]
+"""A family of metrics that a warning can touch.
+
+`energy` is every energy figure; `machine_energy` those of a scope that the whole machine shares (cpu, dram, host, any
+estimate); `adjusted_energy` what rests on idle power; `stages` prefill and decode apart; `speed` throughput; `work` says
+that other work was done than the study asked for, which touches every metric.
+"""
+
+
+@dataclass(frozen=True)
+class WarningKind:
+    """One row of the table.
+
+    Attributes:
+        code: the stable word in a result's `warnings`.
+        weight: how much it takes from the metrics that it touches.
+        touches: these metrics.
+        runs: said of runs that have it, after their number: `3 of 12 runs …`.
+        seen: what was observed, for the documentation.
+        advice: what to do with the figures.
+    """
+
+    code: str
+    weight: Weight
+    touches: frozenset[Quality]
+    runs: str
+    seen: str
+    advice: str
+
+
+def _kind(code: str, weight: Weight, touches: str, runs: str, seen: str, advice: str) -> WarningKind:
+    named: dict[str, Quality] = {
+        "energy": "energy",
+        "machine_energy": "machine_energy",
+        "adjusted_energy": "adjusted_energy",
+        "stages": "stages",
+        "speed": "speed",
+        "latency": "latency",
+        "memory": "memory",
+        "work": "work",
+    }
+    return WarningKind(code, weight, frozenset(named[word] for word in touches.split()), runs, seen, advice)
+
+
+_ROWS = (
+    # Energy that is not there, or not to be used.
+    _kind(
+        "energy_unmeasured",
+        "void",
+        "energy",
+        "have no energy of a device in use",
+        "a device in use gave no energy for the window: lost, MIG, no permission, driver and library apart, meter killed",
+        "there is none; speed and latency stand",
+    ),
+    _kind(
+        "work_elsewhere",
+        "void",
+        "energy",
+        "did their work on another machine",
+        "the model ran on another machine, as behind `openai.base_url`",
+        "no energy is given; the meters of this machine stay visible, speed and latency stand",
+    ),
+    _kind(
+        "averaged_power",
+        "void",
+        "energy",
+        "rest on power that is averaged for longer than the window resolves",
+        "only power averaged over a second, and a short window",
+        "there is none; lengthen the window",
+    ),
+    _kind(
+        "host_suspended",
+        "void",
+        "energy speed latency",
+        "were interrupted while the machine slept",
+        "the clock that counts sleep and the one that does not moved apart",
+        "within the window: discard; outside: idle power and other phases are doubtful",
+    ),
+    # Energy that stands with a caution.
+    _kind(
+        "counter_failed",
+        "qualify",
+        "energy",
+        "have energy from power, since the counter failed",
+        "the energy counter failed or went backwards in the window",
+        "energy is from integrated power; good to about a sample at each edge",
+    ),
+    _kind(
+        "energy_disagreement",
+        "qualify",
+        "energy",
+        "have meters that disagree",
+        "counter and integrated power differ by 2 % or more",
+        "use the counter; from 5 % `unreliable` is set",
+    ),
+    _kind(
+        "short_window",
+        "qualify",
+        "energy",
+        "have a window that is short for their meter",
+        "the window is shorter than 50 update periods",
+        "raise `measurement.min_window_s`",
+    ),
+    _kind(
+        "sampling_gap",
+        "qualify",
+        "energy speed latency",
+        "have a gap in their readings",
+        "a second or more of the window without a reading: everything was stopped, or the host was overloaded",
+        "the counter's energy stands; integrated power, speed and latency are doubtful",
+    ),
+    _kind(
+        "slow_sampling",
+        "qualify",
+        "energy",
+        "were read more seldom than asked for",
+        "for a fifth of the window or more, readings came at less than half the rate asked for",
+        "the message bounds the error of edges that were not read exactly",
+    ),
+    _kind(
+        "sampler_died",
+        "qualify",
+        "energy",
+        "lost their meter",
+        "the process that reads the meters was killed",
+        "no readings from there on",
+    ),
+    _kind(
+        "gpu_shared",
+        "qualify",
+        "energy speed latency memory",
+        "shared their GPU",
+        "a process that is not the experiment's held the GPU, before the start or in the window; with pid and name",
+        "its work is in energy and speed: repeat alone",
+    ),
+    _kind(
+        "cpu_energy_shared",
+        "qualify",
+        "machine_energy",
+        "shared the CPU whose energy was read",
+        "the node was not the experiment's alone (another experiment beside it, or a cluster's node that others use)",
+        "energy of CPU, DRAM and host holds others' work; energy of GPUs stands",
+    ),
+    _kind(
+        "residual_gpu_memory",
+        "qualify",
+        "memory energy",
+        "began with device memory in use",
+        "memory in use before the start, above `measurement.residual_memory_mb`",
+        "somebody else's, or left over",
+    ),
+    _kind(
+        "thermal_throttle",
+        "qualify",
+        "energy speed latency",
+        "were throttled",
+        "the card was slowed by heat or by its supply",
+        "repeat with better cooling; the message names the card and reason",
+    ),
+    _kind(
+        "power_limit_changed",
+        "qualify",
+        "energy speed latency",
+        "had their power limit changed",
+        "the limit was changed in the window",
+        "repeat",
+    ),
+    _kind(
+        "baseline_unsteady",
+        "qualify",
+        "adjusted_energy",
+        "have an idle power that was not steady",
+        "idle power varied by more than 10 %",
+        "adjusted energy is doubtful; raw energy stands",
+    ),
+    _kind(
+        "warmup_not_converged",
+        "qualify",
+        "energy speed latency",
+        "were measured before they were steady",
+        "batch latencies or power never became steady",
+        "raise `warmup.max_prompts`, or say so",
+    ),
+    # Nothing in the figures changes.
+    _kind(
+        "samples_failed",
+        "inform",
+        "",
+        "have no answers to look at",
+        "the few answers that a result keeps as text could not be decoded",
+        "figures stand",
+    ),
+    _kind(
+        "attempt_lost",
+        "inform",
+        "",
+        "needed more than one attempt",
+        "a runner lost an attempt (a node died) and started the experiment again",
+        "figures are those of the last attempt",
+    ),
+    _kind(
+        "node_changed",
+        "inform",
+        "",
+        "ran on another node than planned",
+        "the experiment went on on another node",
+        "compare only with runs on the same kind of node",
+    ),
+)
+
+WARNINGS: dict[str, WarningKind] = {kind.code: kind for kind in _ROWS}
+"""Every code that llem itself gives."""
+
+
+def kind_of(code: str) -> WarningKind:
+    """The row of a code. One that the table lacks, as of a plugin, qualifies every metric: better doubted than believed."""
+    return WARNINGS.get(code) or WarningKind(
+        code, "qualify", frozenset({"work"}), f"have the warning `{code}`", "see its message", "see its message"
+    )
+
+
+def touches(kind: WarningKind, qualities: frozenset[Quality]) -> bool:
+    """True where a warning concerns one of these qualities; `work` concerns all, `energy` every part of it."""
+    if "work" in kind.touches or kind.touches & qualities:
+        return True
+    return "energy" in kind.touches and bool(qualities & {"machine_energy", "adjusted_energy", "stages"})
