@@ -1,0 +1,1 @@
+"""Input that nobody meant: seeded mutations of recordings and files, and what reads them."""
