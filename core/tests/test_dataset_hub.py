@@ -14,6 +14,7 @@ import pyarrow.parquet
 import pytest
 
 from llem.datasets.hub import hash_of
+from llem.specs.dataset import Prompt
 
 TEXTS = ["one", "two", "three"]
 INSTALLED = importlib.util.find_spec("datasets") is not None
@@ -50,7 +51,7 @@ def folder(tmp_path: Path) -> Path:
 def test_a_split_of_a_folder_gives_its_prompts_and_the_digest_of_all(folder: Path) -> None:
     told = load(folder, split="train")
     assert (
-        json.loads(told) == ["set, split train, field text", hash_of(TEXTS), TEXTS[:2]]
+        json.loads(told) == ["set, split train, field text", hash_of([Prompt(text=text) for text in TEXTS]), TEXTS[:2]]
         if INSTALLED
         else MISSING in told
     )

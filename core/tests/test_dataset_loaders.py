@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from llem.config.experiment import DatasetConfig
 from llem.datasets import hub, jsonl, synthetic
-from llem.datasets.prompt_field import find_field, text_of
 from llem.datasets.selection import draw
 from llem.errors import DatasetError
+from llem.specs.dataset import Prompt
 
 
 def jsonl_config(**fields: object) -> DatasetConfig:
@@ -63,6 +63,10 @@ def test_a_byte_order_mark_is_no_part_of_the_first_line(tmp_path: Path) -> None:
         ([""], "it has no prompts"),
         (['{"_provenance": "x"}'], "it has no prompts"),
         (["{}"], r"the fields here are: none"),
+        (
+            ['{"prompt": "a"}', r'{"prompt": "half \ud83d of it"}'],
+            r"p\.jsonl:2: `prompt` holds half of a character \(\\ud83d at place 6",
+        ),
     ],
 )
 def test_a_bad_file_is_an_error_that_names_the_line(tmp_path: Path, lines: list[str], message: str) -> None:
@@ -87,12 +91,6 @@ def test_a_missing_file_is_an_error_that_names_its_path(tmp_path: Path) -> None:
 def test_a_jsonl_dataset_without_a_path_says_that_it_needs_one() -> None:
     with pytest.raises(DatasetError, match="needs the path of its file"):
         jsonl.load(DatasetConfig(name="jsonl"), "")
-
-
-def test_the_first_user_message_of_a_chat_is_the_prompt() -> None:
-    chat = {"messages": [{"role": "system", "content": "s"}, {"role": "user", "content": "u"}]}
-    assert find_field(chat, "here") == "messages"
-    assert text_of(chat, "messages", "here") == "u"
 
 
 def test_more_prompts_than_there_are_is_an_error_never_a_repetition(tmp_path: Path) -> None:
@@ -147,11 +145,16 @@ def test_a_hub_dataset_without_an_id_says_that_it_needs_one() -> None:
         hub.load(DatasetConfig(name="hub"), "")
 
 
+def texts(*found: str) -> list[Prompt]:
+    return [Prompt(text=text) for text in found]
+
+
 @given(st.lists(st.text(), max_size=5))
-def test_the_digest_of_prompts_tells_where_one_ends(texts: list[str]) -> None:
-    assert hub.hash_of(texts) == hub.hash_of(list(texts))
-    assert hub.hash_of([*texts, ""]) != hub.hash_of(texts)
-    assert hub.hash_of([json.dumps(texts), "a\nb"]) != hub.hash_of([json.dumps(texts), "a", "b"])
+def test_the_digest_of_prompts_tells_where_one_ends(found: list[str]) -> None:
+    assert hub.hash_of(texts(*found)) == hub.hash_of(texts(*found))
+    assert hub.hash_of(texts(*found, "")) != hub.hash_of(texts(*found))
+    whole = json.dumps(found)
+    assert hub.hash_of(texts(whole, "a\nb")) != hub.hash_of(texts(whole, "a", "b"))
 
 
 def test_prompts_can_be_had_without_engine_arrow_or_network() -> None:

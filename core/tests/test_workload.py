@@ -11,7 +11,7 @@ from llem.config.section import Section
 from llem.errors import DatasetError
 from llem.measure.workload import build_requests
 from llem.specs.backend import LoadReport
-from llem.specs.dataset import Prompt
+from llem.specs.dataset import Message, Prompt
 
 REPORT = LoadReport(vocab_size=20, special_token_ids=frozenset({0, 1, 19}), devices=["cpu"])
 
@@ -33,6 +33,18 @@ def test_text_goes_as_it_is_with_its_limits() -> None:
     assert (request.prompt, request.prompt_token_ids) == ("Hello there", None)
     assert (request.max_input_tokens, request.output_tokens, request.chat_template) == (7, 9, True)
     assert request.ignore_eos is True
+
+
+def test_a_chat_goes_whole() -> None:
+    chat = (
+        Message("system", "be short"),
+        Message("user", "first"),
+        Message("assistant", "ok"),
+        Message("user", "last"),
+    )
+    (request,) = build_requests([Prompt(messages=chat)], config(), REPORT)
+    assert request.messages == chat
+    assert (request.prompt, request.prompt_token_ids) == (None, None)
 
 
 def test_natural_length_lets_the_sequence_end() -> None:

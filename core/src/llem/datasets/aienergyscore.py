@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llem.datasets import hub, jsonl, snapshot
-from llem.datasets.selection import draw
+from llem.datasets.selection import draw_prompts
 from llem.errors import DatasetError
 from llem.specs.dataset import LoadedDataset, Prompt
 
@@ -44,7 +44,7 @@ OFFICIAL_SHA256 = "d332965827a48cc38b26f702653ad0a331b5e2cfc33fd0a9472005e2e5eb5
 
 def prompts() -> list[str]:
     """The 1,000 built-in prompts, in their order. The first n have about the whole set's lengths and kinds, for any n."""
-    return jsonl.texts_of(FILE.read_bytes(), str(FILE), "prompt")[0]
+    return [str(prompt.text) for prompt in jsonl.prompts_of(FILE.read_bytes(), str(FILE), "prompt")[0]]
 
 
 def load_builtin(config: DatasetConfig, base_dir: str) -> LoadedDataset:
@@ -54,8 +54,8 @@ def load_builtin(config: DatasetConfig, base_dir: str) -> LoadedDataset:
         DatasetError: more than 1,000 are asked for.
     """
     raw = FILE.read_bytes()
-    texts, _ = jsonl.texts_of(raw, str(FILE), "prompt")
-    return _drawn(texts, config, PROVENANCE, hashlib.sha256(raw).hexdigest(), config.name)
+    found, _ = jsonl.prompts_of(raw, str(FILE), "prompt")
+    return _drawn(found, config, PROVENANCE, hashlib.sha256(raw).hexdigest(), config.name)
 
 
 def load_official(config: DatasetConfig, base_dir: str) -> LoadedDataset:
@@ -70,21 +70,21 @@ def load_official(config: DatasetConfig, base_dir: str) -> LoadedDataset:
     else:
         path = Path(base_dir, Path(config.path).expanduser())
         source = f"from {path.name}"
-    texts, where = snapshot.read_texts(path, config.field), str(path)
-    digest = hub.hash_of(texts)
-    _check(texts, digest, where)
+    found, where = snapshot.read_prompts(path, config.field), str(path)
+    digest = hub.hash_of(found)
+    _check(found, digest, where)
     provenance = f"{OFFICIAL_REPOSITORY} at commit {OFFICIAL_COMMIT}, genuine (checked by SHA-256), {source}"
-    return _drawn(texts, config, provenance, digest, where)
+    return _drawn(found, config, provenance, digest, where)
 
 
-def _check(texts: Sequence[str], digest: str, where: str) -> None:
+def _check(found: Sequence[Prompt], digest: str, where: str) -> None:
     remedy = (
         f"Give the set of {OFFICIAL_REPOSITORY} at commit {OFFICIAL_COMMIT}, or name yours as what it is: "
         "dataset: {name: jsonl, path: FILE}."
     )
-    if len(texts) != COUNT:
+    if len(found) != COUNT:
         raise DatasetError(
-            f"this is not the genuine AIEnergyScore set: it has {len(texts):,} prompts, not {COUNT:,}.",
+            f"this is not the genuine AIEnergyScore set: it has {len(found):,} prompts, not {COUNT:,}.",
             where=where,
             remedy=remedy,
         )
@@ -97,6 +97,6 @@ def _check(texts: Sequence[str], digest: str, where: str) -> None:
         )
 
 
-def _drawn(texts: list[str], config: DatasetConfig, provenance: str, sha256: str, where: str) -> LoadedDataset:
-    drawn = [Prompt(text=text) for text in draw(texts, config, where)]
-    return LoadedDataset(name=config.name, provenance=provenance, sha256=sha256, prompts=drawn)
+def _drawn(found: Sequence[Prompt], config: DatasetConfig, provenance: str, sha256: str, where: str) -> LoadedDataset:
+    prompts, caveats = draw_prompts(found, config, where)
+    return LoadedDataset(name=config.name, provenance=provenance, sha256=sha256, prompts=prompts, caveats=caveats)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llem.datasets.prompt_field import find_field, text_of
-from llem.datasets.selection import draw
+from llem.datasets.chat import BESIDE
+from llem.datasets.prompt_field import find_field, prompt_of
+from llem.datasets.selection import draw_prompts
 from llem.errors import DatasetError
 from llem.specs.dataset import LoadedDataset, Prompt
 
@@ -29,16 +31,18 @@ def load(config: DatasetConfig, base_dir: str) -> LoadedDataset:
         DatasetError: `datasets` is not installed, nothing of this name can be had, a split or field must be chosen, a
             prompt is empty, or there are too few.
     """
-    texts, provenance, where = read_texts(config, base_dir)
+    found, provenance, where = read_prompts(config, base_dir)
+    prompts, caveats = draw_prompts(found, config, where)
     return LoadedDataset(
         name=config.name,
         provenance=provenance,
-        sha256=hash_of(texts),
-        prompts=[Prompt(text=text) for text in draw(texts, config, where)],
+        sha256=hash_of(found),
+        prompts=prompts,
+        caveats=caveats,
     )
 
 
-def read_texts(config: DatasetConfig, base_dir: str) -> tuple[list[str], str, str]:
+def read_prompts(config: DatasetConfig, base_dir: str) -> tuple[list[Prompt], str, str]:
     """Every prompt of the split, its provenance, and its place for messages. Raises as `load` does."""
     if config.path is None:
         raise DatasetError(
@@ -50,15 +54,23 @@ def read_texts(config: DatasetConfig, base_dir: str) -> tuple[list[str], str, st
     if not len(data):
         raise DatasetError("it has no rows.", where=where, remedy="Give a split that has some.")
     field = config.field or find_field(data[0], f"{where}, row 0")
-    texts = [text_of({field: value}, field, f"{where}, row {i}") for i, value in enumerate(_column(data, field, where))]
+    rows = _columns(data, field, where)
+    prompts = [prompt_of(row, field, f"{where}, row {i}") for i, row in enumerate(rows)]
     split = str(data.split or config.split or "")
     parts = [config.path, f"split {split}" if split else "", _revision(data, config), f"field {field}"]
-    return texts, ", ".join(part for part in parts if part), where
+    return prompts, ", ".join(part for part in parts if part), where
 
 
-def hash_of(texts: list[str]) -> str:
-    """SHA-256 of prompts, whatever file they came in: over their JSON strings (ASCII, escaped), joined by newlines."""
-    return hashlib.sha256("\n".join(json.dumps(text) for text in texts).encode()).hexdigest()
+def hash_of(prompts: Sequence[Prompt]) -> str:
+    """SHA-256 of prompts, whatever file they came in: over their JSON (ASCII, escaped), joined by newlines. Of a text that is
+    a string, of a chat a list of its messages."""
+    return hashlib.sha256("\n".join(json.dumps(_plain(prompt)) for prompt in prompts).encode()).hexdigest()
+
+
+def _plain(prompt: Prompt) -> str | list[dict[str, str]] | None:
+    if prompt.messages is None:
+        return prompt.text
+    return [{"role": message.role, "content": message.content} for message in prompt.messages]
 
 
 def _read(config: DatasetConfig, local: Path) -> Any:
@@ -102,14 +114,15 @@ def _choose(data: Any, config: DatasetConfig) -> Any:
     raise DatasetError(what, where="dataset.split", remedy=f"Choose one of: {', '.join(names)}.")
 
 
-def _column(data: Any, field: str, where: str) -> Any:
+def _columns(data: Any, field: str, where: str) -> Any:
+    """The rows with the prompt and what belongs to it; other columns may hold images, which take long to decode."""
     if field not in data.column_names:
         raise DatasetError(
             f"there is no field `{field}`; the fields are: {', '.join(data.column_names)}.",
             where=where,
             remedy="Correct dataset.field.",
         )
-    return data[field]
+    return data.select_columns([field, *(name for name in BESIDE if name in data.column_names)])
 
 
 def _revision(data: Any, config: DatasetConfig) -> str:

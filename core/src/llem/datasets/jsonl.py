@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llem.datasets.prompt_field import find_field, text_of
-from llem.datasets.selection import draw
+from llem.datasets.prompt_field import find_field, prompt_of
+from llem.datasets.selection import draw_prompts
 from llem.errors import DatasetError
 from llem.specs.dataset import LoadedDataset, Prompt
 
@@ -33,16 +33,18 @@ def load(config: DatasetConfig, base_dir: str) -> LoadedDataset:
         )
     path = Path(base_dir, Path(config.path).expanduser())
     raw = read_bytes(path)
-    texts, provenance = texts_of(raw, str(path), config.field)
+    found, provenance = prompts_of(raw, str(path), config.field)
+    prompts, caveats = draw_prompts(found, config, str(path))
     return LoadedDataset(
         name=config.name,
         provenance=f"{path.name}, {provenance}",
         sha256=hashlib.sha256(raw).hexdigest(),
-        prompts=[Prompt(text=text) for text in draw(texts, config, str(path))],
+        prompts=prompts,
+        caveats=caveats,
     )
 
 
-def texts_of(raw: bytes, where: str, field: str | None) -> tuple[list[str], str]:
+def prompts_of(raw: bytes, where: str, field: str | None) -> tuple[list[Prompt], str]:
     """Every prompt of a file's bytes, and their field with what the first line tells of their origin.
 
     Raises:
@@ -52,8 +54,8 @@ def texts_of(raw: bytes, where: str, field: str | None) -> tuple[list[str], str]
     if not records:
         raise DatasetError("it has no prompts.", where=where, remedy="Give a file with one JSON object a line.")
     name = field or find_field(records[0][1], f"{where}:{records[0][0]}")
-    texts = [text_of(record, name, f"{where}:{line}") for line, record in records]
-    return texts, f"field {name}" + (f"; {provenance}" if provenance else "")
+    prompts = [prompt_of(record, name, f"{where}:{line}") for line, record in records]
+    return prompts, f"field {name}" + (f"; {provenance}" if provenance else "")
 
 
 def read_bytes(path: Path) -> bytes:

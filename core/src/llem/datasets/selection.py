@@ -6,7 +6,10 @@ import random
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeVar
 
+from llem.datasets.chat import as_asked
 from llem.errors import DatasetError
+from llem.specs.caveat import Caveat
+from llem.specs.dataset import Prompt
 
 if TYPE_CHECKING:
     from llem.config.experiment import DatasetConfig
@@ -34,3 +37,20 @@ def draw(items: Sequence[T], config: DatasetConfig, where: str) -> list[T]:
     order = list(range(len(items)))
     random.Random(config.seed).shuffle(order)
     return [items[i] for i in order[: config.n]]
+
+
+def draw_prompts(prompts: Sequence[Prompt], config: DatasetConfig, where: str) -> tuple[list[Prompt], list[Caveat]]:
+    """Exactly `config.n` prompts as they are asked, and what was changed in them.
+
+    Raises:
+        DatasetError: there are fewer, or chats are to be cut.
+    """
+    drawn = draw(prompts, config, where)
+    if config.input_tokens is not None and any(prompt.messages is not None for prompt in drawn):
+        raise DatasetError(
+            f"dataset.input_tokens is {config.input_tokens}, and chats are sent whole: cutting one would drop its question "
+            "or its history.",
+            where=where,
+            remedy="Leave dataset.input_tokens out, shorten the chats, or name a field of text with dataset.field.",
+        )
+    return as_asked(drawn)

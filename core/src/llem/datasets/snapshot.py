@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from llem.datasets.jsonl import read_bytes, texts_of
-from llem.datasets.prompt_field import find_field, text_of
+from llem.datasets.jsonl import prompts_of, read_bytes
+from llem.datasets.prompt_field import find_field, prompt_of
 from llem.errors import DatasetError
+from llem.specs.dataset import Prompt
 
 _PATTERNS = ("*.parquet", "*.jsonl")
 
@@ -39,7 +40,7 @@ def download(repository: str, commit: str) -> Path:
     return Path(folder)
 
 
-def read_texts(path: Path, field: str | None) -> list[str]:
+def read_prompts(path: Path, field: str | None) -> list[Prompt]:
     """Every prompt of a Parquet or JSON Lines file, or of all such files of a folder by name (Parquet if there is any).
 
     Raises:
@@ -51,13 +52,13 @@ def read_texts(path: Path, field: str | None) -> list[str]:
             raise DatasetError(
                 "this folder has no .parquet and no .jsonl file.", where=str(path), remedy="Correct dataset.path."
             )
-        return [text for file in files for text in read_texts(file, field)]
+        return [prompt for file in files for prompt in read_prompts(file, field)]
     if path.suffix == ".parquet":
         return _parquet(path, field)
-    return texts_of(read_bytes(path), str(path), field)[0]
+    return prompts_of(read_bytes(path), str(path), field)[0]
 
 
-def _parquet(path: Path, field: str | None) -> list[str]:
+def _parquet(path: Path, field: str | None) -> list[Prompt]:
     import pyarrow
     import pyarrow.parquet
 
@@ -70,4 +71,4 @@ def _parquet(path: Path, field: str | None) -> list[str]:
     if not rows:
         raise DatasetError("it has no rows.", where=str(path), remedy="Give a file that has some.")
     name = field or find_field(rows[0], f"{path}, row 0")
-    return [text_of(row, name, f"{path}, row {i}") for i, row in enumerate(rows)]
+    return [prompt_of(row, name, f"{path}, row {i}") for i, row in enumerate(rows)]

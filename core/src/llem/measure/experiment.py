@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from llem.config.experiment import ExperimentConfig
+from llem.datasets.chat import check_takers
 from llem.measure import phases as phase
 from llem.measure.contract import check_answer, check_batches, check_report, check_shape
 from llem.measure.draft import Draft
@@ -92,6 +93,8 @@ class Experiment:
         self.meter.follow(report.devices)
         generator = LoadGenerator(engine, self.config.measurement.scenario)
         try:
+            backend = self.registry.backend(self.config.backend)
+            check_takers(self.dataset.prompts, backend.name, backend.capabilities)
             requests = build_requests(self.dataset.prompts, self.config, report)
             self._batches = list(generator.group(requests))
             check_batches(self.config.backend, requests, self._batches)

@@ -87,6 +87,8 @@ class ExperimentOrchestrator:
         draft.dataset = DatasetReport(
             name=dataset.name, provenance=dataset.provenance, sha256=dataset.sha256, n=len(dataset.prompts)
         )
+        for caveat in dataset.caveats:
+            draft.warn(caveat.code, caveat.message)
         return dataset
 
 

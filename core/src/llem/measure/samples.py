@@ -27,9 +27,14 @@ def take_samples(engine: Engine, answers: Sequence[Answer]) -> list[Sample]:
 
 def _sample(engine: Engine, request: Request, answer: Answer) -> Sample:
     record = next(record for record in answer.records if record.id == request.id)
-    prompt = request.prompt if request.prompt is not None else engine.decode(list(request.prompt_token_ids or ()))
     output = None if record.output_token_ids is None else engine.decode(list(record.output_token_ids))
-    return Sample(index=request.id, prompt=_cut(prompt), output=_cut(output))
+    return Sample(index=request.id, prompt=_cut(_asked(engine, request)), output=_cut(output))
+
+
+def _asked(engine: Engine, request: Request) -> str | None:
+    if request.messages is not None:
+        return "\n".join(f"{message.role}: {message.content}" for message in request.messages)
+    return request.prompt if request.prompt is not None else engine.decode(list(request.prompt_token_ids or ()))
 
 
 def _cut(text: str | None) -> str | None:

@@ -14,22 +14,22 @@ from llem.specs.dataset import Prompt
 def build_requests(prompts: Sequence[Prompt], config: ExperimentConfig, report: LoadReport) -> list[Request]:
     """One request for each prompt, ids from 0 in the order of the prompts.
 
-    Text goes as it is; the engine tokenizes it and cuts it to `dataset.input_tokens`. A recipe becomes exactly its
+    Text goes as it is; the engine tokenizes it and cuts it to `dataset.input_tokens`. A chat goes whole. A recipe becomes exactly its
     `input_tokens` ids, drawn uniformly, by the recipe's own seed, from the model's vocabulary without its special tokens.
 
     Raises:
-        DatasetError: a prompt that is neither text nor recipe, or a vocabulary with nothing left to draw from.
+        DatasetError: a prompt that is neither text, chat nor recipe, or a vocabulary with nothing left to draw from.
     """
     fixed = config.decoding.length == "fixed"
     vocabulary: list[int] | None = None
     requests = []
     for index, prompt in enumerate(prompts):
         ids: tuple[int, ...] | None = None
-        if prompt.text is None:
+        if prompt.text is None and prompt.messages is None:
             if prompt.input_tokens is None:
                 raise DatasetError(
-                    f"prompt {index} of the dataset `{config.dataset.name}` is neither text nor a recipe.",
-                    remedy="A dataset's loader gives each Prompt a text or a number of input_tokens.",
+                    f"prompt {index} of the dataset `{config.dataset.name}` is neither text nor a chat nor a recipe.",
+                    remedy="A dataset's loader gives each Prompt a text, messages or a number of input_tokens.",
                 )
             if vocabulary is None:
                 vocabulary = drawable_ids(report)
@@ -43,6 +43,7 @@ def build_requests(prompts: Sequence[Prompt], config: ExperimentConfig, report: 
                 ignore_eos=fixed,
                 max_input_tokens=config.dataset.input_tokens,
                 chat_template=config.dataset.chat_template,
+                messages=prompt.messages,
             )
         )
     return requests

@@ -44,10 +44,11 @@ class TextTokenizer:
         self.pad_id: int | None = tokenizer.pad_token_id
 
     def encode(self, requests: Sequence[Request]) -> list[list[int]]:
-        """See `Tokenizer.encode`. With a chat template the message is cut, and the template around it stays whole."""
+        """See `Tokenizer.encode`. With a chat template the message is cut, and the template around it stays whole; a whole
+        chat is never cut."""
         encoded: dict[int, list[int]] = {}
         for chat in (False, True):
-            texts = {i: r for i, r in enumerate(requests) if r.prompt_token_ids is None and r.chat_template is chat}
+            texts = {i: r for i, r in enumerate(requests) if r.prompt_token_ids is None and _is_chat(r) is chat}
             if texts:
                 encoded |= zip(texts, self._encode(list(texts.values()), chat=chat), strict=True)
         return [_checked(r, encoded[i] if i in encoded else _given(r)) for i, r in enumerate(requests)]
@@ -65,16 +66,27 @@ class TextTokenizer:
             raise LlemError(
                 f"the tokenizer {self.name} has no chat template.",
                 where="dataset.chat_template",
-                remedy="Leave it false, or take a model that was trained to chat.",
+                remedy="Give prompts of text, and leave it false; or take a model that was trained to chat.",
             )
-        wrapped = [
-            self._tokenizer.apply_chat_template(
-                [{"role": "user", "content": self._cut(r)}], tokenize=False, add_generation_prompt=True
-            )
-            for r in requests
-        ]
+        wrapped = [self._wrap(r) for r in requests]
         chats: list[list[int]] = self._tokenizer(wrapped, add_special_tokens=False)["input_ids"]
         return chats
+
+    def _wrap(self, request: Request) -> str:
+        if request.messages is None:
+            chat = [{"role": "user", "content": self._cut(request)}]
+        else:
+            chat = [{"role": message.role, "content": message.content} for message in request.messages]
+        try:
+            text: str = self._tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
+        except Exception as error:  # a template is a program of the model's maker, and refuses in its own words
+            told = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+            raise LlemError(
+                f"the chat template of {self.name} does not take prompt {request.id}: {told}.",
+                where="dataset",
+                remedy="Give chats of the form that the model was trained for, or name a field of text with dataset.field.",
+            ) from error
+        return text
 
     def _cut(self, request: Request) -> str:
         text = request.prompt or ""
@@ -111,14 +123,18 @@ class ByteTokenizer:
         return None
 
     def _encode(self, request: Request) -> list[int]:
-        if request.chat_template:
+        if _is_chat(request):
             raise LlemError(
                 "a random: model without a tokenizer has no chat template.",
                 where="dataset.chat_template",
-                remedy="Leave it false, or name a tokenizer in model.tokenizer.",
+                remedy="Give prompts of text, and leave it false; or name a tokenizer in model.tokenizer.",
             )
         data = (request.prompt or "").encode()[: request.max_input_tokens]
         return [byte % self._range + self._offset for byte in data]
+
+
+def _is_chat(request: Request) -> bool:
+    return request.chat_template or request.messages is not None
 
 
 def _given(request: Request) -> list[int]:

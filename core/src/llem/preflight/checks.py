@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from llem.config.experiment import DatasetConfig, ExperimentConfig, MeasurementConfig
+from llem.datasets.chat import check_takers
 from llem.errors import LlemError, SamplerUnavailable
 from llem.plugins import Registry, default_registry, load_object, missing_requirements
 from llem.specs.check import Finding, PreflightContext
@@ -133,6 +134,8 @@ def check_datasets(context: PreflightContext) -> Iterator[Finding]:
             if config.name == "hub":
                 continue
             loaded = load_object(spec.loader)(config, str(context.base_dir))
+            for name in _askers(config, context.experiments):
+                check_takers(loaded.prompts, name, registry.backend(name).capabilities)
         except LlemError as error:
             yield Finding(level="error", message=_told(what, error), remedy=error.remedy)
         else:
@@ -216,12 +219,21 @@ def _distinct(measurements: Iterable[MeasurementConfig]) -> list[MeasurementConf
     return list({(tuple(m.samplers or ()), m.cpu_tdp_w): m for m in measurements}.values())
 
 
+def _askers(config: DatasetConfig, experiments: Sequence[ExperimentConfig]) -> list[str]:
+    """The backends that are sent the prompts of a dataset."""
+    return sorted({e.backend for e in experiments if _prompts_of(e.dataset) == _prompts_of(config)})
+
+
+def _prompts_of(config: DatasetConfig) -> tuple[object, ...]:
+    """What tells one set of prompts from another, whatever n."""
+    return (config.name, config.path, config.field, config.split, config.revision, config.input_tokens is None)
+
+
 def _datasets(experiments: Sequence[ExperimentConfig]) -> list[DatasetConfig]:
     """One of each set of prompts, with the largest n: what is wrong with fewer prompts is wrong with more."""
     largest: dict[tuple[object, ...], DatasetConfig] = {}
     for e in experiments:
-        d = e.dataset
-        key = (d.name, d.path, d.field, d.split, d.revision, d.input_tokens is None)
-        if key not in largest or largest[key].n < d.n:
-            largest[key] = d
+        key = _prompts_of(e.dataset)
+        if key not in largest or largest[key].n < e.dataset.n:
+            largest[key] = e.dataset
     return list(largest.values())

@@ -197,6 +197,14 @@ _ROWS = (
     ),
     # Nothing in the figures changes.
     _kind(
+        "chat_answers_left_out",
+        "inform",
+        "",
+        "left out answers that the dataset holds",
+        "chats of the dataset end with an answer: it is left out, and the model answers in its place",
+        "figures stand for all messages before it",
+    ),
+    _kind(
         "samples_failed",
         "inform",
         "",

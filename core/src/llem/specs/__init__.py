@@ -13,14 +13,16 @@ from llem.specs.backend import (
     LoadContext,
     LoadReport,
     MemoryReading,
+    ReportsCaveats,
     ReportsMetrics,
     Request,
     RequestRecord,
     TokenEvent,
 )
+from llem.specs.caveat import Caveat
 from llem.specs.check import CheckSpec, Finding, PreflightContext, checks_in
 from llem.specs.command import CommandSpec
-from llem.specs.dataset import DatasetSpec, LoadedDataset, Prompt
+from llem.specs.dataset import DatasetSpec, LoadedDataset, Message, Prompt
 from llem.specs.runner import (
     Exit,
     Job,
@@ -37,6 +39,7 @@ from llem.specs.sampler import Device, Method, Reading, Sampler, SamplerSpec, Sc
 __all__ = [
     "BackendSpec",
     "Capability",
+    "Caveat",
     "CheckSpec",
     "CommandSpec",
     "DatasetSpec",
@@ -49,6 +52,7 @@ __all__ = [
     "LoadReport",
     "LoadedDataset",
     "MemoryReading",
+    "Message",
     "Method",
     "Placement",
     "PlacementRule",
@@ -56,6 +60,7 @@ __all__ = [
     "Prompt",
     "Queues",
     "Reading",
+    "ReportsCaveats",
     "ReportsMetrics",
     "Request",
     "RequestRecord",

@@ -8,8 +8,10 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 from llem.config.experiment import ExperimentConfig
 from llem.config.section import Section
+from llem.specs.caveat import Caveat
+from llem.specs.dataset import Message
 
-Capability = Literal["cpu", "gpu", "streaming", "batching", "online", "multi_gpu"]
+Capability = Literal["cpu", "gpu", "streaming", "batching", "online", "multi_gpu", "chat"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +23,7 @@ class BackendSpec:
         api_version: the `API_VERSION` that it was written for.
         summary: one line for `llem plugins`.
         config: the model of its section. Every field has a default and a description.
-        capabilities: what the engine can do.
+        capabilities: what the engine can do. `chat`: it answers requests with `messages`; others never get one.
         engine: `package.module:Class` of the `Engine`, imported in the worker only.
         requires: import names that must be present where it runs, such as `("torch",)`; looked up, never imported.
         install: the command that brings them, for messages.
@@ -66,7 +68,7 @@ class BackendSpec:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One prompt on its way to the engine. Exactly one of `prompt` and `prompt_token_ids` is given.
+    """One prompt on its way to the engine. Exactly one of `prompt`, `prompt_token_ids` and `messages` is given.
 
     Attributes:
         id: index of the prompt in the dataset; unique within one pass over it.
@@ -76,6 +78,8 @@ class Request:
         ignore_eos: decode through the end-of-sequence token (`decoding.length: fixed`).
         max_input_tokens: the prompt is cut to its first so many tokens.
         chat_template: wrap `prompt` as one user message in the model's chat template.
+        messages: a whole chat, in the model's chat template whatever `chat_template` says, and never cut; only asked of a
+            backend with the capability `chat`.
     """
 
     id: int
@@ -85,6 +89,7 @@ class Request:
     ignore_eos: bool = True
     max_input_tokens: int | None = None
     chat_template: bool = False
+    messages: Sequence[Message] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,4 +229,16 @@ class ReportsMetrics(Protocol):
         """What the engine counted since the last `reset`, by name with the unit in it; with `reset` it counts afresh from here.
 
         What it could not observe is left out. Called when the measured window opens and right after it closed.
+        """
+
+
+@runtime_checkable
+class ReportsCaveats(Protocol):
+    """What an engine has besides `Engine` where something can happen in it that qualifies figures or changes the work: a
+    kernel that it fell back to, a cache that it could not empty, a setting that the model ignores."""
+
+    def caveats(self) -> Sequence[Caveat]:
+        """What happened since the last call, each code once; then it counts as told.
+
+        Called after load, after warm-up and after the window. Of two that have one code, the later one stands.
         """

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from llem.specs.caveat import Caveat
+
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetSpec:
@@ -29,10 +31,22 @@ class DatasetSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Message:
+    """One message of a chat: who says it (`system`, `developer`, `user` or `assistant`), and its text."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
 class Prompt:
-    """One prompt: text, or a recipe for random token ids (`input_tokens` of them, drawn with `seed`)."""
+    """One prompt: text, a chat, or a recipe for random token ids (`input_tokens` of them, drawn with `seed`).
+
+    A chat is sent whole, in the model's chat template; its last message is what the model answers.
+    """
 
     text: str | None = None
+    messages: tuple[Message, ...] | None = None
     input_tokens: int | None = None
     seed: int = 0
 
@@ -46,9 +60,11 @@ class LoadedDataset:
         provenance: who made it, where it came from, at which revision.
         sha256: over the whole dataset as read (file bytes; for a generated one its recipe), not over the n drawn prompts.
         prompts: exactly `DatasetConfig.n`; fewer in the dataset is an error, never a silent repetition.
+        caveats: what was changed in what the dataset holds; a warning of the result each.
     """
 
     name: str
     provenance: str
     sha256: str
     prompts: Sequence[Prompt]
+    caveats: Sequence[Caveat] = ()

@@ -146,6 +146,9 @@ class Exchange:
         }
         if request.ignore_eos:
             body["ignore_eos"] = True
+        if request.messages is not None:
+            body["messages"] = [{"role": one.role, "content": one.content} for one in request.messages]
+            return "chat/completions", body
         if request.chat_template:
             body["messages"] = [{"role": "user", "content": request.prompt}]
             return "chat/completions", body

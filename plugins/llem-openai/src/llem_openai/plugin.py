@@ -20,7 +20,7 @@ def llem_backends() -> Sequence[BackendSpec]:
             summary="any OpenAI-compatible HTTP server that runs already: vLLM, SGLang, llama.cpp, …",
             config=OpenaiConfig,
             engine="llem_openai.engine:OpenaiEngine",
-            capabilities=frozenset({"cpu", "gpu", "streaming", "batching", "online"}),
+            capabilities=frozenset({"cpu", "gpu", "streaming", "batching", "chat", "online"}),
             requires=("httpx",),
             install="pip install llem-openai",
             worth_varying={"concurrency": (1, 8, 32)},

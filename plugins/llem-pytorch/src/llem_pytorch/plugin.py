@@ -23,7 +23,7 @@ def llem_backends() -> Sequence[BackendSpec]:
             summary="PyTorch with transformers' generate, on CPU, NVIDIA GPUs or Apple GPUs",
             config=PyTorchConfig,
             engine="llem_pytorch.engine:PyTorchEngine",
-            capabilities=frozenset({"cpu", "gpu", "streaming", "batching", "multi_gpu"}),
+            capabilities=frozenset({"cpu", "gpu", "streaming", "batching", "chat", "multi_gpu"}),
             requires=("torch", "transformers", "accelerate", "safetensors"),
             install="pip install llem-pytorch",
             image=f"{IMAGE}-cuda13",

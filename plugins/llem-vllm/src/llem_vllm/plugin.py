@@ -23,7 +23,7 @@ def llem_backends() -> Sequence[BackendSpec]:
             summary="vLLM: continuous batching with a paged key-value cache, on NVIDIA and AMD GPUs or CPUs",
             config=VllmConfig,
             engine="llem_vllm.engine:VllmEngine",
-            capabilities=frozenset({"cpu", "gpu", "streaming", "batching", "multi_gpu"}),
+            capabilities=frozenset({"cpu", "gpu", "streaming", "batching", "chat", "multi_gpu"}),
             requires=("vllm",),
             install="pip install 'llem-vllm[engine]', or 'llem-vllm[engine-cpu]' on a machine without a GPU",
             image=f"{IMAGE}-cuda13",
