@@ -7,19 +7,16 @@ Whatever the readings do not tell is None. The meanings are those of docs/method
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from llem.measure import curve
-from llem.measure.resolution import AVERAGED_FIELD, power_field, resolves
+from llem.measure.edge_energy import counter_at
+from llem.measure.resolution import power_field, resolves
 from llem.measure.series import Series, Track
 from llem.results.models import DeviceEnergy, EnergyBreakdown, EnergyFigure, Method, Phase, Tokens
 
 UNRELIABLE_FROM = 0.05
 """Disagreement of counter and integral from which a figure is called unreliable."""
-
-SHAPE_SAMPLES = 4
-"""Samples of power between two ticks from which on they tell more than a straight line."""
 
 
 def window_energy(
@@ -88,7 +85,7 @@ def _cumulative(series: Series, track: Track, start_ns: int, end_ns: int) -> flo
     """Increase of the cumulative value: from exact edges where both were read, else from the samples."""
     if _broken(track, start_ns, end_ns):
         return None
-    opened, closed = _at_edge(series, track, start_ns), _at_edge(series, track, end_ns)
+    opened, closed = counter_at(series, track, start_ns), counter_at(series, track, end_ns)
     if opened is not None and closed is not None:
         return closed - opened if closed >= opened else None
     return curve.increase(curve.points(track.t_ns, track.energy_j), start_ns, end_ns)
@@ -104,44 +101,6 @@ def _broken(track: Track, start_ns: int, end_ns: int) -> bool:
             return True
         last = value if value is not None else last
     return False
-
-
-def _at_edge(series: Series, track: Track, edge_ns: int) -> float | None:
-    """The counter at an edge. Several devices tick apart: between its ticks on both sides of the edge the counter is
-    interpolated; without a tick after the edge power, or the counter's samples, tell the rest.
-    """
-    exact = series.edges.get(edge_ns, {}).get(track.key)
-    if exact is None:
-        return None
-    tick_ns, energy_j = exact
-    if tick_ns == edge_ns:
-        return energy_j
-    after = next((tick for tick in track.ticks if tick[0] >= edge_ns), None)
-    if after is not None and tick_ns < edge_ns:
-        share = _share(track, tick_ns, edge_ns, after[0])
-        return energy_j + (after[1] - energy_j) * share if after[1] >= energy_j else None
-    low, high = min(tick_ns, edge_ns), max(tick_ns, edge_ns)
-    between = curve.integral(curve.points(track.t_ns, track.power_w), low, high)
-    if between is None:
-        between = curve.increase(curve.steps(curve.points(track.t_ns, track.energy_j)), low, high)
-    if between is None:
-        return None
-    return energy_j + (between if edge_ns > tick_ns else -between)
-
-
-def _share(track: Track, start_ns: int, edge_ns: int, end_ns: int) -> float:
-    """Which part of the energy between two ticks was spent before an edge between them: in proportion to time, or to
-    sampled power where enough samples lie there to show its course. Power that is averaged over a second shows none.
-    """
-    if edge_ns >= end_ns:
-        return 1.0
-    inside = bisect_left(track.t_ns, end_ns) - bisect_left(track.t_ns, start_ns)
-    if inside >= SHAPE_SAMPLES and power_field(track.device.note) != AVERAGED_FIELD:
-        power = curve.points(track.t_ns, track.power_w)
-        part, whole = curve.integral(power, start_ns, edge_ns), curve.integral(power, start_ns, end_ns)
-        if part is not None and whole:
-            return part / whole
-    return (edge_ns - start_ns) / (end_ns - start_ns)
 
 
 def _integrated(track: Track, start_ns: int, end_ns: int) -> float | None:
