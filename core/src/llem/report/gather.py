@@ -13,8 +13,9 @@ from llem.analysis.figures import FIGURES
 from llem.analysis.loading import load_rows
 from llem.analysis.wording import as_written
 from llem.errors import ResultError
-from llem.report.account import citation, method_sentences
+from llem.report.citing import citation, study_manifest
 from llem.report.environments import environments_of, versions_of
+from llem.report.methods import method_sentences
 from llem.report.models import FigureColumn, Mean, ReportConfiguration, ReportStudy
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ def gather(study_dir: Path | str) -> ReportStudy:
     counts = dict(head.totals) if head else {"experiments": len(rows), **Counter(_status(row) for row in rows)}
     title = head.name if head else folder.resolve().name
     versions = versions_of(environments)
+    manifest = study_manifest(folder)
     return ReportStudy(
         directory=folder,
         title=title,
@@ -90,8 +92,8 @@ def gather(study_dir: Path | str) -> ReportStudy:
         warnings=(*damage, *_unfinished(state, counts), *(analysis.caveats if analysis else _caveats(rows, groups))),
         environments=environments,
         versions=versions,
-        method=tuple(method_sentences(rows, folder)),
-        citation=citation(folder, title, rows, versions),
+        method=tuple(method_sentences(rows, manifest, environments)),
+        citation=citation(manifest, title, rows, versions),
     )
 
 
