@@ -59,9 +59,7 @@ class PyTorchEngine:
             self._loaded = load_model(config.model, options, context.base_dir, device)
             model = self._loaded.model
             vocab_size = int(model.config.get_text_config().vocab_size)
-            self._tokenizer: Tokenizer = load_tokenizer(
-                config.model, self._loaded.location, context.base_dir, vocab_size
-            )
+            self._tokenizer: Tokenizer = load_tokenizer(config.model, self._loaded, context.base_dir, vocab_size)
             assistant = _load_assistant(config.model, options, context.base_dir, device, vocab_size)
             self._generator = Generator(model, assistant)
             self._devices = devices_of(model)

@@ -20,6 +20,7 @@ from llem.models.sources import ModelLocation, locate_model
 from llem.models.tokens import ByteTokenizer, TextTokenizer, Tokenizer
 from llem_pytorch import arguments
 from llem_pytorch.config import PyTorchConfig
+from llem_pytorch.unpacked import UnpackedWeights
 
 RANDOM_SEED = 0
 """Weights of `random:` models are drawn with this seed, so that every run has the same ones."""
@@ -33,11 +34,13 @@ class Loaded:
         model: transformers' model, in evaluation mode, on its devices.
         location: where it came from.
         end_ids: ids that end a sequence, by the model's own generation config.
+        unpacked: the folder that holds a GGUF file's weights and tokenizer unpacked, where they are kept.
     """
 
     model: Any
     location: ModelLocation
     end_ids: frozenset[int]
+    unpacked: Path | None = None
 
 
 def load_model(config: ModelConfig, options: PyTorchConfig, base_dir: str, device: str) -> Loaded:
@@ -55,9 +58,13 @@ def load_model(config: ModelConfig, options: PyTorchConfig, base_dir: str, devic
     quantizer = _quantization_config(arguments.quantizer(options, gguf=location.kind == "gguf"), config.source)
     if quantizer is not None:
         keywords["quantization_config"] = quantizer
+    unpacked: Path | None = None
     with _model_errors(config, options):
         if location.kind == "random":
             model = _load_random(location, options, keywords)
+        elif location.kind == "gguf":
+            assert location.path is not None
+            model, unpacked = _load_gguf(location.path, config, options, keywords)
         else:
             model = _load_stored(location, config, options, keywords)
     if (adapter := arguments.adapter_arguments(options)) is not None:
@@ -66,25 +73,31 @@ def load_model(config: ModelConfig, options: PyTorchConfig, base_dir: str, devic
     end_ids = _end_ids(model)
     # What a checkpoint suggests for generation (sampling, lengths, penalties) must not leak into a measurement.
     model.generation_config = transformers.GenerationConfig()  # type: ignore[no-untyped-call]
-    return Loaded(model.eval().requires_grad_(False), location, end_ids)
+    return Loaded(model.eval().requires_grad_(False), location, end_ids, unpacked)
 
 
-def load_tokenizer(config: ModelConfig, location: ModelLocation, base_dir: str, vocab_size: int) -> Tokenizer:
+def load_tokenizer(config: ModelConfig, loaded: Loaded, base_dir: str, vocab_size: int) -> Tokenizer:
     """The model's tokenizer, or the one that the configuration names. Raises ModelError where there is none."""
+    location = loaded.location
     if config.tokenizer is None and location.kind == "random":
         return ByteTokenizer(vocab_size)
     keywords: dict[str, Any] = {"trust_remote_code": config.trust_remote_code}
+    name: str | None = None
     if config.tokenizer is not None:
         folder = Path(base_dir, config.tokenizer)
         source = str(folder) if folder.is_dir() else config.tokenizer
     elif location.kind == "gguf":
         assert location.path is not None
-        source, keywords["gguf_file"] = str(location.path.parent), location.path.name
+        name = str(location.path)
+        if loaded.unpacked is not None:
+            source = str(loaded.unpacked)
+        else:
+            source, keywords["gguf_file"] = str(location.path.parent), location.path.name
     else:
         source = _reference(location)
         keywords["revision"] = config.revision or "main"
     try:
-        tokenizer = TextTokenizer(transformers.AutoTokenizer.from_pretrained(source, **keywords), source)
+        tokenizer = TextTokenizer(transformers.AutoTokenizer.from_pretrained(source, **keywords), name or source)
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise ModelError(
             f"its tokenizer cannot be loaded from {source}: {_first_line(error)}.",
@@ -116,17 +129,34 @@ def _reference(location: ModelLocation) -> str:
 
 
 def _load_stored(location: ModelLocation, config: ModelConfig, options: PyTorchConfig, keywords: dict[str, Any]) -> Any:
-    if location.kind == "gguf":
-        assert location.path is not None
-        model = _whole(config.source, str(location.path.parent), gguf_file=location.path.name, **keywords)
-        _check_packed(model, config, options)
-        return model
     reference = _reference(location)
     stored = transformers.AutoConfig.from_pretrained(
         reference, trust_remote_code=config.trust_remote_code, revision=config.revision or "main"
     )
     _check_quantization(getattr(stored, "quantization_config", None), config, options)
     return _whole(config.source, reference, config=stored, **keywords)
+
+
+def _load_gguf(
+    file: Path, config: ModelConfig, options: PyTorchConfig, keywords: dict[str, Any]
+) -> tuple[Any, Path | None]:
+    """The model, and the folder of its unpacked weights where there is one."""
+    if options.quantization.method != "none":
+        model = _whole(config.source, str(file.parent), gguf_file=file.name, **keywords)
+        _check_packed(model, config, options)
+        return model, None
+    unpacked = UnpackedWeights(file, keywords["dtype"])
+    if (folder := unpacked.find()) is not None:
+        plain = {key: value for key, value in keywords.items() if key != "quantization_config"}
+        return _whole(config.source, str(folder), **plain), folder
+    model = _whole(config.source, str(file.parent), gguf_file=file.name, **keywords)
+    return model, unpacked.keep(model, lambda: _gguf_tokenizer(file, config))
+
+
+def _gguf_tokenizer(file: Path, config: ModelConfig) -> Any:
+    return transformers.AutoTokenizer.from_pretrained(
+        str(file.parent), gguf_file=file.name, trust_remote_code=config.trust_remote_code
+    )
 
 
 def _whole(source: str, reference: str, **keywords: Any) -> Any:
@@ -208,8 +238,6 @@ def _check_quantization(found: Any, config: ModelConfig, options: PyTorchConfig)
 
 def _check_packed(model: Any, config: ModelConfig, options: PyTorchConfig) -> None:
     """transformers unpacks GGUF weights where it has no kernel, and only warns."""
-    if options.quantization.method == "none":
-        return
     quantizer = getattr(model, "hf_quantizer", None)
     if quantizer is None or not getattr(quantizer, "packed_modules", None):
         raise ModelError(
