@@ -15,6 +15,7 @@ import yaml
 
 from llem.config.yaml_nodes import Composer, Node
 from llem.errors import ConfigError
+from llem.files import open_file
 
 MAX_BYTES = 4 * 2**20
 _NEWLINE = "\n"
@@ -89,7 +90,7 @@ def read_yaml_file(path: Path, *, may_be_empty: bool = False) -> Document:
                 where=str(path),
                 remedy=f"Name the file in it: {found}." if found else "Name a file; no YAML file is in this folder.",
             )
-        with path.open("rb") as stream:
+        with open_file(path) as stream:
             raw = stream.read(MAX_BYTES + 1)
     except FileNotFoundError as error:
         raise ConfigError("there is no such file.", where=str(path), remedy=_similar_files(path)) from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,10 +10,15 @@ from typing import TYPE_CHECKING, Any
 from llem.datasets.prompt_field import find_field, prompt_of
 from llem.datasets.selection import draw_prompts
 from llem.errors import DatasetError
+from llem.files import parse_json, read_file
 from llem.specs.dataset import LoadedDataset, Prompt
 
 if TYPE_CHECKING:
     from llem.config.experiment import DatasetConfig
+
+
+MOST_BYTES = 16 * 2**30
+"""A dataset is read as a whole."""
 
 
 def load(config: DatasetConfig, base_dir: str) -> LoadedDataset:
@@ -61,7 +65,7 @@ def prompts_of(raw: bytes, where: str, field: str | None) -> tuple[list[Prompt],
 def read_bytes(path: Path) -> bytes:
     """The whole file. Raises DatasetError where it cannot be read."""
     try:
-        return path.read_bytes()
+        return read_file(path, MOST_BYTES)
     except OSError as error:
         raise DatasetError(
             f"it cannot be read: {(error.strerror or str(error)).lower()}.",
@@ -80,7 +84,7 @@ def parse_lines(raw: bytes, where: str) -> Iterator[tuple[int, dict[str, Any]]]:
         if not line.strip():
             continue
         try:
-            record = json.loads(line)
+            record = parse_json(line)
         except ValueError as error:
             raise DatasetError(
                 f"this line is not JSON: {error}.",

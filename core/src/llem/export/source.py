@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from llem.analysis.footprint import Factors, footprint
 from llem.analysis.loading import load_rows, study_name
 from llem.errors import ResultError
+from llem.files import inside
 from llem.results.models import ExperimentResult
 from llem.results.stamps import MODIFIED, SIZE
 from llem.results.store import read_result
@@ -71,7 +72,7 @@ class Source:
         for row in sorted(self.rows, key=lambda r: (r.get("position") or 0, str(r.get("directory")))):
             if row.get("status") == "done":
                 directory = str(row["directory"])
-                if not (folder / directory).is_dir():
+                if not inside(folder, directory).is_dir():
                     raise ResultError(
                         "this form takes each run's result.json, and it is not here.",
                         where=str(folder / directory),

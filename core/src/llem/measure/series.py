@@ -6,13 +6,13 @@ all of them, one for ticks of counters, and a line `end` when it was told to sto
 
 from __future__ import annotations
 
-import json
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from llem.files import open_file, parse_json
 from llem.results.models import ResultWarning, SamplerReport
 from llem.specs.sampler import Device
 
@@ -104,7 +104,7 @@ class SeriesReader:
     def update(self) -> Series:
         """Take in what was appended since the last call. An unfinished or broken line is passed over."""
         try:
-            with self._path.open("rb") as stream:
+            with open_file(self._path) as stream:
                 stream.seek(self._offset)
                 data = stream.read()
         except FileNotFoundError:
@@ -113,7 +113,7 @@ class SeriesReader:
         self._offset += len(whole) + len(newline)
         for line in whole.splitlines():
             try:
-                content = json.loads(line)
+                content = parse_json(line)
             except ValueError:
                 continue
             if isinstance(content, dict):

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from llem.files import open_file
+
 LOG_POLL_S = 0.5
 
 
@@ -32,7 +34,7 @@ class LogTail:
 
     def _read(self, *, final: bool) -> None:
         try:
-            with self._path.open("rb") as stream:
+            with open_file(self._path) as stream:
                 stream.seek(self._offset)
                 data = stream.read()
         except OSError:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from llem.errors import ResultError
+from llem.files import NotAFileError, open_file, parse_json, read_file
 
 EXPERIMENT = "experiment.json"
 RESULT = "result.json"
@@ -26,6 +27,9 @@ POWER = "power"
 """The one kind of event that is no sign of life of the worker: another process tells it."""
 READINGS = "readings.jsonl"
 """Raw readings, streamed by the sampling process while it runs; folded into `timeseries.parquet` at the end."""
+
+_AT_ONCE = 64 * 2**20
+"""A reader of events takes so many bytes at once, at the most."""
 
 JOB_SCHEMA = 1
 """Version of `experiment.json`."""
@@ -66,23 +70,43 @@ class JobDocument:
         """Read it from the job directory. Raises ResultError where it is missing or of another version."""
         path = directory / EXPERIMENT
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
+            data = parse_json(read_file(path))
             if data["schema"] != JOB_SCHEMA:
                 raise ResultError(
                     f"this experiment is of version {data['schema']}; this llem reads version {JOB_SCHEMA}.",
                     where=str(path),
                     remedy="Use the same version of llem on both sides.",
                 )
-            return cls(**data)
+            document = cls(**data)
+            if not _is_plain(document):
+                raise ValueError("a value is not of the type that it must be")
+            return document
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ResultError(f"no readable experiment: {error}.", where=str(path)) from error
+
+
+def _is_plain(document: JobDocument) -> bool:
+    mappings = (document.config, document.point, document.provenance, *document.warnings)
+    texts = [
+        document.config_hash,
+        document.base_dir,
+        *(w[key] for w in document.warnings for key in ("code", "message")),
+    ]
+    return (
+        all(isinstance(found, Mapping) for found in mappings)
+        and all(isinstance(found, str) for found in texts)
+        and isinstance(document.study, str | None)
+        and all(type(number) is int for number in (document.cycle, document.position))
+    )
 
 
 def write_atomically(path: Path, text: str) -> None:
     """Write a file so that a reader sees the old or the new whole, also after a power loss."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("w", encoding="utf-8") as stream:
+        # Made anew: what stands there already may be a link to anywhere.
+        temporary.unlink(missing_ok=True)
+        with temporary.open("x", encoding="utf-8") as stream:
             stream.write(text)
             stream.flush()
             os.fsync(stream.fileno())
@@ -139,20 +163,22 @@ class EventReader:
     def new(self) -> Iterator[dict[str, Any]]:
         """The events since the last call. A line that is no JSON object is passed over."""
         try:
-            with self._path.open("rb") as stream:
+            with open_file(self._path) as stream:
                 if (file := os.fstat(stream.fileno()).st_ino) != self._file:
                     self._file, self._offset = file, 0
                 if stream.seek(0, os.SEEK_END) < self._offset:
                     self._offset = 0  # the job began anew, elsewhere
                 stream.seek(self._offset)
-                data = stream.read()
-        except FileNotFoundError:
+                data = stream.read(_AT_ONCE)
+        except (FileNotFoundError, NotAFileError):
             return
-        whole, newline, _ = data.rpartition(b"\n")
+        whole, newline, rest = data.rpartition(b"\n")
+        if not newline and len(rest) == _AT_ONCE:
+            self._offset += len(rest)  # no line of ours is so long
         self._offset += len(whole) + len(newline)
         for line in whole.splitlines():
             try:
-                event = json.loads(line)
+                event = parse_json(line)
             except ValueError:
                 continue
             if isinstance(event, dict):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llem.errors import ResultError
+from llem.files import require_regular
 from llem.results.arrow_table import conformed, joined, merged_schema
 from llem.results.models import SCHEMA_VERSION
 
@@ -58,6 +59,7 @@ class PartFile:
 
         self.path = path
         with self._reading():
+            require_regular(path)
             self._file = pq.ParquetFile(path, page_checksum_verification=True)
             self.schema = self._file.schema_arrow
         _check_version(self.schema, path)
@@ -199,6 +201,12 @@ def _check_version(schema: pa.Schema, path: Path) -> None:
 @contextmanager
 def _writing(path: Path, temporary: Path | None) -> Iterator[None]:
     """Turns the OSError of a write into a ResultError, and removes the unfinished file."""
+    if (path if path.name == PARQUET else path.parent).is_symlink():
+        raise ResultError(
+            "the results cannot be written: this is a link, and they are written to the study's own folder only.",
+            where=str(path),
+            remedy="Remove the link: the table is made anew from the job directories.",
+        )
     try:
         yield
     except OSError as error:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from llem.errors import ResultError
+from llem.files import OutsideError, inside
 from llem.results.columns import fixed_columns, total_columns
 from llem.results.job_directory import RESULT
 from llem.results.models import ExperimentResult
@@ -27,11 +28,13 @@ def rows_of(study_dir: Path, names: Iterable[str]) -> Iterator[dict[str, Any]]:
     """The same for some job directories, by their names relative to the study's folder. One that is gone gives no row."""
     for name in names:
         # Looked at before it is read: what changes in between is read again.
-        stamp = stamp_of(study_dir / name)
+        stamp = GONE
         try:
-            row = result_row(read_result(study_dir / name), name)
+            directory = inside(study_dir, name)
+            stamp = stamp_of(directory)
+            row = result_row(read_result(directory), name)
         except ResultError as error:
-            if stamp == GONE and not os.path.lexists(study_dir / name / RESULT):
+            if not isinstance(error, OutsideError) and stamp == GONE and not os.path.lexists(directory / RESULT):
                 continue
             row = {
                 "directory": name,

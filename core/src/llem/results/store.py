@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from llem.errors import ResultError
+from llem.files import parse_json, read_file
 from llem.results.job_directory import RESULT
 from llem.results.models import SCHEMA_VERSION, ExperimentResult
 
@@ -61,12 +61,12 @@ def read_result(path: Path | str) -> ExperimentResult:
 def read_object(file: Path, what: str) -> dict[str, Any]:
     """Read a file that holds one JSON object. Raises ResultError, which calls the file `what`."""
     try:
-        data = json.loads(file.read_text(encoding="utf-8"))
+        data = parse_json(read_file(file))
     except FileNotFoundError as error:
         raise ResultError(f"there is no {what} here.", where=str(file)) from error
     except OSError as error:
         raise ResultError(f"this {what} cannot be read: {error.strerror}.", where=str(file)) from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise ResultError(f"this {what} is not JSON: {error}.", where=str(file)) from error
     if not isinstance(data, dict):
         raise ResultError(f"this {what} is no JSON object.", where=str(file))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, TextIO
 
 from llem.errors import ResultError
+from llem.files import open_file
 from llem.results.job_directory import EVENTS, LOG, RESULT, EventReader, JobDocument, write_atomically
 from llem.results.models import ExperimentResult, Failure, Identity, Phase, ResultWarning
 from llem.results.scrub import scrub, scrub_data
@@ -168,7 +169,7 @@ def _last_words(tail: str) -> str | None:
 def log_tail(path: Path) -> str:
     """The last lines of a log: at most 50 of them and 16 KiB. Empty where there is no log."""
     try:
-        with path.open("rb") as stream:
+        with open_file(path) as stream:
             size = stream.seek(0, os.SEEK_END)
             stream.seek(max(0, size - TAIL_BYTES))
             data = stream.read(TAIL_BYTES)

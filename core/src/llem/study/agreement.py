@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llem.config.layers import LoadedStudy
+from llem.config.reading import MAX_BYTES
 from llem.errors import ConfigError
+from llem.files import read_file
 from llem.plan import Plan, make_plan
 from llem.study.changes import key_changes
 from llem.study.continuation import Laid
@@ -132,7 +134,7 @@ def edited_file(folder: Path, before: StudyRecord) -> Path | None:
         return None
     for path in (folder / STUDY_FILE, Path(before.path) if before.path is not None else None):
         try:
-            if path is not None and path.read_bytes().decode("utf-8-sig") != before.text:
+            if path is not None and read_file(path, MAX_BYTES).decode("utf-8-sig") != before.text:
                 return path
         except FileNotFoundError:
             continue  # on another host, or tidied away: the record has its text

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from llem.files import parse_json, read_file
+
 JOURNAL = "journal.jsonl"
 
 _SUM = b',"crc32":"'
@@ -89,7 +91,7 @@ def change_of(line: bytes) -> dict[str, Any] | None:
     if tail != _SUM + f"{zlib.crc32(body):08x}".encode() + b'"}\n':
         return None
     try:
-        change = json.loads(body + b"}")
+        change = parse_json(body + b"}")
     except ValueError:
         return None
     return change if isinstance(change, dict) else None
@@ -111,7 +113,7 @@ class JournalContent:
 def read_journal(path: Path) -> JournalContent:
     """The changes of a journal; none where there is no file. Raises OSError where it cannot be read."""
     try:
-        return parse_journal(path.read_bytes())
+        return parse_journal(read_file(path))
     except FileNotFoundError:
         return JournalContent(())
 

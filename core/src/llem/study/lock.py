@@ -12,6 +12,8 @@ import fcntl
 import json
 import os
 import platform
+import shlex
+import stat
 import time
 import weakref
 from pathlib import Path
@@ -19,9 +21,13 @@ from types import TracebackType
 from typing import Any
 
 from llem.errors import PreflightError
+from llem.files import parse_json
 from llem.study.manifest import now_utc
 
 LOCK = ".lock"
+
+_OPEN = os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
+"""It is written to: in a folder from elsewhere it could be a link to any file of the user's."""
 
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 """What a file system answers that has no locks, such as Lustre mounted without them."""
@@ -49,7 +55,7 @@ class Lock:
         self._path = directory / LOCK
         self.doubt: str | None = None
         try:
-            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            self._file = os.open(self._path, _OPEN | os.O_RDWR | os.O_CREAT, 0o666)
         except OSError as error:
             raise PreflightError(
                 f"the study's folder cannot be written: {error.strerror}.",
@@ -57,6 +63,7 @@ class Lock:
                 remedy="Mend its permissions or make room.",
             ) from error
         try:
+            _require_file(self._file, directory)
             self._take(directory)
         except BaseException:
             os.close(self._file)
@@ -92,7 +99,7 @@ class Lock:
     def _holder(self) -> dict[str, Any]:
         """Who holds the lock, or held it last and ended without releasing it; empty where nobody did."""
         try:
-            found = json.loads(os.pread(self._file, 4096, 0) or b"{}")
+            found = parse_json(os.pread(self._file, 4096, 0) or b"{}")
         except (OSError, ValueError):
             return {}
         return found if isinstance(found, dict) else {}
@@ -123,10 +130,19 @@ class Lock:
         self.release()
 
 
+def _require_file(file: int, directory: Path) -> None:
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        raise PreflightError(
+            f"the study cannot be locked: its {LOCK} is no regular file.",
+            where=str(directory),
+            remedy=f"Remove it: rm {shlex.quote(str(directory / LOCK))}.",
+        )
+
+
 def is_held(directory: Path) -> bool:
     """Whether an llem works on this study now, as far as locks can tell; False where the folder cannot be read."""
     try:
-        file = os.open(directory / LOCK, os.O_RDONLY | os.O_CLOEXEC)
+        file = os.open(directory / LOCK, _OPEN | os.O_RDONLY)
     except OSError:
         return False
     try:

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from llem.errors import ResultError
-from llem.results.store import MANIFEST
+from llem.files import parse_json, read_file
+from llem.results.store import EXPERIMENTS, MANIFEST
 from llem.study.journal import JOURNAL, JournalContent, read_journal
 
 MANIFEST_SCHEMA = 2
@@ -31,6 +32,8 @@ ExperimentState = Literal["pending", "running", "done", "failed", "interrupted",
 
 _STATES: tuple[ExperimentState, ...] = get_args(ExperimentState)
 _STUDY_STATES: tuple[StudyState, ...] = get_args(StudyState)
+
+_JOBS = f"{EXPERIMENTS}/"
 
 _CHECKSUM = b',\n "checksum": "'
 _END = b'"\n}\n'
@@ -114,10 +117,10 @@ class StudyManifest:
         position = change.get("position")
         if position is None:
             study = change["study"]
-            if study["state"] not in _STUDY_STATES:
+            if study["state"] not in _STUDY_STATES or not isinstance(study["ended_at"], str | None):
                 raise ValueError(f"no state of a study: {study['state']}")
             self.state, self.ended_at = study["state"], study["ended_at"]
-        elif not 1 <= position <= len(self.experiments) or change["state"] not in _STATES:
+        elif not _fits(change, len(self.experiments)):
             raise ValueError(f"no state of an experiment: {position}, {change['state']}")
         else:
             entry = self.experiments[position - 1]
@@ -150,6 +153,20 @@ class StudyManifest:
         # Half of a surrogate pair, which a file name can hold, has no UTF-8; written out it is the same JSON.
         body = ("{\n" + "".join(lines) + ' "experiments": [\n' + rows + "\n ]").encode(errors="backslashreplace")
         return (body + _CHECKSUM + _digest(body) + _END).decode()
+
+
+def _fits(change: Mapping[str, Any], experiments: int) -> bool:
+    """Whether a change is one that an experiment of so many can have."""
+    position = change["position"]
+    return (
+        type(position) is int
+        and 1 <= position <= experiments
+        and change["state"] in _STATES
+        and isinstance(change["started_at"], str | None)
+        and isinstance(change["ended_at"], str | None)
+        and isinstance(change["failure"], Mapping | None)
+        and isinstance(change.get("files"), Mapping | None)
+    )
 
 
 _COLUMNS = tuple(f.name for f in fields(Entry))
@@ -244,16 +261,16 @@ def replay(manifest: StudyManifest, changes: Iterable[Mapping[str, Any]]) -> boo
 def _snapshot(path: Path) -> StudyManifest:
     """Read one snapshot. Raises ManifestError; ResultError where it is of another version."""
     try:
-        data = path.read_bytes()
+        data = read_file(path)
     except FileNotFoundError as error:
         raise ManifestError("there is no manifest here.", where=str(path)) from error
     except OSError as error:
         raise ManifestError(f"this manifest cannot be read: {error.strerror}.", where=str(path)) from error
     is_whole, mark = whole(data), _CHECKSUM in data
     try:
-        document = json.loads(data)
+        document = parse_json(data)
         version = document["schema_version"]
-    except (ValueError, RecursionError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise ManifestError(
             "this manifest is damaged: it is not the JSON that was written.", where=str(path)
         ) from error
@@ -281,11 +298,50 @@ def whole(data: bytes) -> bool:
 def _manifest(data: Mapping[str, Any]) -> StudyManifest:
     names = {f.name for f in fields(StudyManifest)} - {"counts", "experiments"}
     manifest = StudyManifest(
-        experiments=[Entry(**row) for row in data["experiments"]],
+        experiments=[_entry(row) for row in data["experiments"]],
         **{name: data[name] for name in names if name in data or name != "until"},
     )
     if manifest.state not in _STUDY_STATES or not set(manifest.counts) <= set(_STATES):
         raise ValueError("a state that no study or experiment can have")
+    if not _is_plain(manifest):
+        raise ValueError("a value that is not of the type that it must be")
     if any(entry.position != i for i, entry in enumerate(manifest.experiments, start=1)):
         raise ValueError("positions are not in order")
     return manifest
+
+
+def _entry(row: Mapping[str, Any]) -> Entry:
+    """An entry as it was written. Raises ValueError, TypeError where it was not: whoever wrote it may be a stranger."""
+    entry = Entry(**row)
+    fitting = (
+        type(entry.position) is int
+        and type(entry.cycle) is int
+        and isinstance(entry.config_hash, str)
+        and isinstance(entry.directory, str)
+        and isinstance(entry.state, str)
+        and isinstance(entry.point, Mapping)
+        and isinstance(entry.started_at, str | None)
+        and isinstance(entry.ended_at, str | None)
+        and isinstance(entry.failure, Mapping | None)
+        and isinstance(entry.files, Mapping | None)
+    )
+    if not fitting:
+        raise ValueError("an experiment with a value that is not of the type that it must be")
+    # Moved, read and written by this name: it is a job directory of this study's, and nothing else.
+    if (
+        not entry.directory.startswith(_JOBS)
+        or {"", ".", ".."} & set(entry.directory.split("/"))
+        or "\0" in entry.directory
+    ):
+        raise ValueError(f"an experiment's folder that is none of this study's: `{entry.directory[:200]}`")
+    return entry
+
+
+def _is_plain(manifest: StudyManifest) -> bool:
+    texts = ("name", "created_at", "llem_version", "study_design_hash", "order", "state")
+    return (
+        all(isinstance(getattr(manifest, name), str) for name in texts)
+        and all(type(getattr(manifest, name)) is int for name in ("seed", "cycles", "seq"))
+        and isinstance(manifest.ended_at, str | None)
+        and isinstance(manifest.until, Mapping | None)
+    )

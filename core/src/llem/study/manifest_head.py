@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from llem.files import open_file, parse_json, read_file
 from llem.results.store import MANIFEST
 from llem.study.journal import JOURNAL, change_of
 from llem.study.manifest import MANIFEST_SCHEMA, PREVIOUS, ManifestError, recover, whole
@@ -64,7 +64,7 @@ def head_beside_results(folder: Path, *, has_results: bool) -> tuple[Head | None
 def _of_snapshot(study_dir: Path) -> Head | None:
     """The head of `manifest.json`, where it is whole and no later change is in the journal; else None."""
     try:
-        data = (study_dir / MANIFEST).read_bytes()
+        data = read_file(study_dir / MANIFEST)
         last = _last_change(study_dir / JOURNAL)
     except (OSError, ValueError):
         return None
@@ -72,12 +72,16 @@ def _of_snapshot(study_dir: Path) -> Head | None:
     if end < 0 or not whole(data):
         return None
     try:
-        found: dict[str, Any] = json.loads(data[:end].rstrip(b",") + b"}")
+        found: dict[str, Any] = parse_json(data[:end].rstrip(b",") + b"}")
         if found["schema_version"] != MANIFEST_SCHEMA or last > found["seq"]:
             return None
-        return Head(found["name"], found["state"], found["totals"])
+        head = Head(found["name"], found["state"], found["totals"])
     except (ValueError, KeyError, TypeError):
         return None
+    # A stranger's may be sealed and say anything; then it is read as a whole, which says what is wrong.
+    plain = isinstance(head.name, str) and isinstance(head.state, str) and isinstance(head.totals, Mapping)
+    fits = plain and "experiments" in head.totals and all(type(count) is int for count in head.totals.values())
+    return head if fits else None
 
 
 def _last_change(path: Path) -> int:
@@ -87,7 +91,7 @@ def _last_change(path: Path) -> int:
         OSError: it cannot be read.
         ValueError: its end is not what was written, so that all of it has to be looked at.
     """
-    with path.open("rb") as journal:
+    with open_file(path) as journal:
         size = journal.seek(0, os.SEEK_END)
         if size == 0:
             return 0
@@ -96,4 +100,7 @@ def _last_change(path: Path) -> int:
     change = change_of(lines[-1])
     if change is None:
         raise ValueError("its end is not what was written")
-    return int(change["seq"])
+    number = change.get("seq")
+    if type(number) is not int:
+        raise ValueError("its last line is no change")
+    return number

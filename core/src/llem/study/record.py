@@ -93,10 +93,30 @@ def read_record(directory: Path) -> StudyRecord:
         )
     try:
         record = StudyRecord(**data)
-        dict(record.document), {key: (kind, where) for key, (kind, where) in record.origins.items()}
+        if not _is_plain(record):
+            raise ValueError("a value is not of the type that it must be")
     except (TypeError, ValueError) as error:
         raise ResultError(f"it is not a whole record: {error}.", where=str(path)) from error
     return record
+
+
+def _is_plain(record: StudyRecord) -> bool:
+    origins: list[Any] = list(record.origins.values()) if isinstance(record.origins, Mapping) else [None]
+    return (
+        isinstance(record.document, Mapping)
+        and all(
+            isinstance(origin, list)
+            and len(origin) == 2
+            and isinstance(origin[0], str)
+            and isinstance(origin[1], str | None)
+            for origin in origins
+        )
+        and isinstance(record.base_dir, str)
+        and "\0" not in record.base_dir
+        and all(isinstance(text, str | None) for text in (record.path, record.text, record.runner))
+        and isinstance(record.hosts, list)
+        and all(isinstance(one, Mapping) for one in record.hosts)
+    )
 
 
 def as_started(record: StudyRecord, registry: Registry, asked: Mapping[str, Any]) -> LoadedStudy:

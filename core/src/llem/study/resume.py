@@ -8,8 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from llem.errors import ResultError
+from llem.files import inside, read_file
 from llem.plugins import Registry, load_object, missing_requirements
 from llem.results.job_directory import EXPERIMENT, RESULT, JobDocument
+from llem.results.parts import PARQUET
 from llem.results.places import nothing_here, several_here
 from llem.results.store import EXPERIMENTS, MANIFEST, is_study
 from llem.study.agreement import Agreement, Wishes, agree
@@ -26,8 +28,11 @@ from llem.study.outline import new_manifest
 from llem.study.record import RECORD, StudyRecord, keep_study_file, read_record, record_of
 from llem.study.reporter import Reporter
 from llem.study.resume_report import told
-from llem.study.set_aside import keep_aside, set_aside
+from llem.study.set_aside import SET_ASIDE, keep_aside, set_aside
 from llem.study.survey import Survey, settle_entry, survey
+
+_WRITTEN = (EXPERIMENTS, SET_ASIDE, PARQUET)
+"""Folders in a study's folder that a study which goes on writes to."""
 
 
 def resume(
@@ -69,6 +74,8 @@ def study_folder(directory: Path) -> Path:
     if not folder.exists():
         raise nothing_here(directory)
     if folder.is_dir() and is_study(folder):
+        for name in _WRITTEN:
+            inside(folder, name)
         return folder
     if folder.parent.name == EXPERIMENTS and is_study(folder.parent.parent):
         raise ResultError(
@@ -219,7 +226,7 @@ def _replace_study_file(found: Found) -> None:
     before, copy = found.before.text if found.before else None, folder / STUDY_FILE
     if text is None or (text == before and copy.exists()):
         return
-    if copy.exists() and copy.read_bytes() != text.encode():
+    if copy.exists() and read_file(copy) != text.encode():
         set_aside(folder, copy)
     elif before not in (None, text):
         keep_aside(folder, STUDY_FILE, before or "")

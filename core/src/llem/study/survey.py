@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from llem.errors import LlemError, ResultError
+from llem.files import NotAFileError, OutsideError, inside
 from llem.results.job_directory import EXPERIMENT, RESULT
 from llem.results.models import ExperimentResult
 from llem.results.store import read_result
@@ -58,8 +59,12 @@ def survey(study_dir: Path, entries: Iterable[Entry], *, retry_failed: bool, wit
     for entry in entries:
         if entry.state in ("dropped", "not_needed"):
             continue
-        job_dir = study_dir / entry.directory
         had_ended = entry.state in ("done", "failed")
+        try:
+            job_dir = inside(study_dir, entry.directory)
+        except OutsideError as error:
+            found.damaged[entry.position] = str(error)
+            continue
         if not (job_dir / RESULT).exists():
             if had_ended:
                 found.gone.append(entry.position)
@@ -69,7 +74,9 @@ def survey(study_dir: Path, entries: Iterable[Entry], *, retry_failed: bool, wit
         try:
             result = verify(job_dir, entry.config_hash, entry.cycle, entry.files if had_ended else None)
         except ResultError as error:
-            if isinstance(error.__cause__, OSError) and not isinstance(error.__cause__, FileNotFoundError):
+            if isinstance(error.__cause__, OSError) and not isinstance(
+                error.__cause__, FileNotFoundError | NotAFileError
+            ):
                 # Another measurement would not mend a disk or a permission.
                 raise LlemError(
                     error.what,

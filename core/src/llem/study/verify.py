@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from llem.errors import ResultError
+from llem.files import open_file
 from llem.results.job_directory import REQUESTS, RESULT, TIMESERIES
 from llem.results.models import ExperimentResult
 from llem.results.store import read_result
@@ -55,6 +56,8 @@ def verify(job_dir: Path, config_hash: str, cycle: int, files: Mapping[str, str]
     if result.status == "failed" and result.failure is None:
         raise ResultError("it says failed and not why.", where=str(job_dir / RESULT))
     for name in needed(result) if files is None else files:
+        if name not in SEALED:
+            raise ResultError(f"its seal names a file that no experiment leaves: `{name[:200]}`.", where=str(job_dir))
         path = job_dir / name
         try:
             if files is None:
@@ -73,7 +76,7 @@ def needed(result: ExperimentResult) -> tuple[str, ...]:
 
 def _check_parquet(path: Path) -> None:
     """Raises ResultError where a file is cut off; OSError where it is not there."""
-    with path.open("rb") as stream:
+    with open_file(path) as stream:
         head = stream.read(len(_PARQUET))
         size = stream.seek(0, 2)
         stream.seek(max(0, size - 8))
@@ -84,7 +87,7 @@ def _check_parquet(path: Path) -> None:
 
 
 def _mark(path: Path, *, sync: bool = False) -> str:
-    with path.open("rb") as stream:
+    with open_file(path) as stream:
         if sync:
             os.fsync(stream.fileno())
         digest = hashlib.file_digest(stream, lambda: hashlib.blake2b(digest_size=16))

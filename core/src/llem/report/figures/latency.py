@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from llem.analysis.wording import amount, counted
+from llem.files import inside
 from llem.report.figures.choosing import extremes
 from llem.report.figures.drawn import Drawn, Figure
 from llem.report.figures.readings import table_of
@@ -176,7 +177,7 @@ def _spreads(folder: Path, one: ReportConfiguration) -> dict[str, Spread]:
 
     values: dict[str, list[Any]] = {}
     for directory in one.directories[:MOST_RUNS]:
-        table = table_of(folder / directory / REQUESTS, [name for name, _ in MEASURES])
+        table = table_of(inside(folder, directory) / REQUESTS, [name for name, _ in MEASURES])
         if table is None:
             continue
         for name in table.column_names:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from llem.analysis.figures import FIGURES as QUANTITIES
+from llem.files import inside
 from llem.report.figures.choosing import ranking
 from llem.report.figures.drawn import Drawn, Figure
 from llem.report.figures.readings import Recording, recording
@@ -39,7 +40,7 @@ def draw(study: ReportStudy, width: Width = "double") -> Drawn:
         for one in candidates:
             if any(one is shown for shown, _ in panels):
                 continue
-            found = recording(study.directory / one.directories[0])
+            found = recording(inside(study.directory, one.directories[0]))
             if found is not None:
                 panels.append((one, found))
                 break
