@@ -110,7 +110,9 @@ def bring_together(directory: Path, state: str, table: TableWriter | None = None
 def provenance(study: LoadedStudy) -> dict[str, Any]:
     """Facts about a study for every result's environment: its file, the commit of that, and what overrode it."""
     commit = study.git_commit()
+    unknown = {"git_unknown": commit.reason} if commit is not None and commit.reason is not None else {}
     return {
+        **unknown,
         "study_file": study.path.name if study.path is not None else None,
         "git_commit": commit.commit if commit is not None else None,
         "git_dirty": commit.dirty if commit is not None else None,
