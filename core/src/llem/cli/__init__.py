@@ -25,8 +25,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             code = 0
         else:
             from llem.cli.invoke import invoke
+            from llem.cli.plain import plain_streams
 
-            code = invoke(args)
+            with plain_streams():
+                code = invoke(args)
         sys.stdout.flush()
     except BrokenPipeError:
         _forget_output()

@@ -12,6 +12,7 @@ from llem.analysis.footprint import footprint
 from llem.analysis.summary import Figure
 from llem.analysis.wording import amount, as_written
 from llem.export.source import Source
+from llem.results.text import plain
 
 COLUMNS = ("tokens_per_s", "j_per_output_token", "ttft_p50_s", "tpot_p50_s", "peak_memory_mb")
 """Figures of the table; one that no configuration has gets no column."""
@@ -50,7 +51,7 @@ def _lines(
     source: Source, found: Sequence[Candidate], specs: Sequence[FigureSpec], keys: Sequence[str], headers: Sequence[str]
 ) -> Iterator[str]:
     left = max(1, len(keys))
-    yield f"% {source.name}; needs \\usepackage{{booktabs}}"
+    yield f"% {_comment(source.name)}; needs \\usepackage{{booktabs}}"
     yield f"\\begin{{tabular}}{{{'l' * left}{'r' * (len(headers) - left)}}}"
     yield r"\toprule"
     yield " & ".join(headers) + r" \\"
@@ -63,7 +64,7 @@ def _lines(
         yield " & ".join(cells) + r" \\"
     yield r"\bottomrule"
     yield r"\end{tabular}"
-    yield "% " + _note(source, found)
+    yield "% " + _comment(_note(source, found))
 
 
 def _cell(one: Candidate, spec: FigureSpec) -> str:
@@ -114,4 +115,9 @@ def _note(source: Source, found: Sequence[Candidate]) -> str:
 
 def escaped(text: str) -> str:
     """Text as LaTeX prints it."""
-    return re.sub(r"[\\~^&%$#_{}]", lambda match: _SPECIAL[match[0]], text)
+    return re.sub(r"[\\~^&%$#_{}]", lambda match: _SPECIAL[match[0]], _comment(text))
+
+
+def _comment(text: str) -> str:
+    """Text on one line, whatever it holds: an end of the line would end a comment, or a row."""
+    return plain(" ".join(text.split()))

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 from typing import IO, Any
 
 from llem.export.source import Source
+from llem.results.text import plain
+
+_FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""How a formula begins, also in full width."""
+
+_NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
 
 
 def write_csv(source: Source, stream: IO[str]) -> None:
@@ -21,7 +28,7 @@ def write_csv(source: Source, stream: IO[str]) -> None:
         name for name, column in zip(table.column_names, table.columns, strict=True) if column.null_count < len(column)
     ]
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow([*names, "energy_estimated"])
+    writer.writerow([*map(_text, names), "energy_estimated"])
     for row in table.select(names).to_pylist():
         method = row.get("energy.headline.method")
         writer.writerow([*(_cell(row[name]) for name in names), "" if method is None else _cell(method == "estimate")])
@@ -41,4 +48,10 @@ def _cell(value: Any) -> Any:
         return "true" if value else "false"
     if isinstance(value, (list, dict)):
         return json.dumps(value, ensure_ascii=False)
-    return value
+    return _text(value) if isinstance(value, str) else value
+
+
+def _text(text: str) -> str:
+    """Text as a cell: a spreadsheet would run one that begins like a formula, unless it begins with an apostrophe."""
+    text = plain(text)
+    return f"'{text}" if text.lstrip().startswith(_FORMULA) and not _NUMBER.fullmatch(text) else text

@@ -17,7 +17,7 @@ from llem.progress.notebook import NotebookView, is_notebook
 from llem.progress.screen import Screen
 from llem.progress.state import Running, StudyState
 from llem.results.job_directory import LOG
-from llem.results.text import duration, energy_text, number, one_line
+from llem.results.text import duration, energy_text, number, one_line, plain
 
 LOGS_AT_ONCE = 8
 """Of more experiments at once neither logs nor phases are printed: nobody could read them."""
@@ -81,7 +81,9 @@ class TextReporter:
             time.monotonic(),
         )
         if self._lives:
-            self._screen = NotebookView(self._view) if self._is_notebook else Screen(self._stream, self._view)
+            self._screen = (
+                NotebookView(self._view) if self._is_notebook else Screen(_terminal(self._stream), self._view)
+            )
         self._say(f"{total} experiment{'s' * (total != 1)}, results in {directory}")
 
     def experiment_started(self, number: int, label: str, job_dir: Path) -> None:
@@ -164,6 +166,7 @@ class TextReporter:
     def _say(self, text: str, *, always: bool = False) -> None:
         if self._quiet and not always:
             return
+        text = plain(text)
         if self._screen is not None:
             self._screen.say(text)
         else:
@@ -172,6 +175,12 @@ class TextReporter:
     def _view(self, width: int, height: int) -> list[str]:
         hint = "; Enter skips it" if self._keyboard.listens else ""
         return frame(self._state, time.monotonic(), width, height, self._style, hint=hint)
+
+
+def _terminal(stream: TextIO) -> TextIO:
+    """The terminal itself, for the view, which moves the cursor: the command line's streams let no such thing through."""
+    beneath: TextIO = getattr(stream, "beneath", stream)
+    return beneath
 
 
 def lives(stream: TextIO) -> bool:

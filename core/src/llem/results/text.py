@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 NOTHING = "–"
 """Stands where nothing was measured; never a 0."""
+
+
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What moves a cursor, recolours, retitles or turns text around, what some take for the end of a line, and halves of
+surrogate pairs. A tab and the end of a line stay."""
+
+
+def plain(text: str) -> str:
+    """Text that tells a terminal nothing: each control character is written out, as JSON writes it (`\\u001b`)."""
+    return _CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def decimals(value: float) -> int:
