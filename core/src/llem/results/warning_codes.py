@@ -195,6 +195,56 @@ _ROWS = (
         "batch latencies or power never became steady",
         "raise `warmup.max_prompts`, or say so",
     ),
+    # What the answers of a server had about them.
+    _kind(
+        "server_counts_differ",
+        "qualify",
+        "work",
+        "have answers in more pieces of text than their server counts tokens",
+        "more pieces of text came than the server counts tokens: it splits tokens, or counts a part of them, as those after "
+        "the thinking",
+        "figures per token rest on the server's count; the message has both numbers",
+    ),
+    _kind(
+        "answers_cut",
+        "qualify",
+        "work",
+        "have answers that another limit cut",
+        "answers ended for their length with fewer tokens than the study allows, as at the end of the model's context",
+        "shorten prompts or `dataset.output_tokens`",
+    ),
+    _kind(
+        "prompt_cached",
+        "qualify",
+        "work",
+        "took prompt tokens from a server's cache",
+        "the server says that prompt tokens came from its cache; the message has how many of how many",
+        "less was computed than the prompts hold: start the server without prefix caching, or say so",
+    ),
+    _kind(
+        "setting_not_sent",
+        "qualify",
+        "work",
+        "left a setting of the study to their server",
+        "`openai.request_fields` leaves out a field that carries a setting of the study",
+        "the server's own value holds: set it there, and say so",
+    ),
+    _kind(
+        "answers_without_text",
+        "qualify",
+        "latency",
+        "have answers in which no text was seen",
+        "a server counts tokens of an answer, and no text came",
+        "the first token is told at the answer's end; other figures stand",
+    ),
+    _kind(
+        "tokens_at_one_instant",
+        "qualify",
+        "latency",
+        "have tokens that arrived at one instant with others",
+        "tokens arrived together, in one chunk of the stream or read at once, for 1 % of them or more",
+        "gaps between them are told as 0: use TPOT, or the mean of ITL and none of its percentiles",
+    ),
     # Nothing in the figures changes.
     _kind(
         "chat_answers_left_out",
@@ -211,6 +261,14 @@ _ROWS = (
         "have no answers to look at",
         "the few answers that a result keeps as text could not be decoded",
         "figures stand",
+    ),
+    _kind(
+        "unknown_finish_reason",
+        "inform",
+        "",
+        "have answers whose end their server calls by an unknown word",
+        "a server's `finish_reason` is a word that llem does not know; the message has it",
+        "told as ended by length where all tokens are there, else as stopped",
     ),
     _kind(
         "attempt_lost",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+import time
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,17 @@ import httpx
 
 from llem.errors import ModelError
 from llem.results.scrub import HIDDEN
-from llem_openai.config import OpenaiConfig
+from llem_openai.config import FIELDS, NEEDED, OpenaiConfig
+from llem_openai.refusal import BODY_LIMIT, better_name, named_field, printable, reason
+
+NOT_TAKEN = (400, 422)
+"""What a server says to a field that it does not know."""
+
+NETWORK_ERRORS = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError)
+"""What a client can meet on the way to a server."""
+
+_PAGE_LIMIT = 16 << 20
+"""Bytes of a page that are read; a gateway's list of models is about one."""
 
 
 @dataclass(frozen=True)
@@ -33,23 +44,37 @@ class Access:
         """Of every request."""
         return httpx.Timeout(self.options.timeout_s, connect=self.options.connect_timeout_s, pool=None)
 
-    def get(self, url: str) -> httpx.Response:
-        """Ask for a page. Raises ModelError where nobody answers."""
+    def get(self, url: str) -> tuple[int, str]:
+        """A page's status and text. Raises ModelError where nobody answers, or the answer has no end."""
+        limit = self.options.connect_timeout_s
+        deadline = time.monotonic() + max(limit, 1.0) * 6
+        data = b""
         try:
-            return httpx.get(url, headers=dict(self.headers), timeout=self.options.connect_timeout_s, trust_env=False)
-        except httpx.HTTPError as error:
+            with httpx.stream("GET", url, headers=dict(self.headers), timeout=limit, trust_env=False) as response:
+                if response.is_redirect:
+                    raise self.elsewhere(response.status_code, response.headers.get("location", ""))
+                for part in response.iter_bytes():
+                    data += part
+                    if len(data) > _PAGE_LIMIT or time.monotonic() > deadline:
+                        raise ModelError(
+                            f"the page has no end: {len(data):,} bytes so far.",
+                            where=url,
+                            remedy="Correct openai.base_url; it usually ends with /v1.",
+                        )
+        except NETWORK_ERRORS as error:
             raise unreachable(self.options, error) from error
+        return response.status_code, data.decode(errors="replace")
 
     def models(self) -> list[dict[str, Any]]:
         """What the server serves: one entry for each model, with its `id`. Raises ModelError where it does not say."""
-        response = self.get(f"{self.options.base_url}/models")
-        if response.status_code != 200:
-            raise self.refused(response.status_code, response.text)
+        status, text = self.get(f"{self.options.base_url}/models")
+        if status != 200:
+            raise self.refused(status, text[:BODY_LIMIT])
         try:
-            found = [entry for entry in response.json()["data"] if isinstance(entry.get("id"), str)]
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            found = [entry for entry in json.loads(text)["data"] if isinstance(entry.get("id"), str)]
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ModelError(
-                "what answers there is no OpenAI-compatible server: its /models has no list of models.",
+                f"its page /models holds no list of models; it begins with {printable(text[:80], 80)!r}.",
                 where=self.options.base_url,
                 remedy="Correct openai.base_url; it usually ends with /v1.",
             ) from error
@@ -58,26 +83,61 @@ class Access:
     def version(self) -> str | None:
         """What the server says its version is, where it has a page for that, as vLLM has."""
         try:
-            response = self.get(self.options.base_url.removesuffix("/v1") + "/version")
-            told = response.json()["version"] if response.status_code == 200 else None
-        except (ModelError, ValueError, KeyError, TypeError):
+            status, text = self.get(self.options.base_url.removesuffix("/v1") + "/version")
+            told = json.loads(text)["version"] if status == 200 else None
+        except (ModelError, ValueError, KeyError, TypeError, RecursionError):
             return None
-        return told if isinstance(told, str) else None
+        return printable(told) if isinstance(told, str) else None
 
-    def refused(self, status: int, body: str) -> ModelError:
-        """The server answers that it will not. Some repeat the key that they were given; it is taken out."""
-        options = self.options
+    def refused(self, status: int, text: str, sent: Iterable[str] = ()) -> ModelError:
+        """The server answers that it will not.
+
+        Args:
+            status: of HTTP; text: the answer's body.
+            sent: the request's fields.
+        """
+        options, field = self.options, named_field(text, sent) if status in NOT_TAKEN else None
         remedy = {
             401: f"Put the key into the variable {options.api_key_variable}, or name a file by openai.api_key_file.",
             403: f"The key in {options.api_key_variable} may not do this; take another.",
             404: "Correct openai.base_url (it usually ends with /v1) or openai.served_name.",
             429: "Lower openai.concurrency, or ask for a higher limit; a measurement cannot wait for its turn.",
-        }.get(status, "Look at the server's log; openai.extra and the decoding section hold what it may not take.")
-        reason = _reason(body)
+        }.get(status, "Look at the server's log.")
+        if field is not None:
+            remedy = self._without(field, text)
+        elif status in NOT_TAKEN:
+            remedy = "Look at the server's log. A field that it does not take is left out by openai.request_fields: {FIELD: null}"
+            remedy += f", or renamed; sent were {', '.join(sent)}." if sent else ", or renamed."
+        return ModelError(f"the server refuses with {status}: {self.said(text)}", where=options.base_url, remedy=remedy)
+
+    def _without(self, field: str, text: str) -> str:
+        """How to go without a field that the server named."""
+        if field in self.options.extra:
+            return f"It names `{field}`: take it out of openai.extra."
+        if field not in FIELDS:
+            return f"It names `{field}`, which holds the work itself; look at the server's log."
+        name = better_name(text, field)
+        if name is not None:
+            return f"It names `{field}`: rename it by openai.request_fields: {{{field}: {name}}}."
+        if field in NEEDED:
+            return f"It names `{field}`: rename it by openai.request_fields: {{{field}: NAME}}, by the server's own name for it."
+        return (
+            f"It names `{field}`: leave it out by openai.request_fields: {{{field}: null}}, or rename it by "
+            f"{{{field}: NAME}}, by the server's own name for it."
+        )
+
+    def said(self, text: str) -> str:
+        """What a server's text says, in one line. Some repeat the key that they were given; it is taken out."""
         key = self.headers.get("Authorization", "").removeprefix("Bearer ")
-        if key:
-            reason = reason.replace(key, HIDDEN)
-        return ModelError(f"the server refuses with {status}: {reason}", where=options.base_url, remedy=remedy)
+        return reason(text.replace(key, HIDDEN) if key else text)
+
+    def elsewhere(self, status: int, location: str) -> ModelError:
+        """The server sends the request to another address. It is not followed: the key would go there too."""
+        return ModelError(
+            f"the server answers {status} and points to {printable(location) or 'nowhere'}; llem does not follow.",
+            where=self.options.base_url,
+            remedy="Set openai.base_url to that address if it is the server that you mean.",
+        )
 
 
 def access(options: OpenaiConfig, base_dir: str) -> Access:
@@ -109,14 +169,3 @@ def unreachable(options: OpenaiConfig, error: Exception) -> ModelError:
         where=options.base_url,
         remedy="Start it, correct openai.base_url, or raise openai.timeout_s where it is only slow.",
     )
-
-
-def _reason(body: str) -> str:
-    """The sentence in an error's body, whatever its shape."""
-    try:
-        found = json.loads(body)
-        inner = found.get("error", found)
-        text = str(inner.get("message", inner) if isinstance(inner, dict) else inner)
-    except (ValueError, AttributeError):
-        text = body
-    return " ".join(text.split())[:300].rstrip(".") + "." if text.strip() else "it says nothing more."

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from llem.config.section import Section
 
@@ -25,6 +25,12 @@ RESERVED = frozenset(
     | {"temperature", "top_p", "seed", "ignore_eos"}
 )
 """Fields of a request that llem sets from the rest of the study, or that would make its counts wrong."""
+
+FIELDS = ("model", "max_tokens", "temperature", "top_p", "seed", "ignore_eos", "stream_options", "return_token_ids")
+"""Fields that a server may know by another name, or not at all."""
+
+NEEDED = frozenset({"max_tokens"})
+"""Those of `FIELDS` without which the work would be another one: they can be renamed, and not left out."""
 
 
 class OpenaiConfig(Section):
@@ -52,6 +58,11 @@ class OpenaiConfig(Section):
     extra: dict[str, Any] = Field(
         default_factory=dict,
         description="further fields of each request, as this server calls them, such as {top_k: 20}",
+    )
+    request_fields: dict[str, str | None] = Field(
+        default_factory=dict,
+        description="fields of each request that this server does not take: null leaves one out, a word is the server's own "
+        "name for it, such as {seed: null, max_tokens: max_completion_tokens}",
     )
     vocab_size: int | None = Field(
         None,
@@ -86,3 +97,24 @@ class OpenaiConfig(Section):
         if secret := sorted(key for key in value if "key" in key.lower() or key.lower() == "token"):
             raise ValueError(f"{', '.join(secret)} looks like a secret, and this stands in results")
         return value
+
+    @field_validator("request_fields")
+    @classmethod
+    def _is_a_field_that_is_sent(cls, value: dict[str, str | None]) -> dict[str, str | None]:
+        if unknown := sorted(value.keys() - set(FIELDS)):
+            raise ValueError(f"llem sends no {', '.join(unknown)}; it sends {', '.join(FIELDS)}")
+        if needed := sorted(field for field in NEEDED if field in value and value[field] is None):
+            raise ValueError(
+                f"without {', '.join(needed)} no answer would have its length; give the server's name for it"
+            )
+        names = [name for name in value.values() if name is not None]
+        taken = {"prompt", "messages", "stream", "n", "echo", "stop", *FIELDS}
+        if wrong := sorted(name for name in names if name in taken or not name.isidentifier() or names.count(name) > 1):
+            raise ValueError(f"{', '.join(dict.fromkeys(wrong))} is no name that a field can be sent under")
+        return value
+
+    @model_validator(mode="after")
+    def _names_no_field_twice(self) -> OpenaiConfig:
+        if twice := sorted(name for name in self.request_fields.values() if name in self.extra):
+            raise ValueError(f"openai.extra and openai.request_fields both name {', '.join(map(str, twice))}")
+        return self

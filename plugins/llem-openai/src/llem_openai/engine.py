@@ -10,10 +10,12 @@ from typing import Any
 from llem.config.experiment import ExperimentConfig
 from llem.errors import LlemError, ModelError
 from llem.specs.backend import LoadContext, LoadReport, MemoryReading, Request, RequestRecord, TokenEvent
+from llem.specs.caveat import Caveat
 from llem_openai.access import Access, access
 from llem_openai.config import OpenaiConfig
 from llem_openai.exchange import Exchange
 from llem_openai.hearing import Hearing
+from llem_openai.notes import Notes, unsent
 from llem_openai.place import place_of
 
 _PROBE = Request(id=0, output_tokens=4, prompt="One, two, three,", ignore_eos=False)
@@ -24,7 +26,9 @@ class OpenaiEngine:
 
     def __init__(self) -> None:
         self._exchange: Exchange | None = None
-        self._cached: float | None = None
+        self._metrics: dict[str, float] = {}
+        self._notes = Notes()
+        self._once: Sequence[Caveat] = ()
 
     def load(self, context: LoadContext) -> LoadReport:
         """See `Engine.load`. Finds the server and asks it something small; nothing is loaded here."""
@@ -40,6 +44,8 @@ class OpenaiEngine:
         self._exchange = Exchange(way, name, {**options.extra, **fields})
         heard = self._exchange.probe(_PROBE)
         each = heard.record().token_ns is not None
+        self._once = unsent(config, options)
+        renamed = {"request_fields": dict(options.request_fields)} if options.request_fields else {}
         return LoadReport(
             vocab_size=options.vocab_size,
             devices=place.devices,
@@ -50,6 +56,7 @@ class OpenaiEngine:
                 "served_name": name,
                 "server_runs_on": place.told,
                 "token_times": "of each token" if each else "of pieces of text, whose tokens the server does not count",
+                **renamed,
                 **{key: entry[key] for key in ("max_model_len", "root") if key in entry},
             },
         )
@@ -68,31 +75,22 @@ class OpenaiEngine:
         ]
 
     async def stream(self, request: Request) -> AsyncIterator[TokenEvent]:
-        """See `Engine.stream`. Closing the iterator ends the request."""
+        """See `Engine.stream`. Events come when the answer is whole, with the times at which its chunks arrived: which tokens
+        came with which chunk is only known then. Closing the iterator ends the request."""
         assert self._exchange is not None
-        loop = asyncio.get_running_loop()
-        queue: asyncio.Queue[tuple[Sequence[int], Sequence[int]] | None] = asyncio.Queue()
-
-        def tell(heard: Hearing, added: int) -> None:
-            known = len(heard.ids) == len(heard.seen)
-            item = heard.seen[-added:], heard.ids[-added:] if known else ()
-            loop.call_soon_threadsafe(queue.put_nowait, item)
-
-        future = self._exchange.submit(self._exchange.ask(self._takes(request), tell))
-        future.add_done_callback(lambda _: loop.call_soon_threadsafe(queue.put_nowait, None))
-        held: TokenEvent | None = None
+        future = self._exchange.submit(self._exchange.ask(self._takes(request)))
         try:
-            while (item := await queue.get()) is not None:
-                times, ids = item
-                for place, t_ns in enumerate(times):
-                    if held is not None:
-                        yield held
-                    held = TokenEvent(ids[place] if ids else None, t_ns)
+            heard = await asyncio.wrap_future(future)
         finally:
             future.cancel()
-        record = self._record(future.result())
-        # The last one waits for the record; an answer without a letter has no event of its own.
-        last = held if held is not None else TokenEvent(None, record.end_ns)
+        record = self._record(heard)
+        times, ids = record.token_ns or record.piece_ns or (), record.output_token_ids
+        *earlier, last = [
+            TokenEvent(ids[place] if ids is not None and record.token_ns is not None else None, t_ns)
+            for place, t_ns in enumerate(times)
+        ]
+        for event in earlier:
+            yield event
         yield TokenEvent(last.token_id, last.t_ns, record)
 
     def decode(self, token_ids: Sequence[int]) -> str | None:
@@ -107,11 +105,20 @@ class OpenaiEngine:
         return MemoryReading(None, None, None)
 
     def metrics(self, *, reset: bool = False) -> Mapping[str, float]:
-        """See `ReportsMetrics.metrics`. Prompt tokens that the server took from its cache, where it says so."""
-        found = {} if self._cached is None else {"cached_input_tokens": self._cached}
+        """See `ReportsMetrics.metrics`. What the server says of its cache and of thinking; and pieces of text that were
+        nothing but thinking, beside all of them, where there were any."""
+        found = dict(self._metrics)
+        if not found.get("thinking_pieces"):
+            found.pop("thinking_pieces", None)
+            found.pop("pieces", None)
         if reset:
-            self._cached = None
+            self._metrics.clear()
         return found
+
+    def caveats(self) -> Sequence[Caveat]:
+        """See `ReportsCaveats.caveats`."""
+        once, self._once = self._once, ()
+        return [*once, *self._notes.tell()]
 
     def close(self) -> None:
         """See `Engine.close`. The server goes on."""
@@ -120,9 +127,19 @@ class OpenaiEngine:
             exchange.close()
 
     def _record(self, heard: Hearing) -> RequestRecord:
-        if heard.cached_tokens is not None:
-            self._cached = (self._cached or 0.0) + heard.cached_tokens
-        return heard.record()
+        record = heard.record()
+        assert heard.found is not None
+        self._notes.take(heard, heard.found, record)
+        told = {
+            "cached_input_tokens": heard.highest("cached_tokens"),
+            "thinking_tokens": heard.highest("thinking_tokens"),
+            "thinking_pieces": sum(chunk.thinking for chunk in heard.chunks),
+            "pieces": heard.pieces,
+        }
+        for name, value in told.items():
+            if value is not None:
+                self._metrics[name] = self._metrics.get(name, 0.0) + value
+        return record
 
     @staticmethod
     def _takes(request: Request) -> Request:

@@ -1,4 +1,4 @@
-"""The conversation with the server: many requests at once on a thread of their own, each chunk stamped when it arrives."""
+"""The conversation with the server: many requests at once on a thread of their own, each answer read to its end."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import Coroutine, Mapping
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
@@ -14,20 +14,17 @@ import httpx
 
 from llem.errors import LlemError, ModelError
 from llem.specs.backend import Request
-from llem_openai.access import Access, unreachable
+from llem_openai.access import NETWORK_ERRORS, NOT_TAKEN, Access, unreachable
+from llem_openai.asking import COUNTS, body
+from llem_openai.chunk import read_chunk, told_error
 from llem_openai.hearing import Hearing
+from llem_openai.refusal import BODY_LIMIT, printable
+from llem_openai.stream import answer_limit, documents
 
 T = TypeVar("T")
-Tell = Callable[[Hearing, int], None]
-"""Takes the hearing so far, and how many sightings the last chunk added."""
 
-_COUNTS: Mapping[str, Any] = {
-    "stream_options": {"include_usage": True, "continuous_usage_stats": True},
-    "return_token_ids": True,
-}
-_PLAIN: Mapping[str, Any] = {"stream_options": {"include_usage": True}}
-_NOT_TAKEN = (400, 422)
-"""What a server says to a field that it does not know."""
+_AFTER_S = 1.0
+"""So long a connection is waited for after an answer's end; then it is closed."""
 
 
 class Exchange:
@@ -41,7 +38,7 @@ class Exchange:
 
     def __init__(self, access: Access, model: str, fields: Mapping[str, Any]) -> None:
         self._access, self._model, self._fields = access, model, dict(fields)
-        self._counting: Mapping[str, Any] = _COUNTS
+        self._counting = COUNTS[0]
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="llem-openai", daemon=True)
         self._thread.start()
@@ -49,10 +46,10 @@ class Exchange:
 
     async def _connect(self) -> httpx.AsyncClient:
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
-        # The user's proxies are left aside: what is measured is the way to this server.
-        return httpx.AsyncClient(
-            headers=dict(self._access.headers), timeout=self._access.timeout, limits=limits, trust_env=False
-        )
+        # Compression holds pieces back until a block is full. The user's proxies are left aside: what is measured is the way
+        # to this server.
+        headers = {**self._access.headers, "Accept-Encoding": "identity", "Content-Type": "application/json"}
+        return httpx.AsyncClient(headers=headers, timeout=self._access.timeout, limits=limits, trust_env=False)
 
     def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         """Begin something on the exchange's own thread."""
@@ -73,53 +70,96 @@ class Exchange:
         Raises:
             ModelError: it takes no request at all.
         """
-        try:
-            return self.wait(self.ask(request))
-        except RefusedError as error:
-            if error.status not in _NOT_TAKEN:
-                raise ModelError(error.what, where=error.where, remedy=error.remedy) from error
-        self._counting = _PLAIN
-        try:
-            return self.wait(self.ask(request))
-        except RefusedError as error:
-            raise ModelError(error.what, where=error.where, remedy=error.remedy) from error
+        first: RefusedError | None = None
+        for self._counting in COUNTS:
+            try:
+                return self.wait(self.ask(request))
+            except RefusedError as error:
+                first = error if error.status in NOT_TAKEN and first is None else first
+                if error.status not in NOT_TAKEN:
+                    raise ModelError(error.what, where=error.where, remedy=error.remedy) from error
+                last = error
+        raise ModelError(last.what, where=last.where, remedy=last.remedy) from first
 
-    async def ask(self, request: Request, tell: Tell | None = None) -> Hearing:
+    async def ask(self, request: Request) -> Hearing:
         """One request, to the end of its stream.
 
         Raises:
-            LlemError: the server refuses, breaks off or is silent for too long.
+            LlemError: the server refuses, breaks off, is silent for too long, or sends what is no answer.
         """
-        path, body = self._body(request)
-        data = json.dumps(body).encode()
-        options = self._access.options
+        access, options = self._access, self._access.options
+        path, fields = body(request, self._model, self._counting, self._fields, options.request_fields)
+        data = json.dumps(fields).encode()
         hearing = Hearing(request, time.monotonic_ns())
         try:
-            async with self._client.stream(
-                "POST", f"{options.base_url}/{path}", content=data, headers={"Content-Type": "application/json"}
-            ) as response:
+            # The client's own limit is for each read: comments and single bytes would put it off for ever.
+            async with (
+                asyncio.timeout(options.timeout_s + options.connect_timeout_s) as limit,
+                self._client.stream("POST", f"{options.base_url}/{path}", content=data) as response,
+            ):
+                if response.is_redirect:
+                    raise access.elsewhere(response.status_code, response.headers.get("location", ""))
                 if response.status_code != 200:
-                    text = (await response.aread()).decode(errors="replace")
-                    raise RefusedError(self._access, response.status_code, text)
-                ended = False
-                async for chunk, t_ns in _chunks(response):
-                    if chunk is None:
-                        ended = True
-                        continue
-                    if "error" in chunk:
-                        raise RefusedError(self._access, 200, json.dumps(chunk))
-                    added = hearing.take(chunk, t_ns)
-                    if tell is not None and added:
-                        tell(hearing, added)
-        except httpx.HTTPError as error:
-            raise unreachable(options, error) from error
-        if not ended and hearing.finish is None:
-            raise LlemError(
-                "the server broke off in the middle of an answer.",
-                where=options.base_url,
-                remedy="Look at its log; it may have run out of memory.",
-            )
+                    raise RefusedError(access, response.status_code, await _begin(response), fields)
+                await self._hear(hearing, response, fields, limit)
+        except TimeoutError as error:
+            if not hearing.closed:
+                raise self._silent(hearing) from error
+        except httpx.TimeoutException as error:
+            raise (self._silent(hearing) if hearing.chunks else unreachable(options, error)) from error
+        except NETWORK_ERRORS as error:
+            if not hearing.chunks:
+                raise unreachable(options, error) from error
+            if not hearing.closed:
+                raise self._broken(hearing, error) from error
+        if not hearing.ended:
+            raise self._broken(hearing, None)
         return hearing
+
+    async def _hear(
+        self, hearing: Hearing, response: httpx.Response, fields: Mapping[str, Any], limit: asyncio.Timeout
+    ) -> None:
+        options, sent = self._access.options, hearing.request.output_tokens
+        kind = response.headers.get("content-type", "")
+        async for document, t_ns in documents(response.aiter_bytes(), kind, answer_limit(sent), options.base_url):
+            if document is None:
+                # Nothing of the answer comes after this; the connection's end is waited for, to use it again.
+                hearing.closed = True
+                limit.reschedule(self._loop.time() + _AFTER_S)
+            elif not hearing.closed:
+                limit.reschedule(self._loop.time() + options.timeout_s)
+                if told_error(document):
+                    raise self._reported(hearing, document, fields)
+                hearing.chunks.append(read_chunk(document, t_ns))
+
+    def _reported(self, hearing: Hearing, document: Mapping[str, Any], fields: Mapping[str, Any]) -> LlemError:
+        """An error that came inside of the stream; before any text it may be about a field, as one by status is."""
+        text = json.dumps(document)
+        error = document.get("error")
+        code = error.get("code") if isinstance(error, dict) else document.get("code")
+        if code in NOT_TAKEN and not hearing.pieces:
+            return RefusedError(self._access, int(code), text, fields)
+        return LlemError(
+            f"the server reports an error in the answer, after {hearing.pieces} pieces: {self._access.said(text)}",
+            where=self._access.options.base_url,
+            remedy="Look at the server's log.",
+        )
+
+    def _silent(self, hearing: Hearing) -> ModelError:
+        options = self._access.options
+        return ModelError(
+            f"the server does not answer: nothing of it came for {options.timeout_s:g} s, after {hearing.pieces} pieces.",
+            where=options.base_url,
+            remedy="Look at its log, or raise openai.timeout_s where it is only slow.",
+        )
+
+    def _broken(self, hearing: Hearing, error: Exception | None) -> LlemError:
+        how = f" ({printable(str(error) or type(error).__name__, 120).rstrip('.')})" if error is not None else ""
+        return LlemError(
+            f"the connection ended in the middle of an answer, after {hearing.pieces} pieces and without a finish_reason{how}.",
+            where=self._access.options.base_url,
+            remedy="Look at the server's log, and at whatever stands between it and llem; it may have run out of memory.",
+        )
 
     async def ask_all(self, requests: list[Request], at_once: int) -> list[Hearing]:
         """Several, so many at once, in their order. The first that fails ends the others."""
@@ -136,26 +176,6 @@ class Exchange:
             raise errors.exceptions[0] from None
         return [task.result() for task in tasks]
 
-    def _body(self, request: Request) -> tuple[str, dict[str, Any]]:
-        body: dict[str, Any] = {
-            "model": self._model,
-            "max_tokens": request.output_tokens,
-            "stream": True,
-            **self._counting,
-            **self._fields,
-        }
-        if request.ignore_eos:
-            body["ignore_eos"] = True
-        if request.messages is not None:
-            body["messages"] = [{"role": one.role, "content": one.content} for one in request.messages]
-            return "chat/completions", body
-        if request.chat_template:
-            body["messages"] = [{"role": "user", "content": request.prompt}]
-            return "chat/completions", body
-        ids = request.prompt_token_ids
-        body["prompt"] = request.prompt if ids is None else list(ids)
-        return "completions", body
-
     def close(self) -> None:
         """End the connections and the thread."""
         try:
@@ -170,32 +190,20 @@ class RefusedError(LlemError):
     """The server answers that it will not.
 
     Args:
-        way: to the server; status: of HTTP; body: what it said.
+        way: to the server; status: of HTTP; text: what it said; fields: of the request.
     """
 
-    def __init__(self, way: Access, status: int, body: str) -> None:
-        told = way.refused(status, body)
+    def __init__(self, way: Access, status: int, text: str, fields: Mapping[str, Any]) -> None:
+        told = way.refused(status, text, fields)
         super().__init__(told.what, where=told.where, remedy=told.remedy)
         self.status = status
 
 
-async def _chunks(response: httpx.Response) -> AsyncIterator[tuple[dict[str, Any] | None, int]]:
-    """Each event of the stream with its time; None for the closing `[DONE]`. Lines that are no data are left out."""
-    async for line in response.aiter_lines():
-        t_ns = time.monotonic_ns()
-        if not line.startswith("data:"):
-            continue
-        data = line.removeprefix("data:").strip()
-        if data == "[DONE]":
-            yield None, t_ns
-            continue
-        try:
-            chunk = json.loads(data)
-        except ValueError as error:
-            raise LlemError(
-                f"the server sent what is no JSON: {data[:80]!r}.",
-                where=str(response.url),
-                remedy="Correct openai.base_url; something in between may have changed the stream.",
-            ) from error
-        if isinstance(chunk, dict):
-            yield chunk, t_ns
+async def _begin(response: httpx.Response) -> str:
+    """The text of a refusal, or its beginning."""
+    found = b""
+    async for part in response.aiter_bytes():
+        found += part
+        if len(found) >= BODY_LIMIT:
+            break
+    return found[:BODY_LIMIT].decode(errors="replace")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from llem.errors import LlemError
 from llem.specs.backend import Request, RequestRecord
+from llem_openai.chunk import Chunk
+from llem_openai.counting import Counted, count
+from llem_openai.finish import ending, is_cut
+from llem_openai.refusal import printable
 
 
 @dataclass
@@ -16,120 +18,115 @@ class Hearing:
 
     Attributes:
         request: what was asked; start_ns: when it was sent.
-        seen: one time for each token where the chunk that brought it says how many it holds, else one for the chunk.
-        finish, input_tokens, output_tokens, cached_tokens: as the server says; None until it does.
-        end_ns: when the last chunk came.
+        chunks: of the answer, in order.
+        closed: the server said that this is all.
+        found: its tokens, once `record` has counted them.
     """
 
     request: Request
     start_ns: int
-    seen: list[int] = field(default_factory=list)
-    ids: list[int] = field(default_factory=list)
-    finish: str | None = None
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    cached_tokens: int | None = None
-    end_ns: int = 0
-    _counted: int = 0
+    chunks: list[Chunk] = field(default_factory=list)
+    closed: bool = False
+    found: Counted | None = None
 
-    def take(self, chunk: Mapping[str, Any], t_ns: int) -> int:
-        """One chunk of the stream; how many times it added to `seen`."""
-        choice = next(iter(chunk.get("choices") or ()), None)
-        count = self._take_usage(chunk.get("usage"))
-        self.end_ns = t_ns
-        if choice is None:
-            return 0
-        self.finish = choice.get("finish_reason") or self.finish
-        ids = choice.get("token_ids") or ()
-        self.ids += ids
-        if count is None:
-            count = len(ids) or _in_logprobs(choice.get("logprobs"))
-        if count is None:
-            count = 1 if _text(choice) else 0
-        self.seen += [t_ns] * count
-        return count
+    @property
+    def end_ns(self) -> int:
+        """When the last chunk came."""
+        return self.chunks[-1].t_ns if self.chunks else self.start_ns
 
-    def _take_usage(self, usage: Mapping[str, Any] | None) -> int | None:
-        """How many tokens came since the last count; None where the chunk does not say."""
-        if not usage:
-            return None
-        self.input_tokens = usage.get("prompt_tokens", self.input_tokens)
-        self.cached_tokens = (usage.get("prompt_tokens_details") or {}).get("cached_tokens", self.cached_tokens)
-        told = usage.get("completion_tokens")
-        if not isinstance(told, int):
-            return None
-        self.output_tokens, new = told, told - self._counted
-        self._counted = told
-        return new
+    @property
+    def finish(self) -> str | None:
+        """Why it ended, in the server's word: the last one, since some send a word with each chunk."""
+        return next((chunk.finish for chunk in reversed(self.chunks) if chunk.finish is not None), None)
+
+    @property
+    def ended(self) -> bool:
+        """The answer is whole: closed, with a reason for its end, or with its totals after all choices."""
+        last = self.chunks[-1] if self.chunks else None
+        return self.closed or self.finish is not None or bool(last and not last.choice and last.told)
+
+    @property
+    def pieces(self) -> int:
+        """Chunks with text."""
+        return sum(chunk.text for chunk in self.chunks)
+
+    def highest(self, name: str) -> int | None:
+        """The highest of one count: totals grow, and a server that sends 0 until it knows sends it also afterwards."""
+        told = [value for chunk in self.chunks if (value := getattr(chunk, name)) is not None]
+        return max(told, default=None)
+
+    def _counted(self) -> Counted:
+        found = count(self.chunks, self.request.output_tokens, self.end_ns)
+        if found is None or not self.highest("input_tokens"):
+            missing = "read" if found is not None else "wrote"
+            raise LlemError(
+                f"the server does not say how many tokens it {missing}, and no figure per token can be told.",
+                where=f"prompt {self.request.id}",
+                remedy="Use a server that reports `usage` where stream_options.include_usage asks for it"
+                " (openai.request_fields may not leave stream_options out then).",
+            )
+        return found
 
     def record(self) -> RequestRecord:
         """What happened, once the stream has ended.
 
-        Tokens have times where there are as many sightings as tokens: a chunk without a count holds one or more, so that
-        each then holds one. Else they are times of pieces.
-
         Raises:
             LlemError: the server kept back what a record needs, or did other work than was asked.
         """
-        self._check()
-        assert self.input_tokens is not None
-        assert self.output_tokens is not None
-        self.seen = self.seen or [self.end_ns]  # an answer without a letter, such as a stop token alone
-        each = len(self.seen) == self.output_tokens
+        self._check_ending()
+        found = self.found = self._counted()
+        input_tokens = self.highest("input_tokens") or 0
+        self._check_counts(found, input_tokens)
         return RequestRecord(
             id=self.request.id,
-            input_tokens=self.input_tokens,
-            output_tokens=self.output_tokens,
+            input_tokens=input_tokens,
+            output_tokens=found.total,
             start_ns=self.start_ns,
             end_ns=self.end_ns,
-            finish="stop" if self.finish == "stop" else "length",
-            token_ns=tuple(self.seen) if each else None,
-            output_token_ids=tuple(self.ids) if len(self.ids) == self.output_tokens else None,
-            piece_ns=None if each else tuple(self.seen),
+            finish=ending(self.finish, found.total, self.request.output_tokens),
+            token_ns=found.token_ns,
+            output_token_ids=found.ids,
+            piece_ns=found.piece_ns,
         )
 
-    def _check(self) -> None:
+    def _check_ending(self) -> None:
+        where = f"prompt {self.request.id}"
+        if is_cut(self.finish):
+            raise LlemError(
+                f"the answer ended after {self.pieces} pieces with finish_reason {printable(self.finish or '', 40)!r}: the "
+                "server ended it before the model did.",
+                where=where,
+                remedy="Look at the server's log, or at its filter of content; use another prompt or server.",
+            )
+        if any(chunk.another for chunk in self.chunks):
+            raise LlemError(
+                "the server sent more than one answer where one was asked.",
+                where=where,
+                remedy="Take what asks for several (such as best_of) out of openai.extra.",
+            )
+
+    def _check_counts(self, found: Counted, input_tokens: int) -> None:
         where, request = f"prompt {self.request.id}", self.request
-        if self.input_tokens is None or self.output_tokens is None:
+        ended = f", with finish_reason {printable(self.finish, 40)!r}" if self.finish is not None else ""
+        if found.total > request.output_tokens:
             raise LlemError(
-                "the server does not say how many tokens it read and wrote, and no figure per token can be told.",
+                f"the server counts {found.total} tokens in an answer of at most {request.output_tokens}{ended}; "
+                f"{found.pieces} pieces of text came.",
                 where=where,
-                remedy="Use a server that reports `usage` where stream_options.include_usage asks for it.",
+                remedy="See which field limits an answer on this server, and rename max_tokens to it by "
+                "openai.request_fields: {max_tokens: NAME}.",
             )
-        if self.finish not in ("length", "stop"):
+        if request.ignore_eos and found.total != request.output_tokens:
             raise LlemError(
-                f"the answer ended with {self.finish!r}, neither by its length nor by the stop token.",
+                f"the answer has {found.total} tokens where exactly {request.output_tokens} were asked{ended}.",
                 where=where,
-                remedy="Look at the server's log: it may have filtered or cut the answer.",
-            )
-        if request.ignore_eos and self.output_tokens != request.output_tokens:
-            raise LlemError(
-                f"the answer has {self.output_tokens} tokens where exactly {request.output_tokens} were asked.",
-                where=where,
-                remedy="This server does not go on after the stop token, or has a shorter context: set "
+                remedy="Where a server does not go on after the stop token, or its context ends there: set "
                 "decoding.length: natural, or shorten dataset.output_tokens.",
             )
-        if len(self.seen) > self.output_tokens:
-            raise LlemError(
-                f"the answer came in {len(self.seen)} pieces, and the server counts {self.output_tokens} tokens.",
-                where=where,
-                remedy="One of the two cannot be true; report it to whoever maintains the server.",
-            )
         given = request.prompt_token_ids
-        if given is not None and self.input_tokens != len(given):
+        if given is not None and input_tokens != len(given):
             raise LlemError(
-                f"the server read {self.input_tokens} tokens where {len(given)} were sent.",
+                f"the server counts {input_tokens} tokens in a prompt of {len(given)}.",
                 where=where,
-                remedy="It adds or drops tokens of its own; use a dataset of text.",
+                remedy="Where a server adds tokens of its own, such as one for the beginning, use a dataset of text.",
             )
-
-
-def _text(choice: Mapping[str, Any]) -> str:
-    delta = choice.get("delta") or {}
-    return choice.get("text") or delta.get("content") or delta.get("reasoning_content") or delta.get("reasoning") or ""
-
-
-def _in_logprobs(logprobs: Mapping[str, Any] | None) -> int | None:
-    """How many tokens a chunk has logprobs of; None where it has none."""
-    found = (logprobs or {}).get("content") or (logprobs or {}).get("tokens")
-    return len(found) if found else None

@@ -1,0 +1,122 @@
+"""What the answers of a run had about them that whoever reads the figures must know: one caveat of each kind, with numbers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from llem.config.experiment import ExperimentConfig
+from llem.specs.backend import RequestRecord
+from llem.specs.caveat import Caveat
+from llem_openai.config import OpenaiConfig
+from llem_openai.counting import Counted
+from llem_openai.finish import is_known
+from llem_openai.hearing import Hearing
+from llem_openai.refusal import printable
+
+_TOGETHER = 0.01
+"""From this share of the tokens on, gaps of 0 reach the percentiles that a result has."""
+
+
+class Notes:
+    """Counts over answers, until they are told."""
+
+    def __init__(self) -> None:
+        self._seen: Counter[str] = Counter()
+        self._reasons: Counter[str] = Counter()
+
+    def take(self, hearing: Hearing, found: Counted, record: RequestRecord) -> None:
+        """One answer that was measured: what came, its tokens, and what is told of it."""
+        seen, reason = self._seen, hearing.finish
+        seen["answers"] += 1
+        seen["tokens"] += found.total
+        seen["prompt"] += hearing.highest("input_tokens") or 0
+        seen["cached"] += hearing.highest("cached_tokens") or 0
+        seen["together"] += found.together
+        if found.pieces > found.total:
+            seen["more pieces"] += 1
+            seen["pieces"] += found.pieces
+            seen["their tokens"] += found.total
+        seen["silent"] += found.pieces == 0 and found.total > 1
+        seen["cut"] += record.finish == "length" and found.total < hearing.request.output_tokens
+        if not is_known(reason):
+            self._reasons["none" if reason is None else printable(reason, 40)] += 1
+
+    def tell(self) -> Sequence[Caveat]:
+        """The caveats since the last time."""
+        seen, reasons = self._seen, self._reasons
+        self._seen, self._reasons = Counter(), Counter()
+        n, found = seen["answers"], []
+        if seen["cached"]:
+            found.append(
+                Caveat(
+                    "prompt_cached",
+                    f"the server took {seen['cached']:,} of {seen['prompt']:,} prompt tokens from its cache, so that less was "
+                    "computed than the prompts hold: start it without prefix caching (vLLM: --no-enable-prefix-caching) for "
+                    "figures of the whole work",
+                )
+            )
+        if seen["cut"]:
+            found.append(
+                Caveat(
+                    "answers_cut",
+                    f"{seen['cut']} of {n} answers ended for their length with fewer tokens than the study allows: another "
+                    "limit cut them, such as the model's context; shorten prompts or dataset.output_tokens",
+                )
+            )
+        if seen["more pieces"]:
+            found.append(
+                Caveat(
+                    "server_counts_differ",
+                    f"{seen['more pieces']} of {n} answers came in more pieces of text than the server counts tokens "
+                    f"({seen['pieces']:,} pieces, {seen['their tokens']:,} tokens): it splits tokens, or counts only a part of "
+                    "them, such as those after the thinking. Figures per token rest on the server's count",
+                )
+            )
+        if seen["silent"]:
+            found.append(
+                Caveat(
+                    "answers_without_text",
+                    f"in {seen['silent']} of {n} answers the server counts tokens and no text came; their first token is told "
+                    "at their end",
+                )
+            )
+        if seen["together"] >= _TOGETHER * seen["tokens"] > 0:
+            found.append(
+                Caveat(
+                    "tokens_at_one_instant",
+                    f"{seen['together']:,} of {seen['tokens']:,} tokens arrived at one instant with the token before them, "
+                    "in one chunk or read at once; the gap between two such tokens is told as 0",
+                )
+            )
+        if reasons:
+            words = ", ".join(f"{word} ({count})" for word, count in reasons.most_common(3))
+            found.append(
+                Caveat(
+                    "unknown_finish_reason",
+                    f"{sum(reasons.values())} of {n} answers ended with a finish_reason that llem does not know: {words}. "
+                    "They are told as ended by length where they have all the tokens that they may have, else as stopped",
+                )
+            )
+        return found
+
+
+def unsent(config: ExperimentConfig, options: OpenaiConfig) -> Sequence[Caveat]:
+    """The caveat for settings of the study that the server is not told, where they would have an effect."""
+    decoding = config.decoding
+    drawn = bool(decoding.temperature)
+    effect = {
+        "temperature": f"decoding.temperature: {decoding.temperature or 0.0}",
+        "top_p": f"decoding.top_p: {decoding.top_p}" if decoding.top_p is not None else "",
+        "seed": f"decoding.seed: {decoding.seed}" if drawn else "",
+        "ignore_eos": "decoding.length: fixed" if decoding.length == "fixed" else "",
+    }
+    lost = [effect[key] for key, name in options.request_fields.items() if name is None and effect.get(key)]
+    if not lost:
+        return ()
+    return (
+        Caveat(
+            "setting_not_sent",
+            f"openai.request_fields leaves out what carries {', '.join(lost)}: the server decides in its place; set it there",
+        ),
+    )
