@@ -67,7 +67,7 @@ def test_a_process_on_a_gpu_that_is_not_used_does_not_matter() -> None:
 
 def test_sleep_within_the_window_makes_its_figures_doubtful_and_sleep_before_it_the_baseline() -> None:
     inside = told(series(suspended_ns=3 * S, suspensions=[(8 * S, 3 * S)]))["host_suspended"]
-    before = told(series(suspended_ns=3 * S, suspensions=[(2 * S, 3 * S)]))["host_suspended"]
+    before = told(series(suspended_ns=3 * S, suspensions=[(2 * S, 3 * S)]))["host_suspended_outside"]
     assert "3 s within the measured window" in inside
     assert "outside the measured window" in before
 

@@ -148,7 +148,10 @@ def test_a_footprint_is_told_whatever_the_best_was_chosen_by(write_design: Write
 
 def test_a_throttled_best_is_a_caution(write_design: WriteDesign) -> None:
     folder = write_design(SIZES, energy=energy, each=lambda _p, _c: {"warnings": {"thermal_throttle": "hot"}})
-    assert pick(folder).cautions == ("its runs were throttled (`thermal_throttle`).",)
+    assert pick(folder).cautions == (
+        "its runs were throttled (`thermal_throttle`): 1 of 1.",
+        "of the others, 3 of 3 runs were throttled (`thermal_throttle`).",
+    )
 
 
 def test_an_unknown_figure_is_refused(write_design: WriteDesign) -> None:

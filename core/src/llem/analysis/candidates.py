@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from llem.analysis.caveats import DISTURBED
 from llem.analysis.design import Configured, configured, find_parameters
 from llem.analysis.figures import FigureSpec
 from llem.analysis.nodes import Hardware
 from llem.analysis.summary import Figure
 from llem.analysis.wording import as_written
+from llem.results.warning_codes import kind_of
+from llem.results.weighing import codes_of
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Candidate:
         figures: by name, those that it has.
         kinds: scope and method of its energy; several where cycles differ.
         hardware: of the nodes that it ran on.
-        disturbed: codes of warnings that concern a comparison, and `unreliable`.
+        rows: of its cycles, without what warnings void.
     """
 
     config_hash: str
@@ -35,7 +36,7 @@ class Candidate:
     directory: str
     figures: Mapping[str, Figure] = field(default_factory=dict)
     kinds: frozenset[tuple[str | None, str]] = frozenset()
-    disturbed: frozenset[str] = frozenset()
+    rows: tuple[Mapping[str, Any], ...] = field(default=(), repr=False, compare=False)
     hardware: Hardware = field(default_factory=Hardware)
 
     @property
@@ -45,6 +46,12 @@ class Candidate:
             return f"{self.model} on {self.backend}"
         own = f"{self.backend}." if "backend" in self.settings else ""
         return ", ".join(f"{key.removeprefix(own)}={as_written(value)}" for key, value in self.settings.items())
+
+    @property
+    def disturbed(self) -> frozenset[str]:
+        """Codes of warnings that void or qualify a figure of it."""
+        codes = {code for row in self.rows for code in codes_of(row)}
+        return frozenset(code for code in codes if kind_of(code).weight != "inform")
 
     @property
     def estimated(self) -> bool:
@@ -73,9 +80,6 @@ def _candidate(one: Configured, keys: Sequence[str], specs: Sequence[FigureSpec]
         values = [(int(row.get("cycle") or 1), float(v)) for row in one.rows if (v := row.get(spec.column)) is not None]
         if values and not (spec.energy and len(kinds) > 1):
             figures[spec.name] = Figure(tuple(v for _, v in values), tuple(c for c, _ in values))
-    codes = {code for row in one.rows for code in row.get("warnings") or () if code in DISTURBED}
-    if any(row.get("energy.headline.unreliable") for row in one.rows):
-        codes.add("unreliable")
     return Candidate(
         config_hash=one.key,
         backend=one.backend,
@@ -84,7 +88,7 @@ def _candidate(one: Configured, keys: Sequence[str], specs: Sequence[FigureSpec]
         directory=str(first.get("directory")),
         figures=figures,
         kinds=kinds,
-        disturbed=frozenset(codes),
+        rows=tuple(one.rows),
         hardware=one.hardware,
     )
 

@@ -8,17 +8,10 @@ from typing import Any
 
 from llem.analysis.design import HARDWARE, Configured
 from llem.analysis.effect_models import FigureAnalysis
+from llem.analysis.figures import FIGURES, MAIN
 from llem.analysis.nodes import differences
 from llem.analysis.wording import counted
-
-DISTURBED = {
-    "thermal_throttle": "were throttled",
-    "gpu_shared": "shared their GPU",
-    "residual_gpu_memory": "began with device memory in use",
-    "cpu_energy_shared": "shared the CPU whose energy was read",
-    "energy_disagreement": "have meters that disagree",
-}
-"""Warnings of a result that concern a comparison of its figures, as what is said of such runs."""
+from llem.results.weighing import inform_sentence, tellings
 
 WAITING = (
     "in the scenario offline an engine that queues requests itself counts their waiting in time to first token and "
@@ -31,10 +24,24 @@ _WITH_WAITING = ("ttft_", "e2e_")
 
 
 def caveats(
-    rows: Sequence[Mapping[str, Any]], configurations: Sequence[Configured], figures: Sequence[FigureAnalysis]
+    rows: Sequence[Mapping[str, Any]],
+    configurations: Sequence[Configured],
+    figures: Sequence[FigureAnalysis],
+    asked: Sequence[str] = MAIN,
 ) -> tuple[str, ...]:
-    """Sentences, the gravest first."""
-    return tuple(_caveats(rows, configurations, figures))
+    """Sentences, the gravest first.
+
+    Args:
+        figures: what was analysed.
+        asked: names of the figures that were asked for, also those that no run has (any more).
+    """
+    columns = [FIGURES[name].column for name in dict.fromkeys([*asked, *(figure.name for figure in figures)])]
+    told = tellings(rows, columns)
+    sentences = list(_caveats(rows, configurations, figures))
+    # What the runs themselves warn of comes before what the design leaves open, and what changes nothing at the end.
+    grave = [one.sentence for one in told if one.weight != "inform"]
+    informing = [one for one in told if one.weight == "inform"]
+    return (*grave, *sentences, *([inform_sentence(informing)] if informing else []))
 
 
 def _caveats(
@@ -48,7 +55,6 @@ def _caveats(
     if any(figure.name.startswith(_WITH_WAITING) for figure in figures) and _in_other_queues(configurations):
         yield f"{WAITING[0].upper()}{WAITING[1:]}."
     yield from _unlike_nodes(configurations)
-    yield from disturbed(rows)
     missing = len(rows) - sum(len(c.rows) for c in configurations)
     if missing:
         yield f"{missing:,} of {counted(len(rows), 'run')} failed or cannot be read, and {'are' if missing > 1 else 'is'} left out."
@@ -87,17 +93,3 @@ def _unlike_nodes(configurations: Sequence[Configured]) -> Iterator[str]:
         f"The study ran on nodes that differ in {apart} ({listed}). Cycles on unlike nodes are not averaged: "
         f"`{HARDWARE}` counts as a parameter, and where it goes together with another one, their effects are one."
     )
-
-
-def disturbed(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """A sentence for each kind of disturbance among runs that are done."""
-    done = [row for row in rows if row.get("status") == "done"]
-    codes: Counter[str] = Counter()
-    for row in done:
-        codes.update(set(row.get("warnings") or ()))
-    for code, what in DISTURBED.items():
-        if codes[code]:
-            yield f"{codes[code]:,} of {counted(len(done), 'run')} {what} (`{code}`)."
-    unreliable = sum(bool(row.get("energy.headline.unreliable")) for row in done)
-    if unreliable:
-        yield f"{unreliable:,} of {counted(len(done), 'run')} have energy marked unreliable."

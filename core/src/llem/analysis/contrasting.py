@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,9 @@ from llem.analysis.figures import MAIN, FigureSpec, figure_specs
 from llem.analysis.intervals import Interval
 from llem.analysis.nodes import unlike
 from llem.analysis.sides import Side, choose_baseline, matched, read_place
+from llem.analysis.wording import counted
 from llem.errors import ConfigError, ResultError
+from llem.results.weighing import inform_sentence, tellings
 
 
 @dataclass(frozen=True)
@@ -65,12 +67,14 @@ class StudyContrast:
         overall: figure to what holds over all pairs; empty unless two studies were matched.
         matched_by: how two studies' configurations were brought together; None where a baseline was compared with others.
         unmatched: names of configurations that only one of two studies has.
+        notes: what to know besides, that changes no figure.
     """
 
     pairs: tuple[Pair, ...]
     overall: Mapping[str, Overall]
     matched_by: str | None
     unmatched: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     def document(self) -> dict[str, Any]:
         """As plain data, for JSON."""
@@ -121,13 +125,13 @@ def contrast(
         paired = {id(side) for pair in pairs for side in pair}
         left = [side.name for place in places for side in place.sides if id(side) not in paired]
         found = _compared(pairs, specs, anyway)
-        return StudyContrast(found, _overall(found, specs), how, tuple(left))
+        return StudyContrast(found, _overall(found, specs), how, tuple(left), _informing(pairs, specs))
     base = choose_baseline(first, baseline)
     others = [side for place in (places if first.kind == "study" else places[1:]) for side in place.sides]
     pairs = [(base, side) for side in others if not _same(side, base)]
     if not pairs:
         raise ResultError("there is nothing to compare it with.", where=str(paths[0]), remedy="Name a second path.")
-    return StudyContrast(_compared(pairs, specs, anyway), {}, None, ())
+    return StudyContrast(_compared(pairs, specs, anyway), {}, None, (), _informing(pairs, specs))
 
 
 def _same(one: Side, other: Side) -> bool:
@@ -151,7 +155,7 @@ def _pair(base: Side, other: Side, specs: Sequence[FigureSpec], anyway: bool) ->
     same_study = base.study.resolve() == other.study.resolve()
     doubts = list(circumstances.doubts(base.result, other.result, same_study=same_study))
     refused = set() if anyway else {doubt.refused for doubt in doubts}
-    doubts += [doubt for side in (base, other) for doubt in _disturbed(side)]
+    doubts += [doubt for side in (base, other) for doubt in _warned(side, specs)]
     # Cycles of two studies did not run together, so they make no pairs.
     order = base.order if same_study else "sequential"
     apart = unlike(base.candidate.hardware, other.candidate.hardware)
@@ -179,13 +183,18 @@ def _pair(base: Side, other: Side, specs: Sequence[FigureSpec], anyway: bool) ->
     )
 
 
-def _disturbed(side: Side) -> list[Doubt]:
-    from llem.analysis.caveats import DISTURBED
+def _warned(side: Side, specs: Sequence[FigureSpec]) -> Iterator[Doubt]:
+    """What the runs of a side warn of, as far as it voids or qualifies these figures."""
+    for one in tellings(side.candidate.rows, [spec.column for spec in specs]):
+        if one.weight != "inform":
+            yield Doubt(one.code, f"{one.runs} of {counted(one.of, 'run')} of {side.name} {one.text}.")
 
-    return [
-        Doubt(code, f"runs of {side.name} {DISTURBED.get(code, 'have energy marked unreliable')}.")
-        for code in sorted(side.candidate.disturbed)
-    ]
+
+def _informing(pairs: Sequence[tuple[Side, Side]], specs: Sequence[FigureSpec]) -> tuple[str, ...]:
+    """One sentence for warnings that change none of the figures."""
+    rows = {id(row): row for pair in pairs for side in pair for row in side.candidate.rows}
+    found = [one for one in tellings(rows.values(), [s.column for s in specs]) if one.weight == "inform"]
+    return (inform_sentence(found),) if found else ()
 
 
 def _overall(found: Sequence[Pair], specs: Sequence[FigureSpec]) -> dict[str, Overall]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from llem.analysis.effect_models import Parameter
 from llem.analysis.nodes import Hardware, by_hardware, short_names
+from llem.results.weighing import weighed
 
 ABSENT = object()
 """Value of a key that a configuration does not have: it belongs to another backend."""
@@ -25,7 +26,7 @@ class Configured:
 
     Attributes:
         key: its `config_hash`.
-        rows: one for each cycle that is done, as `study_rows` gives them.
+        rows: one for each cycle that is done, as `study_rows` gives them, without what warnings void.
         levels: parameter name to the index of its value; a parameter of another backend is missing.
         hardware: of these nodes; kind: its short name where the study ran on several kinds, else None.
     """
@@ -56,7 +57,7 @@ def configured(rows: Iterable[Mapping[str, Any]]) -> list[Configured]:
     groups: dict[str, list[Mapping[str, Any]]] = {}
     for row in sorted(rows, key=lambda r: (r.get("position") is None, r.get("position") or 0, str(r.get("directory")))):
         if row.get("status") == "done" and row.get("config_hash") is not None:
-            groups.setdefault(row["config_hash"], []).append(row)
+            groups.setdefault(row["config_hash"], []).append(weighed(row))
     found = [
         Configured(key=key, backend=part[0].get("config.backend"), rows=part, hardware=hardware)
         for key, group in groups.items()

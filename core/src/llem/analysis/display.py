@@ -66,7 +66,7 @@ def front_html(front: Front) -> str:
     headers = ["configuration", "on the front"]
     headers += [f"{label}, {unit}" for label, unit in zip(front.labels, front.units, strict=True)]
     on = sum(p.on_front for p in front.points)
-    remarks = [f"left out, a figure is missing: {label}" for label in front.missing]
+    remarks = [*(f"left out, a figure is missing: {label}" for label in front.missing), *front.cautions]
     return html.block(
         f"{front.study}: {on} of {counted(len(front.points), 'configuration')} on the front",
         html.table(headers, rows, left=2) if rows else "",
@@ -122,6 +122,7 @@ def contrast_html(found: StudyContrast) -> str:
         parts.append(html.table(headers, rows))
     parts += [_pair(pair) for pair in found.pairs[:MOST_TABLES]]
     remarks = [*_left_out(len(found.pairs), "pair"), *(f"only one of the studies has {one}" for one in found.unmatched)]
+    remarks += found.notes
     matched = f", matched by {found.matched_by}" if found.matched_by else ""
     parts.append(html.notes([*([ESTIMATE] if estimated else []), *remarks]))
     return html.block(f"{counted(len(found.pairs), 'pair')}{matched}: the second against the first", *parts)

@@ -11,6 +11,7 @@ from llem.analysis.candidates import candidates, refuse_mixed
 from llem.analysis.figures import FigureSpec, figure_specs
 from llem.analysis.intervals import Interval
 from llem.analysis.loading import load_rows, study_name
+from llem.results.weighing import caveat_sentences
 
 if TYPE_CHECKING:
     from llem.results.study import StudyResult
@@ -43,6 +44,7 @@ class Front:
         figures: names; labels and units and better in the same order.
         points: the front first, by the first figure from its best value on; then the others.
         missing: configurations that lack one of the figures.
+        cautions: what the runs warn of.
         estimated: energy is no measurement: show it with a `~`.
     """
 
@@ -54,6 +56,7 @@ class Front:
     points: tuple[FrontPoint, ...]
     missing: tuple[str, ...]
     estimated: bool
+    cautions: tuple[str, ...] = ()
 
     def document(self) -> dict[str, Any]:
         """As plain data, for JSON."""
@@ -75,7 +78,8 @@ def pareto(study: Path | str | StudyResult, figures: Sequence[str] = OBJECTIVES)
     """
     specs = figure_specs(figures)
     name, where = study_name(study)
-    found = candidates(load_rows(study), specs)
+    rows = load_rows(study)
+    found = candidates(rows, specs)
     refuse_mixed(found, specs, where)
     whole = [one for one in found if all(spec.name in one.figures for spec in specs)]
     flags = on_front([[one.figures[spec.name].mean for spec in specs] for one in whole], specs)
@@ -101,6 +105,7 @@ def pareto(study: Path | str | StudyResult, figures: Sequence[str] = OBJECTIVES)
         points=tuple(points),
         missing=tuple(one.label for one in found if one not in whole),
         estimated=any(spec.energy for spec in specs) and any(one.estimated for one in whole),
+        cautions=tuple(caveat_sentences(rows, [spec.column for spec in specs])),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from llem.analysis.intervals import Interval
 from llem.analysis.loading import load_rows, study_name, study_order
 from llem.analysis.wording import amount, counted
 from llem.errors import ResultError
+from llem.results.weighing import inform_sentence, tellings
 
 if TYPE_CHECKING:
     from llem.results.study import StudyResult
@@ -100,13 +101,16 @@ def pick(
     specs = {spec.name: spec for spec in figure_specs([by, *(limit.figure for limit in limits)])}
     name, where = study_name(study)
     told = {**specs, **{spec.name: spec for spec in figure_specs(also)}}
-    found = candidates(load_rows(study), list(told.values()))
+    rows = load_rows(study)
+    found = candidates(rows, list(told.values()))
     refuse_mixed(found, list(specs.values()), where)
     whole = [one for one in found if all(figure in one.figures for figure in specs)]
     if not whole:
         lacking = [spec.label for spec in specs.values() if not any(spec.name in one.figures for one in found)]
         what = " and ".join(lacking) if lacking else "all these figures together"
-        raise ResultError(f"no configuration has {what}.", where=where, remedy=_why_missing(specs))
+        warned = [t for t in tellings(rows, [s.column for s in specs.values()]) if t.weight == "void"]
+        why = "".join(f" {one.sentence}" for one in warned)
+        raise ResultError(f"no configuration has {what}.{why}", where=where, remedy=_why_missing(specs))
     kept = [one for one in whole if all(_keeps(one, specs[limit.figure], limit) for limit in limits)]
     if not kept:
         raise ResultError(f"no configuration keeps all limits. {_nearest(whole, specs, limits)}", where=where)
@@ -137,7 +141,7 @@ def pick(
         lacking=len(found) - len(whole),
         estimated=best.estimated and any(spec.energy for spec in told.values()),
         as_good=_as_good(best, kept[1:], by, study_order(study)),
-        cautions=_cautions(best, specs, limits),
+        cautions=(*_cautions(best, specs, limits), *_warned(best, found, specs)),
     )
 
 
@@ -156,8 +160,6 @@ def _as_good(best: Candidate, others: Sequence[Candidate], by: str, order: str) 
 
 
 def _cautions(best: Candidate, specs: Mapping[str, FigureSpec], limits: Sequence[Limit]) -> tuple[str, ...]:
-    from llem.analysis.caveats import DISTURBED
-
     found = []
     for limit in limits:
         figure, spec = best.figures[limit.figure], specs[limit.figure]
@@ -171,11 +173,19 @@ def _cautions(best: Candidate, specs: Mapping[str, FigureSpec], limits: Sequence
             found.append(f"the limit on {spec.label} lies within its 95 % interval ({span}): it may not keep it.")
     if HARDWARE in best.settings:
         found.append(f"the study ran on unlike nodes; these are its figures on {best.settings[HARDWARE]}.")
-    disturbed = [
-        f"its runs {DISTURBED.get(code, 'have energy marked unreliable')} (`{code}`)."
-        for code in sorted(best.disturbed)
-    ]
-    return (*found, *disturbed)
+    return tuple(found)
+
+
+def _warned(best: Candidate, considered: Sequence[Candidate], specs: Mapping[str, FigureSpec]) -> Iterator[str]:
+    """What the runs of the picked one warn of, then those of the others, then what changes none of the figures."""
+    columns = [spec.column for spec in specs.values()]
+    own = tellings(best.rows, columns)
+    others = tellings((row for one in considered if one is not best for row in one.rows), columns)
+    yield from (f"its runs {one.text}: {one.runs} of {one.of}." for one in own if one.weight != "inform")
+    yield from (f"of the others, {one.sentence}" for one in others if one.weight != "inform")
+    every = tellings((row for one in considered for row in one.rows), columns)
+    if informing := [one for one in every if one.weight == "inform"]:
+        yield inform_sentence(informing)
 
 
 def _nearest(whole: Sequence[Candidate], specs: Mapping[str, FigureSpec], limits: Sequence[Limit]) -> str:

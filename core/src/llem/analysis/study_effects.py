@@ -79,7 +79,7 @@ def analyze(
         parameters=tuple(parameters),
         figures=analysed,
         findings=findings.find(analysed),
-        caveats=caveats(rows, configurations, analysed),
+        caveats=caveats(rows, configurations, analysed, [spec.name for spec in specs]),
         resamples=RESAMPLES,
         seed=seed,
     )

@@ -12,6 +12,7 @@ from typing import Any
 from llem.analysis import intervals
 from llem.analysis.intervals import Interval
 from llem.analysis.nodes import EXCLUSIVE, NODE, Hardware, are_alike, by_hardware
+from llem.results.weighing import VOIDED, codes_of, weighed
 
 FIGURES: dict[str, str] = {
     "tokens_per_s": "throughput.tokens_per_s",
@@ -113,7 +114,8 @@ class Configuration:
         scope, method: of the energy figures; None where there are none, or where cycles differ in it (then no energy
             figure is given: values of different methods are never averaged).
         unreliable: at least one cycle's energy is marked unreliable.
-        warnings: code to its first message; failures: one line each.
+        warnings: code to its first message; codes: to how many of its runs that are done it concerns, with those that the
+            figures tell themselves; voided: figures that some runs have and that warnings left out; failures: one line each.
         hardware: of the nodes; nodes: how many cycles ran on each; exclusive: how many of them had it to themselves (True),
             not (False), or do not tell (None).
         is_part: the configuration has cycles on nodes of another kind too.
@@ -130,6 +132,8 @@ class Configuration:
     mixed_methods: bool = False
     unreliable: bool = False
     warnings: dict[str, str] = field(default_factory=dict)
+    codes: Counter[str] = field(default_factory=Counter)
+    voided: set[str] = field(default_factory=set)
     failures: list[dict[str, str | None]] = field(default_factory=list)
     directories: list[str] = field(default_factory=list)
     hardware: Hardware = field(default_factory=Hardware)
@@ -150,6 +154,7 @@ class Configuration:
             if self.method
             else None,
             "warnings": self.warnings,
+            "weighed": {"codes": dict(self.codes), "voided": sorted(self.voided)},
             "failures": self.failures,
             "directories": self.directories,
             "nodes": dict(self.nodes),
@@ -190,7 +195,7 @@ def _configuration(rows: Sequence[Mapping[str, Any]]) -> Configuration:
         model=first.get("config.model.source"),
         point={key.removeprefix("point."): value for key, value in first.items() if key.startswith("point.")},
     )
-    done = [row for row in rows if row.get("status") == "done"]
+    done = [weighed(row) for row in rows if row.get("status") == "done"]
     kinds = {kind for row in done if (kind := _kind(row)) is not None}
     if len(kinds) == 1:
         ((summary.scope, summary.method),) = kinds
@@ -199,6 +204,10 @@ def _configuration(rows: Sequence[Mapping[str, Any]]) -> Configuration:
         found = figure_of(done, name)
         if found is not None:
             summary.figures[name] = found
+    for row in done:
+        summary.codes.update(codes_of(row))
+        voided = row.get(VOIDED) or {}
+        summary.voided.update(name for name, column in FIGURES.items() if column in voided)
     for row in rows:
         summary.statuses[_ending(row)] += 1
         summary.directories.append(row["directory"])
@@ -223,9 +232,9 @@ def _configuration(rows: Sequence[Mapping[str, Any]]) -> Configuration:
 def figure_of(rows: Iterable[Mapping[str, Any]], name: str) -> Figure | None:
     """One of `FIGURES` over rows that are done; None where none has it, or where they cannot be averaged.
 
-    That is where they ran on unlike nodes, and where it is energy and their methods differ.
+    That is where they ran on unlike nodes, and where it is energy and their methods differ. What warnings void does not count.
     """
-    found = [row for row in rows if row.get(FIGURES[name]) is not None]
+    found = [row for row in map(weighed, rows) if row.get(FIGURES[name]) is not None]
     if not found or not are_alike(found) or (name in _ENERGY and len({_kind(row) for row in found}) > 1):
         return None
     return Figure(tuple(float(row[FIGURES[name]]) for row in found), tuple(int(row.get("cycle") or 1) for row in found))

@@ -85,6 +85,7 @@ def contrast_lines(found: StudyContrast) -> Iterator[str]:
     if any(pair.estimated for pair in found.pairs):
         yield "note: ~ is an estimate (CPU utilisation times rated power), not a measurement."
     yield from _reading_notes(found)
+    yield from (f"note: {text}" for text in found.notes)
 
 
 def _pair_lines(pair: Pair) -> Iterator[str]:

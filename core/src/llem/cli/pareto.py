@@ -95,5 +95,6 @@ def front_lines(front: Front, *, everything: bool) -> Iterator[str]:
     if front.missing:
         yield ""
         yield f"note: {counted(len(front.missing), 'configuration')} left out: a figure was not measured."
+    yield from (f"note: {text}" for text in front.cautions)
     if front.estimated:
         yield "note: ~ is an estimate (CPU utilisation times rated power), not a measurement."

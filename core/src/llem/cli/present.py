@@ -10,6 +10,8 @@ from llem.analysis.nodes import short_names
 from llem.analysis.summary import Configuration, Figure
 from llem.cli.table import NOTHING, number, one_line, span, table, value
 from llem.results.text import energy_text
+from llem.results.warning_codes import IMPOSSIBLE, WarningKind, Weight, kind_of, touched_text
+from llem.results.weighing import is_impossible
 
 MOST_LINES = 20
 """How many failures are listed before the rest is only counted."""
@@ -129,24 +131,39 @@ def _status(statuses: Mapping[str, int]) -> str:
 
 def notes(configurations: Sequence[Configuration]) -> Iterator[str]:
     """Warnings and failures, one line each: a warning once for each code, with how many configurations have it."""
-    messages: dict[str, str] = {}
-    counts: Counter[str] = Counter()
-    for c in configurations:
-        counts.update(c.warnings.keys())
-        for code, message in c.warnings.items():
-            messages.setdefault(code, message)
     if any(c.method == "estimate" for c in configurations):
         yield "~ is an estimate (CPU utilisation times rated power), not a measurement."
     yield from _interval_notes(configurations)
-    for code, count in counts.items():
-        several = f" ({count} of {len(configurations)} configurations)" if len(configurations) > 1 else ""
-        yield f"warning: {code}{several}: {one_line(messages[code])}"
+    yield from _warnings(configurations)
     failures = [failure for c in configurations for failure in c.failures]
     for failure in failures[:MOST_LINES]:
         phase = f" in {failure['phase']}" if failure["phase"] else ""
         yield f"failed: {failure['directory']}: {failure['type']}{phase}: {one_line(failure['message'] or '')}"
     if len(failures) > MOST_LINES:
         yield f"failed: … and {len(failures) - MOST_LINES} more"
+
+
+def _warnings(configurations: Sequence[Configuration]) -> Iterator[str]:
+    """A line for each code, those that void first, and those that change no figure as notes at the end."""
+    messages: dict[str, str] = {}
+    counts: Counter[str] = Counter()
+    for c in configurations:
+        counts.update({*c.warnings, *c.codes})
+        for code, message in c.warnings.items():
+            messages.setdefault(code, message)
+    for code in sorted(counts, key=lambda code: _ORDER[kind_of(code).weight]):
+        kind = kind_of(code)
+        several = f" ({counts[code]} of {len(configurations)} configurations)" if len(configurations) > 1 else ""
+        word = "note" if kind.weight == "inform" else "warning"
+        left_out = f" Left out of the figures above: {_left_out(kind)}." if kind.weight == "void" else ""
+        yield f"{word}: {code}{several}: {one_line(messages.get(code, f'{kind.seen}; {kind.advice}.'))}{left_out}"
+
+
+_ORDER: dict[Weight, int] = {"void": 0, "qualify": 1, "inform": 2}
+
+
+def _left_out(kind: WarningKind) -> str:
+    return "these values" if kind.code == IMPOSSIBLE else f"{touched_text(kind)} of these runs"
 
 
 def result_text(result: Mapping[str, Any]) -> str:
@@ -183,13 +200,16 @@ def result_text(result: Mapping[str, Any]) -> str:
                 unit = unit_of(path)
                 name = path.removeprefix(section + ".")
                 text = number(data) if isinstance(data, float) else value(data)
-                lines.append(f"  {name:<24} {text}{f' {unit}' if unit else ''}")
+                lines.append(f"  {name:<24} {text}{f' {unit}' if unit else ''}{_impossible(path, data)}")
     for sample in (s for s in result["samples"] if s["prompt"] is not None or s["output"] is not None):
         lines += ["", f"prompt {sample['index']}", f"  asked     {_text(sample['prompt'])}"]
         lines.append(f"  answered  {_text(sample['output'])}")
     lines += _sampler_lines(result["samplers"])
-    for warning in result["warnings"]:
-        lines.append(f"warning: {warning['code']}: {one_line(warning['message'])}")
+    for warning in sorted(result["warnings"], key=lambda w: _ORDER[kind_of(w["code"]).weight]):
+        kind = kind_of(warning["code"])
+        word = "note" if kind.weight == "inform" else "warning"
+        voids = f" It voids {touched_text(kind)}: do not use it." if kind.weight == "void" else ""
+        lines.append(f"{word}: {warning['code']}: {one_line(warning['message'])}{voids}")
     return "\n".join(lines)
 
 
@@ -208,11 +228,17 @@ def _energy_lines(energy: Mapping[str, Any]) -> Iterator[str]:
         ):
             if total[name] is not None:
                 text = energy_text(number(total[name]), unit, total["scope"], total["method"], total["unreliable"])
-                yield f"  {name:<24} {text}"
+                yield f"  {name:<24} {text}{_impossible(f'energy.headline.{name}', total[name])}"
     for device in energy["devices"]:
         by = " ".join(dict.fromkeys([device["sampler"], device["method"]]))
         figure = f"{number(device['energy_j'])} J, {number(device['mean_w'])} W by {by}"
+        figure += _impossible("energy.headline.energy_j", device["energy_j"])
         yield f"  {device['device']:<24} {device['name']}: {figure}{', unreliable' if device['unreliable'] else ''}"
+
+
+def _impossible(column: str, figure: Any) -> str:
+    """The mark of a value that is not possible, as results of earlier versions may hold."""
+    return ", not possible: do not use it" if is_impossible(column, figure) else ""
 
 
 def _text(text: str | None) -> str:

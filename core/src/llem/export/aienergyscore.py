@@ -36,7 +36,7 @@ def write_aienergyscore(source: Source, folder: Path) -> tuple[int, list[str]]:
     for name, results in _configurations(source):
         measured = [(r, gpu) for r in results if (gpu := _gpu(r)) is not None and r.tokens and r.tokens.requests]
         if not measured:
-            left_out.append(f"{name}: no energy was measured on a GPU")
+            left_out.append(f"{name}: no energy was measured on a GPU, or a warning voids it")
             continue
         target = folder / name
         target.mkdir(parents=True, exist_ok=True)
@@ -63,7 +63,9 @@ def _configurations(source: Source) -> Iterator[tuple[str, list[ExperimentResult
     for one in found:
         numbers[one.key] += 1
         name = one.key[:12] + (f"-{numbers[one.key]}" if parts[one.key] > 1 else "")
-        yield name, [results[str(row["directory"])] for row in one.rows]
+        # A row whose energy a warning voids has none, and its result is not used.
+        kept = [row for row in one.rows if row.get("energy.headline.energy_j") is not None]
+        yield name, [results[str(row["directory"])] for row in kept]
 
 
 def _gpu(result: ExperimentResult) -> EnergyFigure | None:

@@ -13,6 +13,7 @@ from llem.analysis.summary import Figure
 from llem.analysis.wording import amount, as_written
 from llem.export.source import Source
 from llem.results.text import plain
+from llem.results.weighing import caveat_sentences
 
 COLUMNS = ("tokens_per_s", "j_per_output_token", "ttft_p50_s", "tpot_p50_s", "peak_memory_mb")
 """Figures of the table; one that no configuration has gets no column."""
@@ -34,7 +35,8 @@ def latex_table(source: Source) -> str:
 
     ± is the standard deviation over cycles, `\\sim` an estimate, -- what was not measured.
     """
-    found = candidates(source.rows, [FIGURES[name] for name in COLUMNS])
+    asked = [FIGURES[name] for name in COLUMNS]
+    found = candidates(source.rows, asked)
     specs = [FIGURES[name] for name in COLUMNS if any(name in one.figures for one in found)]
     keys = list(dict.fromkeys(key for one in found for key in one.settings))
     factors = source.factors
@@ -44,11 +46,16 @@ def latex_table(source: Source) -> str:
         headers.append(r"g CO$_2$e/1k output tokens")
     if factors is not None and factors.price_per_kwh is not None:
         headers.append(escaped(f"{factors.currency or 'cost'}/1k output tokens"))
-    return "\n".join(_lines(source, found, specs, keys, headers)) + "\n"
+    return "\n".join(_lines(source, found, specs, keys, headers, asked)) + "\n"
 
 
 def _lines(
-    source: Source, found: Sequence[Candidate], specs: Sequence[FigureSpec], keys: Sequence[str], headers: Sequence[str]
+    source: Source,
+    found: Sequence[Candidate],
+    specs: Sequence[FigureSpec],
+    keys: Sequence[str],
+    headers: Sequence[str],
+    asked: Sequence[FigureSpec],
 ) -> Iterator[str]:
     left = max(1, len(keys))
     yield f"% {_comment(source.name)}; needs \\usepackage{{booktabs}}"
@@ -65,6 +72,8 @@ def _lines(
     yield r"\bottomrule"
     yield r"\end{tabular}"
     yield "% " + _comment(_note(source, found))
+    asked_columns = [spec.column for spec in asked]
+    yield from (f"% {_comment(text)}" for text in caveat_sentences(source.rows, asked_columns))
 
 
 def _cell(one: Candidate, spec: FigureSpec) -> str:

@@ -11,6 +11,8 @@ from typing import Any
 
 from llem.export.source import Source
 from llem.results.models import ExperimentResult
+from llem.results.warning_codes import kind_of
+from llem.results.weighing import voiding_code
 
 _SEQUENCES = ("max_num_seqs", "batch_size")
 _PARALLEL = {
@@ -35,10 +37,12 @@ def record(result: ExperimentResult, path: str) -> dict[str, Any]:
     itl = result.latency.itl_s if result.latency else None
     gpus = [d.name for d in result.energy.devices if d.scope == "gpu"] if result.energy else []
     options = result.config.get(result.config["backend"]) or {}
-    reasons = [w.code for w in result.warnings]
+    reasons = [w.code for w in result.warnings if kind_of(w.code).weight != "inform"]
+    if voiding_code(reasons, "energy.headline.energy_j") is not None:
+        measured = None
     if headline is None:
         reasons.insert(0, "no energy was measured")
-    elif measured is None:
+    elif headline.scope != "gpu" or headline.method == "estimate":
         reasons.insert(0, f"energy is no GPU measurement ({headline.scope} {headline.method})")
     total, active = (model.parameters, model.active_parameters) if model else (None, None)
     return {

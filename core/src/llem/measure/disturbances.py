@@ -34,7 +34,8 @@ def disturbance_warnings(
     found = [*_shared(series, tracks, open_ns, close_ns), *_slow(series, tracks, open_ns, close_ns)]
     if series.suspended_ns:
         inside_ns = sum(ns for t_ns, ns in series.suspensions if open_ns < t_ns <= close_ns + NOTICED_NS)
-        found.append(ResultWarning(code="host_suspended", message=_slept(series.suspended_ns, inside_ns)))
+        code = "host_suspended" if inside_ns else "host_suspended_outside"
+        found.append(ResultWarning(code=code, message=_slept(series.suspended_ns, inside_ns)))
     return found
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from llem.results import html
 from llem.results.text import NOTHING, number, value
+from llem.results.warning_codes import IMPOSSIBLE, kind_of, touched_text
+from llem.results.weighing import VOIDED, weighed
 
 if TYPE_CHECKING:
     from llem.results.models import ExperimentResult
@@ -38,7 +40,7 @@ def study_html(name: str, state: str, table: StudyTable) -> str:
     counts = ", ".join(f"{count:,} {status}" for status, count in statuses.most_common())
     title = f"{name}, {state}: {total:,} experiment{'s' * (total != 1)}{f', {counts}' if counts else ''}"
     in_order = found.sort_by("position") if "position" in found.column_names else found
-    rows = in_order.slice(0, html.MOST_ROWS).to_pylist()
+    rows = [weighed(row) for row in in_order.slice(0, html.MOST_ROWS).to_pylist()]
     figures = [column for column in _FIGURES if any(row.get(column) is not None for row in rows)]
     cycles = any((row.get("cycle") or 1) > 1 for row in rows)
     headers = [*(p.removeprefix("point.") for p in points), *(["cycle"] if cycles else []), "status"]
@@ -66,9 +68,19 @@ def _study_notes(columns: Mapping[str, Sequence[Any]], rows: Sequence[Mapping[st
         yield ESTIMATE
     codes = Counter(code for codes in columns.get("warnings", ()) for code in codes or ())
     for code, count in codes.most_common():
-        yield f"warning: {code}: on {count:,} experiment{'s' * (count != 1)}"
+        yield f"{_word(code)}: {code}: on {count:,} experiment{'s' * (count != 1)}"
+    if IMPOSSIBLE in (code for row in rows for code in dict(row.get(VOIDED) or {}).values()):
+        yield f"{_word(IMPOSSIBLE)}: {kind_of(IMPOSSIBLE).seen}"
     for kind, count in Counter(kind for kind in columns.get("failure.type", ()) if kind).most_common():
         yield f"failed: {kind}: {count:,} experiment{'s' * (count != 1)}"
+
+
+def _word(code: str) -> str:
+    """What stands before a warning, by its weight."""
+    kind = kind_of(code)
+    if kind.weight == "inform":
+        return "note"
+    return f"warning (voids {touched_text(kind)})" if kind.weight == "void" else "warning"
 
 
 def result_html(result: ExperimentResult) -> str:
@@ -88,7 +100,7 @@ def result_html(result: ExperimentResult) -> str:
         remarks.append(f"energy of {headline.scope} by {headline.method} ({', '.join(headline.samplers)}){doubt}")
     elif result.status == "done":
         remarks.append("energy was not measured")
-    remarks += [f"warning: {w.code}: {w.message}" for w in result.warnings]
+    remarks += [f"{_word(w.code)}: {w.code}: {w.message}" for w in result.warnings]
     shown = html.table(["figure", "value", "unit"], rows, left=1) if rows else ""
     return html.block(title, shown, html.notes(remark for remark in remarks if remark))
 

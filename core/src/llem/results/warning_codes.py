@@ -1,7 +1,7 @@
 """The one table of warnings: what each code means, which metrics it touches, and with which weight.
 
-Whoever draws a conclusion (show, analyze, compare, pick, pareto, report, export) asks this table, and nobody keeps a
-list of codes of their own. docs/method/warnings.md is written from it.
+Whoever draws a conclusion (show, analyze, compare, pick, pareto, report, export) asks this table by
+`llem.results.weighing`, and nobody keeps a list of codes of their own. docs/method/warnings.md is written from it.
 """
 
 from __future__ import annotations
@@ -42,18 +42,26 @@ class WarningKind:
     advice: str
 
 
+QUALITIES: dict[Quality, str] = {
+    "energy": "energy",
+    "machine_energy": "energy of what the whole machine shares (CPU, DRAM, host, estimates)",
+    "adjusted_energy": "adjusted energy",
+    "stages": "energy of prefill and decode",
+    "speed": "throughput",
+    "latency": "latency",
+    "memory": "memory",
+    "work": "every figure",
+}
+"""Each family of metrics, as it is called in sentences."""
+
+
 def _kind(code: str, weight: Weight, touches: str, runs: str, seen: str, advice: str) -> WarningKind:
-    named: dict[str, Quality] = {
-        "energy": "energy",
-        "machine_energy": "machine_energy",
-        "adjusted_energy": "adjusted_energy",
-        "stages": "stages",
-        "speed": "speed",
-        "latency": "latency",
-        "memory": "memory",
-        "work": "work",
-    }
-    return WarningKind(code, weight, frozenset(named[word] for word in touches.split()), runs, seen, advice)
+    words = touches.split()
+    if unknown := set(words) - set(QUALITIES):
+        raise ValueError(f"{code} touches {', '.join(sorted(unknown))}, which is no quality")
+    return WarningKind(
+        code, weight, frozenset(quality for quality in QUALITIES if quality in words), runs, seen, advice
+    )
 
 
 _ROWS = (
@@ -87,10 +95,26 @@ _ROWS = (
         "void",
         "energy speed latency",
         "were interrupted while the machine slept",
-        "the clock that counts sleep and the one that does not moved apart",
-        "within the window: discard; outside: idle power and other phases are doubtful",
+        "the clock that counts sleep and the one that does not moved apart within the measured window",
+        "discard them",
+    ),
+    _kind(
+        "impossible_value",
+        "void",
+        "work",
+        "have a value that is not possible",
+        "a figure is 0 or below where work was done, as results of earlier versions may have: found when results are read",
+        "that value is left out and shown as impossible; the run's other figures stand",
     ),
     # Energy that stands with a caution.
+    _kind(
+        "unreliable",
+        "qualify",
+        "energy",
+        "have energy marked unreliable",
+        "a check that the figure has to pass failed: the result's `energy.headline.unreliable` is true",
+        "quote it with the reason only; another warning of the run names it",
+    ),
     _kind(
         "counter_failed",
         "qualify",
@@ -188,6 +212,14 @@ _ROWS = (
         "adjusted energy is doubtful; raw energy stands",
     ),
     _kind(
+        "host_suspended_outside",
+        "qualify",
+        "adjusted_energy",
+        "had the machine sleep outside of their window",
+        "the host was suspended during the experiment, outside the measured window",
+        "idle power, and with it adjusted energy, is doubtful; raw energy and speed stand",
+    ),
+    _kind(
         "warmup_not_converged",
         "qualify",
         "energy speed latency",
@@ -245,6 +277,14 @@ _ROWS = (
         "tokens arrived together, in one chunk of the stream or read at once, for 1 % of them or more",
         "gaps between them are told as 0: use TPOT, or the mean of ITL and none of its percentiles",
     ),
+    _kind(
+        "identity_differs",
+        "qualify",
+        "work",
+        "were run by another llem than planned them",
+        "the llem that ran the experiment gives it another identity than the one that planned it",
+        "use one version on both sides before comparing it with others",
+    ),
     # Nothing in the figures changes.
     _kind(
         "chat_answers_left_out",
@@ -291,6 +331,9 @@ _ROWS = (
 WARNINGS: dict[str, WarningKind] = {kind.code: kind for kind in _ROWS}
 """Every code that llem itself gives."""
 
+UNRELIABLE, IMPOSSIBLE = "unreliable", "impossible_value"
+"""Codes that stand in no result's `warnings`: they are told from its figures when it is read."""
+
 
 def kind_of(code: str) -> WarningKind:
     """The row of a code. One that the table lacks, as of a plugin, qualifies every metric: better doubted than believed."""
@@ -304,3 +347,9 @@ def touches(kind: WarningKind, qualities: frozenset[Quality]) -> bool:
     if "work" in kind.touches or kind.touches & qualities:
         return True
     return "energy" in kind.touches and bool(qualities & {"machine_energy", "adjusted_energy", "stages"})
+
+
+def touched_text(kind: WarningKind) -> str:
+    """The metrics that a warning touches, for people: `energy, throughput and latency`."""
+    names = [QUALITIES[quality] for quality in QUALITIES if quality in kind.touches]
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1]))) if names else "no figure"

@@ -1,0 +1,197 @@
+"""A result's figures weighed by its warnings: what is left out of conclusions, and what is said of the rest.
+
+Pure functions over rows of `results.parquet`. The weights are those of `llem.results.warning_codes`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from llem.results.warning_codes import (
+    IMPOSSIBLE,
+    UNRELIABLE,
+    WARNINGS,
+    Quality,
+    WarningKind,
+    Weight,
+    kind_of,
+    touched_text,
+    touches,
+)
+
+VOIDED = "voided"
+"""Key of a weighed row: column to the code for which its value was left out."""
+
+_MACHINE_WIDE = frozenset({"cpu", "dram", "host"})
+_ENERGY: frozenset[Quality] = frozenset({"energy"})
+_FAMILIES: tuple[tuple[str, frozenset[Quality]], ...] = (
+    ("energy.window_s", frozenset()),
+    ("energy.headline.unreliable", frozenset()),
+    ("energy.stages.", frozenset({"energy", "stages"})),
+    ("energy.", _ENERGY),
+    ("throughput.", frozenset({"speed"})),
+    ("flops.per_s", frozenset({"speed"})),
+    ("flops.mfu", frozenset({"speed"})),
+    ("latency.", frozenset({"latency"})),
+    ("memory.", frozenset({"memory"})),
+)
+_POSITIVE = (
+    "energy.headline.",
+    "throughput.",
+    "latency.",
+    "memory.",
+)
+_MAY_BE_ZERO = frozenset({"n", "std", "min", "adjusted_j"})
+"""Last words of columns that 0 is possible for."""
+
+
+@dataclass(frozen=True)
+class Telling:
+    """One warning over some runs, for certain figures.
+
+    Attributes:
+        weight: for these figures; a warning that touches none of them informs.
+        runs: how many have it; of: out of how many.
+        text: a clause that goes on after `runs`: `were throttled (`thermal_throttle`)`.
+    """
+
+    code: str
+    weight: Weight
+    runs: int
+    of: int
+    text: str
+
+    @property
+    def sentence(self) -> str:
+        """`3 of 12 runs were throttled (`thermal_throttle`).`"""
+        return f"{self.runs:,} of {self.of:,} run{'s' * (self.of != 1)} {self.text}."
+
+
+def qualities_of(column: str, row: Mapping[str, Any] | None = None) -> frozenset[Quality]:
+    """What a column's value is, as warnings touch it; of a row's energy also whether the whole machine shares it."""
+    found = next((qualities for prefix, qualities in _FAMILIES if column.startswith(prefix)), frozenset[Quality]())
+    if "energy" not in found:
+        return found
+    more: set[Quality] = set(found)
+    if column.rpartition(".")[2].startswith("adjusted"):
+        more.add("adjusted_energy")
+    if row is not None and _is_machine_wide(column, row):
+        more.add("machine_energy")
+    return frozenset(more)
+
+
+def _is_machine_wide(column: str, row: Mapping[str, Any]) -> bool:
+    parts = column.split(".")
+    if parts[1] in ("headline", "stages"):
+        return row.get("energy.headline.scope") in _MACHINE_WIDE or row.get("energy.headline.method") == "estimate"
+    return parts[1] in _MACHINE_WIDE or "estimate" in parts  # energy.SCOPE.METHOD.…
+
+
+def weighed(row: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The row without the values that its warnings void, nor those that are not possible; `VOIDED` names both."""
+    if VOIDED in row:
+        return row
+    voided = dict(_voided(row))
+    return {**row, **dict.fromkeys(voided), VOIDED: voided} if voided else row
+
+
+def _voided(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    if row.get("status", "done") != "done":
+        return
+    voiding = [kind for code in row.get("warnings") or () if (kind := kind_of(code)).weight == "void"]
+    for column, value in row.items():
+        if value is None or not column.startswith(_CONCLUSIVE):
+            continue
+        if voiding:
+            qualities = qualities_of(column, row)
+            if qualities and (code := next((kind.code for kind in voiding if touches(kind, qualities)), None)):
+                yield column, code
+                continue
+        if is_impossible(column, value):
+            yield column, IMPOSSIBLE
+
+
+_CONCLUSIVE = tuple(prefix for prefix, qualities in _FAMILIES if qualities)
+
+
+def voiding_code(codes: Iterable[str], column: str) -> str | None:
+    """The first of these codes that voids a column's value; None where none does."""
+    return next(
+        (c for c in codes if (kind := kind_of(c)).weight == "void" and touches(kind, qualities_of(column))), None
+    )
+
+
+def is_impossible(column: str, value: Any) -> bool:
+    """True for a figure that work which was done cannot have: below 0, or 0 where that is no value of it."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not column.startswith(_POSITIVE):
+        return False
+    return value < 0 or (value == 0 and column.rpartition(".")[2] not in _MAY_BE_ZERO)
+
+
+def codes_of(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """Every code that concerns a row, each once, with those that its figures tell (`unreliable`, `impossible_value`)."""
+    found = dict.fromkeys(row.get("warnings") or ())
+    if row.get("energy.headline.unreliable"):
+        found[UNRELIABLE] = None
+    if IMPOSSIBLE in dict(weighed(row).get(VOIDED) or {}).values():
+        found[IMPOSSIBLE] = None
+    return tuple(found)
+
+
+def tellings(rows: Iterable[Mapping[str, Any]], columns: Collection[str]) -> list[Telling]:
+    """What has to be said of runs that are done before something is concluded from these columns; the gravest first."""
+    done = [row for row in rows if row.get("status") == "done"]
+    runs: Counter[str] = Counter()
+    weights: dict[str, Weight] = {}
+    for row in done:
+        for code in codes_of(row):
+            runs[code] += 1
+            weight = _weight(kind_of(code), row, columns)
+            if _GRAVITY[weight] < _GRAVITY[weights.get(code, "inform")]:
+                weights[code] = weight
+    places = {code: place for place, code in enumerate(WARNINGS)}
+    found = [
+        Telling(code, weight, count, len(done), _text(kind_of(code), weight, done, columns))
+        for code, count in runs.items()
+        for weight in (weights.get(code, "inform"),)
+    ]
+    return sorted(found, key=lambda one: (_GRAVITY[one.weight], places.get(one.code, len(places)), one.code))
+
+
+_GRAVITY: dict[Weight, int] = {"void": 0, "qualify": 1, "inform": 2}
+
+
+def _weight(kind: WarningKind, row: Mapping[str, Any], columns: Collection[str]) -> Weight:
+    if kind.code == IMPOSSIBLE:
+        voided = dict(weighed(row).get(VOIDED) or {})
+        return "void" if any(voided.get(column) == IMPOSSIBLE for column in columns) else "inform"
+    touched = any(touches(kind, qualities_of(column, row)) for column in columns)
+    return kind.weight if touched else "inform"
+
+
+def _text(kind: WarningKind, weight: Weight, rows: Sequence[Mapping[str, Any]], columns: Collection[str]) -> str:
+    if weight != "void":
+        return f"{kind.runs} (`{kind.code}`)"
+    left_out = touched_text(kind)
+    if kind.code == IMPOSSIBLE:
+        voided = [dict(weighed(row).get(VOIDED) or {}) for row in rows]
+        named = [c for c in columns if any(one.get(c) == IMPOSSIBLE for one in voided)]
+        left_out = ", ".join(named)
+    return f"{kind.runs} (`{kind.code}`), left out: their {left_out}"
+
+
+def caveat_sentences(rows: Iterable[Mapping[str, Any]], columns: Collection[str]) -> Iterator[str]:
+    """A sentence for each warning that voids or qualifies these columns, and one at the end for all that inform."""
+    found = tellings(rows, columns)
+    yield from (one.sentence for one in found if one.weight != "inform")
+    if informing := [one for one in found if one.weight == "inform"]:
+        yield inform_sentence(informing)
+
+
+def inform_sentence(found: Sequence[Telling]) -> str:
+    """One sentence for all warnings that change none of the figures."""
+    listed = "; ".join(f"{one.runs:,} of {one.of:,} {one.text}" for one in found)
+    return f"For information, of runs whose figures here do not change by it: {listed}."
