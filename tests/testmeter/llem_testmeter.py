@@ -1,9 +1,14 @@
-"""A third-party energy sampler for tests: a CPU that draws 50 W whatever happens, by counter and by power."""
+"""A third-party energy sampler for tests: a device that draws 50 W whatever happens, by counter and by power.
+
+It is a CPU, or a GPU where TESTMETER_SCOPE says `gpu`: a device that other work on the machine leaves alone.
+"""
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 from llem.hookspecs import API_VERSION, hookimpl
 from llem.specs import Device, Reading, SamplerSpec
@@ -17,7 +22,9 @@ class TestmeterSampler:
     __test__ = False
 
     def open(self, settings: Mapping[str, object]) -> Sequence[Device]:
-        return [Device(id="testmeter:0", name="a steady CPU", scope="cpu", methods=frozenset({"counter", "power"}))]
+        scope: Literal["cpu", "gpu"] = "gpu" if os.environ.get("TESTMETER_SCOPE") == "gpu" else "cpu"
+        methods: frozenset[Literal["counter", "power"]] = frozenset({"counter", "power"})
+        return [Device(id="testmeter:0", name="a steady device", scope=scope, methods=methods)]
 
     def read(self) -> Sequence[Reading]:
         t_ns = time.monotonic_ns()
@@ -37,7 +44,7 @@ def llem_energy_samplers() -> Sequence[SamplerSpec]:
             api_version=API_VERSION,
             summary="always 50 W",
             methods=frozenset({"counter", "power"}),
-            scopes=frozenset({"cpu"}),
+            scopes=frozenset({"cpu", "gpu"}),
             sampler="llem_testmeter:TestmeterSampler",
         )
     ]

@@ -20,7 +20,9 @@ CONFIG_FILE = "LLEM_CONFIG_FILE"
 RESERVED: Mapping[str, str] = {
     CONFIG_FILE: "the user file, instead of the one in the user's configuration folder",
     "LLEM_DEBUG": "1: tracebacks of errors are printed",
+    "LLEM_HOST_PID": "set by a runner in everything that it starts here: the pid of llem, whose CPU time is the experiment's",
     "LLEM_JOB_ID": "set by a runner in everything that it starts, to find what outlives it",
+    "LLEM_LOCK_DIR": "the folder of this machine's lock, by which two llem that measure on it wait for each other",
     "LLEM_NODE": "set by a runner in its workers: the node's name, where that is not the host name",
     "LLEM_NODE_EXCLUSIVE": "set by a runner in its workers: 1 where the node is the experiment's alone, 0 where it is not",
 }

@@ -16,6 +16,7 @@ from llem.results.models import (
     Failure,
     Identity,
     ModelReport,
+    OtherLoad,
     Phase,
     ResultWarning,
     Sample,
@@ -40,6 +41,7 @@ class Draft:
     config: Mapping[str, Any] = field(default_factory=dict)
     warmup: Warmup | None = None
     baseline: Baseline | None = None
+    other_load: OtherLoad | None = None
     samplers: list[SamplerReport] = field(default_factory=list)
     model: ModelReport | None = None
     dataset: DatasetReport | None = None
@@ -97,6 +99,7 @@ class Draft:
             phases=phases,
             warmup=self.warmup,
             baseline=self.baseline,
+            other_load=self.other_load,
             samplers=self.samplers,
             model=self.model,
             dataset=self.dataset,

@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from llem.measure.cpu_time import HOST_PID
 from llem.measure.forked import START, start_facts
 from llem.measure.host import ROOT, host_facts
 from llem.measure.node import EXCLUSIVE, NODE, gpu_facts, node_facts
@@ -42,7 +43,7 @@ _PREFIXES = (
 )
 """Variables of libraries below the engines that change how fast they run. Those of installed packages are found by name."""
 
-_WITHOUT_EFFECT = frozenset({"LLEM_JOB_ID", NODE, EXCLUSIVE, START})
+_WITHOUT_EFFECT = frozenset({"LLEM_JOB_ID", HOST_PID, NODE, EXCLUSIVE, START})
 """Differ from run to run and change nothing that an engine does."""
 
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import gc
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from llem.config.experiment import ExperimentConfig
 from llem.datasets.chat import check_takers
+from llem.measure import other_load
 from llem.measure import phases as phase
 from llem.measure.contract import check_answer, check_batches, check_report, check_shape
 from llem.measure.draft import Draft
 from llem.measure.failure import attempt, message_of
-from llem.measure.idle import idle_baseline
+from llem.measure.idle import IdleBaseline
 from llem.measure.load_generator import Answer, LoadGenerator
 from llem.measure.meter import Meter
+from llem.measure.other_load import Share
 from llem.measure.phases import PhaseLog
 from llem.measure.progress import Progress, rest
 from llem.measure.resolution import resolved_window_s
@@ -38,6 +41,7 @@ class Window:
         answers: every batch of every pass, in order.
         report: what the engine loaded; loaded: its memory right after; peak: right after the window.
         metrics: what the engine counted itself over the window.
+        others: what others used of the machine's CPU meanwhile.
     """
 
     open_ns: int
@@ -47,6 +51,7 @@ class Window:
     loaded: MemoryReading
     peak: MemoryReading
     metrics: Mapping[str, float]
+    others: Share
 
     @property
     def seconds(self) -> float:
@@ -71,6 +76,8 @@ class Experiment:
     log: PhaseLog
     registry: Registry
     _batches: Sequence[Sequence[Request]] = field(default=(), init=False)
+    _idle: IdleBaseline | None = field(default=None, init=False)
+    _resident_share: Share | None = field(default=None, init=False)
 
     def run(self) -> Window:
         """All phases. The engine is closed when this returns or raises."""
@@ -114,7 +121,9 @@ class Experiment:
         if not config.enabled:
             self.draft.baseline = Baseline(enabled=False)
             return
-        self.draft.baseline = idle_baseline(config, self.config.measurement, self.meter, self.draft)
+        self._idle = IdleBaseline(config, self.config.measurement, self.meter, self.draft)
+        self._idle.take()
+        self.draft.baseline = self._idle.result
 
     def _load(self, engine: Engine) -> LoadReport:
         def say(text: str) -> None:
@@ -140,10 +149,14 @@ class Experiment:
         if not config.enabled or config.resident_s == 0 or not self.meter.devices:
             return
         engine.synchronize()
-        start = time.monotonic_ns()
+        others, start = other_load.begin(), time.monotonic_ns()
         rest(self.draft.events, phase.RESIDENT_BASELINE, config.resident_s)
-        assert self.draft.baseline is not None
-        self.draft.baseline.resident_w = dict(self.meter.mean_power(start, time.monotonic_ns()))
+        end = time.monotonic_ns()
+        resident_w = dict(self.meter.mean_power(start, end))
+        self._resident_share = other_load.share_since(others)
+        assert self._idle is not None
+        self._idle.check(resident_w, (end - start) / 1e9, "power with the model loaded and no request")
+        self._idle.result.resident_w = {device: watts for device, watts in resident_w.items() if math.isfinite(watts)}
 
     def _warm_up(self, generator: LoadGenerator, watts: Watts) -> None:
         config, start = self.config.warmup, time.monotonic_ns()
@@ -173,6 +186,8 @@ class Experiment:
             engine.memory(reset_peak=True)
             if isinstance(engine, ReportsMetrics):
                 engine.metrics(reset=True)
+            # Before the window opens and after it has closed: reading takes time, which is not the engine's.
+            others = other_load.begin()
             open_ns = self.log.enter(phase.WINDOW, self.meter.edge(engine.synchronize))
             minimum_s = max(self.config.measurement.min_window_s, resolved_window_s(self.meter.devices, report.devices))
             total = sum(len(batch) for batch in self._batches)
@@ -184,6 +199,7 @@ class Experiment:
 
             answers = generator.fill_window(self._batches, open_ns, minimum_s, answered)
             close_ns = self.meter.edge(engine.synchronize)
+            share = other_load.share_since(others)
         finally:
             gc.unfreeze()
         peak = engine.memory()
@@ -191,6 +207,12 @@ class Experiment:
         for answer in answers:
             check_answer(self.config.backend, answer)
         self.log.enter(phase.CLOSE, close_ns)
+        if self._idle is not None:
+            mean_w = self.meter.mean_power(open_ns, close_ns)
+            self._idle.check(mean_w, (close_ns - open_ns) / 1e9, "mean power in the measured window")
+        self.draft.other_load = other_load.report(
+            share, self._idle.share if self._idle is not None else None, self._resident_share
+        )
         self._keep_samples(engine, answers)
         return Window(
             open_ns=open_ns,
@@ -200,6 +222,7 @@ class Experiment:
             loaded=loaded,
             peak=peak,
             metrics=metrics,
+            others=share,
         )
 
     def _keep_samples(self, engine: Engine, answers: Sequence[Answer]) -> None:

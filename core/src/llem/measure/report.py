@@ -6,6 +6,7 @@ from pathlib import Path
 
 from llem.config.experiment import ExperimentConfig
 from llem.config.identity import config_hash
+from llem.measure.baseline_checks import usable_idle_w, without_negative
 from llem.measure.disturbances import disturbance_warnings
 from llem.measure.draft import Draft
 from llem.measure.energy import breakdown, phase_energy, window_energy
@@ -14,6 +15,7 @@ from llem.measure.experiment import Window
 from llem.measure.figures import arithmetic, check_identity, count_tokens, memory, throughput
 from llem.measure.latency import latency, timings
 from llem.measure.node import sharing_warnings
+from llem.measure.other_load import is_of_the_machine, load_warnings, mark_machine_wide
 from llem.measure.requests_table import write_requests
 from llem.measure.series import Series
 from llem.measure.stages import stages
@@ -44,9 +46,12 @@ def complete(
         series,
         open_ns,
         close_ns,
-        baseline.idle_w if baseline else None,
+        usable_idle_w(baseline),
         baseline.resident_w if baseline else None,
     )
+    for device, why in without_negative(devices):
+        if why is not None and (device.scope != "gpu" or device.device in used):
+            draft.warn("baseline_doubtful", f"{device.name} ({device.device}): {why}: it has no adjusted energy.")
     energy = breakdown(devices, window.seconds, tokens, phase_energy(series, phases), used)
     if window.report.elsewhere is not None:
         energy.headline, energy.totals = None, []
@@ -55,6 +60,8 @@ def complete(
             f"the model ran on {window.report.elsewhere}: the meters of this machine read what asking took, not the "
             "work, so that no energy is given for it.",
         )
+    if window.others.is_doubtful:
+        mark_machine_wide(energy)
     check_identity(energy, tokens)
     headline = energy.headline.devices if energy.headline else ()
     energy.stages = stages(series, devices, rows, (open_ns, close_ns), used, headline)
@@ -62,6 +69,7 @@ def complete(
         *energy_warnings(series, devices, open_ns, close_ns, used),
         *disturbance_warnings(series, open_ns, close_ns, used),
         *thermal_warnings(series, open_ns, close_ns, used),
+        *load_warnings(window.others, {d.scope for d in devices if d.energy_j is not None and is_of_the_machine(d)}),
         *sharing_warnings(draft.environment.get("exclusive"), {d.scope for d in devices if d.energy_j is not None}),
     ):
         draft.warn(warning.code, warning.message)

@@ -197,6 +197,29 @@ class Baseline(_Part):
     age_s: float | None = Field(None, description="of a cached baseline")
     idle_w: dict[str, float] = Field(default_factory=dict, description="by device")
     resident_w: dict[str, float] = Field(default_factory=dict, description="by device, with the model loaded")
+    doubtful: dict[str, str] = Field(
+        default_factory=dict, description="device to why its idle_w serves no adjusted energy, which is then null"
+    )
+
+
+class OtherLoad(_Part):
+    """CPU time that others used on the machine, as a share of elapsed time x cores. Null where it cannot be told."""
+
+    cores: int | None = None
+    window_share: float | None = Field(None, description="of others over the measured window")
+    baseline_share: float | None = Field(None, description="over the idle baseline, also of a cached one")
+    resident_share: float | None = Field(None, description="over the resident baseline")
+    window_cpu_s: float | None = Field(None, description="CPU seconds of others in the window")
+    own_cpu_s: float | None = Field(
+        None, description="CPU seconds of the experiment in the window: worker, sampler, llem"
+    )
+    resolution_share: float | None = Field(None, description="share that the kernel's rounding alone can make")
+    stolen_share: float | None = Field(None, description="share that other virtual machines took in the window")
+    busiest_s: dict[str, float] = Field(
+        default_factory=dict,
+        description="CPU seconds of the busiest other programs by name, as far as they can be seen",
+    )
+    reason: str | None = Field(None, description="why a share is missing")
 
 
 class DeviceThermal(_Part):
@@ -302,6 +325,7 @@ class ExperimentResult(_Part):
     )
     warmup: Warmup | None = None
     baseline: Baseline | None = None
+    other_load: OtherLoad | None = None
     thermal: list[DeviceThermal] = Field(default_factory=list)
     samplers: list[SamplerReport] = Field(default_factory=list)
     model: ModelReport | None = None

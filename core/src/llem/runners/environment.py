@@ -63,7 +63,8 @@ def worker_environment(
         inherited: those of llem.
         scratch: an empty folder of this worker alone, its `TMPDIR`: compile caches and locks that engines keep in the
             temporary folder are not found again by the next experiment.
-        job_id: marks the worker and all that it starts.
+        job_id: marks the worker and all that it starts. Beside it stands this process's pid: what llem itself takes is
+            the experiment's.
         settings: variables that the job asks for; they win.
     """
     dropped = _DISTRIBUTED | _INTERPRETER | _SERVICE
@@ -82,6 +83,7 @@ def worker_environment(
         TEMP=scratch,
         TMP=scratch,
         LLEM_JOB_ID=job_id,
+        LLEM_HOST_PID=str(os.getpid()),
     )
     kept.update(settings)
     return kept
