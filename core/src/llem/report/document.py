@@ -33,6 +33,7 @@ def document(study: ReportStudy, *, live: bool = False) -> dict[str, Any]:
         "finished": study.finished,
         "live": live,
         "fragments": {
+            "answer": list(_answer(study)),
             "findings": list(_findings(study)),
             "ran": [" ".join(_what_was_run(study))],
             "warnings": ["Worth knowing:", {"list": list(study.warnings)}] if study.warnings else [],
@@ -65,11 +66,26 @@ def _state(study: ReportStudy) -> str:
     return f"{study.state.capitalize()}. {total}{': ' + ', '.join(states) if states else ''}."
 
 
+def _answer(study: ReportStudy) -> Iterator[Block]:
+    """One sentence, the choice that follows, and what it costs."""
+    answer = study.answer
+    yield answer.sentence or study.no_findings or "None yet."
+    if answer.no_choice is not None:
+        yield answer.no_choice
+    if answer.choice is not None:
+        yield answer.choice
+    if answer.costs:
+        yield {"list": list(answer.costs)}
+    if answer.equal is not None:
+        yield answer.equal
+
+
 def _findings(study: ReportStudy) -> Iterator[Block]:
-    if not study.findings:
-        yield study.no_findings or "None yet."
+    """The findings besides the answer's."""
+    others = study.findings[1:]
+    if not others:
         return
-    first, rest = study.findings[:FIRST_FINDINGS], study.findings[FIRST_FINDINGS:]
+    first, rest = others[:FIRST_FINDINGS], others[FIRST_FINDINGS:]
     yield {"list": list(first)}
     if rest:
         yield {"summary": counted(len(rest), "more finding"), "list": list(rest)}

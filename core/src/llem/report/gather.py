@@ -13,6 +13,7 @@ from llem.analysis.figures import FIGURES
 from llem.analysis.loading import load_rows
 from llem.analysis.wording import as_written
 from llem.errors import ResultError
+from llem.report.answer import answer_of
 from llem.report.citing import citation, study_manifest
 from llem.report.environments import environments_of, versions_of
 from llem.report.methods import method_sentences
@@ -75,6 +76,7 @@ def gather(study_dir: Path | str) -> ReportStudy:
     title = head.name if head else folder.resolve().name
     versions = versions_of(environments)
     manifest = study_manifest(folder)
+    findings = tuple(finding.text for finding in analysis.findings) if analysis else ()
     return ReportStudy(
         directory=folder,
         title=title,
@@ -86,7 +88,8 @@ def gather(study_dir: Path | str) -> ReportStudy:
         parameters=tuple(dict.fromkeys(key for one in found for key in one.settings)),
         configurations=configurations,
         common=common,
-        findings=tuple(finding.text for finding in analysis.findings) if analysis else (),
+        answer=answer_of(folder, findings, configurations),
+        findings=findings,
         no_findings=no_findings,
         analysis=analysis,
         warnings=(*damage, *_unfinished(state, counts), *(analysis.caveats if analysis else _caveats(rows, groups))),

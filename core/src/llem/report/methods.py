@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from llem.analysis.wording import amount, counted
+from llem.analysis.wording import counted
 from llem.results.warning_codes import WARNINGS
 
 Row = Mapping[str, Any]
@@ -205,6 +205,6 @@ def _span(values: Any, unit: str | None = None, *, whole: bool = False) -> str:
     found = sorted(values)
     if not found:
         return f"an unknown number{f' of {unit}s' if unit else ''}"
-    low, high = (f"{found[0]:,}", f"{found[-1]:,}") if whole else (amount(found[0]), amount(found[-1]))
+    low, high = (f"{found[0]:,}", f"{found[-1]:,}") if whole else (f"{found[0]:.4g}", f"{found[-1]:.4g}")
     text = low if low == high else f"{low} to {high}"
     return text if unit is None else f"{text} {unit}{'s' * (found[-1] != 1)}"

@@ -74,6 +74,25 @@ class ReportConfiguration:
 
 
 @dataclass(frozen=True)
+class Answer:
+    """What a study answers, for a reader who reads nothing else.
+
+    Attributes:
+        sentence: the most important finding, with its interval; None where there is none.
+        choice: the configuration that follows, with its value and interval.
+        costs: what it gives up in other metrics, a sentence each.
+        equal: the configurations that cannot be told from it.
+        no_choice: why none is chosen.
+    """
+
+    sentence: str | None = None
+    choice: str | None = None
+    costs: tuple[str, ...] = ()
+    equal: str | None = None
+    no_choice: str | None = None
+
+
+@dataclass(frozen=True)
 class ReportStudy:
     """All that a report says of a study.
 
@@ -90,6 +109,7 @@ class ReportStudy:
         parameters: keys in which the configurations differ.
         configurations: those with a run that is done.
         common: backend to the configured keys that all its configurations share, dotted.
+        answer: the first screen's.
         findings: sentences, the most important first.
         no_findings: why there are none, or None.
         analysis: effects, interactions, shares of variance; None where there is nothing to analyse.
@@ -110,6 +130,7 @@ class ReportStudy:
     parameters: Sequence[str]
     configurations: Sequence[ReportConfiguration]
     common: Mapping[str, Mapping[str, Any]]
+    answer: Answer
     findings: Sequence[str]
     no_findings: str | None
     analysis: StudyAnalysis | None

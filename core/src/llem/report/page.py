@@ -48,7 +48,13 @@ def rendered(data: Mapping[str, Any]) -> str:
     bundle, script = _bundle(), _script()
     hashes = " ".join(f"'sha256-{_digest(text)}'" for text in (bundle, script))
     connect = "; connect-src 'self'" if data["live"] else ""
-    headings = [("findings", "Findings"), *((f"figure-{f['name']}", f["title"]) for f in data["figures"]), *_LAST]
+    first, *others = data["figures"]
+    headings = [
+        ("answer", "Answer"),
+        ("findings", "Findings"),
+        *((f"figure-{f['name']}", f["title"]) for f in data["figures"]),
+        *_LAST,
+    ]
     values = {
         "policy": html.escape(f"{_POLICY}{connect}; script-src {hashes}"),
         "version": html.escape(version("llem")),
@@ -57,7 +63,8 @@ def rendered(data: Mapping[str, Any]) -> str:
         "style": "\n".join(_asset(name) for name in STYLES),
         "contents": "".join(f'<li><a href="#{name}-title">{html.escape(title)}</a></li>' for name, title in headings),
         **{name: blocks_html(blocks) for name, blocks in data["fragments"].items()},
-        "figures": "\n".join(_figure_html(figure) for figure in data["figures"]),
+        "first_figure": _figure_html(first),
+        "figures": "\n".join(_figure_html(figure) for figure in others),
         "method": _asset("method.html"),
         "citation": html.escape(data["citation"]),
         "data": script_json(
