@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from llem.measure.contract import ContractError, check_answer, check_batches, check_report
+from llem.measure.contract import ContractError, check_answer, check_batches, check_caveats, check_report
 from llem.measure.load_generator import Answer
 from llem.specs.backend import LoadReport, Request, RequestRecord
+from llem.specs.caveat import Caveat
 
 REQUEST = Request(id=3, output_tokens=2, prompt_token_ids=(5, 6, 7))
 RECORD = RequestRecord(
@@ -156,3 +157,75 @@ def test_pieces_that_cannot_be_true_are_refused(changes: dict[str, Any], said: s
 def test_a_stream_of_pieces_has_one_event_for_each() -> None:
     with pytest.raises(ContractError, match="2 events for 1 pieces"):
         check_answer("b", answer(PIECES, stream_ns=(120, 150), record_at=2))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"output_token_ids": (1, 2.0)}, "token id 2.0 is no whole number"),
+        ({"output_token_ids": (True, 2)}, "token id True is no whole number"),
+        ({"output_token_ids": (1, "2")}, "token id '2' is no whole number"),
+        ({"output_token_ids": (-1, 2)}, "token id -1 is outside of the vocabulary of 9"),
+        ({"output_token_ids": (1, 9)}, "token id 9 is outside of the vocabulary of 9"),
+        ({"output_token_ids": (1, 2**70)}, "outside of the vocabulary of 9"),
+        ({"output_tokens": 2.0}, "output_tokens is 2.0, no whole number"),
+        ({"output_tokens": True}, "output_tokens is True, no whole number"),
+        ({"input_tokens": 2**70}, "input_tokens is 1180591620717411303424, no whole number"),
+        ({"id": "3"}, "id is '3', no whole number"),
+        ({"start_ns": 110.0}, "start_ns is 110.0, no whole number"),
+        ({"end_ns": None}, "end_ns is None, no whole number"),
+        ({"token_ns": (120, float("nan"))}, "a token time of nan"),
+        ({"token_ns": (True, 150)}, "a token time of True"),
+        ({"start_ns": 195}, "not in order"),
+    ],
+)
+def test_what_is_no_count_and_no_token_is_refused(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(ContractError) as caught:
+        check_answer("somebody", answer(replace(RECORD, **changes)), vocab_size=9)
+    assert said in str(caught.value)
+
+
+def test_ids_of_an_unknown_vocabulary_are_still_ids() -> None:
+    check_answer("b", answer(replace(RECORD, output_token_ids=(1, 10**6))))
+    with pytest.raises(ContractError, match="outside of any vocabulary"):
+        check_answer("b", answer(replace(RECORD, output_token_ids=(1, 2**70))))
+
+
+def test_whole_numbers_of_numpy_are_ids() -> None:
+    numpy = pytest.importorskip("numpy")
+    check_answer("b", answer(replace(RECORD, output_token_ids=numpy.array([1, 2]).tolist())), vocab_size=9)
+    check_answer("b", answer(replace(RECORD, output_token_ids=tuple(numpy.array([1, 2])))), vocab_size=9)
+
+
+def test_the_times_of_a_streams_events_are_whole_nanoseconds() -> None:
+    with pytest.raises(ContractError, match="a token time of nan"):
+        check_answer("b", answer(RECORD, stream_ns=(121, float("nan")), record_at=2))
+
+
+def test_a_prompt_has_not_many_times_more_tokens_than_bytes() -> None:
+    text = Request(id=3, output_tokens=2, prompt="a b c d")
+    check_answer("b", answer(replace(RECORD, input_tokens=600), requests=[text]))  # a template's own system prompt
+    with pytest.raises(ContractError, match="900000 input tokens for a prompt of 7 bytes"):
+        check_answer("b", answer(replace(RECORD, input_tokens=900_000), requests=[text]))
+
+
+@pytest.mark.parametrize("changes", [{"parameters": 0}, {"active_parameters": -1}, {"vocab_size": True}])
+def test_a_load_report_counts_what_is_there(changes: dict[str, Any]) -> None:
+    with pytest.raises(ContractError, match="load named"):
+        check_report("b", replace(LoadReport(vocab_size=9, devices=["cpu"]), **changes))
+
+
+@pytest.mark.parametrize(
+    ("caveats", "said"),
+    [
+        (None, "something else"),
+        (["text"], "something else"),
+        ([Caveat("Two words", "x")], "the code 'Two words'"),
+        ([Caveat("a_word", " ")], "a_word without a message"),
+        ([Caveat("a_word", "x"), Caveat("a_word", "y")], "one code twice"),
+    ],
+)
+def test_a_caveat_is_a_word_and_a_paragraph(caveats: Any, said: str) -> None:
+    with pytest.raises(ContractError, match=said):
+        check_caveats("b", caveats)
+    assert check_caveats("b", [Caveat("a_word", "x"), Caveat("b2", "y")])

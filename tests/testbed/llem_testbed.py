@@ -18,7 +18,7 @@ from pydantic import Field
 
 from llem.config.section import Section
 from llem.hookspecs import API_VERSION, hookimpl
-from llem.specs import BackendSpec, LoadContext, LoadReport, MemoryReading, Request, RequestRecord, TokenEvent
+from llem.specs import BackendSpec, Caveat, LoadContext, LoadReport, MemoryReading, Request, RequestRecord, TokenEvent
 
 
 class TestbedConfig(Section):
@@ -34,6 +34,8 @@ class TestbedConfig(Section):
     fail_in: Literal["load", "generate"] = Field("generate", description="where it goes wrong")
     allocate_mb: int = Field(0, ge=0, description="MiB that model and batch take each; more while loading and at first")
     gpus: int | None = Field(None, ge=0, description="how many GPUs it says to take; null: all that it may see")
+    times: Literal["seen", "one_instant", "no_duration"] = Field("seen", description="what it makes up of its times")
+    caveat: str | None = Field(None, description="a code that it reports each time it is asked, with a number")
     ignored: int = Field(0, ge=0, description="has no effect: resolve() sets it to its default")
 
 
@@ -67,6 +69,7 @@ class TestbedEngine:
 
     __test__ = False
     _answered = 0
+    _told = 0
 
     def load(self, context: LoadContext) -> LoadReport:
         self.options = context.config.options
@@ -114,6 +117,11 @@ class TestbedEngine:
 
     def _record(self, request: Request, start: int, times: Sequence[int]) -> RequestRecord:
         self._answered += 1
+        end = time.monotonic_ns()
+        if self.options.times == "one_instant":
+            times = [end] * len(times)
+        elif self.options.times == "no_duration":
+            end, times = start, [start] * len(times)
         given = request.prompt_token_ids if request.prompt is None else request.prompt.split()
         count = min(len(given or ()), request.max_input_tokens or 10**9)
         return RequestRecord(
@@ -121,7 +129,7 @@ class TestbedEngine:
             input_tokens=count,
             output_tokens=len(times),
             start_ns=start,
-            end_ns=time.monotonic_ns(),
+            end_ns=end,
             finish="length",
             token_ns=tuple(times),
             output_token_ids=tuple(range(len(times))),
@@ -165,6 +173,10 @@ class TestbedEngine:
         if reset:
             self._answered = 0
         return found
+
+    def caveats(self) -> Sequence[Caveat]:
+        self._told += 1
+        return [Caveat(code, f"said the {self._told}. time")] if (code := self.options.caveat) else []
 
     def close(self) -> None:
         print("testbed closed", flush=True)

@@ -19,7 +19,7 @@ def llem_backends() -> Sequence[BackendSpec]:
             summary="a backend of the tests",
             config=lies.LaxConfig if name == "TakesAnything" else lies.LiarConfig,
             engine=f"lying_backends:{name}",
-            capabilities=frozenset({"cpu", "streaming"}),
+            capabilities=frozenset({"cpu", "streaming", "chat"}),
             requires=("colorsys",) if name == "ImportsWhatItNeeds" else (),
             resolve=lies.resolve_again if name == "ResolvesTwice" else None,
         )

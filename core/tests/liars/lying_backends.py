@@ -5,15 +5,18 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from llem.errors import ModelError
-from llem.specs import LoadContext, LoadReport, MemoryReading, Request, RequestRecord, TokenEvent
+from llem.specs import Caveat, LoadContext, LoadReport, MemoryReading, Request, RequestRecord, TokenEvent
 
 
 class HonestBackend:
     """Answers by a clock, and says what it did."""
+
+    def __init__(self) -> None:
+        self._untold = [Caveat("answers_by_a_clock", "no model was asked: figures are those of a clock.")]
 
     def load(self, context: LoadContext) -> LoadReport:
         if not context.config.model.source.startswith("random:"):
@@ -32,7 +35,8 @@ class HonestBackend:
 
     def _answer(self, request: Request) -> Iterator[TokenEvent]:
         start, times = time.monotonic_ns(), []
-        given = (request.prompt or "").split() if request.prompt_token_ids is None else request.prompt_token_ids
+        said = " ".join(one.content for one in request.messages or ()) or request.prompt or ""
+        given = said.split() if request.prompt_token_ids is None else request.prompt_token_ids
         for number in range(request.output_tokens):
             time.sleep(0.0005)
             times.append(time.monotonic_ns())
@@ -61,6 +65,13 @@ class HonestBackend:
     def memory(self, *, reset_peak: bool = False) -> MemoryReading:
         return MemoryReading(None, None, None)
 
+    def metrics(self, *, reset: bool = False) -> Mapping[str, float]:
+        return {"answers": 1.0}
+
+    def caveats(self) -> Sequence[Caveat]:
+        untold, self._untold = self._untold, []
+        return untold
+
     def close(self) -> None: ...
 
 
@@ -81,6 +92,31 @@ class InventsTimes(HonestBackend):
     def told(self, record: RequestRecord) -> RequestRecord:
         step = (record.end_ns - record.start_ns) // record.output_tokens
         return replace(record, token_ns=tuple(record.start_ns + step * (i + 1) for i in range(record.output_tokens)))
+
+
+class TellsOneInstant(HonestBackend):
+    def told(self, record: RequestRecord) -> RequestRecord:
+        return replace(record, token_ns=(record.end_ns,) * record.output_tokens)
+
+
+class TakesNoTime(HonestBackend):
+    def told(self, record: RequestRecord) -> RequestRecord:
+        return replace(record, start_ns=record.end_ns, token_ns=None)
+
+
+class CountsNothing(HonestBackend):
+    def metrics(self, *, reset: bool = False) -> Mapping[str, float]:
+        return {"share": float("nan")}
+
+
+class RepeatsItself(HonestBackend):
+    def caveats(self) -> Sequence[Caveat]:
+        return self._untold
+
+
+class CutsChats(HonestBackend):
+    def _answer(self, request: Request) -> Iterator[TokenEvent]:
+        return super()._answer(replace(request, messages=(request.messages or ())[-1:]))
 
 
 class TellsTheWallClock(HonestBackend):

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from numbers import Integral
+from typing import Any
 
 from llem.errors import PluginError
 from llem.measure.load_generator import Answer
 from llem.specs.backend import LoadReport, Request, RequestRecord
+from llem.specs.caveat import Caveat
+
+_MOST = 2**63
+"""Nanoseconds and counts are below it; beyond it they fit into no table."""
+
+_LARGEST_VOCABULARY = 2**32
+"""Of a model whose vocabulary is not known."""
+
+_SPECIAL_TOKENS = 8_192
+"""At most so many of a prompt stand for no letter of its text: a chat template may bring a long system prompt."""
+
+_PER_BYTE = 4
+"""A token stands for a byte of text or more, unless a tokenizer's normalization makes text longer; it never does by more."""
 
 
 class ContractError(PluginError):
@@ -29,9 +45,28 @@ def check_report(backend: str, report: object) -> LoadReport:
         raise ContractError(backend, "load named no device")
     if report.devices and report.elsewhere is not None:
         raise ContractError(backend, f"load named devices of this machine for work that is done on {report.elsewhere}")
-    if report.vocab_size is not None and report.vocab_size < 1:
-        raise ContractError(backend, f"load named a vocabulary of {report.vocab_size} tokens")
+    for what, number in (
+        ("a vocabulary of {} tokens", report.vocab_size),
+        ("{} parameters", report.parameters),
+        ("{} active parameters", report.active_parameters),
+    ):
+        if number is not None and (not _is_count(number) or number < 1):
+            raise ContractError(backend, f"load named {what.format(number)}")
     return report
+
+
+def check_caveats(backend: str, caveats: object) -> Sequence[Caveat]:
+    """What `caveats` returned, if each is a word and a paragraph, and no word comes twice."""
+    if not isinstance(caveats, Sequence) or not all(isinstance(one, Caveat) for one in caveats):
+        raise ContractError(backend, "caveats returned something else than a sequence of Caveat")
+    for one in caveats:
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", one.code):
+            raise ContractError(backend, f"caveats gave the code {one.code!r}: lower case, digits and underscores")
+        if not one.message.strip():
+            raise ContractError(backend, f"caveats gave {one.code} without a message")
+    if len({one.code for one in caveats}) < len(caveats):
+        raise ContractError(backend, "caveats gave one code twice")
+    return caveats
 
 
 def check_batches(backend: str, requests: Sequence[Request], batches: Sequence[Sequence[Request]]) -> None:
@@ -52,15 +87,25 @@ def check_shape(backend: str, answer: Answer) -> None:
             raise ContractError(backend, f"{called} gave {type(record).__name__}, not RequestRecord")
 
 
-def check_answer(backend: str, answer: Answer) -> None:
-    """Every request was answered once, with counts and times that can be true."""
+def check_answer(backend: str, answer: Answer, vocab_size: int | None = None) -> None:
+    """Every request was answered once, with counts and times that can be true.
+
+    Args:
+        backend: its name, for messages.
+        answer: one batch.
+        vocab_size: as `load` named it; every token id is below it.
+    """
     check_shape(backend, answer)
     called = _called(answer)
+    for record in answer.records:
+        for name in ("id", "input_tokens", "output_tokens", "start_ns", "end_ns"):
+            if not _is_count(value := getattr(record, name)):
+                raise ContractError(backend, f"{called} gave a record whose {name} is {value!r}, no whole number")
     counts = Counter(record.id for record in answer.records)
     _same_ids(backend, called, [request.id for request in answer.requests], counts)
     by_id = {request.id: request for request in answer.requests}
     for record in answer.records:
-        for problem in _problems(by_id[record.id], record, answer):
+        for problem in _problems(by_id[record.id], record, answer, vocab_size):
             raise ContractError(backend, f"request {record.id} of {called}: {problem}")
 
 
@@ -78,8 +123,14 @@ def _same_ids(backend: str, called: str, asked: Iterable[int], counts: Counter[i
         raise ContractError(backend, f"{called} returned request {min(counts)}, which was not asked")
 
 
-def _problems(request: Request, record: RequestRecord, answer: Answer) -> Iterable[str]:
+def _is_count(value: object) -> bool:
+    """A whole number that tokens and nanoseconds can be; true, 1.0 and 2**70 are none."""
+    return type(value) is int and -_MOST < value < _MOST
+
+
+def _problems(request: Request, record: RequestRecord, answer: Answer, vocab_size: int | None) -> Iterable[str]:
     yield from _count_problems(request, record)
+    yield from _id_problems(record, vocab_size)
     yield from _time_problems(record, answer)
     if answer.stream_ns is not None:
         pieces = record.output_tokens if record.piece_ns is None else len(record.piece_ns)
@@ -101,6 +152,7 @@ def _count_problems(request: Request, record: RequestRecord) -> Iterable[str]:
     # A chat template adds tokens of its own around a prompt that was cut.
     elif request.max_input_tokens is not None and not request.chat_template and inputs > request.max_input_tokens:
         yield f"{inputs} input tokens where the prompt is cut to {request.max_input_tokens}"
+    yield from _length_problems(request, inputs)
     if not 1 <= outputs <= request.output_tokens:
         yield f"{outputs} output tokens where at most {request.output_tokens} were asked"
     if request.ignore_eos and outputs != request.output_tokens:
@@ -117,10 +169,33 @@ def _count_problems(request: Request, record: RequestRecord) -> Iterable[str]:
         yield f"{len(record.piece_ns)} pieces for {outputs} output tokens"
 
 
+def _id_problems(record: RequestRecord, vocab_size: int | None) -> Iterable[str]:
+    limit = _LARGEST_VOCABULARY if vocab_size is None else vocab_size
+    ids: Sequence[Any] = record.output_token_ids or ()
+    for token in ids:
+        if isinstance(token, bool) or not isinstance(token, Integral):
+            yield f"token id {token!r} is no whole number"
+        elif not 0 <= int(token) < limit:
+            known = f"the vocabulary of {limit} that load named" if vocab_size is not None else "any vocabulary"
+            yield f"token id {token} is outside of {known}"
+
+
+def _length_problems(request: Request, inputs: int) -> Iterable[str]:
+    """What is known of a text without its tokenizer: no tokenizer makes more of it than a few tokens a byte."""
+    size = len(request.prompt.encode()) if request.prompt is not None else None
+    if size is not None and inputs > _PER_BYTE * size + _SPECIAL_TOKENS:
+        yield f"{inputs} input tokens for a prompt of {size} bytes"
+
+
 def _time_problems(record: RequestRecord, answer: Answer) -> Iterable[str]:
+    series = (record.token_ns, record.piece_ns, answer.stream_ns)
+    strange = next((t for times in series for t in times or () if not _is_count(t)), None)
+    if strange is not None:
+        yield f"a token time of {strange!r}, which is no whole number of nanoseconds"
+        return
     if not answer.released_ns <= record.start_ns <= record.end_ns <= answer.returned_ns:
         yield "start_ns and end_ns are not in order between the release and now"
-    for times in (record.token_ns, record.piece_ns, answer.stream_ns):
+    for times in series:
         if times and any(later < earlier for earlier, later in pairwise(times)):
             yield "token times run backwards"
         if times and not record.start_ns <= times[0] <= times[-1] <= answer.returned_ns:

@@ -7,13 +7,15 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from llem.config.experiment import ExperimentConfig
 from llem.datasets.chat import check_takers
 from llem.measure import other_load
 from llem.measure import phases as phase
-from llem.measure.contract import check_answer, check_batches, check_report, check_shape
+from llem.measure.contract import check_answer, check_batches, check_caveats, check_report, check_shape
 from llem.measure.draft import Draft
+from llem.measure.engine_facts import believable_memory, believable_metrics, input_caveats
 from llem.measure.failure import attempt, message_of
 from llem.measure.idle import IdleBaseline
 from llem.measure.load_generator import Answer, LoadGenerator
@@ -28,8 +30,11 @@ from llem.measure.watts import Watts
 from llem.measure.workload import build_requests
 from llem.plugins import Registry, load_object
 from llem.results.models import Baseline, ModelReport
-from llem.specs.backend import Engine, LoadContext, LoadReport, MemoryReading, ReportsMetrics, Request
+from llem.specs.backend import Engine, LoadContext, LoadReport, MemoryReading, ReportsCaveats, ReportsMetrics, Request
+from llem.specs.caveat import Caveat
 from llem.specs.dataset import LoadedDataset
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +83,7 @@ class Experiment:
     _batches: Sequence[Sequence[Request]] = field(default=(), init=False)
     _idle: IdleBaseline | None = field(default=None, init=False)
     _resident_share: Share | None = field(default=None, init=False)
+    _caveats: dict[str, Caveat] = field(default_factory=dict, init=False)
 
     def run(self) -> Window:
         """All phases. The engine is closed when this returns or raises."""
@@ -96,10 +102,11 @@ class Experiment:
 
     def _loaded(self, engine: Engine) -> Window:
         report = self._load(engine)
-        loaded = engine.memory()
+        loaded = self._memory(engine)
         self.meter.follow(report.devices)
         generator = LoadGenerator(engine, self.config.measurement.scenario)
         try:
+            self._hear(engine)
             backend = self.registry.backend(self.config.backend)
             check_takers(self.dataset.prompts, backend.name, backend.capabilities)
             requests = build_requests(self.dataset.prompts, self.config, report)
@@ -109,12 +116,21 @@ class Experiment:
             self._resident_baseline(engine)
             watts = Watts(self.meter.mean_power, self.meter.devices, report.devices)
             self.log.enter(phase.WARMUP)
-            self._warm_up(generator, watts)
+            self._warm_up(generator, watts, report)
+            self._hear(engine)
             self.log.enter(phase.SETTLE)
             rest(self.draft.events, phase.SETTLE, self.config.measurement.settle_s)
-            return self._window(engine, generator, watts, report, loaded)
+            window = self._window(engine, generator, watts, report, loaded)
+            self._hear(engine)
+            return window
         finally:
             generator.close()
+            self._keep((None, list(self._caveats.values())))
+
+    def _hear(self, engine: Engine) -> None:
+        """Take what the engine has to say against its figures; of two with one code the later one stands."""
+        if isinstance(engine, ReportsCaveats):
+            self._caveats |= {one.code: one for one in check_caveats(self.config.backend, engine.caveats())}
 
     def _idle_baseline(self) -> None:
         config = self.config.baseline
@@ -158,20 +174,20 @@ class Experiment:
         self._idle.check(resident_w, (end - start) / 1e9, "power with the model loaded and no request")
         self._idle.result.resident_w = {device: watts for device, watts in resident_w.items() if math.isfinite(watts)}
 
-    def _warm_up(self, generator: LoadGenerator, watts: Watts) -> None:
+    def _warm_up(self, generator: LoadGenerator, watts: Watts, report: LoadReport) -> None:
         config, start = self.config.warmup, time.monotonic_ns()
         judge = Judge(config, self._batches)
         progress = Progress(self.draft.events, phase.WARMUP, watts.between, judge.limit, start)
         while (batch := judge.next()) is not None:
             answer = generator.answer(batch)
-            check_answer(self.config.backend, answer)
+            check_answer(self.config.backend, answer, report.vocab_size)
             seconds = (answer.returned_ns - answer.released_ns) / 1e9
             resolved = seconds * self.config.measurement.sample_hz >= RESOLVED_PERIODS
             power_w = watts.measured(answer.released_ns, answer.returned_ns) if resolved else None
             judge.ran(seconds, answer.records, power_w)
             progress(answer)
-        report = self.draft.warmup = judge.report((time.monotonic_ns() - start) / 1e9)
-        if report.converged is False:
+        ended = self.draft.warmup = judge.report((time.monotonic_ns() - start) / 1e9)
+        if ended.converged is False:
             self.draft.warn("warmup_not_converged", judge.complaint())
 
     def _window(
@@ -202,10 +218,11 @@ class Experiment:
             share = other_load.share_since(others)
         finally:
             gc.unfreeze()
-        peak = engine.memory()
+        peak = self._memory(engine)
         metrics = engine.metrics() if isinstance(engine, ReportsMetrics) else {}
         for answer in answers:
-            check_answer(self.config.backend, answer)
+            check_answer(self.config.backend, answer, report.vocab_size)
+        self._keep((answers, input_caveats(answers)))
         self.log.enter(phase.CLOSE, close_ns)
         if self._idle is not None:
             mean_w = self.meter.mean_power(open_ns, close_ns)
@@ -221,9 +238,19 @@ class Experiment:
             report=report,
             loaded=loaded,
             peak=peak,
-            metrics=metrics,
+            metrics=self._keep(believable_metrics(metrics)),
             others=share,
         )
+
+    def _memory(self, engine: Engine) -> MemoryReading:
+        return self._keep(believable_memory(engine.memory()))
+
+    def _keep(self, found: tuple[T, Sequence[Caveat]]) -> T:
+        """What an engine told, with what had to be said against it."""
+        told, caveats = found
+        for caveat in caveats:
+            self.draft.warn(caveat.code, caveat.message)
+        return told
 
     def _keep_samples(self, engine: Engine, answers: Sequence[Answer]) -> None:
         def keep() -> None:

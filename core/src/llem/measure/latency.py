@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from llem.measure.load_generator import Answer
+from llem.measure.observation import (
+    Doubt,
+    caveats,
+    doubt_of,
+    grouped_gaps,
+    reached_times,
+    token_times,
+    unaccounted,
+)
 from llem.measure.statistics import distribution
-from llem.results.models import Latency
+from llem.results.models import Distribution, Latency
 from llem.specs.backend import RequestRecord
+from llem.specs.caveat import Caveat
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """One answered request of the window. Seconds; None where the engine gives no time for each token.
+    """One answered request of the window. Seconds; None where it was not seen.
 
     Attributes:
         answer: the batch it was in; record: what the engine reported.
@@ -23,6 +33,7 @@ class Timing:
         tpot_s: (last token - first token) / (output tokens - 1); None for a single token.
         e2e_s: last token - arrival.
         itl_s: gaps between successive tokens.
+        doubt: why times that the engine gave are left out.
     """
 
     answer: Answer
@@ -32,39 +43,61 @@ class Timing:
     tpot_s: float | None = None
     e2e_s: float | None = None
     itl_s: Sequence[float] | None = None
+    doubt: Doubt | None = None
+
+    @property
+    def times(self) -> Sequence[int] | None:
+        """One time for each output token, where they were seen."""
+        return None if self.doubt is not None else token_times(self.answer, self.record)
+
+    @property
+    def is_placed(self) -> bool:
+        """True where start and end of the request are the engine's, and not made up."""
+        return self.doubt not in ("no_duration", "wall_time")
 
 
-def token_times(answer: Answer, record: RequestRecord) -> Sequence[int] | None:
-    """One time for each output token; None where the engine cannot tell them apart."""
-    if record.piece_ns is not None:
-        return None
-    return answer.stream_ns if record.token_ns is None else record.token_ns
-
-
-def timings(answers: Sequence[Answer]) -> Iterator[Timing]:
+def timings(answers: Sequence[Answer]) -> list[Timing]:
     """Each request of the window, in the order of answering, with its latencies."""
-    for answer in answers:
-        for record in answer.records:
-            times = token_times(answer, record)
-            reached = record.piece_ns if record.piece_ns is not None else times
-            if not reached:
-                yield Timing(answer, record)
-                continue
-            first, last = reached[0], reached[-1]
-            if times is None:
-                yield Timing(
-                    answer, record, first, (first - answer.released_ns) / 1e9, None, (last - answer.released_ns) / 1e9
-                )
-                continue
-            yield Timing(
-                answer,
-                record,
-                first_ns=first,
-                ttft_s=(first - answer.released_ns) / 1e9,
-                tpot_s=(last - first) / 1e9 / (len(times) - 1) if len(times) > 1 else None,
-                e2e_s=(last - answer.released_ns) / 1e9,
-                itl_s=[(later - earlier) / 1e9 for earlier, later in pairwise(times)],
-            )
+    contradicted = unaccounted(answers) is not None
+    rows = [_timing(answer, record, contradicted) for answer in answers for record in answer.records]
+    several = [row for row in rows if row.record.output_tokens > 1 and reached_times(row.answer, row.record)]
+    at_once = sum(row.doubt == "one_instant" for row in several)
+    if at_once and at_once > len(several) / 2:
+        # An engine that gives whole answers never saw a first token, of answers of a single token either.
+        rows = [replace(row, first_ns=None, ttft_s=None) if row.record.output_tokens > 1 else row for row in rows]
+    if _grouped(rows) is not None:
+        rows = [replace(row, itl_s=None) if row.itl_s else row for row in rows]
+    return rows
+
+
+def latency_caveats(rows: Sequence[Timing], answers: Sequence[Answer]) -> list[Caveat]:
+    """What was seen of the times that `timings` left out."""
+    return caveats(answers, [row.doubt for row in rows], _grouped(rows))
+
+
+def _grouped(rows: Sequence[Timing]) -> tuple[int, int] | None:
+    return grouped_gaps([times for row in rows if (times := row.times)])
+
+
+def _timing(answer: Answer, record: RequestRecord, contradicted: bool) -> Timing:
+    reached = reached_times(answer, record)
+    doubt = doubt_of(answer, record, contradicted=contradicted)
+    if not reached or doubt in ("no_duration", "wall_time"):
+        return Timing(answer, record, doubt=doubt)
+    first, last = reached[0], reached[-1]
+    ttft_s, e2e_s = (first - answer.released_ns) / 1e9, (last - answer.released_ns) / 1e9
+    times = None if doubt is not None else token_times(answer, record)
+    if times is None:
+        return Timing(answer, record, first, ttft_s, None, e2e_s, doubt=doubt)
+    return Timing(
+        answer,
+        record,
+        first_ns=first,
+        ttft_s=ttft_s,
+        tpot_s=(last - first) / 1e9 / (len(times) - 1) if len(times) > 1 else None,
+        e2e_s=e2e_s,
+        itl_s=[(later - earlier) / 1e9 for earlier, later in pairwise(times)],
+    )
 
 
 def latency(rows: Sequence[Timing], answers: Sequence[Answer]) -> Latency:
@@ -78,19 +111,18 @@ def latency(rows: Sequence[Timing], answers: Sequence[Answer]) -> Latency:
         A quantity is null where one of the requests has no times: a distribution over the others would not be the
         workload's. Durations of batches are always known.
     """
-    batch_s = distribution([(answer.returned_ns - answer.released_ns) / 1e9 for answer in answers])
-    if not all(row.ttft_s is not None for row in rows):
-        return Latency(batch_s=batch_s)
-    if not all(row.itl_s is not None for row in rows):
-        return Latency(
-            ttft_s=distribution([row.ttft_s for row in rows if row.ttft_s is not None]),
-            e2e_s=distribution([row.e2e_s for row in rows if row.e2e_s is not None]),
-            batch_s=batch_s,
-        )
+    several = [row for row in rows if row.record.output_tokens > 1]
+    gaps = None if any(row.itl_s is None for row in several) else [gap for row in several for gap in row.itl_s or ()]
     return Latency(
-        ttft_s=distribution([row.ttft_s for row in rows if row.ttft_s is not None]),
-        itl_s=distribution([gap for row in rows for gap in row.itl_s or ()]),
-        tpot_s=distribution([row.tpot_s for row in rows if row.tpot_s is not None]),
-        e2e_s=distribution([row.e2e_s for row in rows if row.e2e_s is not None]),
-        batch_s=batch_s,
+        ttft_s=_of_all(row.ttft_s for row in rows),
+        itl_s=None if gaps is None else distribution(gaps),
+        tpot_s=_of_all(row.tpot_s for row in several),
+        e2e_s=_of_all(row.e2e_s for row in rows),
+        batch_s=distribution([(answer.returned_ns - answer.released_ns) / 1e9 for answer in answers]),
     )
+
+
+def _of_all(values: Iterable[float | None]) -> Distribution | None:
+    found = list(values)
+    known = [value for value in found if value is not None]
+    return distribution(known) if len(known) == len(found) else None

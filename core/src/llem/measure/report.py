@@ -13,7 +13,7 @@ from llem.measure.energy import breakdown, phase_energy, window_energy
 from llem.measure.energy_warnings import energy_warnings
 from llem.measure.experiment import Window
 from llem.measure.figures import arithmetic, check_identity, count_tokens, memory, throughput
-from llem.measure.latency import latency, timings
+from llem.measure.latency import latency, latency_caveats, timings
 from llem.measure.node import sharing_warnings
 from llem.measure.other_load import is_of_the_machine, load_warnings, mark_machine_wide
 from llem.measure.requests_table import write_requests
@@ -39,7 +39,7 @@ def complete(
         window: what happened in the measured window.
     """
     open_ns, close_ns, used = window.open_ns, window.close_ns, window.report.devices
-    rows = list(timings(window.answers))
+    rows = timings(window.answers)
     tokens = count_tokens(rows)
     baseline = draft.baseline
     devices = window_energy(
@@ -73,6 +73,8 @@ def complete(
         *sharing_warnings(draft.environment.get("exclusive"), {d.scope for d in devices if d.energy_j is not None}),
     ):
         draft.warn(warning.code, warning.message)
+    for caveat in latency_caveats(rows, window.answers):
+        draft.warn(caveat.code, caveat.message)
     if config_hash(config) != draft.job.config_hash:
         draft.warn(
             "identity_differs",

@@ -15,7 +15,7 @@ from collections.abc import Collection, Mapping, Sequence
 from statistics import median
 
 from llem.measure import curve
-from llem.measure.latency import Timing, token_times
+from llem.measure.latency import Timing
 from llem.measure.resolution import AVERAGED_FIELD, power_field
 from llem.measure.series import Series, Track
 from llem.results.models import DeviceEnergy, StageEnergy, Stages
@@ -120,7 +120,7 @@ def _intervals(rows: Sequence[Timing]) -> tuple[list[Interval], list[Interval]] 
 
 
 def _times(row: Timing) -> Sequence[int]:
-    return token_times(row.answer, row.record) or ()
+    return row.times or ()
 
 
 def _finest(track: Track, hz: float) -> tuple[float, curve.Points, bool] | None:

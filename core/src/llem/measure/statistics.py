@@ -7,11 +7,15 @@ from collections.abc import Iterable, Sequence
 
 from llem.results.models import Distribution
 
+BEYOND = 10
+"""A percentile stands where so many values lie beyond it: p90 of 100 values, p95 of 200, p99 of 1,000. The median has no tail
+beyond it that could be missed, and stands always."""
+
 
 def distribution(values: Iterable[float]) -> Distribution | None:
     """Mean, sample standard deviation, extremes and the percentiles 50, 90, 95 and 99, in the unit of the values.
 
-    None where there are no values. The standard deviation, over n - 1, is None for a single one.
+    None where there are no values. A percentile of the tail is None where there are too few values for it (see `BEYOND`). The standard deviation, over n - 1, is None for a single one.
     """
     ordered = sorted(values)
     n = len(ordered)
@@ -27,10 +31,19 @@ def distribution(values: Iterable[float]) -> Distribution | None:
         min=ordered[0],
         max=ordered[-1],
         p50=percentile(ordered, 50),
-        p90=percentile(ordered, 90),
-        p95=percentile(ordered, 95),
-        p99=percentile(ordered, 99),
+        p90=_tail(ordered, 90),
+        p95=_tail(ordered, 95),
+        p99=_tail(ordered, 99),
     )
+
+
+def _tail(ordered: Sequence[float], percent: int) -> float | None:
+    return percentile(ordered, percent) if stands(len(ordered), percent) else None
+
+
+def stands(n: int, percent: int) -> bool:
+    """True where at least `BEYOND` of n values lie beyond a percentile, on the side of its tail."""
+    return n * min(percent, 100 - percent) >= BEYOND * 100
 
 
 def percentile(ordered: Sequence[float], percent: float) -> float:

@@ -127,7 +127,8 @@ class Throughput(_Part):
 
 
 class Distribution(_Part):
-    """Of one quantity over requests (or gaps, or batches): percentiles by linear interpolation."""
+    """Of one quantity over requests (or gaps, or batches): percentiles by linear interpolation. One of the tail is null where
+    fewer than ten values lie beyond it."""
 
     n: int
     mean: float
@@ -135,9 +136,9 @@ class Distribution(_Part):
     min: float
     max: float
     p50: float
-    p90: float
-    p95: float
-    p99: float
+    p90: float | None = Field(description="null for n < 100")
+    p95: float | None = Field(description="null for n < 200")
+    p99: float | None = Field(description="null for n < 1,000")
 
 
 class Latency(_Part):

@@ -65,6 +65,55 @@ def _kind(code: str, weight: Weight, touches: str, runs: str, seen: str, advice:
 
 
 _ROWS = (
+    # Times and counts of an engine that cannot be what was seen.
+    _kind(
+        "request_times_contradict",
+        "qualify",
+        "latency stages",
+        "have times of requests that contradict their batches",
+        "the engine's records start and end at one instant, or end long before the load generator had their batch back",
+        "latencies of requests are null; durations of batches, energy and throughput stand",
+    ),
+    _kind(
+        "token_times_unseen",
+        "qualify",
+        "latency stages",
+        "have answers whose tokens came all at once",
+        "all tokens of an answer have one time: the engine, or what stands before it, gives out whole answers",
+        "time to first token and between tokens is null; end-to-end latency stands",
+    ),
+    _kind(
+        "token_times_grouped",
+        "inform",
+        "latency",
+        "have tokens that came in groups",
+        "more than half of the gaps between tokens are zero: drafted together, or held back on their way",
+        "ITL is null; TTFT, TPOT and end-to-end latency stand",
+    ),
+    _kind(
+        "input_tokens_vary",
+        "qualify",
+        "energy speed",
+        "counted one prompt differently from pass to pass",
+        "the engine gave other numbers of input tokens for the same prompt in another pass",
+        "figures that count input tokens (J per token, total tokens/s) are doubtful; those over output tokens stand",
+    ),
+    _kind(
+        "memory_unseen",
+        "inform",
+        "",
+        "have no memory by the allocator",
+        "the engine's allocator told a figure that cannot be: not above zero, not finite, or a peak below what is held",
+        "memory by the allocator is null; the device's own figure stands",
+    ),
+    _kind(
+        "engine_metrics_dropped",
+        "inform",
+        "",
+        "lack a count of the engine",
+        "something that the engine counted is no finite number",
+        "it is left out; every other figure stands",
+    ),
     # Energy that is not there, or not to be used.
     _kind(
         "energy_unmeasured",

@@ -6,6 +6,8 @@ The tests drive the real engine in the test's own process, with a small model th
 from __future__ import annotations
 
 import asyncio
+import math
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -20,7 +22,18 @@ from llem.config.keys import Vocabulary
 from llem.config.merging import nested
 from llem.errors import LlemError
 from llem.plugins import default_registry, load_object
-from llem.specs.backend import BackendSpec, Engine, LoadContext, LoadReport, Request, RequestRecord, TokenEvent
+from llem.specs.backend import (
+    BackendSpec,
+    Engine,
+    LoadContext,
+    LoadReport,
+    ReportsCaveats,
+    ReportsMetrics,
+    Request,
+    RequestRecord,
+    TokenEvent,
+)
+from llem.specs.dataset import Message
 from llem.testing.processes import nothing_left
 from llem.testing.registering import imported_by_registering
 
@@ -171,6 +184,9 @@ class BackendConformance:
 
     def test_times_are_observed_and_not_worked_out(self, loaded: tuple[Engine, LoadReport]) -> None:
         for record in self.answer(loaded, self.requests(loaded[1], output_tokens=24)).values():
+            assert record.end_ns > record.start_ns, "tokens take time: look at the clock before and after"
+            if (seen := record.token_ns or record.piece_ns) and record.output_tokens > 1:
+                assert seen[0] < seen[-1], "all tokens at one instant: nobody saw them come, say None"
             gaps = [later - earlier for earlier, later in pairwise(record.token_ns or ())]
             even = len(gaps) > 2 and max(gaps) - min(gaps) <= 2 and max(gaps) > 0
             assert not even, f"tokens that come every {gaps[0]} ns to the nanosecond were spread, not seen: say None"
@@ -229,6 +245,46 @@ class BackendConformance:
         for figure in (memory.allocated_mb, memory.peak_mb):
             assert figure is None or figure > 0, "what is not known is None, never 0"
         assert (memory.source is None) == (memory.peak_mb is None)
+
+    def test_what_it_counts_is_a_finite_number(self, loaded: tuple[Engine, LoadReport]) -> None:
+        engine, report = loaded
+        if not isinstance(engine, ReportsMetrics):
+            return
+        engine.metrics(reset=True)
+        self.answer(loaded, self.requests(report))
+        for name, value in engine.metrics().items():
+            assert math.isfinite(value), f"{name}: what could not be observed is left out"
+
+    def test_a_caveat_is_a_word_and_a_paragraph_and_told_once(self, loaded: tuple[Engine, LoadReport]) -> None:
+        engine, report = loaded
+        if not isinstance(engine, ReportsCaveats):
+            return
+        self.answer(loaded, self.requests(report))
+        told = engine.caveats()
+        codes = [caveat.code for caveat in told]
+        assert all(re.fullmatch(r"[a-z][a-z0-9_]*", code) for code in codes), (
+            "a stable word, such as `context_exceeded`"
+        )
+        assert len(set(codes)) == len(codes), "each code once"
+        for caveat in told:
+            assert caveat.message.strip(), "a caveat says what was seen"
+            assert "\n" not in caveat.message.strip(), "one paragraph"
+        assert not engine.caveats(), "what has been told is not told again before it happens again"
+
+    def test_a_chat_is_sent_whole_or_refused(self, spec: BackendSpec, loaded: tuple[Engine, LoadReport]) -> None:
+        if "chat" not in spec.capabilities:
+            return
+        last = Message("user", " ".join(_WORDS[:3]))
+        history = (Message("user", " ".join(_WORDS[:9])), Message("assistant", " ".join(_WORDS[3:7])), last)
+        try:
+            alone = self.answer(loaded, [Request(id=0, output_tokens=2, messages=(last,))])[0]
+            whole = self.answer(loaded, [Request(id=0, output_tokens=2, messages=history)])[0]
+        except LlemError as error:
+            told = error
+        else:
+            assert whole.input_tokens > alone.input_tokens, "every message of a chat is sent"
+            return
+        assert told.remedy, "a model that takes no chats is told, with what to do"
 
     def test_a_model_that_is_not_there_is_told_and_leaves_nothing(
         self, spec: BackendSpec, given: Mapping[str, Any]

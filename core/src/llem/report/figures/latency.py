@@ -9,6 +9,7 @@ from typing import Any
 
 from llem.analysis.wording import amount, counted
 from llem.files import inside
+from llem.measure.statistics import stands
 from llem.report.figures.choosing import extremes
 from llem.report.figures.drawn import Drawn, Figure
 from llem.report.figures.readings import table_of
@@ -45,19 +46,20 @@ MEASURES = (
 """Column to its axis. Time per output token stands in where no single gaps are there."""
 
 _ROW_PX = 20
+_PERCENTILES = {"p5": 5, "p25": 25, "p50": 50, "p75": 75, "p95": 95, "p99": 99}
 
 
 @dataclass(frozen=True)
 class Spread:
-    """Quantiles of one latency of one configuration, in seconds."""
+    """Quantiles of one latency of one configuration, in seconds; None where too few requests lie beyond one of the tails."""
 
     n: int
-    p5: float
+    p5: float | None
     p25: float
     p50: float
     p75: float
-    p95: float
-    p99: float
+    p95: float | None
+    p99: float | None
 
 
 def draw(study: ReportStudy, width: Width = "double") -> Drawn:
@@ -108,7 +110,8 @@ def _panel(
     above: bool,
 ) -> dict[str, Any]:
     own = [row for row in rows if row["measure"] == name]
-    low, high = min(row["p5"] for row in own), max(row["p99"] for row in own)
+    drawn = [row[p] for row in own for p in _PERCENTILES if row[p] is not None]
+    low, high = min(drawn), max(drawn)
     logarithmic = low > 0 and high / low >= 12
     scale: dict[str, Any] = (
         {"type": "log", "domain": [low * 0.9, high * 1.1], "nice": False}
@@ -131,10 +134,7 @@ def _panel(
     }
     tooltip = [
         {"field": "configuration"},
-        *(
-            {"field": p, "title": f"{p.removeprefix('p')}th percentile, ms", "format": NUMBER}
-            for p in ("p5", "p25", "p50", "p75", "p95", "p99")
-        ),
+        *({"field": p, "title": f"{p.removeprefix('p')}th percentile, ms", "format": NUMBER} for p in _PERCENTILES),
         {"field": "n", "title": "values", "format": ","},
     ]
     return {
@@ -144,6 +144,7 @@ def _panel(
         "layer": [
             *([labels_above(y, labels)] if above else []),
             {
+                "transform": [{"filter": "isValid(datum.p95)"}],
                 "mark": {"type": "rule", "color": MUTED, "strokeWidth": 1.2, "yOffset": lower},
                 "encoding": {"y": y, "x": {**x, "field": "p5"}, "x2": {"field": "p95"}},
             },
@@ -156,6 +157,7 @@ def _panel(
                 "encoding": {"y": y, "x": {**x, "field": "p50"}, "tooltip": tooltip},
             },
             {
+                "transform": [{"filter": "isValid(datum.p99)"}],
                 "mark": {
                     "type": "point",
                     "size": 22,
@@ -188,8 +190,17 @@ def _spreads(folder: Path, one: ReportConfiguration) -> dict[str, Spread]:
     for name, parts in values.items():
         together = np.concatenate(parts)
         if together.size:
-            quantiles = np.quantile(together, [0.05, 0.25, 0.5, 0.75, 0.95, 0.99])
-            found[name] = Spread(int(together.size), *(float(q) for q in quantiles))
+            n = int(together.size)
+            p5, p25, p50, p75, p95, p99 = (float(np.quantile(together, p / 100)) for p in _PERCENTILES.values())
+            found[name] = Spread(
+                n,
+                p5 if stands(n, 5) else None,
+                p25,
+                p50,
+                p75,
+                p95 if stands(n, 95) else None,
+                p99 if stands(n, 99) else None,
+            )
     return found
 
 
@@ -203,16 +214,18 @@ def _rows(
         for name in found:
             if name in of:
                 spread = of[name]
-                quantiles = {
-                    p: float(f"{getattr(spread, p) * 1000:.4g}") for p in ("p5", "p25", "p50", "p75", "p95", "p99")
-                }
+                quantiles = {p: _in_ms(getattr(spread, p)) for p in _PERCENTILES}
                 yield {"label": label, "configuration": one.label, "measure": name, "n": spread.n, **quantiles}
+
+
+def _in_ms(seconds: float | None) -> float | None:
+    return None if seconds is None else float(f"{seconds * 1000:.4g}")
 
 
 def _caption(chosen: str, shown: Sequence[ReportConfiguration], found: Sequence[str]) -> str:
     text = (
         "Over the requests of the measured window: bars from the 25th to the 75th percentile, thick lines the median, thin ones from "
-        "the 5th to the 95th percentile, circles the 99th. Latencies count from a request's release; offline a batch is released at once."
+        "the 5th to the 95th percentile, circles the 99th, each where ten requests lie beyond it. Latencies count from a request's release; offline a batch is released at once."
     )
     if "itl_s" in found:
         text += " Inter-token latency is each gap between two tokens."
