@@ -43,7 +43,7 @@ class OpenaiEngine:
         entry = next(entry for entry in way.models() if entry["id"] == name)
         self._exchange = Exchange(way, name, {**options.extra, **fields})
         heard = self._exchange.probe(_PROBE)
-        each = heard.record().token_ns is not None
+        each = heard.counted().token_ns is not None
         self._once = unsent(config, options)
         renamed = {"request_fields": dict(options.request_fields)} if options.request_fields else {}
         return LoadReport(
@@ -145,7 +145,7 @@ class OpenaiEngine:
     def _takes(request: Request) -> Request:
         """The request, if it can be put to a server."""
         ids, limit = request.prompt_token_ids, request.max_input_tokens
-        if limit is None:
+        if limit is None or request.messages is not None:
             return request
         if ids is None:
             raise LlemError(

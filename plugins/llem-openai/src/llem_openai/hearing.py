@@ -55,7 +55,12 @@ class Hearing:
         told = [value for chunk in self.chunks if (value := getattr(chunk, name)) is not None]
         return max(told, default=None)
 
-    def _counted(self) -> Counted:
+    def counted(self) -> Counted:
+        """The answer's tokens, whether it is the work that was asked for or not.
+
+        Raises:
+            LlemError: the server does not count them.
+        """
         found = count(self.chunks, self.request.output_tokens, self.end_ns)
         if found is None or not self.highest("input_tokens"):
             missing = "read" if found is not None else "wrote"
@@ -74,7 +79,7 @@ class Hearing:
             LlemError: the server kept back what a record needs, or did other work than was asked.
         """
         self._check_ending()
-        found = self.found = self._counted()
+        found = self.found = self.counted()
         input_tokens = self.highest("input_tokens") or 0
         self._check_counts(found, input_tokens)
         return RequestRecord(

@@ -38,7 +38,7 @@ def parsed(body: str) -> object:
 def reason(body: str) -> str:
     """What a body says, as one sentence: of `error`, `detail` or `message` in it, however deep, else its text."""
     found = parsed(body)
-    text = "; ".join(dict.fromkeys(_sentences(found)))
+    text = "" if isinstance(found, str) else "; ".join(dict.fromkeys(_sentences(found)))
     if not text:
         text = _TAG.sub(" ", body) if body.lstrip().startswith("<") else body
     return printable(text).rstrip(".") + "." if text.strip() else "it says nothing more."
