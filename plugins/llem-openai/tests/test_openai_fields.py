@@ -171,7 +171,7 @@ def test_a_whole_chat_is_sent_with_every_turn() -> None:
         ("plain words\n\nof a proxy", "plain words of a proxy."),
         ("<html><style>p{}</style><h1>502 Bad Gateway</h1></html>", "502 Bad Gateway."),
         ("", "it says nothing more."),
-        ("\x1b[31mred\x07", "\\x1b[31mred\\x07."),
+        ("\x1b[31mred\x07", "\\u001b[31mred\\u0007."),
         ("x" * 900, "x" * 300 + "."),
         ("[" * 100_000, "[" * 300 + "."),
     ],
@@ -181,7 +181,7 @@ def test_a_body_of_any_shape_is_told_in_one_sentence(body: str, said: str) -> No
 
 
 def test_a_text_of_somebody_else_has_one_line_and_moves_no_cursor() -> None:
-    assert printable("a\u202eb\ud800\nc") == "a\\x202eb\\xd800 c"
+    assert printable("a\u202eb\ud800\nc") == "a\\u202eb\\ud800 c"
 
 
 def test_only_a_field_that_was_sent_is_named() -> None:

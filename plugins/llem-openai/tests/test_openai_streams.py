@@ -349,7 +349,7 @@ def test_events_are_read_whatever_the_content_type_says() -> None:
         ([b"<html><body>Sign in</body></html>"], "no stream of events.*text/html.*<html>"),
         ([], "no stream of events.*empty"),
         ([b"data: {'a': 1}\n\n"], "what is no JSON: \"{'a': 1}\""),
-        ([b"data: \x1b[2J\xff\n\n"], r"no JSON: '\\\\x1b\[2J"),
+        ([b"data: \x1b[2J\xff\n\n"], r"no JSON: '\\\\u001b\[2J"),
         ([b"data: " + b"[" * 200_000 + b"\n\n"], "no JSON"),
         ([b": x\n" * 20_000] * 100, "has no end"),
     ],

@@ -127,8 +127,9 @@ def test_comments_alone_are_no_sign_of_an_answer() -> None:
 def test_a_stream_without_end_is_left_before_it_fills_memory() -> None:
     def answer(replay: Replay) -> None:
         replay.begin("text/event-stream")
-        for _ in range(4_000):
-            replay.send(text() * 100)
+        long = event({"choices": [{"index": 0, "text": "w" * 60_000}]})
+        for _ in range(1_000):
+            replay.send(long)
 
     with pytest.raises(LlemError, match="has no end"):
         answered(answer, timeout_s=60)

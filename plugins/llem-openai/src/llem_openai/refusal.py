@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from llem.results.text import plain
+
 BODY_LIMIT = 64 << 10
 """Bytes of an error's body that are read."""
 
@@ -45,9 +47,8 @@ def reason(body: str) -> str:
 
 
 def printable(text: str, length: int = _LENGTH) -> str:
-    """One line of a text that somebody else wrote, without what would move a terminal's cursor."""
-    line = " ".join(text[: 4 * length].split())[:length]
-    return "".join(sign if sign.isprintable() else f"\\x{ord(sign):02x}" for sign in line)
+    """The beginning of a text that somebody else wrote, in one line, without what would move a terminal's cursor."""
+    return plain(" ".join(text[: 4 * length].split())[:length])
 
 
 def named_field(body: str, sent: Iterable[str]) -> str | None:

@@ -1,0 +1,66 @@
+"""Streams of llem-openai as a target: recordings of servers' answers, and the reader that a measurement uses."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+
+from llem.errors import LlemError
+from llem.results.text import plain
+from llem.specs.backend import Request
+from llem_openai.chunk import read_chunk, told_error
+from llem_openai.hearing import Hearing
+from llem_openai.refusal import reason
+from llem_openai.stream import answer_limit, documents
+
+RECORDINGS = Path(__file__).parents[2] / "plugins" / "llem-openai" / "tests" / "streams"
+ASKED = 8
+
+
+def recordings() -> Mapping[str, bytes]:
+    """Each recording by its name."""
+    return {path.stem: path.read_bytes() for path in sorted(RECORDINGS.glob("*.sse"))}
+
+
+def read(data: bytes, seed: int) -> str:
+    """Read bytes as an answer, cut on their way by the seed, and check what comes of it.
+
+    Returns:
+        `answered`, or `told`: an error of one paragraph. Anything else is raised.
+    """
+    chance = random.Random(seed)
+    hearing = Hearing(Request(0, ASKED, "x", ignore_eos=chance.random() < 0.5), 0)
+    kind = chance.choice(("text/event-stream", "text/event-stream", "application/json", ""))
+    try:
+        asyncio.run(_hear(hearing, _arriving(data, chance), kind))
+        record = hearing.record()
+    except LlemError as error:
+        text = f"{error.what} {error.remedy or ''}"
+        if "\n" in text or plain(text) != text or len(text) > 2_000:
+            raise AssertionError(f"no paragraph: {text!r}") from error
+        return "told"
+    times = record.token_ns or record.piece_ns or ()
+    counts = 1 <= len(times) <= record.output_tokens <= ASKED and record.input_tokens > 0
+    if not counts or list(times) != sorted(times) or (record.token_ns and len(times) != record.output_tokens):
+        raise AssertionError(f"no possible record: {record}")
+    return "answered"
+
+
+async def _hear(hearing: Hearing, parts: AsyncIterator[bytes], kind: str) -> None:
+    async for document, t_ns in documents(parts, kind, answer_limit(ASKED), "http://127.0.0.1/v1"):
+        if document is None:
+            hearing.closed = True
+        elif not hearing.closed:
+            if told_error(document):
+                raise LlemError(reason(str(document)))
+            hearing.chunks.append(read_chunk(document, t_ns))
+
+
+async def _arriving(data: bytes, chance: random.Random) -> AsyncIterator[bytes]:
+    place, most = 0, chance.choice((3, 200, 1 << 16)) if len(data) < 10_000 else 1 << 16
+    while place < len(data):
+        size = chance.randint(1, most)
+        yield data[place : place + size]
+        place += size
