@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from llem.measure.orchestrator import ExperimentOrchestrator
 from llem.measure.requests_table import COLUMNS
 from llem.plugins import Registry
 from llem.results.job_directory import REQUESTS, TIMESERIES
+from llem.specs.backend import BackendSpec
 from llem.specs.sampler import SamplerSpec
 
 Make = Callable[..., Any]
@@ -145,3 +147,23 @@ def test_a_caveat_is_kept_by_an_experiment_that_fails(make_job: Make) -> None:
     assert job.run() != 0
     told = [w.message for w in job.result.warnings if w.code == "testbed_note"]
     assert told == ["said the 2. time"], "it failed in the window"
+
+
+class TellsItsBatchSize(Meterless):
+    """An environment in which the testbed's spec says how large its batches are."""
+
+    def backend(self, name: str) -> BackendSpec:
+        return replace(super().backend(name), batch_size=lambda section: section.batch_size)
+
+
+@pytest.mark.parametrize(("n", "mean", "told"), [(3, 1.5, ["batch_fill"]), (4, 2.0, [])])
+def test_a_batch_that_is_not_full_is_told_with_both_sizes(make_job: Make, n: int, mean: float, told: list[str]) -> None:
+    job = make_job(
+        testbed={"batch_size": 2},
+        dataset={"name": "synthetic", "n": n, "input_tokens": 4, "output_tokens": 3},
+        measurement={"samplers": None},
+    )
+    result = ExperimentOrchestrator(job.directory, TellsItsBatchSize()).run()
+    assert result.batching is not None
+    assert (result.batching.requested_size, result.batching.mean_size) == (2, mean)
+    assert [warning.code for warning in result.warnings if warning.code == "batch_fill"] == told

@@ -52,7 +52,13 @@ def _spec(name: str, config: type[Section], **more: Any) -> BackendSpec:
     )
 
 
+def _fit(section: Section, together: int) -> Section:
+    assert isinstance(section, AlphaConfig)
+    return section if section.batch_size <= together else section.model_copy(update={"batch_size": together})
+
+
 BACKENDS = {"alpha": _spec("alpha", AlphaConfig, resolve=_resolve), "beta": _spec("beta", BetaConfig)}
+
 BASE = {"model": "random:tiny-llama", "backend": "alpha"}
 
 LoadText = Callable[..., LoadedStudy]
@@ -76,6 +82,12 @@ def load_text(tmp_path: Path) -> LoadText:
         return load_study(path, environ=environ, backends=backends, **options)
 
     return load
+
+
+@pytest.fixture
+def fitting() -> Mapping[str, BackendSpec]:
+    """The backend `alpha`, whose batches are never larger than what there is to batch."""
+    return {"alpha": _spec("alpha", AlphaConfig, resolve=_resolve, fit=_fit)}
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from llem.specs import BackendSpec
 from llem.sweep import Sweep
 
 SweepOf = Callable[..., Sweep]
+Backends = Mapping[str, BackendSpec]
 
 
 def values(sweep: Sweep) -> list[dict[str, Any]]:
@@ -238,3 +239,56 @@ def test_expansion_agrees_with_composing_each_point_by_itself(
     assert sweep.size == len(hashes)
     assert [p.config_hash for p in sweep] == list(dict.fromkeys(hashes))
     assert sweep.duplicates.count == len(hashes) - len(set(hashes))
+
+
+def test_batch_sizes_that_the_prompts_cannot_fill_are_one_experiment(sweep_of: SweepOf, fitting: Backends) -> None:
+    sizes = [64, 100, 128, 256, 512]
+    plain = sweep_of(dataset={"n": 100}, sweep={"alpha.batch_size": sizes})
+    sweep = sweep_of(fitting, dataset={"n": 100}, sweep={"alpha.batch_size": sizes})
+    assert [point.values["alpha.batch_size"] for point in sweep] == [64, 100]
+    assert [point.config_hash for point in sweep] == [plain.point(0).config_hash, plain.point(1).config_hash]
+    assert sweep.duplicates.count == 3
+    assert sweep.duplicates.named[0].kept_values == {"alpha.batch_size": 100}
+    assert sweep.duplicates.named[0].dropped_values == {"alpha.batch_size": 128}
+
+
+def test_each_number_of_prompts_has_its_own_largest_batch(sweep_of: SweepOf, fitting: Backends) -> None:
+    for axes in (
+        {"dataset.n": [2, 8], "alpha.batch_size": [1, 2, 4, 8, 16]},
+        {"alpha.batch_size": [1, 2, 4, 8, 16], "dataset.n": [2, 8]},
+    ):
+        sweep = sweep_of(fitting, sweep=axes)
+        found = {(point.config.dataset.n, point.config.options.batch_size) for point in sweep}
+        assert found == {(2, 1), (2, 2), (8, 1), (8, 2), (8, 4), (8, 8)}
+        assert len(sweep) == len(found)
+
+
+def test_one_request_at_a_time_has_one_batch_size(sweep_of: SweepOf, fitting: Backends) -> None:
+    axes = {"measurement.scenario": ["offline", "single_stream"], "alpha.batch_size": [1, 4]}
+    sweep = sweep_of(fitting, dataset={"n": 8}, sweep=axes)
+    found = [(point.config.measurement.scenario, point.config.options.batch_size) for point in sweep]
+    assert found == [("offline", 1), ("offline", 4), ("single_stream", 1)]
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    n=st.lists(st.integers(1, 12), min_size=1, max_size=3, unique=True),
+    sizes=st.lists(st.integers(1, 16), min_size=1, max_size=4, unique=True),
+    first=st.booleans(),
+)
+def test_fitted_expansion_agrees_with_composing_each_point_by_itself(
+    sweep_of: SweepOf, fitting: Backends, n: list[int], sizes: list[int], first: bool
+) -> None:
+    axes = {"dataset.n": n, "alpha.batch_size": sizes}
+    sweep = sweep_of(fitting, sweep=axes if first else dict(reversed(axes.items())))
+    composer = Composer(fitting)
+    hashes = {
+        config_hash(
+            composer.compose(
+                {"model": "random:tiny-llama", "backend": "alpha", "dataset": {"n": one}, "alpha": {"batch_size": size}}
+            )
+        )
+        for one, size in product(n, sizes)
+    }
+    assert {point.config_hash for point in sweep} == hashes
+    assert all(config_hash(point.config) == point.config_hash for point in sweep)

@@ -12,11 +12,14 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from llem.config.experiment import DecodingConfig, ModelConfig
+from llem.config.compose import Composer
+from llem.config.experiment import DecodingConfig, ExperimentConfig, ModelConfig
+from llem.config.identity import config_hash
 from llem.config.introspect import facts_of
+from llem.plugins import default_registry
 from llem_pytorch import arguments
 from llem_pytorch.batching import Length, make_batches
-from llem_pytorch.config import PyTorchConfig, resolve
+from llem_pytorch.config import PyTorchConfig, batch_size, fit, resolve
 from llem_pytorch.preflight import device_problems, needs
 
 MODEL = ModelConfig(source="org/model", revision="main")
@@ -254,3 +257,37 @@ def test_what_this_machine_may_lack_is_named_by_preflight() -> None:
         problems = device_problems(PyTorchConfig.model_validate(document), cuda=None, gpus=0, apple=False)
         assert problems
         assert all(remedy for _, remedy in problems)
+
+
+HASHES = {
+    1: "a5afb35721ed9ab06ea0ecdefc89b29a72fdd6cc58e9f1e35a7e69c442a1c3b1",
+    64: "c37b3fbee177d642fd6fe9aed1e4c165aeb940c5b3974eeab1a5835a8b54971b",
+    100: "a1c092e36eebcd235a2d804134db8c5796d2027d7b3296e9a7c4949b9d1ee466",
+}
+"""Identities as they were before batch sizes were fitted to the number of prompts."""
+
+
+def composed(batch_size: int, **sections: Any) -> ExperimentConfig:
+    document = {"model": "random:tiny-llama", "backend": "pytorch", "pytorch": {"batch_size": batch_size}, **sections}
+    return Composer(default_registry().backends).compose(document)
+
+
+def test_batch_sizes_above_the_number_of_prompts_are_one_experiment_and_the_others_keep_their_identity() -> None:
+    found = {size: config_hash(composed(size, dataset={"n": 100})) for size in (1, 64, 100, 128, 256, 512)}
+    assert {size: found[size] for size in HASHES} == HASHES
+    assert {found[size] for size in (128, 256, 512)} == {HASHES[100]}
+    assert composed(512, dataset={"n": 100}).options == PyTorchConfig(batch_size=100)
+
+
+def test_single_stream_knows_no_batch_size() -> None:
+    one, eight = (composed(size, measurement={"scenario": "single_stream"}) for size in (1, 8))
+    assert config_hash(one) == config_hash(eight)
+    assert config_hash(composed(8)) != config_hash(composed(1))
+
+
+def test_a_fitted_section_fits_and_is_told_to_the_result() -> None:
+    for section in (PyTorchConfig(batch_size=8), PyTorchConfig(batching="dynamic", max_batch_tokens=9)):
+        once = fit(section, 3)
+        assert fit(once, 3) == once
+    assert batch_size(PyTorchConfig(batch_size=8)) == 8
+    assert batch_size(PyTorchConfig(batching="dynamic", max_batch_tokens=9)) is None

@@ -47,6 +47,10 @@ class Backend(Protocol):
     def resolve(self) -> Callable[[Section], Section] | None:
         """Maps its section to the canonical one of the same effect."""
 
+    @property
+    def fit(self) -> Callable[[Section, int], Section] | None:
+        """Maps its section to the canonical one of the same effect on so many requests at once."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Part:
@@ -96,6 +100,8 @@ class Composer:
         problems = self.unknown_keys(document, spec) + [p for part in parts for p in part.problems]
         if problems:
             raise_all(problems, locate or dotted)
+        at = PARTS.index(OPTIONS)
+        parts[at] = fitted(parts[at], spec, parts[PARTS.index("dataset")], parts[PARTS.index("measurement")])
         return assemble(spec.name, parts)
 
     def backend(self, name: str) -> Backend:
@@ -159,8 +165,23 @@ class Composer:
         except ValueError as error:
             # A backend's resolve may find that two of its options exclude each other.
             return Part(None, problems=(Problem((name,), raw, str(error), None, None),))
-        text = section_text(section)
-        return Part(section, "" if text == "{}" or key == "limits" else f',"{key}":{text}')
+        return _finished(key, section)
+
+
+def fitted(options: Part, spec: Backend, dataset: Part, measurement: Part) -> Part:
+    """The backend's section as far as the experiment's requests can tell: see `BackendSpec.fit`. Itself where nothing changes."""
+    if spec.fit is None or options.section is None or dataset.section is None or measurement.section is None:
+        return options
+    together = (
+        1 if getattr(measurement.section, "scenario", None) == "single_stream" else getattr(dataset.section, "n", 1)
+    )
+    section = spec.fit(options.section, together)
+    return options if section is options.section else _finished(OPTIONS, section)
+
+
+def _finished(key: str, section: Section) -> Part:
+    text = section_text(section)
+    return Part(section, "" if text == "{}" or key == "limits" else f',"{key}":{text}')
 
 
 def assemble(backend: str, parts: Sequence[Part]) -> ExperimentConfig:

@@ -46,6 +46,7 @@ class Window:
         answers: every batch of every pass, in order.
         report: what the engine loaded; loaded: its memory right after; peak: right after the window.
         metrics: what the engine counted itself over the window.
+        batch_size: the most requests at once that the backend's section asks for.
         others: what others used of the machine's CPU meanwhile.
     """
 
@@ -56,6 +57,7 @@ class Window:
     loaded: MemoryReading
     peak: MemoryReading
     metrics: Mapping[str, float]
+    batch_size: int | None
     others: Share
 
     @property
@@ -239,8 +241,15 @@ class Experiment:
             loaded=loaded,
             peak=peak,
             metrics=self._keep(believable_metrics(metrics)),
+            batch_size=self._batch_size(),
             others=share,
         )
+
+    def _batch_size(self) -> int | None:
+        if self.config.measurement.scenario == "single_stream":
+            return 1
+        asked = self.registry.backend(self.config.backend).batch_size
+        return None if asked is None else asked(self.config.options)
 
     def _memory(self, engine: Engine) -> MemoryReading:
         return self._keep(believable_memory(engine.memory()))

@@ -7,6 +7,7 @@ from pathlib import Path
 from llem.config.experiment import ExperimentConfig
 from llem.config.identity import config_hash
 from llem.measure.baseline_checks import usable_idle_w, without_negative
+from llem.measure.batching import batching, batching_caveats
 from llem.measure.disturbances import disturbance_warnings
 from llem.measure.draft import Draft
 from llem.measure.energy import breakdown, phase_energy, window_energy
@@ -73,7 +74,11 @@ def complete(
         *sharing_warnings(draft.environment.get("exclusive"), {d.scope for d in devices if d.energy_j is not None}),
     ):
         draft.warn(warning.code, warning.message)
-    for caveat in latency_caveats(rows, window.answers):
+    together = batching(window.answers, window.batch_size, window.metrics)
+    for caveat in (
+        *latency_caveats(rows, window.answers),
+        *batching_caveats(together, window.passes, tokens.requests // window.passes),
+    ):
         draft.warn(caveat.code, caveat.message)
     if config_hash(config) != draft.job.config_hash:
         draft.warn(
@@ -92,6 +97,7 @@ def complete(
         tokens=tokens,
         throughput=throughput(tokens, window.seconds),
         latency=latency(rows, window.answers),
+        batching=together,
         memory=memory(window.loaded, window.peak, series, open_ns, close_ns, used),
         flops=arithmetic(window.report, rows, window.seconds, {d.device: d.name for d in devices if d.scope == "gpu"}),
         engine_metrics=dict(window.metrics),

@@ -37,6 +37,8 @@ _UNITS = (
     ("tokens.input", "token"),
     ("tokens.output", "token"),
     ("tokens.requests", "request"),
+    ("requested_size", "request"),
+    ("mean_size", "request"),
 )
 _SUFFIXES = {"s": "s", "j": "J", "w": "W", "mb": "MiB", "mhz": "MHz", "c": "°C", "hz": "Hz"}
 

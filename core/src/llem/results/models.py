@@ -153,6 +153,21 @@ class Latency(_Part):
     batch_s: Distribution | None = Field(None, description="duration of the engine's batches")
 
 
+class Batching(_Part):
+    """How many requests ran together in the window."""
+
+    requested_size: int | None = Field(
+        None,
+        description="the most at once that the configuration asks for and the workload can fill; null where it says nothing",
+    )
+    mean_size: float | None = Field(None, description="on average; null where it was not seen")
+    fill_share: float | None = Field(None, description="mean_size / requested_size")
+    source: Literal["batches", "engine", "requests"] | None = Field(
+        None, description="of mean_size: the batches sent, the engine's own count, or its requests' starts and ends"
+    )
+    batches: int = Field(description="groups of requests that were sent")
+
+
 class Memory(_Part):
     """MiB."""
 
@@ -318,6 +333,7 @@ class ExperimentResult(_Part):
     tokens: Tokens | None = None
     throughput: Throughput | None = None
     latency: Latency | None = None
+    batching: Batching | None = None
     memory: Memory | None = None
     flops: Flops | None = None
     engine_metrics: dict[str, float] = Field(

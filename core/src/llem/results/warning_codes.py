@@ -65,6 +65,15 @@ def _kind(code: str, weight: Weight, touches: str, runs: str, seen: str, advice:
 
 
 _ROWS = (
+    _kind(
+        "batch_fill",
+        "qualify",
+        "energy speed latency memory",
+        "had batches that were not full",
+        "the requests that ran together were on average fewer than 90 % of the batch size asked for: a last batch that is "
+        "not full, or the ramp and drain of an engine that schedules by itself",
+        "figures stand for the mean size, which is told beside the one asked for; take a `dataset.n` that fills the batches",
+    ),
     # Times and counts of an engine that cannot be what was seen.
     _kind(
         "request_times_contradict",

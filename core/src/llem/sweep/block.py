@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import prod
 from typing import Any
 
-from llem.config.compose import OPTIONS, PARTS, Backend, Composer, Part
+from llem.config.compose import OPTIONS, PARTS, Backend, Composer, Part, fitted
 from llem.config.keys import Vocabulary
 from llem.config.problems import Problem
 from llem.sweep.dimensions import Dimension, Path
@@ -14,6 +14,7 @@ from llem.sweep.overlay import laid
 
 _REMEMBERED = 4_096
 _UNSET: Any = object()
+_OPTIONS_AT, _DATASET_AT, _MEASUREMENT_AT = (PARTS.index(name) for name in (OPTIONS, "dataset", "measurement"))
 
 
 class Block:
@@ -51,6 +52,8 @@ class Block:
         self._names = [spec.name if part == OPTIONS else part for part in PARTS]
         self._setters = [self._setters_of(name) for name in self._names]
         self._touching = [tuple(dict.fromkeys(place for place, *_ in setters)) for setters in self._setters]
+        if spec.fit is not None:
+            self._touching[_OPTIONS_AT] = self._touching_options()
         self._made: list[dict[tuple[int, ...], Part]] = [{} for _ in PARTS]
 
     def _setters_of(self, name: str) -> list[tuple[int, str, tuple[str, ...]]]:
@@ -62,6 +65,17 @@ class Block:
                 if section == name:
                     found.append((place, key, tuple(path)))
         return sorted(found, key=lambda setter: len(setter[2]))
+
+    def _touching_options(self) -> tuple[int, ...]:
+        """Dimensions that the backend's section is fitted to: its own, and those of how many requests can run at once."""
+        own = self._touching[_OPTIONS_AT]
+        others = [
+            place
+            for part, key in ((_DATASET_AT, "n"), (_MEASUREMENT_AT, "scenario"))
+            for place, _, path in self._setters[part]
+            if path in ((), (key,))
+        ]
+        return tuple(dict.fromkeys((*own, *others)))
 
     def digits(self, index: int) -> list[int]:
         """Which row each dimension has in a point."""
@@ -112,7 +126,10 @@ class Block:
                 made.clear()
             raw = self._raw(place, digits)
             compose = self._composer.part if len(self._setters[place]) < 2 else self._composer.make
-            part = made[key] = compose(PARTS[place], raw, self.spec)
+            part = compose(PARTS[place], raw, self.spec)
+            if place == _OPTIONS_AT and self.spec.fit is not None:
+                part = fitted(part, self.spec, self._part(_DATASET_AT, digits), self._part(_MEASUREMENT_AT, digits))
+            made[key] = part
         return part
 
     def _raw(self, place: int, digits: Sequence[int]) -> Any:

@@ -204,6 +204,20 @@ def resolve(section: Section) -> Section:
     return section.model_copy(update=changes)
 
 
+def fit(section: Section, together: int) -> Section:
+    """A batch size that so many requests cannot fill goes to their number: transformers sees the rows that there are."""
+    assert isinstance(section, PyTorchConfig)
+    if section.batch_size <= together:
+        return section
+    return section.model_copy(update={"batch_size": together})
+
+
+def batch_size(section: Section) -> int | None:
+    """Rows of a full batch; None where batches are filled by tokens."""
+    assert isinstance(section, PyTorchConfig)
+    return None if section.batching == "dynamic" else section.batch_size
+
+
 def _resolve_compile(section: CompileConfig) -> CompileConfig:
     if not section.enabled:
         return CompileConfig()

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from llem.hookspecs import API_VERSION, hookimpl
 from llem.specs.backend import BackendSpec
 from llem.specs.check import CheckSpec, checks_in
-from llem_pytorch.config import PyTorchConfig, gpus, resolve
+from llem_pytorch.config import PyTorchConfig, batch_size, fit, gpus, resolve
 
 IMAGE = f"ghcr.io/llenergymeasure/pytorch:{importlib.metadata.version('llem-pytorch')}"
 
@@ -29,6 +29,8 @@ def llem_backends() -> Sequence[BackendSpec]:
             image=f"{IMAGE}-cuda13",
             cpu_image=f"{IMAGE}-cpu",
             resolve=resolve,
+            fit=fit,
+            batch_size=batch_size,
             gpus=gpus,
             preload=(
                 "transformers.modeling_utils",
