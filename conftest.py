@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
 import functools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -19,6 +22,11 @@ _ROOT = Path(__file__).parent
 _TESTBED = str(_ROOT / "tests" / "testbed")
 sys.path.insert(0, _TESTBED)
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [_TESTBED, os.environ.get("PYTHONPATH")]))
+
+# Tests run side by side, and none shall wait for another's study: each process of pytest is a machine of its own.
+_LOCKS = Path(tempfile.gettempdir()) / f"pytest-locks-{os.getpid()}"
+os.environ["LLEM_LOCK_DIR"] = str(_LOCKS)
+atexit.register(shutil.rmtree, _LOCKS, ignore_errors=True)
 
 # A shell that starts tests in the background leaves them, and whatever they start, deaf to these.
 for _number, _heard in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):

@@ -16,6 +16,11 @@ from llem.cli.completing import study_folders
 @click.option("--cycles", type=click.IntRange(min=1), help="So many cycles in all, more than before.")
 @click.option("--allow-changes", is_flag=True, help="Go on although the study file was changed.")
 @click.option("--as-started", is_flag=True, help="Go on as the study was started, whatever its file says now.")
+@click.option(
+    "--allow-shared",
+    is_flag=True,
+    help="Do not wait for another llem that measures on this machine; the results say that it did.",
+)
 @click.option("--skip-preflight", metavar="NAME", multiple=True, help="Leave out this preflight check; repeatable.")
 @click.option("--quiet", "-q", is_flag=True, help="Say only errors and the end.")
 @click.option("--verbose", "-v", is_flag=True, help="Show the worker's log as it comes.")
@@ -27,6 +32,7 @@ def resume(
     cycles: int | None,
     allow_changes: bool,
     as_started: bool,
+    allow_shared: bool,
     skip_preflight: tuple[str, ...],
     quiet: bool,
     verbose: bool,
@@ -59,7 +65,13 @@ def resume(
 
     if allow_changes and as_started:
         raise click.UsageError("--allow-changes and --as-started say the opposite of each other: give one of them.")
-    wishes = Wishes(retry_failed=retry_failed, cycles=cycles, allow_changes=allow_changes, as_started=as_started)
+    wishes = Wishes(
+        retry_failed=retry_failed,
+        cycles=cycles,
+        allow_changes=allow_changes,
+        as_started=as_started,
+        allow_shared=allow_shared,
+    )
     with TextReporter(sys.stderr, quiet=quiet, verbose=verbose) as reporter:
         outcome = go_on(study_dir, default_registry(), reporter, wishes, skip_preflight=skip_preflight)
     print_outcome(outcome, as_json=as_json)

@@ -71,6 +71,11 @@ SHOWN_IN_PLAN = 40
     shell_complete=checks,
     help="Leave out this preflight check; repeatable.",
 )
+@click.option(
+    "--allow-shared",
+    is_flag=True,
+    help="Do not wait for another llem that measures on this machine; the results say that it did.",
+)
 @click.option("--dry-run", is_flag=True, help="Print the plan; run nothing, write nothing.")
 @click.option("--quiet", "-q", is_flag=True, help="Say only errors and the end.")
 @click.option(
@@ -96,6 +101,7 @@ def run(
     retry_failed: bool,
     allow_changes: bool,
     skip_preflight: tuple[str, ...],
+    allow_shared: bool,
     dry_run: bool,
     quiet: bool,
     verbose: bool,
@@ -105,6 +111,9 @@ def run(
 
     Options win over the environment (LLEM_…), the study, and your own configuration file. Every experiment runs in a
     process of its own. Ctrl+C ends the running one and keeps what is done; on a terminal, Enter skips a pause.
+
+    One llem at a time measures on a machine: a second one says who has it and waits. --allow-shared runs beside it, and
+    the results say so. Experiments of one study (execution.parallel: by_gpu, the nodes of a cluster) need no such leave.
 
     \b
     Examples:
@@ -139,7 +148,9 @@ def run(
             raise click.UsageError(
                 "options that change a study need the study: llem run STUDY.yaml --resume STUDY_DIR …"
             )
-        wishes = Wishes(retry_failed=retry_failed, allow_changes=allow_changes, cycles=cycles)
+        wishes = Wishes(
+            retry_failed=retry_failed, allow_changes=allow_changes, cycles=cycles, allow_shared=allow_shared
+        )
         return _go_on(resume, registry, wishes, skip_preflight, quiet=quiet, verbose=verbose, as_json=as_json)
     given = {
         "model": _beside(model, study),
@@ -152,6 +163,7 @@ def run(
         "execution.experiment_gap_s": 0.0 if no_gaps else None,
         "execution.cycle_gap_s": 0.0 if no_gaps else None,
         "execution.warm_start": False if no_warm_start else None,
+        "execution.allow_shared": True if allow_shared and resume is None else None,
     }
     overrides = {key: found for key, found in given.items() if found is not None}
     overrides |= read_settings(settings, Vocabulary(registry.backends, registry.runners))
@@ -169,7 +181,12 @@ def run(
         raise
     if resume is not None:
         wishes = Wishes(
-            study=loaded, runner=runner, retry_failed=retry_failed, allow_changes=allow_changes, cycles=cycles
+            study=loaded,
+            runner=runner,
+            retry_failed=retry_failed,
+            allow_changes=allow_changes,
+            cycles=cycles,
+            allow_shared=allow_shared,
         )
         return _go_on(resume, registry, wishes, skip_preflight, quiet=quiet, verbose=verbose, as_json=as_json)
     plan = make_plan(loaded, registry, runner=runner)

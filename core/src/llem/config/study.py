@@ -103,6 +103,11 @@ class ExecutionConfig(Section):
         description="none: one experiment at a time on this machine; by_gpu: as many as its GPUs allow, never two on one GPU; "
         "they share CPU, memory and host, whose energy is then marked as shared",
     )
+    allow_shared: bool = Field(
+        False,
+        description="measure although another llem measures on this machine, and say so in the results; false: wait until "
+        "it has ended",
+    )
     warm_start: bool = Field(
         True,
         description="fork each worker from a process that has imported the engine's module, where the backend allows it; "

@@ -177,6 +177,7 @@ def check_governor(context: PreflightContext) -> Iterator[Finding]:
             level="warning",
             message=f"the CPU frequency governor is {', '.join(other)}: clocks, and with them the figures, will vary",
             remedy="sudo cpupower frequency-set --governor performance.",
+            code="cpu_governor",
         )
     elif found:
         yield Finding(level="ok", message="the CPU frequency governor is performance")
@@ -188,6 +189,7 @@ def check_governor(context: PreflightContext) -> Iterator[Finding]:
             level="warning",
             message=f"the machine is busy: load average {load:.1f} on {processors} processors",
             remedy="End what else is running; it is in the figures.",
+            code="machine_busy",
         )
 
 

@@ -42,6 +42,8 @@ class Finding:
 
     Attributes:
         check: the check's name; filled in by the one who runs it.
+        code: of a warning about this machine that belongs to the figures: the code under which every result of an experiment
+            that runs here carries it. None for what concerns no figure.
         level: how bad.
         message: what was found, one sentence.
         remedy: what to do, with the command where there is one.
@@ -51,6 +53,7 @@ class Finding:
     message: str
     remedy: str | None = None
     check: str = ""
+    code: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -35,6 +35,7 @@ class Wishes:
         allow_changes: go on although the study differs from the one that was started.
         as_started: go on as it was started, even where its file was changed since.
         cycles: so many in all; None for as many as before.
+        allow_shared: do not wait for another llem that measures on this machine.
     """
 
     study: LoadedStudy | None = None
@@ -43,6 +44,7 @@ class Wishes:
     allow_changes: bool = False
     as_started: bool = False
     cycles: int | None = None
+    allow_shared: bool = False
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,7 @@ from llem.study import folder
 from llem.study.hosts import host
 from llem.study.lock import Lock
 from llem.study.loop import StudyOutcome, run_plan
+from llem.study.machine import Machine, this_machine
 from llem.study.record import keep_study_file, record_of
 from llem.study.reporter import Reporter
 
@@ -49,15 +52,54 @@ def conduct(
         PreflightError: everything that checks found wrong, at once; no folder was made.
         LlemError: as `run_plan`.
     """
-    facts = prepare(study, plan, registry, reporter, output=output, skip_preflight=skip_preflight)
-    directory = folder.create(output, plan.name)
-    with Lock(directory):
-        with folder.writing(directory):
-            record_of(study, runner=runner, hosts=[host()]).write(directory)
-            keep_study_file(directory, study.text)
-        outcome = run_plan(plan, registry, directory, reporter, provenance=facts)
-        bring_together(directory, outcome.state, outcome.table)
+    with ready_machine(study, plan, registry, reporter, output=output, skip_preflight=skip_preflight) as ready:
+        directory = folder.create(output, plan.name)
+        with Lock(directory):
+            with folder.writing(directory):
+                record_of(study, runner=runner, hosts=[host()]).write(directory)
+                keep_study_file(directory, study.text)
+            outcome = run_plan(plan, registry, directory, reporter, provenance=ready.facts, machine=ready.machine)
+            bring_together(directory, outcome.state, outcome.table)
     return outcome
+
+
+@dataclass(frozen=True)
+class Ready:
+    """What has been checked.
+
+    Attributes:
+        facts: about the study, for every result's environment.
+    """
+
+    facts: Mapping[str, Any]
+    machine: Machine
+
+
+@contextmanager
+def ready_machine(
+    study: LoadedStudy,
+    plan: Plan,
+    registry: Registry,
+    reporter: Reporter,
+    *,
+    output: Path,
+    skip_preflight: Iterable[str] = (),
+    allow_shared: bool = False,
+) -> Iterator[Ready]:
+    """Check what a plan needs, and have this machine until left.
+
+    What is wrong with the study is told before anything is waited for. Where another llem had the machine first all is
+    looked at again: it was busy then.
+
+    Raises:
+        PluginError, PreflightError: as `conduct`.
+    """
+    facts, findings = prepare(study, plan, registry, reporter, output=output, skip_preflight=skip_preflight)
+    with this_machine(plan, registry, reporter, allow_shared=allow_shared) as machine:
+        if machine.waited:
+            facts, findings = prepare(study, plan, registry, reporter, output=output, skip_preflight=skip_preflight)
+        machine.findings = findings
+        yield Ready(facts, machine)
 
 
 def prepare(
@@ -68,8 +110,8 @@ def prepare(
     *,
     output: Path,
     skip_preflight: Iterable[str] = (),
-) -> dict[str, Any]:
-    """Check what a plan needs, tell what was found, and return the facts for every result's environment.
+) -> tuple[dict[str, Any], list[Finding]]:
+    """Check what a plan needs, tell what was found, and return the facts for every result's environment, and the findings.
 
     Raises:
         PluginError, PreflightError: as `conduct`.
@@ -85,7 +127,7 @@ def prepare(
         facts["preflight_warnings"] = warned
     if skipped := sorted(set(skip_preflight)):
         facts["preflight_skipped"] = skipped
-    return facts
+    return facts, findings
 
 
 def bring_together(directory: Path, state: str, table: TableWriter | None = None, *, verify: bool = False) -> None:

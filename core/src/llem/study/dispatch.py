@@ -25,6 +25,7 @@ from llem.study.gaps import STEP_S
 from llem.study.interrupts import Interrupts
 from llem.study.journal import sync_folder
 from llem.study.lanes import Room
+from llem.study.machine import Machine
 from llem.study.placement import Placements
 from llem.study.reporter import Reporter
 
@@ -42,6 +43,7 @@ class Surroundings:
         provenance: facts about the study for every result.
         runners: backend to where it runs.
         planned: how many experiments there are, cycles counted.
+        machine: this one, and what is to be said of it.
     """
 
     directory: Path
@@ -53,6 +55,7 @@ class Surroundings:
     interrupts: Interrupts
     runners: Mapping[str, RunnerChoice]
     planned: int
+    machine: Machine
 
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
@@ -131,7 +134,7 @@ class Dispatcher:
         around = self._around
         job_dir = around.directory / EXPERIMENTS / planned.directory
         around.reporter.experiment_started(planned.position, label(planned), job_dir)
-        warnings = self._left_behind(planned, gpus) if here else []
+        warnings = [*around.machine.warnings(), *self._left_behind(planned, gpus)] if here else []
         document = JobDocument(
             config=planned.config.document(),
             config_hash=planned.config_hash,

@@ -21,7 +21,6 @@ from types import TracebackType
 from typing import Any
 
 from llem.errors import PreflightError
-from llem.files import parse_json
 from llem.study.manifest import now_utc
 
 LOCK = ".lock"
@@ -29,13 +28,57 @@ LOCK = ".lock"
 _OPEN = os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
 """It is written to: in a folder from elsewhere it could be a link to any file of the user's."""
 
-_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
+NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 """What a file system answers that has no locks, such as Lustre mounted without them."""
 
 _PATIENCE_S = 1.0
 """Whoever only asks whether the lock is held has it for an instant; see `is_held`."""
 
-_held: weakref.WeakSet[Lock] = weakref.WeakSet()
+_held: weakref.WeakSet[LockFile] = weakref.WeakSet()
+
+
+class LockFile:
+    """An open file that locks are taken on, and that says who has them. A process that is forked has no part in it.
+
+    Args:
+        descriptor: of the open file; may be one that cannot be written.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+        _held.add(self)
+
+    def holder(self) -> dict[str, Any]:
+        """Who holds the lock, or held it last and ended without releasing it; empty where nobody did."""
+        try:
+            found = json.loads(os.pread(self.descriptor, 4096, 0) or b"{}")
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def holder_text(self) -> str:
+        """The same in words, as `another llem (process 12 on NODE, study NAME, since TIME)`."""
+        return f"another llem{_named(self.holder())}"
+
+    def write_holder(self, study: str | None) -> None:
+        """Say that this process holds it, for a study; None where nobody does any more."""
+        holder = None if study is None else {**_oneself(), "study": study}
+        self.write(holder)
+
+    def write(self, holder: dict[str, Any] | None) -> None:
+        """Write who holds it."""
+        data = json.dumps(holder).encode() if holder else b""
+        try:
+            os.ftruncate(self.descriptor, 0)
+            os.pwrite(self.descriptor, data, 0)
+        except OSError:
+            return  # a full disk, or another user's file: the lock holds, it only cannot say who has it
+
+    def close(self) -> None:
+        """Give up what is held."""
+        if self in _held:
+            _held.discard(self)
+            os.close(self.descriptor)
 
 
 class Lock:
@@ -55,7 +98,7 @@ class Lock:
         self._path = directory / LOCK
         self.doubt: str | None = None
         try:
-            self._file = os.open(self._path, _OPEN | os.O_RDWR | os.O_CREAT, 0o666)
+            self._file = LockFile(os.open(self._path, _OPEN | os.O_RDWR | os.O_CREAT, 0o666))
         except OSError as error:
             raise PreflightError(
                 f"the study's folder cannot be written: {error.strerror}.",
@@ -63,24 +106,23 @@ class Lock:
                 remedy="Mend its permissions or make room.",
             ) from error
         try:
-            _require_file(self._file, directory)
+            _require_file(self._file.descriptor, directory)
             self._take(directory)
         except BaseException:
-            os.close(self._file)
+            self._file.close()
             raise
-        _held.add(self)
 
     def _take(self, directory: Path) -> None:
         locked = True
         try:
-            _take_within(self._file, _PATIENCE_S)
+            take_within(self._file.descriptor, _PATIENCE_S)
         except BlockingIOError as error:
-            raise _busy(directory, self._holder()) from error
+            raise _busy(directory, self._file.holder()) from error
         except OSError as error:
-            if error.errno not in _NO_LOCKS:
+            if error.errno not in NO_LOCKS:
                 raise PreflightError(f"the study cannot be locked: {error.strerror}.", where=str(self._path)) from error
             locked = False
-        before, here = self._holder(), platform.node()
+        before, here = self._file.holder(), platform.node()
         if not locked and before.get("host") == here and _lives(before):
             raise _busy(directory, before)
         if not locked:
@@ -94,34 +136,13 @@ class Lock:
                 "the folder is on a network file system whose locks hold for one machine only (NFS with nolock or "
                 "local_lock): then see to it that it has."
             )
-        self._write({"host": here, "pid": os.getpid(), "born": _born(os.getpid()), "since": now_utc()})
-
-    def _holder(self) -> dict[str, Any]:
-        """Who holds the lock, or held it last and ended without releasing it; empty where nobody did."""
-        try:
-            found = parse_json(os.pread(self._file, 4096, 0) or b"{}")
-        except (OSError, ValueError):
-            return {}
-        return found if isinstance(found, dict) else {}
-
-    def _write(self, holder: dict[str, Any] | None) -> None:
-        data = json.dumps(holder).encode() if holder else b""
-        try:
-            os.ftruncate(self._file, 0)
-            os.pwrite(self._file, data, 0)
-        except OSError:
-            return  # a full disk: the lock holds, it only cannot say who has it
+        self._file.write(_oneself())
 
     def release(self) -> None:
-        """Let the next one in."""
-        if self in _held:
-            _held.discard(self)
-            self._write(None)
-            os.close(self._file)
-
-    def forget(self) -> None:
-        """Close the file in a process that was forked: the lock stays with the parent alone."""
-        os.close(self._file)
+        """Let the next one in. Harmless when repeated."""
+        if self._file in _held:
+            self._file.write(None)
+        self._file.close()
 
     def __enter__(self) -> Lock:
         return self
@@ -156,7 +177,7 @@ def is_held(directory: Path) -> bool:
     return False
 
 
-def _take_within(file: int, patience_s: float) -> None:
+def take_within(file: int, patience_s: float) -> None:
     """Take the lock. Raises BlockingIOError where somebody holds it all the time, OSError where there are no locks."""
     end = time.monotonic() + patience_s
     while True:
@@ -169,9 +190,8 @@ def _take_within(file: int, patience_s: float) -> None:
 
 
 def _in_child() -> None:
-    for lock in list(_held):
-        lock.forget()
-    _held.clear()
+    for file in list(_held):
+        file.close()  # the lock stays with the parent alone
 
 
 os.register_at_fork(after_in_child=_in_child)
@@ -185,10 +205,16 @@ def _busy(directory: Path, holder: dict[str, Any]) -> PreflightError:
     )
 
 
+def _oneself() -> dict[str, Any]:
+    return {"host": platform.node(), "pid": os.getpid(), "born": _born(os.getpid()), "since": now_utc()}
+
+
 def _named(holder: dict[str, Any]) -> str:
     if "pid" not in holder:
         return ""
-    return f" (process {holder['pid']} on {holder.get('host')}, since {holder.get('since')})"
+    study = f", study {holder['study']}" if holder.get("study") else ""
+    told = f" (process {holder['pid']} on {holder.get('host')}{study}, since {holder.get('since')})"
+    return "".join(c if c.isprintable() else "?" for c in told)  # anybody may write such a file
 
 
 def _lives(holder: dict[str, Any]) -> bool:

@@ -18,6 +18,7 @@ from llem.study.dispatch import Dispatcher, Surroundings
 from llem.study.folder import writing
 from llem.study.interrupts import AtOnce, Interrupts
 from llem.study.lanes import lanes_of
+from llem.study.machine import Machine
 from llem.study.manifest import ExperimentState, StudyManifest, StudyState, now_utc
 from llem.study.manifest_writer import ManifestWriter
 from llem.study.outline import new_manifest
@@ -56,6 +57,7 @@ def run_plan(
     *,
     provenance: Mapping[str, Any] | None = None,
     continued: Continuation | None = None,
+    machine: Machine | None = None,
 ) -> StudyOutcome:
     """Run every experiment of the plan, or those that are left, and record what became of it.
 
@@ -65,6 +67,7 @@ def run_plan(
         directory: the study's folder, as `llem.study.folder.create` makes it.
         provenance: facts about the study for every result's environment.
         continued: where an earlier run of the study ended; None for a new one.
+        machine: this one, which the study has; None where nobody asked for it.
 
     Raises:
         PluginError: a runner cannot be loaded; nothing has run.
@@ -81,6 +84,7 @@ def run_plan(
             interrupts=interrupts,
             runners=plan.runners,
             planned=plan.total,
+            machine=machine or Machine(None),
         )
         dispatcher = Dispatcher(around)
         try:

@@ -15,7 +15,7 @@ from llem.results.parts import PARQUET
 from llem.results.places import nothing_here, several_here
 from llem.results.store import EXPERIMENTS, MANIFEST, is_study
 from llem.study.agreement import Agreement, Wishes, agree
-from llem.study.conduct import bring_together, prepare
+from llem.study.conduct import Ready, bring_together, ready_machine
 from llem.study.continuation import Continuation, Laid, lay_over
 from llem.study.folder import STUDY_FILE, writing
 from llem.study.hosts import host
@@ -54,7 +54,7 @@ def resume(
             reporter.message("warning", lock.doubt)
         _reclaim(folder, registry, reporter)
         found = look(folder, registry, reporter, wishes)
-        return _go_on(found, registry, reporter, skip_preflight)
+        return _go_on(found, registry, reporter, skip_preflight, wishes.allow_shared)
 
 
 def _reclaim(folder: Path, registry: Registry, reporter: Reporter) -> None:
@@ -193,26 +193,45 @@ def _made_anew(folder: Path, manifest: StudyManifest) -> StudyManifest:
     return manifest
 
 
-def _go_on(found: Found, registry: Registry, reporter: Reporter, skip_preflight: Iterable[str]) -> StudyOutcome:
+def _go_on(
+    found: Found, registry: Registry, reporter: Reporter, skip_preflight: Iterable[str], allow_shared: bool
+) -> StudyOutcome:
+    if not found.remaining:
+        return _carry_on(found, registry, reporter, None)
+    with ready_machine(
+        found.agreement.study,
+        found.agreement.plan,
+        registry,
+        reporter,
+        output=found.directory.parent,
+        skip_preflight=skip_preflight,
+        allow_shared=allow_shared,
+    ) as ready:
+        return _carry_on(found, registry, reporter, ready)
+
+
+def _carry_on(found: Found, registry: Registry, reporter: Reporter, ready: Ready | None) -> StudyOutcome:
+    """Run what remains; `ready` is None where nothing does."""
     folder, plan, laid = found.directory, found.agreement.plan, found.laid
     remaining = laid.runs.only(found.remaining)
-    facts = {}
-    if remaining:
-        facts = prepare(
-            found.agreement.study, plan, registry, reporter, output=folder.parent, skip_preflight=skip_preflight
-        )
-        facts["resumed"] = len(found.before.hosts) if found.before else 1
     with writing(folder):
         _tidy(found)
         hosts = [*(found.before.hosts if found.before else ()), *([host()] if remaining else [])]
         record_of(found.agreement.study, runner=found.agreement.runner, hosts=hosts).write(folder)
         _replace_study_file(found)
     manifest = laid.manifest
-    if remaining:
+    if ready is not None:
+        facts = {**ready.facts, "resumed": len(found.before.hosts) if found.before else 1}
         ended = [(planned, found.survey.results[planned.position]) for planned in laid.runs.only(found.survey.results)]
         manifest = replace(manifest, state="running", ended_at=None, seq=manifest.seq + 1)
         outcome = run_plan(
-            plan, registry, folder, reporter, provenance=facts, continued=Continuation(manifest, remaining, ended)
+            plan,
+            registry,
+            folder,
+            reporter,
+            provenance=facts,
+            continued=Continuation(manifest, remaining, ended),
+            machine=ready.machine,
         )
     else:
         outcome = _close(folder, replace(manifest, state="complete", seq=manifest.seq + 1))

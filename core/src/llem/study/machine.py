@@ -1,0 +1,99 @@
+"""The machine that a study measures on: waited for where another llem measures on it, and what every result says of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from llem.errors import PreflightError
+from llem.plugins import Registry
+from llem.specs.check import Finding
+from llem.study.machine_lock import MachineLock
+from llem.study.reporter import Reporter
+
+if TYPE_CHECKING:
+    from llem.plan import Plan
+
+LOOK_S = 1.0
+"""So often a study that waits looks whether the machine is free: the other one measures meanwhile."""
+
+
+class Machine:
+    """This machine, as long as a study has it.
+
+    Args:
+        lock: held; None where nothing of the study is measured here, or nothing can be locked.
+
+    Attributes:
+        waited: another llem was at work first, so that what was found before is no longer so.
+        findings: what preflight found, of which each result carries what has a code.
+    """
+
+    def __init__(self, lock: MachineLock | None, *, waited: bool = False) -> None:
+        self._lock = lock
+        self.waited = waited
+        self.findings: Sequence[Finding] = ()
+
+    def warnings(self) -> list[dict[str, str]]:
+        """What the result of an experiment that starts on this machine now has to say, `code` and `message` each."""
+        found = [{"code": f.code, "message": f"{f.message}."} for f in self.findings if f.code and f.level == "warning"]
+        company = self._lock.company() if self._lock is not None else None
+        if company is not None:
+            found.append(
+                {
+                    "code": "machine_shared",
+                    "message": f"{company} measured on this machine when the experiment began: each is in the other's "
+                    "energy and speed. Repeat it alone.",
+                }
+            )
+        return found
+
+
+@contextmanager
+def this_machine(
+    plan: Plan, registry: Registry, reporter: Reporter, *, allow_shared: bool = False
+) -> Iterator[Machine]:
+    """Have this machine, alone or shared, until left. Waits while another llem measures on it.
+
+    Experiments of one study that run side by side are one llem, and those that run on other machines need no lock here.
+
+    Args:
+        allow_shared: beside `execution.allow_shared`: do not wait.
+    """
+    if all(registry.runner(choice.name).remote for choice in plan.runners.values()):
+        yield Machine(None)
+        return
+    try:
+        lock = MachineLock(plan.name)
+    except PreflightError as error:
+        reporter.message("warning", str(error))
+        yield Machine(None)
+        return
+    try:
+        waited = False
+        if allow_shared or plan.execution.allow_shared:
+            lock.share()
+        else:
+            waited = _wait(lock, reporter)
+        yield Machine(lock, waited=waited)
+    finally:
+        lock.release()
+
+
+def _wait(lock: MachineLock, reporter: Reporter) -> bool:
+    """Take the lock; True where somebody else had it first."""
+    waited = False
+    while (who := lock.take()) is not None:
+        if not waited:
+            reporter.message(
+                "warning",
+                f"{who} measures on this machine: waiting until it has ended, since each would be in the other's figures. "
+                "Ctrl+C gives up; --allow-shared runs beside it and says so in the results.",
+            )
+        waited = True
+        time.sleep(LOOK_S)
+    if waited:
+        reporter.message("info", "the machine is free: going on.")
+    return waited
