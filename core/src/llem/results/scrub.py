@@ -4,51 +4,138 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from llem.results.secret_names import is_secret_key, is_secret_variable
 
 HIDDEN = "***"
 """What stands where a secret stood."""
 
-_NAME = (
-    r"(?:password|passwd|passphrase|secret|credentials?|authorization|(?:api|access|private|secret|signing|encryption)[_-]?key|"
-    r"(?:hf|hub|hugging_?face|access|auth|api|bearer|refresh|session|id|github|gitlab|wandb)[_-]?(?:hub[_-]?)?token)"
-)
-
 _SHAPES = re.compile(
-    r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
-    r"|\bhf_[A-Za-z0-9]{16,}"
-    r"|\b(?:sk|pk|rk)-[A-Za-z0-9_-]{16,}"
-    r"|\bgh[pousr]_[A-Za-z0-9]{20,}|\bgithub_pat_[A-Za-z0-9_]{20,}|\bglpat-[A-Za-z0-9_-]{16,}"
-    r"|\bnvapi-[A-Za-z0-9_-]{16,}|\bxox[abeprs]-[A-Za-z0-9-]{10,}|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b"
-    r"|\bAIza[A-Za-z0-9_-]{30,}|\bpypi-[A-Za-z0-9_-]{32,}"
-    r"|\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*",
+    r"-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----.*?(?:-----END [A-Z ]*PRIVATE KEY(?: BLOCK)?-----|\Z)"
+    r"|\b(?:hf_[A-Za-z0-9]{16,}|api_org_[A-Za-z0-9]{16,}"
+    r"|(?:sk|pk|rk)[-_](?:live_|test_|proj-|ant-|or-)?[A-Za-z0-9_-]{16,}|whsec_[A-Za-z0-9+/=]{16,}"
+    r"|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}|gl(?:pat|ptt|rt|dt|cbt)-[A-Za-z0-9_-]{16,}"
+    r"|nvapi-[A-Za-z0-9_-]{16,}|(?:gsk|r8|npm|dckr_pat|dop_v1|lsv2_pt|lsv2_sk|wandb_v1|tgp_v1)_[A-Za-z0-9_-]{16,}"
+    r"|xox[abeprs]-[A-Za-z0-9-]{10,}|xapp-[A-Za-z0-9-]{16,}|hooks\.slack\.com/[A-Za-z0-9/_-]{16,}"
+    r"|discord(?:app)?\.com/api/webhooks/[A-Za-z0-9/_-]{16,}|\d{8,10}:AA[A-Za-z0-9_-]{32,}"
+    r"|A(?:KIA|SIA|BIA|CCA)[A-Z0-9]{16}\b"
+    r"|AIza[A-Za-z0-9_-]{30,}|ya29\.[A-Za-z0-9_-]{16,}|GOCSPX-[A-Za-z0-9_-]{16,}"
+    r"|SG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{16,}|hvs\.[A-Za-z0-9_-]{16,}|pypi-[A-Za-z0-9_-]{32,}"
+    r"|eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]*)",
     re.DOTALL,
 )
 """Keys that give themselves away by how they begin."""
 
-_URL = re.compile(r"(?P<scheme>\b[a-z][a-z0-9+.-]*://)[^\s/@'\"<>?#]+@", re.IGNORECASE)
-_BEARER = re.compile(r"(?P<word>\b(?:bearer|basic)\s+)[A-Za-z0-9+/._~=-]{8,}", re.IGNORECASE)
-_ASSIGNED = re.compile(
-    rf"(?P<key>(?:(?<![A-Za-z0-9])|(?<=_)){_NAME}[\"']?\s*[=:]\s*)"
-    r"(?!\s*(?:bearer|basic)\b)(?P<value>\"[^\"\n]*\"|'[^'\n]*'|[^\s,;&\"'}\])]+)",
+_URL = re.compile(r"(?<=[A-Za-z0-9])://[^\s/@'\"<>?#]+@")
+_QUERY = re.compile(
+    r"(?P<key>[?&](?:token|key|sig|signature|auth|code|X-(?:Amz|Goog)-(?:Signature|Credential|Security-Token))=)"
+    r"(?=[^\s&#\"']{8})[^\s&#\"']+",
     re.IGNORECASE,
 )
+_BEARER = re.compile(r"(?P<word>\b(?:bearer|basic)\s+)[A-Za-z0-9+/._~=-]{8,}", re.IGNORECASE)
+_HEADER = re.compile(
+    r"(?P<key>\b(?:authorization[\"']?\s*[:=]\s*[\"']?(?:[A-Za-z][\w-]*\s+(?=\S))?|(?:set-)?cookie[\"']?\s*:\s*[\"']?))"
+    r"(?P<value>[^\s\"'][^\n\"']*)",
+    re.IGNORECASE,
+)
+"""A header's value goes on to the end of its line, with a scheme's name before it or without."""
+
+_NETRC = re.compile(
+    r"(?P<key>\blogin\s{1,80}\S{1,200}\s{1,80}(?:account\s{1,80}\S{1,200}\s{1,80})?password\s{1,80})\S+", re.IGNORECASE
+)
+_ASSIGNED = re.compile(
+    # Lengths are bounded: a pattern that begins anew at each character would take hours for a long line.
+    r"(?P<name>(?:pass|pwd|secret|credential|authorization|token|key)[A-Za-z0-9_-]{0,64})(?P<sign>[\"']?\s{0,80}[=:]\s{0,80})"
+    r"(?!(?:bearer|basic)\b)(?P<value>\"[^\"\n]*\"|'[^'\n]*'|[^\s,;&\"'}\])]+)",
+    re.IGNORECASE,
+)
+_BEFORE = re.compile(r"[A-Za-z0-9_.-]{0,64}\Z")
+
+_OPTION = re.compile(
+    r"(?P<key>(?<![\w-])--?(?P<name>[A-Za-z][A-Za-z0-9_-]*)(?:[\"']?,\s*[\"']|[\"']?\s+[\"']?))(?P<value>(?!-)[^\s\"',;]+)"
+)
+"""`--api-key VALUE`, also as a list of arguments is printed."""
+
+_SHORT_OPTION = re.compile(
+    r"(?P<key>\b(?:sshpass\s+-p\s*|curl\b[^\n|;&]{0,200}?\s(?:-u|--user)\s+[\"']?[^\s:\"']+:|(?:mysql|mysqldump|mysqladmin)\b[^\n|;&]{0,200}?\s-p(?=\S)))"
+    r"[\"']?[^\s\"']+"
+)
+"""Programs whose short option is known to be a password."""
+
+_PROSE = frozenset(
+    [
+        "a",
+        "an",
+        "and",
+        "are",
+        "as",
+        "be",
+        "but",
+        "by",
+        "can",
+        "cannot",
+        "could",
+        "do",
+        "does",
+        "for",
+        "from",
+        "has",
+        "have",
+        "if",
+        "in",
+        "instead",
+        "is",
+        "it",
+        "may",
+        "must",
+        "needs",
+        "no",
+        "not",
+        "of",
+        "on",
+        "or",
+        "option",
+        "options",
+        "argument",
+        "requires",
+        "set",
+        "should",
+        "since",
+        "so",
+        "that",
+        "the",
+        "then",
+        "this",
+        "to",
+        "unless",
+        "value",
+        "was",
+        "were",
+        "when",
+        "which",
+        "will",
+        "with",
+        "without",
+    ]
+)
+"""A word that goes on with a sentence about an option, and is not its value."""
+
 _PLAIN_TOKEN = re.compile(
     r"(?P<key>(?<![A-Za-z0-9_])token[\"']?\s*[=:]\s*[\"']?)(?=[A-Za-z_.-]*\d)(?![\d.]+\b)[A-Za-z0-9_.-]{12,}",
     re.IGNORECASE,
 )
 """`token` alone also means a piece of text: its value must look like a key (long, with a digit, no number)."""
 
-_SECRET_KEY = re.compile(rf"(?:^|[_-]){_NAME}$", re.IGNORECASE)
-_SECRET_VARIABLE = re.compile(rf"(?:^|_)(?:{_NAME}|TOKEN|KEY|PASS)$", re.IGNORECASE)
+_NUMBER = re.compile(r"[-+]?[\d.,_]+(?:[eE][-+]?\d+)?")
 _SHORTEST_VALUE = 8
 """An environment variable's value shorter than this is left alone: hiding `1` everywhere would hide figures."""
 
 
 def tells_a_secret(name: str) -> bool:
     """True for a variable or key whose name says that its value is a secret."""
-    return bool(_SECRET_VARIABLE.search(name) or _SECRET_KEY.search(name))
+    return is_secret_variable(name)
 
 
 def scrub(text: str, environ: Mapping[str, str] | None = None) -> str:
@@ -62,13 +149,43 @@ def scrub(text: str, environ: Mapping[str, str] | None = None) -> str:
     if not text:
         return text
     for name, value in (os.environ if environ is None else environ).items():
-        if len(value) >= _SHORTEST_VALUE and _SECRET_VARIABLE.search(name) and value in text:
+        if len(value) >= _SHORTEST_VALUE and is_secret_variable(name) and value in text:
             text = text.replace(value, HIDDEN)
     text = _SHAPES.sub(HIDDEN, text)
-    text = _URL.sub(rf"\g<scheme>{HIDDEN}@", text)
+    text = _URL.sub(f"://{HIDDEN}@", text)
+    text = _QUERY.sub(rf"\g<key>{HIDDEN}", text)
+    text = _HEADER.sub(rf"\g<key>{HIDDEN}", text)
     text = _BEARER.sub(rf"\g<word>{HIDDEN}", text)
-    text = _ASSIGNED.sub(rf"\g<key>{HIDDEN}", text)
+    text = _NETRC.sub(rf"\g<key>{HIDDEN}", text)
+    text = _ASSIGNED.sub(_without_value, text)
+    text = _OPTION.sub(_without_argument, text)
+    text = _SHORT_OPTION.sub(rf"\g<key>{HIDDEN}", text)
     return _PLAIN_TOKEN.sub(rf"\g<key>{HIDDEN}", text)
+
+
+def _without_value(match: re.Match[str]) -> str:
+    value = match["value"]
+    # The name goes on to the left: a search for it would begin anew at every word.
+    before = _BEFORE.search(match.string[max(0, match.start() - 64) : match.start()])
+    name = (before[0] if before else "") + match["name"]
+    hidden = f"{match['name']}{match['sign']}{HIDDEN}"
+    if is_secret_key(name):
+        return hidden
+    # TOKEN_X=… and X_KEY=… are variables only where they are written as such, and hold no figure.
+    looks_so = name.isupper() and "=" in match["sign"] and len(value) >= _SHORTEST_VALUE
+    if looks_so and is_secret_variable(name) and not _NUMBER.fullmatch(value.strip("\"'")):
+        return hidden
+    return match[0]
+
+
+def _without_argument(match: re.Match[str]) -> str:
+    if not _takes_a_secret(match["name"]) or match["value"].lower().rstrip(".:)") in _PROSE:
+        return match[0]
+    return f"{match['key']}{HIDDEN}"
+
+
+def _takes_a_secret(option: str) -> bool:
+    return is_secret_key(option) or option.lower() in ("token", "pass")
 
 
 def scrub_data(value: Any, environ: Mapping[str, str] | None = None) -> Any:
@@ -78,10 +195,26 @@ def scrub_data(value: Any, environ: Mapping[str, str] | None = None) -> Any:
     if isinstance(value, Mapping):
         return {
             key: HIDDEN
-            if isinstance(key, str) and _SECRET_KEY.search(key) and isinstance(item, str) and item
+            if isinstance(key, str) and isinstance(item, str) and item and is_secret_key(key)
             else scrub_data(item, environ)
             for key, item in value.items()
         }
     if isinstance(value, list | tuple):
-        return [scrub_data(item, environ) for item in value]
+        return _scrubbed_arguments(value, environ)
     return value
+
+
+def _scrubbed_arguments(items: Sequence[Any], environ: Mapping[str, str] | None) -> list[Any]:
+    """A list may be a command line: what follows an option that takes a secret is hidden."""
+    found: list[Any] = []
+    for number, item in enumerate(items):
+        before = items[number - 1] if number else None
+        is_value = (
+            isinstance(item, str)
+            and isinstance(before, str)
+            and before.startswith("--")
+            and not item.startswith("-")
+            and _takes_a_secret(before.lstrip("-"))
+        )
+        found.append(HIDDEN if is_value else scrub_data(item, environ))
+    return found
