@@ -38,7 +38,8 @@ def write_parquet(source: Source, path: Path) -> None:
     """The table of `results.parquet`, units in each field's metadata, with the footprint where there are factors."""
     import pyarrow.parquet as pq
 
-    pq.write_table(source.table(), path, compression="zstd")
+    with path.open("wb") as stream:
+        pq.write_table(source.table(), stream, compression="zstd")
 
 
 def _cell(value: Any) -> Any:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from llem.measure.series import Series
 from llem.results.job_directory import EventLog, JobDocument
+from llem.results.last_word import last_word
 from llem.results.models import (
     Baseline,
     DatasetReport,
@@ -110,7 +111,7 @@ class Draft:
             **figures,
         )
         # A model's address, a dataset's origin, a prompt: any text may carry a secret.
-        return ExperimentResult.model_validate(scrub_data(result.model_dump()))
+        return last_word(ExperimentResult.model_validate(scrub_data(result.model_dump())))
 
     def _said(self, section: str, key: str) -> object:
         """A value of the configuration as it came; an experiment that cannot be composed has only this."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from llem.measure.latency import Timing
-from llem.results.table_file import write_table_file
+from llem.results.table_file import column_of, write_table_file
 
 COLUMNS: tuple[tuple[str, str, str, str], ...] = (
     ("pass", "int32", "1", "repetition of the workload, from 1"),
@@ -50,7 +50,7 @@ def write_requests(path: Path, rows: Sequence[Timing], open_ns: int) -> None:
         for name, kind, unit, meaning in COLUMNS
     ]
     columns = [list(column) for column in zip(*(_values(row, open_ns) for row in rows), strict=True)]
-    arrays = [pa.array(column, type=field.type) for column, field in zip(columns, fields, strict=True)]
+    arrays = [column_of(column, field.type) for column, field in zip(columns, fields, strict=True)]
     write_table_file(pa.Table.from_arrays(arrays, schema=pa.schema(fields)), path)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from llem.measure.series import Series
-from llem.results.table_file import write_table_file
+from llem.results.table_file import column_of, write_table_file
 
 COLUMNS: tuple[tuple[str, str, str, str], ...] = (
     ("t_s", "float64", "s", "time of the reading since the measured window opened; negative before it"),
@@ -70,7 +70,7 @@ def write_timeseries(series: Series, path: Path, open_ns: int) -> None:
         fields,
         metadata={"llem.clock": "CLOCK_MONOTONIC", "llem.open_ns": str(open_ns), "llem.sample_hz": repr(series.hz)},
     )
-    arrays = [pa.array(data[field.name], type=field.type) for field in fields]
+    arrays = [column_of(data[field.name], field.type) for field in fields]
     write_table_file(pa.Table.from_arrays(arrays, schema=schema), path)
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from llem.results.columns import Column, Kind, fixed_columns, total_columns, unit_of
 from llem.results.models import SCHEMA_VERSION
+from llem.results.writable import encodable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -43,6 +45,7 @@ def rows_table(rows: Iterable[Mapping[str, Any]]) -> pa.Table:
         cells = values[name]
         cells.extend([None] * (count - len(cells)))
         column_ = known.get(name) or Column(name, _kind_of(cells), unit_of(name))
+        cells, column_ = _fitting(cells, column_)
         if column_.kind == "json":
             cells = [None if v is None else json_text(v) for v in cells]
         elif column_.kind == "double":
@@ -54,6 +57,27 @@ def rows_table(rows: Iterable[Mapping[str, Any]]) -> pa.Table:
         fields.append(pa.field(name, kind, nullable=True, metadata=metadata or None))
         arrays.append(pa.array(cells, type=kind))
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=METADATA))
+
+
+def _encodable(cell: Any) -> Any:
+    if isinstance(cell, list):
+        return [_encodable(one) for one in cell]
+    return encodable(cell) if isinstance(cell, str) else cell
+
+
+def _fitting(cells: list[Any], column: Column) -> tuple[list[Any], Column]:
+    """The values and the column that can hold them: texts that UTF-8 cannot are written out, numbers beyond a type become JSON."""
+    if column.kind in ("string", "strings"):
+        cells = [_encodable(v) for v in cells]
+    beyond = {
+        "int64": lambda v: not isinstance(v, int) or v not in _INT64,
+        "double": lambda v: not isinstance(v, int | float) or (isinstance(v, int) and abs(v) >= 2**1023),
+        "string": lambda v: not isinstance(v, str),
+        "bool": lambda v: not isinstance(v, bool),
+    }.get(column.kind)
+    if beyond is not None and any(v is not None and beyond(v) for v in cells):
+        return cells, replace(column, kind="json")
+    return cells, column
 
 
 def joined(tables: Sequence[pa.Table]) -> pa.Table:
@@ -114,7 +138,7 @@ def is_json(field: pa.Field[Any]) -> bool:
 
 def json_text(value: Any) -> str:
     """A value as it stands in such a column."""
-    return json.dumps(value, ensure_ascii=False, sort_keys=True)
+    return encodable(json.dumps(value, ensure_ascii=False, sort_keys=True))
 
 
 def _merged(first: pa.Field[Any], second: pa.Field[Any]) -> pa.Field[Any]:

@@ -101,12 +101,15 @@ def _is_plain(document: JobDocument) -> bool:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Write a file so that a reader sees the old or the new whole, also after a power loss."""
+    """Write a file so that a reader sees the old or the new whole, also after a power loss.
+
+    Half a surrogate pair, which a file's name can hold, has no UTF-8; it is written out, which in JSON is the same.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         # Made anew: what stands there already may be a link to anywhere.
         temporary.unlink(missing_ok=True)
-        with temporary.open("x", encoding="utf-8") as stream:
+        with temporary.open("x", encoding="utf-8", errors="backslashreplace") as stream:
             stream.write(text)
             stream.flush()
             os.fsync(stream.fileno())
@@ -135,7 +138,7 @@ class EventLog:
     """
 
     def __init__(self, path: Path) -> None:
-        self._stream = path.open("a", encoding="utf-8")
+        self._stream = path.open("a", encoding="utf-8", errors="backslashreplace")
 
     def append(self, event: str, **fields: Any) -> int:
         """Write one event; returns its time (monotonic ns)."""

@@ -6,9 +6,12 @@ of the old schema would misread the new one.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, ValidationError, model_validator
+
+from llem.results.writable import writable
 
 SCHEMA_VERSION = 1
 
@@ -16,8 +19,28 @@ Method = Literal["counter", "power", "estimate"]
 Scope = Literal["gpu", "cpu", "dram", "host"]
 
 
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, BaseModel) else writable(value)
+
+
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False, protected_namespaces=())
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _never_lost_for_a_text(cls, data: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """A file's name or an engine's text that UTF-8 cannot hold is written out, and no measurement is given up for it."""
+        try:
+            return handler(data)
+        except ValidationError as error:
+            found = [e for e in error.errors() if e["type"] in ("string_unicode", "finite_number")]
+            if isinstance(data, BaseModel) or not isinstance(data, Mapping) or not found:
+                raise
+        plain: dict[Any, Any] = {key: _plain(value) for key, value in dict(data).items()}
+        for key in {e["loc"][0] for e in found if e["type"] == "finite_number"}:
+            if isinstance(plain[key], Mapping):
+                plain[key] = {name: value for name, value in plain[key].items() if value is not None}
+        return handler(plain)
 
 
 class Identity(_Part):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llem.errors import ResultError
-from llem.files import require_regular
+from llem.files import open_file
 from llem.results.arrow_table import conformed, joined, merged_schema
 from llem.results.models import SCHEMA_VERSION
 
@@ -59,8 +59,7 @@ class PartFile:
 
         self.path = path
         with self._reading():
-            require_regular(path)
-            self._file = pq.ParquetFile(path, page_checksum_verification=True)
+            self._file = pq.ParquetFile(open_file(path), page_checksum_verification=True)
             self.schema = self._file.schema_arrow
         _check_version(self.schema, path)
 
@@ -181,8 +180,11 @@ def _make_folder(path: Path) -> None:
 def _write(table: pa.Table, file: Path) -> None:
     import pyarrow.parquet as pq
 
-    pq.write_table(table, file, compression="zstd", write_page_checksum=True)
-    with file.open("rb") as stream:
+    file.unlink(missing_ok=True)
+    # Opened here: pyarrow takes no path that is not UTF-8.
+    with file.open("xb") as stream:
+        pq.write_table(table, stream, compression="zstd", write_page_checksum=True)
+        stream.flush()
         os.fsync(stream.fileno())
 
 

@@ -3,11 +3,32 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from llem.results.writable import writable
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+
+def column_of(cells: Sequence[Any], kind: pa.DataType) -> pa.Array[Any]:
+    """Values as a column of a type. What neither the type nor UTF-8 can hold is written out as text, or is null: the rest stands."""
+    import pyarrow as pa
+
+    try:
+        return pa.array(cells, type=kind)
+    except (UnicodeEncodeError, OverflowError, TypeError, ValueError, pa.ArrowException):
+        found = [writable(cell) for cell in cells]
+    fitting = []
+    for cell in found:
+        try:
+            pa.array([cell], type=kind)
+        except (OverflowError, TypeError, ValueError, pa.ArrowException):
+            cell = None
+        fitting.append(cell)
+    return pa.array(fitting, type=kind)
 
 
 def write_table_file(table: pa.Table, path: Path) -> None:
@@ -19,8 +40,11 @@ def write_table_file(table: pa.Table, path: Path) -> None:
 
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        pq.write_table(table, temporary, compression="zstd")
-        with temporary.open("rb") as stream:
+        temporary.unlink(missing_ok=True)
+        # Opened here: pyarrow takes no path that is not UTF-8.
+        with temporary.open("xb") as stream:
+            pq.write_table(table, stream, compression="zstd")
+            stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(path)
     except OSError:

@@ -393,6 +393,14 @@ _ROWS = (
     ),
     # Nothing in the figures changes.
     _kind(
+        "text_written_out",
+        "inform",
+        "work",
+        "hold text or a number that a file cannot",
+        "a name, a path or an engine's text that is not UTF-8 (half of a surrogate pair), a number that is not finite or beyond 64 bits",
+        "nothing: no measured figure is changed; such text is written out (`\\udXXX`), such a number is null or text",
+    ),
+    _kind(
         "chat_answers_left_out",
         "inform",
         "",

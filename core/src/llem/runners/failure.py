@@ -12,6 +12,7 @@ from typing import Any, Literal, TextIO
 from llem.errors import ResultError
 from llem.files import open_file
 from llem.results.job_directory import EVENTS, LOG, RESULT, EventReader, JobDocument, write_atomically
+from llem.results.last_word import last_word
 from llem.results.models import ExperimentResult, Failure, Identity, Phase, ResultWarning
 from llem.results.scrub import scrub, scrub_data
 from llem.results.store import read_result
@@ -68,6 +69,7 @@ def settle(directory: Path, document: JobDocument, ended: Ended) -> ExperimentRe
         # The worker knows its phase better: on its way out it has closed it in the events.
         result.failure = failed.failure.model_copy(update={"phase": result.failure.phase or failed.failure.phase})
         failed = result
+    failed = last_word(failed)
     write_atomically(directory / RESULT, failed.model_dump_json(indent=1) + "\n")
     return failed
 

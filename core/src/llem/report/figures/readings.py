@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llem.errors import ResultError
-from llem.files import require_regular
+from llem.files import open_file
 from llem.results.job_directory import RESULT, TIMESERIES
 from llem.results.store import read_object
 
@@ -90,8 +90,7 @@ def table_of(path: Path, columns: Sequence[str]) -> pa.Table | None:
     import pyarrow.parquet as pq
 
     try:
-        require_regular(path)
-        with pq.ParquetFile(path) as file:
+        with open_file(path) as stream, pq.ParquetFile(stream) as file:
             return file.read([name for name in columns if name in file.schema_arrow.names])
     except (OSError, pa.ArrowException):
         return None
