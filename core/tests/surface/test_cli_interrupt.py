@@ -156,3 +156,64 @@ def test_a_study_that_is_killed_leaves_a_valid_manifest_and_results_that_can_be_
     shown = llem("show", folder)
     assert shown.returncode == 0
     assert "1 done" in shown.stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    "module",
+    ["llem.cli.invoke", "llem.plugins", "llem.config.layers", "llem.plan", "llem.preflight.run", "llem.study.folder"],
+)
+def test_a_signal_at_any_instant_before_the_study_runs_ends_llem_with_130(
+    number: signal.Signals, module: str, study: Any, tmp_path: Path
+) -> None:
+    """The signal comes while this module is imported: stages of the way from the first line to the study's loop."""
+    path = study(experiments=POINTS)
+    code = (
+        "import os, sys\n"
+        "class Finder:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        f"        if name == {module!r}:\n"
+        "            sys.meta_path.remove(self)\n"
+        f"            os.kill(os.getpid(), {int(number)})\n"
+        f"            os.kill(os.getpid(), {int(number)})\n"
+        "sys.meta_path.insert(0, Finder())\n"
+        f"sys.argv = ['llem', 'run', {str(path)!r}, '--skip-preflight', 'governor']\n"
+        "from llem.cli import main\n"
+        "sys.exit(main())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+    assert done.returncode == 130, done.stderr
+    assert "llem: interrupted." in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_under_nohup_the_end_of_the_terminal_ends_nothing(study: Any, tmp_path: Path) -> None:
+    path = study(experiments=POINTS[:1])
+    code = (
+        "import os, signal, sys\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_IGN)\n"
+        f"sys.argv = ['llem', 'run', {str(path)!r}, '--dry-run']\n"
+        "from llem.cli import main\n"
+        "import llem.cli.invoke as invoke\n"
+        "before = invoke.invoke\n"
+        "invoke.invoke = lambda args: (os.kill(os.getpid(), signal.SIGHUP), before(args))[1]\n"
+        "sys.exit(main())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr

@@ -6,8 +6,11 @@ Nothing but the standard library is imported here, so that `llem --version` answ
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
+from types import FrameType
+from typing import NoReturn
 
 EXIT_PIPE = 141
 """What a shell reports for a program that a closed pipe ended (128 + SIGPIPE)."""
@@ -16,8 +19,10 @@ EXIT_PIPE = 141
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `llem` with these arguments (by default the process's own) and return its exit code. Prints no traceback."""
     args = list(sys.argv[1:] if arguments is None else arguments)
-    _prepare_streams()
     try:
+        if arguments is None:
+            _listen()
+        _prepare_streams()
         if args in (["--version"], ["-V"]):
             import llem
 
@@ -41,6 +46,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("llem: interrupted.", file=sys.stderr)
         return 130
     return code
+
+
+def _listen() -> None:
+    """From now on SIGTERM and SIGHUP end llem as Ctrl+C does: in order, and with exit code 130. Under nohup the latter does not."""
+
+    def end(number: int, frame: FrameType | None) -> NoReturn:
+        for other in listened:  # once is enough: what is under way now is the way out
+            signal.signal(other, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    listened = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) == signal.SIG_DFL]
+    for number in listened:
+        signal.signal(number, end)
 
 
 def _prepare_streams() -> None:

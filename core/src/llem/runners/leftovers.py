@@ -11,6 +11,7 @@ from pathlib import Path
 from llem.errors import PreflightError
 from llem.results.job_directory import LOG
 from llem.results.store import EXPERIMENTS
+from llem.runners.scratch import clear_scratch
 
 _PATIENCE_S = 15.0
 """A supervisor ends its worker within moments of llem's death."""
@@ -28,7 +29,7 @@ def reclaim(study_dir: Path) -> Iterable[str]:
         PreflightError: something cannot be ended.
     """
     if _gone(study_dir, _PATIENCE_S):
-        return []
+        return _cleared()
     stubborn = _processes(study_dir)
     for pid in stubborn:
         try:
@@ -42,7 +43,12 @@ def reclaim(study_dir: Path) -> Iterable[str]:
             where=str(study_dir),
             remedy="End them (they may be another user's, or hang in a driver), then try again.",
         )
-    return [f"ended {len(stubborn)} process(es) that an earlier run of this study left behind."]
+    return [f"ended {len(stubborn)} process(es) that an earlier run of this study left behind.", *_cleared()]
+
+
+def _cleared() -> list[str]:
+    count = clear_scratch()
+    return [f"removed {count} temporary folder(s) of workers whose llem was killed."] if count else []
 
 
 def _gone(study_dir: Path, within_s: float) -> bool:

@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import uuid
@@ -25,6 +24,7 @@ from llem.results.job_directory import LOG
 from llem.runners import supervisor
 from llem.runners.environment import worker_environment
 from llem.runners.oom import oom_kills
+from llem.runners.scratch import clear_scratch, new_scratch
 from llem.runners.warm import ForkedSupervisor, Nursery
 from llem.specs.check import Finding
 from llem.specs.runner import Exit, Job, RunnerContext, RunningJob
@@ -55,7 +55,8 @@ class LocalRunner:
                 remedy="Run llem on Linux, or choose a runner that brings its own system, such as docker.",
             )
         try:
-            Path(tempfile.mkdtemp(prefix="llem-")).rmdir()
+            clear_scratch()
+            Path(new_scratch()).rmdir()
         except OSError as error:
             yield Finding(
                 level="error",
@@ -71,7 +72,7 @@ class LocalRunner:
         """Start the worker in a session of its own. Raises LlemError where the system refuses."""
         scratch = None
         try:
-            scratch = tempfile.mkdtemp(prefix="llem-")
+            scratch = new_scratch()
             command = [sys.executable, "-m", "llem.worker", str(job.directory)]
             return LocalJob(command, job, scratch, self._nursery)
         except OSError as error:

@@ -17,6 +17,7 @@ from contextlib import ExitStack, suppress
 from typing import IO, Any
 
 from llem.measure.forked import START
+from llem.runners.scratch import scratch_prefix
 from llem.runners.template import MARK, QUIET
 
 _IMPORT_S = 300.0
@@ -80,7 +81,7 @@ class WarmTemplate:
     def __init__(self, backend: str, environment: Mapping[str, str]) -> None:
         self._common = _common(environment)
         self._lock = threading.Lock()
-        self._scratch = tempfile.TemporaryDirectory(prefix="llem-", ignore_cleanup_errors=True)
+        self._scratch = tempfile.TemporaryDirectory(prefix=scratch_prefix(), ignore_cleanup_errors=True)
         self._log = os.fdopen(os.memfd_create("llem-template"), "w+b")
         self._socket, other = socket.socketpair()
         # As long as a job's mark, which is written over it.

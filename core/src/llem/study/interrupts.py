@@ -38,7 +38,7 @@ class Interrupts:
     def __enter__(self) -> Interrupts:
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                if number == signal.SIGHUP and signal.getsignal(number) is not signal.SIG_DFL:
+                if number == signal.SIGHUP and signal.getsignal(number) in (signal.SIG_IGN, None):
                     continue  # nohup: the study outlives its terminal on purpose
                 self._before[number] = signal.signal(number, self._on_signal)
         return self
