@@ -8,7 +8,7 @@ import pytest
 from config_backends import BACKENDS
 
 from llem.config.layers import load_study
-from llem.config.problems import ABSENT, MOST_LISTED, Problem, raise_all, render, shorten
+from llem.config.problems import ABSENT, MOST_LISTED, Problem, listed, raise_all, render, shorten
 from llem.errors import ConfigError, LlemError, PluginError
 
 HEAD = "model: random:tiny-llama\nbackend: other\n"
@@ -211,3 +211,27 @@ def test_long_values_are_cut_and_null_is_a_value() -> None:
     assert render(Problem(("experiments", 0, "dataset", "n"), 1), lambda key: "here") == (
         "here: `experiments[0].dataset.n` is not accepted: found 1."
     )
+
+
+def test_a_long_list_of_what_is_accepted_is_cut_and_counted(tmp_path: Path) -> None:
+    accepted = "a mapping with the keys " + ", ".join(f"KEY_{i:03}" for i in range(150))
+    text = Problem(("a",), 1, accepted=accepted).text
+    assert len(text) < 400
+    assert "KEY_000" in text
+    shown = text.count("KEY_")
+    assert f"… and {150 - shown} more" in text
+
+
+def test_a_place_is_told_once_and_a_message_has_an_end() -> None:
+    same = [("s.yaml:1:1", "is wrong")] * 12
+    assert listed(same) == ["  s.yaml:1:1: is wrong"]
+    many = [(f"s.yaml:{i}:1", "x" * 5_000) for i in range(200)]
+    lines = listed(many, 7)
+    assert sum(map(len, lines)) < 13_000
+    assert max(map(len, lines)) <= 2_001
+    assert lines[-1] == f"  … and {207 - (len(lines) - 1)} more"
+
+
+def test_a_key_of_a_megabyte_is_cut(tmp_path: Path) -> None:
+    text = complaint(tmp_path, HEAD + "? " + "k" * 100_000 + "\n: 1\n")
+    assert len(text) < 3_000

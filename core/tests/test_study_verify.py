@@ -67,6 +67,19 @@ def test_without_a_seal_a_table_that_is_not_whole_is_found(job: Path, name: str,
         verify(job, HASH, 1, None)
 
 
+def test_a_footer_fits_into_its_file_to_the_byte_or_the_file_is_not_whole(job: Path) -> None:
+    def table(footer: int) -> bytes:
+        return b"PAR1" + b"12345678" + footer.to_bytes(4, "little") + b"PAR1"
+
+    for footer, whole in ((0, True), (8, True), (9, False), (12, False), (20, False), (2**31, False)):
+        (job / TIMESERIES).write_bytes(table(footer))
+        if whole:
+            assert verify(job, HASH, 1, None).status == "done"
+        else:
+            with pytest.raises(ResultError, match="no whole Parquet file"):
+                verify(job, HASH, 1, None)
+
+
 def test_a_result_of_another_experiment_or_cycle_is_none(job: Path) -> None:
     with pytest.raises(ResultError, match="of another experiment"):
         verify(job, "b" * 64, 1, None)

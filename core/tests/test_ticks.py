@@ -137,3 +137,20 @@ def test_a_request_answers_once_and_writes_every_tick_once(clock: list[int]) -> 
     assert {index for index, _, _ in answer["ticks"]} == {4, 5}
     rows: Iterator[list[Any]] = (row for line in written for row in line["ticks"])
     assert sorted(rows) == sorted([index, *tick] for index, found in watch.ticks.items() for tick in found)
+
+
+def test_a_tick_is_stamped_at_the_middle_of_the_two_readings_that_it_lies_between(clock: list[int]) -> None:
+    """Joules are charged from this instant on: at either reading the window would be off by half a reading, each time one way."""
+    readings = iter([(1_000, 5.0), (201_000, 5.0), (401_000, 6.0), (601_000, 6.0), (801_001, 7.0)])
+
+    def read() -> Reading:
+        clock[0], energy_j = next(readings)
+        return {0: (clock[0], energy_j)}
+
+    watch = TickWatch(read, timeout_s=1)
+    for _ in range(4):
+        watch.poll()
+        if watch.done:
+            break
+    assert watch.edge_ns == 301_000
+    assert watch.ticks[0][0] == (301_000, 6.0)

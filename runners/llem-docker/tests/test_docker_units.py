@@ -14,6 +14,7 @@ from llem.config.experiment import ExperimentConfig
 from llem.errors import ConfigError
 from llem.plugins import Registry
 from llem_docker import cuda, owner, tokens
+from llem_docker.checks import alive
 from llem_docker.container import Inside, creation, passed_on
 from llem_docker.ending import ending_of
 from llem_docker.engine import Image
@@ -27,7 +28,7 @@ from llem_docker.errors import (
     pull_error,
     start_error,
 )
-from llem_docker.places import HOME, PACKAGES, Places, is_cached, places_of
+from llem_docker.places import HOME, HUB, PACKAGES, Places, is_cached, places_of
 from llem_docker.settings import Settings, read_settings, size_of
 
 
@@ -279,3 +280,30 @@ def test_registering_imports_no_sdk() -> None:
 
     code = "import sys, llem_docker.plugin as p; p.llem_runners(); p.llem_preflight_checks(); sys.exit('docker' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("fetches", [False, True])
+def test_the_hubs_cache_can_be_written_only_where_something_has_to_be_fetched(fetches: bool, tmp_path: Path) -> None:
+    inside = Inside(
+        image=Image(reference="i", id="sha256:0", digest=None, environment={}, labels={}),
+        job=tmp_path,
+        scratch=tmp_path,
+        places=Places(hub=tmp_path / "hub", fetches=fetches),
+        settings=read_settings({}),
+        user="1:1",
+        network="none",
+    )
+    (mount,) = [m for m in creation(inside, {})["mounts"] if m["Target"] == HUB]
+    assert mount["ReadOnly"] is not fetches
+
+
+@pytest.mark.parametrize(
+    ("states", "told"),
+    [
+        (["exited", "created", "dead"], "0 of them running"),
+        (["running", "paused", "exited"], "1 of them running, 1 paused, which still hold what they held of a GPU"),
+        (["restarting"], "0 of them running, 1 being restarted"),
+    ],
+)
+def test_a_container_that_is_paused_is_told_as_one_that_holds_its_gpu(states: list[str], told: str) -> None:
+    assert alive(states) == told

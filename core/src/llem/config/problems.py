@@ -21,6 +21,10 @@ Locate = Callable[[Sequence[str | int]], str]
 
 MOST_LISTED = 50
 _LONGEST_VALUE = 60
+_LONGEST_ACCEPTED = 300
+_LONGEST_KEY = 200
+_LONGEST_LINE = 2_000
+_LONGEST_MESSAGE = 10_000
 _SURE = 0.7
 
 
@@ -58,19 +62,56 @@ class Problem:
         found = "" if self.found is ABSENT else f": found {shorten(self.found)}"
         text = f"`{dotted(self.key)}` {self.message}{found}." if self.key else f"{self.message}{found}."
         if self.accepted:
-            text += f" Accepted: {self.accepted}."
+            text += f" Accepted: {_few(self.accepted)}."
         if self.nearest:
-            text += f" Did you mean `{self.nearest}`?"
+            text += f" Did you mean `{shortened(self.nearest)}`?"
         meant = hint(self.key, self.found, self.accepted)
         return f"{text} {meant}" if meant else text
+
+
+def _few(accepted: str) -> str:
+    """What is taken, cut to a few where hundreds of words are."""
+    if len(accepted) <= _LONGEST_ACCEPTED:
+        return accepted
+    kept = accepted[:_LONGEST_ACCEPTED].rpartition(", ")[0] or accepted[:_LONGEST_ACCEPTED]
+    return f"{kept}, … and {accepted[len(kept) :].count(', '):,} more"
+
+
+def listed(lines: Iterable[tuple[str, str]], more: int = 0) -> list[str]:
+    """Lines for a message, each of a place and a text: each once, and no more than fit into one that can be read.
+
+    Args:
+        more: how many there are besides.
+    """
+    shown: list[str] = []
+    rest, room = more, _LONGEST_MESSAGE
+    for place, text in dict.fromkeys(lines):
+        line = f"  {place}: {text}"
+        if len(line) > _LONGEST_LINE:
+            line = f"{line[:_LONGEST_LINE]}…"
+        if len(shown) < MOST_LISTED and room >= len(line):
+            shown.append(line)
+            room -= len(line)
+        else:
+            rest, room = rest + 1, 0
+    return [*shown, f"  … and {rest:,} more"] if rest else shown
 
 
 def dotted(key: Sequence[str | int]) -> str:
     """`experiments[0].dataset.n` for `("experiments", 0, "dataset", "n")`."""
     text = ""
-    for part in key:
+    for part in map(_part, key):
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part
     return text
+
+
+def _part(part: str | int) -> str | int:
+    return shortened(part) if isinstance(part, str) else part
+
+
+def shortened(text: str) -> str:
+    """A key, cut where nobody would read on."""
+    return text if len(text) <= _LONGEST_KEY else f"{text[:_LONGEST_KEY]}…"
 
 
 def shorten(value: Any) -> str:
@@ -99,9 +140,7 @@ def raise_all(problems: Iterable[Problem], locate: Locate) -> None:
 def _raise(problems: Sequence[Problem], locate: Locate) -> NoReturn:
     if len(problems) == 1:
         raise ConfigError(problems[0].text, where=locate(problems[0].key))
-    lines = [f"  {render(p, locate)}" for p in problems[:MOST_LISTED]]
-    if len(problems) > MOST_LISTED:
-        lines.append(f"  … and {len(problems) - MOST_LISTED:,} more")
+    lines = listed((locate(p.key), p.text) for p in problems)
     raise ConfigError("\n".join([f"{len(problems):,} problems in the configuration:", *lines]))
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 from llem.config.compose import Part
-from llem.config.problems import Key, Locate, Problem, shorten
+from llem.config.problems import Key, Locate, Problem, listed, shorten
 from llem.errors import ConfigError
 from llem.sweep.block import Block
 
@@ -21,6 +21,7 @@ class _Fault:
     where: Key
     values: Mapping[str, Any]
     points: int = 0
+    others: int = 0
 
 
 class Faults:
@@ -66,20 +67,34 @@ class Faults:
             size: how many points there are.
             locate: says where a key of the study stands.
         """
-        faults = list(self._faults.values())
-        lines = [f"  {locate(f.where)}: {f.problem.text}{self._cause(f, size)}" for f in faults[:SHOWN]]
-        if len(faults) > SHOWN:
-            over = "more than " if self._more else ""
-            lines.append(f"  … and {over}{len(faults) - SHOWN:,} more")
+        faults = self._by_place(locate)
+        over = len(faults) - SHOWN
+        lines = listed(
+            ((locate(f.where), f"{f.problem.text}{self._cause(f, size)}") for f in faults[:SHOWN]), max(0, over)
+        )
+        if self._more and over > 0:
+            lines[-1] = lines[-1].replace("and ", "and more than ")
         if size == 1:
             if len(faults) == 1:
                 raise ConfigError(faults[0].problem.text, where=locate(faults[0].where))
             raise ConfigError("\n".join([f"{len(faults):,} problems in the configuration:", *lines]))
         raise ConfigError("\n".join([f"{self.points:,} of {size:,} points of the study are not valid:", *lines]))
 
+    def _by_place(self, locate: Locate) -> list[_Fault]:
+        """The faults; those of one text at one place are one, with the values of the first."""
+        found: dict[tuple[str, str], _Fault] = {}
+        for fault in self._faults.values():
+            known = found.setdefault((locate(fault.where), fault.problem.text), fault)
+            if known is not fault:
+                found[locate(fault.where), fault.problem.text] = replace(
+                    known, points=known.points + fault.points, others=known.others + 1
+                )
+        return list(found.values())
+
     def _cause(self, fault: _Fault, size: int) -> str:
         if size == 1:
             return ""
         points = f"{fault.points:,} point" + ("s" if fault.points > 1 else "")
         values = ", ".join(f"{key}={shorten(value)}" for key, value in fault.values.items())
-        return f" ({points}{f' with {values}' if values else ''})"
+        others = f" and {fault.others:,} other combinations" if fault.others else ""
+        return f" ({points}{f' with {values}{others}' if values else ''})"

@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -264,14 +264,23 @@ def check_leftovers(context: PreflightContext) -> Iterator[Finding]:
         yield Finding(level="ok", message="no container is left from before")
         return
     ids = [c["Id"][:12] for c in gone]
-    running = sum(c.get("State") == "running" for c in gone)
     studies = sorted({c["Labels"].get(owner.STUDY, "?") for c in gone})
     yield Finding(
         level="warning",
-        message=f"{len(gone)} container(s) of an llem that is gone, {running} of them running, of {', '.join(studies)}: "
+        message=f"{len(gone)} container(s) of an llem that is gone, {alive([c.get('State') for c in gone])}, of {', '.join(studies)}: "
         f"{', '.join(ids)}",
         remedy=f"Remove them: docker rm --force --volumes {' '.join(ids)}.",
     )
+
+
+def alive(states: Sequence[object]) -> str:
+    """How many of these containers have processes: one that is paused or starts again and again holds its GPU as well."""
+    paused = states.count("paused")
+    restarting = states.count("restarting")
+    told = [f"{states.count('running')} of them running"]
+    told += [f"{paused} paused, which still hold what they held of a GPU"] if paused else []
+    told += [f"{restarting} being restarted"] if restarting else []
+    return ", ".join(told)
 
 
 def _wrong(error: LlemError, level: Literal["warning", "error"] = "error") -> Finding:
