@@ -106,13 +106,18 @@ def test_an_assistant_of_another_vocabulary_is_refused(load: Callable[..., Sessi
     assert "assistant_model" in str(caught.value)
 
 
-def test_an_answer_beyond_the_rotary_context_is_warned_of_and_given(
-    load: Callable[..., Session], caplog: pytest.LogCaptureFixture
-) -> None:
-    session = load("random:tiny-llama")
-    record = session.answer([Request(id=0, prompt_token_ids=[5] * 2047, output_tokens=4)])[0]
+def test_an_answer_beyond_the_rotary_context_is_warned_of_and_given(load: Callable[..., Session]) -> None:
+    session = load("random:tiny-llama", {"batch_size": 2})
+    assert session.engine.caveats() == []
+    long = Request(id=0, prompt_token_ids=[5] * 2047, output_tokens=4)
+    record = session.answer([long, Request(id=1, prompt_token_ids=[5, 6], output_tokens=4)])[0]
     assert record.output_tokens == 4
-    assert "context of 2048" in caplog.text
+    (caveat,) = session.engine.caveats()
+    assert caveat.code == "context_exceeded"
+    assert "1 of 2 prompts" in caveat.message
+    assert "2,048 positions" in caveat.message
+    assert "2,051 tokens" in caveat.message
+    assert session.engine.caveats() == [], "told once"
 
 
 def test_a_prompt_without_tokens_is_refused_by_its_number(load: Callable[..., Session]) -> None:

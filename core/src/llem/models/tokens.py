@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from llem.errors import LlemError
 from llem.specs.backend import Request
+from llem.specs.caveat import Caveat
 
 
 class Tokenizer(Protocol):
@@ -28,6 +29,39 @@ class Tokenizer(Protocol):
     def decode(self, token_ids: Sequence[int]) -> str | None:
         """Their text without special tokens; None where ids stand for no text."""
 
+    def caveats(self) -> list[Caveat]:
+        """What was cut since the last call (see `ReportsCaveats.caveats`)."""
+
+
+class Cuts:
+    """Prompts that were cut to `dataset.input_tokens`, by their ids."""
+
+    def __init__(self) -> None:
+        self._seen: set[int] = set()
+        self._whole: dict[int, int] = {}
+        self._limit = 0
+
+    def cut(self, request: Request, ids: Sequence[int]) -> list[int]:
+        """The first ids of a prompt, as many as the request takes."""
+        self._seen.add(request.id)
+        limit = request.max_input_tokens
+        if limit is not None and len(ids) > limit:
+            self._whole[request.id], self._limit = len(ids), limit
+        return list(ids[:limit])
+
+    def caveats(self) -> list[Caveat]:
+        """A caveat where prompts were cut since the last call."""
+        whole, seen, self._whole, self._seen = self._whole, len(self._seen), {}, set()
+        if not whole:
+            return []
+        return [
+            Caveat(
+                "prompts_cut",
+                f"{len(whole)} of {seen} prompts were cut to dataset.input_tokens of {self._limit:,}, as the study asks; the "
+                f"longest has {max(whole.values()):,} tokens. Their ends were not sent.",
+            )
+        ]
+
 
 class TextTokenizer:
     """A tokenizer of transformers.
@@ -42,6 +76,7 @@ class TextTokenizer:
         self.name = name
         self.special_ids = frozenset(int(i) for i in tokenizer.all_special_ids)
         self.pad_id: int | None = tokenizer.pad_token_id
+        self._cuts = Cuts()
 
     def encode(self, requests: Sequence[Request]) -> list[list[int]]:
         """See `Tokenizer.encode`. With a chat template the message is cut, and the template around it stays whole; a whole
@@ -51,7 +86,12 @@ class TextTokenizer:
             texts = {i: r for i, r in enumerate(requests) if r.prompt_token_ids is None and _is_chat(r) is chat}
             if texts:
                 encoded |= zip(texts, self._encode(list(texts.values()), chat=chat), strict=True)
-        return [_checked(r, encoded[i] if i in encoded else _given(r)) for i, r in enumerate(requests)]
+        given = {i: self._cuts.cut(r, r.prompt_token_ids or ()) for i, r in enumerate(requests) if i not in encoded}
+        return [_checked(r, encoded[i] if i in encoded else given[i]) for i, r in enumerate(requests)]
+
+    def caveats(self) -> list[Caveat]:
+        """See `Tokenizer.caveats`."""
+        return self._cuts.caveats()
 
     def decode(self, token_ids: Sequence[int]) -> str | None:
         """See `Tokenizer.decode`."""
@@ -61,7 +101,7 @@ class TextTokenizer:
     def _encode(self, requests: Sequence[Request], *, chat: bool) -> list[list[int]]:
         if not chat:
             ids: list[list[int]] = self._tokenizer([r.prompt for r in requests])["input_ids"]
-            return [one[: r.max_input_tokens] for one, r in zip(ids, requests, strict=True)]
+            return [self._cuts.cut(r, one) for one, r in zip(ids, requests, strict=True)]
         if not self._tokenizer.chat_template:
             raise LlemError(
                 f"the tokenizer {self.name} has no chat template.",
@@ -93,9 +133,10 @@ class TextTokenizer:
         if request.max_input_tokens is None:
             return text
         ids = self._tokenizer(text, add_special_tokens=False)["input_ids"]
-        if len(ids) <= request.max_input_tokens:
+        first = self._cuts.cut(request, ids)
+        if len(first) == len(ids):
             return text
-        cut: str = self._tokenizer.decode(ids[: request.max_input_tokens])
+        cut: str = self._tokenizer.decode(first)
         return cut
 
 
@@ -113,10 +154,18 @@ class ByteTokenizer:
         self._range = vocab_size - self._offset
         self.special_ids = frozenset(range(self._offset))
         self.pad_id: int | None = 0
+        self._cuts = Cuts()
 
     def encode(self, requests: Sequence[Request]) -> list[list[int]]:
         """See `Tokenizer.encode`."""
-        return [_checked(r, self._encode(r) if r.prompt_token_ids is None else _given(r)) for r in requests]
+        return [
+            _checked(r, self._encode(r) if r.prompt_token_ids is None else self._cuts.cut(r, r.prompt_token_ids))
+            for r in requests
+        ]
+
+    def caveats(self) -> list[Caveat]:
+        """See `Tokenizer.caveats`."""
+        return self._cuts.caveats()
 
     def decode(self, token_ids: Sequence[int]) -> str | None:
         """None: random weights write no text, and most ids are no byte."""
@@ -129,16 +178,12 @@ class ByteTokenizer:
                 where="dataset.chat_template",
                 remedy="Give prompts of text, and leave it false; or name a tokenizer in model.tokenizer.",
             )
-        data = (request.prompt or "").encode()[: request.max_input_tokens]
+        data = self._cuts.cut(request, (request.prompt or "").encode())
         return [byte % self._range + self._offset for byte in data]
 
 
 def _is_chat(request: Request) -> bool:
     return request.chat_template or request.messages is not None
-
-
-def _given(request: Request) -> list[int]:
-    return list(request.prompt_token_ids or ())[: request.max_input_tokens]
 
 
 def _checked(request: Request, ids: list[int]) -> list[int]:

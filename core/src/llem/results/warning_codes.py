@@ -65,6 +65,47 @@ def _kind(code: str, weight: Weight, touches: str, runs: str, seen: str, advice:
 
 
 _ROWS = (
+    # What an engine did otherwise than the study says.
+    _kind(
+        "context_exceeded",
+        "qualify",
+        "work",
+        "went beyond the model's context",
+        "prompts with their answers are longer than the positions that the model was trained on",
+        "the work was done as counted, and no such deployment would do it: shorten prompts or answers",
+    ),
+    _kind(
+        "setting_ignored",
+        "qualify",
+        "work",
+        "did not take a setting of the study",
+        "the engine loaded or ran with something else than a setting asks for, such as another attention kernel; the message names it",
+        "the figures are those of what ran: leave the setting out, or take a model and device that have it",
+    ),
+    _kind(
+        "prefix_cache_kept",
+        "qualify",
+        "work",
+        "kept prompts of an earlier pass in their cache",
+        "the engine could not empty its prefix cache before prompts came again",
+        "less was computed than the prompts hold: switch prefix caching off, or discard",
+    ),
+    _kind(
+        "preempted",
+        "qualify",
+        "work",
+        "took requests back for want of memory",
+        "the engine's key-value cache was full, and requests under way were stopped and computed again",
+        "more was computed than the prompts hold: give the cache more memory, or run fewer requests at once",
+    ),
+    _kind(
+        "prompts_cut",
+        "inform",
+        "",
+        "cut prompts to `dataset.input_tokens`",
+        "prompts of the dataset are longer than the study sends, and were cut as it asks",
+        "figures stand for the cut prompts; the message says how many and from what length",
+    ),
     _kind(
         "batch_fill",
         "qualify",

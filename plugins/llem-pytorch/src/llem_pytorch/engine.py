@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import logging
 import resource
 import threading
 import time
@@ -18,8 +17,10 @@ from llem.config.experiment import DecodingConfig, ModelConfig
 from llem.errors import LlemError, ModelError
 from llem.models.tokens import Tokenizer
 from llem.specs.backend import LoadContext, LoadReport, MemoryReading, Request, RequestRecord, TokenEvent
+from llem.specs.caveat import Caveat
 from llem_pytorch import arguments
 from llem_pytorch.batching import Length, cache_tokens, make_batches
+from llem_pytorch.caveats import Beyond, Listener, not_taken, settings_caveat
 from llem_pytorch.config import STATIC_CACHES, PyTorchConfig
 from llem_pytorch.devices import devices_of, read_memory, stable_id, synchronize
 from llem_pytorch.generation import Batch, Generator, answer
@@ -28,8 +29,6 @@ from llem_pytorch.parallel import Ranks
 from llem_pytorch.report import load_report
 from llem_pytorch.settings import apply_settings
 from llem_pytorch.streamer import Cancelled, StepClock
-
-_log = logging.getLogger(__name__)
 
 
 class PyTorchEngine:
@@ -43,6 +42,8 @@ class PyTorchEngine:
         self._max_cache_len: int | None = None
         self._compiled_sizes: set[int] = set()
         self._turn = threading.Lock()
+        self._listener: Listener | None = None
+        self._not_taken: list[str] = []
 
     def load(self, context: LoadContext) -> LoadReport:
         """See `Engine.load`."""
@@ -50,6 +51,7 @@ class PyTorchEngine:
         assert isinstance(options, PyTorchConfig)
         self._options: PyTorchConfig = options
         self._decoding: DecodingConfig = config.decoding
+        self._listener = Listener()
         apply_settings(options)
         device = arguments.choose_device(options, cuda=torch.cuda.is_available(), mps=torch.backends.mps.is_available())
         with _signs_of_life(context, f"loading {config.model.source}"):
@@ -66,7 +68,10 @@ class PyTorchEngine:
             ids = [stable_id(d) for d in self._devices]
             if self._ranks is not None:
                 ids = [one for group in self._ranks.gather(ids) for one in group]
-            return load_report(self._loaded, self._tokenizer, config.model, options, list(dict.fromkeys(ids)))
+            self._beyond = Beyond(_positions(model))
+            report = load_report(self._loaded, self._tokenizer, config.model, options, list(dict.fromkeys(ids)))
+            self._not_taken = not_taken(options, report.effective, report.dtype)
+            return report
 
     def batches(self, requests: Sequence[Request]) -> Sequence[Sequence[Request]]:
         """See `Engine.batches`. With a static cache it settles the cache's size, and with compile it compiles each new batch size."""
@@ -153,8 +158,18 @@ class PyTorchEngine:
         peaks = [r.peak_mb for r in readings if r.peak_mb is not None]
         return MemoryReading(sum(allocated) if allocated else None, sum(peaks) if peaks else None, own.source)
 
+    def caveats(self) -> Sequence[Caveat]:
+        """See `ReportsCaveats.caveats`."""
+        assert self._listener is not None
+        self._not_taken += [f"transformers says: {text}" for text in self._listener.drain()]
+        settings, self._not_taken = self._not_taken, []
+        return [*settings_caveat(settings), *self._beyond.drain(), *self._tokenizer.caveats()]
+
     def close(self) -> None:
         """See `Engine.close`."""
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
         self._generator = None
         self._loaded = None
         if self._ranks is not None:
@@ -203,7 +218,7 @@ class PyTorchEngine:
     def _batch(self, requests: Sequence[Request], prompts: list[list[int]], max_cache_len: int | None) -> Batch:
         assert self._loaded is not None
         limits = [r.output_tokens for r in requests]
-        self._check_context(max(len(p) for p in prompts) + max(limits))
+        self._check_context(requests, prompts)
         # Rows that decode through the end rule out looking for it; `answer` still cuts the others.
         end_ids = () if any(r.ignore_eos for r in requests) else self._loaded.end_ids
         pad = self._tokenizer.pad_id
@@ -221,18 +236,18 @@ class PyTorchEngine:
             seed=(self._decoding.seed + requests[0].id) % 2**63,
         )
 
-    def _check_context(self, tokens: int) -> None:
+    def _check_context(self, requests: Sequence[Request], prompts: Sequence[Sequence[int]]) -> None:
+        """Refuse what learned positions cannot hold; rotary ones go on, and a caveat says so."""
         assert self._loaded is not None
-        text = self._loaded.model.config.get_text_config()
-        context = getattr(text, "max_position_embeddings", None)
-        if context is None or tokens <= context:
-            return
-        if getattr(text, "rope_parameters", None) is None:
+        self._beyond.note(requests, prompts)
+        context = _positions(self._loaded.model)
+        tokens = max(len(p) + r.output_tokens for p, r in zip(prompts, requests, strict=True))
+        rotary = getattr(self._loaded.model.config.get_text_config(), "rope_parameters", None) is not None
+        if context is not None and tokens > context and not rotary:
             raise LlemError(
                 f"a prompt with its answer has {tokens} tokens, the model has {context} positions.",
                 remedy="Set dataset.input_tokens and dataset.output_tokens so that they fit.",
             )
-        _log.warning("a prompt with its answer has %d tokens, beyond the model's context of %d", tokens, context)
 
     def _compile(self, samples: dict[int, Sequence[Request]]) -> None:
         """Compile each batch size before it is measured: a few tokens of a batch of that size."""
@@ -243,6 +258,12 @@ class PyTorchEngine:
                 few = {**short.arguments, "max_new_tokens": 5, "eos_token_id": None}
                 self._run(Batch(short.prompts, [5] * size, few), StepClock())
                 self._compiled_sizes.add(size)
+
+
+def _positions(model: object) -> int | None:
+    """Positions that the model was trained on."""
+    found = getattr(model.config.get_text_config(), "max_position_embeddings", None)  # type: ignore[attr-defined]
+    return found if isinstance(found, int) else None
 
 
 def _load_assistant(
