@@ -110,7 +110,7 @@ def test_text_after_the_end_is_not_the_answer_s() -> None:
         replay.send(WHOLE + text() * 3 + event({"error": "late"}))
 
     record = answered(answer)
-    assert (record.output_tokens, len(record.token_ns or record.piece_ns or ())) == (2, 1)
+    assert (record.output_tokens, len(record.token_ns or record.piece_ns or ())) == (2, 2)
 
 
 def test_comments_alone_are_no_sign_of_an_answer() -> None:

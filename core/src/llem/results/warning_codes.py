@@ -417,14 +417,6 @@ _ROWS = (
         "the first token is told at the answer's end; other figures stand",
     ),
     _kind(
-        "tokens_at_one_instant",
-        "qualify",
-        "latency",
-        "have tokens that arrived at one instant with others",
-        "tokens arrived together, in one chunk of the stream or read at once, for 1 % of them or more",
-        "gaps between them are told as 0: use TPOT, or the mean of ITL and none of its percentiles",
-    ),
-    _kind(
         "identity_differs",
         "qualify",
         "work",

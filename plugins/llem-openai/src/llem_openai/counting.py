@@ -23,7 +23,6 @@ class Counted:
         token_ns: one time for each, in order; None where they cannot be told apart.
         piece_ns: times of pieces, no more than there are tokens; None where tokens have times.
         pieces: chunks with text.
-        together: tokens whose time is that of the token before them: one chunk brought both, or both were read at once.
         ids: the tokens, where the server sends them all.
     """
 
@@ -31,7 +30,6 @@ class Counted:
     token_ns: tuple[int, ...] | None
     piece_ns: tuple[int, ...] | None
     pieces: int
-    together: int
     ids: tuple[int, ...] | None
 
 
@@ -53,18 +51,10 @@ def count(chunks: Sequence[Chunk], asked: int, end_ns: int) -> Counted | None:
     found = [token for chunk in chunks for token in chunk.ids]
     ids = tuple(found) if len(found) == total else None
     for counts in _readings(chunks, asked):
-        if not _fits(chunks, counts, total):
-            continue
-        times = tuple(chunk.t_ns for chunk, count in zip(chunks, counts, strict=True) for _ in range(count))
-        unseen = total - sum(1 for count in counts if count)
-        together = total - len(set(times))
-        # A gap between two tokens of one chunk was not seen. Where most are of that kind, or all came at one instant, what is
-        # left is no distribution.
-        if 2 * unseen <= total - 1 and (together < total - 1 or total == 1):
-            return Counted(total, times, None, len(pieces), together, ids)
-        pieces = sorted(set(times))
-        break
-    return Counted(total, None, _at_most(total, pieces) or (end_ns,), len(pieces), 0, ids)
+        if _fits(chunks, counts, total):
+            times = tuple(chunk.t_ns for chunk, count in zip(chunks, counts, strict=True) for _ in range(count))
+            return Counted(total, times, None, len(pieces), ids)
+    return Counted(total, None, _at_most(total, pieces) or (end_ns,), len(pieces), ids)
 
 
 def _total(chunks: Sequence[Chunk], asked: int) -> int | None:

@@ -14,9 +14,6 @@ from llem_openai.finish import is_known
 from llem_openai.hearing import Hearing
 from llem_openai.refusal import printable
 
-_TOGETHER = 0.01
-"""From this share of the tokens on, gaps of 0 reach the percentiles that a result has."""
-
 
 class Notes:
     """Counts over answers, until they are told."""
@@ -29,10 +26,8 @@ class Notes:
         """One answer that was measured: what came, its tokens, and what is told of it."""
         seen, reason = self._seen, hearing.finish
         seen["answers"] += 1
-        seen["tokens"] += found.total
         seen["prompt"] += hearing.highest("input_tokens") or 0
         seen["cached"] += hearing.highest("cached_tokens") or 0
-        seen["together"] += found.together
         if found.pieces > found.total:
             seen["more pieces"] += 1
             seen["pieces"] += found.pieces
@@ -79,14 +74,6 @@ class Notes:
                     "answers_without_text",
                     f"in {seen['silent']} of {n} answers the server counts tokens and no text came; their first token is told "
                     "at their end",
-                )
-            )
-        if seen["together"] >= _TOGETHER * seen["tokens"] > 0:
-            found.append(
-                Caveat(
-                    "tokens_at_one_instant",
-                    f"{seen['together']:,} of {seen['tokens']:,} tokens arrived at one instant with the token before them, "
-                    "in one chunk or read at once; the gap between two such tokens is told as 0",
                 )
             )
         if reasons:
