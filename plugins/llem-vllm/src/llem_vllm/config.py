@@ -36,6 +36,16 @@ def resolve(section: Section) -> Section:
     return _without_empty_parts(section)
 
 
+def batch_size(section: Section) -> int | None:
+    """The most sequences at once that a section asks for; None where vLLM decides.
+
+    There is no `fit` for it: above the number of prompts `max_num_seqs` still sets which CUDA graphs are captured, up to twice
+    of it, and how much memory is planned for, so that two such settings are two experiments.
+    """
+    found = getattr(section, "max_num_seqs", None)
+    return found if isinstance(found, int) else None
+
+
 _SPLITS = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size", "prefill_context_parallel_size")
 
 

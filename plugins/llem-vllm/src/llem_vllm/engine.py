@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import itertools
-import logging
 import os
 import threading
 import time
@@ -18,14 +17,14 @@ from llem.config.section import Section
 from llem.errors import LlemError
 from llem.models.tokens import ByteTokenizer, TextTokenizer, Tokenizer
 from llem.specs.backend import LoadContext, LoadReport, MemoryReading, Request, RequestRecord, TokenEvent
+from llem.specs.caveat import Caveat
 from llem_vllm.arguments import check_lengths, engine_arguments, environment_variables, sampling_arguments
+from llem_vllm.caveats import cache_caveat, count_caveats, setting_caveats
 from llem_vllm.loading import Prepared, prepare
 from llem_vllm.processes import Descendants, signs_of_life
 
 if TYPE_CHECKING:
     from llem_vllm.drivers import Driver
-
-_log = logging.getLogger(__name__)
 
 Tell = Callable[[Sequence[int], int], None]
 """Takes the tokens that came, and when."""
@@ -51,6 +50,11 @@ class UnderWay:
 
     def record(self, start_ns: int) -> RequestRecord:
         """What happened, once it is over."""
+        if self.finish not in ("stop", "length"):
+            raise LlemError(
+                f"vLLM ended prompt {self.request.id} with `{self.finish}` after {len(self.tokens)} tokens.",
+                remedy="worker.log has what vLLM said; an answer that was broken off is no work that can be counted.",
+            )
         return RequestRecord(
             id=self.request.id,
             input_tokens=self.input_tokens,
@@ -74,6 +78,9 @@ class VllmEngine:
         self._ids = itertools.count()
         self._seen: set[int] = set()
         self._parameters: dict[tuple[int, bool], Any] = {}
+        self._setting_caveats: list[Caveat] = []
+        self._kept_caches = 0
+        self._counts_a_window = False
 
     def load(self, context: LoadContext) -> LoadReport:
         """See `Engine.load`."""
@@ -94,7 +101,9 @@ class VllmEngine:
             self._driver, self._lora = started.driver, started.lora
             self._tokenizer: Tokenizer = self._load_tokenizer()
             self._sampling = sampling_arguments(options, config.decoding)
-            return load_report(self._driver.settings, self._prepared, self._tokenizer, config.model, self._devices())
+            report = load_report(self._driver.settings, self._prepared, self._tokenizer, config.model, self._devices())
+            self._setting_caveats = setting_caveats(options, report.effective, report.dtype)
+            return report
 
     def batches(self, requests: Sequence[Request]) -> Sequence[Sequence[Request]]:
         """See `Engine.batches`. One group: vLLM schedules by itself."""
@@ -166,7 +175,17 @@ class VllmEngine:
         found = self._driver.counter.figures()
         if reset:
             self._driver.counter.reset()
+            self._counts_a_window = True
         return found
+
+    def caveats(self) -> Sequence[Caveat]:
+        """See `ReportsCaveats.caveats`. What vLLM counts is told of a window, which begins where its counts are reset."""
+        assert self._driver is not None
+        settings, self._setting_caveats = self._setting_caveats, []
+        kept, self._kept_caches = self._kept_caches, 0
+        counted = count_caveats(self._driver.counter.figures()) if self._counts_a_window else []
+        self._counts_a_window = False
+        return [*settings, *cache_caveat(kept), *counted, *self._tokenizer.caveats()]
 
     def close(self) -> None:
         """See `Engine.close`."""
@@ -256,7 +275,7 @@ class VllmEngine:
         if not self._seen.isdisjoint(ids):
             assert self._driver is not None
             if not self._driver.forget():
-                _log.warning("vLLM could not empty its prefix cache; this pass finds prompts of the one before in it")
+                self._kept_caches += 1
             self._seen.clear()
         self._seen |= ids
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from llem.hookspecs import API_VERSION, hookimpl
 from llem.specs.backend import BackendSpec
 from llem.specs.check import CheckSpec
-from llem_vllm.config import VllmConfig, gpus, resolve
+from llem_vllm.config import VllmConfig, batch_size, gpus, resolve
 
 IMAGE = f"ghcr.io/llenergymeasure/vllm:{importlib.metadata.version('llem-vllm')}"
 
@@ -31,6 +31,7 @@ def llem_backends() -> Sequence[BackendSpec]:
             # vLLM 0.32 takes transformers below 5.20, llem-pytorch from 5.23 on.
             conflicts=frozenset({"pytorch"}),
             resolve=resolve,
+            batch_size=batch_size,
             gpus=gpus,
             # Its import decides on the platform, which asks the driver, and it starts processes of its own.
             warm_start=False,
