@@ -75,7 +75,7 @@ def through_llem(folder: Path, window_s: float) -> float:
         "dataset.path": str(folder / "prompts.jsonl"),
         "measurement.min_window_s": window_s,
         "measurement.settle_s": 0,
-        "warmup.max_prompts": 3 * PROMPTS,
+        "warmup.max_prompts": 4 * PROMPTS,  # three runs that are compared, and the cold one
         "baseline.enabled": False,
         **{f"vllm.{name}": value for name, value in OPTIONS.items()},
     }

@@ -134,7 +134,7 @@ def test_units_stand_in_the_fields_metadata_and_every_column_may_be_null(
 
 
 def test_every_figure_column_with_a_dimension_has_its_unit() -> None:
-    dimensionless = {"mfu", "cv", "power_cv"}
+    dimensionless = {"mfu", "cv", "power_cv", "trend", "power_trend"}
     missing = [
         c.name
         for c in fixed_columns()

@@ -154,7 +154,7 @@ def test_warm_up_runs_until_it_is_steady(make_job: Make) -> None:
     assert job.run() == 0
     warmup = job.result.warmup
     assert warmup.converged is True
-    assert (warmup.batches, warmup.prompts) == (3, 6)
+    assert (warmup.batches, warmup.prompts) == (4, 8)  # one of other prompts, the cold one, two that are compared
     assert warmup.cv < 5
     assert "warmup_not_converged" not in job.codes
     # Not one of its prompts is in the window's figures.
@@ -166,6 +166,7 @@ def test_warm_up_that_does_not_become_steady_is_told(make_job: Make) -> None:
     assert job.run() == 0
     assert job.result.warmup.converged is False
     assert job.result.warmup.prompts == 6
+    assert job.result.warmup.stopped_by == "max_prompts"
     assert "warmup_not_converged" in job.codes
 
 

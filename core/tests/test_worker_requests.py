@@ -167,3 +167,17 @@ def test_a_batch_that_is_not_full_is_told_with_both_sizes(make_job: Make, n: int
     assert result.batching is not None
     assert (result.batching.requested_size, result.batching.mean_size) == (2, mean)
     assert [warning.code for warning in result.warnings if warning.code == "batch_fill"] == told
+
+
+def test_a_warm_up_that_goes_on_says_how_far_it_is(make_job: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("llem.measure.experiment.WARMUP_TOLD_S", 0.0)
+    job = make_job(
+        measurement={"samplers": None}, warmup={"enabled": True, "cv_threshold": 1e-9, "max_prompts": 10, "batches": 2}
+    )
+    result = ExperimentOrchestrator(job.directory, Meterless()).run()
+    assert result.status == "done", result.failure
+    told = [e["text"] for e in job.events if e.get("code") == "warmup"]
+    assert len(told) == result.warmup.batches == 5
+    assert "0 of the 2 runs that are compared" in told[0]
+    assert "latency per step of the last 2 runs varies by" in told[-1]
+    assert all("warmup.max_s ends it after 120 s" in text for text in told)

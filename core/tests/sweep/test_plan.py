@@ -97,8 +97,28 @@ def test_the_estimate_adds_baselines_windows_and_gaps(load_text: LoadText, regis
     without = estimate("execution: {experiment_gap_s: 0}\nbaseline: {enabled: false}\n")
     cached = estimate("execution: {experiment_gap_s: 0}\nbaseline: {duration_s: 30, resident_s: 5}\n")
     fresh = estimate("execution: {experiment_gap_s: 0}\nbaseline: {duration_s: 30, resident_s: 5, cache: false}\n")
-    assert cached - without == pytest.approx(30 + 2 * 5), "an idle baseline that is reused counts once"
+    assert cached - without == pytest.approx(30 + 2 * 5 + 1), "one that is reused counts once, and is looked at for 1 s"
     assert fresh - without == pytest.approx(2 * 35)
+
+
+def test_the_estimate_includes_warm_up_and_says_how_much_longer_its_limit_lets_it_take(
+    load_text: LoadText, registry_of: RegistryOf
+) -> None:
+    def plan(text: str) -> Any:
+        return make_plan(load_text(TWO + "execution: {cycles: 3}\n" + text), registry_of())
+
+    without, short, plain = plan("warmup: {enabled: false}\n"), plan("warmup: {max_s: 2}\n"), plan("")
+    assert short.estimate_s - without.estimate_s == pytest.approx(6 * 2)
+    assert plain.estimate_s - without.estimate_s == pytest.approx(6 * 4), (
+        "three runs that are compared, and the cold one"
+    )
+    assert (without.warmup_room_s, short.warmup_room_s) == (0, 0)
+    assert plain.warmup_room_s == pytest.approx(6 * (120 - 4))
+    (line,) = [line for line in describe(plain, 1) if "  time " in line]
+    assert "at least" in line
+    assert f"up to {duration(plain.estimate_s + plain.warmup_room_s)} where warm-up needs its limit" in line
+    assert plan_json(plain)["warmup_room_s"] == plain.warmup_room_s
+    assert not any("up to" in line for line in describe(without, 1))
 
 
 def test_a_backend_runs_locally_unless_someone_says_otherwise(load_text: LoadText, registry_of: RegistryOf) -> None:

@@ -118,9 +118,18 @@ class WarmupConfig(Section):
         le=1_000_000,
         description="at most so many, converged or not; null: 64, or twice the compared batches where they hold more",
     )
+    max_s: float = Field(
+        120.0,
+        gt=0,
+        le=86_400,
+        description="no batch starts later than so many seconds after the end of the first, converged or not",
+    )
     batches: int = Field(3, ge=2, le=1_000, description="how many of the last batches are compared (k)")
     cv_threshold: float = Field(
-        0.05, gt=0, le=10, description="coefficient of variation below which they count as steady"
+        0.05,
+        gt=0,
+        le=10,
+        description="they count as steady where their coefficient of variation and their trend (slope x k / mean) are below",
     )
 
     @model_validator(mode="after")

@@ -22,6 +22,9 @@ LIMIT_TOLERANCE = 0.10
 ROUNDING = 1e-6
 """A share of a window's energy that is no more than arithmetic's rounding: adjusted energy is zero there, on either side."""
 
+PRESENT_S = 1.0
+"""So long power is read before a cached baseline is used: idle power is never above it."""
+
 LEAST_S = 0.5
 """A phase that is to contradict idle power lasts at least so long."""
 

@@ -37,6 +37,10 @@ from llem.specs.dataset import LoadedDataset
 T = TypeVar("T")
 
 
+WARMUP_TOLD_S = 20.0
+"""A warm-up that takes long says so often how far it is."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Window:
     """The measured window, as it happened.
@@ -177,9 +181,10 @@ class Experiment:
         self._idle.result.resident_w = {device: watts for device, watts in resident_w.items() if math.isfinite(watts)}
 
     def _warm_up(self, generator: LoadGenerator, watts: Watts, report: LoadReport) -> None:
-        config, start = self.config.warmup, time.monotonic_ns()
+        config, others, start = self.config.warmup, other_load.begin(), time.monotonic_ns()
         judge = Judge(config, self._batches)
         progress = Progress(self.draft.events, phase.WARMUP, watts.between, judge.limit, start)
+        told_ns = start
         while (batch := judge.next()) is not None:
             answer = generator.answer(batch)
             check_answer(self.config.backend, answer, report.vocab_size)
@@ -188,9 +193,16 @@ class Experiment:
             power_w = watts.measured(answer.released_ns, answer.returned_ns) if resolved else None
             judge.ran(seconds, answer.records, power_w)
             progress(answer)
+            if answer.returned_ns - told_ns >= WARMUP_TOLD_S * 1e9:
+                told_ns = answer.returned_ns
+                self.draft.tell(
+                    "warmup", f"warm-up goes on: {judge.state()} (warmup.max_s ends it after {config.max_s:g} s)."
+                )
         ended = self.draft.warmup = judge.report((time.monotonic_ns() - start) / 1e9)
         if ended.converged is False:
-            self.draft.warn("warmup_not_converged", judge.complaint())
+            share = other_load.share_since(others)
+            busy = f" Others used {share.share:.0%} of the machine's CPU time meanwhile." if share.is_doubtful else ""
+            self.draft.warn("warmup_not_converged", judge.complaint() + busy)
 
     def _window(
         self, engine: Engine, generator: LoadGenerator, watts: Watts, report: LoadReport, loaded: MemoryReading

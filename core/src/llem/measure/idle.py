@@ -12,7 +12,7 @@ import platformdirs
 from llem.config.experiment import BaselineConfig, MeasurementConfig
 from llem.measure import other_load
 from llem.measure.baseline import BaselineCache, IdlePower, boot_clock_s, unsteady_devices
-from llem.measure.baseline_checks import LEAST_S, contradictions, impossible, limits_w
+from llem.measure.baseline_checks import LEAST_S, PRESENT_S, contradictions, impossible, limits_w
 from llem.measure.draft import Draft
 from llem.measure.meter import Meter
 from llem.measure.other_load import Share
@@ -23,9 +23,6 @@ from llem.specs.sampler import Device
 
 SHARED = frozenset({"gpu_shared", "residual_gpu_memory", "machine_shared"})
 """Warnings that somebody else was on the machine before the start."""
-
-PRESENT_S = 1.0
-"""So long power is read before a cached baseline is used: idle power is never above it."""
 
 
 class IdleBaseline:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import re
 
 from llem.config.compose import PARTS
-from llem.config.experiment import BaselineConfig, MeasurementConfig
+from llem.config.experiment import BaselineConfig, MeasurementConfig, WarmupConfig
 from llem.config.identity import design_hash
 from llem.config.layers import LoadedStudy
+from llem.measure.baseline_checks import PRESENT_S
 from llem.plan.models import AllRuns, Plan
 from llem.plan.runners import choose_runners
 from llem.plan.schedule import Schedule, gaps_s
 from llem.plugins import Registry
 from llem.sweep import Sweep
+
+WARMUP_RUN_S = 1.0
+"""Seconds that one run of a batch in warm-up takes, as long as none has run: an assumption, for an estimate."""
 
 START_S = 8.0
 """Seconds that a process takes until its engine is loaded, at the least: what Python and torch need to start."""
@@ -34,13 +38,15 @@ def make_plan(study: LoadedStudy, registry: Registry, *, runner: str | None = No
     runners = choose_runners(study, sweep.backends, registry, runner)
     execution = study.config.execution
     count = len(sweep)
+    least_s, room_s = _time_s(sweep)
     return Plan(
         name=_name(study),
         study_design_hash=design_hash(sweep.digests(), execution),
         experiments=AllRuns(sweep, Schedule.of(execution, count), runners),
         distinct=count,
         duplicates=sweep.duplicates,
-        estimate_s=_least_s(sweep) * execution.fewest_cycles + gaps_s(execution, count),
+        estimate_s=least_s * execution.fewest_cycles + gaps_s(execution, count),
+        warmup_room_s=room_s * execution.fewest_cycles,
         runners=runners,
         execution=execution,
         base_dir=study.base_dir,
@@ -56,20 +62,32 @@ def _name(study: LoadedStudy) -> str:
     return plain or study.config.name
 
 
-def _least_s(sweep: Sweep) -> float:
-    """The least time of one cycle without gaps. An idle baseline that can be reused is counted once."""
-    baseline_at, measurement_at = PARTS.index("baseline"), PARTS.index("measurement")
+def _time_s(sweep: Sweep) -> tuple[float, float]:
+    """The least time of one cycle without gaps, and what it may take longer where each warm-up needs its limit.
+
+    An idle baseline that can be reused is counted once, and then only looked at; a warm-up has as many runs as it compares,
+    and the cold one.
+    """
+    baseline_at, measurement_at, warmup_at = (PARTS.index(name) for name in ("baseline", "measurement", "warmup"))
     cached: set[float] = set()
-    total = 0.0
+    total = room = 0.0
     for parts in sweep.parts():
         baseline, measurement = parts[baseline_at].section, parts[measurement_at].section
         assert isinstance(baseline, BaselineConfig)
         assert isinstance(measurement, MeasurementConfig)
+        warmup = parts[warmup_at].section
+        assert isinstance(warmup, WarmupConfig)
+        if warmup.enabled:
+            warmup_s = min(warmup.max_s, (warmup.batches + 1) * WARMUP_RUN_S)
+            total += warmup_s
+            room += warmup.max_s - warmup_s
         total += START_S + measurement.settle_s + measurement.min_window_s
         if baseline.enabled:
             total += baseline.resident_s
             if not baseline.cache or baseline.duration_s not in cached:
                 total += baseline.duration_s
+            else:
+                total += min(PRESENT_S, baseline.duration_s)
             if baseline.cache:
                 cached.add(baseline.duration_s)
-    return total
+    return total, room

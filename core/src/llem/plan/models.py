@@ -96,7 +96,8 @@ class Plan:
         experiments: every run in order, cycles included.
         distinct: how many experiments are run, cycles not counted.
         duplicates: points that were dropped because an earlier one is the same experiment.
-        estimate_s: the least time that it takes (seconds), gaps included.
+        estimate_s: the least time that it takes (seconds), gaps and a short warm-up included.
+        warmup_room_s: how much longer it may take where every warm-up goes on until `warmup.max_s`.
         runners: backend to where it runs.
         execution: cycles, order, gaps and limits.
         base_dir: the folder that relative paths in configurations start from.
@@ -113,6 +114,7 @@ class Plan:
     execution: ExecutionConfig
     base_dir: Path
     source: str | None = None
+    warmup_room_s: float = 0.0
 
     @property
     def total(self) -> int:

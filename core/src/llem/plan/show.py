@@ -30,7 +30,8 @@ def describe(plan: Plan, limit: int) -> Iterator[str]:
             f"  until     the 95 % interval of {execution.until.figure} is at most {execution.until.ci_width_text} "
             f"of its mean wide; {cycles} cycles of each experiment"
         )
-    yield f"  time      {duration(plan.estimate_s)} at least" + (
+    longer = f", up to {duration(plan.estimate_s + plan.warmup_room_s)} where warm-up needs its limit (warmup.max_s)"
+    yield f"  time      {duration(plan.estimate_s)} at least{longer if plan.warmup_room_s else ''}" + (
         f"; no experiment starts after {duration(execution.budget_s)}" if execution.budget_s is not None else ""
     )
     yield from _duplicates(plan)
@@ -53,6 +54,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "total": plan.total,
         "distinct": plan.distinct,
         "estimate_s": plan.estimate_s,
+        "warmup_room_s": plan.warmup_room_s,
         "execution": plan.execution.model_dump(mode="json"),
         "runners": {
             backend: {"runner": choice.text, "origin": str(choice.origin)} for backend, choice in plan.runners.items()

@@ -224,6 +224,9 @@ class Warmup(_Part):
     batches: int = 0
     cv: float | None = Field(None, description="coefficient of variation of the last k batch latencies")
     power_cv: float | None = Field(None, description="of their mean power, where it is measured")
+    trend: float | None = Field(None, description="slope of the last k batch latencies x k / their mean")
+    power_trend: float | None = Field(None, description="of their mean power, where it is measured")
+    stopped_by: Literal["max_prompts", "max_s"] | None = Field(None, description="the limit that ended it unconverged")
     duration_s: float | None = None
 
 

@@ -372,7 +372,7 @@ _ROWS = (
         "energy speed latency",
         "were measured before they were steady",
         "batch latencies or power never became steady",
-        "raise `warmup.max_prompts`, or say so",
+        "raise `warmup.max_prompts` or `warmup.max_s` (the message says which ended it), or say so",
     ),
     # What the answers of a server had about them.
     _kind(
