@@ -134,3 +134,20 @@ def test_a_backend_that_takes_no_chats_is_refused_before_anything_runs(tmp_path:
     (finding,) = check_datasets(context)
     assert finding.level == "error"
     assert "the backend testbed takes single texts only" in finding.message
+
+
+def test_preflight_says_how_many_prompts_of_how_many_are_sent(tmp_path: Path) -> None:
+    lines = [json.dumps({"messages": [*HISTORY, {"role": "assistant", "content": "known"}]})] * 5
+    (tmp_path / "p.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    registry = default_registry()
+    taking = {"openai": registry.backend("openai")}
+    told = []
+    for settings in ({"n": 5}, {"n": 2}, {"n": 2, "shuffle": True}):
+        dataset = {"name": "jsonl", "path": "p.jsonl", **settings}
+        config = Composer(taking).compose({"model": "any", "backend": "openai", "dataset": dataset})
+        first, caveat = check_datasets(PreflightContext(experiments=[config], base_dir=tmp_path))
+        assert "end with an answer" in caveat.message
+        told.append(first.message)
+    assert "`jsonl`: 5 prompts," in told[0]
+    assert "the first 2 of 5 prompts" in told[1]
+    assert "2 of 5 prompts drawn at random" in told[2]

@@ -31,6 +31,7 @@ BACKENDS: dict[str, str | None] = {
     "TakesAnything": "an_unknown_option_is_refused",
     "ImportsWhatItNeeds": "registering_imports_no_engine",
     "ResolvesTwice": "resolving_twice_changes_nothing_more",
+    "FitsTwice": "fitting_twice_changes_nothing_more",
 }
 
 METERS: dict[str, str | None] = {
@@ -92,3 +93,7 @@ class LaxConfig(LiarConfig):
 
 def resolve_again(section: Section) -> Section:
     return section.model_copy(update={"seed": getattr(section, "seed", 0) + 1})
+
+
+def fit_again(section: Section, together: int) -> Section:
+    return section.model_copy(update={"seed": getattr(section, "seed", 0) + together})

@@ -21,6 +21,7 @@ def llem_backends() -> Sequence[BackendSpec]:
             engine=f"lying_backends:{name}",
             capabilities=frozenset({"cpu", "streaming", "chat"}),
             requires=("colorsys",) if name == "ImportsWhatItNeeds" else (),
+            fit=lies.fit_again if name == "FitsTwice" else None,
             resolve=lies.resolve_again if name == "ResolvesTwice" else None,
         )
         for name in lies.BACKENDS

@@ -210,6 +210,13 @@ def _nearest(whole: Sequence[Candidate], specs: Mapping[str, FigureSpec], limits
 
 
 def _why_missing(specs: Mapping[str, FigureSpec]) -> str:
+    tails = {"_p90_s": "100", "_p95_s": "200", "_p99_s": "1,000"}
+    needed = [n for ending, n in tails.items() if any(name.endswith(ending) for name in specs)]
+    if needed:
+        return (
+            f"A percentile stands only where ten values lie beyond it, from {needed[-1]} requests in the window on: raise dataset.n "
+            "or measurement.min_window_s, or take the median."
+        )
     if any(name.startswith(("ttft", "itl", "tpot")) for name in specs):
         return "Latency of single tokens is there only where the engine streams; `llem show` lists what was measured."
     return "`llem show` lists what was measured."

@@ -99,4 +99,11 @@ def _check(found: Sequence[Prompt], digest: str, where: str) -> None:
 
 def _drawn(found: Sequence[Prompt], config: DatasetConfig, provenance: str, sha256: str, where: str) -> LoadedDataset:
     prompts, caveats = draw_prompts(found, config, where)
-    return LoadedDataset(name=config.name, provenance=provenance, sha256=sha256, prompts=prompts, caveats=caveats)
+    return LoadedDataset(
+        name=config.name,
+        provenance=provenance,
+        sha256=sha256,
+        prompts=prompts,
+        available=len(found),
+        caveats=caveats,
+    )

@@ -38,6 +38,7 @@ def load(config: DatasetConfig, base_dir: str) -> LoadedDataset:
         provenance=provenance,
         sha256=hash_of(found),
         prompts=prompts,
+        available=len(found),
         caveats=caveats,
     )
 

@@ -44,6 +44,7 @@ def load(config: DatasetConfig, base_dir: str) -> LoadedDataset:
         provenance=f"{path.name}, {provenance}",
         sha256=hashlib.sha256(raw).hexdigest(),
         prompts=prompts,
+        available=len(found),
         caveats=caveats,
     )
 

@@ -85,7 +85,11 @@ class ExperimentOrchestrator:
         loader = load_object(self._registry.dataset(config.dataset.name).loader)
         dataset: LoadedDataset = loader(config.dataset, draft.job.base_dir)
         draft.dataset = DatasetReport(
-            name=dataset.name, provenance=dataset.provenance, sha256=dataset.sha256, n=len(dataset.prompts)
+            name=dataset.name,
+            provenance=dataset.provenance,
+            sha256=dataset.sha256,
+            n=len(dataset.prompts),
+            available=dataset.available,
         )
         for caveat in dataset.caveats:
             draft.warn(caveat.code, caveat.message)

@@ -13,6 +13,7 @@ from llem.datasets.chat import check_takers
 from llem.errors import LlemError, SamplerUnavailable
 from llem.plugins import Registry, default_registry, load_object, missing_requirements
 from llem.specs.check import Finding, PreflightContext
+from llem.specs.dataset import LoadedDataset
 
 LEAST_FREE_BYTES = 16 * 2**20
 BYTES_PER_EXPERIMENT = 256 * 2**10
@@ -139,7 +140,9 @@ def check_datasets(context: PreflightContext) -> Iterator[Finding]:
         except LlemError as error:
             yield Finding(level="error", message=_told(what, error), remedy=error.remedy)
         else:
-            yield Finding(level="ok", message=f"{what}: {len(loaded.prompts):,} prompts, {loaded.provenance}")
+            yield Finding(level="ok", message=f"{what}: {_taken(config, loaded)}, {loaded.provenance}")
+            for caveat in loaded.caveats:
+                yield Finding(level="ok", message=f"{what}: {caveat.message}")
 
 
 def check_requirements(context: PreflightContext) -> Iterator[Finding]:
@@ -219,6 +222,14 @@ def _is_elsewhere(runner: str) -> bool:
 def _distinct(measurements: Iterable[MeasurementConfig]) -> list[MeasurementConfig]:
     """One of each that asks for other samplers, or gives another rated power."""
     return list({(tuple(m.samplers or ()), m.cpu_tdp_w): m for m in measurements}.values())
+
+
+def _taken(config: DatasetConfig, loaded: LoadedDataset) -> str:
+    """How many prompts are sent, and of how many where not all are."""
+    n, held = len(loaded.prompts), loaded.available
+    if held is None or held == n:
+        return f"{n:,} prompts"
+    return f"{n:,} of {held:,} prompts drawn at random" if config.shuffle else f"the first {n:,} of {held:,} prompts"
 
 
 def _askers(config: DatasetConfig, experiments: Sequence[ExperimentConfig]) -> list[str]:

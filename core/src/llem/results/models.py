@@ -318,6 +318,9 @@ class DatasetReport(_Part):
     provenance: str
     sha256: str
     n: int
+    available: int | None = Field(
+        None, description="prompts that the dataset holds, of which n were sent; null where it has no number"
+    )
 
 
 class ModelReport(_Part):

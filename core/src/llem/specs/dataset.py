@@ -60,6 +60,7 @@ class LoadedDataset:
         provenance: who made it, where it came from, at which revision.
         sha256: over the whole dataset as read (file bytes; for a generated one its recipe), not over the n drawn prompts.
         prompts: exactly `DatasetConfig.n`; fewer in the dataset is an error, never a silent repetition.
+        available: how many prompts the dataset holds; None where it holds as many as are asked for, such as a generated one.
         caveats: what was changed in what the dataset holds; a warning of the result each.
     """
 
@@ -67,4 +68,5 @@ class LoadedDataset:
     provenance: str
     sha256: str
     prompts: Sequence[Prompt]
+    available: int | None = None
     caveats: Sequence[Caveat] = ()

@@ -135,6 +135,16 @@ class BackendConformance:
         once = spec.resolve(spec.config.model_validate(dict(self.options)))
         assert spec.resolve(once) == once
 
+    def test_fitting_twice_changes_nothing_more(self, spec: BackendSpec) -> None:
+        section = spec.config.model_validate(dict(self.options))
+        for together in (1, 3, 10**6):
+            if spec.fit is not None:
+                once = spec.fit(section, together)
+                assert spec.fit(once, together) == once
+            if spec.batch_size is not None:
+                size = spec.batch_size(section)
+                assert size is None or size >= 1, "what the section says nothing of is None"
+
     def test_it_says_what_it_loaded(self, loaded: tuple[Engine, LoadReport]) -> None:
         _, report = loaded
         assert report.vocab_size is None or report.vocab_size > 0

@@ -118,3 +118,17 @@ class OpenaiConfig(Section):
         if twice := sorted(name for name in self.request_fields.values() if name in self.extra):
             raise ValueError(f"openai.extra and openai.request_fields both name {', '.join(map(str, twice))}")
         return self
+
+
+def fit(section: Section, together: int) -> Section:
+    """More requests at once than there are go to their number: no more connections are opened than requests are sent."""
+    assert isinstance(section, OpenaiConfig)
+    if section.concurrency <= together:
+        return section
+    return section.model_copy(update={"concurrency": together})
+
+
+def batch_size(section: Section) -> int | None:
+    """Requests under way at once."""
+    assert isinstance(section, OpenaiConfig)
+    return section.concurrency
