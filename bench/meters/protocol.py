@@ -1,17 +1,21 @@
 """How the bench talks with a tool's process. Standard library only: the rivals' environment has nothing of ours.
 
 The bench starts `python with_TOOL.py FOLDER`. The process says `ready` once it could measure; it is then told the windows
-as JSON, `[[begin_ns, end_ns], ...]` of the monotonic clock, and says one line of JSON for each.
+as JSON, `[[begin_ns, end_ns], ...]` of the monotonic clock, and says one line of JSON for each once all are over. Windows
+overlap: a tool holds several open at a time.
 """
 
 import json
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 # Whatever a tool prints goes to the log; answers go where standard output went.
 _answers, sys.stdout = sys.stdout, sys.stderr
+
+Call = tuple[int, int]
+"""When a tool was called, and when it came back (monotonic ns)."""
 
 
 def folder() -> Path:
@@ -19,12 +23,22 @@ def folder() -> Path:
     return Path(sys.argv[1])
 
 
-def windows() -> Iterator[tuple[int, Callable[[], None]]]:
-    """Say that this process is ready; then number each window when it is time to begin it, with a wait for its end."""
+def measure(begin: Callable[[int], None], end: Callable[[int], None]) -> dict[int, tuple[Call, Call]]:
+    """Say that this process is ready, and begin and end each window, by its number, when it is time to.
+
+    Returns:
+        By number of the window, the calls of `begin` and of `end`.
+    """
     print("ready", file=_answers, flush=True)
-    for number, (begin_ns, end_ns) in enumerate(json.loads(sys.stdin.readline())):
-        wait_until(begin_ns)
-        yield number, lambda end_ns=end_ns: wait_until(end_ns)
+    windows = json.loads(sys.stdin.readline())
+    due = [(t_ns, number, at) for number, edges in enumerate(windows) for at, t_ns in enumerate(edges)]
+    calls: dict[tuple[int, int], Call] = {}
+    for t_ns, number, at in sorted(due):
+        wait_until(t_ns)
+        called_ns = time.monotonic_ns()
+        (begin, end)[at](number)
+        calls[number, at] = called_ns, time.monotonic_ns()
+    return {number: (calls[number, 0], calls[number, 1]) for number in range(len(windows))}
 
 
 def wait_until(t_ns: int) -> None:
@@ -34,16 +48,23 @@ def wait_until(t_ns: int) -> None:
 
 
 def tell(
-    number: int, energy_j: float, begin: tuple[int, int], end: tuple[int, int], warnings: tuple[str, ...] = ()
+    number: int,
+    calls: tuple[Call, Call],
+    asked_j: float | None,
+    own_j: float | None,
+    own: tuple[Call, Call] | None = None,
+    warnings: tuple[str, ...] = (),
 ) -> None:
     """What a tool measured.
 
     Args:
         number: of the window.
-        energy_j: all cards together.
-        begin, end: within these times the window began and ended: when the tool was called, and when it came back. One
-            time twice where the tool itself says to which instants its figure belongs.
+        calls: as `measure` gave them.
+        asked_j: what the tool says about the window that was asked for, all cards together; None where it says nothing.
+        own_j: what it says about the window between its own edges.
+        own: within these times its own edges lie; one time twice where the tool states the instant. Without it the
+            tool states none, and they lie within the calls.
         warnings: codes of what the tool warns about.
     """
-    told = {"number": number, "energy_j": energy_j, "begin": begin, "end": end, "warnings": warnings}
-    print(json.dumps(told), file=_answers, flush=True)
+    told = {"number": number, "calls": calls, "asked_j": asked_j, "own_j": own_j, "own": own or calls}
+    print(json.dumps({**told, "warnings": warnings}), file=_answers, flush=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import pairwise, product
 
 LOADS = {
     "constant": "constant 300",
@@ -16,12 +16,22 @@ LOADS = {
     # An LLM server: prefills of different lengths at full power, decoding between them, and a pause now and then.
     "bursts": "pattern 650 0.08 320 0.92 650 0.15 350 1.6 650 0.05 300 0.43 90 0.27",
 }
-PERIODS_S = (0.02, 0.1, 0.5)
-GPUS = (1, 8)
-WINDOWS_S = {0.5: 4, 1.0: 4, 5.0: 3, 25.0: 1, 60.0: 1}
-"""Length of window to how often it is measured in each scenario."""
+CARDS = ((0.5, 8), (0.02, 1), (0.02, 8), (0.1, 8), (0.5, 1), (0.1, 1))
+"""Counter period in seconds and number of cards, so that three neighbours keep the tools about equally busy."""
 
-QUICK_WINDOWS_S = {0.5: 2, 2.0: 2, 6.0: 1}
+WINDOWS_S = (0.5, 1.0, 5.0, 25.0, 60.0)
+"""Lengths of windows."""
+
+QUICK_WINDOWS_S = (0.5, 2.0, 6.0)
+TIMES = 20
+"""So many windows of each length are measured in each scenario, several of them open at one time."""
+
+STARTS_S, QUICK_STARTS_S = 24.0, 14.0
+"""The longest windows begin within so many seconds; shorter ones anywhere until the last of those ends."""
+
+APART_S = 0.04
+"""No two edges of a scenario are closer together: a tool's answer to one must not delay its answer to the next."""
+
 GOLDEN = 0.6180339887
 
 
@@ -50,10 +60,22 @@ class Scenario:
             ]
         return "\n".join(lines) + "\n"
 
+    def steps(self) -> tuple[float, float, float]:
+        """Highest power (W), largest jump (W) and shortest time between two jumps (s; infinite where none is)."""
+        kind, *words = LOADS[self.load].split()
+        numbers = [float(word) for word in words]
+        if kind == "square":
+            low, high, period_s, duty = numbers
+            return high, high - low, period_s * min(duty, 1 - duty)
+        if kind == "pattern":
+            levels = [*numbers[::2], numbers[0]]
+            return max(levels), max(abs(b - a) for a, b in pairwise(levels)), min(numbers[1::2])
+        return max(numbers[:2] if kind == "ramp" else numbers), 0.0, float("inf")
+
 
 @dataclass(frozen=True)
 class Window:
-    """When a window is begun and ended, in seconds after the first."""
+    """When a window is asked to begin and to end, in seconds after the first moment of its scenario."""
 
     length_s: float
     begin_s: float
@@ -63,24 +85,25 @@ class Window:
 def scenarios(quick: bool) -> list[Scenario]:
     """Every combination; a handful of them where it is to be quick."""
     if quick:
-        return [
-            Scenario("bursts", 0.1, 1),
-            Scenario("square 0.5 s", 0.02, 8),
-            Scenario("constant", 0.5, 1),
-            Scenario("square 5 s", 0.1, 8),
-        ]
-    return [Scenario(*one) for one in product(LOADS, PERIODS_S, GPUS)]
+        return [Scenario("bursts", 0.1, 1), Scenario("square 0.5 s", 0.02, 8), Scenario("constant", 0.5, 1)]
+    return [Scenario(load, *cards) for load, cards in product(LOADS, CARDS)]
 
 
 def windows(scenario: Scenario, quick: bool) -> Sequence[Window]:
-    """One after another, shortest first. No work lasts a whole number of counter periods: up to one is added to each."""
+    """Windows at random times, many of them open at once. No work lasts a whole number of counter periods: up to one is
+    added to each.
+    """
     chance = random.Random(scenario.name)
-    gap_s = 0.6 + 2 * scenario.period_s
-    found, now_s = [], 0.0
-    for length_s, times in (QUICK_WINDOWS_S if quick else WINDOWS_S).items():
-        for _ in range(times):
-            now_s += chance.uniform(0, scenario.period_s)
-            end_s = now_s + length_s + chance.uniform(0, min(scenario.period_s, 0.1 * length_s))
-            found.append(Window(length_s, now_s, end_s))
-            now_s = end_s + gap_s
+    lengths = QUICK_WINDOWS_S if quick else WINDOWS_S
+    over_s = max(lengths) + (QUICK_STARTS_S if quick else STARTS_S)
+    found: list[Window] = []
+    edges: list[float] = []
+    for length_s in sorted(lengths, reverse=True):
+        wanted = len(found) + TIMES
+        while len(found) < wanted:
+            begin_s = chance.uniform(0, over_s - length_s)
+            end_s = begin_s + length_s + chance.uniform(0, min(scenario.period_s, 0.1 * length_s))
+            if all(abs(edge - other) >= APART_S for edge in (begin_s, end_s) for other in edges):
+                found.append(Window(length_s, begin_s, end_s))
+                edges += begin_s, end_s
     return found

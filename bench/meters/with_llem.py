@@ -1,30 +1,49 @@
-"""Measures windows with llem's own meter, as its worker does: edges while it runs, energy and warnings once it is over."""
+"""Measures windows with llem's own meter and its sampling process. One request gives both of llem's answers: energy
+between the instants that were asked for, and between the edges that those lead to, which is what its worker reports.
+"""
 
 import protocol
 
 from llem.config.experiment import MeasurementConfig
-from llem.measure.energy import breakdown, window_energy
+from llem.measure.energy import window_energy
 from llem.measure.energy_warnings import energy_warnings
 from llem.measure.meter import Meter
+from llem.measure.series import Series
 from llem.plugins import default_registry
-from llem.results.models import Tokens
 
 
 def nothing() -> None:
     """Nothing runs on the simulated cards that would have to be waited for."""
 
 
+def joules(series: Series, begin_ns: int, end_ns: int) -> float | None:
+    """All cards together, None where one of them is not known."""
+    found = [device.energy_j for device in window_energy(series, begin_ns, end_ns)]
+    known = [energy_j for energy_j in found if energy_j is not None]
+    return sum(known) if len(known) == len(found) else None
+
+
 meter = Meter(protocol.folder(), MeasurementConfig(samplers=["nvml"]), default_registry(), lambda code, text: None)
 meter.start()
-edges = []
-for _number, wait in protocol.windows():
-    open_ns = meter.edge(nothing)
-    wait()
-    edges.append((open_ns, meter.edge(nothing)))
+asked: dict[tuple[int, int], int] = {}
+
+
+def begin(number: int) -> None:
+    """Ask for an instant."""
+    asked[number, 0] = meter.instant(nothing)
+
+
+def end(number: int) -> None:
+    """Ask for another."""
+    asked[number, 1] = meter.instant(nothing)
+
+
+windows = protocol.measure(begin, end)
 series = meter.stop()
-for number, (open_ns, close_ns) in enumerate(edges):
+for number, calls in windows.items():
+    begun_ns, ended_ns = asked[number, 0], asked[number, 1]
+    open_ns, close_ns = series.asked[begun_ns], series.asked[ended_ns]
     devices = window_energy(series, open_ns, close_ns)
-    headline = breakdown(devices, (close_ns - open_ns) / 1e9, Tokens(input=0, output=0, requests=0)).headline
-    assert headline is not None, devices
     warnings = tuple(warning.code for warning in energy_warnings(series, devices, open_ns, close_ns))
-    protocol.tell(number, headline.energy_j, (open_ns, open_ns), (close_ns, close_ns), warnings)
+    own = ((open_ns, open_ns), (close_ns, close_ns))
+    protocol.tell(number, calls, joules(series, begun_ns, ended_ns), joules(series, open_ns, close_ns), own, warnings)

@@ -1,7 +1,5 @@
 """Measures windows with Zeus, as its documentation shows: `begin_window`, `end_window`, the energy of all GPUs."""
 
-import time
-
 import protocol
 from zeus.monitor import ZeusMonitor
 
@@ -9,12 +7,18 @@ from zeus.monitor import ZeusMonitor
 monitor = ZeusMonitor(cpu_indices=[])
 if not monitor.gpu_indices:
     raise SystemExit("Zeus sees no GPU here: its figures would say nothing about its accuracy")
-for number, wait in protocol.windows():
-    begin = [time.monotonic_ns()]
-    monitor.begin_window("window", sync_execution=False)
-    begin.append(time.monotonic_ns())
-    wait()
-    end = [time.monotonic_ns()]
-    measured = monitor.end_window("window", sync_execution=False)
-    end.append(time.monotonic_ns())
-    protocol.tell(number, sum(measured.gpu_energy.values()), tuple(begin), tuple(end))
+measured = {}
+
+
+def begin(number: int) -> None:
+    """Begin a window."""
+    monitor.begin_window(f"window {number}", sync_execution=False)
+
+
+def end(number: int) -> None:
+    """End it."""
+    measured[number] = sum(monitor.end_window(f"window {number}", sync_execution=False).gpu_energy.values())
+
+
+for number, calls in protocol.measure(begin, end).items():
+    protocol.tell(number, calls, measured[number], measured[number])

@@ -225,3 +225,17 @@ def test_where_nothing_measures_that_is_said_and_the_clock_still_gives_edges(tmp
     open_ns, close_ns, series = window(meter, 0.01)
     assert close_ns > open_ns
     assert window_energy(series, open_ns, close_ns) == []
+
+
+def test_an_instant_is_not_waited_for_and_its_energy_is_told_once_counters_have_ticked(steady: Meter) -> None:
+    steady.start()
+    before = time.monotonic_ns()
+    begin_ns = steady.instant(nothing)
+    time.sleep(0.3)
+    end_ns = steady.instant(nothing)
+    assert before <= begin_ns < end_ns <= time.monotonic_ns()
+    series = steady.stop()
+    assert set(series.asked) == {begin_ns, end_ns}
+    assert all(edge_ns > asked_ns for asked_ns, edge_ns in series.asked.items())
+    joules = 80 * (end_ns - begin_ns) / 1e9
+    assert steady.energy_between(begin_ns, end_ns) == {"GPU-steady": pytest.approx(joules, rel=0.1)}

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from llem.measure import ticks
-from llem.measure.ticks import EdgeRequest, TickWatch
+from llem.measure.ticks import TickWatch
 
 MS = 1_000_000
 Reading = Mapping[int, tuple[int, float]]
@@ -37,24 +37,23 @@ def cards(clock: list[int], phases_ms: Mapping[int, float], period_ms: float = 2
     return read
 
 
-def run(watch: TickWatch, limit: int = 100_000) -> None:
+def run(counters: Callable[[], Reading], timeout_s: float = 1, limit: int = 100_000) -> TickWatch:
+    watch = TickWatch(counters(), timeout_s)
     for _ in range(limit):
         if watch.done:
-            return
-        watch.poll()
+            return watch
+        watch.observe(counters())
     raise AssertionError("it never ends")
 
 
 def test_one_counter_is_the_edge_itself(clock: list[int]) -> None:
-    watch = TickWatch(cards(clock, {0: 7.0}), timeout_s=1)
-    run(watch)
+    watch = run(cards(clock, {0: 7.0}))
     assert watch.edge_ns == pytest.approx(7 * MS, abs=0.06 * MS)
     assert watch.at_edge() == {0: (watch.edge_ns, pytest.approx(0.7))}
 
 
 def test_of_several_the_last_first_tick_is_the_edge_and_the_others_tick_on_both_sides(clock: list[int]) -> None:
-    watch = TickWatch(cards(clock, {0: 3.0, 1: 18.0, 2: 9.0}), timeout_s=1)
-    run(watch)
+    watch = run(cards(clock, {0: 3.0, 1: 18.0, 2: 9.0}))
     assert watch.edge_ns == pytest.approx(18 * MS, abs=0.06 * MS)
     assert watch.at_edge()[0][0] == pytest.approx(3 * MS, abs=0.06 * MS)
     for index in (0, 2):
@@ -71,8 +70,7 @@ def test_a_tick_that_was_seen_late_is_passed_over(clock: list[int]) -> None:
             clock[0] += 6 * MS  # the machine did something else when the counter ticked
         return read()
 
-    watch = TickWatch(interrupted, timeout_s=1)
-    run(watch)
+    watch = run(interrupted)
     assert watch.edge_ns == pytest.approx(27 * MS, abs=0.06 * MS)
 
 
@@ -84,15 +82,13 @@ def test_where_every_tick_is_seen_late_the_best_of_them_serves(clock: list[int])
         clock[0] += (100_000, 11 * MS, 100_000, 9 * MS)[turn[0] % 4]
         return read()
 
-    watch = TickWatch(coarse, timeout_s=0.3)
-    run(watch)
+    watch = run(coarse, timeout_s=0.3)
     assert len(watch.ticks[0]) == 1
     assert watch.edge_ns is not None
 
 
 def test_a_slow_meter_has_no_exact_ticks(clock: list[int]) -> None:
-    watch = TickWatch(cards(clock, {0: 0.0}, call_ns=300 * MS), timeout_s=1)
-    run(watch)
+    watch = run(cards(clock, {0: 0.0}, call_ns=300 * MS))
     assert (watch.edge_ns, watch.ticks) == (None, {})
 
 
@@ -107,50 +103,26 @@ def test_a_counter_that_fails_or_goes_back_is_not_waited_for(clock: list[int], a
             found |= {index: (clock[0], joules) for index, (_, joules) in after.items()}
         return found
 
-    watch = TickWatch(failing, timeout_s=1)
-    run(watch)
+    watch = run(failing)
     assert set(watch.at_edge()) == {1}
 
 
 def test_counters_that_stand_still_are_waited_for_no_longer_than_told(clock: list[int]) -> None:
-    watch = TickWatch(cards(clock, {0: 0.0}, period_ms=1e9), timeout_s=0.25)
-    run(watch)
+    watch = run(cards(clock, {0: 0.0}, period_ms=1e9), timeout_s=0.25)
     assert watch.edge_ns is None
     assert clock[0] == pytest.approx(250 * MS, abs=1 * MS)
 
 
 def test_without_counters_nothing_is_awaited() -> None:
-    watch = TickWatch(dict, timeout_s=1)
+    watch = TickWatch({}, timeout_s=1)
     assert watch.settled
     assert watch.done
 
 
-def test_a_request_answers_once_and_writes_every_tick_once(clock: list[int]) -> None:
-    said: list[Mapping[str, Any]] = []
-    written: list[Mapping[str, Any]] = []
-    watch = TickWatch(cards(clock, {4: 3.0, 5: 18.0}), timeout_s=1)
-    request = EdgeRequest(12, watch)
-    while not request.step(written.append, lambda _: clock[0], said.append):
-        pass
-    (answer,) = said
-    assert (answer["mark"], answer["t_ns"]) == (12, watch.edge_ns)
-    assert {index for index, _, _ in answer["ticks"]} == {4, 5}
-    rows: Iterator[list[Any]] = (row for line in written for row in line["ticks"])
-    assert sorted(rows) == sorted([index, *tick] for index, found in watch.ticks.items() for tick in found)
-
-
-def test_a_tick_is_stamped_at_the_middle_of_the_two_readings_that_it_lies_between(clock: list[int]) -> None:
+def test_a_tick_is_stamped_in_the_middle_of_the_two_readings_between_which_it_happened() -> None:
     """Joules are charged from this instant on: at either reading the window would be off by half a reading, each time one way."""
-    readings = iter([(1_000, 5.0), (201_000, 5.0), (401_000, 6.0), (601_000, 6.0), (801_001, 7.0)])
-
-    def read() -> Reading:
-        clock[0], energy_j = next(readings)
-        return {0: (clock[0], energy_j)}
-
-    watch = TickWatch(read, timeout_s=1)
-    for _ in range(4):
-        watch.poll()
-        if watch.done:
-            break
-    assert watch.edge_ns == 301_000
-    assert watch.ticks[0][0] == (301_000, 6.0)
+    watch = TickWatch({0: (1_000_000, 5.0)}, timeout_s=1e9)
+    watch.observe({0: (1_200_000, 5.0)})
+    watch.observe({0: (1_500_000, 7.0)})
+    assert watch.ticks == {0: [(1_350_000, 7.0)]}
+    assert watch.edge_ns == 1_350_000

@@ -38,6 +38,7 @@ INTERFACES: dict[str, tuple[type, ...]] = {
     "energy sampler": (
         specs.Sampler,
         specs.TickingSampler,
+        specs.QuickPowerSampler,
         specs.WatchingSampler,
         specs.Device,
         specs.Reading,

@@ -49,6 +49,7 @@ class Meter:
         self._ticking: set[str] = set()
         self._environment: dict[str, Any] = {}
         self._edges: dict[int, dict[Key, tuple[int, float]]] = {}
+        self._timeout_s = LONGEST_TICK_TIMEOUT_S
         self._process: SamplingProcess | None = None
         self._series: Series | None = None
 
@@ -101,8 +102,9 @@ class Meter:
         Returns:
             Its time (monotonic ns), by which the series finds the exact counter values again.
         """
+        timeout_s = self._tick_timeout_s()
         synchronize()
-        found = self._process.edge(self._tick_timeout_s()) if self._process is not None else None
+        found = self._process.edge(timeout_s, time.monotonic_ns()) if self._process is not None else None
         if found is None:
             t_ns = time.monotonic_ns()
             self._edges[t_ns] = {}
@@ -111,6 +113,38 @@ class Meter:
         tracks = self._reader.update().tracks
         self._edges[t_ns] = {tracks[index].key: tick for index, tick in ticks.items()}
         return t_ns
+
+    def instant(self, synchronize: Callable[[], None]) -> int:
+        """An instant at which energy is wanted: all work given so far is done. Unlike `edge` it waits for no counter.
+
+        The counters are watched until they have ticked, while the worker goes on; from then on the energy from here to
+        another such instant, or to an edge, can be told (`energy_between`).
+
+        Args:
+            synchronize: returns when the devices have finished their work.
+
+        Returns:
+            Its time (monotonic ns).
+        """
+        synchronize()
+        t_ns = time.monotonic_ns()
+        if self._process is not None:
+            self._process.note(self._timeout_s, t_ns)
+            self._timeout_s = self._tick_timeout_s()  # for the next one: nothing shall come between work and instant
+        return t_ns
+
+    def energy_between(self, start_ns: int, end_ns: int) -> dict[str, float]:
+        """Energy of each device between two instants or edges (J), by what has been read so far.
+
+        A device of which it cannot be told, or not yet, is left out.
+        """
+        series = self._series or self._reader.update()
+        found: dict[str, float] = {}
+        for track in series.tracks:
+            energy_j = energy_between(series, track, start_ns, end_ns)
+            if energy_j is not None:
+                found.setdefault(track.device.id, energy_j)
+        return found
 
     def follow(self, used: Collection[str]) -> None:
         """From now on these devices are the experiment's: whoever watches is told their power (see `llem.measure.power_now`)."""

@@ -1,8 +1,8 @@
 """The sampling process: reads all meters on a schedule, where no engine's GIL can starve it.
 
 `python -m llem.measure.sampling JOB_DIR`, started by `Meter`. Its first line of standard input is its order as JSON;
-further lines are `mark N` (read now and answer), `edge N TIMEOUT_S` (answer when every counter has ticked, see
-`llem.measure.ticks`), `follow [ID, …]` (tell the power of these, see `llem.measure.power_now`) and `stop`. It ends when told, on SIGTERM, and when its worker dies in
+further lines are `mark N` (read now and answer), `edge N TIMEOUT_S ASKED_NS` (answer when every counter has ticked, see
+`llem.measure.edges`), `note TIMEOUT_S ASKED_NS` (the same without an answer), `follow [ID, …]` (tell the power of these, see `llem.measure.power_now`) and `stop`. It ends when told, on SIGTERM, and when its worker dies in
 whatever way: standard input ends then, and the kernel sends a signal. Readings are appended line by line, unbuffered.
 """
 
@@ -23,12 +23,12 @@ from pathlib import Path
 from typing import Any
 
 from llem.errors import SamplerUnavailable
+from llem.measure.edges import Edges
 from llem.measure.power_now import PowerNow
 from llem.measure.series import FORMAT, device_as_data
 from llem.measure.tenants import foreign_processes
-from llem.measure.ticks import EdgeRequest, TickWatch
 from llem.results.job_directory import EVENTS, READINGS
-from llem.specs.sampler import Device, Sampler, TickingSampler, WatchingSampler
+from llem.specs.sampler import Device, QuickPowerSampler, Sampler, TickingSampler, WatchingSampler
 
 PR_SET_PDEATHSIG = 1
 SUSPEND_NOTICED_NS = 10_000_000
@@ -176,6 +176,20 @@ class Recorder:
                     found |= {indices[id_]: value for id_, value in sampler.counters().items() if id_ in indices}
         return found
 
+    def powers(self) -> dict[int, tuple[int, float]]:
+        """Read the power of what ticks, as fast as can be: index of the device to (monotonic ns, watts)."""
+        found: dict[int, tuple[int, float]] = {}
+        for _, sampler, indices in self._samplers:
+            if isinstance(sampler, TickingSampler):
+                with contextlib.suppress(Exception):  # told about by `sweep`, which asks the same meter
+                    told = sampler.powers() if isinstance(sampler, QuickPowerSampler) else _powers(sampler)
+                    found |= {
+                        indices[id_]: (t_ns, watts)
+                        for id_, (t_ns, watts) in told.items()
+                        if id_ in indices and math.isfinite(watts)
+                    }
+        return found
+
     def write(self, line: Mapping[str, Any]) -> None:
         """Append a line at once."""
         os.write(self._stream, json.dumps(line, separators=(",", ":"), allow_nan=False).encode() + b"\n")
@@ -184,6 +198,10 @@ class Recorder:
         """Close the samplers."""
         for _, sampler, _ in self._samplers:
             sampler.close()
+
+
+def _powers(sampler: Sampler) -> dict[str, tuple[int, float]]:
+    return {r.device: (r.t_ns, r.power_w) for r in sampler.read() if r.power_w is not None}
 
 
 def _finite(value: float | None) -> float | None:
@@ -251,7 +269,7 @@ def main(arguments: Sequence[str]) -> int:
     power = PowerNow(os.open(Path(arguments[0]) / EVENTS, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644))
     recorder = Recorder(stream, power)
     schedule = Schedule(time.monotonic_ns(), order["hz"])
-    edge: EdgeRequest | None = None
+    edges = Edges(recorder.counters, recorder.powers, recorder.sweep, recorder.write, answer)
     ending: str | None = None
     try:
         refused = recorder.open({**order, "start_ns": schedule.start_ns})
@@ -259,22 +277,26 @@ def main(arguments: Sequence[str]) -> int:
         recorder.sweep(None)
         answer({"ready": True, "refused": refused})
         while True:
-            poll_ns = schedule.due_ns if edge is None else time.monotonic_ns() + round(edge.watch.poll_s * 1e9)
+            pause_s = edges.poll_s
+            poll_ns = schedule.due_ns if pause_s is None else time.monotonic_ns() + round(pause_s * 1e9)
             for command in commands.until(min(schedule.due_ns, poll_ns)):
                 word, _, rest = command.partition(" ")
                 if word == "mark":
                     answer({"mark": int(rest), "t_ns": recorder.sweep(None)})
                 elif word == "edge":
-                    number, timeout_s = rest.split()
-                    edge = EdgeRequest(int(number), TickWatch(recorder.counters, float(timeout_s)))
+                    number, timeout_s, asked_ns = rest.split()
+                    edges.begin(int(asked_ns), float(timeout_s), int(number))
+                elif word == "note":
+                    timeout_s, asked_ns = rest.split()
+                    edges.begin(int(asked_ns), float(timeout_s))
                 elif word == "follow":
                     power.follow(json.loads(rest))
                 else:
                     ending = command
-            if edge is not None and edge.step(recorder.write, recorder.sweep, answer):
-                edge = None
+            if edges.poll_s is not None:
+                edges.step()
             # The tick after the last edge is still wanted by who tells it to stop, and soon there.
-            if ending is not None and (edge is None or ending != "stop"):
+            if ending is not None and (edges.poll_s is None or ending != "stop"):
                 recorder.write({"end": ending})
                 return 0
             if time.monotonic_ns() >= schedule.due_ns:

@@ -88,20 +88,25 @@ class SamplingProcess:
         answer = self._ask("mark", "", timeout_s)
         return None if answer is None else int(answer["t_ns"])
 
-    def edge(self, timeout_s: float) -> tuple[int, dict[int, Tick]] | None:
+    def edge(self, timeout_s: float, asked_ns: int) -> tuple[int, dict[int, Tick]] | None:
         """Have every counter tick, and every device read.
 
         Args:
             timeout_s: how long to wait for ticks.
+            asked_ns: the instant at which the edge was asked for (monotonic ns).
 
         Returns:
             The time of the edge (monotonic ns): the last of the ticks that were awaited, or right after the reading
             where nothing ticked; and by index of the device its last tick up to then. None where nobody answers.
         """
-        answer = self._ask("edge", f" {timeout_s:.3f}", timeout_s + MARK_TIMEOUT_S)
+        answer = self._ask("edge", f" {timeout_s:.3f} {asked_ns}", timeout_s + MARK_TIMEOUT_S)
         if answer is None:
             return None
         return int(answer["t_ns"]), {index: (t_ns, energy_j) for index, t_ns, energy_j in answer["ticks"]}
+
+    def note(self, timeout_s: float, asked_ns: int) -> None:
+        """Have the counters watched until each has ticked, as for an edge, and wait for nothing."""
+        self._send(f"note {timeout_s:.3f} {asked_ns}")
 
     def _ask(self, word: str, rest: str, timeout_s: float) -> dict[str, Any] | None:
         deadline = time.monotonic() + timeout_s

@@ -1,7 +1,7 @@
 """What the samplers said while an experiment ran, by device, and the file through which it reaches the worker.
 
 The sampling process appends to `readings.jsonl`: a header line that names the devices, one line for each sweep over
-all of them, one for ticks of counters, and a line `end` when it was told to stop. All times are CLOCK_MONOTONIC in nanoseconds.
+all of them, others for ticks of counters, power and instants around edges, and a line `end` when it was told to stop. All times are CLOCK_MONOTONIC in nanoseconds.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ class Track:
     """All readings of one device by one sampler: columns of one length, times ascending; None where nothing was read.
 
     `energy_j` is cumulative from an arbitrary zero; `telemetry` holds what was read at that time, by name with unit.
-    `ticks` are instants at which the counter was seen to advance, around the edges of the window: (ns, joules).
+    Around edges of the window and instants that were noted, `ticks` are when the counter was seen to advance: (ns, joules);
+    `close_t_ns` and `close_power_w` are power, read closely there and nowhere else.
     """
 
     sampler: str
@@ -41,6 +42,8 @@ class Track:
     power_w: list[float | None] = field(default_factory=list)
     telemetry: list[Mapping[str, float]] = field(default_factory=list)
     ticks: list[tuple[int, float]] = field(default_factory=list)
+    close_t_ns: list[int] = field(default_factory=list)
+    close_power_w: list[float] = field(default_factory=list)
 
     @property
     def key(self) -> Key:
@@ -62,7 +65,7 @@ class Track:
         last = bisect_right(self.t_ns, end_ns + BEYOND_NS) + 2
         part = slice(first, last)
         columns = self.t_ns[part], self.energy_j[part], self.power_w[part], self.telemetry[part]
-        return Track(self.sampler, self.device, *columns, self.ticks)
+        return Track(self.sampler, self.device, *columns, self.ticks, self.close_t_ns, self.close_power_w)
 
 
 @dataclass
@@ -72,6 +75,7 @@ class Series:
     Attributes:
         tracks: one for each device and sampler, in the order in which the samplers were chosen.
         edges: by the edge's time, the counters that were read right there: device to (time of the tick, joules).
+        asked: instants that were asked for, each with the edge that it led to: where all counters had ticked.
         hz: sweeps per second that were asked for; `sweeps`: (scheduled ns, begun ns) of each.
         suspended_ns: how long the host slept; suspensions: (time of notice, ns) one by one.
         foreign: (since when, device to pid to program) of processes that are not of the experiment; each entry holds
@@ -82,6 +86,7 @@ class Series:
 
     tracks: list[Track] = field(default_factory=list)
     edges: dict[int, dict[Key, tuple[int, float]]] = field(default_factory=dict)
+    asked: dict[int, int] = field(default_factory=dict)
     hz: float = 0.0
     sweeps: list[tuple[int, int]] = field(default_factory=list)
     suspended_ns: int = 0
@@ -130,6 +135,13 @@ class SeriesReader:
         elif "ticks" in line:
             for index, t_ns, energy_j in line["ticks"]:
                 insort(series.tracks[index].ticks, (t_ns, energy_j))
+        elif "power" in line:
+            for index, t_ns, power_w in line["power"]:
+                series.tracks[index].close_t_ns.append(t_ns)
+                series.tracks[index].close_power_w.append(power_w)
+        elif "edge" in line:
+            asked_ns, edge_ns = line["edge"]
+            series.asked[asked_ns] = edge_ns
         elif "samplers" in line:
             series.hz, self._start_ns = line["hz"], line["start_ns"]
             for sampler in line["samplers"]:

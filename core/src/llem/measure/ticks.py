@@ -7,12 +7,11 @@ machine was busy or the meter answers slowly, the tick has no exact time, and th
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import InitVar, dataclass, field
 
-Counters = Callable[[], Mapping[int, tuple[int, float]]]
-"""Reads all counters now: index of the device to (monotonic ns, joules)."""
+Counted = Mapping[int, tuple[int, float]]
+"""One reading of all counters: index of the device to (monotonic ns, joules)."""
 
 SHARP_NS = 500_000
 """A tick seen between two readings no further apart than this has an exact time."""
@@ -23,14 +22,8 @@ BLURRED_NS = 20_000_000
 POLL_S = 0.0001
 """Pause between readings while the worker waits for an edge."""
 
-QUIET_POLL_S = 0.001
-"""The same once it works again: only the tick after the edge is awaited, which takes no time from the engine."""
-
-POWER_EVERY_NS = 4_000_000
-"""Where several counters tick apart, power is read so often around an edge: it tells how energy divides at the edge."""
-
-POWER_SHARE = 4
-"""Reading power takes at most one part in so many of the time around an edge, however slowly the meter answers."""
+QUIET_POLL_S = 0.0005
+"""The same once it works again: only the tick after the edge is awaited, for one period of the counter at most."""
 
 Tick = tuple[int, float]
 """Monotonic ns, and the counter in joules from then on."""
@@ -45,16 +38,16 @@ class TickWatch:
     right at the edge has a tick on both sides of it.
 
     Args:
-        counters: reads them.
+        first: a reading of them when the watch begins.
         timeout_s: so long is waited for the first ticks, and as long again for the ticks after the edge.
     """
 
-    counters: Counters
+    first: InitVar[Counted]
     timeout_s: float
     ticks: dict[int, list[Tick]] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        self._last = dict(self.counters())
+    def __post_init__(self, first: Counted) -> None:
+        self._last = dict(first)
         self._waiting = set(self._last)
         self._better: dict[int, tuple[int, Tick]] = {}
         self._closest_ns = BLURRED_NS
@@ -66,7 +59,7 @@ class TickWatch:
 
     @property
     def poll_s(self) -> float:
-        """Pause until the next `poll`."""
+        """Pause until the next reading."""
         return QUIET_POLL_S if self.settled else POLL_S
 
     @property
@@ -74,9 +67,8 @@ class TickWatch:
         """More than one counter: most of them will not tick at the edge."""
         return len(self._last) > 1
 
-    def poll(self) -> None:
-        """Read the counters once."""
-        now = self.counters()
+    def observe(self, now: Counted) -> None:
+        """Take in the next reading of the counters."""
         for index, (t_ns, energy_j) in now.items():
             before = self._last.get(index)
             if before is None or energy_j < before[1]:
@@ -133,58 +125,3 @@ class TickWatch:
         self._unpaired = {index for index, ticks in self.ticks.items() if ticks[-1][0] < self.edge_ns}
         self._deadline_ns = time.monotonic_ns() + round(self.timeout_s * 1e9)
         self.done = not self._unpaired
-
-
-class EdgeRequest:
-    """An edge that the worker asked for: answered once the counters have ticked, over once they have ticked again.
-
-    Args:
-        number: of the question, given back with the answer.
-        watch: just begun.
-    """
-
-    def __init__(self, number: int, watch: TickWatch) -> None:
-        self._number = number
-        self.watch = watch
-        self._answered = False
-        self._power_due_ns = 0
-        self._written: dict[int, int] = {}
-
-    def step(
-        self,
-        write: Callable[[Mapping[str, Any]], None],
-        sweep: Callable[[None], int],
-        answer: Callable[[Mapping[str, Any]], None],
-    ) -> bool:
-        """Read the counters once, and say what is new; True when nothing is left to be done.
-
-        Args:
-            write: appends to the readings.
-            sweep: reads every device and returns the time of that.
-            answer: tells the worker.
-        """
-        if not self.watch.done:
-            self.watch.poll()
-        answering = self.watch.settled and not self._answered
-        latest_ns = 0
-        begun_ns = time.monotonic_ns()
-        if answering or (self.watch.several and begun_ns >= self._power_due_ns):
-            latest_ns = sweep(None)
-            took_ns = time.monotonic_ns() - begun_ns
-            self._power_due_ns = begun_ns + max(POWER_EVERY_NS, POWER_SHARE * took_ns)
-        if self.watch.settled:
-            self._write(write)
-        if answering:
-            self._answered = True
-            edge_ns = self.watch.edge_ns
-            at = [] if edge_ns is None else [[index, *tick] for index, tick in self.watch.at_edge().items()]
-            answer({"mark": self._number, "t_ns": latest_ns if edge_ns is None else edge_ns, "ticks": at})
-        return self.watch.done
-
-    def _write(self, write: Callable[[Mapping[str, Any]], None]) -> None:
-        new = []
-        for index, ticks in self.watch.ticks.items():
-            new += [[index, *tick] for tick in ticks[self._written.get(index, 0) :]]
-            self._written[index] = len(ticks)
-        if new:
-            write({"ticks": new})

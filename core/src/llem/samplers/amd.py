@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from llem.errors import SamplerUnavailable
-from llem.samplers.cards import count_cards, read_cards
+from llem.samplers.cards import count_cards, power_cards, read_cards
 from llem.samplers.visible import Gpu, Visible, visible_gpus
 from llem.specs.sampler import Device, Method, Reading
 
@@ -261,6 +261,10 @@ class AmdSampler:
     def counters(self) -> Mapping[str, tuple[int, float]]:
         """Cumulative energy alone, as fast as AMD SMI answers: id to (monotonic ns, joules)."""
         return count_cards(self._cards)
+
+    def powers(self) -> Mapping[str, tuple[int, float]]:
+        """Power alone, as fast as AMD SMI answers: id to (monotonic ns, watts)."""
+        return power_cards(self._cards)
 
     def environment(self) -> Mapping[str, object]:
         seen = {name.lower(): os.environ[name] for name in AMD_VARIABLES if name in os.environ}

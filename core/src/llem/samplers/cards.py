@@ -47,3 +47,14 @@ def count_cards(cards: Iterable[Card]) -> dict[str, tuple[int, float]]:
         if energy_j is not None:
             found[card.gpu.uuid] = ((before + time.monotonic_ns()) // 2, energy_j)
     return found
+
+
+def power_cards(cards: Iterable[Card]) -> dict[str, tuple[int, float]]:
+    """Power alone, as fast as the driver answers: UUID to (monotonic ns, watts)."""
+    found = {}
+    for card in cards:
+        before = time.monotonic_ns()
+        power_w = card.power_w()
+        if power_w is not None:
+            found[card.gpu.uuid] = ((before + time.monotonic_ns()) // 2, power_w)
+    return found

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from llem.errors import SamplerUnavailable
-from llem.samplers.cards import count_cards, read_cards
+from llem.samplers.cards import count_cards, power_cards, read_cards
 from llem.samplers.nvml_library import Nvml
 from llem.samplers.visible import Gpu, visible_gpus
 from llem.specs.sampler import Device, Method, Reading
@@ -206,6 +206,10 @@ class NvmlSampler:
     def counters(self) -> Mapping[str, tuple[int, float]]:
         """Cumulative energy alone, as fast as NVML answers: UUID to (monotonic ns, joules)."""
         return count_cards(self._cards)
+
+    def powers(self) -> Mapping[str, tuple[int, float]]:
+        """Power alone, as fast as NVML answers: UUID to (monotonic ns, watts)."""
+        return power_cards(self._cards)
 
     def processes(self) -> Mapping[str, Collection[int]]:
         """Pids that hold memory on each card, ours among them."""

@@ -34,7 +34,17 @@ from llem.specs.runner import (
     RunnerSpec,
     RunningJob,
 )
-from llem.specs.sampler import Device, Method, Reading, Sampler, SamplerSpec, Scope, TickingSampler, WatchingSampler
+from llem.specs.sampler import (
+    Device,
+    Method,
+    QuickPowerSampler,
+    Reading,
+    Sampler,
+    SamplerSpec,
+    Scope,
+    TickingSampler,
+    WatchingSampler,
+)
 
 __all__ = [
     "BackendSpec",
@@ -59,6 +69,7 @@ __all__ = [
     "PreflightContext",
     "Prompt",
     "Queues",
+    "QuickPowerSampler",
     "Reading",
     "ReportsCaveats",
     "ReportsMetrics",

@@ -116,6 +116,16 @@ class TickingSampler(Protocol):
 
 
 @runtime_checkable
+class QuickPowerSampler(Protocol):
+    """What a `TickingSampler` may offer besides, where power alone is read faster than everything: it is read closely
+    around the edges of a window. Without it `read` is asked.
+    """
+
+    def powers(self) -> Mapping[str, tuple[int, float]]:
+        """Power alone, read as fast as can be: device id to (`time.monotonic_ns()`, watts)."""
+
+
+@runtime_checkable
 class WatchingSampler(Protocol):
     """What a sampler may offer besides, where it can tell who uses its devices."""
 

@@ -20,7 +20,7 @@ import pytest
 
 from llem.errors import SamplerUnavailable
 from llem.plugins import default_registry, load_object
-from llem.specs.sampler import Device, Reading, Sampler, SamplerSpec, TickingSampler
+from llem.specs.sampler import Device, QuickPowerSampler, Reading, Sampler, SamplerSpec, TickingSampler
 from llem.testing.processes import nothing_left
 from llem.testing.registering import imported_by_registering
 
@@ -186,6 +186,16 @@ class SamplerConformance:
         after = time.monotonic_ns()
         assert set(found) <= {device.id for device in devices if "counter" in device.methods}
         assert all(before <= t_ns <= after and math.isfinite(joules) for t_ns, joules in found.values())
+
+    def test_power_that_is_read_quickly_is_that_of_its_devices(self, opened: tuple[Sampler, Sequence[Device]]) -> None:
+        one, devices = opened
+        if not isinstance(one, QuickPowerSampler):
+            return
+        before = time.monotonic_ns()
+        found = one.powers()
+        after = time.monotonic_ns()
+        assert set(found) <= {device.id for device in devices if "power" in device.methods}
+        assert all(before <= t_ns <= after and math.isfinite(watts) for t_ns, watts in found.values())
 
     def test_what_it_says_of_its_devices_is_plain_data(self, opened: tuple[Sampler, Sequence[Device]]) -> None:
         json.dumps(dict(opened[0].environment()), allow_nan=False)
