@@ -197,6 +197,7 @@ def usage(told: int) -> dict[str, int]:
         (texts(None, None, None, last=2), 8, 2, None, (1, 3)),  # more pieces than tokens
         (texts(None, None, last=1), 8, 1, None, (2,)),
         (texts(1, 2, 3, last=0), 3, 3, (1, 2, 3), None),
+        (texts(1, 2, 3, last=2), 3, 3, (1, 2, 3), None),  # tokens that were counted once do not go away
         (texts(last=4, choice=True), 8, 4, None, (1,)),  # no text at all: all of it at its end
     ],
 )
