@@ -48,5 +48,5 @@ def test_the_python_on_the_page_runs(write_design: WriteDesign) -> None:
     (block,) = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     names: dict[str, Any] = {}
     exec(block, names)
-    folder = write_design([{"a.x": 1}, {"a.x": 2}], energy=lambda p: float(p["a.x"]))
+    folder = write_design([{"a.x": 1}, {"a.x": 2}], energy=lambda p: float(p["a.x"]), cycles=2)
     assert names["ranking"](folder) == ["1. a.x: 1.0"]

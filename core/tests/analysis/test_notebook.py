@@ -128,7 +128,7 @@ def test_an_analysis_shows_findings_and_a_table_for_each_figure(designed: Path) 
     assert page.notes[0].startswith("Energy per output token depends most on testbed.batch_size")
     effects = [row for row in page.rows if row[0] == "testbed.batch_size"]
     assert effects[0][1:3] == ["1 → 4", "−75 %"]
-    assert "energy per output token (mean 0.58" in page.text
+    assert "energy per output token (geometric mean 0." in page.text
     assert any("thermal_throttle" in note for note in page.notes)
 
 

@@ -59,20 +59,9 @@ def _caveats(
     if missing:
         yield f"{missing:,} of {counted(len(rows), 'run')} failed or cannot be read, and {'are' if missing > 1 else 'is'} left out."
     fewest = min((len(c.rows) for c in configurations), default=0)
-    if fewest == 1 and all(len(c.rows) == 1 for c in configurations):
-        yield "Every configuration ran once: noise is not known, so there are no intervals and no tests (--cycles 3 gives them)."
-    elif fewest == 1:
+    if fewest == 1 and any(len(c.rows) > 1 for c in configurations):
         once = sum(len(c.rows) == 1 for c in configurations)
         yield f"{counted(once, 'configuration')} ran once; what the others vary between cycles stands in for {'them' if once > 1 else 'it'}."
-    analysed = [figure for figure in figures if figure.design is not None]
-    confounded = dict.fromkeys(name for figure in analysed for name in figure.confounded)
-    if confounded:
-        yield f"The effect of {', '.join(confounded)} cannot be told from the other parameters': their values go together."
-    if any(figure.design != "complete" for figure in analysed):
-        yield (
-            "Not every combination of values is there: effects are estimated by least squares, and total shares leave out "
-            "interactions that this design cannot tell."
-        )
 
 
 def _in_other_queues(configurations: Sequence[Configured]) -> bool:

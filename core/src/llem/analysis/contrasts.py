@@ -1,17 +1,16 @@
-"""The mean at each value of a parameter, its worst value against its best, and the test that there is a difference."""
+"""Steps between values of a parameter as ratios with intervals and tests, and which of them are the extremes."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from llem.analysis import resampling, student
-from llem.analysis.comparison import Moments, fieller
-from llem.analysis.effect_models import Contrast, FigureAnalysis, Level, Parameter
-from llem.analysis.intervals import BOOTSTRAP_FROM, LEVEL, Interval
-from llem.analysis.resampling import Cycles
-from llem.analysis.space import Term
+from llem.analysis.cell_means import CellMeans, Estimate
+from llem.analysis.contexts import Matched
+from llem.analysis.effect_models import Better, Contrast, Parameter, Step
+from llem.analysis.intervals import LEVEL, Interval
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,134 +18,132 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
+_LARGEST = 700.0
+"""Above this the exponential of a logarithm leaves the range of numbers."""
 
-def levels_and_contrast(
-    head: FigureAnalysis,
-    parameter: Parameter,
-    term: Term,
-    column: NDArray[np.int64],
-    cycles: Cycles,
-    moved: Floats | None,
-    seed: int,
-) -> tuple[tuple[Level, ...], Contrast]:
-    """The means of one parameter's values, and worst against best.
 
-    Intervals are by bootstrap where every value that is compared has 6 runs or more, else by t with Satterthwaite's degrees
-    of freedom: fewer runs than that give a bootstrap no room (see docs/method/statistics.md).
+@dataclass(frozen=True)
+class Compared:
+    """Two values of a parameter with the estimate of the logarithm of their ratio.
 
-    Args:
-        column: the value index of each configuration.
-        moved: as `resampling.deviations` gives it; None where cycles tell nothing, and there is no interval.
-        seed: with which that was drawn.
+    Attributes:
+        start, end: indices of the values; at: as of `Step`.
     """
-    import numpy as np
 
-    means = term.means @ cycles.means
-    log = head.scale == "log"
-    runs = {cell[0]: int(cycles.counts[column == cell[0]].sum()) for cell in term.cells}
-    worst = int(np.argmax(means) if head.better == "lower" else np.argmin(means))
-    best = int(np.argmin(means) if head.better == "lower" else np.argmax(means))
-    pairs = len(means) * (len(means) - 1) // 2
-    level = 1 - (1 - LEVEL) / pairs
-    rows = [*term.means, term.means[best] - term.means[worst]]
-    enough = all(count >= BOOTSTRAP_FROM for count in runs.values())
-    drawn = np.array(rows) @ moved if moved is not None and enough else None
-    found = []
-    for i, cell in enumerate(term.cells):
-        interval = _interval(rows[i], float(means[i]), cycles, drawn[i] if drawn is not None else None, seed, LEVEL)
-        found.append(
-            Level(
-                value=parameter.values[cell[0]],
-                mean=_back(float(means[i]), log),
-                interval=_back_interval(interval if moved is not None else None, log),
-                configurations=int((column == cell[0]).sum()),
-                values=runs[cell[0]],
-            )
+    start: int
+    end: int
+    estimate: Estimate
+    start_mean: float | None
+    end_mean: float | None
+    shared: int
+    combinations: int
+
+    def turned(self) -> Compared:
+        """The same in the other direction."""
+        turned = Estimate(-self.estimate.value, self.estimate.variance, self.estimate.df)
+        return Compared(self.end, self.start, turned, self.end_mean, self.start_mean, self.shared, self.combinations)
+
+
+def compared(found: Sequence[Matched], means: CellMeans) -> list[Compared]:
+    """The estimates of matched steps."""
+    return [
+        Compared(
+            one.start,
+            one.end,
+            means.estimate(one.row),
+            ratio_of(float(one.before @ means.means)),
+            ratio_of(float(one.after @ means.means)),
+            one.shared,
+            one.combinations,
         )
-    difference = float(means[best] - means[worst])
-    high, low = _back(float(means[worst]), log), _back(float(means[best]), log)
-    contrast = Contrast(
-        worst=parameter.values[term.cells[worst][0]],
-        best=parameter.values[term.cells[best][0]],
-        worst_mean=high,
-        best_mean=low,
-        difference=low - high,
-        ratio=low / high if high else None,
+        for one in found
+    ]
+
+
+def step_of(one: Compared, parameter: Parameter) -> Step:
+    """One comparison by its values."""
+    return Step(
+        start=parameter.values[one.start],
+        end=parameter.values[one.end],
+        start_mean=one.start_mean,
+        end_mean=one.end_mean,
+        ratio=ratio_of(one.estimate.value),
+        shared=one.shared,
+        combinations=one.combinations,
+        interval=ratio_interval(one.estimate),
+        p=one.estimate.p,
     )
-    if moved is None or worst == best:
-        return tuple(found), contrast
-    own = _interval(rows[-1], difference, cycles, drawn[-1] if drawn is not None else None, seed, level)
-    if log:
-        return tuple(found), replace(contrast, ratio_interval=_back_interval(own, log))
-    ratio = _ratio(term.means[worst], term.means[best], cycles, drawn, (worst, best), seed, level)
-    return tuple(found), replace(contrast, difference_interval=own, ratio_interval=ratio)
 
 
-def f_test(term: Term, cycles: Cycles) -> float | None:
-    """P of the F test that a term's effects are all 0, against the variation between cycles; None where there is none."""
-    import numpy as np
-    from scipy import stats
+def p_of_any(steps: Sequence[Compared]) -> float | None:
+    """P that no step is there: the smallest times their number (Bonferroni). It is small exactly where a step's own is."""
+    found = [p for one in steps if (p := one.estimate.p) is not None]
+    return min(1.0, len(found) * min(found)) if found else None
 
-    if not cycles.pooled:
+
+def first_to_last(steps: Sequence[Compared], parameter: Parameter) -> Contrast:
+    """The step that nothing but the order of the values picks: the widest that there is, from the first one on."""
+    one = max(steps, key=lambda step: (step.end - step.start, -step.start))
+    return _contrast(one, parameter, ratio_interval(one.estimate))
+
+
+def extremes(steps: Sequence[Compared], parameter: Parameter, better: Better) -> tuple[Contrast, Any]:
+    """From the worst value to the best, and the value that is told from every other as the better one.
+
+    The largest step is picked after the fact. The interval holds for all pairs of values that, as far as cycles tell, could
+    have been the extremes as well (Bonferroni): for all pairs where no value is told from another, for one where both are told.
+    """
+    sign = 1.0 if better == "lower" else -1.0
+    towards = [one if sign * one.estimate.value <= 0 else one.turned() for one in steps]
+    widest = max(towards, key=lambda one: abs(one.estimate.value))
+    together = 1 - (1 - LEVEL) / len(steps)
+    many = min((1 + _alike(steps, widest.start, together)) * (1 + _alike(steps, widest.end, together)), len(steps))
+    contrast = _contrast(widest, parameter, ratio_interval(widest.estimate, 1 - (1 - LEVEL) / many))
+    best = [value for value in _levels(steps) if _beats_all(value, towards, together)]
+    return contrast, parameter.values[best[0]] if len(best) == 1 else None
+
+
+def _levels(steps: Sequence[Compared]) -> list[int]:
+    return sorted({level for one in steps for level in (one.start, one.end)})
+
+
+def _beats_all(value: int, towards: Sequence[Compared], level: float) -> bool:
+    """Every step that it is in leads to it, and is told."""
+    own = [one for one in towards if value in (one.start, one.end)]
+    return all(one.end == value and _is_told(one.estimate, level) for one in own)
+
+
+def _alike(steps: Sequence[Compared], value: int, level: float) -> int:
+    """How many other values are not told from this one."""
+    return sum(not _is_told(one.estimate, level) for one in steps if value in (one.start, one.end))
+
+
+def _is_told(found: Estimate, level: float) -> bool:
+    half = found.half_width(level)
+    return found.value != 0 if half is None else abs(found.value) > half
+
+
+def _contrast(one: Compared, parameter: Parameter, interval: Interval | None) -> Contrast:
+    return Contrast(
+        start=parameter.values[one.start],
+        end=parameter.values[one.end],
+        start_mean=one.start_mean,
+        end_mean=one.end_mean,
+        ratio=ratio_of(one.estimate.value),
+        shared=one.shared,
+        combinations=one.combinations,
+        ratio_interval=interval,
+    )
+
+
+def ratio_of(log: float) -> float:
+    """The number whose logarithm this is; never infinite, never 0."""
+    return math.exp(min(max(log, -_LARGEST), _LARGEST))
+
+
+def ratio_interval(found: Estimate, level: float = LEVEL) -> Interval | None:
+    """The interval of the ratio whose logarithm was estimated."""
+    half = found.half_width(level)
+    if half is None:
         return None
-    effects = term.effects @ cycles.means
-    covariance = (term.effects * (cycles.pooled / cycles.counts)) @ term.effects.T
-    rank = math.prod(len({cell[place] for cell in term.cells}) - 1 for place in range(len(term.members)))
-    statistic = float(effects @ np.linalg.pinv(covariance, hermitian=True) @ effects) / rank
-    return float(stats.f.sf(statistic, rank, cycles.df))
-
-
-def _interval(row: Floats, value: float, cycles: Cycles, drawn: Any, seed: int, level: float) -> Interval | None:
-    """Of one weighted sum of the configurations' means."""
-    import numpy as np
-
-    parts = row**2 * cycles.of_means
-    df = resampling.satterthwaite(parts, cycles.counts)
-    if not parts.sum() or not math.isfinite(df):
-        return None
-    if drawn is not None:
-        cut = resampling.tail(df, level)
-        low, high = np.quantile(drawn, [cut, 1 - cut])
-        return Interval(
-            value + float(low), value + float(high), "bootstrap", level, resamples=cycles.resamples, seed=seed
-        )
-    half = student.quantile(level, df) * math.sqrt(parts.sum())
-    return Interval(value - half, value + half, "t", level)
-
-
-def _ratio(
-    base: Floats, other: Floats, cycles: Cycles, drawn: Any, places: tuple[int, int], seed: int, level: float
-) -> Interval | None:
-    import numpy as np
-
-    first, second = float(base @ cycles.means), float(other @ cycles.means)
-    variances = cycles.of_means
-    df = resampling.satterthwaite((base**2 + other**2) * variances, cycles.counts)
-    if not math.isfinite(df) or not first:
-        return None
-    if drawn is None:
-        moments = Moments(
-            first,
-            second,
-            float(base**2 @ variances),
-            float(other**2 @ variances),
-            float((base * other) @ variances),
-            df,
-        )
-        return fieller(moments, level)
-    bottom = first + drawn[places[0]]
-    if float((bottom * first).min()) <= 0:
-        return None
-    cut = resampling.tail(df, level)
-    low, high = np.quantile((second + drawn[places[1]]) / bottom, [cut, 1 - cut])
-    return Interval(float(low), float(high), "bootstrap", level, resamples=cycles.resamples, seed=seed)
-
-
-def _back(value: float, log: bool) -> float:
-    return math.exp(value) if log else value
-
-
-def _back_interval(found: Interval | None, log: bool) -> Interval | None:
-    if found is None or not log:
-        return found
-    return replace(found, low=math.exp(found.low), high=math.exp(found.high))
+    return Interval(ratio_of(found.value - half), ratio_of(found.value + half), "t", level)

@@ -12,7 +12,6 @@ from __future__ import annotations
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from llem.analysis import least_squares
 from llem.analysis.space import Decomposition, Space, Term
 
 if TYPE_CHECKING:
@@ -22,25 +21,13 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 
-def decompose(space: Space, weights: Floats) -> Decomposition:
-    """Split by exact averages where every combination is there, else by least squares over the configurations' means.
-
-    Args:
-        weights: how much each configuration counts in least squares: its number of cycles.
-    """
+def decompose(space: Space) -> Decomposition | None:
+    """Split by exact averages; None where a combination is missing, since then no split is that of the study alone."""
     measure = _complete_measure(space)
     if measure is None:
-        return least_squares.fit(space, weights)
-    terms: dict[tuple[str, ...], Term] = {}
-    for name in space.levels:
-        terms[(name,)] = _averages(space, measure, (name,))
-    untold = []
-    for pair in space.pairs():
-        if space.grid(pair) is None:
-            untold.append(pair)
-        else:
-            terms[pair] = _averages(space, measure, pair)
-    return Decomposition(space, terms, "complete", untold=tuple(untold), measure=measure)
+        return None
+    members = [(name,) for name in space.levels] + [pair for pair in space.pairs() if space.grid(pair) is not None]
+    return Decomposition(space, {one: _averages(space, measure, one) for one in members}, measure)
 
 
 def _complete_measure(space: Space) -> Floats | None:
@@ -84,13 +71,11 @@ def _averages(space: Space, measure: Floats, members: tuple[str, ...]) -> Term:
 
     whole = mean_where(inside)
     single = [{int(v): mean_where(column == v) for v in np.unique(column[inside])} for column in columns]
-    means, effects = [], []
+    effects = []
     for cell in cells:
         if len(members) == 1:
-            mean = single[0][cell[0]]
-            effects.append(mean - whole)
+            effects.append(single[0][cell[0]] - whole)
         else:
             mean = mean_where((columns[0] == cell[0]) & (columns[1] == cell[1]))
             effects.append(mean - single[0][cell[0]] - single[1][cell[1]] + whole)
-        means.append(mean)
-    return Term(members, cells, np.array(effects), np.array(means), space.weight(members))
+    return Term(members, cells, np.array(effects), space.weight(members))

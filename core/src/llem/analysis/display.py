@@ -36,8 +36,8 @@ def analysis_html(found: StudyAnalysis) -> str:
 def _figure(figure: FigureAnalysis) -> str:
     mark = "~" if figure.estimated else ""
     how = f", {figure.scope} {figure.method}" if figure.method else ""
-    mean = "" if figure.mean is None else f" (mean {mark}{amount(figure.mean)} {figure.unit}{how})"
-    headers = ["parameter", "worst → best", "change", "95 % interval", "p (Holm)", "share", "with interactions"]
+    mean = "" if figure.mean is None else f" (geometric mean {mark}{amount(figure.mean)} {figure.unit}{how})"
+    headers = ["parameter", "from → to", "change", "95 % interval", "p (Holm)", "share", "with interactions"]
     return html.block(
         f"{figure.label}{mean}", html.table(headers, [_effect(effect, mark) for effect in figure.effects], left=2)
     )
@@ -47,7 +47,7 @@ def _effect(effect: Effect, mark: str) -> list[str]:
     contrast = effect.contrast
     return [
         effect.parameter if effect.backend is None else f"{effect.parameter} (in {effect.backend})",
-        f"{as_written(contrast.worst)} → {as_written(contrast.best)}",
+        f"{as_written(contrast.start)} → {as_written(contrast.end)}",
         _change(contrast.ratio, mark),
         _span(contrast.ratio_interval, mark),
         _p(effect.p_adjusted),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import combinations, product
 from typing import TYPE_CHECKING, Any
 
-from llem.analysis.effect_models import Design, Parameter
+from llem.analysis.effect_models import Parameter
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,14 +27,12 @@ class Term:
         members: parameter names.
         cells: the value indices that each row of the matrices stands for.
         effects: (cells, configurations): times the configurations' means this is the effect in each cell.
-        means: (cells, configurations): likewise, the mean in each cell.
         weight: share of the measure that has these parameters: below 1 for what is nested in one backend.
     """
 
     members: tuple[str, ...]
     cells: tuple[tuple[int, ...], ...]
     effects: Floats
-    means: Floats
     weight: float
 
     def variance(self, values: Floats) -> Floats:
@@ -105,27 +103,16 @@ class Space:
 
 @dataclass(frozen=True)
 class Decomposition:
-    """The terms of one figure's variance.
+    """The terms of one figure's variance over a complete design.
 
     Attributes:
         terms: by their members.
-        design: see `FigureAnalysis.design`.
-        untold: pairs whose interaction has no term.
-        confounded: parameters whose effect cannot be told from the others'.
-        measure: weight of each configuration, where the design is complete.
-        columns, solution: of the fit, where the design is not complete: `columns @ (solution @ means)` is what it makes of them.
-        df: configurations that the fit leaves over.
+        measure: weight of each configuration.
     """
 
     space: Space
     terms: Mapping[tuple[str, ...], Term]
-    design: Design
-    untold: tuple[tuple[str, str], ...] = ()
-    confounded: tuple[str, ...] = ()
-    measure: Floats | None = None
-    columns: Floats | None = None
-    solution: Floats | None = None
-    df: int = 0
+    measure: Floats
 
 
 def make_space(parameters: Sequence[Parameter], levels: Sequence[Mapping[str, int]]) -> Space:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from llem.analysis.intervals import Interval
+
+if TYPE_CHECKING:
+    from llem.analysis.effect_models import FigureAnalysis
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -37,6 +41,8 @@ def change(ratio: float, places: int | None = None) -> str:
     found = (ratio - 1) * 100
     if places is None:
         places = 0 if abs(found) >= 1 else 1
+    if 0 < ratio < 0.01:  # nothing that is left of a figure is rounded away: 0.002 is −99.8 %
+        places = max(places, math.ceil(-math.log10(ratio)) - 2)
     text = f"{abs(found):.{places}f}"
     sign = "±" if not float(text) else MINUS if found < 0 else "+"
     return f"{sign}{text} %"
@@ -71,3 +77,18 @@ def as_written(value: Any) -> str:
 def counted(n: int, word: str) -> str:
     """`1 run`, `3 runs`."""
     return f"{n:,} {word}{'s' * (n != 1)}"
+
+
+def and_(names: Sequence[str], word: str = "and") -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {word} {names[-1]}"
+
+
+def label_of(figure: FigureAnalysis) -> str:
+    """What a figure is called; `estimated …` where it is."""
+    return f"estimated {figure.label}" if figure.estimated else figure.label
+
+
+def mark_of(figure: FigureAnalysis) -> str:
+    """`~` before numbers that are estimated."""
+    return "~" if figure.estimated else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,6 +14,18 @@ from llem.cli.completing import study_folders
 
 if TYPE_CHECKING:
     from llem.analysis.effect_models import Effect, FigureAnalysis, StudyAnalysis
+
+
+def _share(_context: click.Context, _parameter: click.Parameter, value: str) -> float:
+    """`2 %` is 0.02."""
+    text = value.strip()
+    try:
+        found = float(text.rstrip("%")) / (100 if text.endswith("%") else 1)
+    except ValueError as error:
+        raise click.BadParameter("write a share such as 0.01, or 1 %") from error
+    if not 0 <= found < 1:
+        raise click.BadParameter("write a share of at least 0 and below 1, such as 0.01, or 1 %")
+    return found
 
 
 @click.command(epilog=f"Figures: {', '.join(FIGURES)}.")
@@ -26,19 +38,28 @@ if TYPE_CHECKING:
     help=f"A figure to analyse; repeatable. By default those of {', '.join(MAIN)} that the study has.",
 )
 @click.option(
-    "--scale",
-    type=click.Choice(["linear", "log"]),
-    default="linear",
+    "--interest",
+    metavar="SHARE",
+    default="1 %",
     show_default=True,
-    help="log: analyse the logarithm, where effects multiply instead of adding up.",
+    callback=_share,
+    help="A change smaller than this gets no sentence of its own: 0.01 or 1 %.",
+)
+@click.option(
+    "--pilot",
+    metavar="STUDY",
+    type=click.Path(path_type=Path, exists=True),
+    help="An earlier study with cycles: its spread says how many cycles would tell what was seen. By default the latest "
+    "one beside STUDY.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def analyze(study: Path, figures: tuple[str, ...], scale: Any, as_json: bool) -> None:
+def analyze(study: Path, figures: tuple[str, ...], interest: float, pilot: Path | None, as_json: bool) -> None:
     """Which swept parameters matter, and how much.
 
-    For each figure: the share of the variance between configurations that each parameter explains, alone and with its
-    interactions; its worst value against its best, with a 95 % bootstrap interval over cycles; what parameters do to each
-    other. Parameters of one backend are judged within it. Needs the extra llem[analysis].
+    For each figure: the ratio between a parameter's worst value and its best, over the combinations that ran with both, with a
+    95 % interval; the share of the variance between configurations that it explains; what parameters do to each other; drift
+    over the order of the runs. One cycle is described and ranks nothing. Parameters of one backend are judged within it.
+    Needs the extra llem[analysis].
 
     \b
     Examples:
@@ -48,7 +69,7 @@ def analyze(study: Path, figures: tuple[str, ...], scale: Any, as_json: bool) ->
     """
     from llem.analysis.study_effects import analyze as analyse
 
-    found = analyse(study, figures=figures or None, scale=scale)
+    found = analyse(study, figures=figures or None, interest=interest, pilot=pilot)
     if as_json:
         click.echo(json.dumps(found.document(), ensure_ascii=False, indent=1, allow_nan=False))
     else:
@@ -77,20 +98,30 @@ def analysis_lines(found: StudyAnalysis) -> Iterator[str]:
 
 def figure_lines(figure: FigureAnalysis) -> Iterator[str]:
     """One figure's effects as a table, its interactions below."""
-    from llem.analysis.wording import amount, p_text, percent
+    from llem.analysis.wording import amount, and_, change, change_span, p_text, percent
     from llem.cli.table import NOTHING, table
 
     mark = "~" if figure.estimated else ""
     how = f", {figure.scope} {figure.method}" if figure.method else ""
-    scale = ", on a log scale" if figure.scale == "log" else ""
-    mean = NOTHING if figure.mean is None else f"mean {mark}{amount(figure.mean)} {figure.unit}"
-    yield f"{figure.label} ({mean}{how}{scale})"
-    headers = ["parameter", "worst → best", "change", "95 % interval", "p (Holm)", "share", "with interactions"]
-    yield table(headers, [_row(effect, mark) for effect in figure.effects], left=2)
+    mean = NOTHING if figure.mean is None else f"geometric mean {mark}{amount(figure.mean)} {figure.unit}"
+    yield f"{figure.label} ({mean}{how})"
+    headers = ["parameter", "from → to", "change", "95 % interval", "p (Holm)", "share", "with interactions"]
+    if figure.effects:
+        yield table(headers, [_row(effect, mark) for effect in figure.effects], left=2)
+    for alias in figure.refused:
+        yield f"not told: {alias.parameter}" + (f" (goes with {and_(alias.others)})" if alias.others else "")
     for interaction in figure.interactions:
-        share = NOTHING if interaction.share is None else percent(interaction.share)
+        if interaction.share is None and interaction.p_adjusted is None:
+            continue  # one cycle says nothing of it
+        share = "" if interaction.share is None else f": {percent(interaction.share)}"
         p = "" if interaction.p_adjusted is None else f", {p_text(interaction.p_adjusted)}"
-        yield f"interaction {' × '.join(interaction.parameters)}: {share}{p}"
+        yield f"interaction {' × '.join(interaction.parameters)}{share}{p}"
+    if figure.misfit is not None and figure.misfit.p_adjusted is not None:
+        yield f"interactions of three and more: {p_text(figure.misfit.p_adjusted)}"
+    if figure.trend is not None and figure.trend.taken_out and figure.trend.p_adjusted is not None:
+        span = "" if figure.trend.interval is None else f" ({change_span(figure.trend.interval)})"
+        trend = f"{mark}{change(figure.trend.ratio)}{span}, {p_text(figure.trend.p_adjusted)}"
+        yield f"drift from the first place of a cycle to the last, taken out: {trend}"
     if figure.unexplained is not None and figure.unexplained >= 0.001:
         yield f"not explained by these: {percent(figure.unexplained)}"
 
@@ -103,8 +134,8 @@ def _row(effect: Effect, mark: str) -> list[str]:
     name = effect.parameter if effect.backend is None else f"{effect.parameter} (in {effect.backend})"
     return [
         name,
-        one_line(f"{as_written(contrast.worst)} → {as_written(contrast.best)}", 60),
-        NOTHING if contrast.ratio is None else f"{mark}{change(contrast.ratio)}",
+        one_line(f"{as_written(contrast.start)} → {as_written(contrast.end)}", 60),
+        f"{mark}{change(contrast.ratio)}",
         NOTHING if contrast.ratio_interval is None else f"{mark}{change_span(contrast.ratio_interval)}",
         NOTHING if effect.p_adjusted is None else p_text(effect.p_adjusted).removeprefix("p ").removeprefix("= "),
         NOTHING if effect.share is None else percent(effect.share),

@@ -87,7 +87,7 @@ class ExecutionConfig(Section):
         default_factory=UntilConfig, description="repeat until an interval is narrow, in place of `cycles`"
     )
     order: Order = Field(
-        "interleaved",
+        "shuffled",
         description="sequential: all cycles of an experiment, then the next; interleaved: every experiment once, then again; "
         "shuffled: each cycle in a new random order; reversed: every second cycle backwards; "
         "latin_square: each cycle starts at another experiment",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from llem.analysis.effect_models import Effect, FigureAnalysis
+from llem.analysis.effect_models import Contrast, Effect, FigureAnalysis
 from llem.analysis.wording import amount, as_written, change, percent
 from llem.report.figures.drawn import Drawn, Figure
 from llem.report.figures.style import BG, FG, GRID, MUTED, SERIES, TOTAL, Width, document, label_width, shortened
@@ -52,7 +52,7 @@ def draw(study: ReportStudy, width: Width = "double") -> Drawn:
 def _label(effect: Effect, *, full: bool) -> str:
     name = effect.parameter.removeprefix(f"{effect.backend}.")
     where = f" ({effect.backend})" if effect.backend else ""
-    values = f": {as_written(effect.contrast.worst)} → {as_written(effect.contrast.best)}" if full else ""
+    values = f": {as_written(effect.contrast.start)} → {as_written(effect.contrast.end)}" if full else ""
     return f"{name}{where}{values}"
 
 
@@ -169,7 +169,7 @@ def _rows(figure: FigureAnalysis, labels: dict[tuple[str, str], str]) -> Iterato
         contrast = effect.contrast
         ratio, total = contrast.ratio_interval, effect.share_total_interval
         share, share_total = effect.share or 0.0, effect.share_total or 0.0
-        change_text = "" if contrast.ratio is None else f", {mark}{change(contrast.ratio)}"
+        change_text = f", {mark}{change(contrast.ratio)}"
         yield {
             "label": labels[figure.name, effect.parameter],
             "parameter": effect.parameter,
@@ -180,10 +180,16 @@ def _rows(figure: FigureAnalysis, labels: dict[tuple[str, str], str]) -> Iterato
             "total": max(share_total, share, 0.0),
             "total_low": total.low if total else None,
             "total_high": total.high if total else None,
-            "what": f"{as_written(contrast.worst)} → {as_written(contrast.best)}: {mark}{amount(contrast.worst_mean)} to "
-            f"{mark}{amount(contrast.best_mean)} {figure.unit}{change_text}",
+            "what": f"{as_written(contrast.start)} → {as_written(contrast.end)}{_between(contrast, mark, figure.unit)}{change_text}",
             "how_much": f"{percent(share)} alone, {percent(share_total)} with interactions",
         }
+
+
+def _between(contrast: Contrast, mark: str, unit: str) -> str:
+    """`: 2.16 to 0.503 J`; nothing where the change is that of a model, which has no means of what ran."""
+    if contrast.start_mean is None or contrast.end_mean is None:
+        return ""
+    return f": {mark}{amount(contrast.start_mean)} to {mark}{amount(contrast.end_mean)} {unit}"
 
 
 def _caption(shown: Sequence[FigureAnalysis], nested: bool) -> str:
