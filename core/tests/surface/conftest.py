@@ -22,9 +22,9 @@ QUICK: dict[str, Any] = {
     "measurement": {"min_window_s": 0, "settle_s": 0},
     "warmup": {"enabled": False},
     "baseline": {"enabled": False},
-    "execution": {"experiment_gap_s": 0, "cycle_gap_s": 0},
+    "execution": {"experiment_gap_s": 0, "cycle_gap_s": 0, "order": "interleaved"},
 }
-"""An experiment of a fraction of a second."""
+"""An experiment of a fraction of a second; in the order written, by which tests name what ran when."""
 
 WriteYaml = Callable[..., Path]
 Install = Callable[..., Mapping[str, str]]

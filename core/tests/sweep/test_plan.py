@@ -41,7 +41,7 @@ def container(name: str = "box") -> RunnerSpec:
 def test_a_plan_has_every_cycle_of_every_experiment_with_its_place_and_folder(
     load_text: LoadText, registry_of: RegistryOf
 ) -> None:
-    plan = make_plan(load_text(TWO + "execution: {cycles: 2}\n"), registry_of())
+    plan = make_plan(load_text(TWO + "execution: {cycles: 2, order: interleaved}\n"), registry_of())
     runs = list(plan.experiments)
     assert [(r.position, r.cycle, r.point) for r in runs] == [
         (1, 1, {"alpha.batch_size": 1}),
@@ -82,7 +82,8 @@ def test_the_design_s_identity_is_of_the_experiments_and_how_often_and_in_which_
     assert design(HEAD + "experiments: [{alpha.batch_size: 8}, {alpha: {batch_size: 1}}]\n") == same
     assert design(TWO + "execution: {timeout_s: 5, budget_s: 5}\n") == same
     assert design(TWO + "execution: {cycles: 2}\n") != same
-    assert design(TWO + "execution: {order: shuffled}\n") != same
+    assert design(TWO + "execution: {order: shuffled}\n") == same
+    assert design(TWO + "execution: {order: interleaved}\n") != same
     assert design(HEAD + "sweep: {alpha.batch_size: [1, 9]}\n") != same
 
 
@@ -191,7 +192,7 @@ def test_the_plan_in_words_names_what_matters_and_cuts_long_lists(load_text: Loa
     )
     plan = make_plan(load_text(text), registry_of())
     words = "\n".join(describe(plan, 4))
-    assert "6 experiments to run (3 × 2 cycles, interleaved)" in words
+    assert "6 experiments to run (3 × 2 cycles, shuffled)" in words
     assert plan.study_design_hash in words
     assert "alpha on local (default)" in words
     assert "no experiment starts after 1 min 30 s" in words
@@ -202,7 +203,7 @@ def test_the_plan_in_words_names_what_matters_and_cuts_long_lists(load_text: Loa
 
 
 def test_the_plan_as_json_holds_every_run(load_text: LoadText, registry_of: RegistryOf) -> None:
-    plan = make_plan(load_text(TWO), registry_of())
+    plan = make_plan(load_text(TWO + "execution: {order: interleaved}\n"), registry_of())
     data = json.loads(json.dumps(plan_json(plan)))
     assert data["total"] == len(data["experiments"]) == 2
     assert data["runners"] == {"alpha": {"runner": "local", "origin": "default"}}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from llem.analysis.effect_models import FigureAnalysis
-from llem.analysis.wording import and_, as_written, counted, label_of
+from llem.analysis.wording import and_, as_written
 
 _MOST_NAMED = 4
 
@@ -40,12 +40,6 @@ def _notes(figures: Sequence[FigureAnalysis]) -> Iterator[str]:
     for figure in figures[:1]:
         yield from _apart(figure)
         yield from _untold(figure)
-    for figure in figures:
-        if figure.left_out:
-            yield (
-                f"{counted(figure.left_out, 'value')} of {label_of(figure)} {'is' if figure.left_out == 1 else 'are'} not above 0, "
-                f"which cannot be, and {'is' if figure.left_out == 1 else 'are'} left out."
-            )
 
 
 def _apart(figure: FigureAnalysis) -> Iterator[str]:

@@ -310,7 +310,6 @@ class FigureAnalysis:
         estimated: it is no measurement: show it with a `~`.
         scope, method: of energy.
         configurations, values: how many have it.
-        left_out: values that were not above 0, which is impossible, and do not count.
         lowest, highest: of the configurations' geometric means.
         mean: geometric, over the configurations that ran; sd: between configurations, of logarithms.
         noise_sd: from cycle to cycle within a configuration, of logarithms, pooled; None with one cycle.
@@ -335,7 +334,6 @@ class FigureAnalysis:
     method: str | None = None
     configurations: int = 0
     values: int = 0
-    left_out: int = 0
     lowest: float | None = None
     highest: float | None = None
     mean: float | None = None

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 ONCE = "one cycle of each configuration: what varies by itself is not known"
-STEADY = "the values do not vary from cycle to cycle"
+STEADY = "every cycle shows the same change"
 DRIFTED = "configurations kept their places, and a drift over these explains all that differs"
 
 
@@ -60,15 +60,13 @@ def analyse_figure(
     """The analysis of one figure, its tests not yet corrected; None where no configuration has it."""
     found: list[Configured] = []
     runs: list[Run] = []
-    left_out = 0
     for one in configurations:
-        values = [(row, float(v)) for row in one.rows if (v := row.get(spec.column)) is not None]
-        possible = [(row, v) for row, v in values if v > 0 and math.isfinite(v)]
-        left_out += len(values) - len(possible)
+        # Values that cannot be are left out, and told, before (`weighed`): no other one ever has a logarithm.
+        possible = [(row, float(v)) for row in one.rows if (v := row.get(spec.column)) is not None and v > 0]
         if possible:
             runs += [Run(len(found), _cycle(row), row.get("position"), v) for row, v in possible]
             found.append(one)
-    if not found and not left_out:
+    if not found:
         return None
     kinds = {kind for c in found for row in c.rows if (kind := _kind(row, spec)) is not None}
     head = FigureAnalysis(
@@ -78,7 +76,6 @@ def analyse_figure(
         better=spec.better,
         configurations=len(found),
         values=len(runs),
-        left_out=left_out,
         estimated=any(method == "estimate" for _, method in kinds),
     )
     if len(kinds) == 1:
@@ -114,8 +111,6 @@ def _cannot(found: Sequence[Configured], runs: Sequence[Run], kinds: set[Any]) -
     if len(kinds) > 1:
         named = " and ".join(sorted(f"{scope} {method}" for scope, method in kinds))
         return f"it was found by different methods ({named}), which are never brought together"
-    if not found:
-        return "no value is above 0, which it has to be"
     if len(found) < 2:
         return "only one configuration has it"
     if len({run.value for run in runs}) == 1:

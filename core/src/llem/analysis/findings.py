@@ -177,7 +177,7 @@ def contrast_text(figure: FigureAnalysis, effect: Effect) -> str:
     if contrast.ratio_interval is not None:
         parts.append(f"95 % interval of the change {change_span(contrast.ratio_interval)}")
     elif effect.reason == STEADY:
-        parts.append("the same in every cycle")
+        parts.append("the same change in every cycle")
     if 0 < contrast.shared < contrast.combinations:
         parts.append(
             f"over the {contrast.shared} of {contrast.combinations} combinations of the rest that ran with both"
