@@ -148,7 +148,7 @@ def test_a_pick_shows_what_was_asked_and_what_speaks_against_it(designed: Path) 
     page = Page(pick(designed, limits=[Limit("ttft_p50_s", 0.25)]))
     assert "batch_size=2" in page.text
     assert ["time to first token (median), s", "at most 0.250"] in [[row[0], row[-1]] for row in page.rows]
-    assert any(note.startswith("not told from it") for note in page.notes)
+    assert any(note.startswith("as good as far as cycles tell") for note in page.notes)
     assert any(note.startswith("caution: ") for note in page.notes)
 
 

@@ -95,9 +95,18 @@ def pick_html(found: Pick) -> str:
         f"{best} {spec.label} of {counted(found.kept, 'configuration')} that keep all limits, of {found.considered}"
     ]
     if found.as_good is None:
-        remarks.append("too few cycles to tell it from the others (3 of each give a test)")
+        remarks.append("too few cycles to tell it from the others (3 of each give a test): no ranking")
     else:
-        remarks += [f"not told from it by their cycles: {label}" for label in found.as_good]
+        remarks += [f"as good as far as cycles tell: {label}" for label in found.as_good]
+    for gain in found.advantages:
+        remarks.append(
+            f"against {gain.over}: {change(gain.ratio)}, corrected for having been chosen, 95 % interval {change_span(gain.interval)}"
+        )
+    by = found.figures[found.by]
+    if by.value != by.measured:
+        remarks.append(
+            f"{by.label} is corrected for being the best of {found.kept}; measured {amount(by.measured)} {by.unit}"
+        )
     if found.lacking:
         remarks.append(f"{counted(found.lacking, 'configuration')} left out: a figure was not measured")
     remarks += [f"caution: {caution}" for caution in found.cautions]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from llem.analysis.candidates import candidates, refuse_mixed
+from llem.analysis.candidates import Candidate, candidates, refuse_mixed
+from llem.analysis.comparison import PAIRS_CYCLES
 from llem.analysis.figures import FigureSpec, figure_specs
-from llem.analysis.intervals import Interval
-from llem.analysis.loading import load_rows, study_name
+from llem.analysis.intervals import Interval, mean
+from llem.analysis.loading import load_rows, study_name, study_order
+from llem.analysis.selected import Noise, is_told_lower, log_interval, noise_of
 from llem.results.weighing import caveat_sentences
 
 if TYPE_CHECKING:
@@ -19,13 +22,19 @@ if TYPE_CHECKING:
 OBJECTIVES = ("j_per_output_token", "tokens_per_s")
 
 
+Membership = Literal["on", "off", "open"]
+
+
 @dataclass(frozen=True)
 class FrontPoint:
     """One configuration among the others.
 
     Attributes:
-        values: figure to its mean over cycles; intervals: figure to its 95 % interval, where there are 3 cycles.
-        on_front: no other is better in one figure and at least as good in all.
+        values: figure to its mean over cycles; intervals: figure to its 95 % interval, where there are 3 cycles; over
+            logarithms, so that it never reaches 0.
+        on_front: by these means no other is better in one figure and at least as good in all.
+        membership: what cycles tell: `on` or `off` the front, or `open`; None where there are too few cycles.
+        alike: on the front, labels of those that cycles tell from it in no figure.
     """
 
     config_hash: str
@@ -34,6 +43,8 @@ class FrontPoint:
     values: Mapping[str, float]
     intervals: Mapping[str, Interval]
     on_front: bool
+    membership: Membership | None = None
+    alike: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -83,16 +94,20 @@ def pareto(study: Path | str | StudyResult, figures: Sequence[str] = OBJECTIVES)
     refuse_mixed(found, specs, where)
     whole = [one for one in found if all(spec.name in one.figures for spec in specs)]
     flags = on_front([[one.figures[spec.name].mean for spec in specs] for one in whole], specs)
+    paired = PAIRS_CYCLES.get(study_order(study), False)
+    told = _told(whole, specs, flags, paired)
     points = [
         FrontPoint(
             config_hash=one.config_hash,
             label=one.label,
             settings=one.settings,
             values={spec.name: one.figures[spec.name].mean for spec in specs},
-            intervals={spec.name: i for spec in specs if (i := one.figures[spec.name].interval) is not None},
+            intervals={s.name: i for s in specs if (i := log_interval(one.figures[s.name].values)) is not None},
             on_front=flag,
+            membership=membership,
+            alike=tuple(whole[other].label for other in alike),
         )
-        for one, flag in zip(whole, flags, strict=True)
+        for one, flag, (membership, alike) in zip(whole, flags, told, strict=True)
     ]
     sign = 1 if specs[0].better == "lower" else -1
     points.sort(key=lambda p: (not p.on_front, sign * p.values[specs[0].name]))
@@ -107,6 +122,37 @@ def pareto(study: Path | str | StudyResult, figures: Sequence[str] = OBJECTIVES)
         estimated=any(spec.energy for spec in specs) and any(one.estimated for one in whole),
         cautions=tuple(caveat_sentences(rows, [spec.column for spec in specs])),
     )
+
+
+def _told(
+    found: Sequence[Candidate], specs: Sequence[FigureSpec], flags: Sequence[bool], paired: bool
+) -> list[tuple[Membership | None, tuple[int, ...]]]:
+    """What cycles tell of each one's place: whether it is on the front, and who is not told from it."""
+    axes: list[tuple[list[float], Noise]] = []
+    for spec in specs:
+        sign = 1.0 if spec.better == "lower" else -1.0
+        logs = [{c: sign * math.log(v) for c, v in one.figures[spec.name].by_cycle.items()} for one in found]
+        noise = noise_of(logs, paired=paired)
+        if noise is None:
+            return [(None, ())] * len(found)
+        axes.append(([mean(list(one.values())) for one in logs], noise))
+    comparisons = max(1, (len(found) - 1) * len(specs))
+
+    def better(one: int, other: int) -> bool:
+        """Told to be better in some figure."""
+        return any(is_told_lower(means, noise, one, other, comparisons) for means, noise in axes)
+
+    fronts = [i for i, flag in enumerate(flags) if flag]
+    told: list[tuple[Membership | None, tuple[int, ...]]] = []
+    for one, flag in enumerate(flags):
+        if flag:
+            open_to = [other for other in range(len(found)) if other != one and not better(one, other)]
+            alike = tuple(other for other in open_to if not better(other, one))
+            told.append(("open" if open_to else "on", alike))
+        else:
+            is_beaten = any(better(other, one) and not better(one, other) for other in fronts)
+            told.append(("off" if is_beaten else "open", ()))
+    return told
 
 
 def on_front(points: Sequence[Sequence[float]], specs: Sequence[FigureSpec]) -> list[bool]:

@@ -45,13 +45,13 @@ class Interval:
     """An interval of a mean, in the unit of the values.
 
     Attributes:
-        method: `bootstrap` (expanded percentile), `t`, or `fieller` (of a ratio).
+        method: `bootstrap` (expanded percentile), `t`, `fieller` (of a ratio), or `selected` (of the best of several).
         resamples, seed: of the bootstrap, with which it can be drawn again; None for t.
     """
 
     low: float
     high: float
-    method: Literal["bootstrap", "t", "fieller"]
+    method: Literal["bootstrap", "t", "fieller", "selected"]
     level: float = LEVEL
     resamples: int | None = None
     seed: int | None = None

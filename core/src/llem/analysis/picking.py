@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llem.analysis.candidates import Candidate, candidates, refuse_mixed
-from llem.analysis.comparison import compare_all
+from llem.analysis.comparison import PAIRS_CYCLES
 from llem.analysis.design import HARDWARE
 from llem.analysis.figures import FigureSpec, figure_specs
-from llem.analysis.intervals import Interval
+from llem.analysis.intervals import FEWEST, Interval, mean
 from llem.analysis.loading import load_rows, study_name, study_order
+from llem.analysis.selected import Selected, chosen_ratio, chosen_value, contenders, log_interval, noise_of
 from llem.analysis.wording import amount, counted
 from llem.errors import ResultError
 from llem.results.weighing import inform_sentence, tellings
@@ -31,13 +33,35 @@ class Limit:
 
 @dataclass(frozen=True)
 class PickedFigure:
-    """A figure of the picked configuration; `value` is its mean over cycles."""
+    """A figure of the picked configuration.
+
+    Attributes:
+        value: of the figure that it was chosen by, the estimate that is corrected for its having been chosen, where cycles
+            tell noise; of any other the mean over cycles.
+        measured: the mean over cycles.
+        interval: 95 %, of `value`; it never reaches 0.
+    """
 
     label: str
     unit: str
     value: float
+    measured: float
     interval: Interval | None
     bound: float | None = None
+
+
+@dataclass(frozen=True)
+class Advantage:
+    """The figure that it was chosen by over that of others, corrected for its having been chosen.
+
+    Attributes:
+        over: what they are called.
+        ratio: its figure divided by theirs; interval: 95 %.
+    """
+
+    over: str
+    ratio: float
+    interval: Interval
 
 
 @dataclass(frozen=True)
@@ -51,7 +75,9 @@ class Pick:
         considered, kept: configurations in all, and those that keep every limit.
         lacking: how many lack a figure that was asked for.
         estimated: the energy among its figures is an estimate.
-        as_good: labels of those within the limits that cycles do not tell from it; None where there are too few cycles.
+        as_good: labels of those within the limits that cycles do not tell from it; None where there are too few cycles. With
+            95 % the one that is best in truth is it, or among these.
+        advantages: what choosing it brings; empty where there are too few cycles.
         cautions: what to know before relying on it.
     """
 
@@ -68,6 +94,7 @@ class Pick:
     lacking: int
     estimated: bool
     as_good: tuple[str, ...] | None
+    advantages: tuple[Advantage, ...] = ()
     cautions: tuple[str, ...] = field(default=())
 
     def document(self) -> dict[str, Any]:
@@ -114,9 +141,8 @@ def pick(
     kept = [one for one in whole if all(_keeps(one, specs[limit.figure], limit) for limit in limits)]
     if not kept:
         raise ResultError(f"no configuration keeps all limits. {_nearest(whole, specs, limits)}", where=where)
-    sign = 1 if specs[by].better == "lower" else -1
-    kept.sort(key=lambda one: sign * one.figures[by].mean)
-    best = kept[0]
+    choice = _choose(kept, specs[by], PAIRS_CYCLES.get(study_order(study), False))
+    best = kept[choice.best]
     told = {figure: spec for figure, spec in told.items() if figure in best.figures}
     return Pick(
         study=name,
@@ -127,12 +153,11 @@ def pick(
         directory=best.directory,
         by=by,
         figures={
-            figure: PickedFigure(
-                label=spec.label,
-                unit=spec.unit,
-                value=best.figures[figure].mean,
-                interval=best.figures[figure].interval,
-                bound=next((limit.bound for limit in limits if limit.figure == figure), None),
+            figure: _picked(
+                best,
+                spec,
+                next((limit.bound for limit in limits if limit.figure == figure), None),
+                choice.value if figure == by else None,
             )
             for figure, spec in told.items()
         },
@@ -140,7 +165,8 @@ def pick(
         kept=len(kept),
         lacking=len(found) - len(whole),
         estimated=best.estimated and any(spec.energy for spec in told.values()),
-        as_good=_as_good(best, kept[1:], by, study_order(study)),
+        as_good=choice.as_good,
+        advantages=choice.advantages,
         cautions=(*_cautions(best, specs, limits), *_warned(best, found, specs)),
     )
 
@@ -150,20 +176,61 @@ def _keeps(one: Candidate, spec: FigureSpec, limit: Limit) -> bool:
     return value <= limit.bound if spec.better == "lower" else value >= limit.bound
 
 
-def _as_good(best: Candidate, others: Sequence[Candidate], by: str, order: str) -> tuple[str, ...] | None:
-    compared = compare_all(best.figures[by].by_cycle, [one.figures[by].by_cycle for one in others], order)
-    if others and all(c.p_adjusted is None for c in compared):
-        return None
-    return tuple(
-        one.label for one, c in zip(others, compared, strict=True) if c.p_adjusted is None or c.p_adjusted > 0.05
+def _picked(best: Candidate, spec: FigureSpec, bound: float | None, corrected: Selected | None) -> PickedFigure:
+    figure = best.figures[spec.name]
+    return PickedFigure(
+        label=spec.label,
+        unit=spec.unit,
+        value=figure.mean if corrected is None else corrected.estimate,
+        measured=figure.mean,
+        interval=log_interval(figure.values) if corrected is None else corrected.interval,
+        bound=bound,
     )
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """The place of the best, and what its cycles and those of the others tell of it."""
+
+    best: int
+    value: Selected | None = None
+    as_good: tuple[str, ...] | None = None
+    advantages: tuple[Advantage, ...] = ()
+
+
+def _choose(kept: Sequence[Candidate], spec: FigureSpec, paired: bool) -> _Choice:
+    # Lower is better of all of these: of a figure that is to be high its reciprocal.
+    sign = 1.0 if spec.better == "lower" else -1.0
+    logs = [{c: sign * math.log(v) for c, v in one.figures[spec.name].by_cycle.items()} for one in kept]
+    means = [mean(list(one.values())) for one in logs]
+    best = min(range(len(kept)), key=means.__getitem__)
+    noise = noise_of(logs, paired=paired)
+    if noise is None or kept[best].figures[spec.name].n < FEWEST:
+        return _Choice(best, as_good=() if len(kept) == 1 else None)
+    near = [i for i in contenders(means, noise, best) if i != best]
+    others = [i for i in range(len(kept)) if i != best]
+    found = []
+    if best != 0:
+        found.append(Advantage(kept[0].label, *_turned(chosen_ratio(means, noise, best, [0]), sign)))
+    if len(others) > 1:
+        ratio = chosen_ratio(means, noise, best, others)
+        found.append(Advantage(f"the {len(others)} others on average", *_turned(ratio, sign)))
+    estimate, interval = _turned(chosen_value(means, noise, best), sign)
+    return _Choice(best, Selected(estimate, interval), tuple(kept[i].label for i in near), tuple(found))
+
+
+def _turned(one: Selected, sign: float) -> tuple[float, Interval]:
+    """As the figure is, of one whose reciprocal was chosen."""
+    if sign > 0:
+        return one.estimate, one.interval
+    return 1 / one.estimate, replace(one.interval, low=1 / one.interval.high, high=1 / one.interval.low)
 
 
 def _cautions(best: Candidate, specs: Mapping[str, FigureSpec], limits: Sequence[Limit]) -> tuple[str, ...]:
     found = []
     for limit in limits:
         figure, spec = best.figures[limit.figure], specs[limit.figure]
-        interval = figure.interval
+        interval = log_interval(figure.values)
         if interval is None:
             found.append(
                 f"{counted(figure.n, 'cycle')} say{'s' * (figure.n == 1)} little about how surely it keeps the limit on {spec.label}."

@@ -13,7 +13,8 @@ from llem.analysis.figures import FIGURES
 from llem.cli.completing import study_folders
 
 if TYPE_CHECKING:
-    from llem.analysis.front import Front
+    from llem.analysis.front import Front, FrontPoint
+    from llem.analysis.intervals import Interval
 
 SHORT = {
     "energy": "j_per_output_token",
@@ -71,9 +72,13 @@ def front_lines(front: Front, *, everything: bool) -> Iterator[str]:
     from llem.analysis.wording import amount, counted
     from llem.cli.table import one_line, table
 
-    shown = [p for p in front.points if p.on_front or everything]
+    shown = [p for p in front.points if p.on_front or p.membership == "open" or everything]
     on = sum(p.on_front for p in front.points)
-    yield f"{front.study}: {on} of {counted(len(front.points), 'configuration')} on the front"
+    open_ = sum(p.membership == "open" for p in front.points)
+    told = any(p.membership is not None for p in front.points)
+    doubt = f"; of {open_} cycles do not tell whether they are" if open_ else ""
+    doubt = doubt if told else "; too few cycles to tell it from noise (3 of each give a test)"
+    yield f"{front.study}: {on} of {counted(len(front.points), 'configuration')} on the front{doubt if front.points else ''}"
     if not shown:
         yield "no configuration has all of these figures"
     else:
@@ -83,18 +88,36 @@ def front_lines(front: Front, *, everything: bool) -> Iterator[str]:
             *(f"{label}, {unit}" for label, unit in zip(front.labels, front.units, strict=True)),
         ]
         marks = ["~" if front.estimated and FIGURES[name].energy else "" for name in front.figures]
-        if everything:
+        marked = everything or any(not p.on_front or p.membership == "open" for p in shown)
+        if marked:
             headers.insert(1, "front")
         rows = []
         for point in shown:
-            cells = [f"{m}{amount(point.values[name])}" for m, name in zip(marks, front.figures, strict=True)]
-            rows.append(
-                [one_line(point.label, 160), *(["yes" if point.on_front else ""] if everything else []), *cells]
-            )
+            cells = [
+                f"{m}{amount(point.values[name])}{_span(point.intervals.get(name))}"
+                for m, name in zip(marks, front.figures, strict=True)
+            ]
+            rows.append([one_line(point.label, 160), *([_place(point)] if marked else []), *cells])
         yield table(headers, rows, left=1)
+        for point in shown:
+            if point.alike:
+                others = "; ".join(point.alike[:5]) + ("; …" if len(point.alike) > 5 else "")
+                yield f"equal as far as cycles tell: {point.label}; {others}"
     if front.missing:
         yield ""
         yield f"note: {counted(len(front.missing), 'configuration')} left out: a figure was not measured."
     yield from (f"note: {text}" for text in front.cautions)
     if front.estimated:
         yield "note: ~ is an estimate (CPU utilisation times rated power), not a measurement."
+
+
+def _place(point: FrontPoint) -> str:
+    """Its place by the means, and whether cycles tell it."""
+    place = "yes" if point.on_front else "no"
+    return f"{place}, not told" if point.membership == "open" else place
+
+
+def _span(found: Interval | None) -> str:
+    from llem.cli.table import span
+
+    return "" if found is None else f" ({span(found.low, found.high)})"

@@ -103,7 +103,7 @@ def pick(
 def pick_lines(found: Pick, factors: Factors | None) -> Iterator[str]:
     """What was picked and why, for people."""
     from llem.analysis.figures import FIGURES
-    from llem.analysis.wording import amount, counted
+    from llem.analysis.wording import amount, change, change_span, counted
     from llem.cli.table import span
 
     better = "lowest" if FIGURES[found.by].better == "lower" else "highest"
@@ -121,17 +121,27 @@ def pick_lines(found: Pick, factors: Factors | None) -> Iterator[str]:
         interval = f", 95 % interval {mark}{span(figure.interval.low, figure.interval.high)}" if figure.interval else ""
         word = "at most" if FIGURES[name].better == "lower" else "at least"
         bound = f" (asked: {word} {amount(figure.bound)})" if figure.bound is not None else ""
-        yield f"{figure.label}: {mark}{amount(figure.value)} {figure.unit}{interval}{bound}"
+        chosen = f" when corrected for being the best of {found.kept} (measured {mark}{amount(figure.measured)})"
+        corrected = chosen if figure.value != figure.measured else ""
+        yield f"{figure.label}: {mark}{amount(figure.value)} {figure.unit}{corrected}{interval}{bound}"
     if factors is not None and (joules := _joules(found)) is not None:
         mark = "~" if found.estimated else ""
         yield f"footprint: {mark}{footprint_text(joules * 1000, factors, 'per 1,000 output tokens')}"
+    mark = "~" if found.estimated and FIGURES[found.by].energy else ""
+    for gain in found.advantages:
+        yield (
+            f"against {gain.over}: {mark}{change(gain.ratio)}, corrected likewise, 95 % interval {mark}{change_span(gain.interval)}"
+        )
     if found.as_good:
         others = "; ".join(found.as_good[:5]) + (
             f"; and {len(found.as_good) - 5} more" if len(found.as_good) > 5 else ""
         )
-        yield f"not told from it by their cycles: {others}"
+        yield f"as good as far as cycles tell (choose among them by anything else): {others}"
     elif found.as_good is None:
-        yield "too few cycles to tell it from the others (3 of each give a test)"
+        yield (
+            "too few cycles to tell it from the others (3 of each give a test): it is what was seen lowest or highest, and "
+            "no ranking"
+        )
     if found.lacking:
         yield f"{counted(found.lacking, 'configuration')} left out: a figure was not measured"
     for caution in found.cautions:
