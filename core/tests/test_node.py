@@ -12,6 +12,7 @@ import pytest
 from llem.measure.environment import capture
 from llem.measure.node import gpu_facts, node_facts, sharing_warnings
 from llem.results.aggregate import study_table
+from llem.results.facts import devices_told
 from llem.results.job_directory import JobDocument
 from llem.results.rows import result_row
 from llem.runners.failure import Ended, settle
@@ -37,21 +38,19 @@ def test_whether_it_was_alone_is_what_the_runner_knows_and_else_not_known(told: 
     assert node_facts({})["exclusive"] is None
 
 
-@pytest.mark.parametrize("told", ["H100", ["H100"], 1, None, {"0": "H100"}])
+@pytest.mark.parametrize("told", ["H100", ["H100"], 1, None, {"0": "H100"}, [{"uuid": "GPU-1", "mig": "often"}]])
 def test_what_a_plugin_tells_of_gpus_in_a_shape_of_its_own_is_passed_over(told: object) -> None:
-    assert gpu_facts({"other": {"gpus": told}}) == {"models": None, "driver": None}
+    assert list(devices_told({"other": {"gpus": told}}, {})) == []
 
 
 def test_gpus_are_taken_from_whichever_meter_tells_of_them_and_count_once() -> None:
     nvml = {"driver": "550.1", "gpus": [{"uuid": "GPU-1", "name": "H200"}, {"uuid": "GPU-0", "name": "A100"}]}
     again = {"gpus": [{"uuid": "GPU-1", "name": "H200", "driver": "other"}]}
-    assert gpu_facts({"nvml": nvml, "zeus": again, "rapl": {"zones": 2}}) == {
-        "models": ["A100", "H200"],
-        "driver": "550.1",
-    }
+    found = list(devices_told({"nvml": nvml, "zeus": again, "rapl": {"zones": 2}}, {}))
+    assert gpu_facts(found) == {"models": ["A100", "H200"], "driver": "550.1"}
     amd = {"gpus": [{"uuid": "X", "name": "MI300X", "driver": "6.7"}]}
-    assert gpu_facts({"amd": amd}) == {"models": ["MI300X"], "driver": "6.7"}
-    assert gpu_facts({}) == {"models": None, "driver": None}
+    assert gpu_facts(list(devices_told({"amd": amd}, {}))) == {"models": ["MI300X"], "driver": "6.7"}
+    assert gpu_facts([]) == {"models": None, "driver": None}
 
 
 @pytest.mark.parametrize(

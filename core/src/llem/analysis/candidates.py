@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from llem.analysis.design import Configured, configured, find_parameters
+from llem.analysis.environments import Environment
 from llem.analysis.figures import FigureSpec
-from llem.analysis.nodes import Hardware
 from llem.analysis.summary import Figure
 from llem.analysis.wording import as_written
 from llem.results.warning_codes import kind_of
@@ -21,11 +21,11 @@ class Candidate:
 
     Attributes:
         settings: the keys in which the study's configurations differ, with its values; another backend's keys are missing.
-            `hardware` is among them where the study ran on unlike nodes: there is one of these for each kind of node.
+            `environment` is among them where the study ran in unlike ones: there is one of these for each kind.
         directory: of its first cycle, relative to the study's folder.
         figures: by name, those that it has.
         kinds: scope and method of its energy; several where cycles differ.
-        hardware: of the nodes that it ran on.
+        environment: that it ran in.
         rows: of its cycles, without what warnings void.
     """
 
@@ -37,7 +37,7 @@ class Candidate:
     figures: Mapping[str, Figure] = field(default_factory=dict)
     kinds: frozenset[tuple[str | None, str]] = frozenset()
     rows: tuple[Mapping[str, Any], ...] = field(default=(), repr=False, compare=False)
-    hardware: Hardware = field(default_factory=Hardware)
+    environment: Environment = field(default_factory=Environment)
 
     @property
     def label(self) -> str:
@@ -89,7 +89,7 @@ def _candidate(one: Configured, keys: Sequence[str], specs: Sequence[FigureSpec]
         figures=figures,
         kinds=kinds,
         rows=tuple(one.rows),
-        hardware=one.hardware,
+        environment=one.environment,
     )
 
 

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from llem.analysis.design import HARDWARE, Configured
+from llem.analysis.design import ENVIRONMENT, Configured
 from llem.analysis.effect_models import FigureAnalysis
+from llem.analysis.environments import Environment, differences, of_machine
 from llem.analysis.figures import FIGURES, MAIN
-from llem.analysis.nodes import differences
 from llem.analysis.wording import counted
 from llem.results.weighing import inform_sentence, tellings
 
@@ -54,7 +54,7 @@ def _caveats(
             yield f"{figure.label} was not analysed: {figure.reason}."
     if any(figure.name.startswith(_WITH_WAITING) for figure in figures) and _in_other_queues(configurations):
         yield f"{WAITING[0].upper()}{WAITING[1:]}."
-    yield from _unlike_nodes(configurations)
+    yield from _unlike_environments(configurations)
     missing = len(rows) - sum(len(c.rows) for c in configurations)
     if missing:
         yield f"{missing:,} of {counted(len(rows), 'run')} failed or cannot be read, and {'are' if missing > 1 else 'is'} left out."
@@ -69,16 +69,28 @@ def _in_other_queues(configurations: Sequence[Configured]) -> bool:
     return len(offline) > 1
 
 
-def _unlike_nodes(configurations: Sequence[Configured]) -> Iterator[str]:
+def _unlike_environments(configurations: Sequence[Configured]) -> Iterator[str]:
     runs: Counter[str] = Counter()
     for one in configurations:
         if one.kind is not None:
             runs[one.kind] += len(one.rows)
     if not runs:
         return
-    apart = " and ".join(differences(one.hardware for one in configurations if one.hardware.is_known))
+    of_configuration: dict[str, list[Environment]] = {}
+    for one in configurations:
+        of_configuration.setdefault(one.key, []).append(one.environment)
+    split = sum(len(found) > 1 for found in of_configuration.values())
+    apart = " and ".join(dict.fromkeys(n for kind in _grouped(configurations) for n in kind))
     listed = "; ".join(f"{kind}: {counted(count, 'run')}" for kind, count in runs.items())
+    cycles = f", within {counted(split, 'configuration')} between cycles" if split else ""
     yield (
-        f"The study ran on nodes that differ in {apart} ({listed}). Cycles on unlike nodes are not averaged: "
-        f"`{HARDWARE}` counts as a parameter, and where it goes together with another one, their effects are one."
+        f"The study ran in environments that differ in {apart}{cycles} ({listed}). Unlike cycles are not averaged: "
+        f"`{ENVIRONMENT}` counts as a parameter, and where it goes together with another one, their effects are one."
     )
+
+
+def _grouped(configurations: Sequence[Configured]) -> Iterator[list[str]]:
+    """The names of facts that differ: of the machine over the study, of anything between cycles of one configuration."""
+    yield differences(of_machine(one.environment) for one in configurations)
+    for key in dict.fromkeys(one.key for one in configurations):
+        yield differences(one.environment for one in configurations if one.key == key)

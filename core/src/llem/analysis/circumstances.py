@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from llem.analysis.caveats import WAITING
-from llem.analysis.nodes import Hardware, differences, hardware_of, unlike
+from llem.analysis.environments import Environment, differing, environment_of, for_comparison, unlike
 from llem.results.models import ExperimentResult
 from llem.results.rows import result_row
 
@@ -65,9 +65,16 @@ def gpus(result: ExperimentResult) -> str:
     return ", ".join(f"{names.count(name)} x {name}" for name in sorted(set(names)))
 
 
-def hardware(result: ExperimentResult) -> Hardware:
-    """What decides whether figures of two results may be averaged."""
-    return hardware_of(result_row(result, ""))
+def _environments(base: ExperimentResult, other: ExperimentResult) -> tuple[Environment, Environment]:
+    """What both ran with and on, as far as their difference is not the work that is compared."""
+    same = base.config["backend"] == other.config["backend"]
+    first, second = (for_comparison(environment_of(result_row(r, "")), same_backend=same) for r in (base, other))
+    return first, second
+
+
+def apart(base: ExperimentResult, other: ExperimentResult) -> str | None:
+    """A sentence where they ran in environments that are not alike."""
+    return unlike(*_environments(base, other))
 
 
 def doubts(base: ExperimentResult, other: ExperimentResult, *, same_study: bool) -> tuple[Doubt, ...]:
@@ -92,9 +99,10 @@ def _doubts(base: ExperimentResult, other: ExperimentResult, same_study: bool) -
     if offline and base.config["backend"] != other.config["backend"] and base.latency and other.latency:
         yield Doubt("other_queue", f"{WAITING}.")
     yield from _energy_doubts(base, other)
-    kinds = hardware(base), hardware(other)
-    if apart := unlike(*kinds):
-        yield Doubt("other_gpu" if "GPU" in differences(kinds) else "unlike_nodes", f"{apart}.")
+    kinds = _environments(base, other)
+    if different := unlike(*kinds):
+        gpu = any(one.name == "GPU" for one in differing(*kinds))
+        yield Doubt("other_gpu" if gpu else "unlike_environments", f"{different}.")
     elif gpus(base) and gpus(other) and gpus(base) != gpus(other):
         yield Doubt("other_gpu", f"they ran on other GPUs ({gpus(base)}; {gpus(other)}): the difference is theirs too.")
     nodes = [r.environment.get("node") or (r.environment.get("machine") or {}).get("node") for r in (base, other)]

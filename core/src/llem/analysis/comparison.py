@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from llem.analysis import holm, student
+from llem.analysis.environments import unlike as unlike_environments
 from llem.analysis.intervals import FEWEST, LEVEL, Interval, mean
-from llem.analysis.nodes import unlike
 
 if TYPE_CHECKING:
     from llem.analysis.summary import Configuration
@@ -46,8 +46,8 @@ class Comparison:
         p_adjusted: p after Holm's correction over all comparisons made together.
         df: degrees of freedom.
         reason: why there is no interval and no p; None where there are.
-        unlike_nodes: where the two ran on nodes that are not alike, a sentence that says so; the difference may then be
-            that of the nodes. None where they are alike, or where only values are compared.
+        unlike: where the two ran in environments that are not alike, a sentence that says so; the difference may then be
+            theirs. None where they are alike, or where only values are compared.
     """
 
     paired: bool
@@ -63,7 +63,7 @@ class Comparison:
     p_adjusted: float | None = None
     df: float | None = None
     reason: str | None = None
-    unlike_nodes: str | None = None
+    unlike: str | None = None
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ def compare_all(base: Mapping[int, float], others: Sequence[Mapping[int, float]]
 def compare_configurations(
     base: Configuration, others: Sequence[Configuration], figure: str, order: str
 ) -> list[Comparison]:
-    """As `compare_all`, of one of `summary.FIGURES` of configurations; each says where it ran on other nodes than `base`.
+    """As `compare_all`, of one of `summary.FIGURES` of configurations; each says where it ran in another environment than `base`.
 
     Raises:
         ValueError: one of them has no such figure.
@@ -150,7 +150,7 @@ def compare_configurations(
         raise ValueError(f"there is nothing to compare: {lacking.point or lacking.config_hash} has no {figure}")
     found = compare_all(base.figures[figure].by_cycle, [c.figures[figure].by_cycle for c in others], order)
     return [
-        replace(one, unlike_nodes=unlike(base.hardware, other.hardware))
+        replace(one, unlike=unlike_environments(base.environment, other.environment))
         for one, other in zip(found, others, strict=True)
     ]
 

@@ -13,7 +13,6 @@ from llem.analysis.circumstances import Difference, Doubt
 from llem.analysis.comparison import Comparison, compare
 from llem.analysis.figures import MAIN, FigureSpec, figure_specs
 from llem.analysis.intervals import Interval
-from llem.analysis.nodes import unlike
 from llem.analysis.sides import Side, choose_baseline, matched, read_place
 from llem.analysis.wording import counted
 from llem.errors import ConfigError, ResultError
@@ -158,11 +157,11 @@ def _pair(base: Side, other: Side, specs: Sequence[FigureSpec], anyway: bool) ->
     doubts += [doubt for side in (base, other) for doubt in _warned(side, specs)]
     # Cycles of two studies did not run together, so they make no pairs.
     order = base.order if same_study else "sequential"
-    apart = unlike(base.candidate.hardware, other.candidate.hardware)
+    apart = circumstances.apart(base.result, other.result)
     figures = {
         spec.name: replace(
             compare(base.candidate.figures[spec.name].by_cycle, other.candidate.figures[spec.name].by_cycle, order),
-            unlike_nodes=apart,
+            unlike=apart,
         )
         for spec in specs
         if spec.name in base.candidate.figures

@@ -8,39 +8,39 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from llem.analysis.effect_models import Parameter
-from llem.analysis.nodes import Hardware, by_hardware, short_names
+from llem.analysis.environments import Environment, by_environment, study_kinds
 from llem.results.weighing import weighed
 
 ABSENT = object()
 """Value of a key that a configuration does not have: it belongs to another backend."""
 
-HARDWARE = "hardware"
-"""What stands beside swept keys where runs that are done come from nodes that are not alike."""
+ENVIRONMENT = "environment"
+"""What stands beside swept keys where runs that are done come from environments that are not alike."""
 
 _CONFIGURED_AS = {"model": "config.model.source", "dataset": "config.dataset.name"}
 
 
 @dataclass
 class Configured:
-    """One configuration with the rows of its cycles, as far as they ran on nodes that are alike.
+    """One configuration with the rows of its cycles, as far as they ran in environments that are alike.
 
     Attributes:
         key: its `config_hash`.
         rows: one for each cycle that is done, as `study_rows` gives them, without what warnings void.
         levels: parameter name to the index of its value; a parameter of another backend is missing.
-        hardware: of these nodes; kind: its short name where the study ran on several kinds, else None.
+        environment: of these rows; kind: its short name where the study ran in several kinds, else None.
     """
 
     key: str
     backend: str | None
     rows: list[Mapping[str, Any]]
     levels: dict[str, int] = field(default_factory=dict)
-    hardware: Hardware = field(default_factory=Hardware)
+    environment: Environment = field(default_factory=Environment)
     kind: str | None = None
 
     def setting(self, key: str) -> Any:
         """The value of a dotted key: as swept, else as configured; ABSENT where it belongs to another backend."""
-        if key == HARDWARE:
+        if key == ENVIRONMENT:
             return self.kind
         row = self.rows[0]
         if f"point.{key}" in row:
@@ -53,21 +53,18 @@ class Configured:
 
 
 def configured(rows: Iterable[Mapping[str, Any]]) -> list[Configured]:
-    """The rows that are done, by configuration and kind of node, in the study's order."""
+    """The rows that are done, by configuration and kind of environment, in the study's order."""
     groups: dict[str, list[Mapping[str, Any]]] = {}
     for row in sorted(rows, key=lambda r: (r.get("position") is None, r.get("position") or 0, str(r.get("directory")))):
         if row.get("status") == "done" and row.get("config_hash") is not None:
             groups.setdefault(row["config_hash"], []).append(weighed(row))
     found = [
-        Configured(key=key, backend=part[0].get("config.backend"), rows=part, hardware=hardware)
+        Configured(key=key, backend=part[0].get("config.backend"), rows=part, environment=environment)
         for key, group in groups.items()
-        for hardware, part in by_hardware(group)
+        for environment, part in by_environment(group)
     ]
-    kinds = list(dict.fromkeys(one.hardware for one in found if one.hardware.is_known))
-    if len(kinds) > 1:
-        names = dict(zip(kinds, short_names(kinds), strict=True))
-        for one in found:
-            one.kind = names.get(one.hardware, "unknown")
+    for one, kind in zip(found, study_kinds([(one.key, one.environment) for one in found]), strict=True):
+        one.kind = kind
     return found
 
 
@@ -104,9 +101,9 @@ def find_parameters(configurations: Sequence[Configured]) -> list[Parameter]:
 
 
 def _keys(configurations: Sequence[Configured]) -> list[str]:
-    """Swept keys in the order of their first appearance; backend and model too, since explicit experiments may vary them, and the nodes."""
+    """Swept keys in the order of their first appearance; backend and model too, since explicit experiments may vary them, and the environment."""
     swept = (name.removeprefix("point.") for c in configurations for name in c.rows[0] if name.startswith("point."))
-    return list(dict.fromkeys([*swept, "backend", "model", HARDWARE]))
+    return list(dict.fromkeys([*swept, "backend", "model", ENVIRONMENT]))
 
 
 def _together(columns: Mapping[str, Sequence[Any]]) -> list[list[str]]:

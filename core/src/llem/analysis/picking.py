@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from llem.analysis.candidates import Candidate, candidates, refuse_mixed
 from llem.analysis.comparison import PAIRS_CYCLES
-from llem.analysis.design import HARDWARE
+from llem.analysis.design import ENVIRONMENT
 from llem.analysis.figures import FigureSpec, figure_specs
 from llem.analysis.intervals import FEWEST, Interval, mean
 from llem.analysis.loading import load_rows, study_name, study_order
@@ -238,8 +238,10 @@ def _cautions(best: Candidate, specs: Mapping[str, FigureSpec], limits: Sequence
         elif (interval.high > limit.bound) if spec.better == "lower" else (interval.low < limit.bound):
             span = f"{amount(interval.low)} to {amount(interval.high)} {spec.unit}"
             found.append(f"the limit on {spec.label} lies within its 95 % interval ({span}): it may not keep it.")
-    if HARDWARE in best.settings:
-        found.append(f"the study ran on unlike nodes; these are its figures on {best.settings[HARDWARE]}.")
+    if ENVIRONMENT in best.settings:
+        found.append(
+            f"the study ran in unlike environments; these are its figures in that of {best.settings[ENVIRONMENT]}."
+        )
     return tuple(found)
 
 

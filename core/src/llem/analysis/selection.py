@@ -13,9 +13,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from llem.analysis import nodes
+from llem.analysis import environments
 from llem.analysis.conditions import column_of, condition
-from llem.analysis.nodes import Hardware
+from llem.analysis.environments import Environment
 from llem.analysis.summary import FIGURES, Configuration, parquet_rows, summarise
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ _ROW = (
     "failure.phase",
     "failure.message",
     *FIGURES.values(),
-    *nodes.COLUMNS,
+    *environments.COLUMNS,
 )
 """What `summarise` looks at, besides what was swept."""
 
@@ -65,7 +65,7 @@ class Selection:
         configurations: those to show, in order.
         total: how many configurations meet the conditions; experiments: how many experiments (cycles) they have.
         statuses: of these experiments; warnings: code to how many of them have it.
-        kinds: the kinds of node that they ran on, the most frequent first; nodes: name to how many ran there.
+        kinds: the kinds of machine that they ran on, the most frequent first; nodes: name to how many ran there.
     """
 
     configurations: list[Configuration]
@@ -73,7 +73,7 @@ class Selection:
     experiments: int = 0
     statuses: Counter[str] = field(default_factory=Counter)
     warnings: Counter[str] = field(default_factory=Counter)
-    kinds: list[Hardware] = field(default_factory=list)
+    kinds: list[Environment] = field(default_factory=list)
     nodes: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -123,7 +123,7 @@ def select(
         statuses=_counted(table.column("status")),
         warnings=_counted(_flattened(table, "warnings")),
         kinds=_kinds(table),
-        nodes=_counted(table.column(nodes.NODE)) if nodes.NODE in table.column_names else Counter(),
+        nodes=_counted(table.column(environments.NODE)) if environments.NODE in table.column_names else Counter(),
     )
 
 
@@ -165,11 +165,7 @@ def _sorted_by(table: pa.Table, names: Sequence[str], by: str) -> dict[str, Any]
 
 def _rows_of(table: pa.Table, names: Sequence[str], chosen: Collection[str]) -> pa.Table:
     """The rows of some configurations. `names` is each row's."""
-    import pyarrow as pa
-
-    found = array("q", (number for number, name in enumerate(names) if name in chosen))
-    # Of a list Arrow would make an array only after loading pandas, which takes as long as all the rest.
-    return table.take(pa.Array.from_buffers(pa.int64(), len(found), [None, pa.py_buffer(found)]))
+    return table.take(_numbers([number for number, name in enumerate(names) if name in chosen]))
 
 
 def _flattened(table: pa.Table, name: str) -> pa.ChunkedArray[Any]:
@@ -191,21 +187,37 @@ def _counted(column: pa.ChunkedArray[Any]) -> Counter[str]:
     return Counter({one["values"]: one["counts"] for one in found if one["values"] is not None})
 
 
-def _kinds(table: pa.Table) -> list[Hardware]:
-    """The kinds of node that rows tell of, the most frequent first."""
+def _kinds(table: pa.Table) -> list[Environment]:
+    """The kinds of machine that rows tell of, the most frequent first; each distinct combination is looked at once."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     called: Any = pc
-    if not {nodes.GPUS, nodes.DRIVER, nodes.CPU} <= set(table.column_names):
+    names = [name for name in environments.COMPARED if name in table.column_names]
+    if not names:
         return []
-    gpus = called.binary_join(table.column(nodes.GPUS).cast(pa.list_(pa.string())), _LIST)
-    columns = [gpus, *(table.column(name).cast(pa.string()) for name in (nodes.DRIVER, nodes.CPU))]
-    texts = called.binary_join_element_wise(*columns, _APART, null_handling="replace", null_replacement=_NOT_TOLD)
-    found = []
-    for text, _ in _counted(texts).most_common():
-        models, driver, cpu = (None if part == _NOT_TOLD else part for part in text.split(_APART))
-        kind = Hardware(tuple(models.split(_LIST)) if models else None, driver, cpu)
-        if kind.is_known:
-            found.append(kind)
-    return found
+    columns = []
+    for name in names:
+        column = table.column(name)
+        is_list = pa.types.is_list(column.type)
+        texts = called.binary_join(column.cast(pa.list_(pa.string())), _LIST) if is_list else column.cast(pa.string())
+        columns.append(texts)
+    joined = called.binary_join_element_wise(*columns, _APART, null_handling="replace", null_replacement=_NOT_TOLD)
+    first: dict[str, int] = {}
+    counts = Counter[str]()
+    for number, text in enumerate(joined.to_pylist()):
+        first.setdefault(text, number)
+        counts[text] += 1
+    order = [first[text] for text, _ in counts.most_common()]
+    rows = parquet_rows(table.select(names).take(_numbers(order)))
+    found = [environments.of_machine(environments.environment_of(row)) for row in rows]
+    _, kinds = environments.together([one for one in found if one.is_known])
+    return kinds
+
+
+def _numbers(values: Sequence[int]) -> pa.Array[Any]:
+    import pyarrow as pa
+
+    found = array("q", values)
+    # Of a list Arrow would make an array only after loading pandas, which takes as long as all the rest.
+    return pa.Array.from_buffers(pa.int64(), len(found), [None, pa.py_buffer(found)])

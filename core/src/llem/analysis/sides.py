@@ -8,10 +8,10 @@ from functools import cached_property
 from pathlib import Path
 
 from llem.analysis.candidates import Candidate, candidates
-from llem.analysis.design import HARDWARE
+from llem.analysis.design import ENVIRONMENT
+from llem.analysis.environments import differing, environment_of
 from llem.analysis.figures import FigureSpec
 from llem.analysis.loading import load_rows, study_name, study_order
-from llem.analysis.nodes import hardware_of, unlike
 from llem.analysis.wording import as_written
 from llem.errors import ConfigError, ResultError
 from llem.results.job_directory import RESULT
@@ -72,7 +72,7 @@ def _experiment(folder: Path, specs: Sequence[FigureSpec]) -> Side:
     if folder.parent.name == EXPERIMENTS and is_study(study):
         for one in candidates(load_rows(study), specs):
             same = one.config_hash == result.identity.config_hash
-            if same and unlike(one.hardware, hardware_of(row)) is None:
+            if same and not differing(one.environment, environment_of(row)):
                 return Side(one.label, study, study_order(study), one)
     (alone,) = candidates([row], specs)
     settings = result.identity.point
@@ -125,20 +125,24 @@ def matched(first: Place, second: Place) -> tuple[list[tuple[Side, Side]], str]:
 
 
 def _matched_by(key: Callable[[Side], Hashable], first: Place, second: Place) -> list[tuple[Side, Side]]:
-    """Sides of one key; where that ran on several kinds of node, those on nodes that are alike, if there are such."""
+    """Sides of one key; where that ran in several kinds of environment, those that are alike, if there are such."""
     others: dict[Hashable, list[Side]] = {}
     for side in second.sides:
         others.setdefault(key(side), []).append(side)
     return [
-        (side, next((one for one in like if one.candidate.hardware == side.candidate.hardware), like[0]))
+        (side, next((one for one in like if not _differ(one, side)), like[0]))
         for side in first.sides
         if (like := others.get(key(side)))
     ]
 
 
+def _differ(one: Side, other: Side) -> bool:
+    return bool(differing(one.candidate.environment, other.candidate.environment))
+
+
 def _settings(side: Side) -> tuple[tuple[str, str], ...]:
     settings = side.candidate.settings.items()
-    return tuple(sorted((key, as_written(value)) for key, value in settings if key != HARDWARE))
+    return tuple(sorted((key, as_written(value)) for key, value in settings if key != ENVIRONMENT))
 
 
 def place_name(place: Place) -> str:

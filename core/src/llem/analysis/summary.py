@@ -10,8 +10,8 @@ from functools import cached_property
 from typing import Any
 
 from llem.analysis import intervals
+from llem.analysis.environments import EXCLUSIVE, NODE, Environment, are_alike, by_environment
 from llem.analysis.intervals import Interval
-from llem.analysis.nodes import EXCLUSIVE, NODE, Hardware, are_alike, by_hardware
 from llem.results.weighing import VOIDED, codes_of, weighed
 
 FIGURES: dict[str, str] = {
@@ -103,9 +103,9 @@ def _interval(found: Interval | None) -> dict[str, Any] | None:
 
 @dataclass
 class Configuration:
-    """One configuration of a study with all its cycles, as far as they ran on nodes that are alike.
+    """One configuration of a study with all its cycles, as far as they ran in environments that are alike.
 
-    Where its cycles ran on unlike nodes there is one of these for each kind of node: such cycles are never averaged.
+    Where its cycles ran in unlike environments there is one of these for each kind: such cycles are never averaged.
 
     Attributes:
         point: the swept keys with their values.
@@ -116,9 +116,9 @@ class Configuration:
         unreliable: at least one cycle's energy is marked unreliable.
         warnings: code to its first message; codes: to how many of its runs that are done it concerns, with those that the
             figures tell themselves; voided: figures that some runs have and that warnings left out; failures: one line each.
-        hardware: of the nodes; nodes: how many cycles ran on each; exclusive: how many of them had it to themselves (True),
+        environment: of its cycles; nodes: how many cycles ran on each; exclusive: how many of them had it to themselves (True),
             not (False), or do not tell (None).
-        is_part: the configuration has cycles on nodes of another kind too.
+        is_part: the configuration has cycles in an environment of another kind too.
     """
 
     config_hash: str | None
@@ -136,7 +136,7 @@ class Configuration:
     voided: set[str] = field(default_factory=set)
     failures: list[dict[str, str | None]] = field(default_factory=list)
     directories: list[str] = field(default_factory=list)
-    hardware: Hardware = field(default_factory=Hardware)
+    environment: Environment = field(default_factory=Environment)
     nodes: Counter[str] = field(default_factory=Counter)
     exclusive: Counter[bool | None] = field(default_factory=Counter)
     is_part: bool = False
@@ -159,25 +159,25 @@ class Configuration:
             "directories": self.directories,
             "nodes": dict(self.nodes),
             "exclusive": {"yes": self.exclusive[True], "no": self.exclusive[False], "unknown": self.exclusive[None]},
-            "hardware": {"gpus": self.hardware.gpus, "driver": self.hardware.driver, "cpu": self.hardware.cpu},
-            "ran_on_unlike_nodes": self.is_part,
+            "environment": dict(self.environment.facts),
+            "ran_in_unlike_environments": self.is_part,
         }
 
 
 def summarise(rows: Iterable[Mapping[str, Any]]) -> list[Configuration]:
     """Bring rows (of `study_rows` or of `results.parquet`) together by configuration, in the order of their first position.
 
-    A configuration whose cycles ran on unlike nodes (other GPUs, another driver or CPU model) comes once for each kind.
+    A configuration whose cycles ran in unlike environments (other GPUs, limits, versions …) comes once for each kind.
     """
     groups: dict[object, list[Mapping[str, Any]]] = {}
     for row in sorted(rows, key=_place):
         groups.setdefault(row.get("config_hash") or row["directory"], []).append(row)
     found = []
     for group in groups.values():
-        parts = by_hardware(group)
-        for hardware, rows_of_kind in parts:
+        parts = by_environment(group)
+        for environment, rows_of_kind in parts:
             configuration = _configuration(rows_of_kind)
-            configuration.hardware, configuration.is_part = hardware, len(parts) > 1
+            configuration.environment, configuration.is_part = environment, len(parts) > 1
             found.append(configuration)
     return found
 
@@ -232,7 +232,7 @@ def _configuration(rows: Sequence[Mapping[str, Any]]) -> Configuration:
 def figure_of(rows: Iterable[Mapping[str, Any]], name: str) -> Figure | None:
     """One of `FIGURES` over rows that are done; None where none has it, or where they cannot be averaged.
 
-    That is where they ran on unlike nodes, and where it is energy and their methods differ. What warnings void does not count.
+    That is where they ran in unlike environments, and where it is energy and their methods differ. What warnings void does not count.
     """
     found = [row for row in map(weighed, rows) if row.get(FIGURES[name]) is not None]
     if not found or not are_alike(found) or (name in _ENERGY and len({_kind(row) for row in found}) > 1):

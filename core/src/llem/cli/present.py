@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from llem.analysis.nodes import short_names
+from llem.analysis.environments import study_kinds
 from llem.analysis.summary import Configuration, Figure
 from llem.cli.table import NOTHING, number, one_line, span, table, value
 from llem.results.text import energy_text
@@ -29,12 +29,11 @@ def study_table(configurations: Sequence[Configuration]) -> str:
         headers.append("cycles")
         for row, c in zip(cells, configurations, strict=True):
             row.append(str(sum(c.statuses.values())))
-    kinds = sorted({c.hardware for c in configurations if c.hardware.is_known}, key=str)
-    if len(kinds) > 1:
-        named = dict(zip(kinds, short_names(kinds), strict=True))
-        headers.append("nodes")
-        for row, c in zip(cells, configurations, strict=True):
-            row.append(named.get(c.hardware, NOTHING))
+    kinds = study_kinds([(c.config_hash or c.directories[0], c.environment) for c in configurations])
+    if any(kind is not None for kind in kinds):
+        headers.append("environment")
+        for row, kind in zip(cells, kinds, strict=True):
+            row.append(one_line(kind or NOTHING, 60))
     for header, column in _figure_columns(configurations):
         headers.append(header)
         for row, cell in zip(cells, column, strict=True):

@@ -14,6 +14,7 @@ from llem.cli.table import one_line
 from llem.errors import FAILED_EXPERIMENTS, help_url
 
 if TYPE_CHECKING:
+    from llem.analysis.environments import Environment
     from llem.analysis.selection import Selection, Source
     from llem.study.manifest_head import Head
 
@@ -114,7 +115,7 @@ def _text(head: Mapping[str, Any], selection: Selection) -> str:
             f"{selection.total - selection.hidden} of {selection.total:,} configurations, {order}; "
             "--sort, --where and --limit choose others (--limit 0: all)."
         )
-    lines += _node_notes(selection)
+    lines += _environment_notes(selection)
     lines += notes(selection.configurations)
     if selection.hidden:
         # What is not listed must not be out of sight.
@@ -132,26 +133,31 @@ def _text(head: Mapping[str, Any], selection: Selection) -> str:
     return "\n".join(lines).rstrip()
 
 
-def _node_notes(selection: Selection) -> Iterator[str]:
-    """Where the study ran on nodes that are not alike, and on how many that are."""
-    from llem.analysis.nodes import differences, short_names
+def _environment_notes(selection: Selection) -> Iterator[str]:
+    """Where cycles or configurations of the study ran in environments that are not alike, and on how many nodes that are."""
+    from llem.analysis.environments import differences, short_names
 
+    parts: dict[str, list[Environment]] = {}
+    for c in selection.configurations:
+        if c.is_part:
+            parts.setdefault(str(c.config_hash), []).append(c.environment)
+    if parts:
+        names = list(dict.fromkeys(name for kinds in parts.values() for name in differences(kinds)))
+        first = next(iter(parts.values()))
+        yield (
+            f"warning: unlike_cycles: cycles of {_many(len(parts), 'configuration')} ran in environments that differ in "
+            f"{', '.join(names)} ({one_line('; '.join(short_names(first)))}); each has a line of its own, and they are never "
+            "averaged."
+        )
     kinds = selection.kinds
     if len(kinds) > 1:
-        apart = ", ".join(differences(kinds))
-        named = one_line("; ".join(short_names(kinds)))
-        parts = {c.config_hash for c in selection.configurations if c.is_part}
-        if parts:
-            yield (
-                f"warning: unlike_nodes: cycles of {_many(len(parts), 'configuration')} ran on nodes that differ in {apart}; "
-                "each kind of node has a line of its own, and they are never averaged."
-            )
+        apart, named = ", ".join(differences(kinds)), one_line("; ".join(short_names(kinds)))
         yield f"warning: unlike_nodes: the study ran on nodes that differ in {apart} ({named}): compare within one kind."
     elif len(selection.nodes) > 1:
         listed = ", ".join(sorted(selection.nodes)[:_MOST_NODES]) + (
             ", …" if len(selection.nodes) > _MOST_NODES else ""
         )
-        yield f"ran on {len(selection.nodes)} nodes, alike in GPUs, driver and CPU model: {listed}"
+        yield f"ran on {len(selection.nodes)} nodes, alike in all that they tell: {listed}"
 
 
 def _statuses(statuses: Counter[str]) -> str:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from llem.measure.series import Series
+from llem.results.facts import DeviceFacts, facts_of
 from llem.results.job_directory import EventLog, JobDocument
 from llem.results.last_word import last_word
 from llem.results.models import (
@@ -48,6 +49,7 @@ class Draft:
     dataset: DatasetReport | None = None
     samples: list[Sample] = field(default_factory=list)
     environment: dict[str, Any] = field(default_factory=dict)
+    devices: list[DeviceFacts] = field(default_factory=list)
     warnings: list[ResultWarning] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -106,6 +108,12 @@ class Draft:
             dataset=self.dataset,
             samples=self.samples,
             environment=self.environment,
+            facts=facts_of(
+                self.environment,
+                self.model.revision if self.model else None,
+                self.dataset.sha256 if self.dataset else None,
+                self.devices or None,
+            ),
             warnings=self.warnings,
             failure=failure,
             **figures,

@@ -7,7 +7,7 @@ import os
 import platform
 import re
 import sys
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from llem.measure.cpu_time import HOST_PID
 from llem.measure.forked import START, start_facts
 from llem.measure.host import ROOT, host_facts
 from llem.measure.node import EXCLUSIVE, NODE, gpu_facts, node_facts
+from llem.results.facts import DeviceFacts
 from llem.results.scrub import scrub_data, tells_a_secret
 
 _PREFIXES = (
@@ -51,6 +52,7 @@ def capture(
     provenance: Mapping[str, Any],
     meters: Mapping[str, Any],
     *,
+    devices: Sequence[DeviceFacts] = (),
     root: Path = ROOT,
     environ: Mapping[str, str] = os.environ,
 ) -> dict[str, Any]:
@@ -59,6 +61,7 @@ def capture(
     Args:
         provenance: facts about the study, from the job's document.
         meters: facts about the metered devices by sampler (driver, limits, clocks), as `Meter.environment` gives them.
+        devices: the accelerators that the experiment may use.
         root: where the kernel's files are found.
         environ: this process's variables; those that change what an engine does are kept, secrets never.
 
@@ -70,7 +73,7 @@ def capture(
     facts: dict[str, Any] = {
         **node_facts(environ),
         **host_facts(root, environ),
-        "gpu": gpu_facts(meters),
+        "gpu": gpu_facts(devices),
         "python": {
             "version": platform.python_version(),
             "implementation": platform.python_implementation(),

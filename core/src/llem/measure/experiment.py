@@ -30,6 +30,7 @@ from llem.measure.watts import Watts
 from llem.measure.workload import build_requests
 from llem.plugins import Registry, load_object
 from llem.results.models import Baseline, ModelReport
+from llem.samplers.facts import with_use
 from llem.specs.backend import Engine, LoadContext, LoadReport, MemoryReading, ReportsCaveats, ReportsMetrics, Request
 from llem.specs.caveat import Caveat
 from llem.specs.dataset import LoadedDataset
@@ -164,6 +165,7 @@ class Experiment:
             effective=dict(report.effective),
         )
         self.draft.environment["engine"] = dict(report.versions)
+        self.draft.devices = with_use(self.draft.devices, report.devices)
         return report
 
     def _resident_baseline(self, engine: Engine) -> None:

@@ -12,8 +12,10 @@ from llem.measure import curve
 from llem.measure.energy import energy_between
 from llem.measure.sampling_process import SamplingProcess
 from llem.measure.series import Key, Series, SeriesReader, Track, report_rate
+from llem.results.facts import DeviceFacts, devices_told
 from llem.results.job_directory import READINGS
 from llem.results.models import ResultWarning, SamplerReport
+from llem.samplers.facts import device_facts
 from llem.samplers.select import OpenSampler, SamplerTable, close_samplers, open_samplers
 from llem.specs.sampler import Device, TickingSampler
 
@@ -48,6 +50,7 @@ class Meter:
         self._reports: list[SamplerReport] = []
         self._ticking: set[str] = set()
         self._environment: dict[str, Any] = {}
+        self._facts: list[DeviceFacts] = []
         self._edges: dict[int, dict[Key, tuple[int, float]]] = {}
         self._timeout_s = LONGEST_TICK_TIMEOUT_S
         self._process: SamplingProcess | None = None
@@ -68,6 +71,8 @@ class Meter:
             opened, self._reports = open_samplers(self._registry, self._config.samplers, settings)
             self._ticking = {one.name for one in opened if isinstance(one.sampler, TickingSampler)}
             self._environment = {one.name: dict(one.sampler.environment()) for one in opened}
+            facts = device_facts(one.sampler for one in opened)
+            self._facts = facts or list(devices_told(self._environment, {}))
             if opened:
                 names = {one.name: one.spec.sampler for one in opened}
                 self._refuse(process.start(names, self._config.sample_hz, settings))
@@ -90,6 +95,10 @@ class Meter:
     def environment(self) -> dict[str, Any]:
         """What the samplers told about their devices when they opened, by sampler."""
         return self._environment
+
+    def device_facts(self) -> list[DeviceFacts]:
+        """The accelerators that the experiment may use, whichever sampler meters them (see `llem.samplers.facts`)."""
+        return self._facts
 
     def edge(self, synchronize: Callable[[], None]) -> int:
         """An edge of the measured window: all work given so far is done, and counters have just ticked.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from llem.results.facts import DeviceFacts
 from llem.results.models import ResultWarning
 
 NODE = "LLEM_NODE"
@@ -26,25 +27,13 @@ def node_facts(environ: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def gpu_facts(meters: Mapping[str, Any]) -> dict[str, Any]:
-    """`models` of the GPUs that the experiment may use, one entry each, and their `driver`; None where no meter tells."""
-    cards = list(_cards(meters))
-    drivers = {str(driver) for card, of_all in cards if (driver := card.get("driver") or of_all)}
+def gpu_facts(devices: Sequence[DeviceFacts]) -> dict[str, Any]:
+    """`models` of the GPUs that the experiment may use, one entry each, and their `driver`; None where nothing tells."""
+    drivers = {device.driver for device in devices if device.driver}
     return {
-        "models": sorted(str(card["name"]) for card, _ in cards if card.get("name")) or None,
+        "models": sorted(device.model for device in devices if device.model) or None,
         "driver": ", ".join(sorted(drivers)) or None,
     }
-
-
-def _cards(meters: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], Any]]:
-    """What samplers tell of each GPU, with the driver that one tells for all; a card that two of them read once."""
-    seen: set[object] = set()
-    for facts in meters.values():
-        cards = facts.get("gpus") if isinstance(facts, Mapping) else None
-        for card in cards if isinstance(cards, list) else ():  # a plugin's facts are in no fixed shape
-            if isinstance(card, Mapping) and card.get("uuid") not in seen:
-                seen.add(card.get("uuid"))
-                yield card, facts.get("driver")
 
 
 def sharing_warnings(exclusive: bool | None, scopes: Collection[str]) -> list[ResultWarning]:

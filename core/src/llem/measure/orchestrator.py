@@ -70,7 +70,8 @@ class ExperimentOrchestrator:
         try:
             draft.samplers = meter.start()
             draft.environment["meters"] = meter.environment()
-            draft.environment["gpu"] = gpu_facts(meter.environment())
+            draft.devices = meter.device_facts()
+            draft.environment["gpu"] = gpu_facts(draft.devices)
             experiment = Experiment(config, draft.job.base_dir, dataset, meter, draft, log, self._registry)
             window = experiment.run()
         except BaseException:

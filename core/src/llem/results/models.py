@@ -11,6 +11,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ModelWrapValidatorHandler, ValidationError, model_validator
 
+from llem.results.facts import Facts
 from llem.results.writable import writable
 
 SCHEMA_VERSION = 1
@@ -378,6 +379,7 @@ class ExperimentResult(_Part):
     dataset: DatasetReport | None = None
     samples: list[Sample] = Field(default_factory=list, description="a few answers as text")
     environment: dict[str, Any] = Field(default_factory=dict)
+    facts: Facts | None = Field(None, description="null in results of earlier versions, and of what never began")
     warnings: list[ResultWarning] = Field(default_factory=list)
     failure: Failure | None = None
 

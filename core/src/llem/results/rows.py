@@ -10,6 +10,7 @@ from typing import Any
 from llem.errors import ResultError
 from llem.files import OutsideError, inside
 from llem.results.columns import fixed_columns, total_columns
+from llem.results.facts import Facts, facts_of
 from llem.results.job_directory import RESULT
 from llem.results.models import ExperimentResult
 from llem.results.stamps import GONE, MODIFIED, SIZE, Stamp, stamp_of
@@ -54,6 +55,8 @@ def stamped(row: dict[str, Any], stamp: Stamp) -> dict[str, Any]:
 def result_row(result: ExperimentResult, directory: str) -> dict[str, Any]:
     """A result as a flat row: swept values as `point.KEY`, configuration as `config.…`, every scalar figure by its path."""
     data = result.model_dump(mode="json")
+    if data["facts"] is None and result.environment:
+        data["facts"] = _facts_of_old(result).model_dump(mode="json")
     row: dict[str, Any] = {"directory": directory}
     for column in fixed_columns():
         row.setdefault(column.name, _at(data, column.name))
@@ -69,6 +72,15 @@ def result_row(result: ExperimentResult, directory: str) -> dict[str, Any]:
             for column in total_columns(total["scope"], total["method"]):
                 row[column.name] = total[column.name.removeprefix(prefix + ".")]
     return row
+
+
+def _facts_of_old(result: ExperimentResult) -> Facts:
+    """What the environment of an earlier version tells; it keeps to no shape."""
+    return facts_of(
+        result.environment,
+        result.model.revision if result.model else None,
+        result.dataset.sha256 if result.dataset else None,
+    )
 
 
 def _at(data: Any, path: str) -> Any:

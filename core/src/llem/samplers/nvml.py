@@ -12,7 +12,7 @@ from llem.errors import SamplerUnavailable
 from llem.samplers.cards import count_cards, power_cards, read_cards
 from llem.samplers.nvml_library import Nvml
 from llem.samplers.visible import Gpu, visible_gpus
-from llem.specs.sampler import Device, Method, Reading
+from llem.specs.sampler import Device, DeviceFacts, Method, Reading
 
 COUNTER_PERIOD_S = 0.1
 """NVML documents no update period; cards show 20 to 100 ms."""
@@ -169,6 +169,15 @@ class _Card:
             "power_field": self.power_field,
         }
 
+    def facts(self, driver: str | None, cuda: str | None) -> DeviceFacts:
+        """What changes its energy, typed."""
+        told = self.environment()
+        names = DeviceFacts.model_fields.keys() & told.keys()
+        found = {name: told[name] for name in names}
+        return DeviceFacts.model_validate(
+            {**found, "id": self.gpu.uuid, "model": self.gpu.name, "driver": driver, "cuda": cuda}
+        )
+
 
 class NvmlSampler:
     """The cards that this process may use, by UUID."""
@@ -215,13 +224,28 @@ class NvmlSampler:
         """Pids that hold memory on each card, ours among them."""
         return {card.gpu.uuid: card.processes() for card in self._cards}
 
+    def device_facts(self) -> Sequence[DeviceFacts]:
+        """What changes the energy of its cards."""
+        driver, cuda = self._versions()
+        return [card.facts(driver, cuda) for card in self._cards]
+
+    def _versions(self) -> tuple[str | None, str | None]:
+        """Of the driver, and of the CUDA that it brings."""
+        if self._nvml is None:
+            return None, None
+        driver, cuda = self._nvml.ask("nvmlSystemGetDriverVersion"), self._nvml.ask("nvmlSystemGetCudaDriverVersion")
+        return (
+            driver.decode() if isinstance(driver, bytes) else driver,
+            None if cuda is None else f"{cuda // 1000}.{cuda % 1000 // 10}",
+        )
+
     def environment(self) -> Mapping[str, object]:
         if self._nvml is None:
             return {}
-        cuda = self._nvml.ask("nvmlSystemGetCudaDriverVersion")
+        driver, cuda = self._versions()
         return {
-            "driver": self._nvml.ask("nvmlSystemGetDriverVersion"),
-            "cuda_driver": None if cuda is None else f"{cuda // 1000}.{cuda % 1000 // 10}",
+            "driver": driver,
+            "cuda_driver": cuda,
             "cuda_visible_devices": os.environ.get("CUDA_VISIBLE_DEVICES"),
             "gpus": [card.environment() for card in self._cards],
         }

@@ -6,6 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
+from llem.results.facts import DeviceFacts as DeviceFacts
+
 Method = Literal["counter", "power", "estimate"]
 Scope = Literal["gpu", "cpu", "dram", "host"]
 
@@ -101,7 +103,7 @@ class Sampler(Protocol):
         """One reading of each device that answers. A device that fails is left out of this reading."""
 
     def environment(self) -> Mapping[str, object]:
-        """Facts about the devices for the result's environment: driver, limits, clocks, modes."""
+        """What a reader may want to know besides, in no fixed shape. Nothing is concluded from it: see `DescribingSampler`."""
 
     def close(self) -> None:
         """Release whatever `open` took. Harmless after a failed `open`."""
@@ -123,6 +125,17 @@ class QuickPowerSampler(Protocol):
 
     def powers(self) -> Mapping[str, tuple[int, float]]:
         """Power alone, read as fast as can be: device id to (`time.monotonic_ns()`, watts)."""
+
+
+@runtime_checkable
+class DescribingSampler(Protocol):
+    """What a sampler may offer besides, where it knows devices that llem cannot ask itself (it asks NVML and AMD SMI).
+
+    Cycles whose devices differ in any of these facts are never averaged.
+    """
+
+    def device_facts(self) -> Sequence[DeviceFacts]:
+        """What changes the energy of its devices. Asked once, after `open`; what is not known stays None."""
 
 
 @runtime_checkable

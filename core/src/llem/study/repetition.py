@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from llem.analysis import nodes
+from llem.analysis import environments
 from llem.analysis.summary import FIGURES, Figure, figure_of
 from llem.config.study import UntilConfig
 from llem.results.models import ExperimentResult
 from llem.results.rows import result_row
+from llem.results.weighing import weighed
 from llem.study.dispatch import label
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class Repetition:
         self._until = until
         self._known: dict[str, _Cycles] = {}
         energy = ("energy.headline.scope", "energy.headline.method")
-        self._columns = ("cycle", *energy, FIGURES[until.figure], *nodes.COLUMNS)
+        self._columns = ("cycle", "warnings", *energy, FIGURES[until.figure], *environments.COLUMNS)
 
     def add(self, planned: Planned, result: ExperimentResult) -> None:
         """A cycle ended, done or failed."""
@@ -99,10 +100,16 @@ class Repetition:
 
 def _why_none(rows: list[Mapping[str, Any]], figure: str) -> str:
     """Why cycles have no mean."""
-    having = [row for row in rows if row[FIGURES[figure]] is not None]
+    having = [row for row in map(weighed, rows) if row[FIGURES[figure]] is not None]
     if not having:
         return "have none"
-    return "differ in how energy was measured" if nodes.are_alike(having) else "ran on unlike nodes"
+    parts = [environment for environment, _ in environments.by_environment(having)]
+    if len(parts) < 2:
+        return "differ in how energy was measured"
+    return (
+        f"ran in environments that differ in {' and '.join(environments.differences(parts))} "
+        f"({'; '.join(environments.short_names(parts))})"
+    )
 
 
 def _width(figure: Figure) -> float | None:

@@ -43,12 +43,12 @@ def test_the_kind_of_node_counts_as_a_parameter(write_design: WriteDesign) -> No
     found = analyze(folder, figures=["j_per_output_token"])
     (figure,) = found.figures
     assert found.configurations == 4
-    assert {p.name: p.values for p in found.parameters}["hardware"] == (A100, H200)
+    assert {p.name: p.values for p in found.parameters}["environment"] == (A100, H200)
     effects = {effect.parameter: effect for effect in figure.effects}
-    assert effects["hardware"].rank == 1
-    assert effects["hardware"].share > 0.9
-    assert {level.value: level.configurations for level in effects["hardware"].levels} == {A100: 4, H200: 4}
-    assert any("nodes that differ in GPU" in text and f"{A100}: 12 runs" in text for text in found.caveats)
+    assert effects["environment"].rank == 1
+    assert effects["environment"].share > 0.9
+    assert {level.value: level.configurations for level in effects["environment"].levels} == {A100: 4, H200: 4}
+    assert any("environments that differ in GPU" in text and f"{A100}: 12 runs" in text for text in found.caveats)
 
 
 def test_a_kind_of_node_that_goes_with_a_parameter_cannot_be_told_from_it(write_design: WriteDesign) -> None:
@@ -60,7 +60,7 @@ def test_a_kind_of_node_that_goes_with_a_parameter_cannot_be_told_from_it(write_
         each=lambda p, _: on(A100 if p["testbed.a"] == 1 else H200),
     )
     found = analyze(folder, figures=["j_per_output_token"])
-    assert "testbed.a + hardware" in [p.name for p in found.parameters]
+    assert "testbed.a + environment" in [p.name for p in found.parameters]
 
 
 def test_nodes_that_are_alike_and_results_that_tell_nothing_make_no_parameter(write_design: WriteDesign) -> None:
@@ -82,15 +82,15 @@ def test_choices_are_made_among_figures_of_one_kind_of_node(write_design: WriteD
     assert len(found) == 8
     assert {one.figures["j_per_output_token"].n for one in found} == {3}
     best = pick(folder)
-    assert best.settings["hardware"] == H200
-    assert any(f"its figures on {H200}" in caution for caution in best.cautions)
+    assert best.settings["environment"] == H200
+    assert any(f"its figures in that of {H200}" in caution for caution in best.cautions)
 
 
 @pytest.mark.parametrize(
     ("other", "code", "says"),
     [
         (on(H200), "other_gpu", f"differ in GPU ({A100}; {H200})"),
-        (on(A100, driver="560.2"), "unlike_nodes", "differ in driver (driver 550.1; driver 560.2)"),
+        (on(A100, driver="560.2"), "unlike_environments", "differ in driver (driver 550.1; driver 560.2)"),
     ],
 )
 def test_two_studies_on_unlike_nodes_are_matched_and_doubted(
@@ -103,7 +103,7 @@ def test_two_studies_on_unlike_nodes_are_matched_and_doubted(
     assert not found.unmatched
     for pair in found.pairs:
         assert any(doubt.code == code and says in doubt.text for doubt in pair.doubts)
-        assert says in str(pair.figures["j_per_output_token"].unlike_nodes)
+        assert says in str(pair.figures["j_per_output_token"].unlike)
 
 
 def test_of_a_study_on_two_kinds_of_node_the_like_one_is_compared(write_design: WriteDesign) -> None:
@@ -112,8 +112,8 @@ def test_of_a_study_on_two_kinds_of_node_the_like_one_is_compared(write_design: 
     found = contrast([other, mixed], figures=["j_per_output_token"])
     assert len(found.pairs) == 4
     for pair in found.pairs:
-        assert pair.figures["j_per_output_token"].unlike_nodes is None
-        assert f"hardware={H200}" in pair.other
+        assert pair.figures["j_per_output_token"].unlike is None
+        assert f"environment={H200}" in pair.other
 
 
 def test_studies_without_a_common_configuration_are_matched_by_what_they_varied_alone(
@@ -127,7 +127,7 @@ def test_studies_without_a_common_configuration_are_matched_by_what_they_varied_
     found = contrast([other, mixed], figures=["j_per_output_token"])
     assert found.matched_by == "the settings that they vary"
     assert len(found.pairs) == 4
-    assert all(f"hardware={H200}" in pair.other for pair in found.pairs)
+    assert all(f"environment={H200}" in pair.other for pair in found.pairs)
 
 
 def test_scores_of_unlike_nodes_stand_apart(write_design: WriteDesign, tmp_path: Path) -> None:
