@@ -191,7 +191,19 @@ def result_text(result: Mapping[str, Any]) -> str:
             lines += ["  log tail:", *(f"  | {line}" for line in failure["log_tail"].splitlines()[-MOST_LINES:])]
     if result["energy"]:
         lines += ["", "energy", *_energy_lines(result["energy"])]
-    for section in ("tokens", "throughput", "latency", "memory", "flops", "warmup", "baseline", "model", "dataset"):
+    sections = (
+        "tokens",
+        "throughput",
+        "latency",
+        "memory",
+        "flops",
+        "warmup",
+        "baseline",
+        "other_load",
+        "model",
+        "dataset",
+    )
+    for section in sections:
         found = list(_entries(result[section] or {}, section))
         if found:
             lines += ["", section]
