@@ -32,13 +32,23 @@ class Bench:
         period_ms: of the counters; wave_ms: of power, half of it high.
         cards: how many, their ticks spread over the period.
         scale: what the cards tell as power for each true watt.
+        power_ns: how long a card takes to tell it.
     """
 
-    def __init__(self, folder: Path, period_ms: float, wave_ms: float, cards: int = 1, scale: float = 1.0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        period_ms: float,
+        wave_ms: float,
+        cards: int = 1,
+        scale: float = 1.0,
+        power_ns: int = 10_000,
+    ) -> None:
         self.now_ns = 0
         self.lines: list[Mapping[str, Any]] = []
         self.answers: list[Mapping[str, Any]] = []
         self._period_ns, self._wave_ns, self._scale = period_ms * MS, wave_ms * MS, scale
+        self._power_ns = power_ns
         self._phases = [(0.37 + i * 0.618) % 1 * self._period_ns for i in range(cards)]
         self._file = folder / "readings.jsonl"
         self._note = "power field NVML_FI_DEV_POWER_INSTANT"
@@ -69,7 +79,7 @@ class Bench:
     def powers(self) -> dict[int, tuple[int, float]]:
         found = {}
         for card in range(len(self._phases)):
-            self.now_ns += 10_000
+            self.now_ns += self._power_ns
             found[card] = (self.now_ns, self.watts(self.now_ns) * self._scale)
         return found
 
@@ -180,6 +190,16 @@ def test_power_is_read_closely_around_instants_and_nowhere_else(bench: Callable[
     assert track.close_t_ns[-1] <= edge_ns + MS
     assert all(0 < b - a < 1.5 * MS for a, b in pairwise(track.close_t_ns))
     assert len(track.t_ns) < 100  # which are the schedule's, and one at the edge
+
+
+@pytest.mark.parametrize("start_ms", [700, 713.3, 731.9, 757.7])
+def test_power_is_known_up_to_the_last_tick(bench: Callable[..., Bench], start_ms: float) -> None:
+    made = bench(100, 500, 3, power_ns=300_000)  # so slow that it is read every 4 ms
+    made.until(start_ms * MS)
+    made.ask()
+    made.until(made.now_ns + MS)
+    for track in made.series().tracks:
+        assert track.close_t_ns[-1] >= track.ticks[-1][0]
 
 
 def test_who_waits_is_answered_once_and_who_notes_is_not(bench: Callable[..., Bench]) -> None:

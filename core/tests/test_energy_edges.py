@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llem.measure.edge_energy import counter_at
 from llem.measure.energy import window_energy
 from llem.measure.series import Series, Track
 from llem.specs.sampler import Device
@@ -59,3 +60,34 @@ def test_the_figure_is_never_beyond_the_two_ticks(jump: float, period: float, ph
     before = (edge - phase * period) // period * period + phase * period
     found = measured(jump, period, phase * period, edge)
     assert joules(before) - 1e-3 <= found <= joules(before + period) + 1e-3
+
+
+def steady_card(asked_ms: float, ticks_ms: list[float], note: str, watts: float = 100.0) -> tuple[Series, Track]:
+    """A card of constant power whose counter ticks every 100 ms, read at 20 Hz, with an instant that was asked for."""
+    device = Device(id="GPU-1", name="Card", scope="gpu", methods=frozenset({"counter", "power"}), note=note)
+    track = Track("meter", device)
+    for t in range(0, 3000, 50):
+        track.append(t * MS, watts * (t // 100 * 100) / 1000, watts, {})
+    track.ticks.extend((round(t * MS), watts * t / 1000) for t in ticks_ms)
+    at_ns = round(asked_ms * MS)
+    return Series([track], hz=20, asked={at_ns: at_ns}), track
+
+
+@pytest.mark.parametrize("note", [INSTANT, AVERAGED])
+def test_a_tick_since_which_the_counter_has_moved_is_not_the_one_before_the_instant(note: str) -> None:
+    series, track = steady_card(2030, [400, 2100], note)
+    track.ticks[0] = (400 * MS, 10.0)  # had much less been spent by then, it would say nothing about this instant
+    assert counter_at(series, track, 2030 * MS) == pytest.approx(203, abs=0.05)
+
+
+def test_an_instant_is_never_before_what_the_counter_had_shown() -> None:
+    series, track = steady_card(2090, [2100], INSTANT)
+    track.close_t_ns.extend(range(2090 * MS, 2102 * MS, MS))
+    track.close_power_w.extend([5000.0] * 12)  # a power field that says fifty times too much
+    assert counter_at(series, track, 2090 * MS) == 200
+
+
+def test_without_a_tick_near_or_a_request_nothing_is_told_of_an_instant() -> None:
+    series, track = steady_card(2500, [100], INSTANT)
+    assert counter_at(series, track, 2500 * MS) is None
+    assert counter_at(series, track, 100 * MS) is None  # nobody asked for it

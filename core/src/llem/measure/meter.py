@@ -21,6 +21,8 @@ from llem.specs.sampler import Device, TickingSampler
 
 TICK_TIMEOUT_S = 0.25
 LONGEST_TICK_TIMEOUT_S = 1.5
+TICKS_AWAITED = 5
+"""A machine that is busy when the counter ticks may see the next tick sharply: so many periods are waited at most."""
 
 LAST_READING_S = 15.0
 """So long a slow meter is waited for, once, when everything else is over."""
@@ -231,7 +233,7 @@ class Meter:
             for track in self._reader.update().tracks
             if track.sampler in self._ticking
         ]
-        return min(max(TICK_TIMEOUT_S, 2.5 * max(seen, default=0.0)), LONGEST_TICK_TIMEOUT_S)
+        return min(max(TICK_TIMEOUT_S, TICKS_AWAITED * max(seen, default=0.0)), LONGEST_TICK_TIMEOUT_S)
 
 
 def _label(device: Device) -> str:
