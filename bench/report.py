@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import platform
 import statistics
@@ -15,26 +16,50 @@ from pathlib import Path
 import psutil
 
 
+FEWEST = 6
+"""Below so many runs no two of them hold the median with 95 % confidence, and a figure has no interval."""
+
+
 @dataclass(frozen=True)
 class Figure:
-    """One figure: the median of `n` runs, and the half-width of their range.
+    """One figure: the median of `n` runs, and a 95 % interval of the median.
+
+    The interval lies between two of the ordered runs, by the binomial distribution of how many of them are below the true
+    median: it takes no shape of their noise for granted, and it shrinks with more runs, which their range does not.
 
     Attributes:
         value: median over the runs.
-        unit: of value and spread; `1` for a ratio.
+        unit: of value, interval and spread; `1` for a ratio.
         n: how many runs.
-        spread: half of (largest - smallest), None for a single run.
+        spread: half of the interval's width; None for fewer than six runs.
+        low, high: the interval; None likewise.
     """
 
     value: float
     unit: str
     n: int
-    spread: float | None
+    spread: float | None = None
+    low: float | None = None
+    high: float | None = None
 
     @classmethod
     def of(cls, runs: Sequence[float], unit: str) -> Figure:
         """The figure of these runs."""
-        return cls(statistics.median(runs), unit, len(runs), (max(runs) - min(runs)) / 2 if len(runs) > 1 else None)
+        value, n = statistics.median(runs), len(runs)
+        if n < FEWEST:
+            return cls(value, unit, n)
+        place = _depth(n)
+        ordered = sorted(runs)
+        low, high = ordered[place], ordered[n - 1 - place]
+        return cls(value, unit, n, (high - low) / 2, low, high)
+
+
+def _depth(n: int) -> int:
+    """How many of n ordered runs may lie outside of the interval at each end, so that it still holds the median by 95 %."""
+    tail, depth = 0.0, 0
+    while (tail := tail + math.comb(n, depth) / 2**n) <= 0.025:
+        depth += 1
+    return depth - 1
 
 
 def machine() -> dict[str, object]:
@@ -73,11 +98,12 @@ def arguments(description: str | None) -> argparse.ArgumentParser:
 
 
 def publish(name: str, where: dict[str, object], figures: dict[str, Figure], file: Path | None) -> None:
-    """Print the table, and write the JSON where a file is given."""
+    """Print the table, each figure with the 95 % interval of its median, and write the JSON where a file is given."""
     width = max(map(len, figures))
     print(f"\n{name}  ({where['cpu']}, {where['cores']} cores, Python {where['python']})")
     for key, figure in figures.items():
         spread = "" if figure.spread is None else f"  ± {figure.spread:.3g}"
+        spread = spread if figure.low is None else f"  [{figure.low:.4g}, {figure.high:.4g}]"
         unit = "" if figure.unit == "1" else f" {figure.unit}"
         print(f"  {key:<{width}}  {figure.value:.4g}{unit}{spread}  (n={figure.n})")
     if file:
