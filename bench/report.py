@@ -15,7 +15,6 @@ from pathlib import Path
 
 import psutil
 
-
 FEWEST = 6
 """Below so many runs no two of them hold the median with 95 % confidence, and a figure has no interval."""
 
