@@ -7,9 +7,7 @@ The rows go to a CSV file beside the JSON as they come. `--docs` writes table an
 
 from __future__ import annotations
 
-import math
 import re
-import statistics
 import sys
 import tempfile
 import time
@@ -18,7 +16,7 @@ from pathlib import Path
 
 from bench.meters import page, rivals
 from bench.meters.measuring import TOOLS, WARM_S, Run
-from bench.meters.rows import GOAL, Row, append, median_half_width, read, rows_of
+from bench.meters.rows import GOAL, Row, append, read, rows_of
 from bench.meters.scenarios import Scenario, scenarios
 from bench.report import Figure, arguments, machine, publish
 
@@ -70,22 +68,16 @@ def figures(rows: list[Row], alone: list[Row]) -> dict[str, Figure]:
     for tool in TOOLS[1:]:
         found[f"{tool}_worst_error_pct"] = Figure(max(row.own[tool] for row in long) * 100, "%", long_windows, None)
     for tool in TOOLS:
-        found[f"{tool}_asked_error_pct"] = median_of([row.asked[tool] * 100 for row in rows], "%")
+        found[f"{tool}_asked_error_pct"] = Figure.of([row.asked[tool] * 100 for row in rows], "%")
     found["latest_call_ms"] = Figure(max(row.late_ms for row in rows), "ms", 6 * windows, None)
-    found["late_row_ms"] = median_of([row.late_ms for row in rows], "ms")
+    found["late_row_ms"] = Figure.of([row.late_ms for row in rows], "ms")
     if alone:
         same = [row for row in rows if (row.load, row.period_s, row.gpus) == ALONE]
         for name, those in (("together", same), ("alone", alone)):
-            found[f"late_row_ms_{name}"] = median_of([row.late_ms for row in those], "ms")
+            found[f"late_row_ms_{name}"] = Figure.of([row.late_ms for row in those], "ms")
             for tool in TOOLS:
-                found[f"{tool}_asked_error_pct_{name}"] = median_of([row.asked[tool] * 100 for row in those], "%")
+                found[f"{tool}_asked_error_pct_{name}"] = Figure.of([row.asked[tool] * 100 for row in those], "%")
     return found
-
-
-def median_of(values: list[float], unit: str) -> Figure:
-    """The median, with the half-width of its 95 % interval where there are enough values for one."""
-    half = median_half_width(values)
-    return Figure(statistics.median(values), unit, len(values), half if math.isfinite(half) else None)
 
 
 def main() -> None:
