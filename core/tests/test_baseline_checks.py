@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,7 @@ def test_power_that_is_no_power_is_never_idle_power(watts: float) -> None:
 def test_a_meter_that_stands_still_says_nothing_and_an_estimate_may_be_nothing() -> None:
     assert impossible(METERED, 0.0) is not None
     assert impossible(ESTIMATED, 0.0) is None
+    assert impossible(replace(METERED, contained_in="rapl:package-0"), 0.0) is None, "a part may be switched off"
 
 
 def test_idle_power_above_the_limit_names_both_numbers() -> None:

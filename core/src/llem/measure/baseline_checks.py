@@ -39,7 +39,8 @@ def impossible(device: Device, watts: float, limit_w: float | None = None) -> st
         return f"{watts} W is no power"
     if watts < 0:
         return f"{watts:.4g} W is negative"
-    if watts == 0 and device.methods != {"estimate"}:
+    # A part of a device may be switched off, as the graphics in a processor's package.
+    if watts == 0 and device.methods != {"estimate"} and device.contained_in is None:
         return "0 W is what a meter that stands still says"
     if limit_w is not None and watts > limit_w * (1 + LIMIT_TOLERANCE):
         return f"{watts:.4g} W is above its limit of {limit_w:.4g} W"

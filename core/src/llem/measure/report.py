@@ -51,7 +51,8 @@ def complete(
         baseline.resident_w if baseline else None,
     )
     for device, why in without_negative(devices):
-        if why is not None and (device.scope != "gpu" or device.device in used):
+        matters = device.contained_in is None and (device.scope != "gpu" or device.device in used)
+        if why is not None and matters:
             draft.warn("baseline_doubtful", f"{device.name} ({device.device}): {why}: it has no adjusted energy.")
     energy = breakdown(devices, window.seconds, tokens, phase_energy(series, phases), used)
     if window.report.elsewhere is not None:
