@@ -235,3 +235,9 @@ def test_a_place_is_told_once_and_a_message_has_an_end() -> None:
 def test_a_key_of_a_megabyte_is_cut(tmp_path: Path) -> None:
     text = complaint(tmp_path, HEAD + "? " + "k" * 100_000 + "\n: 1\n")
     assert len(text) < 3_000
+
+
+def test_an_error_has_an_end_whatever_it_quotes() -> None:
+    error = LlemError("x" * 1_000_000, where="y" * 1_000_000, remedy="\n".join(["z" * 900] * 5_000))
+    assert len(str(error)) < 25_000
+    assert str(LlemError("short.", where="here")) == "here: short."

@@ -67,6 +67,16 @@ def test_without_a_seal_a_table_that_is_not_whole_is_found(job: Path, name: str,
         verify(job, HASH, 1, None)
 
 
+@pytest.mark.timeout(20)
+def test_a_file_that_takes_no_space_and_is_a_terabyte_long_is_not_read(job: Path) -> None:
+    files = seal(job)
+    with (job / TIMESERIES).open("wb") as stream:
+        stream.truncate(2**40)
+    for mark in (files[TIMESERIES], f"{2**40} 0", "", None):
+        with pytest.raises(ResultError, match=TIMESERIES):
+            verify(job, HASH, 1, {**files, TIMESERIES: mark})  # type: ignore[dict-item]
+
+
 def test_a_footer_fits_into_its_file_to_the_byte_or_the_file_is_not_whole(job: Path) -> None:
     def table(footer: int) -> bytes:
         return b"PAR1" + b"12345678" + footer.to_bytes(4, "little") + b"PAR1"

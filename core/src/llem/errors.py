@@ -25,6 +25,19 @@ def help_url(topic: str) -> str:
     return topic if topic.startswith("https://") else f"{DOCUMENTATION}troubleshooting/#{topic}"
 
 
+_LONGEST_LINE = 4_000
+_LONGEST = 14_000
+
+
+def _bounded(text: str) -> str:
+    """Text that somebody can read to its end: what it quotes may be a line of a megabyte."""
+    if len(text) <= _LONGEST_LINE:
+        return text
+    lines = [line if len(line) <= _LONGEST_LINE else f"{line[:_LONGEST_LINE]}…" for line in text.split("\n", 1_000)]
+    whole = "\n".join(lines)
+    return whole if len(whole) <= _LONGEST else f"{whole[:_LONGEST]}… ({len(text):,} characters in all)"
+
+
 class LlemError(Exception):
     """Something a user can mend. `str(error)` is the whole paragraph.
 
@@ -45,10 +58,10 @@ class LlemError(Exception):
     topic = "running"
 
     def __init__(self, what: str, *, where: str | None = None, remedy: str | None = None) -> None:
-        self.what = what
-        self.where = where
-        self.remedy = remedy
-        super().__init__(what)
+        self.what = _bounded(what)
+        self.where = where if where is None else _bounded(where)
+        self.remedy = remedy if remedy is None else _bounded(remedy)
+        super().__init__(self.what)
         self.add_note(f"See {self.help_url}")
 
     @property

@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import Any
 
 from llem.errors import PreflightError
+from llem.files import parse_json
 from llem.study.manifest import now_utc
 
 LOCK = ".lock"
@@ -51,7 +52,7 @@ class LockFile:
     def holder(self) -> dict[str, Any]:
         """Who holds the lock, or held it last and ended without releasing it; empty where nobody did."""
         try:
-            found = json.loads(os.pread(self.descriptor, 4096, 0) or b"{}")
+            found = parse_json(os.pread(self.descriptor, 4096, 0) or b"{}")
         except (OSError, ValueError):
             return {}
         return found if isinstance(found, dict) else {}

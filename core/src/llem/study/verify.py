@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from llem.errors import ResultError
-from llem.files import open_file
+from llem.files import open_file, require_regular
 from llem.results.job_directory import REQUESTS, RESULT, TIMESERIES
 from llem.results.models import ExperimentResult
 from llem.results.store import read_result
@@ -16,6 +16,9 @@ from llem.study.journal import sync_folder
 
 SEALED = (RESULT, TIMESERIES, REQUESTS)
 """The files of a job directory that figures are made of."""
+
+_MOST_BYTES = 8 * 2**30
+"""No file of an experiment is larger."""
 
 _PARQUET = b"PAR1"
 """A Parquet file begins and ends with it."""
@@ -62,11 +65,17 @@ def verify(job_dir: Path, config_hash: str, cycle: int, files: Mapping[str, str]
         try:
             if files is None:
                 _check_parquet(path)
-            elif _mark(path) != files[name]:
+            elif not _is_as_sealed(path, files[name]):
                 raise ResultError("it is not the file that the experiment left: it was changed since.", where=str(path))
         except OSError as error:
             raise ResultError(f"it cannot be read: {error.strerror}.", where=str(path)) from error
     return result
+
+
+def _is_as_sealed(path: Path, mark: object) -> bool:
+    """Whether a file has this mark. Its size is looked at first: a file of a terabyte is not read to find that it is another."""
+    size = require_regular(path).st_size
+    return isinstance(mark, str) and size <= _MOST_BYTES and mark.startswith(f"{size} ") and _mark(path) == mark
 
 
 def needed(result: ExperimentResult) -> tuple[str, ...]:
