@@ -85,7 +85,7 @@ def test_a_row_at_the_bound_is_told_and_not_compared() -> None:
     assert not row.at_bound
 
 
-def test_the_interval_of_a_median_is_that_of_its_order_statistics() -> None:
+def test_the_interval_of_an_excess_is_that_of_its_order_statistics() -> None:
     from bench.meters.rows import median_half_width
 
     assert median_half_width([float(i) for i in range(1, 21)]) == (15 - 6) / 2

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import csv
+import math
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
-from math import comb
 from pathlib import Path
 from typing import Any
 
 from bench.meters.measuring import TOOLS, Measured
 from bench.meters.scenarios import Scenario
+from bench.report import Figure
 
 LONG_PERIODS = 50
 GOAL = 0.001
@@ -77,20 +78,9 @@ class Row:
 
 
 def median_half_width(values: Sequence[float]) -> float:
-    """Half-width of the median's 95 % interval: between the order statistics that a binomial of 1/2 gives.
-
-    Infinite where fewer than six values leave no such interval.
-    """
-    n, below, rank = len(values), 0, -1
-    for count in range(n // 2):
-        below += comb(n, count)
-        if below / 2**n > 0.025:
-            break
-        rank = count
-    if rank < 0:
-        return float("inf")
-    ordered = sorted(values)
-    return (ordered[n - 1 - rank] - ordered[rank]) / 2
+    """Half-width of the median's 95 % interval; infinite where there are too few values for one."""
+    half = Figure.of(values, "1").spread
+    return math.inf if half is None else half
 
 
 def bound_of(scenario: Scenario, joules: float) -> float:
