@@ -33,7 +33,8 @@ def test_a_counter_that_starts_again_gives_way_to_power(experiment: Experiment) 
     (device,) = found.result["energy"]["devices"]
     assert (device["method"], device["counter_j"]) == ("power", None)
     assert right(device, found.result["energy"]["window_s"])
-    assert "failed or went backwards" in found.warning("counter_failed")
+    assert "its counter went back from" in found.warning("counter_backwards")
+    assert "the figure is from power" in found.warning("counter_backwards")
 
 
 def test_a_counter_whose_permission_is_withdrawn_gives_way_to_power(experiment: Experiment) -> None:
@@ -83,3 +84,23 @@ def test_prefill_and_decode_share_the_windows_energy(experiment: Experiment) -> 
         assert stage["energy_j"] == pytest.approx(mean_w * stage["duration_s"], rel=0.02)
     assert stages["decode"]["duration_s"] == pytest.approx(2 * stages["prefill"]["duration_s"], rel=0.05)
     assert stages["prefill"]["energy_j"] + stages["decode"]["energy_j"] <= energy["headline"]["energy_j"]
+
+
+def test_a_counter_that_stands_still_gives_way_to_power_and_both_numbers_are_told(experiment: Experiment) -> None:
+    found = experiment(CARD.replace("counter 0.02", "counter 1e9"))
+    (device,) = found.result["energy"]["devices"]
+    assert (device["method"], device["counter_j"], device["disagreement"]) == ("power", None, 1.0)
+    assert right(device, found.result["energy"]["window_s"])
+    assert "stood still throughout, at an increase of 0 J" in found.warning("counter_stuck")
+
+
+def test_a_superchip_has_its_gpu_as_headline_and_the_module_beside_it(experiment: Experiment) -> None:
+    found = experiment(f"{CARD}module 150\n")
+    energy = found.result["energy"]
+    totals = {total["scope"]: (total["method"], total["mean_w"]) for total in energy["totals"]}
+    assert totals == {
+        "gpu": ("power", pytest.approx(250, rel=0.02)),
+        "module": ("counter", pytest.approx(400, rel=0.02)),
+    }
+    assert energy["headline"]["scope"] == "gpu"
+    assert "identity_broken" not in found.codes

@@ -99,9 +99,33 @@ def test_a_card_without_power_has_its_counter_alone(ask: Ask) -> None:
     assert (methods, note) == (["counter"], None)
 
 
-def test_a_counter_that_is_reset_is_not_trusted_again(ask: Ask) -> None:
+def test_a_counter_that_is_reset_is_shown_as_it_is(ask: Ask) -> None:
+    # The gate that all figures go through judges it, with both numbers; after the reset it counts again.
     read = ask(f"{STEADY}counter_reset_at 2\n", READ.replace("TIMES", "(1.0, 3.0, 20.0)"))
-    assert read == [[pytest.approx(200), 200.0], [None, 200.0], [None, 200.0]]
+    assert read == [[pytest.approx(joules), 200.0] for joules in (200, 200 - 1000, 3600 - 1000)]
+
+
+SUPERCHIP = f"gpu {A} NVIDIA GH200 480GB\npower constant 200\ncounter 0.1 0 1\nmodule 150\n"
+
+
+def test_on_a_superchip_the_counter_is_the_modules_and_each_scope_is_asked_for(ask: Ask) -> None:
+    gpu, module = ask(SUPERCHIP, DEVICES.replace("d.note]", "d.note, d.contained_in]"))
+    assert gpu[:4] == [A, "NVIDIA GH200 480GB", "gpu", ["power"]]
+    assert gpu[6] == f"{A}/module"
+    assert module[:4] == [f"{A}/module", "module of NVIDIA GH200 480GB", "module", ["counter", "power"]]
+    assert "NVML_POWER_SCOPE_MODULE" in module[5]
+    code = "at(2.0)\nanswer = {r.device: [joules(r), r.power_w] for r in sampler.read()}"
+    assert ask(SUPERCHIP, code) == {A: [None, 200.0], f"{A}/module": [pytest.approx(700), 350.0]}
+    counters = "at(2.0)\nanswer = {id_: j - 1000 for id_, (_, j) in sampler.counters().items()}"
+    assert ask(SUPERCHIP, counters) == {f"{A}/module": pytest.approx(700)}
+
+
+def test_a_card_that_answers_for_no_module_keeps_its_counter(ask: Ask) -> None:
+    assert [d[2] for d in ask(STEADY, DEVICES)] == ["gpu"]
+
+
+def test_the_boards_limit_is_known_as_a_number(ask: Ask) -> None:
+    assert ask(f"{STEADY}limit 350\n", "answer = devices[0].max_power_w") == 350
 
 
 def test_a_card_that_is_lost_stays_listed_and_says_nothing(ask: Ask) -> None:

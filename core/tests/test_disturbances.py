@@ -96,15 +96,15 @@ def test_averaged_power_serves_no_short_window() -> None:
 
 
 def test_averaged_power_serves_a_long_window_and_has_the_window_made_so() -> None:
-    assert resolved_window_s([AVERAGED], ["GPU-1"]) == 50
+    assert resolved_window_s([Track("nvml", AVERAGED)], ["GPU-1"], 20) == 50
     made = series(device=AVERAGED, seconds=70)
     (device,) = window_energy(made, 5 * S, 56 * S)
     assert device.energy_j == pytest.approx(5100)
 
 
 def test_the_window_is_as_long_as_the_slowest_meter_in_use_needs() -> None:
-    assert resolved_window_s([GPU], ["GPU-1"]) == 5
-    assert resolved_window_s([GPU], ["GPU-2"]) == 0
+    assert resolved_window_s([Track("nvml", GPU)], ["GPU-1"], 20) == 5, "nothing was seen yet: as the device says it"
+    assert resolved_window_s([Track("nvml", GPU)], ["GPU-2"], 20) == 0
 
 
 def test_who_descends_from_the_worker_or_carries_its_mark_is_of_the_experiment(monkeypatch: pytest.MonkeyPatch) -> None:

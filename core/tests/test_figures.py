@@ -9,15 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llem.measure.energy import breakdown
-from llem.measure.figures import arithmetic, check_identity, count_tokens, memory, throughput
+from llem.measure.figures import arithmetic, count_tokens, memory, throughput
 from llem.measure.latency import Timing
 from llem.measure.load_generator import Answer
 from llem.measure.series import Series, Track
 from llem.models.flops import architecture_of, parameter_count
 from llem.models.peak import peak_flops
 from llem.models.shapes import load_shape
-from llem.results.models import DeviceEnergy, EnergyBreakdown, EnergyFigure, Tokens
 from llem.specs.backend import LoadReport, MemoryReading, RequestRecord
 from llem.specs.sampler import Device
 
@@ -127,37 +125,3 @@ def test_mfu_is_null_where_a_peak_is_not_known(changes: dict[str, Any], names: d
     assert figures is not None
     assert figures.mfu is None
     assert figures.peak_per_s is None
-
-
-@given(
-    energies=st.lists(st.floats(1e-6, 1e9), min_size=1, max_size=4),
-    window_s=st.floats(1e-3, 1e5),
-    output=st.integers(1, 10**9),
-)
-def test_every_breakdown_keeps_the_gross_identity(energies: list[float], window_s: float, output: int) -> None:
-    devices = [
-        DeviceEnergy(
-            device=f"GPU-{i}",
-            name="g",
-            scope="gpu",
-            sampler="nvml",
-            method="counter",
-            energy_j=energy_j,
-            mean_w=energy_j / window_s,
-        )
-        for i, energy_j in enumerate(energies)
-    ]
-    tokens = Tokens(requests=1, input=5, output=output)
-    energy = breakdown(devices, window_s, tokens)
-    assert energy.headline is not None
-    check_identity(energy, tokens)
-
-
-def test_energy_and_speed_of_different_windows_are_refused() -> None:
-    figure = EnergyFigure(
-        scope="gpu", method="counter", samplers=["nvml"], devices=[A], energy_j=100, mean_w=10, j_per_output_token=1.0
-    )
-    tokens = Tokens(requests=1, input=1, output=100)
-    check_identity(EnergyBreakdown(window_s=10, totals=[figure]), tokens)
-    with pytest.raises(RuntimeError, match="internal error"):
-        check_identity(EnergyBreakdown(window_s=10.001, totals=[figure]), tokens)

@@ -141,13 +141,35 @@ def test_a_core_zone_without_its_package_is_contained_in_nothing(zone: AddZone, 
     assert (device.id, device.contained_in) == ("rapl:package-0/core", None)
 
 
-def test_a_package_that_is_shown_twice_counts_once(zone: AddZone, tmp_path: Path) -> None:
+def test_a_package_that_is_shown_by_register_and_by_memory_map_counts_once_and_says_why(
+    zone: AddZone, sampler: RaplSampler
+) -> None:
     zone("intel-rapl:0", "package-0")
     zone("intel-rapl:0:0", "core")
     zone("intel-rapl-mmio:0", "package-0")
     zone("intel-rapl-mmio:0:0", "core")
-    names = [z.name for z in find_zones(tmp_path)]
-    assert sorted(names) == ["core", "package-0"]
+    devices = {device.id: device for device in sampler.open({})}
+    assert set(devices) == {"rapl:package-0", "rapl:package-0/core", "rapl:package-0@intel-rapl-mmio:0"}
+    mirror = devices["rapl:package-0@intel-rapl-mmio:0"]
+    assert mirror.contained_in == "rapl:package-0"
+    assert "shows the counter of rapl:package-0 once more" in (mirror.note or "")
+
+
+def test_two_packages_of_one_control_type_are_two_even_under_one_name(zone: AddZone, sampler: RaplSampler) -> None:
+    zone("intel-rapl:0", "package-0")
+    zone("intel-rapl:1", "package-0")
+    assert [d.contained_in for d in sampler.open({})] == [None, None]
+
+
+def test_the_highest_limit_in_force_is_known_and_one_that_is_switched_off_is_none(
+    zone: AddZone, sampler: RaplSampler, tmp_path: Path
+) -> None:
+    for folder, enabled in (("intel-rapl:0", "1"), ("intel-rapl:1", "0")):
+        zone(folder, f"package-{folder[-1]}")
+        (tmp_path / folder / "enabled").write_text(f"{enabled}\n")
+        (tmp_path / folder / "constraint_0_power_limit_uw").write_text("125000000\n")
+        (tmp_path / folder / "constraint_1_power_limit_uw").write_text("253000000\n")
+    assert [d.max_power_w for d in sampler.open({})] == [253.0, None]
 
 
 def test_what_is_no_zone_is_passed_over(zone: AddZone, tmp_path: Path) -> None:

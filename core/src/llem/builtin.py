@@ -36,7 +36,7 @@ def llem_energy_samplers() -> Sequence[SamplerSpec]:
             api_version=API_VERSION,
             summary="NVIDIA GPUs by NVML: total energy counter and power",
             methods=frozenset({"counter", "power"}),
-            scopes=frozenset({"gpu"}),
+            scopes=frozenset({"gpu", "module"}),
             sampler="llem.samplers.nvml:NvmlSampler",
         ),
         SamplerSpec(
@@ -52,7 +52,7 @@ def llem_energy_samplers() -> Sequence[SamplerSpec]:
             api_version=API_VERSION,
             summary="CPU packages, cores and DRAM by RAPL (powercap in sysfs)",
             methods=frozenset({"counter"}),
-            scopes=frozenset({"cpu", "dram"}),
+            scopes=frozenset({"cpu", "dram", "host"}),
             sampler="llem.samplers.rapl:RaplSampler",
         ),
         SamplerSpec(

@@ -9,6 +9,7 @@
 #define API __attribute__((visibility("default")))
 enum { OK = 0, UNINITIALIZED = 1, INVALID_ARGUMENT = 2, NOT_SUPPORTED = 3, NO_PERMISSION = 4, NOT_FOUND = 6, TOO_SMALL = 7, DRIVER_NOT_LOADED = 9, GPU_LOST = 15 };
 enum { FIELD_ENERGY = 83, FIELD_POWER_AVERAGE = 185, FIELD_POWER_INSTANT = 186 };
+enum { SCOPE_GPU = 0, SCOPE_MODULE = 1 };
 
 typedef const struct gpu *device_t;
 typedef struct { unsigned id, scope; long timestamp, latency; unsigned type, status; union { double d; unsigned ui; unsigned long ul; unsigned long long ull; } value; } field_t;
@@ -42,7 +43,8 @@ static unsigned long long counter_mj(device_t g, double now) {
     if (tick < 0) tick = 0;
     double reset = g->counter_reset_at < 0 ? INFINITY : scenario_faults_from() + g->counter_reset_at;
     double from = tick >= reset ? reset : 0;
-    double mj = power_energy(&g->power, from, tick) * 1000 + (from > 0 ? 0 : 1e6);
+    double beside_w = g->module_w > 0 ? g->module_w : 0; /* a superchip has one counter, the module's */
+    double mj = (power_energy(&g->power, from, tick) + beside_w * (tick - from)) * 1000 + (from > 0 ? 0 : 1e6);
     return (unsigned long long)(floor(mj / g->counter_quantum_mj) * g->counter_quantum_mj);
 }
 
@@ -129,7 +131,9 @@ API int nvmlDeviceGetFieldValues(device_t g, int count, field_t *fields) {
         f->status = OK;
         f->timestamp = (long)(now * 1e6);
         f->type = 1; /* unsigned int */
-        if (f->id == FIELD_POWER_INSTANT && g->power_supported && !g->mig) f->value.ui = (unsigned)(power_at(&g->power, now) * 1000);
+        if (f->scope == SCOPE_MODULE && f->id == FIELD_POWER_INSTANT && g->module_w >= 0) f->value.ui = (unsigned)((power_at(&g->power, now) + g->module_w) * 1000);
+        else if (f->scope != SCOPE_GPU) f->status = NOT_SUPPORTED;
+        else if (f->id == FIELD_POWER_INSTANT && g->power_supported && !g->mig) f->value.ui = (unsigned)(power_at(&g->power, now) * 1000);
         else if (f->id == FIELD_POWER_AVERAGE && g->power_supported && !g->mig) f->value.ui = average_mw(g, now);
         else if (f->id == FIELD_ENERGY && g->counter_supported && !g->mig) f->type = 3, f->value.ull = counter_mj(g, now);
         else f->status = NOT_SUPPORTED;

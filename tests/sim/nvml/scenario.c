@@ -46,6 +46,7 @@ static int parse_gpu(struct gpu *g, const char *key, const char *rest) {
     else if (!strcmp(key, "counter_reset_at")) g->counter_reset_at = atof(rest);
     else if (!strcmp(key, "lost_at")) g->lost_at = atof(rest);
     else if (!strcmp(key, "average")) sscanf(rest, "%lf %lf", &g->average_window_s, &g->average_lag_s);
+    else if (!strcmp(key, "module")) g->module_w = atof(rest);
     else if (!strcmp(key, "limit")) g->limit_w = atof(rest);
     else if (!strcmp(key, "temperature")) g->temperature_c = atoi(rest);
     else if (!strcmp(key, "gpu_clock")) g->gpu_clock_mhz = atoi(rest);
@@ -71,7 +72,7 @@ static struct gpu *add_gpu(const char *rest) {
     sscanf(rest, "%95s %95[^\n]", g->uuid, g->name);
     g->counter_period_s = 0.1;
     g->counter_quantum_mj = 1;
-    g->counter_reset_at = g->lost_at = -1;
+    g->counter_reset_at = g->lost_at = g->module_w = -1;
     g->counter_supported = g->power_supported = 1;
     g->average_window_s = 1;
     g->limit_w = 700;

@@ -12,6 +12,7 @@
  *   shift S                   the formula runs ahead by S, so that cards need not act in step
  *   counter PERIOD_S PHASE_S QUANTUM_MJ | none         counter_reset_at S      lost_at S
  *   average WINDOW_S LAG_S    what the averaged power field shows       power_unsupported
+ *   module W                  a superchip: its module draws so much beside the GPU, and the counter is the module's
  *   limit W   temperature C   gpu_clock MHZ   memory_clock MHZ   throttle BITS FROM_S TO_S
  *   memory TOTAL_MIB USED_MIB   process PID USED_MIB [FROM_S TO_S]   mig
  *   error FUNCTION CODE [FROM_S TO_S]   slow FUNCTION MS [FROM_S TO_S]   FUNCTION as C names it; `*` for every one
@@ -34,7 +35,7 @@ struct gpu {
     struct power power;
     double counter_period_s, counter_phase_s, counter_quantum_mj, counter_reset_at, lost_at;
     int counter_supported, power_supported, mig;
-    double average_window_s, average_lag_s, limit_w;
+    double average_window_s, average_lag_s, limit_w, module_w;
     unsigned temperature_c, gpu_clock_mhz, memory_clock_mhz;
     unsigned long long throttle;
     double throttle_from_s, throttle_to_s;

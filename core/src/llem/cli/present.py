@@ -227,7 +227,8 @@ def result_text(result: Mapping[str, Any]) -> str:
 def _energy_lines(energy: Mapping[str, Any]) -> Iterator[str]:
     yield f"  {'window':<24} {number(energy['window_s'])} s"
     if energy["headline"] is None:
-        yield "  nothing was measured"
+        some = " of the devices that did the work; what else was measured:" if energy["totals"] else ""
+        yield f"  nothing was measured{some}"
     for total in energy["totals"]:
         for name, unit in (
             ("j_per_output_token", "J"),

@@ -76,6 +76,19 @@ def steps(curve: Points) -> Points:
     return [times[i] for i in kept], [values[i] for i in kept]
 
 
+def run_on(curve: Points, end_ns: int) -> Points:
+    """The steps of a cumulative value, and a point at the time until which it was read without another one.
+
+    It went on as before its last step, by one step at the most, or it would have shown it.
+    """
+    times, values = curve
+    if len(times) < 2 or end_ns <= times[-1]:
+        return curve
+    step = values[-1] - values[-2]
+    share = min(1.0, (end_ns - times[-1]) / (times[-1] - times[-2]))
+    return [*times, end_ns], [*values, values[-1] + max(step, 0.0) * share]
+
+
 def update_period_s(curve: Points) -> float | None:
     """How often a stepping value is seen to change: the mean gap between changes, from five changes on.
 

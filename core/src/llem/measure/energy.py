@@ -7,16 +7,23 @@ Whatever the readings do not tell is None. The meanings are those of docs/method
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from llem.measure import curve
 from llem.measure.edge_energy import counter_at
-from llem.measure.resolution import power_field, resolves
+from llem.measure.gaps import gap_share
+from llem.measure.plausibility import Said, judge
+from llem.measure.resolution import power_field, resolves, seen_period_s, steps_resolve
+from llem.measure.same_meter import same_meters
 from llem.measure.series import Series, Track
-from llem.results.models import DeviceEnergy, EnergyBreakdown, EnergyFigure, Method, Phase, Tokens
+from llem.results.models import DeviceEnergy, EnergyBreakdown, EnergyFigure, Method, Phase, Scope, Tokens
+from llem.specs.sampler import Device, card_of, on_card
 
 UNRELIABLE_FROM = 0.05
 """Disagreement of counter and integral from which a figure is called unreliable."""
+
+UNRELIABLE_GAPS = 0.10
+"""Share of the window without a reading from which integrated power is called unreliable."""
 
 
 def window_energy(
@@ -25,15 +32,23 @@ def window_energy(
     close_ns: int,
     idle_w: Mapping[str, float] | None = None,
     resident_w: Mapping[str, float] | None = None,
+    workers: Callable[[Device], bool] = lambda _: False,
 ) -> list[DeviceEnergy]:
-    """Energy of each device between two edges.
+    """Energy of each device between two edges, as far as it can be believed (see `llem.measure.plausibility`).
 
     Args:
         series: what was read.
         open_ns, close_ns: the edges, as `Meter.edge` gave them.
         idle_w, resident_w: mean power by device without the engine, and with the model at rest; for adjusted energy.
+        workers: True for a device that did the experiment's work, so that nothing at all cannot be its energy.
     """
-    return [_device_energy(series, t, open_ns, close_ns, idle_w or {}, resident_w or {}) for t in series.tracks]
+    idle, resident, same = idle_w or {}, resident_w or {}, same_meters(series.tracks)
+    return [
+        _device_energy(series, track, open_ns, close_ns, idle, resident, workers(track.device)).model_copy(
+            update={"same_as": same.get(track.key)}
+        )
+        for track in series.tracks
+    ]
 
 
 def _device_energy(
@@ -43,10 +58,23 @@ def _device_energy(
     close_ns: int,
     idle_w: Mapping[str, float],
     resident_w: Mapping[str, float],
+    worked: bool,
 ) -> DeviceEnergy:
     device, window_s = track.device, (close_ns - open_ns) / 1e9
-    counted, power_j = _cumulative(series, track, open_ns, close_ns), _integrated(track, open_ns, close_ns)
+    idle = idle_w.get(device.id)
+    said = Said(
+        counter_j=_cumulative(series, track, open_ns, close_ns),
+        power_j=_integrated(track, open_ns, close_ns),
+        worked=worked,
+        idle_w=idle,
+    )
+    verdict = judge(track, open_ns, close_ns, said)
+    counted, power_j = verdict.counter_j, verdict.power_j
+    period_s = seen_period_s(track, series.hz, open_ns, close_ns)
     estimated = device.methods == {"estimate"}
+    at_steps = all(track.key in series.edges.get(edge_ns, {}) for edge_ns in (open_ns, close_ns))
+    if not estimated and not at_steps and not steps_resolve(period_s, window_s):
+        counted = None
     counter_j = None if estimated else counted
     method: Method
     if estimated:
@@ -57,8 +85,8 @@ def _device_energy(
         method, energy_j = "power", power_j
     if not resolves(device, window_s):
         energy_j = None
-    disagreement = abs(counter_j - power_j) / counter_j if counter_j and power_j is not None else None
-    idle = idle_w.get(device.id)
+    disagreement = None if estimated else _disagreement(said)
+    both = counter_j is not None and power_j is not None
     return DeviceEnergy(
         device=device.id,
         name=device.name,
@@ -75,10 +103,21 @@ def _device_energy(
         adjusted_j=energy_j - idle * window_s if energy_j is not None and idle is not None else None,
         samples=sum(open_ns <= t <= close_ns for t in track.t_ns),
         power_field=power_field(device.note),
-        unreliable=disagreement is not None and disagreement >= UNRELIABLE_FROM,
+        unreliable=(both and disagreement is not None and disagreement >= UNRELIABLE_FROM)
+        or (method == "power" and gap_share(track, open_ns, close_ns, series.hz) >= UNRELIABLE_GAPS),
         contained_in=device.contained_in,
+        update_period_s=period_s,
+        doubts=list(verdict.doubts),
         note=device.note,
     )
+
+
+def _disagreement(said: Said) -> float | None:
+    """Of both numbers as they were read. A counter of 0 is a number like another."""
+    if said.counter_j is None or said.power_j is None:
+        return None
+    difference, base = abs(said.counter_j - said.power_j), abs(said.counter_j) or abs(said.power_j)
+    return difference / base if base > 0 else 0.0
 
 
 def _cumulative(series: Series, track: Track, start_ns: int, end_ns: int) -> float | None:
@@ -88,7 +127,12 @@ def _cumulative(series: Series, track: Track, start_ns: int, end_ns: int) -> flo
     opened, closed = counter_at(series, track, start_ns), counter_at(series, track, end_ns)
     if opened is not None and closed is not None:
         return closed - opened if closed >= opened else None
-    return curve.increase(curve.points(track.t_ns, track.energy_j), start_ns, end_ns)
+    readings = curve.points(track.t_ns, track.energy_j)
+    # A value that steps is right at its steps; in between it lags.
+    stepped = curve.increase(
+        curve.run_on(curve.steps(readings), readings[0][-1] if readings[0] else 0), start_ns, end_ns
+    )
+    return stepped if stepped is not None else curve.increase(readings, start_ns, end_ns)
 
 
 def _broken(track: Track, start_ns: int, end_ns: int) -> bool:
@@ -108,9 +152,10 @@ def _integrated(track: Track, start_ns: int, end_ns: int) -> float | None:
 
 
 def energy_between(series: Series, track: Track, start_ns: int, end_ns: int) -> float | None:
-    """Energy of one device between any two times (J), by counter where it has one, else by power."""
-    counted = _cumulative(series, track, start_ns, end_ns)
-    return counted if counted is not None else _integrated(track, start_ns, end_ns)
+    """Energy of one device between any two times (J), by counter where it has one, else by power; as far as believed."""
+    said = Said(counter_j=_cumulative(series, track, start_ns, end_ns), power_j=_integrated(track, start_ns, end_ns))
+    believed = judge(track, start_ns, end_ns, said)
+    return believed.counter_j if believed.counter_j is not None else believed.power_j
 
 
 def phase_energy(series: Series, phases: Iterable[Phase]) -> dict[str, dict[str, float]]:
@@ -158,15 +203,15 @@ def _groups(devices: Sequence[DeviceEnergy], used: Collection[str] | None) -> li
     GPUs of several samplers are different cards unless they share an id. Of anything else a host has one, so that two
     samplers of it mean the same joules and are never added.
     """
-    present = {(d.sampler, d.device) for d in devices}
+    present = {(d.sampler, d.device): d.scope for d in devices}
     groups: dict[tuple[str, bool, str], list[DeviceEnergy]] = {}
     for device in devices:
-        if device.contained_in is not None and (device.sampler, device.contained_in) in present:
+        if device.same_as is not None or present.get((device.sampler, device.contained_in or "")) == device.scope:
             continue
-        if device.scope == "gpu" and used is not None and device.device not in used:
+        if on_card(device.scope) and used is not None and card_of(device.device) not in used:
             continue
         estimated = device.method == "estimate"
-        group = groups.setdefault((device.scope, estimated, "" if device.scope == "gpu" else device.sampler), [])
+        group = groups.setdefault((device.scope, estimated, "" if on_card(device.scope) else device.sampler), [])
         if all(device.device != other.device for other in group):
             group.append(device)
     return list(groups.values())
@@ -202,32 +247,25 @@ def _total(group: Sequence[DeviceEnergy], window_s: float, tokens: Tokens) -> En
 def _headline(
     totals: Sequence[EnergyFigure], devices: Sequence[DeviceEnergy], used: Collection[str] | None
 ) -> EnergyFigure | None:
-    """GPUs; without GPUs in use the CPU by counter, then by estimate. GPUs in use that were not measured: none at all."""
-    gpus = next((t for t in totals if t.scope == "gpu"), None)
-    if gpus is not None and set(gpus_in_use(devices, used)) <= set(gpus.devices):
-        return gpus
-    if gpus_in_use(devices, used):
-        return None
-    cpus = [t for t in totals if t.scope == "cpu"]
-    return next((t for t in cpus if t.method != "estimate"), cpus[0] if cpus else None)
+    """That of the devices that did the work: GPUs, else measured CPUs. Where these have no meter the narrowest that holds them
+    all: the module, the host. An estimate of the CPUs comes last, and stands for no GPU.
+    """
+
+    def of(scope: Scope, measured: bool = True) -> EnergyFigure | None:
+        return next((t for t in totals if t.scope == scope and measured == (t.method != "estimate")), None)
+
+    gpus = set(gpus_in_use(devices, used))
+    if not gpus:
+        return of("cpu") or of("host") or of("cpu", measured=False) or of("host", measured=False)
+    for figure in (of("gpu"), of("gpu", measured=False), of("module")):
+        if figure is not None and gpus <= {card_of(device) for device in figure.devices}:
+            return figure
+    return of("host")
 
 
 def gpus_in_use(devices: Sequence[DeviceEnergy], used: Collection[str] | None) -> list[str]:
     """Ids of the GPUs that the experiment uses, metered or not; all that were metered where `used` is None."""
     if used is None:
-        return [d.device for d in devices if d.scope == "gpu"]
-    metered = {d.device for d in devices if d.scope == "gpu"}
+        return list(dict.fromkeys(card_of(d.device) for d in devices if on_card(d.scope)))
+    metered = {card_of(d.device) for d in devices if on_card(d.scope)}
     return [id_ for id_ in used if id_ in metered or id_.startswith(("GPU-", "MIG-"))]
-
-
-def identity_error(figure: EnergyFigure, tokens: Tokens, window_s: float) -> float | None:
-    """Relative error of the gross identity J per output token = mean W / (output tokens / s); None without tokens.
-
-    At most 1e-6 in every result; more means that energy and speed are not of one window.
-    """
-    if figure.j_per_output_token is None or tokens.output <= 0 or window_s <= 0:
-        return None
-    expected = figure.mean_w / (tokens.output / window_s)
-    if expected == 0:
-        return abs(figure.j_per_output_token)
-    return abs(figure.j_per_output_token - expected) / expected

@@ -23,7 +23,7 @@ from llem.measure.meter import Meter
 from llem.measure.other_load import Share
 from llem.measure.phases import PhaseLog
 from llem.measure.progress import Progress, rest
-from llem.measure.resolution import resolved_window_s
+from llem.measure.resolution import LONGEST_WINDOW_S, MIN_PERIODS
 from llem.measure.samples import take_samples
 from llem.measure.warmup import RESOLVED_PERIODS, Judge
 from llem.measure.watts import Watts
@@ -221,7 +221,7 @@ class Experiment:
             # Before the window opens and after it has closed: reading takes time, which is not the engine's.
             others = other_load.begin()
             open_ns = self.log.enter(phase.WINDOW, self.meter.edge(engine.synchronize))
-            minimum_s = max(self.config.measurement.min_window_s, resolved_window_s(self.meter.devices, report.devices))
+            minimum_s = self._minimum_s(report)
             total = sum(len(batch) for batch in self._batches)
             progress = Progress(self.draft.events, phase.WINDOW, watts.between, total, open_ns, minimum_s)
 
@@ -274,6 +274,20 @@ class Experiment:
         for caveat in caveats:
             self.draft.warn(caveat.code, caveat.message)
         return told
+
+    def _minimum_s(self, report: LoadReport) -> float:
+        """How long the window has to be: as asked, and long enough for the slowest meter in use, within reason."""
+        asked_s, needed_s = self.config.measurement.min_window_s, self.meter.resolved_window_s(report.devices)
+        if needed_s <= asked_s:
+            return asked_s
+        given_s = max(asked_s, min(needed_s, LONGEST_WINDOW_S))
+        self.draft.tell(
+            "window_lengthened",
+            f"the window is made {given_s:.3g} s long instead of {asked_s:.3g} s: the slowest meter in use was seen to update "
+            f"every {needed_s / MIN_PERIODS:.3g} s, and {MIN_PERIODS} of its updates take {needed_s:.3g} s."
+            + (" That is longer than llem lengthens a window unasked." if needed_s > given_s else ""),
+        )
+        return given_s
 
     def _keep_samples(self, engine: Engine, answers: Sequence[Answer]) -> None:
         def keep() -> None:

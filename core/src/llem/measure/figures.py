@@ -1,4 +1,4 @@
-"""The figures of the window that are not energy: tokens, throughput, memory, FLOPs; and the check that ties them to it.
+"""The figures of the window that are not energy: tokens, throughput, memory, FLOPs.
 
 Pure functions over what happened; nothing here runs while anything is measured.
 """
@@ -10,14 +10,10 @@ import sys
 from collections.abc import Collection, Mapping, Sequence
 
 from llem.errors import ModelError
-from llem.measure.energy import identity_error
 from llem.measure.latency import Timing
 from llem.measure.series import Series
-from llem.results.models import EnergyBreakdown, Flops, Memory, Throughput, Tokens
+from llem.results.models import Flops, Memory, Throughput, Tokens
 from llem.specs.backend import LoadReport, MemoryReading
-
-IDENTITY_TOLERANCE = 1e-6
-"""Relative error of the gross identity from which the figures cannot be of one window."""
 
 
 def count_tokens(rows: Sequence[Timing]) -> Tokens:
@@ -120,18 +116,3 @@ def arithmetic(
         mfu=total / window_s / peak_per_s if peak_per_s else None,
         peak_per_s=peak_per_s,
     )
-
-
-def check_identity(energy: EnergyBreakdown, tokens: Tokens) -> None:
-    """J per output token = mean W / output tokens per second, in every total.
-
-    Raises:
-        RuntimeError: it does not hold: llem itself is wrong, and no figure of this window may be kept.
-    """
-    for figure in energy.totals:
-        error = identity_error(figure, tokens, energy.window_s)
-        if error is not None and error > IDENTITY_TOLERANCE:
-            raise RuntimeError(
-                f"internal error: {figure.j_per_output_token!r} J per output token of {figure.scope} is not "
-                f"{figure.mean_w!r} W over {tokens.output / energy.window_s!r} output tokens/s; please report it to llem"
-            )

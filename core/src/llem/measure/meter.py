@@ -10,6 +10,7 @@ from typing import Any
 from llem.config.experiment import MeasurementConfig
 from llem.measure import curve
 from llem.measure.energy import energy_between
+from llem.measure.resolution import resolved_window_s
 from llem.measure.sampling_process import SamplingProcess
 from llem.measure.series import Key, Series, SeriesReader, Track, report_rate
 from llem.results.facts import DeviceFacts, devices_told
@@ -156,6 +157,11 @@ class Meter:
             if energy_j is not None:
                 found.setdefault(track.device.id, energy_j)
         return found
+
+    def resolved_window_s(self, used: Collection[str]) -> float:
+        """The shortest window that the meters of these devices resolve, by the update periods that were seen so far."""
+        series = self._reader.update()
+        return resolved_window_s(series.tracks, used, series.hz)
 
     def follow(self, used: Collection[str]) -> None:
         """From now on these devices are the experiment's: whoever watches is told their power (see `llem.measure.power_now`)."""

@@ -6,22 +6,22 @@ from pathlib import Path
 
 from llem.config.experiment import ExperimentConfig
 from llem.config.identity import config_hash
-from llem.measure.baseline_checks import usable_idle_w, without_negative
+from llem.measure.baseline_checks import usable_idle_w
 from llem.measure.batching import batching, batching_caveats
 from llem.measure.disturbances import disturbance_warnings
 from llem.measure.draft import Draft
-from llem.measure.energy import breakdown, phase_energy, window_energy
-from llem.measure.energy_warnings import energy_warnings
 from llem.measure.experiment import Window
-from llem.measure.figures import arithmetic, check_identity, count_tokens, memory, throughput
+from llem.measure.figures import arithmetic, count_tokens, memory, throughput
 from llem.measure.latency import latency, latency_caveats, timings
 from llem.measure.node import sharing_warnings
 from llem.measure.other_load import is_of_the_machine, load_warnings, mark_machine_wide
+from llem.measure.recount import recount
 from llem.measure.requests_table import write_requests
 from llem.measure.series import Series
 from llem.measure.stages import stages
 from llem.measure.thermal import thermal, thermal_warnings
 from llem.measure.timeseries import write_timeseries
+from llem.measure.window_figures import window_figures
 from llem.results.job_directory import READINGS, REQUESTS, TIMESERIES
 from llem.results.models import ExperimentResult, Phase
 
@@ -43,18 +43,17 @@ def complete(
     rows = timings(window.answers)
     tokens = count_tokens(rows)
     baseline = draft.baseline
-    devices = window_energy(
+    figures = window_figures(
         series,
         open_ns,
         close_ns,
-        usable_idle_w(baseline),
-        baseline.resident_w if baseline else None,
+        tokens=tokens,
+        used=used,
+        idle_w=usable_idle_w(baseline),
+        resident_w=baseline.resident_w if baseline else None,
+        phases=phases,
     )
-    for device, why in without_negative(devices):
-        matters = device.contained_in is None and (device.scope != "gpu" or device.device in used)
-        if why is not None and matters:
-            draft.warn("baseline_doubtful", f"{device.name} ({device.device}): {why}: it has no adjusted energy.")
-    energy = breakdown(devices, window.seconds, tokens, phase_energy(series, phases), used)
+    energy, devices = figures.energy, figures.energy.devices
     if window.report.elsewhere is not None:
         energy.headline, energy.totals = None, []
         draft.warn(
@@ -64,11 +63,10 @@ def complete(
         )
     if window.others.is_doubtful:
         mark_machine_wide(energy)
-    check_identity(energy, tokens)
     headline = energy.headline.devices if energy.headline else ()
     energy.stages = stages(series, devices, rows, (open_ns, close_ns), used, headline)
     for warning in (
-        *energy_warnings(series, devices, open_ns, close_ns, used),
+        *figures.warnings,
         *disturbance_warnings(series, open_ns, close_ns, used),
         *thermal_warnings(series, open_ns, close_ns, used),
         *load_warnings(window.others, {d.scope for d in devices if d.energy_j is not None and is_of_the_machine(d)}),
@@ -89,6 +87,9 @@ def complete(
         )
     write_requests(job_dir / REQUESTS, rows, open_ns)
     write_timeseries(series, job_dir / TIMESERIES, open_ns)
+    speed = throughput(tokens, window.seconds)
+    for warning in recount(job_dir, energy, speed, phases):
+        draft.warn(warning.code, warning.message)
     (job_dir / READINGS).unlink(missing_ok=True)  # all of it is in the table now
     return draft.result(
         "done",
@@ -96,7 +97,7 @@ def complete(
         passes=window.passes,
         energy=energy,
         tokens=tokens,
-        throughput=throughput(tokens, window.seconds),
+        throughput=speed,
         latency=latency(rows, window.answers),
         batching=together,
         memory=memory(window.loaded, window.peak, series, open_ns, close_ns, used),

@@ -25,6 +25,7 @@ from typing import Any
 from llem.errors import SamplerUnavailable
 from llem.measure.edges import Edges
 from llem.measure.power_now import PowerNow
+from llem.measure.readings import counters_of, rows_of
 from llem.measure.series import FORMAT, device_as_data
 from llem.measure.tenants import foreign_processes
 from llem.results.job_directory import EVENTS, READINGS
@@ -75,6 +76,7 @@ class Recorder:
         self._power = power
         self._samplers: list[tuple[str, Sampler, dict[str, int]]] = []
         self._complained: set[str] = set()
+        self._last_ns: dict[int, int] = {}
         self._slept_ns = _slept_ns()
         self._told_ns = 0
         self._worker = 0
@@ -118,18 +120,16 @@ class Recorder:
         rows: list[list[Any]] = []
         for name, sampler, indices in self._samplers:
             try:
-                readings = sampler.read()
+                found, wrong = rows_of(sampler.read(), indices, self._last_ns)
             except Exception as error:  # noqa: BLE001 - a meter that fails leaves a gap; the rest goes on
-                self._complain(name, "read", error)
+                self._complain(name, "read", f"{type(error).__name__}: {error}")
                 continue
-            for r in readings:
-                index = indices.get(r.device)
-                if index is not None:
-                    telemetry = {k: v for k, v in r.telemetry.items() if math.isfinite(v)}
-                    energy_j, power_w = _finite(r.energy_j), _finite(r.power_w)
-                    rows.append([index, r.t_ns, energy_j, power_w, telemetry])
-                    self._power.read(index, r.t_ns, energy_j, power_w)
-                    latest = max(latest, r.t_ns)
+            if wrong is not None:
+                self._complain(name, "read", wrong)
+            for row in found:
+                rows.append(list(row))
+                self._power.read(*row[:4])
+                latest = max(latest, row[1])
         self.write({"k": slot, "t": begun, "r": rows})
         slept = _slept_ns() - self._slept_ns
         if slept - self._told_ns > SUSPEND_NOTICED_NS:
@@ -149,7 +149,7 @@ class Recorder:
                 try:
                     holders = sampler.processes()
                 except Exception as error:  # noqa: BLE001 - who else is there changes no reading
-                    self._complain(name, "tell who uses its devices", error)
+                    self._complain(name, "tell who uses its devices", f"{type(error).__name__}: {error}")
                     continue
                 for device, pids in holders.items():
                     foreign = foreign_processes(pids, self._worker)
@@ -161,11 +161,12 @@ class Recorder:
         took_ns = time.monotonic_ns() - now_ns
         self._watch_due_ns = now_ns + max(WATCH_NS, 10 * took_ns)
 
-    def _complain(self, name: str, what: str, error: Exception) -> None:
-        """Once for each sampler, to the log."""
+    def _complain(self, name: str, what: str, how: str) -> None:
+        """Once for each sampler, to the log and to whoever tells of its figures."""
         if name not in self._complained:
             self._complained.add(name)
-            print(f"sampler {name} fails to {what}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+            print(f"sampler {name} fails to {what}: {how}", file=sys.stderr, flush=True)
+            self.write({"complaint": [name, how[:200]]})
 
     def counters(self) -> dict[int, tuple[int, float]]:
         """Read the counters that tick, as fast as can be: index of the device to (monotonic ns, joules)."""
@@ -173,7 +174,7 @@ class Recorder:
         for _, sampler, indices in self._samplers:
             if isinstance(sampler, TickingSampler):
                 with contextlib.suppress(Exception):  # told about by `sweep`, which asks the same meter
-                    found |= {indices[id_]: value for id_, value in sampler.counters().items() if id_ in indices}
+                    found |= counters_of(sampler.counters(), indices)
         return found
 
     def powers(self) -> dict[int, tuple[int, float]]:
@@ -202,10 +203,6 @@ class Recorder:
 
 def _powers(sampler: Sampler) -> dict[str, tuple[int, float]]:
     return {r.device: (r.t_ns, r.power_w) for r in sampler.read() if r.power_w is not None}
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
 
 
 def _slept_ns() -> int:

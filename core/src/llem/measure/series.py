@@ -81,6 +81,7 @@ class Series:
         foreign: (since when, device to pid to program) of processes that are not of the experiment; each entry holds
             until the next.
         ended: the sampling process said that it stopped as told.
+        complaints: sampler to how it first failed to read, or what it gave that is no reading.
         reports: what became of each sampler; warnings: what a reader of the figures must know.
     """
 
@@ -93,6 +94,7 @@ class Series:
     suspensions: list[tuple[int, int]] = field(default_factory=list)
     foreign: list[tuple[int, dict[Key, dict[int, str]]]] = field(default_factory=list)
     ended: bool = False
+    complaints: dict[str, str] = field(default_factory=dict)
     reports: list[SamplerReport] = field(default_factory=list)
     warnings: list[ResultWarning] = field(default_factory=list)
 
@@ -155,6 +157,9 @@ class SeriesReader:
                 for index, found in line["foreign"]
             }
             series.foreign.append((line["t"], holders))
+        elif "complaint" in line:
+            name, text = line["complaint"]
+            series.complaints.setdefault(name, text)
         elif "end" in line:
             series.ended = True
 

@@ -12,7 +12,7 @@ COLUMNS: tuple[tuple[str, str, str, str], ...] = (
     ("t_s", "float64", "s", "time of the reading since the measured window opened; negative before it"),
     ("device", "string", "1", "stable id of the device, as in result.json"),
     ("sampler", "string", "1", "who read it"),
-    ("scope", "string", "1", "what the device's figures cover: gpu, cpu, dram or host"),
+    ("scope", "string", "1", "what the device's figures cover: gpu, module, cpu, dram or host"),
     ("energy_j", "float64", "J", "cumulative energy from an arbitrary zero; an estimate where the device is one"),
     ("power_w", "float64", "W", "power as the device reports it"),
 )

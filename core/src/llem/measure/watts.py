@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
-from llem.specs.sampler import Device
+from llem.specs.sampler import Device, Scope, card_of, on_card
 
 if TYPE_CHECKING:
     from llem.measure.baseline import MeanPower
@@ -38,9 +38,18 @@ class Watts:
 
 
 def headline_devices(devices: Sequence[Device], used: Collection[str]) -> list[Device]:
-    """The GPUs in use; without any the CPUs that are measured; without any the CPUs that are estimated."""
+    """The devices whose figure the headline will be: GPUs in use, else measured CPUs; where these have no meter the module, the
+    host; at last what is estimated.
+    """
     ids = {device.id for device in devices}
-    gpus = [device for device in devices if device.scope == "gpu" and device.id in used]
-    whole = [d for d in devices if d.scope == "cpu" and (d.contained_in is None or d.contained_in not in ids)]
-    measured = [device for device in whole if device.methods != {"estimate"}]
-    return gpus or measured or whole
+    inner = {d.id for d in devices if d.contained_in in ids and not on_card(d.scope)}
+
+    def of(scope: Scope, measured: bool = True) -> list[Device]:
+        return [
+            d for d in devices if d.scope == scope and d.id not in inner and measured == (d.methods != {"estimate"})
+        ]
+
+    mine = [d for d in devices if on_card(d.scope) and card_of(d.id) in used]
+    gpus, modules = [d for d in mine if d.scope == "gpu" and d.methods], [d for d in mine if d.scope == "module"]
+    measured = gpus or modules or of("cpu") or of("host")
+    return measured or of("cpu", measured=False) or of("host", measured=False)

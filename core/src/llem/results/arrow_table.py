@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from llem.results.columns import Column, Kind, fixed_columns, total_columns, unit_of
-from llem.results.models import SCHEMA_VERSION
+from llem.results.models import SCHEMA_VERSION, Scope
 from llem.results.writable import encodable
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def rows_table(rows: Iterable[Mapping[str, Any]]) -> pa.Table:
             column.append(value)
         count += 1
     known = {column.name: column for column in fixed_columns()}
-    for scope in ("gpu", "cpu", "dram", "host"):
+    for scope in get_args(Scope):
         for method in ("counter", "power", "estimate"):
             known.update({column.name: column for column in total_columns(scope, method)})
     fields, arrays = [], []

@@ -17,7 +17,7 @@ from llem.results.writable import writable
 SCHEMA_VERSION = 1
 
 Method = Literal["counter", "power", "estimate"]
-Scope = Literal["gpu", "cpu", "dram", "host"]
+Scope = Literal["gpu", "module", "cpu", "dram", "host"]
 
 
 def _plain(value: Any) -> Any:
@@ -62,6 +62,13 @@ class Phase(_Part):
     end_ns: int
 
 
+class ResultWarning(_Part):
+    """Something a reader of the figures must know."""
+
+    code: str = Field(description="stable word, such as `residual_gpu_memory`")
+    message: str
+
+
 class DeviceEnergy(_Part):
     """Energy of one device over the measured window."""
 
@@ -74,7 +81,10 @@ class DeviceEnergy(_Part):
     mean_w: float | None
     counter_j: float | None = Field(None, description="by the hardware's counter, where it has one")
     power_j: float | None = Field(None, description="by integration of sampled power, where it reports power")
-    disagreement: float | None = Field(None, description="|counter - power| / counter, where both exist")
+    disagreement: float | None = Field(
+        None,
+        description="|counter - power| / counter as both were read, believed or not; by power where the counter is 0",
+    )
     idle_w: float | None = None
     resident_w: float | None = None
     adjusted_j: float | None = Field(None, description="energy_j - idle_w x window")
@@ -83,6 +93,17 @@ class DeviceEnergy(_Part):
     unreliable: bool = False
     contained_in: str | None = Field(
         None, description="device whose figure already includes this one; never added to a total"
+    )
+    same_as: str | None = Field(
+        None,
+        description="device that is seen to read the very same counter or sensor; this one is never added to a total",
+    )
+    update_period_s: float | None = Field(
+        None,
+        description="how often the value that energy_j rests on was seen to change; null where it changed at each reading",
+    )
+    doubts: list[ResultWarning] = Field(
+        default_factory=list, description="why a figure that its meter gave was not believed"
     )
     note: str | None = None
 
@@ -122,7 +143,8 @@ class Stages(_Part):
 
 
 class EnergyBreakdown(_Part):
-    """All energy of the measured window. `headline` is the first of: GPUs, CPU by counter, CPU by estimate."""
+    """All energy of the measured window. `headline` is that of the devices that did the work: GPUs, or CPUs that are measured;
+    where these have no meter the module's, or the host's; at last an estimate of the CPUs."""
 
     window_s: float
     headline: EnergyFigure | None = Field(None, description="null where nothing was measured")
@@ -290,13 +312,6 @@ class SamplerReport(_Part):
     readings: int = 0
     longest_gap_s: float | None = None
     late: int = Field(0, description="readings more than half a period late")
-
-
-class ResultWarning(_Part):
-    """Something a reader of the figures must know."""
-
-    code: str = Field(description="stable word, such as `residual_gpu_memory`")
-    message: str
 
 
 class Failure(_Part):

@@ -141,13 +141,12 @@ class _Card:
 
     def __init__(self, smi: AmdSmi, gpu: Gpu, handle: Any) -> None:
         self._smi, self._handle, self.gpu = smi, handle, gpu
+        self.id = gpu.uuid
         self.has_counter = smi.energy_j(handle) is not None
         # The second die of an MI250 shows 0 W: the first shows both.
         self.power_field = next(
             (name for name in POWER_FIELDS if smi.value("amdsmi_get_power_info", handle, name)), None
         )
-        self._last_j: float | None = None
-        self._failed = False
         self._telemetry_ns = 0
 
     def device(self) -> Device:
@@ -169,19 +168,21 @@ class _Card:
             scope="gpu",
             methods=frozenset(method for method, found in there.items() if found),
             update_period_s=COUNTER_PERIOD_S if self.has_counter else None,
+            max_power_w=self._max_power_w(),
             note="; ".join(notes) or None,
         )
 
+    def _max_power_w(self) -> float | None:
+        """The highest power cap that the card may be set to, else the one in force."""
+        caps = (
+            self._smi.value("amdsmi_get_power_cap_info", self._handle, key) for key in ("max_power_cap", "power_cap")
+        )
+        highest_uw = max((cap for cap in caps if cap is not None), default=0.0)
+        return highest_uw / 1e6 if highest_uw > 0 else None
+
     def energy_j(self) -> float | None:
-        """The accumulator; None for good once it failed or went backwards."""
-        if not self.has_counter or self._failed:
-            return None
-        read = self._smi.energy_j(self._handle)
-        if read is None or (self._last_j is not None and read < self._last_j):
-            self._failed = True
-            return None
-        self._last_j = read
-        return read
+        """The accumulator as it stands; what it shows is judged where figures are made."""
+        return self._smi.energy_j(self._handle) if self.has_counter else None
 
     def power_w(self) -> float | None:
         return self._smi.value("amdsmi_get_power_info", self._handle, self.power_field) if self.power_field else None

@@ -6,16 +6,15 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
-from llem.samplers.visible import Gpu
 from llem.specs.sampler import Reading
 
 
 class Card(Protocol):
-    """One GPU as a sampler reads it; None is what it does not tell."""
+    """One GPU, or its module, as a sampler reads it; None is what it does not tell."""
 
     @property
-    def gpu(self) -> Gpu:
-        """Which one it is."""
+    def id(self) -> str:
+        """Of the device that it is read as."""
 
     def energy_j(self) -> float | None:
         """Its cumulative energy (J)."""
@@ -34,7 +33,7 @@ def read_cards(cards: Iterable[Card]) -> list[Reading]:
         before = time.monotonic_ns()
         energy_j, power_w = card.energy_j(), card.power_w()
         t_ns = (before + time.monotonic_ns()) // 2
-        readings.append(Reading(card.gpu.uuid, t_ns, energy_j, power_w, card.telemetry(t_ns)))
+        readings.append(Reading(card.id, t_ns, energy_j, power_w, card.telemetry(t_ns)))
     return readings
 
 
@@ -45,7 +44,7 @@ def count_cards(cards: Iterable[Card]) -> dict[str, tuple[int, float]]:
         before = time.monotonic_ns()
         energy_j = card.energy_j()
         if energy_j is not None:
-            found[card.gpu.uuid] = ((before + time.monotonic_ns()) // 2, energy_j)
+            found[card.id] = ((before + time.monotonic_ns()) // 2, energy_j)
     return found
 
 
@@ -56,5 +55,5 @@ def power_cards(cards: Iterable[Card]) -> dict[str, tuple[int, float]]:
         before = time.monotonic_ns()
         power_w = card.power_w()
         if power_w is not None:
-            found[card.gpu.uuid] = ((before + time.monotonic_ns()) // 2, power_w)
+            found[card.id] = ((before + time.monotonic_ns()) // 2, power_w)
     return found

@@ -112,6 +112,7 @@ class EstimateSampler:
                 scope="cpu",
                 methods=frozenset({"estimate"}),
                 update_period_s=1 / os.sysconf("SC_CLK_TCK"),
+                max_power_w=self._rated.watts,
                 note=f"an estimate, not a measurement: CPU utilisation of the whole host x {self._rated.source}",
             )
         ]

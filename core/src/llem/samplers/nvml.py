@@ -12,7 +12,7 @@ from llem.errors import SamplerUnavailable
 from llem.samplers.cards import count_cards, power_cards, read_cards
 from llem.samplers.nvml_library import Nvml
 from llem.samplers.visible import Gpu, visible_gpus
-from llem.specs.sampler import Device, DeviceFacts, Method, Reading
+from llem.specs.sampler import MODULE, Device, DeviceFacts, Method, Reading
 
 COUNTER_PERIOD_S = 0.1
 """NVML documents no update period; cards show 20 to 100 ms."""
@@ -24,6 +24,9 @@ TELEMETRY_SHARE = 10
 """At most one part in so many of the time goes into it."""
 
 POWER_INSTANT = "NVML_FI_DEV_POWER_INSTANT"
+GPU_SCOPE, MODULE_SCOPE = "NVML_POWER_SCOPE_GPU", "NVML_POWER_SCOPE_MODULE"
+"""Of which part a field tells the power. Only superchips answer for their module; others say that they do not support it."""
+
 POWER_USAGE = "nvmlDeviceGetPowerUsage"
 AVERAGE_S = 1.0
 """Over so long the averaged power field averages (NVML's manual on nvmlDeviceGetPowerUsage)."""
@@ -42,11 +45,12 @@ class _Card:
 
     def __init__(self, nvml: Nvml, gpu: Gpu, handle: Any) -> None:
         self._nvml, self._handle, self.gpu = nvml, handle, gpu
+        self.id = gpu.uuid
         mig = nvml.ask("nvmlDeviceGetMigMode", handle)
         self.mig = mig is not None and mig[0] == 1
-        self.has_counter = not self.mig and nvml.ask("nvmlDeviceGetTotalEnergyConsumption", handle) is not None
-        self._last_j: float | None = None
-        self._failed = False
+        self.superchip = not self.mig and self._scoped_w(MODULE_SCOPE) is not None
+        # On a superchip the counter is the whole module's, and NVML has none of the GPU alone.
+        self.has_counter = not self.superchip and not self.mig and self.counted_j() is not None
         self.power_field: str | None = None
         if not self.mig:
             fields = ((POWER_INSTANT, self._instant_w), (POWER_USAGE, self._usage_w))
@@ -80,20 +84,24 @@ class _Card:
         """What a reader of its figures must know."""
         if self.mig:
             return MIG_NOTE
+        if self.superchip:
+            return f"power field {self.power_field}; of the GPU alone, while the energy counter is the whole module's"
         if self.averaged:
             return f"power field {POWER_USAGE}; on this card an average over the last second"
         return f"power field {self.power_field}" if self.power_field else None
 
     def energy_j(self) -> float | None:
-        """The counter; None for good once it failed or went backwards."""
-        if not self.has_counter or self._failed:
-            return None
+        """The counter as it stands; what it shows is judged where figures are made."""
+        return self.counted_j() if self.has_counter else None
+
+    def counted_j(self) -> float | None:
+        """What the counter behind this handle shows, of whichever scope it is."""
         mj = self._nvml.ask("nvmlDeviceGetTotalEnergyConsumption", self._handle)
-        if mj is None or (self._last_j is not None and mj / 1e3 < self._last_j):
-            self._failed = True
-            return None
-        self._last_j = mj / 1e3
-        return self._last_j
+        return None if mj is None else mj / 1e3
+
+    def module_w(self) -> float | None:
+        """Instant power of the whole module; None where the card is on none."""
+        return self._scoped_w(MODULE_SCOPE)
 
     def power_w(self) -> float | None:
         if self.power_field is None:
@@ -101,11 +109,25 @@ class _Card:
         return self._instant_w() if self.power_field == POWER_INSTANT else self._usage_w()
 
     def _instant_w(self) -> float | None:
-        field = getattr(self._nvml.lib, POWER_INSTANT, None)
-        values = None if field is None else self._nvml.ask("nvmlDeviceGetFieldValues", self._handle, [field])
+        return self._scoped_w(GPU_SCOPE)
+
+    def _scoped_w(self, scope: str) -> float | None:
+        """Instant power of one scope, asked for by name: a superchip answers for its GPU and for its module."""
+        field, number = getattr(self._nvml.lib, POWER_INSTANT, None), getattr(self._nvml.lib, scope, None)
+        if field is None or (number is None and scope != GPU_SCOPE):
+            return None
+        values = self._nvml.ask("nvmlDeviceGetFieldValues", self._handle, [(field, number or 0)])
         if values is None or values[0].nvmlReturn != 0:
             return None
         return float(values[0].value.uiVal) / 1e3
+
+    def max_power_w(self) -> float | None:
+        """The most that the board may be set to, or is set to where it does not tell that."""
+        limits = self._nvml.ask("nvmlDeviceGetPowerManagementLimitConstraints", self._handle)
+        if limits is None:
+            enforced = self._nvml.ask("nvmlDeviceGetEnforcedPowerLimit", self._handle)
+            return None if enforced is None else enforced / 1e3
+        return float(limits[1]) / 1e3
 
     def _usage_w(self) -> float | None:
         mw = self._nvml.ask("nvmlDeviceGetPowerUsage", self._handle)
@@ -167,6 +189,7 @@ class _Card:
             "mig": self.mig,
             "energy_counter": self.has_counter,
             "power_field": self.power_field,
+            "superchip": self.superchip,
         }
 
     def facts(self, driver: str | None, cuda: str | None) -> DeviceFacts:
@@ -179,12 +202,43 @@ class _Card:
         )
 
 
+class _Module:
+    """The module that a superchip's GPU is on, with its CPU and memory: what NVML's counter and its module scope mean."""
+
+    def __init__(self, card: _Card) -> None:
+        self._card = card
+        self.id = card.gpu.uuid + MODULE
+        self.has_counter = card.counted_j() is not None
+
+    def device(self) -> Device:
+        """As a device of llem."""
+        methods: frozenset[Method] = frozenset({"counter", "power"} if self.has_counter else {"power"})
+        return Device(
+            id=self.id,
+            name=f"module of {self._card.gpu.name}",
+            scope="module",
+            methods=methods,
+            update_period_s=COUNTER_PERIOD_S if self.has_counter else None,
+            note=f"power field {POWER_INSTANT} of {MODULE_SCOPE}: GPU, CPU and memory of the superchip",
+        )
+
+    def energy_j(self) -> float | None:
+        return self._card.counted_j() if self.has_counter else None
+
+    def power_w(self) -> float | None:
+        return self._card.module_w()
+
+    def telemetry(self, now_ns: int) -> Mapping[str, float]:
+        return {}  # is the GPU's
+
+
 class NvmlSampler:
     """The cards that this process may use, by UUID."""
 
     def __init__(self) -> None:
         self._nvml: Nvml | None = None
         self._cards: list[_Card] = []
+        self._modules: list[_Module] = []
         self._choice: str | None = None
 
     def open(self, settings: Mapping[str, object]) -> Sequence[Device]:
@@ -197,28 +251,33 @@ class NvmlSampler:
         self._cards = [_Card(self._nvml, gpu, by_uuid[gpu.uuid]) for gpu in gpus]
         if all(card.mig for card in self._cards):
             raise SamplerUnavailable(f"{MIG_NOTE}.", remedy="Measure on a whole card, with MIG off.")
-        return [
+        self._modules = [_Module(card) for card in self._cards if card.superchip]
+        modules = {module.id for module in self._modules}
+        cards = [
             Device(
-                id=card.gpu.uuid,
+                id=card.id,
                 name=card.gpu.name,
                 scope="gpu",
                 methods=card.methods,
+                contained_in=card.id + MODULE if card.id + MODULE in modules else None,
                 update_period_s=card.update_period_s,
+                max_power_w=card.max_power_w(),
                 note="; ".join(filter(None, (card.note, self._choice))) or None,
             )
             for card in self._cards
         ]
+        return [*cards, *(module.device() for module in self._modules)]
 
     def read(self) -> Sequence[Reading]:
-        return read_cards(self._cards)
+        return read_cards([*self._cards, *self._modules])
 
     def counters(self) -> Mapping[str, tuple[int, float]]:
         """Cumulative energy alone, as fast as NVML answers: UUID to (monotonic ns, joules)."""
-        return count_cards(self._cards)
+        return count_cards([*self._cards, *self._modules])
 
     def powers(self) -> Mapping[str, tuple[int, float]]:
         """Power alone, as fast as NVML answers: UUID to (monotonic ns, watts)."""
-        return power_cards(self._cards)
+        return power_cards([*self._cards, *self._modules])
 
     def processes(self) -> Mapping[str, Collection[int]]:
         """Pids that hold memory on each card, ours among them."""
@@ -253,7 +312,7 @@ class NvmlSampler:
     def close(self) -> None:
         if self._nvml is not None:
             self._nvml.close()
-        self._nvml, self._cards = None, []
+        self._nvml, self._cards, self._modules = None, [], []
 
 
 def _choose(gpus: Sequence[Gpu], wanted: object) -> tuple[Sequence[Gpu], str | None]:

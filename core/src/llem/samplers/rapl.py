@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,12 +31,16 @@ class Zone:
         name: such as `package-0`, `core`, `dram`, `psys`.
         parent: folder name of the zone that it is part of, or None.
         range_uj: the counter starts again from 0 after this value; None where it is not said.
+        mirror_of: folder name of the zone whose counter it shows once more, or None.
+        limit_w: the highest power limit in force, or None.
     """
 
     folder: Path
     name: str
     parent: str | None
     range_uj: int | None
+    mirror_of: str | None = None
+    limit_w: float | None = None
 
     @property
     def scope(self) -> Scope:
@@ -51,9 +55,10 @@ class Zone:
 
 
 def find_zones(root: Path = POWERCAP) -> list[Zone]:
-    """All energy zones below a powercap folder, parents first, each quantity once.
+    """All energy zones below a powercap folder, parents first.
 
-    Some machines show a package twice, by register (`intel-rapl`) and by memory map (`intel-rapl-mmio`): one counter.
+    Some machines show a package twice, by register (`intel-rapl`) and by memory map (`intel-rapl-mmio`): one counter, so that
+    the second is `mirror_of` the first.
     """
     zones: dict[str, Zone] = {}
     try:
@@ -71,10 +76,31 @@ def find_zones(root: Path = POWERCAP) -> list[Zone]:
             continue
         parent = folder.name.rpartition(":")[0]
         parent = parent if ":" in parent else ""
-        twice = any(not z.parent and z.name == name for z in zones.values()) if not parent else parent not in zones
-        if present and not twice:
-            zones[folder.name] = Zone(folder, name, parent or None, _number(folder / "max_energy_range_uj"))
+        if present and (not parent or parent in zones):
+            mirrored = zones[parent].mirror_of is not None if parent else False
+            mirror_of = None if parent else _first(zones.values(), folder, name)
+            if not mirrored:
+                range_uj = _number(folder / "max_energy_range_uj")
+                zones[folder.name] = Zone(folder, name, parent or None, range_uj, mirror_of, _limit_w(folder))
     return list(zones.values())
+
+
+def _first(zones: Iterable[Zone], folder: Path, name: str) -> str | None:
+    """The folder of the zone of another control type that has the same name."""
+    control = folder.name.split(":")[0]
+    return next(
+        (z.folder.name for z in zones if not z.parent and z.name == name and z.folder.name.split(":")[0] != control),
+        None,
+    )
+
+
+def _limit_w(folder: Path) -> float | None:
+    """The highest of its limits in force (PL1, PL2, peak), in watts; None where none is enforced or readable."""
+    if _number(folder / "enabled") is None:
+        return None
+    limits = [_number(path) for path in folder.glob("constraint_*_power_limit_uw")]
+    known = [limit for limit in limits if limit is not None and limit > 0]
+    return max(known) / 1e6 if known else None
 
 
 def _number(path: Path) -> int | None:
@@ -151,9 +177,11 @@ class RaplSampler:
                 name=f"RAPL {ids[z.folder.name].removeprefix('rapl:')}",
                 scope=z.scope,
                 methods=frozenset({"counter"}),
-                contained_in=ids[z.parent] if z.parent in names and z.scope == "cpu" else None,
+                contained_in=_whole(z, names, ids),
                 update_period_s=0.001,
-                note=f"not readable: {closed}" if closed else None,
+                max_power_w=z.limit_w,
+                note="; ".join(filter(None, (_mirrored(z, names, ids), f"not readable: {closed}" if closed else None)))
+                or None,
             )
             for z in readable
         ]
@@ -195,11 +223,26 @@ class RaplSampler:
         self._zones = {}
 
 
+def _whole(zone: Zone, present: Collection[str], ids: Mapping[str, str]) -> str | None:
+    """The device that already holds what a zone shows."""
+    if zone.mirror_of in present:
+        return ids[zone.mirror_of or ""]
+    return ids[zone.parent] if zone.parent in present and zone.parent and zone.scope == "cpu" else None
+
+
+def _mirrored(zone: Zone, present: Collection[str], ids: Mapping[str, str]) -> str | None:
+    if zone.mirror_of not in present:
+        return None
+    return f"{zone.folder.name} shows the counter of {ids[zone.mirror_of or '']} once more, which is counted"
+
+
 def _ids(zones: Sequence[Zone]) -> dict[str, str]:
     """Folder name to device id: `rapl:package-0`, `rapl:package-0/core`; the folder's name makes an id unique."""
     paths = {z.folder.name: z.name for z in zones if z.parent is None}
     for zone in zones:
         if zone.parent is not None:
             paths[zone.folder.name] = f"{paths[zone.parent]}/{zone.name}"
-    twice = {path for path in paths.values() if list(paths.values()).count(path) > 1}
-    return {folder: f"rapl:{path}" + (f"@{folder}" if path in twice else "") for folder, path in paths.items()}
+    mirrors = {z.folder.name for z in zones if z.mirror_of is not None}
+    shown = [path for folder, path in paths.items() if folder not in mirrors]
+    apart = {folder for folder, path in paths.items() if folder in mirrors or shown.count(path) > 1}
+    return {folder: f"rapl:{path}" + (f"@{folder}" if folder in apart else "") for folder, path in paths.items()}

@@ -9,7 +9,8 @@ from typing import Literal, Protocol, runtime_checkable
 from llem.results.facts import DeviceFacts as DeviceFacts
 
 Method = Literal["counter", "power", "estimate"]
-Scope = Literal["gpu", "cpu", "dram", "host"]
+Scope = Literal["gpu", "module", "cpu", "dram", "host"]
+"""`module`: a GPU with the CPU and the memory that it shares a board with, as NVIDIA's superchips have one meter for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +52,9 @@ class Device:
         scope: what its figures cover.
         methods: what this device gives here: counter, power, estimate.
         contained_in: id of a device whose figure already includes this one's (a core zone in its package); such a
-            device is never added to a total.
-        update_period_s: how often its counter or power value changes, where known.
+            device is never added to a total of its scope.
+        update_period_s: how often its counter or power value changes, where known; what is seen in the readings wins.
+        max_power_w: the highest limit in force (board maximum, PL2), above which no mean can be; None where nothing names it.
         note: what a reader of the figure must know, such as where a rated power came from.
     """
 
@@ -62,7 +64,22 @@ class Device:
     methods: frozenset[Method]
     contained_in: str | None = None
     update_period_s: float | None = None
+    max_power_w: float | None = None
     note: str | None = None
+
+
+MODULE = "/module"
+"""Ends the id of the device that stands for the whole module of a GPU, after the GPU's own id."""
+
+
+def on_card(scope: Scope) -> bool:
+    """True for what belongs to a GPU, of which an experiment uses some and not others."""
+    return scope in ("gpu", "module")
+
+
+def card_of(device: str) -> str:
+    """The id of the GPU that a device of the scopes `gpu` and `module` belongs to."""
+    return device.removesuffix(MODULE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,7 +94,7 @@ class SamplerConformance:
     def test_the_spec_says_how_and_of_what(self, spec: SamplerSpec) -> None:
         assert spec.summary
         assert spec.methods, "counter, power or estimate"
-        assert spec.scopes, "gpu, cpu, dram or host"
+        assert spec.scopes, "gpu, module, cpu, dram or host"
 
     def test_devices_are_named_once_and_keep_within_the_spec(
         self, spec: SamplerSpec, opened: tuple[Sampler, Sequence[Device]]

@@ -19,7 +19,7 @@ def llem_energy_samplers() -> Sequence[SamplerSpec]:
             methods=frozenset(
                 {"power", "counter"}
             ),  # counter: cumulative energy; power; estimate: worked out, not measured
-            scopes=frozenset({"host"}),  # what its figures cover: gpu, cpu, dram or host
+            scopes=frozenset({"host"}),  # what its figures cover: gpu, module, cpu, dram or host
             sampler="llem_file_meter.sampler:FileMeterSampler",  # imported where it reads
             requires=(),  # import names of the packages that it needs
             install="pip install llem-file-meter",
