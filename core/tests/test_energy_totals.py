@@ -164,3 +164,30 @@ def test_the_gross_identity_holds_in_every_total(joules: list[float], output: in
     found = breakdown([device(f"GPU-{i}", j) for i, j in enumerate(joules)], window_s, tokens)
     for figure in found.totals:
         assert figure.j_per_output_token == pytest.approx(figure.mean_w / (output / window_s), rel=1e-9)
+
+
+def test_where_only_a_host_meter_is_there_its_figure_is_the_headline() -> None:
+    wall = device("wall:0", 620, scope="host", sampler="file-meter", method="power")
+    for used in (["cpu"], ["GPU-1"], None):
+        headline = totals(wall, used=used).headline
+        assert headline is not None
+        assert (headline.scope, headline.energy_j) == ("host", 620)
+    beside = totals(wall, device("GPU-1", 100), package("rapl:package-0", 50), used=["GPU-1"])
+    assert beside.headline is not None
+    assert beside.headline.scope == "gpu"
+    assert {t.scope: t.energy_j for t in beside.totals} == {"gpu": 100, "cpu": 50, "host": 620}, "and none is added"
+    assert getattr(totals(wall, estimate(7), used=["cpu"]).headline, "scope", None) == "host", (
+        "measured before estimated"
+    )
+
+
+def test_a_module_stands_for_its_gpu_where_that_has_no_meter_and_both_are_never_added() -> None:
+    module = device("GPU-1/module", 700, scope="module")
+    gpu = device("GPU-1", 400, contained_in="GPU-1/module")
+    both = totals(gpu, module, used=["GPU-1"])
+    assert both.headline is not None
+    assert (both.headline.scope, both.headline.energy_j) == ("gpu", 400)
+    assert {t.scope: t.energy_j for t in both.totals} == {"gpu": 400, "module": 700}
+    alone = totals(module, used=["GPU-1"]).headline
+    assert alone is not None
+    assert (alone.scope, alone.energy_j) == ("module", 700)

@@ -1,0 +1,75 @@
+"""J per output token is counted again from the tables of a result, by arithmetic of its own; a wrong figure is found."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
+
+from sim.meters import GPU, IDLE_THEN_WORK, WALL, Bench, Meter, S
+
+from llem.measure import energy as figure_maker
+from llem.measure.figures import throughput
+from llem.measure.latency import Timing
+from llem.measure.load_generator import Answer
+from llem.measure.recount import recount
+from llem.measure.requests_table import write_requests
+from llem.measure.timeseries import write_timeseries
+from llem.results.job_directory import REQUESTS, TIMESERIES
+from llem.results.models import EnergyBreakdown, Phase, ResultWarning, Tokens
+from llem.specs.backend import RequestRecord
+
+BENCH = Bench(load=IDLE_THEN_WORK)
+METERS = (Meter(device=GPU, period_s=0.1, noise=0.03), Meter(device=WALL, noise=0.05))
+PHASES = [Phase(name="window", start_ns=20 * S, end_ns=30 * S)]
+TOKENS = Tokens(requests=10, input=100, output=1000)
+
+
+def written(folder: Path) -> EnergyBreakdown:
+    """Both tables in a folder, and the figures of the same readings."""
+    records = [RequestRecord(i, 10, 100, 20 * S + i, 29 * S, "stop") for i in range(10)]
+    answer = Answer(1, 1, 20 * S, 29 * S, [], records)
+    write_requests(folder / REQUESTS, [Timing(answer, record) for record in records], 20 * S)
+    series = BENCH.read(*METERS)
+    write_timeseries(series, folder / TIMESERIES, 20 * S)
+    return BENCH.figures(*METERS).energy
+
+
+def again(folder: Path, energy: EnergyBreakdown) -> list[ResultWarning]:
+    return recount(folder, energy, throughput(TOKENS, 10.0), PHASES)
+
+
+def test_right_figures_are_confirmed(tmp_path: Path) -> None:
+    energy = written(tmp_path)
+    assert {(t.scope, t.method) for t in energy.totals} == {("gpu", "counter"), ("host", "power")}
+    assert again(tmp_path, energy) == []
+
+
+@pytest.mark.parametrize("name", ["_cumulative", "_integrated"])
+def test_a_figure_maker_that_is_broken_is_found(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = getattr(figure_maker, name)
+
+    def broken(*given: object) -> float | None:
+        joules = right(*given)
+        return None if joules is None else joules * 1.05
+
+    monkeypatch.setattr(figure_maker, name, broken)
+    (warning,) = again(tmp_path, written(tmp_path))
+    assert warning.code == "identity_broken"
+    assert "J per output token were worked out" in warning.message
+
+
+def test_tokens_of_another_window_are_found(tmp_path: Path) -> None:
+    energy = written(tmp_path)
+    found = recount(tmp_path, energy, throughput(TOKENS, 10.5), PHASES)
+    assert {w.code for w in found} == {"identity_broken"}
+
+
+def test_a_figure_without_readings_beside_an_edge_is_said_to_be_unchecked(tmp_path: Path) -> None:
+    energy = written(tmp_path)
+    late = [Phase(name="window", start_ns=20 * S, end_ns=80 * S)]
+    found = recount(tmp_path, energy, throughput(TOKENS, 10.0), late)
+    assert {w.code for w in found} == {"identity_unchecked"}

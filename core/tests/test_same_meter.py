@@ -1,0 +1,53 @@
+"""One counter under two names is counted once and says why; two real ones are never merged, however alike their loads."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
+
+from sim.meters import PACKAGE, Bench, Load, Meter
+
+BENCH = Bench(load=Load([(12, 10.0), (1e9, 68.0)]), seconds=32)
+FIRST = Meter(device=PACKAGE, period_s=0.001, quantum_j=15.26e-6)
+FEW = settings(deadline=None, max_examples=10, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+
+
+def named(meter: Meter, id_: str) -> Meter:
+    return replace(meter, device=replace(meter.device, id=id_))
+
+
+@pytest.mark.parametrize("names", [("package-0-die-0", "package-0-die-1"), ("package-0", "package-1")])
+def test_two_dies_that_mirror_one_counter_are_counted_once_and_the_result_says_why(names: tuple[str, str]) -> None:
+    first, second = (named(FIRST, f"rapl:{name}") for name in names)
+    found = BENCH.figures(first, replace(second, zero_j=5.0))
+    assert found.energy.headline is not None
+    assert found.energy.headline.mean_w == pytest.approx(68, rel=0.01)
+    assert found.energy.headline.devices == [first.device.id]
+    assert [d.same_as for d in found.energy.devices] == [None, first.device.id]
+    (warning,) = found.warnings
+    assert warning.code == "same_meter"
+    assert f"counted once, as {first.device.id}" in warning.message
+
+
+def test_dies_whose_names_are_alike_need_no_more_than_steady_power() -> None:
+    steady = replace(BENCH, load=Load([(1e9, 68.0)]), jitter=0)
+    dies = [named(replace(FIRST, quantum_j=1.0, period_s=0), f"rapl:package-0-die-{i}") for i in (0, 1)]
+    assert [d.same_as for d in steady.figures(*dies).energy.devices] == [None, "rapl:package-0-die-0"]
+
+
+@FEW
+@given(st.integers(0, 10**6), st.floats(1e-4, 0.05), st.sampled_from([15.26e-6, 0.001, 0.015, 1.0]))
+def test_two_sockets_with_nearly_the_same_load_are_added(seed: int, apart: float, quantum_j: float) -> None:
+    first = replace(FIRST, quantum_j=quantum_j)
+    second = named(replace(first, gain=1 + apart, zero_j=3.0), "rapl:package-1")
+    found = replace(BENCH, seed=seed).figures(first, second)
+    assert [d.same_as for d in found.energy.devices] == [None, None]
+    assert found.energy.headline is not None
+    assert found.energy.headline.mean_w == pytest.approx(136, rel=0.05)
