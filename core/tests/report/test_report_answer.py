@@ -23,7 +23,7 @@ def study_of(make_result, write_study):
                         cycle=cycle,
                         position=len(results) + 1,
                         tokens_per_s=100.0 * size + cycle,
-                        j_per_token=joules * (1 + 0.01 * ((cycle * size) % 3 - 1)),
+                        j_per_token=joules * (1 + (0.01 * ((cycle * size) % 3 - 1) if cycles > 1 else 0.0)),
                     )
                 )
         return gather(write_study(*results))

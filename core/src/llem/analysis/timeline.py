@@ -84,6 +84,10 @@ def _within(values: Floats, cell: NDArray[np.int64], blocks: Floats, size: int) 
     """What configurations and cycles leave of values."""
     import numpy as np
 
-    design = np.hstack([(cell[:, None] == np.arange(size)[None, :]).astype(np.float64), blocks])
-    found: Floats = values - design @ np.linalg.lstsq(design, values, rcond=None)[0]
+    both = np.hstack([values[:, None], blocks])
+    middle = np.zeros((size, both.shape[1]))
+    np.add.at(middle, cell, both)
+    inside = both - (middle / np.bincount(cell, minlength=size)[:, None])[cell]
+    slopes = np.linalg.lstsq(inside[:, 1:], inside[:, 0], rcond=None)[0]
+    found: Floats = inside[:, 0] - inside[:, 1:] @ slopes
     return found

@@ -158,8 +158,9 @@ def _statistics(done: Sequence[Row]) -> str:
     if fewest < 2:
         return "Some configurations ran once: of these there is a description, and neither interval nor test."
     return (
-        "Intervals are 95 %, over cycles; effects are tested against the variation between cycles, and p-values are "
-        "corrected after Holm over all that is claimed of a metric."
+        "Metrics are analysed as logarithms, so that effects are ratios. Intervals are 95 %, over cycles, with each "
+        "configuration's own variance, the cycle as a block and the place in it as a covariate; effects are tested against the "
+        "variation between cycles, and p-values are corrected after Holm over all that is claimed of the study."
     )
 
 

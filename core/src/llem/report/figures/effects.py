@@ -97,7 +97,7 @@ def _change_panel(rows: Sequence[dict[str, Any]], y: dict[str, Any], width: int,
         "type": "quantitative",
         "scale": scale,
         "axis": axis,
-        "title": ("best value ÷ worst value" if width > 150 else "best ÷ worst") if last else None,
+        "title": ("second value ÷ first value" if width > 150 else "second ÷ first") if last else None,
     }
     return {
         "width": width,
@@ -168,7 +168,6 @@ def _rows(figure: FigureAnalysis, labels: dict[tuple[str, str], str]) -> Iterato
     for effect in figure.effects[:MOST_PARAMETERS]:
         contrast = effect.contrast
         ratio, total = contrast.ratio_interval, effect.share_total_interval
-        share, share_total = effect.share or 0.0, effect.share_total or 0.0
         change_text = f", {mark}{change(contrast.ratio)}"
         yield {
             "label": labels[figure.name, effect.parameter],
@@ -176,13 +175,19 @@ def _rows(figure: FigureAnalysis, labels: dict[tuple[str, str], str]) -> Iterato
             "ratio": contrast.ratio,
             "low": max(ratio.low, 1e-4) if ratio else None,
             "high": ratio.high if ratio else None,
-            "share": max(share, 0.0),
-            "total": max(share_total, share, 0.0),
+            "share": effect.share,
+            "total": effect.share_total,
             "total_low": total.low if total else None,
             "total_high": total.high if total else None,
             "what": f"{as_written(contrast.start)} → {as_written(contrast.end)}{_between(contrast, mark, figure.unit)}{change_text}",
-            "how_much": f"{percent(share)} alone, {percent(share_total)} with interactions",
+            "how_much": _how_much(effect),
         }
+
+
+def _how_much(effect: Effect) -> str:
+    if effect.share is None or effect.share_total is None:
+        return "not told"
+    return f"{percent(effect.share)} alone, {percent(effect.share_total)} with interactions"
 
 
 def _between(contrast: Contrast, mark: str, unit: str) -> str:
@@ -194,16 +199,17 @@ def _between(contrast: Contrast, mark: str, unit: str) -> str:
 
 def _caption(shown: Sequence[FigureAnalysis], nested: bool) -> str:
     text = (
-        "Left: each parameter's best value against its worst, by the figure's mean over all other parameters (→ worst to best; "
-        "1 is no effect). Right: the share of the variance between configurations that it explains alone (solid) and with its "
-        "interactions (outline)."
+        "Left: two values of each parameter, the second against the first, over the combinations of everything else that ran with "
+        "both: from the worst to the best where an effect is told from noise, else from the first to the last (1 is no effect). "
+        "Right: the share of the variance between configurations that it explains alone (solid) and with its interactions "
+        "(outline), where every combination ran and something is told."
     )
     effects = [effect for figure in shown for effect in figure.effects[:MOST_PARAMETERS]]
     if any(effect.contrast.ratio_interval for effect in effects):
-        text += " Lines: 95 % bootstrap intervals over cycles"
+        text += " Lines: 95 % intervals"
         text += "; hollow points have none." if not all(e.contrast.ratio_interval for e in effects) else "."
     else:
-        text += " No intervals: every configuration ran once."
+        text += " No intervals: cycles do not tell any."
     if nested:
         text += " A backend's own parameters are judged among its configurations; their share is of the whole variance."
     left_out = max(len(figure.effects) for figure in shown) - MOST_PARAMETERS
@@ -215,11 +221,9 @@ def _caption(shown: Sequence[FigureAnalysis], nested: bool) -> str:
 def _description(shown: Sequence[FigureAnalysis]) -> str:
     parts = []
     for figure in shown:
-        ranked = ", ".join(
-            f"{e.parameter} {percent(max(e.share_total or 0.0, 0.0))}" for e in figure.effects[:MOST_PARAMETERS]
-        )
+        ranked = ", ".join(f"{e.parameter} {change(e.contrast.ratio)}" for e in figure.effects[:MOST_PARAMETERS])
         parts.append(f"{figure.label}: {ranked}")
-    return f"Parameters ranked by their share of the variance with interactions. {'. '.join(parts)}."
+    return f"What parameters change, the largest effects first. {'. '.join(parts)}."
 
 
 FIGURE = Figure("effects", TITLE, draw)
