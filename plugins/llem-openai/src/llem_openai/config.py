@@ -120,14 +120,6 @@ class OpenaiConfig(Section):
         return self
 
 
-def fit(section: Section, together: int) -> Section:
-    """More requests at once than there are go to their number: no more connections are opened than requests are sent."""
-    assert isinstance(section, OpenaiConfig)
-    if section.concurrency <= together:
-        return section
-    return section.model_copy(update={"concurrency": together})
-
-
 def batch_size(section: Section) -> int | None:
     """Requests under way at once."""
     assert isinstance(section, OpenaiConfig)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from llem.hookspecs import API_VERSION, hookimpl
 from llem.specs.backend import BackendSpec
 from llem.specs.check import CheckSpec
-from llem_openai.config import OpenaiConfig, batch_size, fit
+from llem_openai.config import OpenaiConfig, batch_size
 
 
 @hookimpl
@@ -23,7 +23,6 @@ def llem_backends() -> Sequence[BackendSpec]:
             capabilities=frozenset({"cpu", "gpu", "streaming", "batching", "chat", "online"}),
             requires=("httpx",),
             install="pip install llem-openai",
-            fit=fit,
             batch_size=batch_size,
             worth_varying={"concurrency": (1, 8, 32)},
         )
