@@ -214,3 +214,63 @@ def test_latencies_of_engines_that_queue_otherwise_are_a_doubt(write_design: Wri
     (pair,) = contrast([write_design(points, ttft=lambda _: 0.1)]).pairs
     assert [(doubt.code, doubt.refused) for doubt in pair.doubts] == [("other_queue", None)]
     assert "measurement.scenario: single_stream" in pair.doubts[0].text
+
+
+def test_different_work_leads_and_is_in_no_geometric_mean(write_design: WriteDesign) -> None:
+    """Of three pairs one has another dataset size and batch: two are averaged, and it is said which is not, and why."""
+    before = write_design(SIZES, energy=energy, cycles=3, noise=0.01, name="before")
+
+    def each(point: Mapping[str, Any], _cycle: int) -> dict[str, Any]:
+        dtype = {"pytorch": {"dtype": "bfloat16"}}
+        longer = point["pytorch.batch_size"] == 4
+        return {"sections": {"dataset": {"name": "synthetic", "n": 8, "output_tokens": 32 if longer else 16}, **dtype}}
+
+    after = write_design(SIZES, energy=lambda p: 0.5 * energy(p), cycles=3, noise=0.01, name="after", seed=2, each=each)
+    found = contrast([before, after])
+    assert [[d.key for d in pair.work] for pair in found.pairs] == [[], [], ["dataset.output_tokens"]]
+    assert found.overall["j_per_output_token"].pairs == 2
+    lines = list(contrast_lines(found))
+    assert lines[0] == "different work in 1 of 3 pairs: they differ in dataset.output_tokens"
+    assert "  different work: dataset.output_tokens: 16 → 32" in lines
+    assert any(
+        "1 of 3 pairs did different work (dataset.output_tokens) and is in no geometric mean" in x for x in lines
+    )
+
+
+def test_studies_of_another_model_have_no_geometric_mean_at_all(write_design: WriteDesign) -> None:
+    before = write_design(SIZES, energy=energy, name="before", cycles=3, noise=0.01)
+    other = {"sections": {"model": {"source": "random:tiny-gpt2", "revision": None}}}
+    after = write_design(SIZES, energy=energy, name="after", cycles=3, noise=0.01, seed=2, each=lambda _p, _c: other)
+    found = contrast([before, after])
+    assert all([d.key for d in pair.work] == ["model"] for pair in found.pairs)
+    assert found.overall == {}
+    assert "in geometric mean" not in "\n".join(contrast_lines(found))
+
+
+def test_a_batch_is_other_work_only_where_it_is_not_what_is_compared(write_design: WriteDesign) -> None:
+    (pair, _) = contrast([write_design(SIZES, energy=energy)]).pairs
+    assert pair.work == (), "the study varies its batch size: that is what is compared"
+    plain = [{"pytorch.dtype": name} for name in ("float32", "bfloat16")]
+    before = write_design(plain, name="before")
+    after = write_design(
+        plain, name="after", each=lambda p, _: {"sections": {"pytorch": {"batch_size": 8, **_dtype(p)}}}
+    )
+    job = next(iter(job_directories(before)))
+    data = json.loads((job / "result.json").read_text())
+    for job in job_directories(before):
+        data = json.loads((job / "result.json").read_text())
+        data["config"]["pytorch"]["batch_size"] = 1
+        (job / "result.json").write_text(json.dumps(data))
+    assert [[d.key for d in pair.work] for pair in contrast([before, after]).pairs] == [["pytorch.batch_size"]] * 2
+
+
+def _dtype(point: Mapping[str, Any]) -> dict[str, Any]:
+    return {"dtype": point["pytorch.dtype"]}
+
+
+def test_a_percentile_of_too_few_requests_is_not_compared_and_it_is_said_why(write_design: WriteDesign) -> None:
+    folder = write_design(SIZES, energy=energy, ttft=lambda _: 0.1, cycles=3, noise=0.01)
+    found = contrast([folder], figures=["ttft_p50_s", "ttft_p99_s"])
+    assert all(set(pair.figures) == {"ttft_p50_s"} for pair in found.pairs)
+    text = "\n".join(contrast_lines(found))
+    assert "not compared where p99 takes 1,000 observations, and there are 8" in text

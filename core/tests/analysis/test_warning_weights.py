@@ -27,13 +27,13 @@ from llem.export.source import Source
 from llem.report.gather import gather
 from llem.results.rows import study_rows
 from llem.results.store import job_directories, read_result
-from llem.results.warning_codes import IMPOSSIBLE, UNRELIABLE, WARNINGS, kind_of, touched_text
+from llem.results.warning_codes import FEW, IMPOSSIBLE, UNRELIABLE, WARNINGS, kind_of, touched_text
 from llem.results.weighing import VOIDED, codes_of, qualities_of, tellings, weighed
 
 WriteDesign = Callable[..., Path]
 ROOT = Path(__file__).parents[3]
 SIZES = [{"pytorch.batch_size": size} for size in (1, 2, 4)]
-OF_RESULTS = [code for code in WARNINGS if code != IMPOSSIBLE]
+OF_RESULTS = [code for code in WARNINGS if code not in (IMPOSSIBLE, FEW)]
 """Those that can stand in a result's `warnings`."""
 
 ENERGY = "energy.headline.j_per_output_token"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,6 +77,52 @@ def apart(base: ExperimentResult, other: ExperimentResult) -> str | None:
     return unlike(*_environments(base, other))
 
 
+_OF_WORK = ("dataset.", "decoding.", "measurement.scenario", "load.")
+_BATCH = ("batch_size", "max_num_seqs", "max_batch_size", "max_running_requests")
+
+
+def work_differences(
+    base: ExperimentResult, other: ExperimentResult, compared: Collection[str] = ()
+) -> tuple[Difference, ...]:
+    """In what the two did different work: model, prompts, tokens, length mode, scenario, batch.
+
+    Args:
+        compared: swept keys whose effect is what is compared; a batch size among them is no other work.
+    """
+    return tuple(_work_differences(base, other, compared))
+
+
+def _work_differences(
+    base: ExperimentResult, other: ExperimentResult, compared: Collection[str]
+) -> Iterator[Difference]:
+    first, second = dict(_facts_of_work(base)), dict(_facts_of_work(other))
+    for key in dict.fromkeys([*first, *second]):
+        one, two = first.get(key), second.get(key)
+        if one is not None and two is not None and one != two:
+            yield Difference(key, one, two)
+    told = {*first, *second}
+    for difference in configuration_differences(base, other):
+        key = difference.key
+        is_batch = key.rpartition(".")[2] in _BATCH and key not in compared
+        if key not in told and not difference.lacking and (key.startswith(_OF_WORK) or is_batch):
+            yield difference
+
+
+def _facts_of_work(result: ExperimentResult) -> Iterator[tuple[str, Any]]:
+    """What was computed, by the result's own account where it has one."""
+    model, dataset, tokens = result.model, result.dataset, result.tokens
+    yield "model", result.config["model"]["source"]
+    yield "model revision", (model.revision if model else None) or result.config["model"].get("revision")
+    yield "dataset", dataset.name if dataset else None
+    yield "dataset sha256", dataset.sha256[:12] if dataset else None
+    yield "dataset.n", dataset.n if dataset else None
+    yield "length mode", result.work.replace("_", " ")
+    yield "scenario", result.scenario
+    if tokens is not None and tokens.requests:
+        for name, count in (("input", tokens.input), ("output", tokens.output)):
+            yield f"{name} tokens per request", float(f"{count / tokens.requests:.3g}")
+
+
 def doubts(base: ExperimentResult, other: ExperimentResult, *, same_study: bool) -> tuple[Doubt, ...]:
     """What makes comparing these two unsound; the gravest first.
 
@@ -92,9 +138,6 @@ def _doubts(base: ExperimentResult, other: ExperimentResult, same_study: bool) -
         text = f"they answered other prompts ({first.name} {first.sha256[:8]}, {second.name} {second.sha256[:8]})."
         # A study that varies its prompts means to; results of two studies that happen to differ in them are no comparison.
         yield Doubt("other_dataset", text, None if same_study else "all")
-    if base.work != other.work or base.scenario != other.scenario:
-        text = f"they did other work ({base.work} {base.scenario}, {other.work} {other.scenario})."
-        yield Doubt("other_work", text.replace("_", " "))
     offline = base.scenario == other.scenario == "offline"
     if offline and base.config["backend"] != other.config["backend"] and base.latency and other.latency:
         yield Doubt("other_queue", f"{WAITING}.")

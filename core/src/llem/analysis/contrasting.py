@@ -16,7 +16,7 @@ from llem.analysis.intervals import Interval
 from llem.analysis.sides import Side, choose_baseline, matched, read_place
 from llem.analysis.wording import counted
 from llem.errors import ConfigError, ResultError
-from llem.results.weighing import inform_sentence, tellings
+from llem.results.weighing import inform_sentence, tellings, too_few
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class Pair:
         figures: figure to its comparison, where both have it and it was not refused; p-values are Holm-corrected over all
             pairs, for each figure.
         configuration, environment: what they differ in.
+        work: in what the two did different work; empty where it is the same.
         doubts: what makes the comparison unsound, and what was refused for it.
         estimated: both energies are estimates.
     """
@@ -41,6 +42,7 @@ class Pair:
     environment: tuple[Difference, ...]
     doubts: tuple[Doubt, ...]
     estimated: bool
+    work: tuple[Difference, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class StudyContrast:
 
     Attributes:
         pairs: in the order of the studies.
-        overall: figure to what holds over all pairs; empty unless two studies were matched.
+        overall: figure to what holds over all pairs of the same work; empty unless two studies were matched.
         matched_by: how two studies' configurations were brought together; None where a baseline was compared with others.
         unmatched: names of configurations that only one of two studies has.
         notes: what to know besides, that changes no figure.
@@ -124,13 +126,17 @@ def contrast(
         paired = {id(side) for pair in pairs for side in pair}
         left = [side.name for place in places for side in place.sides if id(side) not in paired]
         found = _compared(pairs, specs, anyway)
-        return StudyContrast(found, _overall(found, specs), how, tuple(left), _informing(pairs, specs))
+        same_work = [pair for pair in found if not pair.work]
+        notes = (*_not_averaged(found), *_percentiles(pairs, specs), *_informing(pairs, specs))
+        return StudyContrast(found, _overall(same_work, specs), how, tuple(left), notes)
     base = choose_baseline(first, baseline)
     others = [side for place in (places if first.kind == "study" else places[1:]) for side in place.sides]
     pairs = [(base, side) for side in others if not _same(side, base)]
     if not pairs:
         raise ResultError("there is nothing to compare it with.", where=str(paths[0]), remedy="Name a second path.")
-    return StudyContrast(_compared(pairs, specs, anyway), {}, None, (), _informing(pairs, specs))
+    return StudyContrast(
+        _compared(pairs, specs, anyway), {}, None, (), (*_percentiles(pairs, specs), *_informing(pairs, specs))
+    )
 
 
 def _same(one: Side, other: Side) -> bool:
@@ -179,7 +185,15 @@ def _pair(base: Side, other: Side, specs: Sequence[FigureSpec], anyway: bool) ->
         environment=circumstances.environment_differences(base.result, other.result),
         doubts=tuple(doubts),
         estimated=base.candidate.estimated or other.candidate.estimated,
+        work=circumstances.work_differences(base.result, other.result, _varied(base, other)),
     )
+
+
+def _varied(base: Side, other: Side) -> set[str]:
+    """Keys that these two differ in because their studies swept them."""
+    settings = base.candidate.settings, other.candidate.settings
+    keys = {key for one in settings for key in one}
+    return {key for key in keys if settings[0].get(key) != settings[1].get(key)}
 
 
 def _warned(side: Side, specs: Sequence[FigureSpec]) -> Iterator[Doubt]:
@@ -194,6 +208,26 @@ def _informing(pairs: Sequence[tuple[Side, Side]], specs: Sequence[FigureSpec]) 
     rows = {id(row): row for pair in pairs for side in pair for row in side.candidate.rows}
     found = [one for one in tellings(rows.values(), [s.column for s in specs]) if one.weight == "inform"]
     return (inform_sentence(found),) if found else ()
+
+
+def _not_averaged(found: Sequence[Pair]) -> Iterator[str]:
+    """Why pairs are in no geometric mean."""
+    unlike = [pair for pair in found if pair.work]
+    if unlike:
+        keys = ", ".join(dict.fromkeys(difference.key for pair in unlike for difference in pair.work))
+        yield (
+            f"{len(unlike)} of {counted(len(found), 'pair')} did different work ({keys}) and "
+            f"{'are' if len(unlike) > 1 else 'is'} in no geometric mean."
+        )
+
+
+def _percentiles(pairs: Sequence[tuple[Side, Side]], specs: Sequence[FigureSpec]) -> Iterator[str]:
+    """Why a percentile that was asked for is not compared."""
+    rows = [row for pair in pairs for side in pair for row in side.candidate.rows]
+    for spec in specs:
+        reasons = dict.fromkeys(why for row in rows if (why := too_few(spec.column, row)) is not None)
+        if reasons:
+            yield f"{spec.label} is not compared where {next(iter(reasons))} (ten have to lie beyond a percentile)."
 
 
 def _overall(found: Sequence[Pair], specs: Sequence[FigureSpec]) -> dict[str, Overall]:

@@ -145,7 +145,8 @@ def _pair(pair: Pair) -> str:
         told = [_change(one.ratio, mark), _span(one.ratio_interval, mark), _p(one.p_adjusted)]
         rows.append([f"{FIGURES[name].label}, {FIGURES[name].unit}", *means, *told])
     words = {"all": "refused", "energy": "energy refused", None: "warning"}
-    doubts = [f"{words[doubt.refused]}: {doubt.text}" for doubt in pair.doubts]
+    doubts = [f"different work: {d.key}: {as_written(d.base)} → {as_written(d.other)}" for d in pair.work]
+    doubts += [f"{words[doubt.refused]}: {doubt.text}" for doubt in pair.doubts]
     table = html.table(["figure", "first", "second", "change", "95 % interval", "p (Holm)"], rows) if rows else ""
     return html.block(
         pair.base if pair.base == pair.other else f"{pair.base} → {pair.other}", html.notes(doubts), table

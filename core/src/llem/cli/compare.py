@@ -67,8 +67,14 @@ def contrast_lines(found: StudyContrast) -> Iterator[str]:
     """A comparison for people."""
     from llem.analysis.wording import change, change_span, counted, p_text
 
+    unlike = list(dict.fromkeys(difference.key for pair in found.pairs for difference in pair.work))
+    if unlike:
+        count = sum(bool(pair.work) for pair in found.pairs)
+        yield f"different work in {count} of {counted(len(found.pairs), 'pair')}: they differ in {', '.join(unlike)}"
+        yield ""
     if found.overall:
-        yield f"{counted(len(found.pairs), 'pair')}, matched by {found.matched_by}; the second against the first, over all pairs:"
+        alike = sum(not pair.work for pair in found.pairs)
+        yield f"{counted(alike, 'pair')}, matched by {found.matched_by}; the second against the first, over all pairs:"
         mark = "~" if any(pair.estimated for pair in found.pairs) else ""
         for name, overall in found.overall.items():
             spec = FIGURES[name]
@@ -89,10 +95,12 @@ def contrast_lines(found: StudyContrast) -> Iterator[str]:
 
 
 def _pair_lines(pair: Pair) -> Iterator[str]:
-    from llem.cli.table import table
+    from llem.cli.table import one_line, table, value
 
     place = "" if pair.base_study == pair.other_study else f" ({pair.base_study} → {pair.other_study})"
     yield f"{pair.base}{place}" if pair.base == pair.other else f"{pair.base} → {pair.other}{place}"
+    for difference in pair.work:
+        yield f"  different work: {difference.key}: {one_line(value(difference.base), 60)} → {one_line(value(difference.other), 60)}"
     for doubt in pair.doubts:
         word = {"all": "refused", "energy": "energy refused", None: "warning"}[doubt.refused]
         yield f"  {word}: {doubt.text}"

@@ -213,6 +213,15 @@ _ROWS = (
         "J per output token, counted again from the readings and the requests' rows, is another than the figure",
         "llem itself is wrong: use no figure of this window, and report it",
     ),
+    _kind(
+        "few_observations",
+        "void",
+        "latency",
+        "have a percentile with fewer than ten observations beyond it",
+        "p90 of fewer than 100 observations, p95 of fewer than 200 or p99 of fewer than 1,000, as results of earlier versions "
+        "may have: found when results are read",
+        "that percentile is left out; the median stands",
+    ),
     # Energy that stands with a caution.
     _kind(
         "unreliable",
@@ -575,7 +584,7 @@ _ROWS = (
 WARNINGS: dict[str, WarningKind] = {kind.code: kind for kind in _ROWS}
 """Every code that llem itself gives."""
 
-UNRELIABLE, IMPOSSIBLE = "unreliable", "impossible_value"
+UNRELIABLE, IMPOSSIBLE, FEW = "unreliable", "impossible_value", "few_observations"
 """Codes that stand in no result's `warnings`: they are told from its figures when it is read."""
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from llem.results.warning_codes import (
+    FEW,
     IMPOSSIBLE,
     UNRELIABLE,
     WARNINGS,
@@ -112,6 +113,8 @@ def _voided(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
                 continue
         if is_impossible(column, value):
             yield column, IMPOSSIBLE
+        elif too_few(column, row) is not None:
+            yield column, FEW
 
 
 _CONCLUSIVE = tuple(prefix for prefix, qualities in _FAMILIES if qualities)
@@ -131,6 +134,18 @@ def is_impossible(column: str, value: Any) -> bool:
     return value < 0 or (value == 0 and column.rpartition(".")[2] not in _MAY_BE_ZERO)
 
 
+def too_few(column: str, row: Mapping[str, Any]) -> str | None:
+    """Why a column's percentile does not stand, where fewer than ten observations lie beyond it."""
+    family, _, last = column.rpartition(".")
+    least, n = _LEAST.get(last), row.get(f"{family}.n")
+    if not column.startswith("latency.") or least is None or n is None or n >= least:
+        return None
+    return f"{last} takes {least:,} observations, and there are {n:,}"
+
+
+_LEAST = {"p90": 100, "p95": 200, "p99": 1_000}
+
+
 def codes_of(row: Mapping[str, Any]) -> tuple[str, ...]:
     """Every code that concerns a row, each once, with those that its figures tell (`unreliable`, `impossible_value`)."""
     found = dict.fromkeys(row.get("warnings") or ())
@@ -147,7 +162,7 @@ def tellings(rows: Iterable[Mapping[str, Any]], columns: Collection[str]) -> lis
     runs: Counter[str] = Counter()
     weights: dict[str, Weight] = {}
     for row in done:
-        for code in codes_of(row):
+        for code in (*codes_of(row), *_few(row, columns)):
             runs[code] += 1
             weight = _weight(kind_of(code), row, columns)
             if _GRAVITY[weight] < _GRAVITY[weights.get(code, "inform")]:
@@ -164,10 +179,16 @@ def tellings(rows: Iterable[Mapping[str, Any]], columns: Collection[str]) -> lis
 _GRAVITY: dict[Weight, int] = {"void": 0, "qualify": 1, "inform": 2}
 
 
+def _few(row: Mapping[str, Any], columns: Collection[str]) -> tuple[str, ...]:
+    """Told only where such a percentile is asked for: every short run of an earlier version has some."""
+    voided = dict(weighed(row).get(VOIDED) or {})
+    return (FEW,) if any(voided.get(column) == FEW for column in columns) else ()
+
+
 def _weight(kind: WarningKind, row: Mapping[str, Any], columns: Collection[str]) -> Weight:
-    if kind.code == IMPOSSIBLE:
+    if kind.code in (IMPOSSIBLE, FEW):
         voided = dict(weighed(row).get(VOIDED) or {})
-        return "void" if any(voided.get(column) == IMPOSSIBLE for column in columns) else "inform"
+        return "void" if any(voided.get(column) == kind.code for column in columns) else "inform"
     touched = any(touches(kind, qualities_of(column, row)) for column in columns)
     return kind.weight if touched else "inform"
 
@@ -176,9 +197,9 @@ def _text(kind: WarningKind, weight: Weight, rows: Sequence[Mapping[str, Any]], 
     if weight != "void":
         return f"{kind.runs} (`{kind.code}`)"
     left_out = touched_text(kind)
-    if kind.code == IMPOSSIBLE:
+    if kind.code in (IMPOSSIBLE, FEW):
         voided = [dict(weighed(row).get(VOIDED) or {}) for row in rows]
-        named = [c for c in columns if any(one.get(c) == IMPOSSIBLE for one in voided)]
+        named = [c for c in columns if any(one.get(c) == kind.code for one in voided)]
         left_out = ", ".join(named)
     return f"{kind.runs} (`{kind.code}`), left out: their {left_out}"
 
