@@ -55,7 +55,7 @@ def told(rows: list[dict[str, Any]], manifest: dict[str, Any] = MANIFEST, enviro
         "built in (SHA-256 d1935)",
         "answers 32 requests, exactly 64 output tokens each",
         "2 × H100; driver 580.1; power limit 400 W; CPU EPYC, 64 logical CPUs; governor performance",
-        "last 3 runs vary by less than 5 %; 3 of 3 runs got there",
+        "last 3 runs vary by less than 5 % and show no trend; 3 of 3 runs got there",
         "Idle power was taken before loading, over 30 s",
         "was 61 s long (asked for: at least 60 s)",
         "Energy is that of GPUs, by the hardware's energy counters",

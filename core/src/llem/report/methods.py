@@ -118,7 +118,7 @@ def _preparation(done: Sequence[Row]) -> Iterator[str]:
         within = f"{_span([100 * value for value in threshold])} %" if threshold else "their threshold"
         yield (
             f"Warm-up ({_span(_numbers(warmed, 'warmup.prompts'), 'prompt', whole=True)}) repeats a batch until its last "
-            f"{k} runs vary by less than {within}; {steady:,} of {counted(len(warmed), 'run')} got there."
+            f"{k} runs vary by less than {within} and show no trend; {steady:,} of {counted(len(warmed), 'run')} got there."
         )
     if without := len(done) - len(warmed):
         yield f"{counted(without, 'run')} had no warm-up."
