@@ -247,7 +247,10 @@ def test_where_a_model_can_be_tested_its_misfit_is_in_the_error() -> None:
         assert effect.contrast.start_mean is None
         return interval.width
 
-    assert width(0.5) > 3 * width(0.0)
+    # With no misfit the error is that of 96 runs of 1 %; with it that of 32 configurations, ten of them left over, which an
+    # interaction of three of 0.5 puts 0.5 / 8 √(8 / 7) off their model, less what other columns take of it.
+    assert width(0.0) == pytest.approx(2 * 2.0 * 0.01 * 2 / math.sqrt(96) * math.exp(0.3), rel=0.35)
+    assert 3 * width(0.0) < width(0.5) < 30 * width(0.0)
 
 
 def test_a_figure_that_cannot_be_is_left_out_and_said_so() -> None:
@@ -344,3 +347,46 @@ def test_the_spread_of_an_earlier_study_says_how_many_cycles_one_would_need(writ
     assert re.search(r"takes about \d+ cycles, if cycles vary by \S+ % as in earlier\.$", named)
     (earlier / "manifest.json").write_text("{}")
     assert analyze(once).findings[1].text == named
+
+
+def test_the_p_of_a_parameter_counts_every_step_that_could_have_been_the_largest() -> None:
+    found = analysed(rows_of(grid(batch=[1, 2, 4, 8], dtype=["a", "b"]), lambda _: 1.0))
+    effect = found.figures[0].effect(BATCH)
+    assert effect is not None
+    assert effect.p is not None
+    assert len(effect.steps) == 6
+    assert effect.p == pytest.approx(min(1.0, 6 * min(step.p for step in effect.steps if step.p is not None)))
+
+
+def test_a_value_that_is_not_told_from_the_next_best_is_not_called_best() -> None:
+    def energy(point: Point) -> float:
+        return 10.0 if point[BATCH] == 1 else 2.0
+
+    near = analysed(rows_of(grid(batch=[1, 8, 16], dtype=["a", "b"]), energy)).figures[0].effect(BATCH)
+    assert near is not None
+    assert near.told
+    assert near.contrast.end in (8, 16)
+    assert near.best is None
+
+
+def test_where_nothing_is_told_there_are_no_shares() -> None:
+    points = grid(batch=[1, 2, 4], dtype=["a", "b"])
+    (nothing,) = analysed(rows_of(points, lambda _: 1.0)).figures
+    assert not any(e.told for e in nothing.effects)
+    assert all(e.share is None and e.share_total is None for e in nothing.effects)
+    assert nothing.unexplained is None
+    (something,) = analysed(rows_of(points, lambda p: 8.0 / p[BATCH])).figures
+    assert something.effects[0].share is not None
+
+
+def test_a_step_of_another_figure_is_told_only_where_it_is_told_there() -> None:
+    """Throughput changes with batch size, but from 1 to 8 it does not: the sentence on energy leaves it out."""
+    figures = {"throughput.tokens_per_s": lambda p: 200.0 if p[BATCH] == 4 else 100.0}
+    rows = rows_of(grid(batch=[1, 4, 8], dtype=["a", "b"]), lambda p: 8.0 / p[BATCH], noise=0.01, figures=figures)
+    found = analysed(rows, ("j_per_output_token", "tokens_per_s"))
+    throughput = found.figures[1].effect(BATCH)
+    assert throughput is not None
+    assert throughput.told
+    (text,) = [f.text for f in found.findings if f.parameters == (BATCH,)]
+    assert "From 1 to 8" in text
+    assert "throughput" not in text

@@ -107,6 +107,10 @@ class CellMeans:
         found: Floats = self.variances / self.counts
         return found
 
+    def in_blocks(self) -> CellMeans:
+        """The same with only what cycles add taken out, as in an analysis of variance of randomised blocks."""
+        return self if self.timeline.place is None else CellMeans(self.logs, self.cell, self.size, self.timeline.blocks)
+
     def weights(self, rows: Floats) -> Floats:
         """What each run counts in these sums of the configurations' means: (sums, runs)."""
         found: Floats = (rows / self.counts)[:, self.cell] - (rows @ self._moved) @ self._solve

@@ -133,7 +133,7 @@ class _Analysis:
         self.complete = split is not None
         self.shares: Shares | None = None
         if split is not None and means.repeats and self.reason != DRIFTED:
-            self.shares = shares(split, means, seed)
+            self.shares = shares(split, means.in_blocks(), seed)
 
     def result(self) -> FigureAnalysis:
         """The whole figure."""

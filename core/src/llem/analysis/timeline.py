@@ -7,7 +7,7 @@ changed their places from cycle to cycle, as under the orders `shuffled`, `rever
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
@@ -41,6 +41,11 @@ class Timeline:
     columns: Floats
     place: int | None
     when: Floats | None
+
+    @property
+    def blocks(self) -> Timeline:
+        """The same with cycles as the only covariates."""
+        return self if self.place is None else replace(self, columns=self.columns[:, : self.place], place=None)
 
 
 def timeline(cell: NDArray[np.int64], cycles: Sequence[int], positions: Sequence[int | None], size: int) -> Timeline:
