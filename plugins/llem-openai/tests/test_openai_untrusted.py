@@ -236,6 +236,23 @@ def test_a_page_of_models_that_holds_none_is_quoted(page: str, monkeypatch: pyte
         pass
 
 
+def test_a_server_without_a_list_of_models_is_asked_by_the_name_that_the_study_gives(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Replay, "do_GET", lambda replay: replay.document(404, "{}"))
+
+    with replaying() as base:
+        with pytest.raises(ModelError, match="no page /models") as caught, engine_on(f"{base}/tgi/v1"):
+            pass
+        assert "openai.served_name" in str(caught.value.remedy)
+
+    def answer(replay: Replay) -> None:
+        replay.begin("text/event-stream")
+        replay.send(text() + text("stop") + TOTALS)
+
+    assert answered(answer, served_name="deployment").output_tokens == 2
+
+
 def test_caveats_of_the_answers_are_told_once_and_with_their_numbers() -> None:
     def answer(replay: Replay) -> None:
         replay.begin("text/event-stream")

@@ -23,6 +23,8 @@ NOT_TAKEN = (400, 422)
 NETWORK_ERRORS = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError)
 """What a client can meet on the way to a server."""
 
+_NO_PAGE = frozenset({404, 405, 501})
+
 _PAGE_LIMIT = 16 << 20
 """Bytes of a page that are read; a gateway's list of models is about one."""
 
@@ -65,9 +67,14 @@ class Access:
             raise unreachable(self.options, error) from error
         return response.status_code, data.decode(errors="replace")
 
-    def models(self) -> list[dict[str, Any]]:
-        """What the server serves: one entry for each model, with its `id`. Raises ModelError where it does not say."""
+    def models(self) -> list[dict[str, Any]] | None:
+        """What the server serves: one entry for each model, with its `id`; None where it has no such page, as some gateways.
+
+        Raises ModelError where it does not say.
+        """
         status, text = self.get(f"{self.options.base_url}/models")
+        if status in _NO_PAGE:
+            return None
         if status != 200:
             raise self.refused(status, text[:BODY_LIMIT])
         try:

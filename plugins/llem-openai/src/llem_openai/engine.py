@@ -40,7 +40,7 @@ class OpenaiEngine:
         way = access(options, context.base_dir)
         context.progress(f"asking {options.base_url}")
         name = served_name(way, config)
-        entry = next(entry for entry in way.models() if entry["id"] == name)
+        entry = next((entry for entry in way.models() or () if entry["id"] == name), {"id": name})
         self._exchange = Exchange(way, name, {**options.extra, **fields})
         heard = self._exchange.probe(_PROBE)
         each = heard.counted().token_ns is not None
@@ -160,7 +160,16 @@ def served_name(way: Access, config: ExperimentConfig) -> str:
     """The model's name on the server. Raises ModelError where it is not served, with what is."""
     options = way.options
     name = options.served_name or config.model.source
-    names = [entry["id"] for entry in way.models()]
+    served = way.models()
+    if served is None:
+        if options.served_name:
+            return name  # the first request tells whether it is served
+        raise ModelError(
+            "the server has no page /models that says what it serves.",
+            where=options.base_url,
+            remedy="Correct openai.base_url (it usually ends with /v1), or name the model by openai.served_name.",
+        )
+    names = [entry["id"] for entry in served]
     if name not in names:
         key = "openai.served_name" if options.served_name else "model"
         raise ModelError(
