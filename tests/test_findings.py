@@ -77,3 +77,9 @@ def test_what_cannot_be_is_counted() -> None:
     assert interval is not None
     missed = replace(effect, contrast=replace(effect.contrast, ratio=interval.high * 2))
     assert findings._wrong(replace(figure, effects=(missed,)), values) > 0
+
+
+@pytest.mark.parametrize("cycles", [3, 10])
+def test_the_interval_of_what_is_picked_among_equals_holds_the_truth(cycles: int) -> None:
+    held, of = findings.pick_coverage(12, cycles)
+    assert not surprising(of - held, of, 0.08)
