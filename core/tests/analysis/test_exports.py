@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from llem.analysis.footprint import Factors
 from llem.errors import ResultError
 from llem.export.aienergyscore import write_aienergyscore
 from llem.export.latex import escaped, latex_table
-from llem.export.ml_energy import ml_energy_json, record
+from llem.export.ml_energy.folder import write_ml_energy
 from llem.export.mlflow_runs import log_mlflow
 from llem.export.source import Source
 from llem.export.tables import write_csv, write_parquet
@@ -149,34 +150,79 @@ def test_aienergyscore_tells_prefill_and_decode_apart_where_the_result_does(stud
     (folder,) = (tmp_path / "out").iterdir()
     summary = json.loads((folder / "GPU_ENERGY_SUMMARY.json").read_text())
     assert summary["prefill_wh"] == pytest.approx(500 / 8 * 1000 / 3600)
-    assert summary["decode_wh"] == pytest.approx(1400 / 8 * 1000 / 3600)
-
-
-def test_ml_energy_has_its_fields_and_null_for_an_estimate(study: Path) -> None:
-    records = json.loads(ml_energy_json(Source(study)))
-    assert len(records) == 4, "what failed is left out"
-    measured, estimated = records[:2]
-    assert measured["energy_per_token_joules"] == 2.0
-    assert measured["output_throughput_tokens_per_sec"] == 100.0
-    assert measured["steady_state_duration_seconds"] == 10.0
-    assert (measured["total_output_tokens"], measured["completed_requests"], measured["avg_output_len"]) == (
-        1000,
-        8,
-        125,
+    assert summary["decode_wh"] == pytest.approx(1500 / 8 * 1000 / 3600), (
+        "all that is not prefill, as their tool has it"
     )
-    assert measured["max_num_seqs"] == 1
-    assert measured["median_itl_ms"] is None
-    assert measured["is_stable"] is True
-    assert estimated["steady_state_energy_joules"] is None
-    assert estimated["is_stable"] is False
-    assert estimated["unstable_reason"] == "energy is no GPU measurement (cpu estimate)"
+    assert scored(folder) == pytest.approx(summary["total"]) == pytest.approx(2000 / 8 * 1000 / 3600)
 
 
-def test_ml_energy_counts_gpus_in_parallel_however_an_engine_writes_it(study: Path) -> None:
-    result = next(result for _, result in Source(study).results())
-    for own in ({"tensor_parallel_size": 4}, {"tensor_parallel": {"size": 4}}):
-        found = record(result.model_copy(update={"config": {**result.config, "pytorch": own}}), "x")
-        assert (found["tensor_parallel"], found["data_parallel"]) == (4, None)
+def scored(folder: Path) -> float:
+    """GPU energy in Wh, by the rules that AIEnergyScore's summarizer documents for a report of this layout.
+
+    A report without `energy.gpu_energy_wh` at its top is one of phases. Each entry at its top that holds `energy.gpu` is a
+    phase, in the unit that stands beside it (`Wh`, `kWh`, joules), and the score's energy is the sum over phases.
+    """
+    report = json.loads((folder / "benchmark_report.json").read_text())
+    assert "energy" not in report
+    factors = {"wh": 1.0, "kwh": 1000.0, "j": 1 / 3600}
+    energies = [node["energy"] for node in report.values() if isinstance(node, dict) and "energy" in node]
+    return float(sum(one["gpu"] * factors[one["unit"].lower()] for one in energies))
+
+
+def test_aienergyscores_files_hold_one_energy_by_its_own_rules(study: Path, tmp_path: Path) -> None:
+    write_aienergyscore(Source(study), tmp_path / "out")
+    (folder,) = (tmp_path / "out").iterdir()
+    summary = json.loads((folder / "GPU_ENERGY_SUMMARY.json").read_text())
+    assert (summary["units"], summary["format"]) == ("Wh", "optimum")
+    assert scored(folder) == pytest.approx(summary["total"])
+    assert sum(value for key, value in summary.items() if key.endswith("_wh")) == pytest.approx(summary["total"])
+    assert float((folder / "GPU_ENERGY_WH.txt").read_text()) == pytest.approx(summary["total"], abs=0.005)
+
+
+def test_aienergyscore_writes_no_zero_for_an_energy_that_is_small(write_design: WriteDesign, tmp_path: Path) -> None:
+    folder = write_design([{"pytorch.batch_size": 1}], energy=lambda _: 1e-5)
+    write_aienergyscore(Source(folder), tmp_path / "out")
+    (written,) = (tmp_path / "out").iterdir()
+    assert float((written / "GPU_ENERGY_WH.txt").read_text()) == pytest.approx(0.01 / 8 * 1000 / 3600, rel=0.01)
+
+
+def test_aienergyscore_puts_all_under_decode_where_a_cycle_cannot_tell_prefill(study: Path, tmp_path: Path) -> None:
+    change(
+        study / "experiments" / "00001",
+        lambda d: d["energy"].update(stages={"prefill": {"duration_s": 2.0, "energy_j": 500.0}}),
+    )
+    write_aienergyscore(Source(study), tmp_path / "out")
+    (folder,) = (tmp_path / "out").iterdir()
+    assert "prefill" not in json.loads((folder / "benchmark_report.json").read_text())
+    assert scored(folder) == pytest.approx(2000 / 8 * 1000 / 3600)
+
+
+def test_aienergyscore_leaves_voided_cycles_out_and_says_so(study: Path, tmp_path: Path) -> None:
+    change(study / "experiments" / "00001", lambda d: d["warnings"].append({"code": "host_suspended", "message": "x"}))
+    change(
+        study / "experiments" / "00004", lambda d: d["warnings"].append({"code": "thermal_throttle", "message": "x"})
+    )
+    _, left_out = write_aienergyscore(Source(study), tmp_path / "out")
+    (folder,) = (tmp_path / "out").iterdir()
+    assert f"{folder.name}, 1 of its 2 cycles: no energy was measured on a GPU, or a warning voids it" in left_out
+    summary = json.loads((folder / "GPU_ENERGY_SUMMARY.json").read_text())
+    assert (summary["cycles"], summary["llem_warnings"]) == (1, ["thermal_throttle"])
+
+
+def test_a_hash_that_is_a_path_makes_no_folder_elsewhere(study: Path, tmp_path: Path) -> None:
+    for number in ("00001", "00004"):
+        change(study / "experiments" / number, lambda d: d["identity"].update(config_hash="../../../out"))
+    written, _ = write_aienergyscore(Source(study), tmp_path / "deep" / "out")
+    assert written == 1
+    assert len(list((tmp_path / "deep" / "out").iterdir())) == 1
+    assert {path.name for path in tmp_path.iterdir()} == {"designed", "deep"}
+
+
+def change(job: Path, how: Callable[[dict[str, Any]], Any]) -> None:
+    """Change a run's result."""
+    data = json.loads((job / "result.json").read_text())
+    how(data)
+    (job / "result.json").write_text(json.dumps(data))
 
 
 def test_mlflow_gets_a_run_for_each_result(study: Path, tmp_path: Path) -> None:
@@ -192,10 +238,117 @@ def test_mlflow_gets_a_run_for_each_result(study: Path, tmp_path: Path) -> None:
     assert measured.data.params["pytorch.batch_size"] == "1"
     assert measured.data.metrics["footprint.carbon_g"] == pytest.approx(2000 / 3.6e6 * 1.2 * 56)
     assert measured.data.tags["llem.energy_estimated"] == "false"
+    assert measured.data.tags["llem.energy_unreliable"] == "false"
     assert estimated.data.tags["llem.energy_estimated"] == "true"
     assert "latency.ttft_s.p50" not in estimated.data.metrics
     assert (measured.info.status, failed.info.status) == ("FINISHED", "FAILED")
     assert failed.data.tags["llem.failure"] == "too large, 100%"
+
+
+@pytest.fixture(scope="module")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tracking store that holds nothing yet: MLflow takes seconds to make one."""
+    path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
+    MlflowClient(tracking_uri=f"sqlite:///{path}").search_experiments()
+    return path
+
+
+@pytest.fixture
+def store(empty_store: Path, tmp_path: Path) -> str:
+    """A tracking store of the test's own."""
+    return f"sqlite:///{shutil.copy(empty_store, tmp_path / 'mlflow.db')}"
+
+
+def logged(source: Source, store: str) -> dict[str, Any]:
+    """Every run's data in a store, by its directory, as MLflow's client reads it."""
+    log_mlflow(source, store)
+    client = MlflowClient(tracking_uri=store)
+    experiment = client.get_experiment_by_name(source.name)
+    assert experiment is not None
+    return {str(run.info.run_name): run.data for run in client.search_runs([experiment.experiment_id])}
+
+
+def test_mlflow_gives_back_every_figure_and_setting_of_the_table(study: Path, store: str) -> None:
+    runs = logged(Source(study), store)
+    rows = Source(study).rows
+    assert len(runs) == len(rows) == 6
+    for row in rows:
+        data = runs[row["directory"]]
+        params = {
+            name.removeprefix("config."): str(value)
+            for name, value in row.items()
+            if name.startswith("config.") and value is not None
+        }
+        assert data.params == params
+        apart = ("config.", "point.", "failure.", "cycle", "position", "schema_version", "result_file.")
+        figures = {
+            name: value for name, value in row.items() if type(value) in (int, float) and not name.startswith(apart)
+        }
+        assert data.metrics == figures, "to the last digit, and none that was not measured"
+        assert len(params) > 5
+        assert (len(figures) > 10) == (row["status"] == "done")
+        for name in ("study", "directory", "config_hash", "cycle", "position", "point.pytorch.batch_size"):
+            assert data.tags[f"llem.{name}"] == str(row[name])
+
+
+ODD = {
+    "with[brackets]{and}=#%": "a",
+    "with[brackets]{and}=#!": "b",
+    "../up//": "c",
+    "line\nend": "two\nlines, \N{SNOWMAN}, 'quoted' \"twice\"",
+    "n" * 400: "d",
+    "long": "x" * 7000,
+    "none": None,
+    "empty": "",
+    "text of a number": "nan",
+}
+
+
+def test_mlflow_takes_settings_of_odd_names_and_values(write_design: WriteDesign, store: str) -> None:
+    folder = write_design([{"pytorch.batch_size": 1}], each=lambda *_: {"sections": {"testbed": ODD}})
+    ((_, data),) = logged(Source(folder), store).items()
+    found = {name: value for name, value in data.params.items() if name.startswith("testbed.")}
+    assert len(found) == len(ODD) - 1, "each has its own, and null none"
+    assert sorted(v for v in found.values() if len(v) == 1) == ["a", "b", "c", "d"]
+    assert found["testbed.long"] == "x" * 5999 + "\N{HORIZONTAL ELLIPSIS}", "what is cut says so"
+    assert (found["testbed.empty"], found["testbed.text of a number"]) == ("", "nan")
+    assert ODD["line\nend"] in found.values()
+
+
+def test_mlflow_gets_no_figure_that_is_voided_or_no_number(study: Path, store: str) -> None:
+    change(study / "experiments" / "00001", lambda d: d["warnings"].append({"code": "host_suspended", "message": "x"}))
+    source = Source(study)
+    source.rows[3]["throughput.tokens_per_s"] = float("nan")
+    runs = logged(source, store)
+    voided, other = runs["experiments/00001"], runs["experiments/00004"]
+    assert "energy.headline.energy_j" not in voided.metrics
+    assert "energy.headline.energy_j (host_suspended)" in voided.tags["llem.voided"]
+    assert "energy.headline.energy_j" in other.metrics
+    assert "throughput.tokens_per_s" not in other.metrics
+    assert "llem.voided" not in other.tags
+
+
+def test_csv_and_parquet_give_back_every_value_of_the_table(study: Path, tmp_path: Path) -> None:
+    source = Source(study)
+    write_parquet(source, tmp_path / "runs.parquet")
+    stream = io.StringIO()
+    write_csv(source, stream)
+    table, lines = pq.read_table(tmp_path / "runs.parquet").to_pylist(), read_csv(stream.getvalue())
+    assert len(table) == len(lines) == len(source.rows)
+    for row, back, line in zip(source.rows, table, lines, strict=True):
+        held = {
+            name: json.dumps(value) if isinstance(value, dict) else value
+            for name, value in row.items()
+            if value is not None and not name.startswith("result_file.")
+        }
+        assert {name: value for name, value in back.items() if value is not None} == held
+        for name, value in held.items():
+            if isinstance(value, float):
+                assert float(line[name]) == value, name
+            elif not isinstance(value, (list, dict, bool)):
+                assert line[name] == str(value), name
+        empty = {name for name in line if line[name] == ""} - {"energy_estimated"}
+        assert all(back[name] is None for name in empty)
 
 
 def test_forms_of_whole_results_need_the_studys_folder(study: Path, tmp_path: Path) -> None:
@@ -203,7 +356,7 @@ def test_forms_of_whole_results_need_the_studys_folder(study: Path, tmp_path: Pa
     alone.mkdir()
     parquet = aggregate(study).rename(alone / "results.parquet")
     with pytest.raises(ResultError, match=r"takes each run's result\.json"):
-        ml_energy_json(Source(parquet))
+        write_ml_energy(Source(parquet), tmp_path / "out")
 
 
 def test_a_table_in_parts_is_exported_from_its_folder(study: Path) -> None:
@@ -214,4 +367,3 @@ def test_a_table_in_parts_is_exported_from_its_folder(study: Path) -> None:
     write_csv(Source(study / PARQUET), parts)
     assert len(read_csv(parts.getvalue())) == 6
     assert sorted(parts.getvalue().splitlines()) == sorted(whole.getvalue().splitlines())
-    assert ml_energy_json(Source(study / PARQUET)) == ml_energy_json(Source(study))

@@ -22,11 +22,10 @@ from llem.cli.pareto import pareto
 from llem.cli.pick import pick
 from llem.cli.show import show
 from llem.export.latex import latex_table
-from llem.export.ml_energy import record
 from llem.export.source import Source
 from llem.report.gather import gather
 from llem.results.rows import study_rows
-from llem.results.store import job_directories, read_result
+from llem.results.store import job_directories
 from llem.results.warning_codes import FEW, IMPOSSIBLE, UNRELIABLE, WARNINGS, kind_of, touched_text
 from llem.results.weighing import VOIDED, codes_of, qualities_of, tellings, weighed
 
@@ -176,16 +175,6 @@ def test_shared_cpu_energy_qualifies_the_machines_energy_and_informs_beside_that
 
     assert [one.weight for one in tellings([row("cpu")], [ENERGY])] == ["qualify"]
     assert [one.weight for one in tellings([row("gpu")], [ENERGY])] == ["inform"]
-
-
-def test_exports_leave_out_what_is_void_and_call_no_information_unstable(write_design: WriteDesign) -> None:
-    folder = study(write_design, "host_suspended", on=lambda p: p["pytorch.batch_size"] == 4)
-    for job in job_directories(folder):
-        result = read_result(job)
-        found = record(result, "x")
-        assert (found["energy_per_token_joules"] is None) == (result.identity.point["pytorch.batch_size"] == 4)
-    lost = study(lambda *a, **k: write_design(*a, name="lost", **k), "attempt_lost")
-    assert record(read_result(next(iter(job_directories(lost)))), "x")["unstable_reason"] == ""
 
 
 def test_no_module_keeps_a_list_of_codes_beside_the_table() -> None:

@@ -112,19 +112,22 @@ def test_export_to_standard_output_and_to_files(llem: Any, ran: Path, tmp_path: 
     assert len(rows) == 12
     assert {row["energy_estimated"] for row in rows} == {"true"}
     assert llem("export", ran, "--format", "latex").stdout.count(r"\\") == 5
-    assert len(json.loads(llem("export", ran, "--format", "ml-energy").stdout)) == 12
     for form, output in (
         ("csv", "runs.csv"),
         ("parquet", "runs.parquet"),
         ("latex", "table.tex"),
-        ("ml-energy", "r.json"),
     ):
         done = llem("export", ran, "--format", form, "--output", output)
         assert done.returncode == 0, done.stderr
         assert (tmp_path / output).stat().st_size > 100
-    refused = llem("export", ran, "--format", "aienergyscore", "-o", "score")
-    assert refused.returncode == 2
-    assert "no configuration of this study has any" in refused.stderr
+    for form, why in (
+        ("aienergyscore", "no configuration of this study has any"),
+        ("ml-energy", "is no measurement of GPUs"),
+    ):
+        refused = llem("export", ran, "--format", form, "-o", "score")
+        assert refused.returncode == 2
+        assert why in refused.stderr
+        assert not (tmp_path / "score").exists()
 
 
 def said(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str]:
@@ -167,6 +170,10 @@ def test_a_folder_of_studies_asks_for_one(capsys: pytest.CaptureFixture[str], ra
         (["pick", "--price", "0.1", "--pue", "0.5"], "a PUE of 0.5 cannot be"),
         (["pick", "--output", "absent/best.yaml"], "cannot be written"),
         (["export", "--format", "parquet"], "--output PATH"),
+        (
+            ["export", "--format", "ml-energy"],
+            "ml-energy is a folder of files, and no text. Name where: --output PATH.",
+        ),
         (["export", "--format", "csv", "--json"], "--output"),
         (["export", "--format", "csv", "--output", "absent/x.csv"], "cannot be written"),
         (["export", "--format", "excel"], "not one of"),

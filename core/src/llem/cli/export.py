@@ -31,7 +31,7 @@ FORMATS = ("csv", "parquet", "latex", "aienergyscore", "ml-energy", "mlflow")
     "--output",
     "-o",
     metavar="PATH",
-    help="File (csv, parquet, latex, ml-energy), folder (aienergyscore) or tracking URI (mlflow). Text goes to standard output where left out.",
+    help="File (csv, parquet, latex), folder (aienergyscore, ml-energy) or tracking URI (mlflow). Text goes to standard output where left out.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document that says what was written.")
 @footprint_options
@@ -56,6 +56,7 @@ def export(
       llem export results/demo-20260101T120000Z --format latex --output table.tex
       llem export results/demo-20260101T120000Z --format parquet -o runs.parquet --carbon-intensity 56 --pue 1.2
       llem export results/demo-20260101T120000Z --format aienergyscore --output aienergyscore
+      llem export results/demo-20260101T120000Z --format ml-energy --output ml-energy
       llem export results/demo-20260101T120000Z --format mlflow --output sqlite:///mlflow.db
     """
     import json
@@ -81,21 +82,19 @@ def _write(source: Source, form: str, output: str | None) -> dict[str, Any]:
 
         store, count = log_mlflow(source, output)
         return {"output": store, "count": count, "what": "runs"}
-    if form in ("parquet", "aienergyscore"):
+    if form in ("parquet", "aienergyscore", "ml-energy"):
         return _write_files(source, form, output)
     from llem.export.latex import latex_table
-    from llem.export.ml_energy import ml_energy_json
     from llem.export.tables import write_csv
 
-    text: dict[str, Callable[[Source], str]] = {"latex": latex_table, "ml-energy": ml_energy_json}
     if form == "csv" and output is None:
         write_csv(source, sys.stdout)
     elif form == "csv":
         _saving(output or "", lambda path: _csv(source, path, write_csv))
     elif output is None:
-        click.echo(text[form](source), nl=False)
+        click.echo(latex_table(source), nl=False)
     else:
-        content = text[form](source)
+        content = latex_table(source)
         _saving(output, lambda path: path.write_text(content, encoding="utf-8"))
     return {"output": output, "count": len(source.rows), "what": "runs"}
 
@@ -109,12 +108,18 @@ def _write_files(source: Source, form: str, output: str | None) -> dict[str, Any
     from llem.errors import ConfigError
 
     if output is None:
-        raise ConfigError(f"{form} is written to files.", remedy="Name where: --output PATH.")
+        what = "a file" if form == "parquet" else "a folder of files"
+        raise ConfigError(f"{form} is {what}, and no text.", remedy="Name where: --output PATH.")
     if form == "parquet":
         from llem.export.tables import write_parquet
 
         _saving(output, lambda path: write_parquet(source, path))
         return {"output": output, "count": len(source.rows), "what": "runs"}
+    if form == "ml-energy":
+        from llem.export.ml_energy.folder import write_ml_energy
+
+        count, left_out = _saving(output, lambda path: write_ml_energy(source, path))
+        return {"output": output, "count": count, "what": "runs", "left_out": left_out}
     from llem.export.aienergyscore import write_aienergyscore
 
     count, left_out = _saving(output, lambda path: write_aienergyscore(source, path))

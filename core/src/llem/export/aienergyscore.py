@@ -1,9 +1,10 @@
 """The result files of AIEnergyScore, a folder for each configuration.
 
 `benchmark_report.json` in the layout of its measuring tool (phase, energy, kWh) and `GPU_ENERGY_SUMMARY.json` with
-`GPU_ENERGY_WH.txt` as its portal takes them: GPU energy in Wh. Its score is over 1,000 requests, so energies are brought to
-1,000 requests; how many were measured stands beside. Only energy that was measured on GPUs has a place there.
-Source: https://github.com/huggingface/AIEnergyScore.
+`GPU_ENERGY_WH.txt` as its summarizer writes them: GPU energy in Wh, which is the sum of the report's phases. Decode is all
+that is not prefill, as their tool takes it. Its score is over 1,000 requests, so energies are brought to 1,000 requests; how
+many were measured stands beside. Only energy that was measured on GPUs has a place there.
+Source: https://github.com/huggingface/AIEnergyScore, https://github.com/huggingface/optimum-benchmark (scenario energy_star).
 """
 
 from __future__ import annotations
@@ -16,11 +17,16 @@ from typing import Any
 
 from llem.analysis.design import configured
 from llem.errors import ResultError
+from llem.export.safe_names import folder_name
 from llem.export.source import Source
 from llem.results.models import EnergyFigure, ExperimentResult
+from llem.results.warning_codes import kind_of
+from llem.results.weighing import voiding_code
 
 REQUESTS = 1_000
 _J_PER_WH = 3_600.0
+_NOT_MEASURED = "no energy was measured on a GPU, or a warning voids it"
+_PREFILL = "energy.stages.prefill.energy_j"
 
 
 def write_aienergyscore(source: Source, folder: Path) -> tuple[int, list[str]]:
@@ -33,17 +39,19 @@ def write_aienergyscore(source: Source, folder: Path) -> tuple[int, list[str]]:
         ResultError: nothing can be written, since no energy was measured on a GPU.
     """
     written, left_out = 0, []
-    for name, results in _configurations(source):
+    for name, results, cycles in _configurations(source):
         measured = [(r, gpu) for r in results if (gpu := _gpu(r)) is not None and r.tokens and r.tokens.requests]
         if not measured:
-            left_out.append(f"{name}: no energy was measured on a GPU, or a warning voids it")
+            left_out.append(f"{name}: {_NOT_MEASURED}")
             continue
+        if len(measured) < cycles:
+            left_out.append(f"{name}, {cycles - len(measured)} of its {cycles} cycles: {_NOT_MEASURED}")
         target = folder / name
         target.mkdir(parents=True, exist_ok=True)
-        summary = _summary(measured)
-        (target / "benchmark_report.json").write_text(_text(_report(measured)), encoding="utf-8")
-        (target / "GPU_ENERGY_SUMMARY.json").write_text(_text(summary), encoding="utf-8")
-        (target / "GPU_ENERGY_WH.txt").write_text(f"{summary['total']:.2f}\n", encoding="utf-8")
+        phases = _phases(measured)
+        (target / "benchmark_report.json").write_text(_text(_report(measured, phases)), encoding="utf-8")
+        (target / "GPU_ENERGY_SUMMARY.json").write_text(_text(_summary(measured, phases)), encoding="utf-8")
+        (target / "GPU_ENERGY_WH.txt").write_text(_shown(sum(phases.values())) + "\n", encoding="utf-8")
         written += 1
     if not written:
         raise ResultError(
@@ -54,18 +62,19 @@ def write_aienergyscore(source: Source, folder: Path) -> tuple[int, list[str]]:
     return written, left_out
 
 
-def _configurations(source: Source) -> Iterator[tuple[str, list[ExperimentResult]]]:
-    """The folder's name of each configuration, numbered where it ran on nodes that are not alike, and its results."""
+def _configurations(source: Source) -> Iterator[tuple[str, list[ExperimentResult], int]]:
+    """The folder's name of each configuration, numbered where it ran on nodes that are not alike, the results that have
+    energy, and how many cycles are done."""
     results = dict(source.results())
     found = configured(source.rows)
     parts = Counter(one.key for one in found)
     numbers: Counter[str] = Counter()
     for one in found:
         numbers[one.key] += 1
-        name = one.key[:12] + (f"-{numbers[one.key]}" if parts[one.key] > 1 else "")
+        name = folder_name(one.key[:12]) + (f"-{numbers[one.key]}" if parts[one.key] > 1 else "")
         # A row whose energy a warning voids has none, and its result is not used.
         kept = [row for row in one.rows if row.get("energy.headline.energy_j") is not None]
-        yield name, [results[str(row["directory"])] for row in kept]
+        yield name, [results[str(row["directory"])] for row in kept], len(one.rows)
 
 
 def _gpu(result: ExperimentResult) -> EnergyFigure | None:
@@ -73,46 +82,54 @@ def _gpu(result: ExperimentResult) -> EnergyFigure | None:
     return headline if headline is not None and headline.scope == "gpu" and headline.method != "estimate" else None
 
 
-def _wh(measured: list[tuple[ExperimentResult, EnergyFigure]], stage: str | None = None) -> float | None:
-    """Wh for 1,000 requests, mean over cycles; of one stage, None where a cycle cannot tell it."""
-    values = []
-    for result, gpu in measured:
-        assert result.tokens is not None
-        joules: float | None = gpu.energy_j
-        if stage is not None:
-            stages = result.energy.stages if result.energy else None
-            found = getattr(stages, stage) if stages else None
-            joules = found.energy_j if found else None
-        if joules is None:
-            return None
-        values.append(joules / result.tokens.requests * REQUESTS / _J_PER_WH)
+def _phases(measured: list[tuple[ExperimentResult, EnergyFigure]]) -> dict[str, float]:
+    """Wh of each phase, whose sum is all of the energy: prefill where every cycle tells it, and decode, which is the rest."""
+    total = _wh(measured, [gpu.energy_j for _, gpu in measured])
+    prefills = [_prefill_j(result) for result, _ in measured]
+    told = [joules for joules in prefills if joules is not None]
+    if len(told) < len(measured):
+        return {"decode": total}
+    prefill = _wh(measured, told)
+    return {"prefill": prefill, "decode": total - prefill} if prefill <= total else {"decode": total}
+
+
+def _prefill_j(result: ExperimentResult) -> float | None:
+    stages = result.energy.stages if result.energy else None
+    if stages is None or stages.prefill is None or voiding_code((w.code for w in result.warnings), _PREFILL):
+        return None
+    return stages.prefill.energy_j
+
+
+def _wh(measured: list[tuple[ExperimentResult, EnergyFigure]], joules: list[float]) -> float:
+    """Wh for 1,000 requests, mean over cycles."""
+    requests = [result.tokens.requests for result, _ in measured if result.tokens is not None]
+    values = [j / n * REQUESTS / _J_PER_WH for j, n in zip(joules, requests, strict=True)]
     return sum(values) / len(values)
 
 
-def _summary(measured: list[tuple[ExperimentResult, EnergyFigure]]) -> dict[str, Any]:
-    total = _wh(measured)
-    assert total is not None
-    stages = {f"{stage}_wh": wh for stage in ("prefill", "decode") if (wh := _wh(measured, stage)) is not None}
-    return {"units": "Wh", "total": total, "format": "optimum", **stages, **_measured(measured)}
+def _summary(measured: list[tuple[ExperimentResult, EnergyFigure]], phases: dict[str, float]) -> dict[str, Any]:
+    told = {f"{phase}_wh": wh for phase, wh in phases.items()}
+    return {"units": "Wh", "total": sum(phases.values()), "format": "optimum", **told, **_measured(measured)}
 
 
-def _report(measured: list[tuple[ExperimentResult, EnergyFigure]]) -> dict[str, Any]:
-    """Phases as told apart; where they are not, all of it stands under `decode`, as AIEnergyScore's own tools do."""
+def _report(measured: list[tuple[ExperimentResult, EnergyFigure]], phases: dict[str, float]) -> dict[str, Any]:
     first = measured[0][0]
-    phases: dict[str, Any] = {}
-    stages = {stage: _wh(measured, stage) for stage in ("prefill", "decode")}
-    if any(wh is None for wh in stages.values()):
-        stages = {"decode": _wh(measured)}
-    for stage, wh in stages.items():
-        kwh = None if wh is None else wh / 1000
-        phases[stage] = {"energy": {"unit": "kWh", "cpu": None, "ram": None, "gpu": kwh, "total": None}}
+    energies = {
+        phase: {"energy": {"unit": "kWh", "cpu": None, "ram": None, "gpu": wh / 1000, "total": None}}
+        for phase, wh in phases.items()
+    }
     return {
-        **phases,
+        **energies,
         "model": first.config["model"]["source"],
         "backend": first.config["backend"],
         "config_hash": first.identity.config_hash,
         **_measured(measured),
     }
+
+
+def _shown(wh: float) -> str:
+    """Two decimals, as their summarizer writes it; more where they would show less than three digits of it."""
+    return f"{wh:.2f}" if wh >= 1 or wh == 0 else f"{wh:.3g}"
 
 
 def _measured(measured: list[tuple[ExperimentResult, EnergyFigure]]) -> dict[str, Any]:
@@ -121,6 +138,9 @@ def _measured(measured: list[tuple[ExperimentResult, EnergyFigure]]) -> dict[str
         "measured_requests": sum(r.tokens.requests for r, _ in measured if r.tokens),
         "cycles": len(measured),
         "unreliable": any(gpu.unreliable for _, gpu in measured),
+        "llem_warnings": sorted(
+            {w.code for r, _ in measured for w in r.warnings if kind_of(w.code).weight != "inform"}
+        ),
     }
 
 

@@ -1,4 +1,4 @@
-"""Writes a Parquet file so that it is whole or not there, also after a power loss."""
+"""A run's Parquet files: written so that they are whole or not there, also after a power loss; read if they can be."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from llem.files import open_file
 from llem.results.writable import writable
 
 if TYPE_CHECKING:
@@ -50,3 +51,15 @@ def write_table_file(table: pa.Table, path: Path) -> None:
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def table_of(path: Path, columns: Sequence[str]) -> pa.Table | None:
+    """These columns of a table of a run, those that it has; None where it is missing or damaged."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with open_file(path) as stream, pq.ParquetFile(stream) as file:
+            return file.read([name for name in columns if name in file.schema_arrow.names])
+    except (OSError, pa.ArrowException):
+        return None

@@ -12,7 +12,6 @@ from llem.files import inside
 from llem.measure.statistics import stands
 from llem.report.figures.choosing import extremes
 from llem.report.figures.drawn import Drawn, Figure
-from llem.report.figures.readings import table_of
 from llem.report.figures.style import (
     ABOVE_PX,
     BELOW_PX,
@@ -31,6 +30,7 @@ from llem.report.figures.style import (
 )
 from llem.report.models import ReportConfiguration, ReportStudy
 from llem.results.job_directory import REQUESTS
+from llem.results.table_file import table_of
 
 TITLE = "Latency distributions"
 MOST = 20

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from llem.errors import ResultError
-from llem.files import open_file
 from llem.results.job_directory import RESULT, TIMESERIES
 from llem.results.store import read_object
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from llem.results.table_file import table_of
 
 BINS, FEWEST = 240, 4
 """So many intervals at most and at least."""
@@ -82,18 +79,6 @@ def recording(job: Path) -> Recording | None:
         return None
     readings = _binned(list(by_device.values()), phases[0][1], phases[-1][2])
     return Recording(readings, phases, devices) if any(r.power_w is not None for r in readings) else None
-
-
-def table_of(path: Path, columns: Sequence[str]) -> pa.Table | None:
-    """These columns of a table of a run, those that it has; None where it is missing or damaged."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        with open_file(path) as stream, pq.ParquetFile(stream) as file:
-            return file.read([name for name in columns if name in file.schema_arrow.names])
-    except (OSError, pa.ArrowException):
-        return None
 
 
 def _binned(devices: Sequence[Mapping[str, Sequence[float | None]]], start: float, end: float) -> list[Reading]:
