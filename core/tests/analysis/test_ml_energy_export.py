@@ -436,6 +436,14 @@ def test_percentiles_of_few_gaps_are_absent_and_not_made_up(serve: Serve, tmp_pa
         assert run.median_itl_ms == run.p50_itl_ms == pytest.approx(20.0)
 
 
+def test_a_percentile_that_an_older_result_tells_of_few_gaps_is_absent_too(serve: Serve, tmp_path: Path) -> None:
+    gaps = [[0.01, 0.02] for _ in range(REQUESTS_EACH)]
+    folder = serve(SIZES[:1], lambda *_: {"gaps": gaps})
+    change(folder / "experiments" / "00001", lambda d: d["latency"]["itl_s"].update(p99=0.02))
+    out, _ = export(folder, tmp_path)
+    assert read_back(out)["from_parquet"][0].p99_itl_ms is None
+
+
 def test_tokens_that_came_together_share_their_time_as_their_reader_has_it(serve: Serve, tmp_path: Path) -> None:
     gaps = [[0.0, 0.03, 0.0, 0.0, 0.02, 0.01 * (n + 1), 0.0] for n in range(REQUESTS_EACH)]
     out, _ = export(serve(SIZES[:1], lambda *_: {"gaps": gaps}), tmp_path)

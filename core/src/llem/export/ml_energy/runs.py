@@ -16,7 +16,7 @@ from typing import Any
 
 from llem.export.safe_names import folder_name
 from llem.results.job_directory import REQUESTS
-from llem.results.models import Distribution, EnergyFigure, ExperimentResult, ModelReport
+from llem.results.models import EnergyFigure, ExperimentResult, ModelReport
 from llem.results.table_file import table_of
 from llem.results.warning_codes import kind_of
 from llem.results.weighing import VOIDED, codes_of, weighed
@@ -34,7 +34,7 @@ _NEEDED = {
     "latency.itl_s.mean": "no gaps between tokens were measured",
 }
 _HUB_ID = re.compile(r"[\w][\w.-]*/[\w][\w.-]*", re.ASCII)
-_PERCENTILES = (50, 90, 95, 99)
+_TAIL = (90, 95, 99)
 
 
 class NoPlaceError(Exception):
@@ -92,13 +92,12 @@ def run_of(result: ExperimentResult, row: Mapping[str, Any], job: Path) -> Run:
     Raises:
         NoPlaceError: something that their form needs is not known.
     """
-    figure = _headline(result, weighed(row))
+    row = weighed(row)
+    figure = _headline(result, row)
     model, tokens = result.model, result.tokens
-    itl = result.latency.itl_s if result.latency is not None else None
     # A row with these figures is one of a result that has them.
     assert result.energy is not None
     assert tokens is not None
-    assert itl is not None
     if model is None or model.parameters is None or model.active_parameters is None:
         raise NoPlaceError("how many parameters the model has, and how many of them a token takes, is not known")
     precision = model.effective.get("quantization") or model.dtype
@@ -137,7 +136,7 @@ def run_of(result: ExperimentResult, row: Mapping[str, Any], job: Path) -> Run:
         "total_output_tokens": float(tokens.output),
         "completed_requests": float(tokens.requests),
         "avg_output_len": tokens.output / tokens.requests,
-        **_itl(requests, itl),
+        **_itl(requests, row),
     }
     running = result.batching.mean_size if result.batching else None
     fields["avg_batch_size"] = running
@@ -233,18 +232,14 @@ def _requests(job: Path, count: int, output: int) -> list[dict[str, Any]]:
     return found
 
 
-def _itl(requests: Sequence[Mapping[str, Any]], told: Distribution) -> dict[str, float | None]:
+def _itl(requests: Sequence[Mapping[str, Any]], row: Mapping[str, Any]) -> dict[str, float | None]:
     """Milliseconds between tokens by their definition; a percentile that llem holds back for want of gaps is null here too."""
     gaps = [gap * 1000 for one in requests for gap in spread_gaps(one["itl"])]
     if not gaps:
         raise NoPlaceError("its table of requests has no gaps between tokens")
     cuts = statistics.quantiles(gaps, n=100, method="inclusive") if len(gaps) > 1 else [gaps[0]] * 99
-    found = {p: cuts[p - 1] if getattr(told, f"p{p}") is not None else None for p in _PERCENTILES}
-    return {
-        "mean_itl_ms": statistics.fmean(gaps),
-        "median_itl_ms": found[50],
-        **{f"p{p}_itl_ms": value for p, value in found.items()},
-    }
+    tail = {f"p{p}_itl_ms": cuts[p - 1] if row.get(f"latency.itl_s.p{p}") is not None else None for p in _TAIL}
+    return {"mean_itl_ms": statistics.fmean(gaps), "median_itl_ms": cuts[49], "p50_itl_ms": cuts[49], **tail}
 
 
 def spread_gaps(gaps: Sequence[float]) -> Iterator[float]:
