@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
@@ -73,3 +75,29 @@ def test_a_figure_without_readings_beside_an_edge_is_said_to_be_unchecked(tmp_pa
     late = [Phase(name="window", start_ns=20 * S, end_ns=80 * S)]
     found = recount(tmp_path, energy, throughput(TOKENS, 10.0), late)
     assert {w.code for w in found} == {"identity_unchecked"}
+
+
+@pytest.mark.parametrize(("beyond", "codes"), [(0.03, set()), (0.2, {"identity_broken"})])
+def test_a_coarse_counter_may_have_moved_between_its_last_reading_and_the_edge(
+    tmp_path: Path, beyond: float, codes: set[str]
+) -> None:
+    """Ten readings of a counter in steps of 0.3 J; the figure knows of a tick that came after the last of them."""
+    energy = written(tmp_path)
+    (figure, *_) = energy.totals
+    rows = [
+        {
+            "sampler": figure.samplers[0],
+            "device": figure.devices[0],
+            "t_s": t / 4,
+            "energy_j": 100 + 0.3 * t,
+            "power_w": None,
+        }
+        for t in range(-4, 41)
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / TIMESERIES)
+    joules = 12.0 * (1 + beyond)
+    told = figure.model_copy(
+        update={"energy_j": joules, "mean_w": joules / 10, "j_per_output_token": joules / 1000, "method": "counter"}
+    )
+    found = again(tmp_path, energy.model_copy(update={"totals": [told]}))
+    assert {warning.code for warning in found} == codes

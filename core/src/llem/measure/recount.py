@@ -9,6 +9,7 @@ exact to what lies between two readings at each edge, and `SLACK` is added.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 from llem.results.job_directory import REQUESTS, TIMESERIES
@@ -95,14 +96,20 @@ def _differences(
 
 
 def _by_counter(rows: Sequence[Row], window_s: float) -> tuple[float, float] | None:
-    """Joules and how far they can be off: at each edge the counter was between the value read before and its next one."""
+    """Joules and how far they can be off: at each edge the counter was between the value read before and its next one.
+
+    The next one may not have been read, since readings end soon after the window: it is taken to be as far off as the
+    largest step between two readings.
+    """
+    seen = [joules for _, joules, _ in rows if joules is not None]
+    step = max((later - earlier for earlier, later in pairwise(seen)), default=0.0)
     edges = []
     for at_s in (0.0, window_s):
         before = [joules for t_s, joules, _ in rows if joules is not None and t_s <= at_s]
         if not before or not any(joules is not None and t_s >= at_s for t_s, joules, _ in rows):
             return None
         after = [joules for t_s, joules, _ in rows if joules is not None and t_s > at_s and joules > before[-1]]
-        edges.append((before[-1], after[0] if after else before[-1]))
+        edges.append((before[-1], after[0] if after else before[-1] + step))
     (low, high), (low_end, high_end) = edges
     return (low_end + high_end - low - high) / 2, (high_end - low_end + high - low) / 2
 
