@@ -105,7 +105,7 @@ def complete(data: dict[str, Any], but: Mapping[str, Any], job: Path) -> None:
     data["throughput"] = {"tokens_per_s": OUTPUT / window, "total_tokens_per_s": None, "requests_per_s": None}
     data["passes"] = 3
     data["scenario"] = but.get("scenario", "offline")
-    data["config"]["decoding"] = {"seed": 7}
+    data["config"]["decoding"] = {"seed": but.get("seed", 7)}
     data["config"][data["config"]["backend"]].update(but.get("config", {}))
     data["config"]["model"]["source"] = but.get("source", "meta-llama/Llama-3.1-8B")
     data["dataset"]["name"] = but.get("dataset", "synthetic")
@@ -209,6 +209,12 @@ def test_what_is_read_back_is_what_the_study_holds(serve: Serve, tmp_path: Path)
             assert (run.seed, run.num_request_repeats) == (7, 3)
             assert run.output_lengths() == [LENGTH] * REQUESTS_EACH
             assert run.inter_token_latencies() == [g for r in gaps_of(result["identity"]["position"]) for g in r]
+
+
+@pytest.mark.parametrize("seed", [0, None])
+def test_a_seed_of_zero_is_one_and_none_is_none(serve: Serve, tmp_path: Path, seed: int | None) -> None:
+    out, _ = export(serve(SIZES[:1], lambda *_: {"seed": seed}), tmp_path)
+    assert [runs[0].seed for runs in read_back(out).values()] == [seed] * 3
 
 
 def test_a_model_of_experts_on_several_gpus_keeps_how_they_share_it(serve: Serve, tmp_path: Path) -> None:
@@ -394,7 +400,8 @@ def test_energy_that_cannot_be_is_left_out(serve: Serve, tmp_path: Path) -> None
     [
         (lambda path: path.unlink(), "is missing or damaged"),
         (lambda path: path.write_bytes(b"PAR1"), "is missing or damaged"),
-        (lambda path: write_table(path, [[0.1]] * 3, [2] * 3), "holds other requests than its result"),
+        (lambda path: write_table(path, [[0.1]], [OUTPUT]), "holds other requests than its result"),
+        (lambda path: write_table(path, [[0.1]] * REQUESTS_EACH, [2] * REQUESTS_EACH), "holds other requests"),
         (
             lambda path: write_table(path, [None] * REQUESTS_EACH, [LENGTH] * REQUESTS_EACH),
             "has no gaps between tokens",
