@@ -153,7 +153,7 @@ def test_the_largest_effect_stands_first_with_its_interval(study):
     assert energy[0]["parameter"] == "testbed.token_s"
     assert 0 < energy[0]["low"] <= energy[0]["ratio"] <= energy[0]["high"] < 1
     assert energy[0]["total_low"] <= energy[0]["total"] <= energy[0]["total_high"]
-    assert "95 % bootstrap intervals" in drawn.caption
+    assert "95 % intervals" in drawn.caption
 
 
 def test_the_front_is_told_by_line_fill_and_number_and_not_by_colour_alone(study):
@@ -236,6 +236,16 @@ def test_a_study_without_energy_says_so_and_ranks_speed(make_result, write_study
     assert "No energy was measured" in absent["pareto"]
     assert "no run has energy by phase" in absent["phases"].lower()
     assert "effects" not in absent
+
+
+def test_no_room_is_kept_for_shares_that_nothing_tells(make_result, write_study, study):
+    once = [
+        make_result(config_hash=str(n) * 64, point={"testbed.batch_size": n}, tokens_per_s=100.0 * n) for n in (1, 2)
+    ]
+    drawn = FIGURES["effects"].draw(gather(write_study(*once)))
+    assert all(len(view["hconcat"]) == 1 for view in drawn_spec(drawn)["vconcat"])
+    assert "No shares of variance" in drawn.caption
+    assert all(len(view["hconcat"]) == 2 for view in drawn_spec(FIGURES["effects"].draw(study))["vconcat"])
 
 
 def test_one_experiment_has_no_effects_and_no_front(make_result, write_study):

@@ -548,6 +548,14 @@ _ROWS = (
         "the figure stands unconfirmed",
     ),
     _kind(
+        "engine_close_failed",
+        "inform",
+        "",
+        "have an engine that failed to close",
+        "the engine raised when it was closed, after the window",
+        "figures stand; what it still held went with its process",
+    ),
+    _kind(
         "samples_failed",
         "inform",
         "",

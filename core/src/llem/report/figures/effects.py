@@ -1,4 +1,4 @@
-"""Ranked effects: how much each parameter changes a figure, and which share of its variance it explains."""
+"""Effects: how much each parameter changes a figure, and which share of its variance it explains, where that is told."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TITLE = "Which parameters matter"
 
 
 def draw(study: ReportStudy, width: Width = "double") -> Drawn:
-    """A pair of panels for each of the main figures: the change from worst to best value, and shares of variance."""
+    """Panels for each of the main figures: the change between two values, and shares of variance where any are told."""
     if study.analysis is None:
         return FIGURE.absent(f"No effects: {study.no_findings}")
     by_name = {figure.name: figure for figure in study.analysis.figures if figure.effects}
@@ -38,12 +38,13 @@ def draw(study: ReportStudy, width: Width = "double") -> Drawn:
         for effect in figure.effects[:MOST_PARAMETERS]
     }
     left = label_width(list(labels.values()))
-    views = [_pair(figure, labels, left, width, last=figure is shown[-1]) for figure in shown]
+    shares = any(effect.share_total is not None for figure in shown for effect in figure.effects[:MOST_PARAMETERS])
+    views = [_panels(figure, labels, left, width, shares=shares, last=figure is shown[-1]) for figure in shown]
     return Drawn(
         FIGURE.name,
         TITLE,
         document({"vconcat": views, "spacing": 22}),
-        _caption(shown, nested),
+        _caption(shown, nested, shares),
         _description(shown),
         width=width,
     )
@@ -56,11 +57,12 @@ def _label(effect: Effect, *, full: bool) -> str:
     return f"{name}{where}{values}"
 
 
-def _pair(
-    figure: FigureAnalysis, labels: dict[tuple[str, str], str], left: int, width: Width, *, last: bool
+def _panels(
+    figure: FigureAnalysis, labels: dict[tuple[str, str], str], left: int, width: Width, *, shares: bool, last: bool
 ) -> dict[str, Any]:
     rows = list(_rows(figure, labels))
-    both = max(120, TOTAL[width] - left - 14 - 26 - 12)
+    whole = max(120, TOTAL[width] - left - 14 - 12)
+    both = max(120, whole - 26)
     mark = "estimated " if figure.estimated else ""
     order = [row["label"] for row in rows]
     y = {
@@ -71,12 +73,14 @@ def _pair(
         "axis": {"labelLimit": left, "ticks": False, "domain": False},
     }
     without = {**y, "axis": None}
-    change_panel = _change_panel(rows, y, both // 2, last)
-    share_panel = _share_panel(rows, without, both // 2, last)
+    if shares:
+        panels = [_change_panel(rows, y, both // 2, last), _share_panel(rows, without, both // 2, last)]
+    else:
+        panels = [_change_panel(rows, y, whole, last)]
     return {
         "title": {"text": f"{mark}{figure.label}".capitalize()},
         "data": {"values": rows},
-        "hconcat": [change_panel, share_panel],
+        "hconcat": panels,
         "spacing": 26,
     }
 
@@ -197,13 +201,19 @@ def _between(contrast: Contrast, mark: str, unit: str) -> str:
     return f": {mark}{amount(contrast.start_mean)} to {mark}{amount(contrast.end_mean)} {unit}"
 
 
-def _caption(shown: Sequence[FigureAnalysis], nested: bool) -> str:
+def _caption(shown: Sequence[FigureAnalysis], nested: bool, shares: bool) -> str:
     text = (
-        "Left: two values of each parameter, the second against the first, over the combinations of everything else that ran with "
-        "both: from the worst to the best where an effect is told from noise, else from the first to the last (1 is no effect). "
-        "Right: the share of the variance between configurations that it explains alone (solid) and with its interactions "
-        "(outline), where every combination ran and something is told."
+        f"{'Left: two' if shares else 'Two'} values of each parameter, the second against the first, over the combinations of "
+        "everything else that ran with both: from the worst to the best where an effect is told from noise, else from the first "
+        "to the last (1 is no effect). "
     )
+    if shares:
+        text += (
+            "Right: the share of the variance between configurations that it explains alone (solid) and with its interactions "
+            "(outline), where every combination ran and something is told."
+        )
+    else:
+        text += "No shares of variance: they take repetition, every combination, and an effect that is told from noise."
     effects = [effect for figure in shown for effect in figure.effects[:MOST_PARAMETERS]]
     if any(effect.contrast.ratio_interval for effect in effects):
         text += " Lines: 95 % intervals"
@@ -211,10 +221,11 @@ def _caption(shown: Sequence[FigureAnalysis], nested: bool) -> str:
     else:
         text += " No intervals: cycles do not tell any."
     if nested:
-        text += " A backend's own parameters are judged among its configurations; their share is of the whole variance."
+        text += " A backend's own parameters are judged among its configurations"
+        text += "; their share is of the whole variance." if shares else "."
     left_out = max(len(figure.effects) for figure in shown) - MOST_PARAMETERS
     if left_out > 0:
-        text += f" Of each figure the first {MOST_PARAMETERS} parameters are shown; {left_out} more matter less."
+        text += f" Of each figure the first {MOST_PARAMETERS} parameters are shown; {left_out} more are left out."
     return text
 
 
