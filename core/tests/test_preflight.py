@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 
 from llem.config.compose import Composer
-from llem.config.experiment import ExperimentConfig
-from llem.errors import ConfigError, ModelError, PreflightError
+from llem.config.experiment import DatasetConfig, ExperimentConfig, ModelConfig
+from llem.datasets.chat import check_template
+from llem.errors import ConfigError, DatasetError, ModelError, PreflightError
 from llem.plugins import default_registry
 from llem.preflight import checks
 from llem.preflight.run import run_checks
 from llem.specs.check import CheckSpec, Finding, PreflightContext
+from llem.specs.dataset import Message, Prompt
 from llem.study.conduct import report_findings
 from llem.study.reporter import SilentReporter
 
@@ -195,3 +197,21 @@ def test_a_backend_without_what_it_needs_is_a_warning_to_doctor_only() -> None:
     assert by_level(checks.check_requirements(planned()), "error") == []
     assert by_level(checks.check_requirements(PreflightContext()), "error") == []
     assert any("testbed can run here" in text for text in by_level(checks.check_requirements(PreflightContext()), "ok"))
+
+
+def test_chats_for_a_random_model_without_a_tokenizer_are_refused_and_no_other_model() -> None:
+    chats, data = [Prompt(messages=(Message("user", "hi"),))], DatasetConfig(n=1)
+    with pytest.raises(DatasetError, match="prompt 0 of the dataset is a chat, and the model random:tiny-llama has no"):
+        check_template(chats, data, ModelConfig(source="random:tiny-llama"))
+    check_template(chats, data, ModelConfig(source="random:tiny-llama", tokenizer="org/name"))
+    check_template(chats, data, ModelConfig(source="org/name"))
+    check_template([Prompt(text="hi")], data, ModelConfig(source="random:tiny-llama"))
+
+
+def test_a_chat_template_for_a_random_model_without_a_tokenizer_is_refused_too(tmp_path: Path) -> None:
+    (tmp_path / "texts.jsonl").write_text('{"prompt": "hi"}\n')
+    data = {"name": "jsonl", "path": "texts.jsonl", "n": 1, "output_tokens": 2}
+    plain = experiment(dataset=data)
+    wrapped = experiment(dataset={**data, "chat_template": True})
+    (error,) = by_level(checks.check_datasets(planned(plain, wrapped, base_dir=tmp_path)), "error")
+    assert "`dataset.chat_template` is true" in error

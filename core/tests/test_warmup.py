@@ -72,7 +72,7 @@ def test_no_batch_exceeds_max_prompts_although_fewer_than_k_can_be_compared() ->
     assert drive(judge, [1.0]) == [0, 0, 0]
     assert judge.report(1.0).converged is False
     assert judge.report(1.0).stopped_by == "max_prompts"
-    assert "2 runs to compare, and needs 3" in judge.complaint()
+    assert "2 of the 3 runs that are compared are there" in judge.complaint()
     assert "max_prompts of 100" in judge.complaint()
 
 
@@ -107,6 +107,17 @@ def test_one_unknown_power_among_the_last_k_leaves_power_out() -> None:
         judge.ran(1.0, records(list(batch)), power)
     assert judge.power_cv is None
     assert judge.converged
+    assert "power" not in judge.state()
+
+
+def test_what_is_told_of_a_warm_up_that_never_gets_steady_names_latency_and_power() -> None:
+    judge = Judge(WarmupConfig(min_prompts=1, max_prompts=3, batches=2), batches(1, 1))
+    drive(judge, [1.0, 1.0, 2.0], [100.0, 100.0, 150.0])
+    assert judge.complaint() == (
+        "warm-up ended after 3 prompts in 4 s without being steady (warmup.max_prompts of 3): over the last 2 runs latency "
+        "per step has a spread of 47.1% and a trend of +133.3%, power a spread of 28.3% and a trend of +80.0%, where each has "
+        "to be below 5%."
+    )
 
 
 def test_latency_is_taken_per_step_so_that_natural_lengths_compare() -> None:

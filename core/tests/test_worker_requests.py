@@ -179,5 +179,6 @@ def test_a_warm_up_that_goes_on_says_how_far_it_is(make_job: Make, monkeypatch: 
     told = [e["text"] for e in job.events if e.get("code") == "warmup"]
     assert len(told) == result.warmup.batches == 5
     assert "0 of the 2 runs that are compared" in told[0]
-    assert "latency per step of the last 2 runs varies by" in told[-1]
+    assert "over the last 2 runs latency per step has a spread of" in told[-1]
+    assert "power" not in told[-1], "without a meter nothing is known of it, and nothing is said"
     assert all("warmup.max_s ends it after 120 s" in text for text in told)

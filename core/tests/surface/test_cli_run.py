@@ -108,6 +108,27 @@ def test_a_dry_run_names_count_identities_runner_and_time(llem: Any, study: Any)
     assert all(e["config_hash"][:12] in text for e in plan["experiments"])
 
 
+@pytest.mark.parametrize(
+    ("sections", "code", "says"),
+    [
+        ({"model": "random:no-such-shape"}, 3, "there is no architecture `no-such-shape`"),
+        ({"model": "./gone.gguf"}, 3, "there is no such file or folder"),
+        ({"dataset": {"name": "jsonl", "path": "gone.jsonl", "n": 1}}, 3, "gone.jsonl"),
+        ({"dataset": {"name": "no-such-dataset", "n": 1}}, 4, "no dataset `no-such-dataset` is installed"),
+    ],
+)
+def test_a_dry_run_prints_its_plan_and_ends_as_the_run_would_where_a_model_or_dataset_is_not_there(
+    llem: Any, study: Any, sections: dict[str, Any], code: int, says: str
+) -> None:
+    done = llem("run", study(sweep=TWO, **sections), "--dry-run")
+    assert (done.returncode, says in done.stderr) == (code, True), done.stderr
+    assert "2 experiments to run" in done.stdout
+
+
+def test_a_dry_run_leaves_out_what_skip_preflight_names(llem: Any, study: Any) -> None:
+    assert llem("run", study(model="./gone.gguf"), "--dry-run", "--skip-preflight", "models").returncode == 0
+
+
 def test_what_a_dry_run_announces_is_what_runs(llem: Any, study: Any, tmp_path: Path, read: Any) -> None:
     path = study(sweep=TWO)
     plan = json.loads(llem("run", path, "--dry-run", "--json").stdout)

@@ -9,7 +9,7 @@ from typing import Any
 from llem.analysis.environments import study_kinds
 from llem.analysis.summary import Configuration, Figure
 from llem.cli.table import NOTHING, number, one_line, span, table, value
-from llem.results.text import energy_text
+from llem.results.text import PARAGRAPH, energy_text
 from llem.results.warning_codes import IMPOSSIBLE, WarningKind, Weight, kind_of, touched_text
 from llem.results.weighing import is_impossible
 
@@ -137,7 +137,7 @@ def notes(configurations: Sequence[Configuration]) -> Iterator[str]:
     failures = [failure for c in configurations for failure in c.failures]
     for failure in failures[:MOST_LINES]:
         phase = f" in {failure['phase']}" if failure["phase"] else ""
-        yield f"failed: {failure['directory']}: {failure['type']}{phase}: {one_line(failure['message'] or '')}"
+        yield f"failed: {failure['directory']}: {failure['type']}{phase}: {one_line(failure['message'] or '', PARAGRAPH)}"
     if len(failures) > MOST_LINES:
         yield f"failed: … and {len(failures) - MOST_LINES} more"
 
@@ -155,7 +155,7 @@ def _warnings(configurations: Sequence[Configuration]) -> Iterator[str]:
         several = f" ({counts[code]} of {len(configurations)} configurations)" if len(configurations) > 1 else ""
         word = "note" if kind.weight == "inform" else "warning"
         left_out = f" Left out of the figures above: {_left_out(kind)}." if kind.weight == "void" else ""
-        yield f"{word}: {code}{several}: {one_line(messages.get(code, f'{kind.seen}; {kind.advice}.'))}{left_out}"
+        yield f"{word}: {code}{several}: {one_line(messages.get(code, f'{kind.seen}; {kind.advice}.'), PARAGRAPH)}{left_out}"
 
 
 _ORDER: dict[Weight, int] = {"void": 0, "qualify": 1, "inform": 2}
@@ -220,7 +220,7 @@ def result_text(result: Mapping[str, Any]) -> str:
         kind = kind_of(warning["code"])
         word = "note" if kind.weight == "inform" else "warning"
         voids = f" It voids {touched_text(kind)}: do not use it." if kind.weight == "void" else ""
-        lines.append(f"{word}: {warning['code']}: {one_line(warning['message'])}{voids}")
+        lines.append(f"{word}: {warning['code']}: {one_line(warning['message'], PARAGRAPH)}{voids}")
     return "\n".join(lines)
 
 

@@ -139,7 +139,7 @@ def run(
     from llem.plugins import default_registry
     from llem.progress import TextReporter
     from llem.study.agreement import Wishes
-    from llem.study.conduct import conduct
+    from llem.study.conduct import conduct, refuse_missing
 
     _check_resume(resume, output, retry_failed=retry_failed, allow_changes=allow_changes, dry_run=dry_run)
     registry = default_registry()
@@ -192,6 +192,7 @@ def run(
     plan = make_plan(loaded, registry, runner=runner)
     if dry_run:
         _print_plan(plan, [*loaded.notes, *moved(plan.runners)], as_json=as_json, verbose=verbose)
+        refuse_missing(plan, registry, skip_preflight)
         return 0
     output = output or Path("results")
     with TextReporter(sys.stderr, quiet=quiet, verbose=verbose, estimate_s=plan.estimate_s) as reporter:

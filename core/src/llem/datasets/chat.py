@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from llem.config.experiment import DatasetConfig, ModelConfig
 from llem.errors import DatasetError
 from llem.specs.caveat import Caveat
 from llem.specs.dataset import Message, Prompt
@@ -78,6 +79,21 @@ def check_takers(prompts: Sequence[Prompt], backend: str, capabilities: Collecti
             where="dataset.field",
             remedy="Name a field that holds text with dataset.field, or use a backend that takes chats.",
         )
+
+
+def check_template(prompts: Sequence[Prompt], dataset: DatasetConfig, model: ModelConfig) -> None:
+    """Raise DatasetError where chats would be sent to a random model that has no tokenizer, and so no chat template."""
+    if not model.source.startswith("random:") or model.tokenizer is not None:
+        return
+    number = next((n for n, prompt in enumerate(prompts) if prompt.messages is not None), None)
+    if number is None and not dataset.chat_template:
+        return
+    asked = "`dataset.chat_template` is true" if number is None else f"prompt {number} of the dataset is a chat"
+    raise DatasetError(
+        f"{asked}, and the model {model.source} has no tokenizer, so that it has no chat template.",
+        where="dataset.field" if number is not None else "dataset.chat_template",
+        remedy="Give prompts of text and leave dataset.chat_template false, or name a tokenizer in model.tokenizer.",
+    )
 
 
 def _without_answer(prompt: Prompt) -> Prompt:

@@ -28,7 +28,7 @@ def draw(items: Sequence[T], config: DatasetConfig, where: str) -> list[T]:
     """
     if len(items) < config.n:
         raise DatasetError(
-            f"it has {len(items):,} prompts; {config.n:,} are asked for.",
+            f"it has {len(items):,} prompt{'' if len(items) == 1 else 's'}; {config.n:,} are asked for.",
             where=where,
             remedy=f"Set dataset.n to {len(items):,} at most." if items else "Give a dataset with prompts.",
         )

@@ -125,11 +125,7 @@ class Judge:
         k, limit = self._config.batches, self._config.cv_threshold
         if len(self._latencies) < k:
             return f"{self._prompts} prompts, {len(self._latencies)} of the {k} runs that are compared"
-        return (
-            f"{self._prompts} prompts; latency per step of the last {k} runs varies by {_percent(self.cv)} with a trend of "
-            f"{_percent(self.trend)}, power by {_percent(self.power_cv)} with {_percent(self.power_trend)}; below {limit:.0%} "
-            "each is steady"
-        )
+        return f"{self._prompts} prompts; over the last {k} runs {self._changes()}; it is steady where each is below {limit:.0%}"
 
     def complaint(self) -> str:
         """Why it did not converge, a sentence."""
@@ -140,15 +136,23 @@ class Judge:
             sizes = sorted({len(batch) for batch in self._uncompared})
             never = f" Batches of {', '.join(map(str, sizes))} never ran." if sizes else ""
             return (
-                f"warm-up ended after {self._prompts} prompts in {self._spent_s:.3g} s with {len(self._latencies)} runs to "
-                f"compare, and needs {k} besides the first, and {config.min_prompts} prompts: {what} leaves no room for "
-                f"more.{never}"
+                f"warm-up ended after {self._prompts} prompts in {self._spent_s:.3g} s, before it could tell ({what}): "
+                f"{len(self._latencies)} of the {k} runs that are compared are there (the first, cold one never counts), and "
+                f"it takes at least {config.min_prompts} prompts.{never}"
             )
         return (
-            f"warm-up ended after {self._prompts} prompts in {self._spent_s:.3g} s without being steady ({what}): latency per "
-            f"step of the last {k} runs varied by {_percent(self.cv)} with a trend of {_percent(self.trend)}, power by "
-            f"{_percent(self.power_cv)} with {_percent(self.power_trend)}, and {config.cv_threshold:.0%} is the threshold of each."
+            f"warm-up ended after {self._prompts} prompts in {self._spent_s:.3g} s without being steady ({what}): over the last "
+            f"{k} runs {self._changes()}, where each has to be below {config.cv_threshold:.0%}."
         )
+
+    def _changes(self) -> str:
+        """Spread and trend of what is compared, in words; nothing of power where a run's is not known."""
+        latency = (
+            f"latency per step has a spread of {_percent(self.cv)} and a trend of {_percent(self.trend, sign='+')}"
+        )
+        if self.power_cv is None:
+            return latency
+        return f"{latency}, power a spread of {_percent(self.power_cv)} and a trend of {_percent(self.power_trend, sign='+')}"
 
     def report(self, duration_s: float) -> Warmup:
         """How it ended, for the result."""
@@ -202,8 +206,8 @@ def trend(values: Sequence[float]) -> float | None:
     return found if math.isfinite(found) else None
 
 
-def _percent(share: float | None) -> str:
-    return "an unknown amount" if share is None else f"{share:.1%}"
+def _percent(share: float | None, sign: str = "") -> str:
+    return "an unknown size" if share is None else f"{share:{sign}.1%}"
 
 
 def _holding(batches: Sequence[Sequence[Request]], prompts: int) -> list[Sequence[Request]]:

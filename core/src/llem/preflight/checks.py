@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from llem.config.experiment import DatasetConfig, ExperimentConfig, MeasurementConfig
-from llem.datasets.chat import check_takers
+from llem.datasets.chat import check_takers, check_template
 from llem.errors import LlemError, SamplerUnavailable
 from llem.plugins import Registry, default_registry, load_object, missing_requirements
 from llem.specs.check import Finding, PreflightContext
@@ -137,6 +137,9 @@ def check_datasets(context: PreflightContext) -> Iterator[Finding]:
             loaded = load_object(spec.loader)(config, str(context.base_dir))
             for name in _askers(config, context.experiments):
                 check_takers(loaded.prompts, name, registry.backend(name).capabilities)
+            for e in context.experiments:
+                if _prompts_of(e.dataset) == _prompts_of(config):
+                    check_template(loaded.prompts, e.dataset, e.model)
         except LlemError as error:
             yield Finding(level="error", message=_told(what, error), remedy=error.remedy)
         else:

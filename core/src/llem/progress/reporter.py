@@ -17,7 +17,7 @@ from llem.progress.notebook import NotebookView, is_notebook
 from llem.progress.screen import Screen
 from llem.progress.state import Running, StudyState
 from llem.results.job_directory import LOG
-from llem.results.text import duration, energy_text, number, one_line, plain
+from llem.results.text import PARAGRAPH, duration, energy_text, number, one_line, plain
 
 LOGS_AT_ONCE = 8
 """Of more experiments at once neither logs nor phases are printed: nobody could read them."""
@@ -116,7 +116,7 @@ class TextReporter:
             self._state.failed += 1
             failure = result.get("failure") or {}
             phase = f" in {failure['phase']}" if failure.get("phase") else ""
-            text = f"{failure.get('type', 'unknown')}{phase}: {one_line(str(failure.get('message', '')))}"
+            text = f"{failure.get('type', 'unknown')}{phase}: {one_line(str(failure.get('message', '')), PARAGRAPH)}"
             self._say(f"{self._title(this)}: failed: {text}", always=True)
 
     def time_left(self, seconds: float | None) -> None:

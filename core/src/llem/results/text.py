@@ -69,6 +69,10 @@ def duration(seconds: float) -> str:
     return f"{whole} s"
 
 
+PARAGRAPH = 1_000
+"""Characters of a warning or a failure that are shown: its end says what to do, and is not to be cut."""
+
+
 def one_line(text: str, limit: int = 200) -> str:
     """Text on one line, cut where it is long."""
     flat = " ".join(text.split())

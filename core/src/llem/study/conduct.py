@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from llem.config.section import Section
 from llem.errors import LlemError, PreflightError, ResultError
 from llem.plan.runners import moved
 from llem.plugins import Registry
+from llem.preflight.checks import check_datasets, check_models
 from llem.preflight.run import run_checks
 from llem.results.aggregate import TableWriter
 from llem.specs.check import Finding, PreflightContext
@@ -22,7 +23,7 @@ from llem.study.lock import Lock
 from llem.study.loop import StudyOutcome, run_plan
 from llem.study.machine import Machine, this_machine
 from llem.study.record import keep_study_file, record_of
-from llem.study.reporter import Reporter
+from llem.study.reporter import Reporter, SilentReporter
 
 if TYPE_CHECKING:
     from llem.config.layers import LoadedStudy
@@ -201,6 +202,25 @@ def _require_plugins(context: PreflightContext, registry: Registry) -> None:
         registry.dataset(experiment.dataset.name)
         for sampler in experiment.measurement.samplers or ():
             registry.sampler(sampler)
+
+
+def refuse_missing(plan: Plan, registry: Registry, skip_preflight: Sequence[str] = ()) -> None:
+    """Raise as `conduct` would where a plan names a dataset, a model or a file that is not there; looks at no meter and no load.
+
+    Raises:
+        PluginError, PreflightError: as `conduct`.
+    """
+    context = preflight_context(plan, Path())
+    _require_plugins(context, registry)
+    looked_at = (("models", check_models), ("datasets", check_datasets))
+    findings = [
+        replace(finding, check=name)
+        for name, check in looked_at
+        if name not in skip_preflight
+        for finding in check(context)
+        if finding.level == "error"
+    ]
+    report_findings(findings, SilentReporter())
 
 
 def report_findings(findings: Sequence[Finding], reporter: Reporter) -> None:
