@@ -1,4 +1,4 @@
-"""How far findings hold, by simulation of studies whose truth is known: `python -m bench.findings`.
+"""Reach of findings, by simulation of studies whose truth is known: `python -m bench.findings`.
 
 Seven designs, each with effects that are real and effects that are null, normal noise on logarithms, three cycles; rows go in
 and sentences come out, through what `llem analyze` calls. Counted are: studies with a sentence that claims a null effect,
@@ -198,7 +198,7 @@ def analysed(truth: Truth, generator: Generator, cycles: int = CYCLES) -> StudyA
 
 @dataclass
 class Tally:
-    """What was counted over the studies of one design."""
+    """Counts over the studies of one design."""
 
     studies: int = 0
     false: int = 0
@@ -269,7 +269,7 @@ def true_ratio(truth: Truth, name: str, start: Any, end: Any) -> float:
 
 
 def simulate(design: str, studies: int, wild: float = 0.0) -> Tally:
-    """So many studies of one design."""
+    """Studies of one design."""
     generator = np.random.default_rng([SEED, list(DESIGNS).index(design), int(wild * 1000)])
     tally = Tally()
     for _ in range(studies):
@@ -328,7 +328,7 @@ def _varies(rows: Sequence[Mapping[str, Any]]) -> bool:
 
 
 def _wrong(figure: FigureAnalysis, values: Sequence[float]) -> int:
-    """How many numbers of an analysis cannot be. Means lie between the smallest and the largest value that was measured."""
+    """Number of values in an analysis that cannot be. Means lie between the smallest and the largest value that was measured."""
     low, high = min(values) * (1 - 1e-9), max(values) * (1 + 1e-9)
     means = [
         m for e in figure.effects for s in (*e.steps, e.contrast) for m in (s.start_mean, s.end_mean) if m is not None

@@ -1,4 +1,4 @@
-"""What strangers wrote, mutated: `python -m bench.fuzzing`. No traceback, no hang over 5 s, no write outside of the study.
+"""Mutations of what strangers wrote: `python -m bench.fuzzing`. No traceback, no hang over 5 s, no write outside of the study.
 
 Streams of servers, study files, files of prompts and results folders, each through the readers that llem uses, in a process
 of its own that is watched: one that dies or hangs counts, and the next mutant goes on. Each mutant has a number, and the same

@@ -54,7 +54,7 @@ class Figure:
 
 
 def _depth(n: int) -> int:
-    """How many of n ordered runs may lie outside of the interval at each end, so that it still holds the median by 95 %."""
+    """Number of n ordered runs that may lie outside of the interval at each end, so that it still holds the median by 95 %."""
     tail, depth = 0.0, 0
     while (tail := tail + math.comb(n, depth) / 2**n) <= 0.025:
         depth += 1

@@ -1,4 +1,4 @@
-"""What accelerators are is told whichever sampler meters: whole experiments on simulated GPUs."""
+"""Facts of accelerators are told whichever sampler meters: whole experiments on simulated GPUs."""
 
 from __future__ import annotations
 

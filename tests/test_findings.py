@@ -14,7 +14,7 @@ STUDIES = 30
 
 
 def surprising(count: int, of: int, share: float) -> bool:
-    """So many or more of these, where the share is what it should be: less likely than one in ten thousand."""
+    """True where so many or more of these, at the share that should hold, are less likely than one in ten thousand."""
     tail = sum(math.comb(of, k) * share**k * (1 - share) ** (of - k) for k in range(count, of + 1))
     return tail < 1e-4
 

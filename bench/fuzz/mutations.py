@@ -64,7 +64,7 @@ _WORD = re.compile(rb"[A-Za-z_]{3,}")
 
 @dataclass(frozen=True)
 class Mutant:
-    """What came of a recording.
+    """Outcome of a recording.
 
     Attributes:
         data: the mutated bytes.

@@ -15,7 +15,7 @@ from pathlib import Path
 _answers, sys.stdout = sys.stdout, sys.stderr
 
 Call = tuple[int, int]
-"""When a tool was called, and when it came back (monotonic ns)."""
+"""Instants at which a tool was called and came back (monotonic ns)."""
 
 
 def folder() -> Path:

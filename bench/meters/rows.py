@@ -84,7 +84,7 @@ def median_half_width(values: Sequence[float]) -> float:
 
 
 def bound_of(scenario: Scenario, joules: float) -> float:
-    """How far a figure can be off, for all that is known between ticks, as a share of these true joules.
+    """Largest error that a figure can have, for all that is known between ticks, as a share of these true joules.
 
     At each edge the tick is known to half a pause between readings of the counter, and each jump of power until that
     tick to half a pause between readings of power.

@@ -24,7 +24,7 @@ WINDOWS_S = (0.5, 1.0, 5.0, 25.0, 60.0)
 
 QUICK_WINDOWS_S = (0.5, 2.0, 6.0)
 TIMES = 20
-"""So many windows of each length are measured in each scenario, several of them open at one time."""
+"""Number of windows of each length in each scenario, several of them open at one time."""
 
 STARTS_S, QUICK_STARTS_S = 24.0, 14.0
 """The longest windows begin within so many seconds; shorter ones anywhere until the last of those ends."""
@@ -75,7 +75,7 @@ class Scenario:
 
 @dataclass(frozen=True)
 class Window:
-    """When a window is asked to begin and to end, in seconds after the first moment of its scenario."""
+    """Instants at which a window is asked to begin and to end, in seconds after the first moment of its scenario."""
 
     length_s: float
     begin_s: float

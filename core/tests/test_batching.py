@@ -1,4 +1,4 @@
-"""How full batches were, from what was sent, what the engine counted, or its requests' own times."""
+"""Fill of batches, from what was sent, what the engine counted, or its requests' own times."""
 
 from __future__ import annotations
 

@@ -113,7 +113,7 @@ class Bench:
         return asked_ns
 
     def series(self) -> Series:
-        """What was read."""
+        """Readings so far."""
         devices = [
             Device(id=f"GPU-{i}", name="a card", scope="gpu", methods=frozenset({"counter", "power"}), note=self._note)
             for i in range(len(self._phases))

@@ -1,4 +1,4 @@
-"""What an engine tells of itself: kept where it can be, left out with a word where it cannot."""
+"""Facts that an engine tells of itself: kept where it can be, left out with a word where it cannot."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What others use of the machine's CPU: the arithmetic on made-up kernels, and real processes that burn a known time."""
+"""CPU use of others: the arithmetic on made-up kernels, and real processes that burn a known time."""
 
 from __future__ import annotations
 

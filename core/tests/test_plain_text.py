@@ -80,7 +80,7 @@ def test_latex_text_ends_no_line_and_no_comment() -> None:
 
 
 def on_a_terminal(*arguments: str) -> str:
-    """What llem writes on one: elsewhere click takes the sequences that it knows out by itself."""
+    """Output of llem on a terminal: elsewhere click takes the sequences that it knows out by itself."""
     main, there = pty.openpty()
     seen = b""
     with subprocess.Popen([sys.executable, "-m", "llem", *arguments], stdin=there, stdout=there, stderr=there):

@@ -172,7 +172,7 @@ def test_it_always_ends_within_its_limits(
 
 
 def took(seconds: list[float], runs: int) -> list[float]:
-    """How long so many runs took, as `drive` tells."""
+    """Duration of so many runs, as `drive` tells."""
     return [seconds[min(i, len(seconds) - 1)] for i in range(runs)]
 
 

@@ -50,7 +50,7 @@ class Load:
 
 @dataclass(frozen=True, kw_only=True)
 class Meter:
-    """How a device is read.
+    """A meter and its ways.
 
     Attributes:
         device: as its sampler would describe it; `methods` say what it reads.
@@ -82,7 +82,7 @@ class Meter:
         return replace(self, **changes)
 
     def track(self, load: Load, times: Sequence[float], seed: int, sampler: str) -> Track:
-        """What is read of it."""
+        """Readings of it."""
         chance, track = random.Random(f"{seed} {self.device.id}"), Track(sampler, self.device)
         held_w, held_at = 0.0, -math.inf
         for t in times:
@@ -135,7 +135,7 @@ class Bench:
         return self.load.energy_j(self.close_s) - self.load.energy_j(self.open_s)
 
     def read(self, *meters: Meter) -> Series:
-        """What the sampling process would have recorded of these meters of one load."""
+        """Recording that the sampling process would have made of these meters of one load."""
         chance = random.Random(self.seed)
         times = [(i + self.jitter * chance.random()) / self.hz for i in range(round(self.seconds * self.hz))]
         tracks = [

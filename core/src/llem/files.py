@@ -18,7 +18,7 @@ from typing import Any
 from llem.errors import ResultError
 
 MOST_BYTES = 512 * 2**20
-"""What is read as a whole may be so large: the manifest of a study of a million experiments."""
+"""Largest size of what is read as a whole: the manifest of a study of a million experiments."""
 
 _KINDS = {
     stat.S_IFIFO: "a pipe",
@@ -37,7 +37,7 @@ class OutsideError(ResultError):
 
 
 def require_regular(path: Path | str) -> os.stat_result:
-    """What a regular file's status is. Raises NotAFileError where something else is there, OSError where nothing is."""
+    """Status of a regular file. Raises NotAFileError where something else is there, OSError where nothing is."""
     return _required(Path(path).stat(), path)
 
 

@@ -1,4 +1,4 @@
-"""How many cycles tell a difference: against the power of simulated t tests."""
+"""Number of cycles that tell a difference: against the power of simulated t tests."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def study(write: WriteDesign, code: str, on: Callable[[Any], bool] = lambda _: T
 
 
 def said(name: str, folder: Path) -> str:
-    """What a command says of a study, with its errors."""
+    """Output of a command on a study, with its errors."""
     if name == "report":
         return "\n".join(gather(folder).warnings)
     if name == "latex":

@@ -25,7 +25,7 @@ Handle = Callable[["Replay", Mapping[str, Any]], None]
 
 @dataclass
 class Behaviour:
-    """How the server answers.
+    """Behaviour of the server.
 
     Attributes:
         refuse: fields of a request that it refuses, each with status and body.

@@ -1,4 +1,4 @@
-"""What is read of a recording of each server: its tokens, their times and its words, however its bytes are cut on the way."""
+"""Reading of a recording of each server: its tokens, their times and its words, however its bytes are cut on the way."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from replay import STREAMS
 
 @dataclass(frozen=True)
 class Right:
-    """What is right of a recording.
+    """Truth of a recording.
 
     Attributes:
         output, input: tokens; pieces: chunks with text; thinking: of them, with thinking alone.
@@ -77,7 +77,7 @@ RIGHT = {
 def heard(
     parts: Sequence[bytes], *, asked: int = 8, ignore_eos: bool = False, kind: str = "text/event-stream"
 ) -> Hearing:
-    """What came of bytes; no two parts have one time."""
+    """An answer as heard from bytes; no two parts have one time."""
 
     async def arriving() -> AsyncIterator[bytes]:
         for part in parts:

@@ -1,4 +1,4 @@
-"""What an engine did otherwise than it was told is a caveat of the result; a log line reaches nobody."""
+"""Caveats of the result for what an engine did otherwise than it was told; a log line reaches nobody."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What vLLM did otherwise than it was told is a caveat of the result. Nothing here needs vLLM."""
+"""Caveats of the result for what vLLM did otherwise than it was told. Nothing here needs vLLM."""
 
 from __future__ import annotations
 

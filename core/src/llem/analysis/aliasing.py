@@ -1,4 +1,4 @@
-"""What a design cannot tell apart, from the rank of its columns: effect-coded parameters, interactions of two.
+"""Aliases, effects that a design cannot tell apart, from the rank of its columns: effect-coded parameters, interactions of two.
 
 An effect can be told where its contrast is a combination of the rows of the design with all interactions of two in it. Where
 it is one only without some of them, it goes together with these: it is aliased (Box and Hunter, The 2^(k-p) fractional
@@ -52,7 +52,7 @@ class Columns:
         self.small = space.size <= MOST_CELLS and wide <= MOST_COLUMNS
 
     def rank_of_effects(self) -> int:
-        """How many configurations the effects alone need."""
+        """Number of configurations that the effects alone need."""
         import numpy as np
 
         return int(np.linalg.matrix_rank(self._design(self._names())))

@@ -112,7 +112,7 @@ class CellMeans:
         return self if self.timeline.place is None else CellMeans(self.logs, self.cell, self.size, self.timeline.blocks)
 
     def weights(self, rows: Floats) -> Floats:
-        """What each run counts in these sums of the configurations' means: (sums, runs)."""
+        """Weight of each run in these sums of the configurations' means: (sums, runs)."""
         found: Floats = (rows / self.counts)[:, self.cell] - (rows @ self._moved) @ self._solve
         return found
 
@@ -121,7 +121,7 @@ class CellMeans:
         return self._estimate(float(row @ self.means), self.weights(row[None, :]))
 
     def slope(self) -> Estimate | None:
-        """What the last place of a cycle has over the first; None where the order does not let it be told."""
+        """Ratio of the last place of a cycle to the first; None where the order does not let it be told."""
         if self.timeline.place is None:
             return None
         row = self._solve[self.timeline.place : self.timeline.place + 1]
@@ -157,7 +157,7 @@ class CellMeans:
         return Estimate(value, variance if variance > 0 else None, self._df(parts))
 
     def _parts(self, weights: Floats) -> Floats:
-        """What each configuration adds to the variance, summed over the rows of weights."""
+        """Contribution of each configuration to the variance, summed over the rows of weights."""
         import numpy as np
 
         squares = np.bincount(self.cell, weights=(weights**2).sum(axis=0), minlength=self.size)

@@ -66,7 +66,7 @@ def gpus(result: ExperimentResult) -> str:
 
 
 def _environments(base: ExperimentResult, other: ExperimentResult) -> tuple[Environment, Environment]:
-    """What both ran with and on, as far as their difference is not the work that is compared."""
+    """Circumstances of both sides, as far as their difference is not the work that is compared."""
     same = base.config["backend"] == other.config["backend"]
     first, second = (for_comparison(environment_of(result_row(r, "")), same_backend=same) for r in (base, other))
     return first, second
@@ -109,7 +109,7 @@ def _work_differences(
 
 
 def _facts_of_work(result: ExperimentResult) -> Iterator[tuple[str, Any]]:
-    """What was computed, by the result's own account where it has one."""
+    """Work that was computed, by the result's own account where it has one."""
     model, dataset, tokens = result.model, result.dataset, result.tokens
     yield "model", result.config["model"]["source"]
     yield "model revision", (model.revision if model else None) or result.config["model"].get("revision")

@@ -197,7 +197,7 @@ def _varied(base: Side, other: Side) -> set[str]:
 
 
 def _warned(side: Side, specs: Sequence[FigureSpec]) -> Iterator[Doubt]:
-    """What the runs of a side warn of, as far as it voids or qualifies these figures."""
+    """Warnings of a side's runs, as far as it voids or qualifies these figures."""
     for one in tellings(side.candidate.rows, [spec.column for spec in specs]):
         if one.weight != "inform":
             yield Doubt(one.code, f"{one.runs} of {counted(one.of, 'run')} of {side.name} {one.text}.")
@@ -211,7 +211,7 @@ def _informing(pairs: Sequence[tuple[Side, Side]], specs: Sequence[FigureSpec]) 
 
 
 def _not_averaged(found: Sequence[Pair]) -> Iterator[str]:
-    """Why pairs are in no geometric mean."""
+    """Reason for which pairs are in no geometric mean."""
     unlike = [pair for pair in found if pair.work]
     if unlike:
         keys = ", ".join(dict.fromkeys(difference.key for pair in unlike for difference in pair.work))
@@ -222,7 +222,7 @@ def _not_averaged(found: Sequence[Pair]) -> Iterator[str]:
 
 
 def _percentiles(pairs: Sequence[tuple[Side, Side]], specs: Sequence[FigureSpec]) -> Iterator[str]:
-    """Why a percentile that was asked for is not compared."""
+    """Reason for which a percentile that was asked for is not compared."""
     rows = [row for pair in pairs for side in pair for row in side.candidate.rows]
     for spec in specs:
         reasons = dict.fromkeys(why for row in rows if (why := too_few(spec.column, row)) is not None)

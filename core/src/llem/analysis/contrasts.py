@@ -114,7 +114,7 @@ def _beats_all(value: int, towards: Sequence[Compared], level: float) -> bool:
 
 
 def _alike(steps: Sequence[Compared], value: int, level: float) -> int:
-    """How many other values are not told from this one."""
+    """Number of other values that are not told from this one."""
     return sum(not _is_told(one.estimate, level) for one in steps if value in (one.start, one.end))
 
 

@@ -1,4 +1,4 @@
-"""How many cycles would tell a difference: power of the t test, from the spread of this study or of an earlier one."""
+"""Number of cycles that would tell a difference: power of the t test, from the spread of this study or of an earlier one."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ POWER = 0.8
 MOST_CYCLES = 100
 
 _MOST_STUDIES = 5
-"""So many earlier studies are looked at, the latest first."""
+"""Number of earlier studies that are looked at, the latest first."""
 
 
 @dataclass(frozen=True)
 class Spread:
-    """How much a figure varies from cycle to cycle of one configuration.
+    """Spread of a figure from cycle to cycle of one configuration.
 
     Attributes:
         sd: standard deviation of its logarithm, which is that of the figure as a share of its mean where it is small.

@@ -10,7 +10,7 @@ from llem.analysis.wording import amount, and_, change, counted, label_of, mark_
 
 
 def described(figures: Sequence[FigureAnalysis], interest: float) -> Iterator[Finding]:
-    """What ran, and how many cycles would tell the difference that was seen."""
+    """Description of the runs, and the number of cycles that would tell the difference seen."""
     ranges = [text for figure in figures if (text := _range(figure))]
     first = figures[0]
     yield Finding(

@@ -15,7 +15,7 @@ ABSENT = object()
 """Value of a key that a configuration does not have: it belongs to another backend."""
 
 ENVIRONMENT = "environment"
-"""What stands beside swept keys where runs that are done come from environments that are not alike."""
+"""The key that stands beside swept ones where runs that are done come from environments that are not alike."""
 
 _CONFIGURED_AS = {"model": "config.model.source", "dataset": "config.dataset.name"}
 

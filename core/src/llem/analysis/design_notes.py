@@ -1,4 +1,4 @@
-"""What a reader must know of the design and the order of a study, beside what happened to its runs."""
+"""Notes on the design and the order of a study, beside what happened to its runs."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ MOST = 0.25
 
 
 def trend(means: CellMeans) -> Trend | None:
-    """What the place does to a figure; None where cycles or positions do not tell."""
+    """Effect of the place on a figure; None where cycles or positions do not tell."""
     if not means.varies:
         return None
     slope = means.slope()

@@ -82,7 +82,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Contrast:
-    """What a parameter does to a figure at the most, as a step from one of its values to another.
+    """Largest effect of a parameter on a figure, as a step from one of its values to another.
 
     Where the effect is told from noise, from the worst of its values to the best one; else from the first to the last, which
     were not picked for their figures, and no direction is claimed.
@@ -166,7 +166,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Extremes:
-    """Where an interaction is the largest: what one step of the first parameter does at two values of the second.
+    """Extremes of an interaction: what one step of the first parameter does at two values of the second.
 
     Attributes:
         start, end: two values of the first parameter.
@@ -183,7 +183,7 @@ class Extremes:
 
 @dataclass(frozen=True)
 class Interaction:
-    """How far the ratio that one parameter makes depends on the value of another.
+    """Interaction: dependence of one parameter's ratio on the value of another.
 
     Attributes:
         parameters: the two.
@@ -267,7 +267,7 @@ class Trend:
 
 @dataclass(frozen=True)
 class Misfit:
-    """What effects and interactions of two leave unexplained: interactions of three parameters and more.
+    """Remainder that effects and interactions of two leave unexplained: interactions of three parameters and more.
 
     Attributes:
         df: configurations beyond what these need; p, p_adjusted: that there is nothing, as for an `Effect`.
@@ -285,7 +285,7 @@ class Misfit:
 
 @dataclass(frozen=True)
 class CyclesNeeded:
-    """How many cycles would tell a difference as large as the one that was seen.
+    """Number of cycles that would tell a difference as large as the one that was seen.
 
     Attributes:
         parameter: whose step it is; ratio: this step.

@@ -1,4 +1,4 @@
-"""Which results may be averaged: those whose environments are alike in everything that changes energy.
+"""Choice of the results that may be averaged: those whose environments are alike in everything that changes energy.
 
 Pure functions over rows. One comparison serves `show`, `analyze`, `compare`, `execution.until` and `llem resume`: facts
 that both sides tell and that are not equal. What one of them does not tell is no difference.
@@ -51,7 +51,7 @@ cycles of one configuration have to agree in them.
 
 @dataclass(frozen=True)
 class Environment:
-    """What is known of where some results came from.
+    """Knowledge of the place where some results came from.
 
     Attributes:
         facts: name to text, in the order in which they are told; what is not known is missing.
@@ -100,7 +100,7 @@ def differing(first: Environment, second: Environment) -> list[FactDifference]:
 
 
 def environment_of(row: Mapping[str, Any]) -> Environment:
-    """What a row of `results.parquet` tells."""
+    """Environment as a row of `results.parquet` tells it."""
     devices = row.get(DEVICES)
     if devices is None:  # of a version that kept no facts
         models = row.get(GPUS)

@@ -311,7 +311,7 @@ class _Analysis:
 
 
 def needed(figure: FigureAnalysis, effect: Effect, spread: Spread | None, tests: int) -> CyclesNeeded:
-    """How many cycles would tell the largest step of an effect that was seen."""
+    """Number of cycles that would tell the largest step of an effect that was seen."""
     seen = max(effect.steps, key=lambda step: abs(math.log(step.ratio)))
     if spread is None:
         return CyclesNeeded(effect.parameter, seen.ratio, None, None, None)

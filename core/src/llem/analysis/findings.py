@@ -1,4 +1,4 @@
-"""What an analysis found, in plain sentences, made of nothing but what its tables hold.
+"""Findings of an analysis, in plain sentences, made of nothing but what its tables hold.
 
 One sentence for each parameter that matters, over all figures; one for each interaction; one for what is not told.
 """
@@ -75,7 +75,7 @@ class _Findings:
         return bool(others) and effect.rank == 1 and all(own > _farthest(e.contrast) for e in others)
 
     def _elsewhere(self, figure: FigureAnalysis, effect: Effect) -> str:
-        """What the same step does to the other figures, where it is told."""
+        """Clause on the same step's effect on the other figures, where it is told."""
         found = []
         for other in self.figures:
             same = other.effect(effect.parameter)
@@ -113,7 +113,7 @@ class _Findings:
                 )
 
     def _small(self) -> Iterator[Finding]:
-        """What is told from noise and too small to be of interest."""
+        """Sentence on effects that are told from noise and too small to be of interest."""
         for figure in self.figures[:1]:
             small = [e for e in figure.effects if is_told(e) and not self._is_large(e.contrast.ratio)]
             if small:

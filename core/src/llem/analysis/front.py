@@ -127,7 +127,7 @@ def pareto(study: Path | str | StudyResult, figures: Sequence[str] = OBJECTIVES)
 def _told(
     found: Sequence[Candidate], specs: Sequence[FigureSpec], flags: Sequence[bool], paired: bool
 ) -> list[tuple[Membership | None, tuple[int, ...]]]:
-    """What cycles tell of each one's place: whether it is on the front, and who is not told from it."""
+    """Evidence of each one's place by its cycles: whether it is on the front, and who is not told from it."""
     axes: list[tuple[list[float], Noise]] = []
     for spec in specs:
         sign = 1.0 if spec.better == "lower" else -1.0

@@ -246,7 +246,7 @@ def _cautions(best: Candidate, specs: Mapping[str, FigureSpec], limits: Sequence
 
 
 def _warned(best: Candidate, considered: Sequence[Candidate], specs: Mapping[str, FigureSpec]) -> Iterator[str]:
-    """What the runs of the picked one warn of, then those of the others, then what changes none of the figures."""
+    """Warnings of the picked one's runs, then those of the others, then what changes none of the figures."""
     columns = [spec.column for spec in specs.values()]
     own = tellings(best.rows, columns)
     others = tellings((row for one in considered if one is not best for row in one.rows), columns)

@@ -22,7 +22,7 @@ UNEQUAL = 0.01
 
 @dataclass(frozen=True)
 class Noise:
-    """How uncertain the means of several configurations are, as logarithms.
+    """Uncertainty of the means of several configurations, as logarithms.
 
     Attributes:
         own: variance of each mean that is its own; dfs: degrees of freedom of each.

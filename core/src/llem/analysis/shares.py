@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 DRAWS = 2_000
-"""How often the means are drawn from their errors for the interval of a share."""
+"""Number of draws of the means from their errors for the interval of a share."""
 
 FEWEST_DF = 4
 """Shares have no interval where cycles leave fewer degrees of freedom than this for their own variation."""
 
 _AT_ONCE = 2_000_000
-"""So many numbers are drawn together: bounds the memory."""
+"""Number of values drawn together: bounds the memory."""
 
 
 @dataclass(frozen=True)
 class Shares:
-    """What each term explains.
+    """Share that each term explains.
 
     Attributes:
         alone: by the members of a term: first order.
@@ -47,7 +47,7 @@ class Shares:
 
     @property
     def unexplained(self) -> float | None:
-        """What no term explains; None where there is nothing to explain."""
+        """Share that no term explains; None where there is nothing to explain."""
         return max(0.0, 1 - sum(self.alone.values())) if self.alone else None
 
 

@@ -132,7 +132,7 @@ def _with_needed(
     earlier: EarlierStudies | None,
     tests: int,
 ) -> FigureAnalysis:
-    """How many cycles the largest step that is not told would need: by this study's spread, else an earlier one's."""
+    """Number of cycles that the largest step that is not told would need: by this study's spread, else an earlier one's."""
     from llem.analysis.figure_effects import ONCE, needed
 
     open_ = [e for e in figure.effects if e.told is False or e.reason == ONCE]

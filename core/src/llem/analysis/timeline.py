@@ -27,7 +27,7 @@ _FEWEST_DF = 4
 
 @dataclass(frozen=True)
 class Timeline:
-    """When runs were made.
+    """Times at which runs were made.
 
     Attributes:
         order: `changing places`: whole cycles, each in another order; `fixed places`: whole cycles, each in the same order;
@@ -86,7 +86,7 @@ def _scaled(at: Floats) -> Floats:
 
 
 def _within(values: Floats, cell: NDArray[np.int64], blocks: Floats, size: int) -> Floats:
-    """What configurations and cycles leave of values."""
+    """Residuals of values after configurations and cycles."""
     import numpy as np
 
     both = np.hstack([values[:, None], blocks])

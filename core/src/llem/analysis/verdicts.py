@@ -1,4 +1,4 @@
-"""What of an analysis is told from noise: Holm's correction over everything that a sentence may claim, ranks, directions."""
+"""Verdicts on what is told from noise: Holm's correction over everything that a sentence may claim, ranks, directions."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def verdicts(figures: Sequence[FigureAnalysis]) -> list[FigureAnalysis]:
 
 
 def _without_shares(figure: FigureAnalysis) -> FigureAnalysis:
-    """Where nothing is told, what is between configurations is noise, and its shares say nothing."""
+    """The same without shares: where nothing is told, what is between configurations is noise."""
     effects = [
         replace(e, share=None, share_total=None, share_within=None, share_interval=None, share_total_interval=None)
         for e in figure.effects

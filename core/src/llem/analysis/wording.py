@@ -85,7 +85,7 @@ def and_(names: Sequence[str], word: str = "and") -> str:
 
 
 def label_of(figure: FigureAnalysis) -> str:
-    """What a figure is called; `estimated …` where it is."""
+    """Name of a figure; `estimated …` where it is."""
     return f"estimated {figure.label}" if figure.estimated else figure.label
 
 

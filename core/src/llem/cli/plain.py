@@ -1,4 +1,4 @@
-"""What llem prints is text: whatever stood in a result, a label or an engine's error, no terminal is told anything by it."""
+"""Plain text for everything that llem prints: whatever stood in a result, a label or an engine's error, no terminal is told anything by it."""
 
 from __future__ import annotations
 

@@ -134,7 +134,7 @@ def _text(head: Mapping[str, Any], selection: Selection) -> str:
 
 
 def _environment_notes(selection: Selection) -> Iterator[str]:
-    """Where cycles or configurations of the study ran in environments that are not alike, and on how many nodes that are."""
+    """Sentences on cycles or configurations of the study that ran in environments that are not alike, and on how many nodes that are."""
     from llem.analysis.environments import differences, short_names
 
     parts: dict[str, list[Environment]] = {}

@@ -1,4 +1,4 @@
-"""Which commit a study file belongs to, told without running anything that its folder says.
+"""Commit that a study file belongs to, told without running anything that its folder says.
 
 A repository's own configuration names programs (a file system monitor, filters, a remote's helper), and git runs them for as
 little as `git status` or a missing object. A study that came from a stranger brings its repository along. So the commit is
@@ -129,7 +129,7 @@ def _packed(path: Path, name: str) -> str | None:
 
 
 def _differs(file: Path, name: str, commit: str, objects: Path) -> bool:
-    """Whether a file is not what the commit has under this name. Raises OSError, ValueError, SubprocessError."""
+    """True where a file is not what the commit has under this name. Raises OSError, ValueError, SubprocessError."""
     listed = _git(objects, commit, "ls-tree", "-z", "--full-tree", commit, "--", name)
     entry = next((line for line in listed.split(b"\0") if line.partition(b"\t")[2] == os.fsencode(name)), b"")
     kind, blob = [*entry.split(b"\t")[0].split(b" "), b"", b"", b""][1:3]
@@ -147,7 +147,7 @@ def _blob(data: bytes, like: str) -> str:
 
 
 def _git(objects: Path, commit: str, *arguments: str) -> bytes:
-    """What git says in an empty repository with these objects. It sees no configuration but ours, and fetches nothing."""
+    """Answer of git in an empty repository with these objects. It sees no configuration but ours, and fetches nothing."""
     if not objects.is_dir():
         raise ValueError("it has no objects")
     with tempfile.TemporaryDirectory(prefix="llem-git-") as own:

@@ -70,7 +70,7 @@ class Problem:
 
 
 def _few(accepted: str) -> str:
-    """What is taken, cut to a few where hundreds of words are."""
+    """Accepted values, cut to a few where hundreds of words are."""
     if len(accepted) <= _LONGEST_ACCEPTED:
         return accepted
     kept = accepted[:_LONGEST_ACCEPTED].rpartition(", ")[0] or accepted[:_LONGEST_ACCEPTED]

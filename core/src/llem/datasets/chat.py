@@ -12,7 +12,7 @@ from llem.specs.caveat import Caveat
 from llem.specs.dataset import Message, Prompt
 
 ROLES = ("system", "developer", "user", "assistant")
-"""Who may speak. Calls of tools have parts of their own, which llem does not send."""
+"""Roles that may speak. Calls of tools have parts of their own, which llem does not send."""
 
 _NOT_SENT = ("tool_calls", "function_call", "tool_call_id", "name", "images", "audio", "reasoning_content", "thinking")
 """Keys of a message that a chat template may write into the prompt, beside role and content."""

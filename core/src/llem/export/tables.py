@@ -12,7 +12,7 @@ from llem.export.source import Source
 from llem.results.text import plain
 
 _FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""How a formula begins, also in full width."""
+"""Characters that begin a formula, also in full width."""
 
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
 

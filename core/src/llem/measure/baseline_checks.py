@@ -23,14 +23,14 @@ ROUNDING = 1e-6
 """A share of a window's energy that is no more than arithmetic's rounding: adjusted energy is zero there, on either side."""
 
 PRESENT_S = 1.0
-"""So long power is read before a cached baseline is used: idle power is never above it."""
+"""Seconds for which power is read before a cached baseline is used: idle power is never above it."""
 
 LEAST_S = 0.5
 """A phase that is to contradict idle power lasts at least so long."""
 
 
 def impossible(device: Device, watts: float, limit_w: float | None = None) -> str | None:
-    """Why a device cannot idle at this power; None where it can.
+    """Reason for which a device cannot idle at this power; None where it can.
 
     Args:
         limit_w: the highest power that it may draw; None where that is not known.

@@ -21,7 +21,7 @@ RUNNING_MEAN = "running_mean"
 
 
 def batching(answers: Sequence[Answer], asked: int | None, metrics: Mapping[str, float]) -> Batching:
-    """What ran together.
+    """Sizes of the batches as they ran.
 
     Args:
         answers: the window's batches.

@@ -56,7 +56,7 @@ def check_report(backend: str, report: object) -> LoadReport:
 
 
 def check_caveats(backend: str, caveats: object) -> Sequence[Caveat]:
-    """What `caveats` returned, if each is a word and a paragraph, and no word comes twice."""
+    """Caveats as `caveats` returned them, if each is a word and a paragraph, and no word comes twice."""
     if not isinstance(caveats, Sequence) or not all(isinstance(one, Caveat) for one in caveats):
         raise ContractError(backend, "caveats returned something else than a sequence of Caveat")
     for one in caveats:
@@ -181,7 +181,7 @@ def _id_problems(record: RequestRecord, vocab_size: int | None) -> Iterable[str]
 
 
 def _length_problems(request: Request, inputs: int) -> Iterable[str]:
-    """What is known of a text without its tokenizer: no tokenizer makes more of it than a few tokens a byte."""
+    """Bound on a text without its tokenizer: no tokenizer makes more of it than a few tokens a byte."""
     size = len(request.prompt.encode()) if request.prompt is not None else None
     if size is not None and inputs > _PER_BYTE * size + _SPECIAL_TOKENS:
         yield f"{inputs} input tokens for a prompt of {size} bytes"

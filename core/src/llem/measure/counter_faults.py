@@ -18,7 +18,7 @@ STILL_PERIODS = 5
 """A counter stands still where it does not move for so many of its own usual gaps, and energy of so many steps is missing."""
 
 FAINT = 0.02
-"""Where only the counter itself is known: a stretch in which it can have counted less than this share of its own mean."""
+"""Bound where only the counter itself is known: a stretch in which it can have counted less than this share of its own mean."""
 
 UNSEEN_J = 1.0
 """A counter that never moved may count in steps of so much; less than that says nothing against it."""
@@ -29,7 +29,7 @@ OUTLIER = 10
 
 @dataclass(frozen=True)
 class Fault:
-    """What is wrong, as a code of the table of warnings, and how it was seen."""
+    """A fault, as a code of the table of warnings, and how it was seen."""
 
     code: str
     seen: str
@@ -50,7 +50,7 @@ class _Step:
 
 @dataclass(frozen=True, kw_only=True)
 class CounterView:
-    """What is known of a counter in a window.
+    """Knowledge of a counter in a window.
 
     Attributes:
         readings: of the counter over the whole experiment.

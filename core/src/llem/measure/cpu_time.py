@@ -30,7 +30,7 @@ Key = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """What `/proc/PID/stat` says of one process, in clock ticks.
+    """Content of `/proc/PID/stat` for one process, in clock ticks.
 
     Attributes:
         name: the program's, as the kernel keeps it (15 characters at most).
@@ -47,7 +47,7 @@ class Process:
 
     @property
     def key(self) -> Key:
-        """What tells it from a later process of the same pid."""
+        """Pid and start, which tell it from a later process of the same pid."""
         return (self.pid, self.started)
 
 

@@ -23,7 +23,7 @@ SLOW_SHARE = 0.2
 def disturbance_warnings(
     series: Series, open_ns: int, close_ns: int, used: Collection[str] | None = None
 ) -> list[ResultWarning]:
-    """What a reader of the window's figures must know, devices that the experiment does not use left out.
+    """Warnings for a reader of the window's figures, devices that the experiment does not use left out.
 
     Args:
         series: what was read.

@@ -65,7 +65,7 @@ def _ticks_beside(track: Track, t_ns: int, exact: Tick | None) -> tuple[Tick | N
 
 
 def _shown(track: Track, t_ns: int) -> float:
-    """What the counter showed when it was last read: at least so much was spent by then."""
+    """Last reading of the counter: at least so much was spent by then."""
     at = bisect_right(track.t_ns, t_ns)
     return next((value for value in reversed(track.energy_j[:at][-SHAPE_SAMPLES:]) if value is not None), 0.0)
 

@@ -23,7 +23,7 @@ def energy_warnings(
     used: Collection[str] | None = None,
     headline: EnergyFigure | None = None,
 ) -> list[ResultWarning]:
-    """What a reader of the window's figures must know, devices that the experiment does not use left out.
+    """Warnings for a reader of the window's figures, devices that the experiment does not use left out.
 
     Args:
         series: what was read.

@@ -1,4 +1,4 @@
-"""What an engine tells of itself, as far as it can be: a figure that is impossible is left out, and a caveat says so.
+"""Facts that an engine tells of itself, as far as it can be: a figure that is impossible is left out, and a caveat says so.
 
 These are facts beside the work. What makes the work uncountable fails the experiment instead (`llem.measure.contract`).
 """
@@ -15,7 +15,7 @@ from llem.specs.backend import MemoryReading
 from llem.specs.caveat import Caveat
 
 _NAMED = 3
-"""So many examples stand in a message."""
+"""Number of examples in a message."""
 
 
 def believable_memory(reading: MemoryReading) -> tuple[MemoryReading, list[Caveat]]:
@@ -38,7 +38,7 @@ def believable_memory(reading: MemoryReading) -> tuple[MemoryReading, list[Cavea
 
 
 def believable_metrics(metrics: Mapping[str, float]) -> tuple[dict[str, float], list[Caveat]]:
-    """What the engine counted, without what is no finite number."""
+    """Counts of the engine, without what is no finite number."""
     kept = {name: float(value) for name, value in metrics.items() if isinstance(name, str) and _finite(value)}
     dropped = [f"{name} = {value!r}" for name, value in metrics.items() if name not in kept]
     if not dropped:

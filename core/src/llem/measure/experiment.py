@@ -269,14 +269,14 @@ class Experiment:
         return self._keep(believable_memory(engine.memory()))
 
     def _keep(self, found: tuple[T, Sequence[Caveat]]) -> T:
-        """What an engine told, with what had to be said against it."""
+        """Keep what an engine told, with a warning for each thing that had to be said against it."""
         told, caveats = found
         for caveat in caveats:
             self.draft.warn(caveat.code, caveat.message)
         return told
 
     def _minimum_s(self, report: LoadReport) -> float:
-        """How long the window has to be: as asked, and long enough for the slowest meter in use, within reason."""
+        """Length that the window has to have: as asked, and long enough for the slowest meter in use, within reason."""
         asked_s, needed_s = self.config.measurement.min_window_s, self.meter.resolved_window_s(report.devices)
         if needed_s <= asked_s:
             return asked_s

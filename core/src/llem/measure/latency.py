@@ -71,7 +71,7 @@ def timings(answers: Sequence[Answer]) -> list[Timing]:
 
 
 def latency_caveats(rows: Sequence[Timing], answers: Sequence[Answer]) -> list[Caveat]:
-    """What was seen of the times that `timings` left out."""
+    """Caveats on the times that `timings` left out."""
     return caveats(answers, [row.doubt for row in rows], _grouped(rows))
 
 

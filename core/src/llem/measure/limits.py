@@ -11,7 +11,7 @@ TOLERANCE = 1.10
 """A mean over the window may exceed the highest limit in force by so much: limits are kept over a second, and sensors err."""
 
 CEILING_W: dict[Scope, float] = {"gpu": 5_000, "module": 10_000, "cpu": 5_000, "dram": 5_000, "host": 1_000_000}
-"""Where nothing names a limit: more than any one such device draws, several times over. It finds wrong units and jumps."""
+"""Bounds where nothing names a limit: more than any one such device draws, several times over. It finds wrong units and jumps."""
 
 
 @dataclass(frozen=True)

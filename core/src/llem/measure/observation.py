@@ -57,7 +57,7 @@ def unaccounted(answers: Sequence[Answer]) -> tuple[float, float] | None:
 
 
 def doubt_of(answer: Answer, record: RequestRecord, *, contradicted: bool) -> Doubt | None:
-    """Why times of a record are not taken as seen; None where they are.
+    """Reason for which times of a record are not taken as seen; None where they are.
 
     Args:
         contradicted: `unaccounted` found that this engine's times are not those of its batches.
@@ -78,7 +78,7 @@ def grouped_gaps(times: Sequence[Sequence[int]]) -> tuple[int, int] | None:
 
 
 def caveats(answers: Sequence[Answer], doubts: Sequence[Doubt | None], grouped: tuple[int, int] | None) -> list[Caveat]:
-    """What was seen of the times that are left out.
+    """Caveats on the times that are left out.
 
     Args:
         answers: the window's batches.

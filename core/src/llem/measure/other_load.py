@@ -24,7 +24,7 @@ STOLEN_FROM = 0.05
 """The share of CPU time that other virtual machines took, from which it is told."""
 
 NAMED = 5
-"""So many of the busiest other programs are named."""
+"""Number of the busiest other programs that are named."""
 
 TOLERANCE = 0.25
 """The kernel's count of all CPU time may differ from elapsed time by so much; more means that it does not count."""
@@ -32,7 +32,7 @@ TOLERANCE = 0.25
 
 @dataclass(frozen=True, kw_only=True)
 class Share:
-    """What others used of the machine over one phase.
+    """CPU use of others over one phase.
 
     Attributes:
         share: their CPU seconds ÷ (elapsed × cores); None where it cannot be told.
@@ -66,12 +66,12 @@ def begin() -> Instant | str:
 
 
 def share_since(before: Instant | str) -> Share:
-    """What others used since `begin`."""
+    """CPU use of others since `begin`."""
     return share_between(before, cpu_time.look(os.getpid()), os.sysconf("SC_CLK_TCK"))
 
 
 def share_between(before: Instant | str, after: Instant | str, hz: float) -> Share:
-    """What others used between two instants.
+    """CPU use of others between two instants.
 
     Args:
         before, after: of the same experiment; or why they could not be taken.
@@ -112,7 +112,7 @@ def share_between(before: Instant | str, after: Instant | str, hz: float) -> Sha
 
 
 def report(window: Share | None, idle: Share | None, resident: Share | None) -> OtherLoad | None:
-    """What the result keeps; None where nothing was looked at.
+    """Other load as the result keeps it; None where nothing was looked at.
 
     Args:
         window: over the measured window.
@@ -151,7 +151,7 @@ def mark_machine_wide(energy: EnergyBreakdown) -> None:
 
 
 def load_warnings(window: Share, scopes: Collection[str]) -> list[ResultWarning]:
-    """What a reader of the window's figures must know.
+    """Warnings for a reader of the window's figures.
 
     Args:
         window: over the measured window.

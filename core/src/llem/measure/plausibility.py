@@ -25,7 +25,7 @@ BUSY_PCT = 5.0
 
 @dataclass(frozen=True, kw_only=True)
 class Said:
-    """What a device would say of an interval before anybody doubts it.
+    """Figures of a device for an interval before anybody doubts them.
 
     Attributes:
         counter_j: increase of its counter, or of its estimate; power_j: integral of its power. None where there is none.
@@ -41,7 +41,7 @@ class Said:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What may be believed, and why the rest may not."""
+    """Figures that may be believed, and the reasons against the rest."""
 
     counter_j: float | None
     power_j: float | None

@@ -65,7 +65,7 @@ def number(value: object) -> tuple[float | None, str | None]:
 
 
 def counters_of(found: object, indices: Mapping[str, int]) -> dict[int, tuple[int, float]]:
-    """What a ticking sampler's `counters` returned, by index, where it is a time and a finite number."""
+    """Values of a ticking sampler's `counters`, by index, where it is a time and a finite number."""
     told: dict[int, tuple[int, float]] = {}
     for device, pair in found.items() if isinstance(found, Mapping) else ():
         if device in indices and isinstance(pair, tuple | list) and len(pair) == 2 and isinstance(pair[0], int):

@@ -1,4 +1,4 @@
-"""What a meter can resolve: its update period as it is seen, how long a window must be for it, and where averaged power
+"""Resolution of a meter: its update period as it is seen, how long a window must be for it, and where averaged power
 tells nothing."""
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def steps_resolve(period_s: float | None, window_s: float) -> bool:
 
 
 def seen_period_s(track: Track, hz: float, start_ns: int | None = None, end_ns: int | None = None) -> float | None:
-    """How often the value that the device's energy rests on is seen to change, in seconds.
+    """Period at which the value that the device's energy rests on is seen to change, in seconds.
 
     Args:
         track: its readings.

@@ -20,13 +20,13 @@ MATCHING = 0.8
 """Two names of one counter are read a moment apart, so that a step may fall between; else they agree to the last digit."""
 
 TELLING = 8
-"""So many of their agreeing steps differ from the commonest one: that steady power gives equal steps proves nothing."""
+"""Number of their agreeing steps that differ from the commonest one: that steady power gives equal steps proves nothing."""
 
 QUANTA = 100_000
 """And they have risen by so many of the smallest differences that they show, over which real counters drift apart."""
 
 NAMED_ALIKE = 3
-"""So many agreeing steps are enough for zones whose names say that they are of one package."""
+"""Number of agreeing steps that is enough for zones whose names say that they are of one package."""
 
 APART_NS = 20_000_000
 """Readings of two devices that belong to one sweep lie no further apart."""

@@ -121,7 +121,7 @@ class Judge:
         return steady and not self._uncompared and self._prompts >= self._config.min_prompts
 
     def state(self) -> str:
-        """How far it is, in words, for whoever waits."""
+        """Progress in words, for whoever waits."""
         k, limit = self._config.batches, self._config.cv_threshold
         if len(self._latencies) < k:
             return f"{self._prompts} prompts, {len(self._latencies)} of the {k} runs that are compared"

@@ -30,7 +30,7 @@ class Tokenizer(Protocol):
         """Their text without special tokens; None where ids stand for no text."""
 
     def caveats(self) -> list[Caveat]:
-        """What was cut since the last call (see `ReportsCaveats.caveats`)."""
+        """Caveat on prompts cut since the last call (see `ReportsCaveats.caveats`)."""
 
 
 class Cuts:

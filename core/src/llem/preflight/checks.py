@@ -228,7 +228,7 @@ def _distinct(measurements: Iterable[MeasurementConfig]) -> list[MeasurementConf
 
 
 def _taken(config: DatasetConfig, loaded: LoadedDataset) -> str:
-    """How many prompts are sent, and of how many where not all are."""
+    """Number of prompts that are sent, and of how many where not all are."""
     n, held = len(loaded.prompts), loaded.available
     if held is None or held == n:
         return f"{n:,} prompts"
@@ -241,7 +241,7 @@ def _askers(config: DatasetConfig, experiments: Sequence[ExperimentConfig]) -> l
 
 
 def _prompts_of(config: DatasetConfig) -> tuple[object, ...]:
-    """What tells one set of prompts from another, whatever n."""
+    """Key that tells one set of prompts from another, whatever n."""
     return (config.name, config.path, config.field, config.split, config.revision, config.input_tokens is None)
 
 

@@ -18,10 +18,10 @@ BY = ("j_per_output_token", "tokens_per_s")
 """A configuration is chosen by the first of these that the study has."""
 
 COSTS = ("j_per_output_token", "tokens_per_s", "ttft_p50_s", "tpot_p50_s", "peak_memory_mb")
-"""What a choice is looked at for besides."""
+"""Metrics in which a choice is judged besides."""
 
 MOST_EQUAL = 4
-"""So many configurations that are as good are named."""
+"""Number of configurations that are named as equally good."""
 
 ALIKE = 0.005
 """A metric that is within this share of the best one costs nothing."""
@@ -87,7 +87,7 @@ def _equal(chosen: Pick) -> str | None:
 
 
 def _costs(own: ReportConfiguration, configurations: Sequence[ReportConfiguration], by: str) -> Iterator[str]:
-    """What the chosen configuration gives up against the best in each other metric."""
+    """Price of the chosen configuration against the best in each other metric."""
     for name in COSTS:
         mine: Mean | None = own.figures.get(name)
         having = [one for one in configurations if name in one.figures]

@@ -75,7 +75,7 @@ class ReportConfiguration:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a study answers, for a reader who reads nothing else.
+    """Answer of a study, for a reader who reads nothing else.
 
     Attributes:
         sentence: the most important finding, with its interval; None where there is none.

@@ -76,7 +76,7 @@ def _study_notes(columns: Mapping[str, Sequence[Any]], rows: Sequence[Mapping[st
 
 
 def _word(code: str) -> str:
-    """What stands before a warning, by its weight."""
+    """Word before a warning, by its weight."""
     kind = kind_of(code)
     if kind.weight == "inform":
         return "note"

@@ -43,7 +43,7 @@ class CpuFacts(_Facts):
 
 
 class Facts(_Facts):
-    """What cycles have to have in common to be averaged."""
+    """Facts that cycles have to have in common to be averaged."""
 
     devices: list[DeviceFacts] | None = Field(None, description="null where nothing tells of any")
     cpu: CpuFacts = Field(default_factory=CpuFacts)

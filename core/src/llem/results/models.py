@@ -200,7 +200,7 @@ class Latency(_Part):
 
 
 class Batching(_Part):
-    """How many requests ran together in the window."""
+    """Number of requests that ran together in the window."""
 
     requested_size: int | None = Field(
         None,

@@ -75,7 +75,7 @@ def result_row(result: ExperimentResult, directory: str) -> dict[str, Any]:
 
 
 def _facts_of_old(result: ExperimentResult) -> Facts:
-    """What the environment of an earlier version tells; it keeps to no shape."""
+    """Facts that the environment of an earlier version tells; it keeps to no shape."""
     return facts_of(
         result.environment,
         result.model.revision if result.model else None,

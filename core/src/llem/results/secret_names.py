@@ -108,7 +108,7 @@ def words_of(name: str) -> list[str]:
 
 @lru_cache(4096)
 def is_secret_key(name: str) -> bool:
-    """Whether a key of data, a header or an option names a secret. `token` alone is a piece of text, `key` alone any key."""
+    """True where a key of data, a header or an option names a secret. `token` alone is a piece of text, `key` alone any key."""
     if not _COMMON.search(name):
         return False
     words = words_of(name)
@@ -126,7 +126,7 @@ def is_secret_key(name: str) -> bool:
 
 @lru_cache(4096)
 def is_secret_variable(name: str) -> bool:
-    """Whether an environment variable names a secret: those of `is_secret_key`, and every …_TOKEN, TOKEN_…, …_KEY and …PASS."""
+    """True where an environment variable names a secret: those of `is_secret_key`, and every …_TOKEN, TOKEN_…, …_KEY and …PASS."""
     if is_secret_key(name):
         return True
     words = words_of(name) if _COMMON.search(name) else []

@@ -11,7 +11,7 @@ NOTHING = "–"
 
 
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-"""What moves a cursor, recolours, retitles or turns text around, what some take for the end of a line, and halves of
+"""Characters that move a cursor, recolour, retitle or turn text around, what some take for the end of a line, and halves of
 surrogate pairs. A tab and the end of a line stay."""
 
 

@@ -72,7 +72,7 @@ class Telling:
 
 
 def qualities_of(column: str, row: Mapping[str, Any] | None = None) -> frozenset[Quality]:
-    """What a column's value is, as warnings touch it; of a row's energy also whether the whole machine shares it."""
+    """Qualities of a column's value, as warnings touch it; of a row's energy also whether the whole machine shares it."""
     found = next((qualities for prefix, qualities in _FAMILIES if column.startswith(prefix)), frozenset[Quality]())
     if "energy" not in found:
         return found
@@ -135,7 +135,7 @@ def is_impossible(column: str, value: Any) -> bool:
 
 
 def too_few(column: str, row: Mapping[str, Any]) -> str | None:
-    """Why a column's percentile does not stand, where fewer than ten observations lie beyond it."""
+    """Reason for which a column's percentile does not stand, where fewer than ten observations lie beyond it."""
     family, _, last = column.rpartition(".")
     least, n = _LEAST.get(last), row.get(f"{family}.n")
     if not column.startswith("latency.") or least is None or n is None or n >= least:
@@ -157,7 +157,7 @@ def codes_of(row: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def tellings(rows: Iterable[Mapping[str, Any]], columns: Collection[str]) -> list[Telling]:
-    """What has to be said of runs that are done before something is concluded from these columns; the gravest first."""
+    """Sentences on runs that are done, due before something is concluded from these columns; the gravest first."""
     done = [row for row in rows if row.get("status") == "done"]
     runs: Counter[str] = Counter()
     weights: dict[str, Weight] = {}

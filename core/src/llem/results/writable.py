@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 WRITTEN_OUT = re.compile(r"\\ud[89a-f][0-9a-f]{2}")
-"""What stands in the place of half a surrogate pair."""
+"""Text in the place of half a surrogate pair."""
 
 _DEEPEST = 100
 _INT64 = range(-(2**63), 2**64)
@@ -25,7 +25,7 @@ def encodable(text: str) -> str:
 
 
 def has_halves(text: str) -> bool:
-    """Whether UTF-8 cannot hold a text."""
+    """True where UTF-8 cannot hold a text."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -24,7 +24,7 @@ def new_scratch() -> str:
 
 
 def scratch_prefix() -> str:
-    """How the name of a temporary folder of this process begins."""
+    """Beginning of the names of this process's temporary folders."""
     pid = os.getpid()
     return f"llem-{_here()}-{pid}-{_born(pid) or 0}-"
 
@@ -85,7 +85,7 @@ def _here() -> str:
 
 
 def _born(pid: int) -> int | None:
-    """When a process started, in clock ticks since boot; None where there is none."""
+    """Start of a process, in clock ticks since boot; None where there is none."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:

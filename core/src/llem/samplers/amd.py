@@ -231,7 +231,7 @@ class _Card:
         }
 
     def facts(self) -> DeviceFacts:
-        """What changes its energy, typed."""
+        """Facts that change its energy, typed."""
         told = self.environment()
         return DeviceFacts.model_validate(
             {
@@ -280,7 +280,7 @@ class AmdSampler:
         return power_cards(self._cards)
 
     def device_facts(self) -> Sequence[DeviceFacts]:
-        """What changes the energy of its cards."""
+        """Facts that change the energy of its cards."""
         return [card.facts() for card in self._cards]
 
     def environment(self) -> Mapping[str, object]:

@@ -12,7 +12,7 @@ from llem.specs.sampler import DescribingSampler, DeviceFacts
 
 
 def device_facts(samplers: Iterable[object] = ()) -> list[DeviceFacts]:
-    """What NVML and AMD SMI tell, then what samplers tell of further devices; empty where nothing tells of any.
+    """Facts that NVML and AMD SMI tell, then what samplers tell of further devices; empty where nothing tells of any.
 
     Args:
         samplers: that are open; those that describe their devices are asked.
@@ -34,7 +34,7 @@ def device_facts(samplers: Iterable[object] = ()) -> list[DeviceFacts]:
 
 
 def _merged(known: DeviceFacts | None, told: DeviceFacts) -> DeviceFacts:
-    """What is known already stays; a sampler adds to it."""
+    """Merge facts: what is known already stays, and a sampler adds to it."""
     if known is None:
         return told
     return told.model_copy(update={k: v for k, v in known.model_dump().items() if v is not None})

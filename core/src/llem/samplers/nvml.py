@@ -95,7 +95,7 @@ class _Card:
         return self.counted_j() if self.has_counter else None
 
     def counted_j(self) -> float | None:
-        """What the counter behind this handle shows, of whichever scope it is."""
+        """Value of the counter behind this handle, of whichever scope it is."""
         mj = self._nvml.ask("nvmlDeviceGetTotalEnergyConsumption", self._handle)
         return None if mj is None else mj / 1e3
 
@@ -193,7 +193,7 @@ class _Card:
         }
 
     def facts(self, driver: str | None, cuda: str | None) -> DeviceFacts:
-        """What changes its energy, typed."""
+        """Facts that change its energy, typed."""
         told = self.environment()
         names = DeviceFacts.model_fields.keys() & told.keys()
         found = {name: told[name] for name in names}
@@ -284,7 +284,7 @@ class NvmlSampler:
         return {card.gpu.uuid: card.processes() for card in self._cards}
 
     def device_facts(self) -> Sequence[DeviceFacts]:
-        """What changes the energy of its cards."""
+        """Facts that change the energy of its cards."""
         driver, cuda = self._versions()
         return [card.facts(driver, cuda) for card in self._cards]
 

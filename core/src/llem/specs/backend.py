@@ -229,7 +229,7 @@ class Engine(Protocol):
 
 @runtime_checkable
 class ReportsMetrics(Protocol):
-    """What an engine has besides `Engine` where it counts on its own account: preemptions, use of its cache, queueing."""
+    """Interface that an engine has besides `Engine` where it counts on its own account: preemptions, use of its cache, queueing."""
 
     def metrics(self, *, reset: bool = False) -> Mapping[str, float]:
         """What the engine counted since the last `reset`, by name with the unit in it; with `reset` it counts afresh from here.
@@ -240,11 +240,11 @@ class ReportsMetrics(Protocol):
 
 @runtime_checkable
 class ReportsCaveats(Protocol):
-    """What an engine has besides `Engine` where something can happen in it that qualifies figures or changes the work: a
+    """Interface that an engine has besides `Engine` where something can happen in it that qualifies figures or changes the work: a
     kernel that it fell back to, a cache that it could not empty, a setting that the model ignores."""
 
     def caveats(self) -> Sequence[Caveat]:
-        """What happened since the last call, each code once; then it counts as told.
+        """Caveats since the last call, each code once; then it counts as told.
 
         Called after load, after warm-up and after the window. Of two that have one code, the later one stands.
         """

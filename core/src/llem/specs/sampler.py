@@ -120,7 +120,7 @@ class Sampler(Protocol):
         """One reading of each device that answers. A device that fails is left out of this reading."""
 
     def environment(self) -> Mapping[str, object]:
-        """What a reader may want to know besides, in no fixed shape. Nothing is concluded from it: see `DescribingSampler`."""
+        """Further facts for a reader, in no fixed shape. Nothing is concluded from it: see `DescribingSampler`."""
 
     def close(self) -> None:
         """Release whatever `open` took. Harmless after a failed `open`."""
@@ -128,7 +128,7 @@ class Sampler(Protocol):
 
 @runtime_checkable
 class TickingSampler(Protocol):
-    """What a sampler may offer besides, where its counters advance in visible steps: edges then wait for a step."""
+    """Interface that a sampler may offer besides, where its counters advance in visible steps: edges then wait for a step."""
 
     def counters(self) -> Mapping[str, tuple[int, float]]:
         """Cumulative energy alone, read as fast as can be: device id to (`time.monotonic_ns()`, joules)."""
@@ -136,7 +136,7 @@ class TickingSampler(Protocol):
 
 @runtime_checkable
 class QuickPowerSampler(Protocol):
-    """What a `TickingSampler` may offer besides, where power alone is read faster than everything: it is read closely
+    """Interface that a `TickingSampler` may offer besides, where power alone is read faster than everything: it is read closely
     around the edges of a window. Without it `read` is asked.
     """
 
@@ -146,18 +146,18 @@ class QuickPowerSampler(Protocol):
 
 @runtime_checkable
 class DescribingSampler(Protocol):
-    """What a sampler may offer besides, where it knows devices that llem cannot ask itself (it asks NVML and AMD SMI).
+    """Interface that a sampler may offer besides, where it knows devices that llem cannot ask itself (it asks NVML and AMD SMI).
 
     Cycles whose devices differ in any of these facts are never averaged.
     """
 
     def device_facts(self) -> Sequence[DeviceFacts]:
-        """What changes the energy of its devices. Asked once, after `open`; what is not known stays None."""
+        """Facts that change the energy of its devices. Asked once, after `open`; what is not known stays None."""
 
 
 @runtime_checkable
 class WatchingSampler(Protocol):
-    """What a sampler may offer besides, where it can tell who uses its devices."""
+    """Interface that a sampler may offer besides, where it can tell who uses its devices."""
 
     def processes(self) -> Mapping[str, Collection[int]]:
         """Device id to the pids that hold it now, those of the experiment among them."""

@@ -66,7 +66,7 @@ def conduct(
 
 @dataclass(frozen=True)
 class Ready:
-    """What has been checked.
+    """A study that has passed its checks.
 
     Attributes:
         facts: about the study, for every result's environment.

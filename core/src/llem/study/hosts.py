@@ -71,5 +71,5 @@ def _text(value: Any) -> str:
 
 
 def _environment(facts: Mapping[str, Any], devices: Sequence[DeviceFacts]) -> Environment:
-    """What changes energy, by the names and in the words of every other comparison."""
+    """Facts that change energy, by the names and in the words of every other comparison."""
     return of_machine(named_facts(facts_of(facts, None, None, devices)))

@@ -50,7 +50,7 @@ class LockFile:
         _held.add(self)
 
     def holder(self) -> dict[str, Any]:
-        """Who holds the lock, or held it last and ended without releasing it; empty where nobody did."""
+        """Holder of the lock, or the last one that ended without releasing it; empty where there is none."""
         try:
             found = parse_json(os.pread(self.descriptor, 4096, 0) or b"{}")
         except (OSError, ValueError):
@@ -225,7 +225,7 @@ def _lives(holder: dict[str, Any]) -> bool:
 
 
 def _born(pid: object) -> str | None:
-    """When a process started, in clock ticks since boot, with the boot; None where there is no such process."""
+    """Start of a process, in clock ticks since boot, with the boot; None where there is no such process."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()

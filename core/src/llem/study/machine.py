@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from llem.plan import Plan
 
 LOOK_S = 1.0
-"""So often a study that waits looks whether the machine is free: the other one measures meanwhile."""
+"""Seconds after which a study that waits looks again whether the machine is free: the other one measures meanwhile."""
 
 
 class Machine:
@@ -37,7 +37,7 @@ class Machine:
         self.findings: Sequence[Finding] = ()
 
     def warnings(self) -> list[dict[str, str]]:
-        """What the result of an experiment that starts on this machine now has to say, `code` and `message` each."""
+        """Warnings for the result of an experiment that starts on this machine now, `code` and `message` each."""
         found = [{"code": f.code, "message": f"{f.message}."} for f in self.findings if f.code and f.level == "warning"]
         company = self._lock.company() if self._lock is not None else None
         if company is not None:

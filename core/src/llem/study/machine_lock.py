@@ -89,7 +89,7 @@ class MachineLock:
             self._beside.write_holder(study=self._study)
 
     def company(self) -> str | None:
-        """Who else measures on this machine now, in words; None where nobody does."""
+        """Others that measure on this machine now, in words; None where nobody does."""
         with _or_without_locks(), suppress(OSError):
             if self._is_alone:
                 return self._beside.holder_text() if _is_held(self._beside) else None
@@ -161,7 +161,7 @@ def _is_held(file: LockFile) -> bool:
 
 @contextmanager
 def _or_without_locks() -> Iterator[None]:
-    """Where a file system has no locks there is nothing to hold and nobody to be seen."""
+    """Pass over a file system without locks: there is nothing to hold and nobody to be seen."""
     try:
         yield
     except OSError as error:

@@ -156,7 +156,7 @@ class StudyManifest:
 
 
 def _fits(change: Mapping[str, Any], experiments: int) -> bool:
-    """Whether a change is one that an experiment of so many can have."""
+    """True for a change that an experiment of so many can have."""
     position = change["position"]
     return (
         type(position) is int

@@ -73,7 +73,7 @@ def verify(job_dir: Path, config_hash: str, cycle: int, files: Mapping[str, str]
 
 
 def _is_as_sealed(path: Path, mark: object) -> bool:
-    """Whether a file has this mark. Its size is looked at first: a file of a terabyte is not read to find that it is another."""
+    """True where a file has this mark. Its size is looked at first: a file of a terabyte is not read to find that it is another."""
     size = require_regular(path).st_size
     return isinstance(mark, str) and size <= _MOST_BYTES and mark.startswith(f"{size} ") and _mark(path) == mark
 

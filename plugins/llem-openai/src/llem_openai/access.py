@@ -18,10 +18,10 @@ from llem_openai.config import FIELDS, NEEDED, OpenaiConfig
 from llem_openai.refusal import BODY_LIMIT, better_name, named_field, printable, reason
 
 NOT_TAKEN = (400, 422)
-"""What a server says to a field that it does not know."""
+"""Answers of servers to a field that they do not know."""
 
 NETWORK_ERRORS = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError)
-"""What a client can meet on the way to a server."""
+"""Errors that a client can meet on the way to a server."""
 
 _NO_PAGE = frozenset({404, 405, 501})
 
@@ -68,7 +68,7 @@ class Access:
         return response.status_code, data.decode(errors="replace")
 
     def models(self) -> list[dict[str, Any]] | None:
-        """What the server serves: one entry for each model, with its `id`; None where it has no such page, as some gateways.
+        """Models that the server serves: one entry for each model, with its `id`; None where it has no such page, as some gateways.
 
         Raises ModelError where it does not say.
         """
@@ -118,7 +118,7 @@ class Access:
         return ModelError(f"the server refuses with {status}: {self.said(text)}", where=options.base_url, remedy=remedy)
 
     def _without(self, field: str, text: str) -> str:
-        """How to go without a field that the server named."""
+        """Remedy for a field that the server named."""
         if field in self.options.extra:
             return f"It names `{field}`: take it out of openai.extra."
         if field not in FIELDS:
@@ -134,7 +134,7 @@ class Access:
         )
 
     def said(self, text: str) -> str:
-        """What a server's text says, in one line. Some repeat the key that they were given; it is taken out."""
+        """Text of a server, in one line. Some repeat the key that they were given; it is taken out."""
         key = self.headers.get("Authorization", "").removeprefix("Bearer ")
         return reason(text.replace(key, HIDDEN) if key else text)
 

@@ -50,7 +50,7 @@ _THINKING = ("reasoning", "thinking", "thought", "cot")
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """What one chunk says. None is what it does not say.
+    """Content of one chunk. None is what it does not say.
 
     Attributes:
         t_ns: when it arrived.
@@ -181,6 +181,6 @@ def _ids(value: object) -> tuple[int, ...]:
 
 
 def _in_logprobs(value: object) -> int:
-    """How many tokens a chunk has log probabilities of."""
+    """Number of tokens that a chunk has log probabilities of."""
     logprobs = _mapping(value)
     return len(_list(logprobs.get("content"))) or len(_list(logprobs.get("tokens")))

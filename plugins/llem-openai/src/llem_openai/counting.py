@@ -1,4 +1,4 @@
-"""Which tokens came with which chunk: decided when the whole answer is there, since servers count in different ways.
+"""Assignment of tokens to chunks: decided when the whole answer is there, since servers count in different ways.
 
 A total is a running one (vLLM, SGLang, where asked) or one for the whole answer, on any chunk: the last, the one with the
 finish reason, a first one of 0 on each. Some count what each chunk holds. What fits the answer as a whole is taken; where
@@ -16,7 +16,7 @@ from llem_openai.chunk import Chunk
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What is known of an answer's tokens.
+    """Knowledge of an answer's tokens.
 
     Attributes:
         total: output tokens as the server counts them.
@@ -58,7 +58,7 @@ def count(chunks: Sequence[Chunk], asked: int, end_ns: int) -> Counted | None:
 
 
 def _total(chunks: Sequence[Chunk], asked: int) -> int | None:
-    """How many tokens the server counts: the highest total, since a total of 0 stands for none so far, or for nothing."""
+    """Number of tokens that the server counts: the highest total, since a total of 0 stands for none so far, or for nothing."""
     told = [chunk.told for chunk in chunks if chunk.told]
     if not told:
         ids = sum(len(chunk.ids) for chunk in chunks)

@@ -83,7 +83,7 @@ class EventReader:
             raise TooLongError
 
     def close(self) -> Iterator[Event]:
-        """What is left when the stream has ended: servers forget the last line end, or the blank line after it."""
+        """Remainder when the stream has ended: servers forget the last line end, or the blank line after it."""
         if self._part:
             line, self._part = b"".join(self._part), []
             yield from self._line(line, self._t_ns)

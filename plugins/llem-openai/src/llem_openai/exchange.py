@@ -24,7 +24,7 @@ from llem_openai.stream import answer_limit, documents
 T = TypeVar("T")
 
 _AFTER_S = 1.0
-"""So long a connection is waited for after an answer's end; then it is closed."""
+"""Seconds for which a connection is waited for after an answer's end; then it is closed."""
 
 
 class Exchange:

@@ -1,4 +1,4 @@
-"""Why an answer ended: the words that servers have for it. The list is open: what is not in it is told by counting."""
+"""Reasons for an answer's end: the words that servers have for it. The list is open: what is not in it is told by counting."""
 
 from __future__ import annotations
 

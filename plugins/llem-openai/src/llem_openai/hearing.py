@@ -31,12 +31,12 @@ class Hearing:
 
     @property
     def end_ns(self) -> int:
-        """When the last chunk came."""
+        """Time of the last chunk."""
         return self.chunks[-1].t_ns if self.chunks else self.start_ns
 
     @property
     def finish(self) -> str | None:
-        """Why it ended, in the server's word: the last one, since some send a word with each chunk."""
+        """Reason for its end, in the server's word: the last one, since some send a word with each chunk."""
         return next((chunk.finish for chunk in reversed(self.chunks) if chunk.finish is not None), None)
 
     @property

@@ -1,4 +1,4 @@
-"""What the answers of a run had about them that whoever reads the figures must know: one caveat of each kind, with numbers."""
+"""Peculiarities of a run's answers that whoever reads the figures must know: one caveat of each kind, with numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a server says when it will not: the sentence in a body of any shape, and the field of the request that it names."""
+"""Refusals of a server: the sentence in a body of any shape, and the field of the request that it names."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def parsed(body: str) -> object:
 
 
 def reason(body: str) -> str:
-    """What a body says, as one sentence: of `error`, `detail` or `message` in it, however deep, else its text."""
+    """Message of a body, as one sentence: of `error`, `detail` or `message` in it, however deep, else its text."""
     found = parsed(body)
     text = "" if isinstance(found, str) else "; ".join(dict.fromkeys(_sentences(found)))
     if not text:

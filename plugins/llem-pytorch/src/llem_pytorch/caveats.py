@@ -1,4 +1,4 @@
-"""What qualifies a figure of this backend: settings that transformers did not take, and work beyond the model's context."""
+"""Caveats of this backend: settings that transformers did not take, and work beyond the model's context."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Listener(logging.Handler):
             self._heard.append(text)
 
     def drain(self) -> list[str]:
-        """What was said since the last call."""
+        """Caveats since the last call."""
         heard, self._heard = self._heard, []
         return heard
 

@@ -27,7 +27,7 @@ GROWTH = 8
 """An unpacked file takes at most about so many times its packed size."""
 
 ALL_BYTES = 8 * 2**30
-"""So much is kept in all; the entries that were used least recently go first."""
+"""Most that is kept in all; the entries that were used least recently go first."""
 
 DIGESTS = "digests.json"
 

@@ -1,4 +1,4 @@
-"""What qualifies a figure of this backend: settings that vLLM did not take, and work that it saved or did twice. Pure functions."""
+"""Caveats of this backend: settings that vLLM did not take, and work that it saved or did twice. Pure functions."""
 
 from __future__ import annotations
 

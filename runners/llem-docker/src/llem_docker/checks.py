@@ -274,7 +274,7 @@ def check_leftovers(context: PreflightContext) -> Iterator[Finding]:
 
 
 def alive(states: Sequence[object]) -> str:
-    """How many of these containers have processes: one that is paused or starts again and again holds its GPU as well."""
+    """Number of these containers that have processes: one that is paused or starts again and again holds its GPU as well."""
     paused = states.count("paused")
     restarting = states.count("restarting")
     told = [f"{states.count('running')} of them running"]

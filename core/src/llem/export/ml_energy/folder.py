@@ -167,7 +167,7 @@ def _write_raw(folder: Path, run: Run, task: str) -> dict[str, str | None]:
 
 
 def _write_config(folder: Path, run: Run, task: str) -> None:
-    """What a run's task says of its model and of its GPUs; the same for all runs of one set-up."""
+    """Write what a run's task says of its model and its GPUs; it is the same for all runs of one set-up."""
     fields, place = run.fields, folder / "configs" / "vllm" / task / run.organization / run.model
     (place / fields["gpu_model"]).mkdir(parents=True, exist_ok=True)
     model = {

@@ -259,7 +259,7 @@ def _shared(together: Sequence[float]) -> list[float]:
 
 
 def _own(result: ExperimentResult, row: Mapping[str, Any], figure: EnergyFigure) -> dict[str, Any]:
-    """What llem says of the run, its qualifying warnings above all."""
+    """Remarks of llem on the run, its qualifying warnings above all."""
     return {
         "llem_study": result.identity.study,
         "llem_directory": str(row["directory"]),

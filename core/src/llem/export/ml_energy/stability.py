@@ -17,7 +17,7 @@ LEAST_FILL = 0.85
 
 @dataclass(frozen=True)
 class Checked:
-    """What the rule looks at.
+    """Values that the rule looks at.
 
     Attributes:
         group: model, task, GPU and number of GPUs.
