@@ -274,3 +274,13 @@ def test_a_percentile_of_too_few_requests_is_not_compared_and_it_is_said_why(wri
     assert all(set(pair.figures) == {"ttft_p50_s"} for pair in found.pairs)
     text = "\n".join(contrast_lines(found))
     assert "not compared where p99 takes 1,000 observations, and there are 8" in text
+
+
+def test_a_warning_says_on_which_side_it_is_where_both_have_one_name(write_design: WriteDesign) -> None:
+    def hot(_point: Any, _cycle: int) -> dict[str, Any]:
+        return {"warnings": {"thermal_throttle": "hot"}}
+
+    quiet = write_design(SIZES[:1], energy=energy, cycles=3, noise=0.02)
+    throttled = write_design(SIZES[:1], energy=energy, cycles=3, noise=0.02, each=hot, name="throttled")
+    lines = [line for line in contrast_lines(contrast([quiet, throttled])) if "(`thermal_throttle`)" in line]
+    assert [line.split(",")[0] for line in lines] == ["  warning: of the second"]

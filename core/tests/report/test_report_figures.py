@@ -285,7 +285,8 @@ def test_ten_thousand_configurations_are_drawn_in_few_data(study, enlarged):
         if drawn.spec is not None:
             assert len(json.dumps(drawn.spec)) < 600_000
     assert (
-        "Of 10,000 configurations ranked by energy per output token the best 12" in FIGURES["phases"].draw(many).caption
+        "Of 10,000 configurations in the order of energy per output token the best 12"
+        in FIGURES["phases"].draw(many).caption
     )
     assert "larger points stand for more" in FIGURES["pareto"].draw(many).caption
     assert rendered(FIGURES["pareto"].draw(many), "svg").startswith(b"<svg ")

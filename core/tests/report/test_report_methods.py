@@ -93,3 +93,16 @@ def test_facts_that_are_missing_make_no_sentence():
 
 def test_no_finished_run_has_no_method():
     assert told([{"status": "failed"}]) == ""
+
+
+def test_the_length_of_prompts_is_told_where_every_run_has_one():
+    cut = {**ROW, "config.dataset.input_tokens": 64}
+    assert "answers 32 requests, prompts of at most 64 tokens, exactly 64 output tokens each" in told([cut, cut, cut])
+    assert "prompts of at most" not in told([cut, ROW, ROW])
+
+
+@pytest.mark.parametrize(
+    ("hashes", "says"), [("ab", "Every configuration ran once"), ("aab", "Some configurations ran once")]
+)
+def test_who_ran_once_is_told_as_it_is(hashes, says):
+    assert says in told([{**ROW, "config_hash": one} for one in hashes])

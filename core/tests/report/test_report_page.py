@@ -14,7 +14,7 @@ from llem.report.figures.style import THEMES
 from llem.report.gather import gather
 from llem.report.models import ReportStudy
 from llem.report.packing import packed, script_json
-from llem.report.page import page_html, write_page
+from llem.report.page import blocks_html, page_html, write_page
 from llem.results.models import Failure
 
 HOSTILE = '</script><img src=x onerror="alert(1)">{{data}}<!--\u2028'
@@ -195,3 +195,16 @@ def test_a_page_is_written_whole_or_not_at_all(study, tmp_path):
     path.parent.mkdir()
     write_page(study, path)
     assert [p.name for p in path.parent.iterdir()] == ["report.html"]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("marked (`unreliable`).", "<p>marked (<code>unreliable</code>).</p>"),
+        ("`<b>` & `c`", "<p><code>&lt;b&gt;</code> &amp; <code>c</code></p>"),
+        ("one ` alone <b>", "<p>one ` alone &lt;b&gt;</p>"),
+    ],
+)
+def test_codes_and_options_stand_as_code_and_nothing_else_is_markup(text: str, shown: str) -> None:
+    assert blocks_html([text]) == shown
+    assert blocks_html([{"list": [text]}]) == f"<ul>{shown.replace('p>', 'li>')}</ul>"

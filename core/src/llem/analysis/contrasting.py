@@ -160,7 +160,7 @@ def _pair(base: Side, other: Side, specs: Sequence[FigureSpec], anyway: bool) ->
     same_study = base.study.resolve() == other.study.resolve()
     doubts = list(circumstances.doubts(base.result, other.result, same_study=same_study))
     refused = set() if anyway else {doubt.refused for doubt in doubts}
-    doubts += [doubt for side in (base, other) for doubt in _warned(side, specs)]
+    doubts += [doubt for place, side in (("first", base), ("second", other)) for doubt in _warned(place, side, specs)]
     # Cycles of two studies did not run together, so they make no pairs.
     order = base.order if same_study else "sequential"
     apart = circumstances.apart(base.result, other.result)
@@ -196,11 +196,11 @@ def _varied(base: Side, other: Side) -> set[str]:
     return {key for key in keys if settings[0].get(key) != settings[1].get(key)}
 
 
-def _warned(side: Side, specs: Sequence[FigureSpec]) -> Iterator[Doubt]:
-    """Warnings of a side's runs, as far as it voids or qualifies these figures."""
+def _warned(place: str, side: Side, specs: Sequence[FigureSpec]) -> Iterator[Doubt]:
+    """Warnings of a side's runs, as far as they void or qualify these figures; both sides may have one name."""
     for one in tellings(side.candidate.rows, [spec.column for spec in specs]):
         if one.weight != "inform":
-            yield Doubt(one.code, f"{one.runs} of {counted(one.of, 'run')} of {side.name} {one.text}.")
+            yield Doubt(one.code, f"of the {place}, {side.name}, {one.runs} of {counted(one.of, 'run')} {one.text}.")
 
 
 def _informing(pairs: Sequence[tuple[Side, Side]], specs: Sequence[FigureSpec]) -> tuple[str, ...]:

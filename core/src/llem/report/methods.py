@@ -87,7 +87,11 @@ def _work(done: Sequence[Row]) -> Iterator[str]:
         if of_it:
             limit = _span(_numbers(of_it, "config.dataset.output_tokens"), whole=True)
             of = "" if len(of_it) == len(done) else f" ({counted(len(of_it), 'run')})"
-            yield f"A pass answers {requests}, {said.format(limit)}{of}; it is repeated until the window is long enough."
+            inputs = _numbers(of_it, "config.dataset.input_tokens")
+            prompts = f"prompts of at most {_span(inputs, whole=True)} tokens, " if len(inputs) == len(of_it) else ""
+            yield (
+                f"A pass answers {requests}, {prompts}{said.format(limit)}{of}; it is repeated until the window is long enough."
+            )
 
 
 def _devices(environments: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -154,8 +158,10 @@ def _energy(done: Sequence[Row]) -> Iterator[str]:
 
 
 def _statistics(done: Sequence[Row]) -> str:
-    fewest = min(Counter(row.get("config_hash") or row.get("directory") for row in done).values())
-    if fewest < 2:
+    cycles = Counter(row.get("config_hash") or row.get("directory") for row in done).values()
+    if max(cycles) < 2:
+        return "Every configuration ran once: there is a description, and neither interval nor test."
+    if min(cycles) < 2:
         return "Some configurations ran once: of these there is a description, and neither interval nor test."
     return (
         "Metrics are analysed as logarithms, so that effects are ratios. Intervals are 95 %, over cycles, with each "

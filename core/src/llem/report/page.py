@@ -84,11 +84,19 @@ def blocks_html(blocks: Sequence[Any]) -> str:
     return "".join(_block_html(block) for block in blocks)
 
 
+def _prose(text: str) -> str:
+    """Text escaped, with what stands between backquotes as code."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:
+        return html.escape(text)
+    return "".join(f"<code>{html.escape(part)}</code>" if n % 2 else html.escape(part) for n, part in enumerate(parts))
+
+
 def _block_html(block: Any) -> str:
     if isinstance(block, str):
-        return f"<p>{html.escape(block)}</p>"
+        return f"<p>{_prose(block)}</p>"
     if "list" in block:
-        body = "<ul>" + "".join(f"<li>{html.escape(item)}</li>" for item in block["list"]) + "</ul>"
+        body = "<ul>" + "".join(f"<li>{_prose(item)}</li>" for item in block["list"]) + "</ul>"
     else:
         rows = "".join(
             f'<tr><th scope="row">{html.escape(key)}</th><td>{html.escape(text)}</td></tr>'

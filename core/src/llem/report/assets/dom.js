@@ -54,11 +54,17 @@ function pairs(entries) {
   return el("table", { class: "pairs" }, el("tbody", {}, ...rows));
 }
 
+/** Text, with what stands between backquotes as code: as `_prose` of page.py. */
+function prose(text) {
+  const parts = text.split("`");
+  return parts.length % 2 ? parts.map((part, n) => (n % 2 ? el("code", {}, part) : part)) : [text];
+}
+
 /** Paragraphs, lists and tables out of the document's blocks. */
 function blocks(found) {
   return found.map((block) => {
-    if (typeof block === "string") return el("p", {}, block);
-    const body = block.list ? el("ul", {}, ...block.list.map((item) => el("li", {}, item))) : pairs(block.pairs);
+    if (typeof block === "string") return el("p", {}, ...prose(block));
+    const body = block.list ? el("ul", {}, ...block.list.map((item) => el("li", {}, ...prose(item)))) : pairs(block.pairs);
     return block.summary ? el("details", {}, el("summary", {}, block.summary), body) : body;
   });
 }

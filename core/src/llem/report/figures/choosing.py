@@ -28,14 +28,15 @@ def ranking(configurations: Sequence[ReportConfiguration]) -> tuple[str | None, 
 
 
 def extremes(configurations: Sequence[ReportConfiguration], most: int) -> tuple[list[ReportConfiguration], str]:
-    """At most so many, ranked, and a sentence on how they were chosen (empty where all are there)."""
+    """At most so many, in order, and a sentence on how they were chosen (empty where all are there)."""
     by, ranked = ranking(configurations)
-    order = f" ranked by {FIGURES[by].label}" if by else " in the study's order"
+    order = f" in the order of {FIGURES[by].label}" if by else " in the study's order"
+    noise = " One cycle does not tell this order from chance." if by and all(c.runs < 2 for c in ranked) else ""
     if len(ranked) <= most:
-        return ranked, f"Configurations are{order}, best first." if by and len(ranked) > 1 else ""
+        return ranked, f"Configurations are{order}, best first.{noise}" if by and len(ranked) > 1 else ""
     best = most // 2
     worst = most - best
     return (
         [*ranked[:best], *ranked[len(ranked) - worst :]],
-        f"Of {len(ranked):,} configurations{order} the best {best} and the worst {worst} are shown, best first.",
+        f"Of {len(ranked):,} configurations{order} the best {best} and the worst {worst} are shown, best first.{noise}",
     )

@@ -219,7 +219,7 @@ def _caption(shown: Sequence[FigureAnalysis], nested: bool, shares: bool) -> str
         text += " Lines: 95 % intervals"
         text += "; hollow points have none." if not all(e.contrast.ratio_interval for e in effects) else "."
     else:
-        text += " No intervals: cycles do not tell any."
+        text += " No intervals: too few cycles to tell any."
     if nested:
         text += " A backend's own parameters are judged among its configurations"
         text += "; their share is of the whole variance." if shares else "."
