@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llem.measure.energy import phase_energy, window_energy
@@ -17,6 +17,9 @@ from llem.specs.sampler import Device
 
 S = 10**9
 GPU = Device(id="GPU-1", name="Card", scope="gpu", methods=frozenset({"counter", "power"}))
+
+NO_DEADLINE = settings(deadline=None)
+"""A busy machine is no fault."""
 
 
 def track(
@@ -179,6 +182,7 @@ def test_the_power_field_is_found_in_the_note() -> None:
     assert power_field(None) is None
 
 
+@NO_DEADLINE
 @given(st.floats(0.5, 9.5), st.floats(1, 500), st.floats(0, 40))
 def test_energy_is_additive_over_a_split_window(split_s: float, base: float, slope: float) -> None:
     series = Series([track(watts=lambda t: base + slope * t)], hz=10)
@@ -188,6 +192,7 @@ def test_energy_is_additive_over_a_split_window(split_s: float, base: float, slo
         assert getattr(whole, name) == pytest.approx(parts, rel=1e-9)
 
 
+@NO_DEADLINE
 @given(st.floats(0, 1e6), st.floats(0, 1000))
 def test_a_counters_zero_is_arbitrary(offset: float, watts: float) -> None:
     plain, shifted = track(watts=watts), track(watts=watts)

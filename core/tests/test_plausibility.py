@@ -15,8 +15,8 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
 
 from sim.meters import GPU, IDLE_THEN_WORK, PACKAGE, WALL, Bench, Load, Meter
 
-from llem.measure.window_figures import WindowFigures
-from llem.results.models import DeviceEnergy
+from llem.measure.window_figures import WindowFigures, window_figures
+from llem.results.models import DeviceEnergy, Tokens
 
 FEW = settings(deadline=None, max_examples=10, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 """Each case is an experiment of a thousand readings, so that few are drawn and none is made smaller."""
@@ -131,6 +131,47 @@ def test_power_that_kept_its_idle_value_while_the_counter_shows_work_is_stuck() 
     found = BENCH.figures(CARD.lying(power=lambda t, w: 58.25))
     assert (only(found).method, only(found).energy_j) == ("counter", TRUTH)
     assert codes(found) == ["power_stuck"]
+
+
+def test_a_sensor_that_saturates_for_the_whole_window_is_stuck_by_what_it_showed_before() -> None:
+    found = BENCH.figures(POWER_CARD.lying(power=lambda t, w: min(w, 250.0)))
+    assert only(found).energy_j is None
+    assert codes(found) == ["power_stuck", "energy_unmeasured"]
+    steady = replace(BENCH, load=Load([(1e9, 250.0)]))
+    assert codes(steady.figures(POWER_CARD.lying(noise=0.0))) == [], "one that never showed noise may be a coarse one"
+
+
+@pytest.mark.parametrize("last_s", [12, 25])
+def test_where_the_readings_end_is_told_with_the_figure_that_is_missing(last_s: int) -> None:
+    for meter, what in ((POWER_CARD, "power"), (RAPL, "energy")):
+        found = BENCH.figures(meter.lying(silent=[(last_s, 99)]))
+        assert only(found).energy_j is None
+        where = f"{30 - last_s}.1 s before the end of the window" if last_s > 20 else "8.05 s older than the window"
+        assert f"The last reading of its {what} is " in message(found, "energy_unmeasured")
+        assert where.split(" s ")[1] in message(found, "energy_unmeasured")
+    found = BENCH.figures(RAPL.lying(counter=lambda t, j: None if 22 < t < 23 else j))
+    assert "20 of its readings in the window gave no energy" in message(found, "energy_unmeasured")
+    found = BENCH.figures(RAPL.lying(counter=lambda t, j: None))
+    assert "neither energy nor power at any time" in message(found, "energy_unmeasured")
+
+
+def test_a_counter_without_power_that_forgets_what_passed_meanwhile_has_frozen() -> None:
+    def counter(t: float, joules: float) -> float:
+        return joules if t < 23 else max(1000 + BENCH.load.energy_j(23), joules - 900)
+
+    for meter in (RAPL, CARD.lying(device=replace(GPU, methods=frozenset({"counter"})))):
+        assert codes(BENCH.figures(meter.lying(counter=counter))) == ["counter_froze", "energy_unmeasured"]
+
+
+def test_what_a_sampler_gave_that_is_no_reading_is_told_beside_a_figure_that_stands() -> None:
+    series = BENCH.read(CARD)
+    series.complaints["meter"] = "it gave nan for GPU-1"
+    counted = Tokens(requests=1, input=1, output=1)
+    found = window_figures(series, 20_000_000_000, 30_000_000_000, tokens=counted)
+    assert codes(found) == ["reading_refused"]
+    assert "sampler meter" in message(found, "reading_refused")
+    assert "it gave nan for GPU-1" in message(found, "reading_refused")
+    assert only(found).energy_j == TRUTH
 
 
 def test_two_readings_of_nothing_leave_no_figure() -> None:

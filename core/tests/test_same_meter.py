@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
 
-from sim.meters import PACKAGE, Bench, Load, Meter
+from sim.meters import PACKAGE, WALL, Bench, Load, Meter
 
 BENCH = Bench(load=Load([(12, 10.0), (1e9, 68.0)]), seconds=32)
 FIRST = Meter(device=PACKAGE, period_s=0.001, quantum_j=15.26e-6)
@@ -51,3 +52,21 @@ def test_two_sockets_with_nearly_the_same_load_are_added(seed: int, apart: float
     assert [d.same_as for d in found.energy.devices] == [None, None]
     assert found.energy.headline is not None
     assert found.energy.headline.mean_w == pytest.approx(136, rel=0.05)
+
+
+def test_one_wattmeter_under_two_names_is_counted_once_and_two_are_added() -> None:
+    def shown(seed: int) -> Meter:
+        noise = {i: random.Random(f"{seed} {i}").gauss(0, 3) for i in range(4000)}
+        device = replace(WALL, id=f"wall:{seed}")
+        return Meter(device=device, power=lambda t, w: round(w + noise[round(t * 100)], 1))
+
+    twice = [replace(shown(1), device=replace(WALL, id=id_)) for id_ in ("wall:0", "usb:7")]
+    found = BENCH.figures(*twice)
+    assert [d.same_as for d in found.energy.devices] == [None, "wall:0"]
+    assert "same_meter" in [w.code for w in found.warnings]
+    assert found.energy.headline is not None
+    assert found.energy.headline.mean_w == pytest.approx(68, rel=0.02)
+    assert [d.same_as for d in BENCH.figures(shown(1), shown(2)).energy.devices] == [None, None]
+    steady = Meter(device=WALL, power_step_w=1.0)
+    coarse = [replace(steady, device=replace(WALL, id=id_)) for id_ in ("wall:0", "usb:7")]
+    assert [d.same_as for d in BENCH.figures(*coarse).energy.devices] == [None, None], "coarse ones agree by chance"

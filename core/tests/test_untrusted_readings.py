@@ -24,13 +24,15 @@ ANYTHING = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.te
         (Reading("stranger", 200, power_w=1.0), "none of its devices"),
         (SimpleNamespace(device="a", t_ns="now", energy_j=None, power_w=1.0, telemetry={}), "no time in nanoseconds"),
         (Reading("a", 50, power_w=1.0), "older than the one before"),
+        (Reading("a", 5_000_000_000, power_w=1.0), "5 s ahead of the clock"),
+        (Reading("a", -5_000_000_000, power_w=1.0), "5 s behind the clock"),
         (Reading("a", 200, power_w=math.nan), "nan"),
         (Reading("a", 200, energy_j="12"), "'12'"),  # type: ignore[arg-type]
         (None, "none of its devices"),
     ],
 )
 def test_a_reading_that_is_none_is_named_and_the_others_stay(bad: Any, words: str) -> None:
-    rows, wrong = rows_of([GOOD, bad], {"a": 3}, {})
+    rows, wrong = rows_of([GOOD, bad], {"a": 3}, {}, 90, 1000)
     assert rows[0] == (3, 100, 1.0, 2.0, {"temperature_c": 40.0})
     assert all(row[2:4] == (None, None) for row in rows[1:])
     assert wrong is not None
@@ -40,13 +42,13 @@ def test_a_reading_that_is_none_is_named_and_the_others_stay(bad: Any, words: st
 @given(st.lists(st.tuples(ANYTHING, ANYTHING, ANYTHING, ANYTHING, ANYTHING)))
 def test_no_reading_can_break_the_file_of_readings(given_: list[tuple[Any, ...]]) -> None:
     readings = [SimpleNamespace(device=d, t_ns=t, energy_j=e, power_w=p, telemetry=x) for d, t, e, p, x in given_]
-    rows, _ = rows_of(readings, {"a": 0, "": 1}, {})
+    rows, _ = rows_of(readings, {"a": 0, "": 1}, {}, 90, 1000)
     json.dumps(rows, allow_nan=False)
 
 
 @given(ANYTHING)
 def test_what_is_not_iterable_is_no_list_of_readings(anything: Any) -> None:
-    rows, wrong = rows_of(anything, {"a": 0}, {})
+    rows, wrong = rows_of(anything, {"a": 0}, {}, 90, 1000)
     assert rows == []
     assert wrong or anything == ""
 

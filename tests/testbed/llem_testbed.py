@@ -34,7 +34,9 @@ class TestbedConfig(Section):
     fail_in: Literal["load", "generate"] = Field("generate", description="where it goes wrong")
     allocate_mb: int = Field(0, ge=0, description="MiB that model and batch take each; more while loading and at first")
     gpus: int | None = Field(None, ge=0, description="how many GPUs it says to take; null: all that it may see")
-    times: Literal["seen", "one_instant", "no_duration"] = Field("seen", description="what it makes up of its times")
+    times: Literal["seen", "one_instant", "no_duration", "one_more"] = Field(
+        "seen", description="what it makes up of its tokens and times"
+    )
     caveat: str | None = Field(None, description="a code that it reports each time it is asked, with a number")
     ignored: int = Field(0, ge=0, description="has no effect: resolve() sets it to its default")
 
@@ -122,6 +124,8 @@ class TestbedEngine:
             times = [end] * len(times)
         elif self.options.times == "no_duration":
             end, times = start, [start] * len(times)
+        elif self.options.times == "one_more":
+            times = [*times, end]
         given = request.prompt_token_ids if request.prompt is None else request.prompt.split()
         count = min(len(given or ()), request.max_input_tokens or 10**9)
         return RequestRecord(

@@ -159,8 +159,9 @@ def _missing(
         told = f"power says that {passed_j:.6g} J passed meanwhile"
     else:
         lowest_w = _lowest_w(view, others, inside_s)
-        step_j = step_j if others else 0.0
-        if lowest_w is None or (step_j + closed_j) / still_s >= lowest_w:
+        # Less than its smallest step may be waiting to be shown, and what its next step holds beyond the usual was shown late.
+        waiting_j = min((c.joules for c in others), default=0.0)
+        if lowest_w is None or (waiting_j + max(0.0, closed_j - step_j)) / still_s >= lowest_w:
             return None
         told = f"at {lowest_w:.3g} W and more it would have counted {lowest_w * inside_s:.3g} J"
     if (

@@ -8,6 +8,7 @@ or in proportion to time.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, bisect_right
 from itertools import pairwise
 
@@ -65,9 +66,9 @@ def _ticks_beside(track: Track, t_ns: int, exact: Tick | None) -> tuple[Tick | N
 
 
 def _shown(track: Track, t_ns: int) -> float:
-    """Last reading of the counter: at least so much was spent by then."""
+    """Last reading of the counter: at least so much was spent by then. Without a reading nothing is known."""
     at = bisect_right(track.t_ns, t_ns)
-    return next((value for value in reversed(track.energy_j[:at][-SHAPE_SAMPLES:]) if value is not None), 0.0)
+    return next((value for value in reversed(track.energy_j[:at][-SHAPE_SAMPLES:]) if value is not None), -math.inf)
 
 
 def _power(track: Track, t_ns: int) -> curve.Points:
@@ -89,7 +90,7 @@ def _between_ticks(power: curve.Points, before: Tick, t_ns: int, after: Tick) ->
     rest_j, whole_j = curve.integral(power, t_ns, after[0]), curve.integral(power, before[0], after[0])
     if rest_j is not None and not _is_close(power, before[0], after[0]) and _is_close(power, t_ns, after[0]):
         return min(max(after[1] - rest_j, before[1]), after[1])
-    if inside >= SHAPE_SAMPLES and rest_j is not None and whole_j:
+    if inside >= SHAPE_SAMPLES and rest_j is not None and whole_j is not None and whole_j > 0:
         return after[1] - rise_j * rest_j / whole_j
     return before[1] + rise_j * (t_ns - before[0]) / (after[0] - before[0])
 

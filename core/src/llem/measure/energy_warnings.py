@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
+from llem.measure import curve
 from llem.measure.energy import gpus_in_use
 from llem.measure.gaps import gaps_s
 from llem.measure.resolution import MIN_PERIODS, period_s, resolves, rests_on_average, steps_resolve
@@ -44,6 +45,16 @@ def energy_warnings(
             continue
         found += d.doubts
         found += _of_device(series, track, d, open_ns, close_ns, silent)
+    told = " ".join(warning.message for warning in found)
+    for sampler, complaint in series.complaints.items():
+        if complaint not in told:
+            found.append(
+                ResultWarning(
+                    code="reading_refused",
+                    message=f"the sampler {sampler} gave something that is no reading, and it was left out: {complaint}. "
+                    "What else it gave was used.",
+                )
+            )
     return found
 
 
@@ -73,7 +84,7 @@ def _of_device(
         short = "" if resolves(track.device, window_s) else " It is shorter than one update of the device."
         if not steps_resolve(d.update_period_s, window_s):
             short = f" Its counter was seen to move every {d.update_period_s:.3g} s, and the window is {window_s:.3g} s long."
-        text = f"{where}: no energy could be told for the window.{short}{complaint} {d.note or ''}".strip()
+        text = f"{where}: no energy could be told for the window.{short}{_missing(track, open_ns, close_ns)}{complaint} {d.note or ''}".strip()
         yield ResultWarning(code=silent, message=text)
         return
     counter_lost = "counter" in track.device.methods and d.counter_j is None and d.disagreement is None
@@ -98,6 +109,24 @@ def _of_device(
             message=f"{where}: the window of {window_s:.3g} s is shorter than {MIN_PERIODS} update periods of "
             f"{needed_s / MIN_PERIODS:.3g} s{beside}. measurement.min_window_s={needed_s:.3g} makes it long enough.",
         )
+
+
+def _missing(track: Track, open_ns: int, close_ns: int) -> str:
+    """Where the readings end that the figure would rest on."""
+    by_counter = bool(track.device.methods & {"counter", "estimate"}) and any(e is not None for e in track.energy_j)
+    times = curve.points(track.t_ns, track.energy_j if by_counter else track.power_w)[0]
+    what = "energy" if by_counter else "power"
+    if not times:
+        return " It gave neither energy nor power at any time."
+    if times[-1] < open_ns:
+        return f" The last reading of its {what} is {(open_ns - times[-1]) / 1e9:.3g} s older than the window."
+    if times[-1] < close_ns:
+        return f" The last reading of its {what} is {(close_ns - times[-1]) / 1e9:.3g} s before the end of the window."
+    if times[0] > open_ns:
+        return f" The first reading of its {what} is {(times[0] - open_ns) / 1e9:.3g} s after the window opened."
+    column = track.energy_j if by_counter else track.power_w
+    failed = sum(v is None for t, v in zip(track.t_ns, column, strict=True) if open_ns < t <= close_ns)
+    return f" {failed} of its readings in the window gave no {what}." if failed else ""
 
 
 def _needed_s(track: Track, device: DeviceEnergy, hz: float) -> float:

@@ -78,8 +78,10 @@ def _stuck(power: curve.Points, inside: Sequence[tuple[int, float]], counter: cu
         if not differs or highest_w - lowest_w <= STEADY * highest_w:
             return None
         return Fault("power_stuck", f"{told}, while its counter rose by {lowest_w:.4g} to {highest_w:.4g} W")
-    others = max((len(run) for run in runs if run is not longest), default=0)
-    if others and _fine([w for _, w in inside]) and len(longest) >= LONG_RUN * others:
+    # A window of one value alone is judged by what the sensor showed before and after it.
+    shown = runs if len(runs) > 1 else [list(run) for _, run in groupby(zip(*power, strict=True), key=lambda r: r[1])]
+    others = max((len(run) for run in shown if run[0][1] != held_w), default=0)
+    if others and _fine([w for run in shown for _, w in run]) and len(longest) >= LONG_RUN * others:
         return Fault("power_stuck", f"{told}, after never more than {others} equal readings in a row")
     return None
 

@@ -13,8 +13,10 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import combinations, pairwise
 from statistics import median
+from typing import Literal
 
 from llem.measure.series import Key, Track
+from llem.specs.sampler import on_card
 
 MATCHING = 0.8
 """Two names of one counter are read a moment apart, so that a step may fall between; else they agree to the last digit."""
@@ -28,6 +30,9 @@ QUANTA = 100_000
 NAMED_ALIKE = 3
 """Number of agreeing steps that is enough for zones whose names say that they are of one package."""
 
+VALUES = 30
+"""Power that agrees to the last digit at so many different values is one sensor's: two have noise of their own."""
+
 APART_NS = 20_000_000
 """Readings of two devices that belong to one sweep lie no further apart."""
 
@@ -40,7 +45,7 @@ def same_meters(tracks: Sequence[Track]) -> dict[Key, str]:
             continue
         if first.device.methods == {"estimate"} or second.device.methods == {"estimate"}:
             continue
-        if _one_counter(first, second):
+        if _one_counter(first, second) or _one_sensor(first, second):
             found[second.key] = first.device.id
     return found
 
@@ -60,6 +65,15 @@ def _one_counter(first: Track, second: Track) -> bool:
     if agreeing < MATCHING * len(pairs) or any(abs(b - a - offset) > largest_j + exact_j for a, b in pairs):
         return False
     return _names_alike(first, second) or _telling(moved, exact_j)
+
+
+def _one_sensor(first: Track, second: Track) -> bool:
+    """True for two devices of power alone, other than cards, that show the same noise to the last digit."""
+    if first.device.methods != {"power"} or second.device.methods != {"power"} or on_card(first.device.scope):
+        return False
+    pairs = _pairs(first, second, "power_w")
+    agreeing = [a for a, b in pairs if a == b]
+    return len(agreeing) >= max(MATCHING * len(pairs), 1) and len(set(agreeing)) >= VALUES
 
 
 def _telling(moved: Sequence[tuple[float, float]], exact_j: float) -> bool:
@@ -83,10 +97,13 @@ def _bare(id_: str) -> str:
     return re.sub(r"-die-\d+|@.*$", "", id_)
 
 
-def _pairs(first: Track, second: Track) -> list[tuple[float, float]]:
-    """Counters of both as they were read in one sweep."""
+def _pairs(
+    first: Track, second: Track, column: Literal["energy_j", "power_w"] = "energy_j"
+) -> list[tuple[float, float]]:
+    """Counters, or power, of both as they were read in one sweep."""
     found = []
-    for t_ns, a in zip(first.t_ns, first.energy_j, strict=True):
+    others = getattr(second, column)
+    for t_ns, a in zip(first.t_ns, getattr(first, column), strict=True):
         if a is None:
             continue
         at = bisect_left(second.t_ns, t_ns)
@@ -96,7 +113,7 @@ def _pairs(first: Track, second: Track) -> list[tuple[float, float]]:
             default=None,
         )
         if near is not None and abs(second.t_ns[near] - t_ns) <= APART_NS:
-            b = second.energy_j[near]
+            b = others[near]
             if b is not None:
                 found.append((a, b))
     return found

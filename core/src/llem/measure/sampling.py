@@ -120,7 +120,9 @@ class Recorder:
         rows: list[list[Any]] = []
         for name, sampler, indices in self._samplers:
             try:
-                found, wrong = rows_of(sampler.read(), indices, self._last_ns)
+                asked_ns = time.monotonic_ns()
+                told = sampler.read()
+                found, wrong = rows_of(told, indices, self._last_ns, asked_ns, time.monotonic_ns())
             except Exception as error:  # noqa: BLE001 - a meter that fails leaves a gap; the rest goes on
                 self._complain(name, "read", f"{type(error).__name__}: {error}")
                 continue

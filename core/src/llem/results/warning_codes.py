@@ -532,6 +532,14 @@ _ROWS = (
         "it is counted once; both stay visible",
     ),
     _kind(
+        "reading_refused",
+        "inform",
+        "",
+        "have a sampler that gave what is no reading",
+        "a sampler gave a device that it had not named, no number, no time or one of another clock, or it raised",
+        "what was no reading is left out; where figures suffer from it, other warnings say so",
+    ),
+    _kind(
         "scope_unmeasured",
         "inform",
         "",
