@@ -109,6 +109,12 @@ ALL = [
         lambda r, t: replace(r, token_ns=(t + 10 * MS, *(t + 40 * MS,) * 3)),
     ),
     _times(
+        "a first token in the nanosecond of its release",
+        "token_times_unseen",
+        "in which it was asked for",
+        lambda r, t: replace(r, start_ns=t, token_ns=(t, *(r.token_ns or ())[1:])),
+    ),
+    _times(
         "a record that ends when it starts",
         "request_times_contradict",
         "look at the clock",

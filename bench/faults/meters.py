@@ -6,11 +6,14 @@ import math
 import random
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
-from sim.meters import GPU, IDLE_THEN_WORK, PACKAGE, WALL, Bench, Load, Meter
+from sim.meters import GPU, IDLE_THEN_WORK, PACKAGE, WALL, Bench, Load, Meter, S
 
 from bench.faults.kinds import Kind, Told
+from llem.measure.window_figures import window_figures
+from llem.results.models import Tokens
 
 BENCH = Bench(load=IDLE_THEN_WORK)
 LONG = replace(BENCH, close_s=80, seconds=85)
@@ -285,4 +288,28 @@ METERS = [
         ESTIMATE.lying(counter=lambda t, j: None),
     ),
 ]
-ALL = [*COUNTERS, *METERS]
+
+
+def _ticking(meter: Meter, gain: float) -> Told:
+    """A meter whose counter is read closely at the edges, where it shows another scale than in its readings."""
+    series = BENCH.read(meter)
+    (track,) = series.tracks
+    for at_s in (BENCH.open_s, BENCH.close_s):
+        tick = (round(at_s * S), gain * _held(at_s))
+        series.edges[tick[0]] = {track.key: tick}
+        track.ticks.append(tick)
+    counted = Tokens(requests=10, input=100, output=1000)
+    return Told.of(window_figures(series, round(20 * S), round(30 * S), tokens=counted), BENCH.truth_j)
+
+
+TICKS = [
+    Kind(
+        who="counter",
+        name=f"ticks of another scale than readings{name}",
+        code="counter_inconsistent",
+        word="read closely",
+        happen=partial(_ticking, meter, gain),
+    )
+    for name, meter, gain in ((", without power", RAPL, 1.5), (", beside power", CARD, 0.5))
+]
+ALL = [*COUNTERS, *METERS, *TICKS]

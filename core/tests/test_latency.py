@@ -214,3 +214,17 @@ def test_one_pause_of_the_machine_after_a_batch_contradicts_nothing() -> None:
 
     answers = [batch(number, 60 * MS if number == 1 else 1_000) for number in range(5)]
     assert codes(*answers) == []
+
+
+def test_a_first_token_in_the_nanosecond_of_its_release_was_seen_by_nobody() -> None:
+    whole = answer(record([100 * MS, 130 * MS, 180 * MS]), released=100 * MS, returned=190 * MS)
+    rows = timings([whole])
+    assert (rows[0].first_ns, rows[0].ttft_s, rows[0].tpot_s, rows[0].itl_s) == (None, None, None, None)
+    assert rows[0].e2e_s == pytest.approx(0.080)
+    figures = latency(rows, [whole])
+    assert (figures.ttft_s, figures.itl_s, figures.tpot_s) == (None, None, None)
+    (caveat,) = latency_caveats(rows, [whole])
+    assert caveat.code == "token_times_unseen"
+    assert "in which it was asked for in 1 of 1 requests" in caveat.message
+    soon = answer(record([100 * MS + 1, 130 * MS, 180 * MS]), released=100 * MS, returned=190 * MS)
+    assert timings([soon])[0].ttft_s == pytest.approx(1e-9)

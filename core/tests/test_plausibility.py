@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import Phase, given, settings
@@ -172,6 +173,27 @@ def test_what_a_sampler_gave_that_is_no_reading_is_told_beside_a_figure_that_sta
     assert "sampler meter" in message(found, "reading_refused")
     assert "it gave nan for GPU-1" in message(found, "reading_refused")
     assert only(found).energy_j == TRUTH
+
+
+@pytest.mark.parametrize(("gain", "zero_j", "code"), [(1.0, 0, None), (1.0, 100, None), (1.5, 0, True), (0.5, 0, True)])
+def test_a_counter_read_closely_at_the_edges_is_the_one_that_is_sampled(gain: float, zero_j: float, code: Any) -> None:
+    for meter in (RAPL, CARD):
+        series = BENCH.read(meter)
+        (track,) = series.tracks
+        for at_s in (20, 30):
+            tick = (at_s * 10**9, gain * (1000 + BENCH.load.energy_j(at_s)) + zero_j)
+            series.edges[tick[0]] = {track.key: tick}
+            track.ticks.append(tick)
+        counted = Tokens(requests=1, input=1, output=1)
+        found = window_figures(series, 20 * 10**9, 30 * 10**9, tokens=counted)
+        if code is None:
+            assert codes(found) == []
+            assert only(found).counter_j == TRUTH
+        else:
+            assert "counter_inconsistent" in codes(found)
+            assert f"rose by {gain * 3000:g} J" in message(found, "counter_inconsistent")
+            assert only(found).counter_j is None
+            assert only(found).energy_j == (None if meter is RAPL else TRUTH)
 
 
 def test_two_readings_of_nothing_leave_no_figure() -> None:

@@ -56,7 +56,7 @@ def test_a_figure_maker_that_is_broken_is_found(tmp_path: Path, name: str, monke
 
     def broken(*given: object) -> float | None:
         joules = right(*given)
-        return None if joules is None else joules * 1.05
+        return None if joules is None else joules * 1.015  # the gate sees a counter that is further off itself
 
     monkeypatch.setattr(figure_maker, name, broken)
     (warning,) = again(tmp_path, written(tmp_path))

@@ -85,6 +85,8 @@ def _timing(answer: Answer, record: RequestRecord, contradicted: bool) -> Timing
     if not reached or doubt in ("no_duration", "wall_time"):
         return Timing(answer, record, doubt=doubt)
     first, last = reached[0], reached[-1]
+    if doubt == "at_release":
+        return Timing(answer, record, e2e_s=(last - answer.released_ns) / 1e9, doubt=doubt)
     ttft_s, e2e_s = (first - answer.released_ns) / 1e9, (last - answer.released_ns) / 1e9
     times = None if doubt is not None else token_times(answer, record)
     if times is None:

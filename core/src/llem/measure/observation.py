@@ -15,9 +15,9 @@ from llem.measure.load_generator import Answer
 from llem.specs.backend import RequestRecord
 from llem.specs.caveat import Caveat
 
-Doubt = Literal["no_duration", "wall_time", "one_instant"]
+Doubt = Literal["no_duration", "wall_time", "one_instant", "at_release"]
 """`no_duration`: a record that ends when it starts; `wall_time`: records that end long before their batch; `one_instant`: several
-tokens at a single time."""
+tokens at a single time; `at_release`: a first token in the nanosecond in which its request was asked."""
 
 UNACCOUNTED = 0.5
 """A batch whose last token came before half of it was over contradicts the clock of the load generator."""
@@ -67,7 +67,9 @@ def doubt_of(answer: Answer, record: RequestRecord, *, contradicted: bool) -> Do
     if contradicted:
         return "wall_time"
     times = reached_times(answer, record)
-    return "one_instant" if times and record.output_tokens > 1 and times[0] == times[-1] else None
+    if times and record.output_tokens > 1 and times[0] == times[-1]:
+        return "one_instant"
+    return "at_release" if times and times[0] <= answer.released_ns else None
 
 
 def grouped_gaps(times: Sequence[Sequence[int]]) -> tuple[int, int] | None:
@@ -112,6 +114,14 @@ def caveats(answers: Sequence[Answer], doubts: Sequence[Doubt | None], grouped: 
                 f"all tokens of an answer came at one instant in {at_once} of {n} requests ({tokens:,} tokens in the window): "
                 "when its first token and the others were there was not seen, and latencies that need it are null. "
                 "End-to-end latency stands.",
+            )
+        )
+    if (at_release := doubts.count("at_release")) and not at_once:
+        found.append(
+            Caveat(
+                "token_times_unseen",
+                f"the first token of an answer came in the nanosecond in which it was asked for in {at_release} of {n} requests: "
+                "nobody saw it come, and latencies that need its time are null. End-to-end latency stands.",
             )
         )
     if grouped is not None:

@@ -7,6 +7,7 @@ Built-in and foreign samplers, counters, power and estimates are judged alike. P
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -18,6 +19,12 @@ from llem.measure.limits import TOLERANCE, Limit, limit_of
 from llem.measure.power_faults import NOISE_W, power_fault
 from llem.measure.series import Track
 from llem.results.models import ResultWarning
+
+SLACK = 0.02
+"""Share by which the counter at the edges may lie beyond what its readings beside them allow."""
+
+TELLING = 0.2
+"""And its readings judge it only where they leave less room than this share."""
 
 BUSY_PCT = 5.0
 """Mean utilisation from which a device did work."""
@@ -65,7 +72,7 @@ def judge(track: Track, start_ns: int, end_ns: int, said: Said) -> Verdict:
     )
     kept = window.without_unresolved(kept)
     if counter is None and kept.counter_j is not None:
-        counter = window.impossible("counter", kept.counter_j, other_j=kept.power_j)
+        counter = window.impossible("counter", kept.counter_j, other_j=kept.power_j) or window.beside(kept.counter_j)
         kept = kept if counter is None else replace(kept, counter_j=None)
     if power is None and kept.power_j is not None:
         power = window.impossible("power", kept.power_j, other_j=kept.counter_j)
@@ -155,6 +162,29 @@ class _Interval:
             mean_w = energy_j / self.seconds
             return Fault(code, f"its {name} gives a mean of {mean_w:.6g} W over the window, above {self._limit}")
         return None
+
+    def beside(self, counter_j: float) -> Fault | None:
+        """By the readings beside the edges: a counter that is read closely for its ticks has to be the one that is sampled."""
+        times, values = self._energy
+        steps = [b - a for a, b in pairwise(values) if b > a]
+        edges = []
+        for at_ns in (self._start_ns, self._end_ns):
+            at = bisect_right(times, at_ns)
+            if self._estimate or at in (0, len(times)) or not steps:
+                return None
+            before = values[at - 1]
+            edges.append((before, next((v for v in values[at:] if v > before), before + max(steps))))
+        (low, high), (low_end, high_end) = edges
+        least_j, most_j = max(0.0, low_end - high), high_end - low
+        if most_j - least_j > TELLING * most_j:
+            return None  # an interval of a few steps, of which its readings say too little
+        if least_j * (1 - SLACK) <= counter_j <= most_j * (1 + SLACK):
+            return None
+        return Fault(
+            "counter_inconsistent",
+            f"read closely at the window's edges its counter rose by {counter_j:.6g} J, and by its readings beside them by "
+            f"{least_j:.6g} to {most_j:.6g} J",
+        )
 
     def _proof_of_work(self, other_j: float | None) -> str | None:
         if other_j is not None and other_j > 0:

@@ -264,6 +264,14 @@ _ROWS = (
         "energy is from integrated power; without power there is none",
     ),
     _kind(
+        "counter_inconsistent",
+        "qualify",
+        "energy",
+        "have a counter that contradicts itself",
+        "read closely for its ticks the counter rose by another amount than in its readings beside the window's edges",
+        "energy is from integrated power; without power there is none",
+    ),
+    _kind(
         "energy_implausible",
         "qualify",
         "energy",
