@@ -53,7 +53,7 @@ def show(path: Path, as_json: bool, where: tuple[str, ...], sort: str | None, li
     """Show a study or a result as a table.
 
     Takes a study's folder, one experiment's folder, a result.json or a results.parquet. Cycles of one configuration are
-    brought together as mean ± standard deviation, as far as they ran on nodes that are alike. – is a figure that was not
+    brought together as mean ± standard deviation, as far as they ran in environments that are alike. – is a figure that was not
     measured; ~ marks an estimate.
 
     \b
