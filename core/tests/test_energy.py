@@ -96,6 +96,14 @@ def test_a_tick_before_the_edge_is_carried_to_it_by_power() -> None:
     assert one(series).counter_j == pytest.approx(1500 - 490 - 10)
 
 
+def test_a_counter_that_was_not_read_before_the_edge_may_have_been_below_zero_there() -> None:
+    made = track()
+    made.energy_j[:51] = [None] * 51
+    series = Series([made], hz=10)
+    series.edges = {5 * S: {("meter", "GPU-1"): (round(5.1 * S), 5.0)}, 15 * S: {("meter", "GPU-1"): (15 * S, 995.0)}}
+    assert one(series).counter_j == pytest.approx(1000)
+
+
 @pytest.mark.parametrize(("broken", "code"), [(None, "counter_failed"), (3.0, "counter_backwards")])
 def test_a_counter_that_fails_or_goes_backwards_in_the_window_leaves_power_alone(
     broken: float | None, code: str
