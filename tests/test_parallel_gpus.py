@@ -28,7 +28,13 @@ def study(folder: Path, experiments: list[dict[str, Any]], **execution: Any) -> 
         "measurement": {"min_window_s": 1, "settle_s": 0},
         "warmup": {"enabled": False},
         "baseline": {"enabled": False},
-        "execution": {"parallel": "by_gpu", "experiment_gap_s": 0, "cycle_gap_s": 0, **execution},
+        "execution": {
+            "parallel": "by_gpu",
+            "order": "interleaved",
+            "experiment_gap_s": 0,
+            "cycle_gap_s": 0,
+            **execution,
+        },
         "experiments": experiments,
     }
     path = folder / "study.yaml"

@@ -262,6 +262,7 @@ def test_the_environment_is_the_users_without_what_leaks() -> None:
         "TEMP": "/scratch",
         "TMP": "/scratch",
         "LLEM_JOB_ID": "id",
+        "LLEM_HOST_PID": str(os.getpid()),
     }
 
 
