@@ -34,11 +34,11 @@ name: paced
 model: random:tiny-llama
 dataset: {name: synthetic, n: 4, input_tokens: 6, output_tokens: 5}
 backend: testbed
-measurement: {min_window_s: 0, settle_s: 0, samplers: [testmeter]}
+measurement: {min_window_s: 0.5, settle_s: 0, samplers: [testmeter]}
 warmup: {enabled: false}
 baseline: {enabled: false}
 sweep:
-  testbed.token_s: [0.002, 0.02]
+  testbed.token_s: [0.004, 0.04]
   testbed.batch_size: [1, 4]
 execution: {cycles: 3, experiment_gap_s: 0, cycle_gap_s: 0}
 """
@@ -88,7 +88,7 @@ def drawn_spec(drawn: Drawn) -> dict[str, Any]:
 
 LABELS = {
     "effects": [
-        "testbed.token_s: 0.02 → 0.002",
+        "testbed.token_s: 0.04 → 0.004",
         "testbed.batch_size: 1 → 4",
         "share of variance",
         "Energy per output token",
@@ -99,13 +99,13 @@ LABELS = {
         "energy per output token, J",
         "time to first token (median), s (← better)",
     ],
-    "phases": ["energy of a run, J", "measured window", "batch_size=1, token_s=0.02"],
+    "phases": ["energy of a run, J", "measured window", "batch_size=1, token_s=0.04"],
     "power": ["power, W", "time since the measured window opened, s", "measured window"],
     "latency": [
         "time to first token, ms",
         "inter-token latency, ms",
         "whole request, ms",
-        "batch_size=4, token_s=0.002",
+        "batch_size=4, token_s=0.004",
     ],
 }
 

@@ -20,9 +20,10 @@ class PlainStream:
     def __init__(self, beneath: TextIO) -> None:
         self.beneath = beneath
 
-    def write(self, text: str) -> int:
-        """Write a text."""
-        self.beneath.write(plain(text))
+    def write(self, text: str | bytes) -> int:
+        """Write a text; bytes, as click's completion gives them, are UTF-8."""
+        words = text.decode(errors="replace") if isinstance(text, bytes) else text
+        self.beneath.write(plain(words))
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
