@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import json
 import os
 import shutil
@@ -83,6 +84,22 @@ def test_a_result_with_anything_in_it_is_written_and_read_back_with_its_figures(
 
 def test_a_number_of_five_thousand_digits_can_be_written() -> None:
     assert writable([10**5000]) == ["an integer of 16,610 bits"]
+
+
+class Mode(enum.IntEnum):
+    """A number as engines have it among their settings."""
+
+    FAST = 2
+
+
+def test_an_engines_enum_is_a_number_and_takes_no_time() -> None:
+    assert writable({"mode": Mode.FAST, "flags": [Mode.FAST, 2**64 - 1, -(2**63)]}) == {
+        "mode": 2,
+        "flags": [2, 2**64 - 1, -(2**63)],
+    }
+    assert writable(2**64) == str(2**64)
+    row = {"directory": "a", "config.mode": Mode.FAST, "config.large": 2**63}
+    assert rows_table([row]).column("config.mode").to_pylist() in ([2], ["2"])
 
 
 def test_a_result_that_files_can_hold_stays_as_it_is(make_result: Any) -> None:

@@ -39,7 +39,8 @@ def recount(job_dir: Path, energy: EnergyBreakdown, speed: Throughput, phases: S
     """
     import pyarrow.parquet as pq
 
-    column = pq.read_table(job_dir / REQUESTS, columns=["output_tokens"]).column("output_tokens")
+    with (job_dir / REQUESTS).open("rb") as file:  # pyarrow takes no path that is not UTF-8
+        column = pq.read_table(file, columns=["output_tokens"]).column("output_tokens")
     generated = sum(int(count) for count in column.to_pylist() if count is not None)
     window_s = next((phase.end_ns - phase.start_ns) / 1e9 for phase in phases if phase.name == "window")
     readings = _readings(job_dir / TIMESERIES)
@@ -53,7 +54,8 @@ def recount(job_dir: Path, energy: EnergyBreakdown, speed: Throughput, phases: S
 def _readings(path: Path) -> dict[tuple[str, str], list[Row]]:
     import pyarrow.parquet as pq
 
-    table = pq.read_table(path, columns=["sampler", "device", "t_s", "energy_j", "power_w"]).to_pydict()
+    with path.open("rb") as file:
+        table = pq.read_table(file, columns=["sampler", "device", "t_s", "energy_j", "power_w"]).to_pydict()
     found: dict[tuple[str, str], list[Row]] = {}
     for sampler, device, *row in zip(*table.values(), strict=True):
         found.setdefault((sampler, device), []).append((row[0], row[1], row[2]))

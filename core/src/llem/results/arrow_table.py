@@ -14,7 +14,6 @@ from llem.results.writable import encodable
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_INT64 = range(-(2**63), 2**63)
 
 METADATA: dict[bytes | str, bytes | str] = {b"llem.schema_version": str(SCHEMA_VERSION).encode()}
 """Of the schema of every table."""
@@ -65,12 +64,17 @@ def _encodable(cell: Any) -> Any:
     return encodable(cell) if isinstance(cell, str) else cell
 
 
+def _fits(number: int) -> bool:
+    """True where 64 bits with a sign hold a number. A range is not asked: it would count up to an IntEnum."""
+    return -(2**63) <= number < 2**63
+
+
 def _fitting(cells: list[Any], column: Column) -> tuple[list[Any], Column]:
     """The values and the column that can hold them: texts that UTF-8 cannot are written out, numbers beyond a type become JSON."""
     if column.kind in ("string", "strings"):
         cells = [_encodable(v) for v in cells]
     beyond = {
-        "int64": lambda v: not isinstance(v, int) or v not in _INT64,
+        "int64": lambda v: not isinstance(v, int) or not _fits(v),
         "double": lambda v: not isinstance(v, int | float) or (isinstance(v, int) and abs(v) >= 2**1023),
         "string": lambda v: not isinstance(v, str),
         "bool": lambda v: not isinstance(v, bool),
@@ -192,7 +196,7 @@ def _kind_of(cells: Iterable[Any]) -> Kind:
     if found == {bool}:
         return "bool"
     if found == {int}:
-        return "int64" if all(v is None or v in _INT64 for v in cells) else "json"
+        return "int64" if all(v is None or _fits(v) for v in cells) else "json"
     if found == {float}:
         return "double"
     if found == {int, float}:

@@ -16,7 +16,7 @@ WRITTEN_OUT = re.compile(r"\\ud[89a-f][0-9a-f]{2}")
 """Text in the place of half a surrogate pair."""
 
 _DEEPEST = 100
-_INT64 = range(-(2**63), 2**64)
+_LEAST, _MOST = -(2**63), 2**64 - 1
 
 
 def encodable(text: str) -> str:
@@ -40,7 +40,8 @@ def writable(value: Any, depth: int = 0) -> Any:
     if isinstance(value, str):
         return encodable(str(value))
     if isinstance(value, int):
-        return int(value) if value in _INT64 else _large(value)
+        # Compared, not looked up in a range: for an engine's IntEnum that would count its numbers one by one.
+        return int(value) if _LEAST <= value <= _MOST else _large(value)
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else None
     if depth > _DEEPEST:
