@@ -94,7 +94,7 @@ def test_a_jsonl_dataset_without_a_path_says_that_it_needs_one() -> None:
 
 
 def test_more_prompts_than_there_are_is_an_error_never_a_repetition(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="it has 1 prompts; 2 are asked for"):
+    with pytest.raises(DatasetError, match="it has 1 prompt; 2 are asked for"):
         jsonl.load(jsonl_config(n=2), write(tmp_path, '{"prompt": "a"}'))
 
 

@@ -102,7 +102,7 @@ class Running:
 
 
 def plan_of(document: dict[str, Any]) -> Any:
-    execution = {"experiment_gap_s": 0, "cycle_gap_s": 0, **document.pop("execution", {})}
+    execution = {"order": "interleaved", "experiment_gap_s": 0, "cycle_gap_s": 0, **document.pop("execution", {})}
     whole = {
         "model": "random:tiny-llama",
         "dataset": {"name": "synthetic", "n": 2, "input_tokens": 4},

@@ -25,6 +25,8 @@ INTERFACES: dict[str, tuple[type, ...]] = {
         specs.TokenEvent,
         specs.MemoryReading,
         specs.ReportsMetrics,
+        specs.ReportsCaveats,
+        specs.Caveat,
     ),
     "runner": (
         specs.Runner,
@@ -44,7 +46,7 @@ INTERFACES: dict[str, tuple[type, ...]] = {
         specs.Reading,
     ),
     "preflight check": (specs.PreflightContext, specs.Finding),
-    "dataset": (specs.LoadedDataset, specs.Prompt),
+    "dataset": (specs.LoadedDataset, specs.Prompt, specs.Message),
     "command": (),
 }
 """What belongs to each kind, besides its spec."""

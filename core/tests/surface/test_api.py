@@ -168,7 +168,11 @@ def test_a_mapping_is_a_study_too_and_a_reporter_hears_of_it(tmp_path: Path) -> 
 
     document = {"model": "random:tiny-llama", "backend": "testbed", **QUICK_SECTIONS}
     study = llem.run_study(
-        {**document, "experiments": [{}, {"testbed": {"fail": "exit"}}], "execution": {"experiment_gap_s": 0}},
+        {
+            **document,
+            "experiments": [{}, {"testbed": {"fail": "exit"}}],
+            "execution": {"experiment_gap_s": 0, "order": "interleaved"},
+        },
         output=tmp_path,
         reporter=Listener(),
     )

@@ -102,7 +102,10 @@ def _jumped(view: CounterView, changes: Sequence[_Step]) -> Fault | None:
     most = max(inside, key=lambda c: c.joules / (c.seconds + 2 * period_s))
     span_s = most.seconds + 2 * period_s
     bound_j = 2 * view.limit.watts * TOLERANCE * span_s + 2 * min(usual_j, view.limit.watts * period_s)
-    highest_w = max((w for t, w in zip(*view.power, strict=True) if view.start_ns <= t <= view.end_ns), default=0.0)
+    # What a step counts may have been drawn before the window opened: power just before it counts as well.
+    reach_ns = round(1e9 * (view.sampled_s + 2 * period_s))
+    since_ns, until_ns = min(view.start_ns, most.before_ns) - reach_ns, max(view.end_ns, most.t_ns)
+    highest_w = max((w for t, w in zip(*view.power, strict=True) if since_ns <= t <= until_ns), default=0.0)
     if most.joules > bound_j:
         allowed = f"{view.limit} allows {bound_j:.3g} J"
     elif highest_w > 0 and most.joules > 5 * highest_w * span_s + OUTLIER * usual_j:
