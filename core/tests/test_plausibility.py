@@ -280,7 +280,9 @@ def test_an_honest_card_is_never_marked(load: Load, seed: int, period_s: float, 
     gate = [code for code in codes(found) if code not in ("short_window", "energy_disagreement")]
     assert gate == []
     assert only(found).method == "counter"
-    assert only(found).energy_j == pytest.approx(bench.truth_j, rel=0.04, abs=0.3)
+    # A window that opens where power falls: the counter tells up to a tick of what was drawn before it only inside of it.
+    tick_j = period_s * max(watts for _, watts in load.steps)
+    assert only(found).energy_j == pytest.approx(bench.truth_j, rel=0.04, abs=0.3 + tick_j)
 
 
 @FEW

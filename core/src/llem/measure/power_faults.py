@@ -71,9 +71,11 @@ def _stuck(power: curve.Points, inside: Sequence[tuple[int, float]], counter: cu
         return None
     told = f"its power stayed at {held_w!r} W to the last bit for {share:.0%} of the window's readings"
     if counter[0]:
+        # The first step of the counter in the run counts what was drawn before it as well.
+        since_ns = _first_step(counter, longest[0][0])
         lowest_w, highest_w = _counted_meanwhile(power, longest[0][0], counter)
-        counted_j = curve.increase(counter, longest[0][0], longest[-1][0])
-        held_j = held_w * (longest[-1][0] - longest[0][0]) / 1e9
+        counted_j = curve.increase(counter, since_ns, longest[-1][0])
+        held_j = held_w * (longest[-1][0] - since_ns) / 1e9
         differs = counted_j is not None and abs(counted_j - held_j) > DIFFERS * max(counted_j, held_j)
         if not differs or highest_w - lowest_w <= STEADY * highest_w:
             return None
@@ -96,15 +98,23 @@ def _counted_meanwhile(power: curve.Points, at_ns: int, counter: curve.Points) -
         first -= 1
     while last + 1 < len(watts) and watts[last + 1] == watts[last]:
         last += 1
-    steps = sum(times[first] <= t <= times[last] for t in counter[0])
+    since_ns, until_ns = min(_first_step(counter, times[first]), times[last]), times[last]
+    steps = sum(since_ns <= t <= until_ns for t in counter[0])
     parts = min(8, steps // 4)
-    edges = [times[first] + (times[last] - times[first]) * i // max(parts, 1) for i in range(parts + 1)]
+    edges = [since_ns + (until_ns - since_ns) * i // max(parts, 1) for i in range(parts + 1)]
     counted = [
         joules / ((b - a) / 1e9)
         for a, b in pairwise(edges)
         if b > a and (joules := curve.increase(counter, a, b)) is not None
     ]
     return (min(counted), max(counted)) if counted else (0.0, 0.0)
+
+
+def _first_step(counter: curve.Points, since_ns: int) -> int:
+    """When the counter first moved after a time, by when it has told of all that was drawn before; that time itself where it
+    did not move.
+    """
+    return next((t for t in curve.steps(counter)[0] if t > since_ns), since_ns)
 
 
 def _fine(watts: Sequence[float]) -> bool:
