@@ -31,7 +31,7 @@ def test_a_study_ends_each_experiment_when_its_interval_is_narrow(
 ) -> None:
     path = study(
         sweep={"testbed.fail": ["no", "raise"]},
-        measurement={"min_window_s": 0, "settle_s": 0, "samplers": ["testmeter"]},
+        measurement={"min_window_s": 0.4, "settle_s": 0, "samplers": ["testmeter"]},  # long enough to be read in
         execution={
             "until": {"ci_width": "1 %", "figure": "mean_w", "max_cycles": 7},
             "order": "sequential",
