@@ -22,7 +22,7 @@ TWO = {"testbed.batch_size": [1, 2]}
 ENDLESS = {"token_s": 600}
 TESTMETER = Path(__file__).parents[3] / "tests" / "testmeter"
 PATIENCE_S = 120
-VIEW = re.compile(r"\d+/\d+ ended|for \d+ s|Enter skips it|[━─]{24}")
+VIEW = re.compile(r"\d+/\d+ ended|for \d+ s|Enter skips it|(?<![━─])[━─]{24}(?![━─])")
 """What only the view has."""
 
 
@@ -130,7 +130,9 @@ def test_the_view_shows_study_experiment_phase_watts_and_time_left_whatever_the_
 ) -> None:
     baseline = {"enabled": True, "duration_s": 3, "resident_s": 0, "cache": False}
     at = terminal("run", metered(study, sweep=TWO, testbed=ENDLESS, baseline=baseline))
-    at.until(r"^quick ", r"[━─]{24}  0/2 ended", r"\[1/2\]  testbed\.batch_size=1$", r"^idle baseline  \d")
+    at.until(
+        r"^quick ", r"(?<![━─])[━─]{24}(?![━─])  0/2 ended", r"\[1/2\]  testbed\.batch_size=1$", r"^idle baseline  \d"
+    )
     at.until(r"^window .* 50\.0 W  for \d+ s$", r"0/2 ended  about .* left$")
     for columns in (36, 20, 110):
         at.resize(columns)
