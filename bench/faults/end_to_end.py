@@ -48,7 +48,7 @@ HONEST = "none"
 
 
 def told(lie: str) -> Told:
-    """What `result.json` says of an experiment with this lie."""
+    """The `result.json` of an experiment with this lie."""
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "out"
         paths = [*map(str, PLUGINS), *filter(None, [os.environ.get("PYTHONPATH")])]

@@ -54,7 +54,7 @@ def answers(
 
 
 def told(found: Sequence[Answer]) -> Told:
-    """What the worker makes of these answers."""
+    """The worker's verdict on these answers."""
     try:
         for answer in found:
             check_answer("engine", answer, VOCABULARY)

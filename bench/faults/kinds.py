@@ -18,7 +18,7 @@ FAILED = "failed"
 
 @dataclass(frozen=True, kw_only=True)
 class Told:
-    """What a result says.
+    """A result's figures and warnings.
 
     Attributes:
         said: code and message of each warning, and `failed` with its message.
@@ -34,7 +34,7 @@ class Told:
 
     @classmethod
     def of(cls, found: WindowFigures, truth_j: float, *more: tuple[str, str]) -> Told:
-        """What the window's figures say, and warnings from beside them."""
+        """The verdict of the window's figures, with warnings from beside them."""
         headline: EnergyFigure | None = found.energy.headline
         return cls(
             said=[*((w.code, w.message) for w in found.warnings), *more],
@@ -62,7 +62,7 @@ class Kind:
 
 
 def unmarked(kind: Kind, told: Told) -> str | None:
-    """Why a reader would be misled; None where the result names the cause and no wrong figure stands unmarked."""
+    """The reason for which a reader would be misled; None where the result names the cause and no wrong figure stands unmarked."""
     named = [message for code, message in told.said if code == kind.code]
     if not named:
         return f"no `{kind.code}` among {sorted({code for code, _ in told.said}) or 'no warnings'}"

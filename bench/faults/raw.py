@@ -25,7 +25,7 @@ START_NS = 1_000 * S
 """The machine has been up for so long."""
 
 Readings = Callable[[int, float], Any]
-"""What `read` returns, by (monotonic ns, seconds since the start)."""
+"""Return value of `read`, by (monotonic ns, seconds since the start)."""
 
 CARD = Device(id="GPU-1", name="Card", scope="gpu", methods=frozenset({"counter", "power"}), max_power_w=700)
 
@@ -60,7 +60,7 @@ def one(t_ns: Any, seconds: float, device: Any = "GPU-1", **changes: Any) -> Sim
 
 
 def recorded(says: Readings) -> Series:
-    """What reaches the worker from 35 simulated seconds."""
+    """The series that reaches the worker from 35 simulated seconds."""
     Clock.says, Clock.now_ns = staticmethod(says), START_NS
     with tempfile.TemporaryDirectory() as folder, (Path(folder) / "readings.jsonl").open("ab", buffering=0) as stream:
         with (Path(os.devnull)).open("wb") as nowhere, patch("time.monotonic_ns", lambda: Clock.now_ns):
@@ -87,7 +87,7 @@ def nowhere_text() -> Any:
 
 
 def through_the_recorder(says: Readings) -> Told:
-    """What the result says of a window of ten seconds."""
+    """The result of a window of ten seconds."""
     found = window_figures(
         recorded(says),
         START_NS + OPEN_S * S,
