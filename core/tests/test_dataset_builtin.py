@@ -1,4 +1,4 @@
-"""The built-in prompts: their shape, their origin, their generator; and the genuine set, told from everything else."""
+"""The built-in prompts: their shape, their origin; and the genuine set, told from everything else."""
 
 from __future__ import annotations
 
@@ -16,13 +16,9 @@ from pathlib import Path
 import pyarrow
 import pyarrow.parquet
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from llem.config.experiment import DatasetConfig
 from llem.datasets import aienergyscore, snapshot
-from llem.datasets.generator import build, lengths
-from llem.datasets.generator.grammar import Dice, Voice
 from llem.errors import DatasetError
 
 LINES = [json.loads(line) for line in aienergyscore.FILE.read_text().splitlines()]
@@ -33,13 +29,6 @@ def quantile(sizes: list[int], share: float) -> float:
     place = (len(sizes) - 1) * share / 100
     low, high = math.floor(place), math.ceil(place)
     return sizes[low] + (sizes[high] - sizes[low]) * (place - low)
-
-
-@pytest.mark.parametrize(("share", "characters"), lengths.QUANTILES.items())
-def test_lengths_have_the_quantiles_of_the_genuine_set(share: float, characters: int) -> None:
-    sizes = sorted(map(len, aienergyscore.prompts()))
-    assert quantile(sizes, share) == characters
-    assert sizes[min(int(len(sizes) * share / 100), len(sizes) - 1)] == characters
 
 
 def test_there_are_1000_prompts_no_two_alike() -> None:
@@ -72,10 +61,6 @@ def test_no_prompt_shows_its_grammar() -> None:
 def test_most_sentences_occur_once() -> None:
     sentences = [s for prompt in aienergyscore.prompts() for s in prompt.replace("\n", ". ").split(". ") if len(s) > 40]
     assert len(set(sentences)) > 0.7 * len(sentences)
-
-
-def test_the_generator_makes_the_file_byte_for_byte() -> None:
-    assert build.content() == aienergyscore.FILE.read_bytes()
 
 
 def test_the_first_line_tells_the_provenance_that_results_carry() -> None:
@@ -178,21 +163,3 @@ def test_a_broken_parquet_file_and_a_folder_without_files_are_errors(tmp_path: P
     (tmp_path / "x.parquet").write_bytes(b"PAR1 and no more")
     with pytest.raises(DatasetError, match="no Parquet file"):
         snapshot.read_prompts(tmp_path, None)
-
-
-def test_a_capital_rule_stays_and_others_return_only_when_all_were_said() -> None:
-    voice = Voice({"Town": ["{name}"], "name": ["A", "B", "C"], "x": ["in {Town}"]}, Dice("seed"))
-    assert voice.say("x") == voice.say("x")
-    voice = Voice({"name": ["A", "B", "C"]}, Dice("seed"))
-    assert {voice.say("name") for _ in range(3)} == {"A", "B", "C"}
-
-
-def test_phrases_take_articles_capitals_numbers_and_choices() -> None:
-    rules = {"n": ["owl"], "m": ["{a n}, {^n}, {7-7}, {1999-1999y}, {1999-1999}, <{n}|{n}>"]}
-    assert Voice(rules, Dice("seed")).say("m") == "an owl, Owl, 7, 1999, 1,999, owl"
-
-
-@given(st.text(max_size=20), st.integers(1, 50))
-def test_dice_shuffle_every_number_once(seed: str, n: int) -> None:
-    assert sorted(Dice(seed).shuffled(n)) == list(range(n))
-    assert Dice(seed).shuffled(n) == Dice(seed).shuffled(n)

@@ -1,6 +1,6 @@
 """AIEnergyScore's text generation task: prompts of llem's own making in its shape, and the genuine set.
 
-`aienergyscore` ships with llem and needs no network: 1,000 prompts that `llem.datasets.generator` made, a third of them
+`aienergyscore` ships with llem and needs no network: 1,000 prompts that `tools/prompts` made, a third of them
 encyclopedic paragraphs, a third web prose, a third chat requests, as long as the genuine ones. `aienergyscore:official`
 is the genuine set, read from the hub or a local file and refused where its prompts are not those of the pinned commit.
 The two never share a name, a provenance or a SHA-256.
@@ -34,7 +34,11 @@ PROVENANCE = (
     "made by llem (python -m llem.datasets.generator, version 1) in the shape of AIEnergyScore/text_generation; "
     "not that dataset, and no text of it"
 )
-"""Of the built-in prompts; their file's first line says the same."""
+"""Of the built-in prompts; their file's first line says the same.
+
+It names the generator by the place that it had in version 1 (now `tools/prompts`): the text is part of the file, and
+another one would give the same prompts another SHA-256.
+"""
 
 OFFICIAL_REPOSITORY = "AIEnergyScore/text_generation"
 OFFICIAL_COMMIT = "2dc92b2ee2cd9776a51ccf08c6c2ab04138370c3"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator
 
-from llem.datasets.generator.grammar import Dice, Rules, Voice
+from tools.prompts.grammar import Dice, Rules, Voice
 
 Piece = tuple[str | None, str]
 """A separator, and the text that follows it; without a separator the text stands alone, as a candidate for the whole."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 from llem.datasets.aienergyscore import FILE, PROVENANCE
-from llem.datasets.generator import documents, lengths
-from llem.datasets.generator.grammar import read_rules
+from tools.prompts import documents, lengths
+from tools.prompts.grammar import read_rules
 
 _WRITERS: dict[str, documents.Kind] = {
     "encyclopedia": documents.encyclopedia,

@@ -1,0 +1,1 @@
+"""Tools that maintainers run and nobody installs."""
