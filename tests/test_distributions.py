@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from llem.distributions import DISTRIBUTIONS
+from llem.plugins import Registry
+
 ROOT = Path(__file__).parent.parent
 MEMBERS = [ROOT / "core", *sorted((ROOT / "plugins").iterdir()), *sorted((ROOT / "runners").iterdir())]
 
@@ -32,6 +35,26 @@ def test_plugins_ask_for_the_core_of_their_own_version() -> None:
         assert f"llem=={project['version']}" in dependencies, member.name
 
 
+def test_the_core_knows_which_distribution_brings_each_command() -> None:
+    registry, found = Registry(), {}
+    for name in registry.commands:
+        found.setdefault(registry.provider("command", name).distribution, set()).add(name)
+    found.pop("llem", None)
+    assert {one.name: set(one.commands) for one in DISTRIBUTIONS} == found
+
+
+def test_what_the_core_advises_to_install_is_there() -> None:
+    extras = _project(ROOT / "core")["optional-dependencies"]
+    assert isinstance(extras, dict)
+    for one in DISTRIBUTIONS:
+        name, _, extra = one.asked_as.rstrip("]").partition("[")
+        if extra:
+            assert name == "llem"
+            assert f"{one.name}=={_project(ROOT / 'core')['version']}" in extras[extra]
+        else:
+            assert name == one.name
+
+
 def test_what_make_installs_is_pinned() -> None:
     pinned = {
         line.split("==")[0].lower().replace("_", "-")
@@ -47,10 +70,12 @@ def test_what_make_installs_is_pinned() -> None:
 @pytest.mark.install
 def test_wheels_carry_their_data_and_type_marker(wheels: dict[str, Path]) -> None:
     core = set(zipfile.ZipFile(wheels["llem"]).namelist())
-    assert {"llem/scaffold/templates/common/ci.yml.txt", "llem/scaffold/templates/sampler/test.py.txt"} <= core
     assert {"llem/py.typed", "llem/datasets/aienergyscore.jsonl", "llem/models/shapes/llama-3.1-8b.json"} <= core
     assets = ROOT / "core" / "src" / "llem" / "report" / "assets"
     assert {f"llem/report/assets/{path.name}" for path in assets.iterdir()} <= core
+    kit = set(zipfile.ZipFile(wheels["llem_plugin_kit"]).namelist())
+    templates = "llem_plugin_kit/scaffold/templates"
+    assert {f"{templates}/common/ci.yml.txt", f"{templates}/sampler/test.py.txt"} <= kit
     for package in ("llem_pytorch", "llem_vllm"):
         names = zipfile.ZipFile(wheels[package]).namelist()
         assert {f"{package}/image/Dockerfile", f"{package}/image/entrypoint.sh"} <= set(names)
@@ -63,6 +88,7 @@ def test_wheels_carry_their_data_and_type_marker(wheels: dict[str, Path]) -> Non
         "llem_slurm",
         "llem_zeus",
         "llem_codecarbon",
+        "llem_plugin_kit",
     ):
         assert f"{package}/py.typed" in zipfile.ZipFile(wheels[package]).namelist()
     for wheel in wheels.values():

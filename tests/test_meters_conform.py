@@ -1,4 +1,4 @@
-"""Samplers of GPUs hold what `llem.testing` asks of every sampler, on the simulated drivers."""
+"""Samplers of GPUs hold what `llem_plugin_kit` asks of every sampler, on the simulated drivers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from llem.testing import SamplerConformance
+from llem_plugin_kit import SamplerConformance
 
 Simulated = Callable[[str], Mapping[str, str]]
 
@@ -24,7 +24,7 @@ AMD = "gpu GPU-aaaaaaaaaaaaaaa1 AMD Instinct MI300X\npower constant 200\ncounter
 LIMITS = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER")
 
 SUITE = """
-from llem.testing import SamplerConformance
+from llem_plugin_kit import SamplerConformance
 
 class TestIt(SamplerConformance):
     sampler = "{name}"

@@ -51,7 +51,7 @@ def test_a_backend_is_under_100_lines() -> None:
 
 
 def test_it_passes_every_conformance_test(plugin: tuple[Path, Mapping[str, str]]) -> None:
-    from llem.testing import BackendConformance
+    from llem_plugin_kit import BackendConformance
 
     output = _run([sys.executable, "-m", "pytest", "-q", "test_bigram.py", "-p", "no:cacheprovider"], *plugin)
     tests = [name for name in dir(BackendConformance) if name.startswith("test_")]

@@ -7,7 +7,7 @@ from typing import ClassVar
 import pytest
 from llem_testbed import TestbedEngine
 
-from llem.testing import BackendConformance
+from llem_plugin_kit import BackendConformance
 
 
 class TestTestbedConforms(BackendConformance):

@@ -1,4 +1,4 @@
-"""llem's own checks hold what `llem.testing` asks of every check, each in the trouble that it is there for."""
+"""llem's own checks hold what `llem_plugin_kit` asks of every check, each in the trouble that it is there for."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from llem.config.compose import Composer
 from llem.plugins import default_registry
 from llem.preflight import checks, parallel
 from llem.specs.check import PreflightContext
-from llem.testing import CheckConformance
+from llem_plugin_kit import CheckConformance
 
 
 def planned(base_dir: Path, output: Path | None = None, **sections: Any) -> PreflightContext:

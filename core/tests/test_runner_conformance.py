@@ -1,10 +1,10 @@
-"""llem's own runner holds what `llem.testing` asks of every runner."""
+"""llem's own runner holds what `llem_plugin_kit` asks of every runner."""
 
 from __future__ import annotations
 
 from typing import ClassVar
 
-from llem.testing import RunnerConformance
+from llem_plugin_kit import RunnerConformance
 
 
 class TestLocal(RunnerConformance):

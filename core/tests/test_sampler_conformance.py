@@ -1,4 +1,4 @@
-"""llem's own samplers hold what `llem.testing` asks of every sampler, on meters of known behaviour."""
+"""llem's own samplers hold what `llem_plugin_kit` asks of every sampler, on meters of known behaviour."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import ClassVar
 import pytest
 
 from llem.samplers.rapl import RaplSampler
-from llem.testing import SamplerConformance
+from llem_plugin_kit import SamplerConformance
 
 _ZONES = {"intel-rapl:0": "package-0", "intel-rapl:0:0": "core", "intel-rapl:0:1": "dram", "intel-rapl:1": "package-1"}
 

@@ -47,10 +47,9 @@ def bare_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def without_backends(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def without_backends(hidden: Callable[..., Mapping[str, str]]) -> Mapping[str, str]:
     """An environment in which no backend is installed."""
-    site = hide(tmp_path_factory, "llem-pytorch", "llem-testbed")
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(site), os.environ["PYTHONPATH"]])}
+    return hidden("llem-pytorch", "llem-testbed")
 
 
 def hide(tmp_path_factory: pytest.TempPathFactory, *distributions: str) -> Path:
@@ -61,6 +60,17 @@ def hide(tmp_path_factory: pytest.TempPathFactory, *distributions: str) -> Path:
         info.mkdir()
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 0\n")
     return site
+
+
+@pytest.fixture
+def hidden(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Mapping[str, str]]:
+    """Takes distributions, returns an environment in which they are not installed."""
+
+    def do(*distributions: str) -> Mapping[str, str]:
+        site = hide(tmp_path_factory, *distributions)
+        return {**os.environ, "PYTHONPATH": os.pathsep.join([str(site), os.environ["PYTHONPATH"]])}
+
+    return do
 
 
 @pytest.fixture(autouse=True)

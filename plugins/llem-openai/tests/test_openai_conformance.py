@@ -1,4 +1,4 @@
-"""The backend holds what `llem.testing` asks of every backend, whatever its server tells of tokens."""
+"""The backend holds what `llem_plugin_kit` asks of every backend, whatever its server tells of tokens."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import pytest
 
 from llem.specs.check import PreflightContext
-from llem.testing import BackendConformance, CheckConformance
+from llem_plugin_kit import BackendConformance, CheckConformance
 
 sys.path.insert(0, str(Path(__file__).parent))
 from openai_server import VOCABULARY, Behaviour, serving

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 import httpx
 import pytest
 
-from llem.testing import BackendConformance
+from llem_plugin_kit import BackendConformance
 
 HAS_VLLM = importlib.util.find_spec("vllm") is not None
 pytestmark = [

@@ -1,4 +1,4 @@
-"""The checks hold what `llem.testing` asks of every check, each in the trouble that it is there for."""
+"""The checks hold what `llem_plugin_kit` asks of every check, each in the trouble that it is there for."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from llem.config.compose import Composer
 from llem.plugins import default_registry
 from llem.specs.check import PreflightContext
-from llem.testing import CheckConformance
+from llem_plugin_kit import CheckConformance
 
 
 def planned(base_dir: Path, **options: Any) -> PreflightContext:

@@ -1,10 +1,10 @@
-"""The backend holds what `llem.testing` asks of every backend, in each way that it can group and cache."""
+"""The backend holds what `llem_plugin_kit` asks of every backend, in each way that it can group and cache."""
 
 from __future__ import annotations
 
 from typing import ClassVar
 
-from llem.testing import BackendConformance
+from llem_plugin_kit import BackendConformance
 
 
 class TestOneAtATime(BackendConformance):

@@ -1,4 +1,4 @@
-"""The backend holds what `llem.testing` asks of every backend."""
+"""The backend holds what `llem_plugin_kit` asks of every backend."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import pytest
 
-from llem.testing import BackendConformance
+from llem_plugin_kit import BackendConformance
 
 pytestmark = pytest.mark.vllm
 

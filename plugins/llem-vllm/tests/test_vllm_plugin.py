@@ -13,7 +13,7 @@ import llem_vllm
 from llem.config.compose import Composer
 from llem.plugins import default_registry
 from llem.specs.check import PreflightContext
-from llem.testing import CheckConformance
+from llem_plugin_kit import CheckConformance
 from llem_vllm import preflight
 from llem_vllm.preflight import check_options, check_version
 from llem_vllm.schema import installed, versions

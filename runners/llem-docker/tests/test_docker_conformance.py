@@ -1,4 +1,4 @@
-"""The runner holds what `llem.testing` asks of every runner."""
+"""The runner holds what `llem_plugin_kit` asks of every runner."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import docker
 import pytest
 
 from llem.specs.runner import RunnerContext
-from llem.testing import RunnerConformance
+from llem_plugin_kit import RunnerConformance
 
 pytestmark = pytest.mark.docker
 

@@ -1,4 +1,4 @@
-"""The runner holds what `llem.testing` asks of every runner, on a real cluster."""
+"""The runner holds what `llem_plugin_kit` asks of every runner, on a real cluster."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import pytest
 from ray_bed import Bed
 
 from llem.specs.runner import Job, RunnerContext
-from llem.testing import RunnerConformance
-from llem.testing.engine import MARK
-from llem.testing.runner import Start
+from llem_plugin_kit import RunnerConformance
+from llem_plugin_kit.engine import MARK
+from llem_plugin_kit.runner import Start
 from llem_ray.options import RayOptions
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(400)]

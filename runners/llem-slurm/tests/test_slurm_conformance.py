@@ -1,4 +1,4 @@
-"""The runner and a check hold what `llem.testing` asks of all of their kind, on a real cluster."""
+"""The runner and a check hold what `llem_plugin_kit` asks of all of their kind, on a real cluster."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from llem.config.compose import Composer
 from llem.plugins import default_registry
 from llem.specs.check import PreflightContext
 from llem.specs.runner import Job
-from llem.testing import CheckConformance, RunnerConformance
-from llem.testing.engine import MARK
-from llem.testing.runner import Start
+from llem_plugin_kit import CheckConformance, RunnerConformance
+from llem_plugin_kit.engine import MARK
+from llem_plugin_kit.runner import Start
 from llem_slurm.options import SlurmOptions
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(600)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -23,7 +24,6 @@ BUILT_IN: dict[str, tuple[str, str]] = {
     "export": ("llem.cli.export:export", "results as CSV, Parquet, LaTeX, or for other tools"),
     "config": ("llem.cli.config:config", "show, describe or begin a configuration"),
     "plugins": ("llem.cli.plugins:plugins", "list what is installed, and what was set aside"),
-    "plugin": ("llem.cli.plugin:plugin", "begin a plugin of your own"),
     "completion": ("llem.cli.completion:completion", "complete words in bash, zsh or fish"),
     "doctor": ("llem.cli.doctor:doctor", "check this machine and say what to do"),
 }
@@ -62,9 +62,14 @@ class LazyGroup(click.Group):
         command = self.get_command(ctx, name)
         if command is not None or ctx.resilient_parsing:
             return name if command else None, command, args[1:]
+        from llem.distributions import commands_elsewhere, missing_command
+        from llem.plugins import default_registry
+
+        if (missing := missing_command(name, default_registry())) is not None:
+            raise missing
         if name in MEANT:
             hint = f" Did you mean `{MEANT[name]}`?"
-        elif near := difflib.get_close_matches(name, self.list_commands(ctx), n=1):
+        elif near := difflib.get_close_matches(name, [*self.list_commands(ctx), *commands_elsewhere()], n=1):
             hint = f" Did you mean `{near[0]}`?"
         elif name.endswith((".yaml", ".yml")):
             hint = f" To run a study: llem run {name}."
@@ -87,12 +92,23 @@ class LazyGroup(click.Group):
         if added := _plugin_commands():
             with formatter.section("Commands of plugins"):
                 formatter.write_dl([(name, spec.summary) for name, spec in sorted(added.items())])
+        if missing := _missing_commands(added):
+            with formatter.section("Commands to install"):
+                formatter.write_dl(missing)
 
 
 def _plugin_commands() -> dict[str, Any]:
     from llem.plugins import default_registry
 
     return {name: spec for name, spec in default_registry().commands.items() if name not in BUILT_IN}
+
+
+def _missing_commands(added: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Each of llem's distributions whose commands are not here: the commands, and what installs them."""
+    from llem.distributions import DISTRIBUTIONS
+
+    missing = [(one, [name for name in one.commands if name not in added]) for one in DISTRIBUTIONS]
+    return [(", ".join(names), one.install) for one, names in missing if names]
 
 
 def _checked(command: object, name: str) -> click.Command:

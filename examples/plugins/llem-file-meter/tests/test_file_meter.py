@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from llem.errors import SamplerUnavailable
-from llem.testing import SamplerConformance
 from llem_file_meter.sampler import FILE, STALE_S, FileMeterSampler
+from llem_plugin_kit import SamplerConformance
 
 WATTS = 120.5
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from llem.testing import BackendConformance
+from llem_plugin_kit import BackendConformance
 
 
 class TestLlamacpp(BackendConformance):

@@ -34,8 +34,8 @@ from llem.specs.backend import (
     TokenEvent,
 )
 from llem.specs.dataset import Message
-from llem.testing.processes import nothing_left
-from llem.testing.registering import imported_by_registering
+from llem_plugin_kit.processes import nothing_left
+from llem_plugin_kit.registering import imported_by_registering
 
 _WORDS = ("an", "answer", "is", "counted", "by", "what", "was", "asked", "of", "it", "and", "by", "nothing", "else")
 

@@ -21,8 +21,8 @@ import pytest
 from llem.errors import SamplerUnavailable
 from llem.plugins import default_registry, load_object
 from llem.specs.sampler import Device, QuickPowerSampler, Reading, Sampler, SamplerSpec, TickingSampler
-from llem.testing.processes import nothing_left
-from llem.testing.registering import imported_by_registering
+from llem_plugin_kit.processes import nothing_left
+from llem_plugin_kit.registering import imported_by_registering
 
 _UNITS = ("_c", "_mhz", "_w", "_j", "_mb", "_pct", "_s", "_v", "_a", "_ratio", "_bytes", "_count")
 _SAME_UNIT = 5.0

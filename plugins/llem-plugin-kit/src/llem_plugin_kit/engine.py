@@ -113,7 +113,7 @@ def llem_backends() -> Sequence[BackendSpec]:
             api_version=API_VERSION,
             summary="answers by a clock, for the conformance tests of runners",
             config=ConformanceConfig,
-            engine="llem.testing.engine:ConformanceEngine",
+            engine="llem_plugin_kit.engine:ConformanceEngine",
             capabilities=frozenset({"cpu", "streaming"}),
         )
     ]
@@ -124,5 +124,5 @@ def carry(folder: Path) -> dict[str, str]:
     info = folder / "llem_conformance-1.dist-info"
     info.mkdir(exist_ok=True)
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: llem-conformance\nVersion: 1\n", encoding="utf-8")
-    (info / "entry_points.txt").write_text(f"[llem]\n{NAME} = llem.testing.engine\n", encoding="utf-8")
+    (info / "entry_points.txt").write_text(f"[llem]\n{NAME} = llem_plugin_kit.engine\n", encoding="utf-8")
     return {"PYTHONPATH": os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH")]))}

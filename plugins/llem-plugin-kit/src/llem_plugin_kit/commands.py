@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from llem.scaffold.names import Kind
+    from llem_plugin_kit.scaffold.names import Kind
 
 
 @click.group()
@@ -50,8 +50,8 @@ def new(name: str, kind: Kind, directory: Path) -> None:
       cd llem-my-engine && pip install -e '.[test]' && pytest
     """
     from llem.plugins import default_registry
-    from llem.scaffold.distribution import IMPLEMENTATION, USAGE, write
-    from llem.scaffold.names import names_for
+    from llem_plugin_kit.scaffold.distribution import IMPLEMENTATION, USAGE, write
+    from llem_plugin_kit.scaffold.names import names_for
 
     names = names_for(name, kind, default_registry())
     folder, files = write(names, directory)

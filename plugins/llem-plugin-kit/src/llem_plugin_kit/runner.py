@@ -24,9 +24,9 @@ from llem.results.models import ExperimentResult
 from llem.specs.backend import BackendSpec
 from llem.specs.check import Finding
 from llem.specs.runner import Exit, Job, Runner, RunnerContext, RunnerSpec, RunningJob
-from llem.testing import engine
-from llem.testing.processes import is_alive, nothing_left, settled
-from llem.testing.registering import imported_by_registering
+from llem_plugin_kit import engine
+from llem_plugin_kit.processes import is_alive, nothing_left, settled
+from llem_plugin_kit.registering import imported_by_registering
 
 _EXPERIMENT: Mapping[str, Any] = {
     "model": "random:tiny-llama",

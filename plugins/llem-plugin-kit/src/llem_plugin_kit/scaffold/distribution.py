@@ -10,7 +10,7 @@ from pathlib import Path
 from string import Template
 
 from llem.errors import ConfigError
-from llem.scaffold.names import Names
+from llem_plugin_kit.scaffold.names import Names
 
 _COMMON = {
     "pyproject.toml": "common/pyproject.toml.txt",
@@ -117,4 +117,8 @@ def _unwritable(path: Path, error: OSError) -> ConfigError:
 
 
 def _read(template: str) -> str:
-    return resources.files("llem.scaffold").joinpath("templates", *template.split("/")).read_text(encoding="utf-8")
+    return (
+        resources.files("llem_plugin_kit.scaffold")
+        .joinpath("templates", *template.split("/"))
+        .read_text(encoding="utf-8")
+    )

@@ -1,6 +1,6 @@
 """Conformance tests for plugin authors: subclass, name your spec, run pytest.
 
-from llem.testing import BackendConformance
+from llem_plugin_kit import BackendConformance
 
 class TestMyBackend(BackendConformance):
     backend = "mybackend"
@@ -17,18 +17,18 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from llem.testing.backend import BackendConformance
-    from llem.testing.check import CheckConformance
-    from llem.testing.runner import RunnerConformance
-    from llem.testing.sampler import SamplerConformance
+    from llem_plugin_kit.backend import BackendConformance
+    from llem_plugin_kit.check import CheckConformance
+    from llem_plugin_kit.runner import RunnerConformance
+    from llem_plugin_kit.sampler import SamplerConformance
 
 __all__ = ["BackendConformance", "CheckConformance", "RunnerConformance", "SamplerConformance"]
 
 _SUITES = {
-    "BackendConformance": "llem.testing.backend",
-    "CheckConformance": "llem.testing.check",
-    "RunnerConformance": "llem.testing.runner",
-    "SamplerConformance": "llem.testing.sampler",
+    "BackendConformance": "llem_plugin_kit.backend",
+    "CheckConformance": "llem_plugin_kit.check",
+    "RunnerConformance": "llem_plugin_kit.runner",
+    "SamplerConformance": "llem_plugin_kit.sampler",
 }
 
 

@@ -9,7 +9,7 @@ import lies
 import pytest
 
 from llem.specs.check import PreflightContext
-from llem.testing import BackendConformance, CheckConformance, RunnerConformance, SamplerConformance, processes
+from llem_plugin_kit import BackendConformance, CheckConformance, RunnerConformance, SamplerConformance, processes
 
 processes.LINGER_S = 2.0  # what these leave behind does not end by itself
 

@@ -89,7 +89,7 @@ def test_it_is_whole(made: tuple[Path, Mapping[str, str]]) -> None:
     workflow = (folder / ".github/workflows/ci.yml").read_text()
     assert "${{ matrix.python }}" in workflow
     assert "$" not in (folder / "src/llem_a_sampler/sampler.py").read_text()
-    assert (folder / "LICENSE").read_text() == (Path(__file__).parent.parent / "LICENSE").read_text()
+    assert (folder / "LICENSE").read_text() == (Path(__file__).parents[3] / "LICENSE").read_text()
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ import pytest
 
 from llem.plugins import default_registry, load_object
 from llem.specs.check import CheckSpec, Finding, PreflightContext
-from llem.testing.processes import nothing_left
-from llem.testing.registering import imported_by_registering
+from llem_plugin_kit.processes import nothing_left
+from llem_plugin_kit.registering import imported_by_registering
 
 
 class CheckConformance:

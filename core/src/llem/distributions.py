@@ -1,0 +1,94 @@
+"""llem's own distributions beside the core, known by name where they are not installed.
+
+Nothing of them is imported here. A command or a module of one that is missing says what to install.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from llem.errors import PluginError
+
+if TYPE_CHECKING:
+    from llem.plugins import Registry
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """A distribution that adds commands to llem.
+
+    Attributes:
+        name: on the package index.
+        package: its import name.
+        asked_as: the words that pip takes for it.
+        commands: the commands that it brings.
+    """
+
+    name: str
+    package: str
+    asked_as: str
+    commands: tuple[str, ...]
+
+    @property
+    def install(self) -> str:
+        """The command that installs it."""
+        return f"pip install '{self.asked_as}'" if "[" in self.asked_as else f"pip install {self.asked_as}"
+
+
+DISTRIBUTIONS = (
+    Distribution("llem-plugin-kit", "llem_plugin_kit", "llem-plugin-kit", ("plugin",)),
+    Distribution("llem-docker", "llem_docker", "llem-docker", ("images",)),
+)
+"""Those that bring commands. Each one's own registration is what counts; a test holds this table to it."""
+
+
+def commands_elsewhere() -> dict[str, Distribution]:
+    """Every command that comes with a distribution of its own, installed or not."""
+    return {command: one for one in DISTRIBUTIONS for command in one.commands}
+
+
+def missing_command(name: str, registry: Registry) -> PluginError | None:
+    """The error for a command that one of llem's distributions would bring; None where none would."""
+    one = commands_elsewhere().get(name)
+    if one is None:
+        return None
+    aside = next((p for p in registry.plugins() if p.distribution == one.name and p.set_aside), None)
+    if aside is not None:
+        return PluginError(
+            f"the command `{name}` is not available: {aside.label} was set aside because {aside.set_aside}.",
+            remedy=f"Reinstall it: {one.install}.",
+        )
+    return PluginError(
+        f"the command `{name}` comes with {one.name}, which is not installed here.", remedy=f"{one.install}."
+    )
+
+
+def attribute_of(package: str, name: str, door: str) -> Any:
+    """An attribute of another distribution's package, for a module of the core that has been its door.
+
+    Args:
+        package: the import name.
+        name: of the attribute.
+        door: the module of the core that was asked.
+
+    Raises:
+        ModuleNotFoundError: the distribution is not installed; says how it is.
+        AttributeError: the package has no such attribute.
+    """
+    if name.startswith("__"):  # what Python and its tools ask of every module
+        raise AttributeError(f"module {door!r} has no attribute {name!r}")
+    try:
+        module = importlib.import_module(package)
+    except ModuleNotFoundError as error:
+        one = next(one for one in DISTRIBUTIONS if one.package == package)
+        if error.name != package:
+            raise
+        raise ModuleNotFoundError(
+            f"{door} comes with {one.name}, which is not installed here: {one.install}.", name=package
+        ) from error
+    try:
+        return getattr(module, name)
+    except AttributeError:
+        raise AttributeError(f"module {door!r} has no attribute {name!r}") from None

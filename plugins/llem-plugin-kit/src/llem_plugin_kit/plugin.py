@@ -1,0 +1,21 @@
+"""What llem-plugin-kit registers. Importing this imports neither click nor pytest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from llem.hookspecs import API_VERSION, hookimpl
+from llem.specs.command import CommandSpec
+
+
+@hookimpl
+def llem_commands() -> Sequence[CommandSpec]:
+    """The command `plugin`."""
+    return [
+        CommandSpec(
+            name="plugin",
+            api_version=API_VERSION,
+            summary="begin a plugin of your own",
+            command="llem_plugin_kit.commands:plugin",
+        )
+    ]
