@@ -12,7 +12,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 
-from llem.analysis.summary import Configuration, summarise
+from llem.metrics.summary import Configuration, summarise
 from llem.results.rows import study_rows
 
 PANELS = (

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from small_workload import SETTINGS
 
-from llem.analysis.environments import differing, environment_of
+from llem.metrics.environments import differing, environment_of
 from llem.results.models import ExperimentResult
 from llem.results.rows import result_row
 from llem.samplers.facts import device_facts, with_use

@@ -11,8 +11,8 @@ from scipy import stats
 
 from llem.analysis import holm
 from llem.analysis.comparison import PAIRS_CYCLES, compare, compare_all
-from llem.analysis.summary import summarise
 from llem.config.study import ExecutionConfig
+from llem.metrics.summary import summarise
 from llem.results.models import Failure
 from llem.results.rows import result_row
 

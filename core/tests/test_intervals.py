@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from llem.analysis import student
-from llem.analysis.intervals import (
+from llem.metrics import student
+from llem.metrics.intervals import (
     BOOTSTRAP_FROM,
     BOOTSTRAP_TO,
     bootstrap_interval,

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from llem.analysis.summary import FIGURES
 from llem.config.study import ExecutionConfig, UntilConfig
+from llem.metrics.summary import FIGURES
 from llem.results.models import Failure
 from llem.study.repetition import Repetition
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from llem.analysis.selection import Selection, select
-from llem.analysis.summary import summarise
 from llem.errors import ConfigError
+from llem.metrics.selection import Selection, select
+from llem.metrics.summary import summarise
 from llem.results.aggregate import aggregate
 from llem.results.models import Failure
 from llem.results.parts import ParquetTable

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from llem.analysis.summary import Configuration
 from llem.cli.present import notes
+from llem.metrics.summary import Configuration
 
 LONG = "others used 84 % of this machine's CPU time " + "x " * 200 + "Repeat it when nothing else runs."
 

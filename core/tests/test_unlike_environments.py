@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from llem.analysis.comparison import compare_configurations
 from llem.analysis.design import ENVIRONMENT, configured
-from llem.analysis.environments import (
+from llem.config.study import UntilConfig
+from llem.metrics.environments import (
     Environment,
     are_alike,
     by_environment,
@@ -26,9 +27,8 @@ from llem.analysis.environments import (
     together,
     unlike,
 )
-from llem.analysis.selection import select
-from llem.analysis.summary import figure_of, summarise
-from llem.config.study import UntilConfig
+from llem.metrics.selection import select
+from llem.metrics.summary import figure_of, summarise
 from llem.results.aggregate import aggregate
 from llem.results.facts import CpuFacts, DeviceFacts, Facts
 from llem.results.models import Failure

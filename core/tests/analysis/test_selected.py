@@ -15,7 +15,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llem.analysis.front import pareto
-from llem.analysis.intervals import mean
 from llem.analysis.picking import pick
 from llem.analysis.selected import (
     Noise,
@@ -27,6 +26,7 @@ from llem.analysis.selected import (
 )
 from llem.cli.pareto import pareto as pareto_command
 from llem.cli.pick import pick as pick_command
+from llem.metrics.intervals import mean
 
 WriteDesign = Callable[..., Path]
 FORTY = [{"a.x": x} for x in range(40)]

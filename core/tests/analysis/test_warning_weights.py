@@ -15,7 +15,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llem.analysis.figures import FIGURES, MAIN
-from llem.analysis.summary import summarise
 from llem.cli.analyze import analyze
 from llem.cli.compare import compare
 from llem.cli.pareto import pareto
@@ -23,6 +22,7 @@ from llem.cli.pick import pick
 from llem.cli.show import show
 from llem.export.latex import latex_table
 from llem.export.source import Source
+from llem.metrics.summary import summarise
 from llem.report.gather import gather
 from llem.results.rows import study_rows
 from llem.results.store import job_directories

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from llem.analysis.intervals import Interval
 from llem.analysis.wording import amount, as_written, change, change_span, p_text, percent
+from llem.metrics.intervals import Interval
 
 
 @pytest.mark.parametrize(

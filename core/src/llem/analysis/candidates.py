@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from llem.analysis.design import Configured, configured, find_parameters
-from llem.analysis.environments import Environment
 from llem.analysis.figures import FigureSpec
-from llem.analysis.summary import Figure
 from llem.analysis.wording import as_written
+from llem.metrics.environments import Environment
+from llem.metrics.summary import Figure
 from llem.results.warning_codes import kind_of
 from llem.results.weighing import codes_of
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from llem.analysis.design import ENVIRONMENT, Configured
 from llem.analysis.effect_models import FigureAnalysis
-from llem.analysis.environments import Environment, differences, of_machine
 from llem.analysis.figures import FIGURES, MAIN
 from llem.analysis.wording import counted
+from llem.metrics.environments import Environment, differences, of_machine
 from llem.results.weighing import inform_sentence, tellings
 
 WAITING = (

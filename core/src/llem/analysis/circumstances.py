@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from llem.analysis.caveats import WAITING
-from llem.analysis.environments import Environment, differing, environment_of, for_comparison, unlike
+from llem.metrics.environments import Environment, differing, environment_of, for_comparison, unlike
 from llem.results.models import ExperimentResult
 from llem.results.rows import result_row
 

@@ -12,12 +12,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from llem.analysis import holm, student
-from llem.analysis.environments import unlike as unlike_environments
-from llem.analysis.intervals import FEWEST, LEVEL, Interval, mean
+from llem.analysis import holm
+from llem.metrics import student
+from llem.metrics.environments import unlike as unlike_environments
+from llem.metrics.intervals import FEWEST, LEVEL, Interval, mean
 
 if TYPE_CHECKING:
-    from llem.analysis.summary import Configuration
+    from llem.metrics.summary import Configuration
 
 PAIRS_CYCLES: Mapping[str, bool] = {
     "sequential": False,

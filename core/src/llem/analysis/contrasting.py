@@ -12,10 +12,10 @@ from llem.analysis import circumstances, holm
 from llem.analysis.circumstances import Difference, Doubt
 from llem.analysis.comparison import Comparison, compare
 from llem.analysis.figures import MAIN, FigureSpec, figure_specs
-from llem.analysis.intervals import Interval
 from llem.analysis.sides import Side, choose_baseline, matched, read_place
 from llem.analysis.wording import counted
 from llem.errors import ConfigError, ResultError
+from llem.metrics.intervals import Interval
 from llem.results.weighing import inform_sentence, tellings, too_few
 
 

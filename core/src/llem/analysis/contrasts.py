@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from llem.analysis.cell_means import CellMeans, Estimate
 from llem.analysis.contexts import Matched
 from llem.analysis.effect_models import Better, Contrast, Parameter, Step
-from llem.analysis.intervals import LEVEL, Interval
+from llem.metrics.intervals import LEVEL, Interval
 
 if TYPE_CHECKING:
     import numpy as np

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from llem.analysis.effect_models import Parameter
-from llem.analysis.environments import Environment, by_environment, study_kinds
+from llem.metrics.environments import Environment, by_environment, study_kinds
 from llem.results.weighing import weighed
 
 ABSENT = object()

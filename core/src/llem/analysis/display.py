@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from llem.analysis.contrasting import Pair, StudyContrast
     from llem.analysis.effect_models import Effect, FigureAnalysis, StudyAnalysis
     from llem.analysis.front import Front
-    from llem.analysis.intervals import Interval
     from llem.analysis.picking import Pick
+    from llem.metrics.intervals import Interval
 
 MOST_TABLES = 8
 """So many figures, or pairs, have a table of their own."""

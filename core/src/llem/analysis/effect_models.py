@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from llem.analysis.intervals import Interval
 from llem.analysis.timeline import Order
+from llem.metrics.intervals import Interval
 
 Better = Literal["lower", "higher"]
 Design = Literal["complete", "incomplete", "saturated"]

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from llem.analysis.describing import described
 from llem.analysis.effect_models import Contrast, Effect, FigureAnalysis, Finding, Interaction
 from llem.analysis.figure_effects import ONCE, STEADY
-from llem.analysis.intervals import Interval
 from llem.analysis.refusing import refused
 from llem.analysis.wording import amount, and_, as_written, change, change_span, label_of, mark_of, p_text, percent
+from llem.metrics.intervals import Interval
 
 
 def find(figures: Sequence[FigureAnalysis], interest: float) -> tuple[Finding, ...]:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 from llem.analysis.candidates import Candidate, candidates, refuse_mixed
 from llem.analysis.comparison import PAIRS_CYCLES
 from llem.analysis.figures import FigureSpec, figure_specs
-from llem.analysis.intervals import Interval, mean
 from llem.analysis.loading import load_rows, study_name, study_order
 from llem.analysis.selected import Noise, is_told_lower, log_interval, noise_of
+from llem.metrics.intervals import Interval, mean
 from llem.results.weighing import caveat_sentences
 
 if TYPE_CHECKING:

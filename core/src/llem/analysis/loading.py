@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from llem.analysis.summary import parquet_rows
+from llem.metrics.summary import parquet_rows
 from llem.results.parts import read_parquet
 from llem.results.places import nothing_here, several_here
 from llem.results.store import MANIFEST, read_object

@@ -12,11 +12,11 @@ from llem.analysis.candidates import Candidate, candidates, refuse_mixed
 from llem.analysis.comparison import PAIRS_CYCLES
 from llem.analysis.design import ENVIRONMENT
 from llem.analysis.figures import FigureSpec, figure_specs
-from llem.analysis.intervals import FEWEST, Interval, mean
 from llem.analysis.loading import load_rows, study_name, study_order
 from llem.analysis.selected import Selected, chosen_ratio, chosen_value, contenders, log_interval, noise_of
 from llem.analysis.wording import amount, counted
 from llem.errors import ResultError
+from llem.metrics.intervals import FEWEST, Interval, mean
 from llem.results.weighing import inform_sentence, tellings
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from llem.analysis import student
-from llem.analysis.intervals import FEWEST, LEVEL, Interval, mean
+from llem.metrics import student
+from llem.metrics.intervals import FEWEST, LEVEL, Interval, mean
 
 UNEQUAL = 0.01
 """Below this p of Bartlett's test every configuration keeps its own variance."""

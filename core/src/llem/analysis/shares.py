@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from llem.analysis import student, totals
+from llem.analysis import totals
 from llem.analysis.cell_means import CellMeans
-from llem.analysis.intervals import LEVEL, Interval
 from llem.analysis.space import Decomposition
+from llem.metrics import student
+from llem.metrics.intervals import LEVEL, Interval
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from llem.analysis.candidates import Candidate, candidates
 from llem.analysis.design import ENVIRONMENT
-from llem.analysis.environments import differing, environment_of
 from llem.analysis.figures import FigureSpec
 from llem.analysis.loading import load_rows, study_name, study_order
 from llem.analysis.wording import as_written
 from llem.errors import ConfigError, ResultError
+from llem.metrics.environments import differing, environment_of
 from llem.results.job_directory import RESULT
 from llem.results.models import ExperimentResult
 from llem.results.rows import result_row

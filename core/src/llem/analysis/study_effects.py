@@ -15,10 +15,10 @@ from llem.analysis.design import Configured, configured, find_parameters
 from llem.analysis.design_notes import design_notes
 from llem.analysis.effect_models import FigureAnalysis, StudyAnalysis
 from llem.analysis.figures import FIGURES, MAIN, figure_specs
-from llem.analysis.intervals import SEED
 from llem.analysis.loading import load_rows, study_name
 from llem.analysis.verdicts import tests_of, verdicts
 from llem.errors import PluginError, ResultError
+from llem.metrics.intervals import SEED
 
 if TYPE_CHECKING:
     from llem.results.study import StudyResult

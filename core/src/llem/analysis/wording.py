@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from llem.analysis.intervals import Interval
+from llem.metrics.intervals import Interval
 
 if TYPE_CHECKING:
     from llem.analysis.effect_models import FigureAnalysis

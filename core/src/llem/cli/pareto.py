@@ -14,7 +14,7 @@ from llem.cli.completing import study_folders
 
 if TYPE_CHECKING:
     from llem.analysis.front import Front, FrontPoint
-    from llem.analysis.intervals import Interval
+    from llem.metrics.intervals import Interval
 
 SHORT = {
     "energy": "j_per_output_token",

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from llem.analysis.environments import study_kinds
-from llem.analysis.summary import Configuration, Figure
 from llem.cli.table import NOTHING, number, one_line, span, table, value
+from llem.metrics.environments import study_kinds
+from llem.metrics.summary import Configuration, Figure
 from llem.results.text import PARAGRAPH, energy_text
 from llem.results.warning_codes import IMPOSSIBLE, WarningKind, Weight, kind_of, touched_text
 from llem.results.weighing import is_impossible

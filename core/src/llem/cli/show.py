@@ -19,7 +19,7 @@ from llem.results.places import nothing_here, several_here
 from llem.results.store import EXPERIMENTS, MANIFEST, is_study, read_result
 
 if TYPE_CHECKING:
-    from llem.analysis.selection import Source
+    from llem.metrics.selection import Source
 
 MANY_ANEW = 2_000
 """Reading more results than this one by one takes seconds, which is worth a word."""

@@ -14,8 +14,8 @@ from llem.cli.table import one_line
 from llem.errors import FAILED_EXPERIMENTS, help_url
 
 if TYPE_CHECKING:
-    from llem.analysis.environments import Environment
-    from llem.analysis.selection import Selection, Source
+    from llem.metrics.environments import Environment
+    from llem.metrics.selection import Selection, Source
     from llem.study.manifest_head import Head
 
 SHOWN = 100
@@ -57,12 +57,12 @@ def summary_of(
     Args:
         folder: the study's; what its manifest says of the whole stands above the table.
         source: its results.
-        where, sort, limit: as `llem.analysis.selection.select` takes them.
+        where, sort, limit: as `llem.metrics.selection.select` takes them.
 
     Raises:
         ConfigError, ResultError: likewise, and where the manifest cannot be read.
     """
-    from llem.analysis.selection import select
+    from llem.metrics.selection import select
 
     selection = select(source, where=where, sort=sort, limit=limit)
     head, damage = _head(folder, has_results=selection.total > 0)
@@ -135,7 +135,7 @@ def _text(head: Mapping[str, Any], selection: Selection) -> str:
 
 def _environment_notes(selection: Selection) -> Iterator[str]:
     """Sentences on cycles or configurations of the study that ran in environments that are not alike, and on how many nodes that are."""
-    from llem.analysis.environments import differences, short_names
+    from llem.metrics.environments import differences, short_names
 
     parts: dict[str, list[Environment]] = {}
     for c in selection.configurations:

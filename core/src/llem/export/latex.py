@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from llem.analysis.candidates import Candidate, candidates
 from llem.analysis.figures import FIGURES, FigureSpec
 from llem.analysis.footprint import footprint
-from llem.analysis.summary import Figure
 from llem.analysis.wording import amount, as_written
 from llem.export.source import Source
+from llem.metrics.summary import Figure
 from llem.results.text import plain
 from llem.results.weighing import caveat_sentences
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from llem.analysis.environments import COLUMNS
 from llem.errors import ResultError
+from llem.metrics.environments import COLUMNS
 from llem.results.job_directory import RESULT
 from llem.results.store import read_object
 

@@ -1,6 +1,6 @@
 """Everything about where and with what an experiment ran that changes its energy, as typed facts of its result.
 
-What is not told is None: unknown is not different. `llem.analysis.environments` compares them, for every command alike.
+What is not told is None: unknown is not different. `llem.metrics.environments` compares them, for every command alike.
 """
 
 from __future__ import annotations

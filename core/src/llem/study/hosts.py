@@ -6,9 +6,9 @@ import platform
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from llem.analysis.environments import Environment, differing, named_facts, of_machine
 from llem.measure.environment import installed, plugin_distributions
 from llem.measure.host import host_facts
+from llem.metrics.environments import Environment, differing, named_facts, of_machine
 from llem.results.facts import DeviceFacts, facts_of
 from llem.samplers.facts import device_facts
 from llem.study.manifest import now_utc

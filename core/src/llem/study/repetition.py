@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from llem.analysis import environments
-from llem.analysis.summary import FIGURES, Figure, figure_of
 from llem.config.study import UntilConfig
+from llem.metrics import environments
+from llem.metrics.summary import FIGURES, Figure, figure_of
 from llem.results.models import ExperimentResult
 from llem.results.rows import result_row
 from llem.results.weighing import weighed

@@ -13,10 +13,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from llem.analysis import environments
-from llem.analysis.conditions import column_of, condition
-from llem.analysis.environments import Environment
-from llem.analysis.summary import FIGURES, Configuration, parquet_rows, summarise
+from llem.metrics import environments
+from llem.metrics.conditions import column_of, condition
+from llem.metrics.environments import Environment
+from llem.metrics.summary import FIGURES, Configuration, parquet_rows, summarise
 
 if TYPE_CHECKING:
     import pyarrow as pa

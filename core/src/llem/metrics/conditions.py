@@ -9,8 +9,8 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from llem.analysis.summary import FIGURES
 from llem.errors import ConfigError
+from llem.metrics.summary import FIGURES
 from llem.results.arrow_table import is_json, json_text
 
 if TYPE_CHECKING:

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from llem.analysis import intervals
-from llem.analysis.environments import EXCLUSIVE, NODE, Environment, are_alike, by_environment
-from llem.analysis.intervals import Interval
+from llem.metrics import intervals
+from llem.metrics.environments import EXCLUSIVE, NODE, Environment, are_alike, by_environment
+from llem.metrics.intervals import Interval
 from llem.results.weighing import VOIDED, codes_of, weighed
 
 FIGURES: dict[str, str] = {

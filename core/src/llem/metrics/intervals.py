@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
-from llem.analysis import student
+from llem.metrics import student
 
 if TYPE_CHECKING:
     import pyarrow as pa
