@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 VLLM   := .venv-vllm
 RAY    := .venv-ray
-MEMBERS := -e core -e plugins/llem-pytorch -e plugins/llem-vllm -e plugins/llem-openai -e plugins/llem-zeus -e plugins/llem-codecarbon -e plugins/llem-plugin-kit -e runners/llem-docker -e runners/llem-slurm
+MEMBERS := -e core -e plugins/llem-pytorch -e plugins/llem-vllm -e plugins/llem-openai -e plugins/llem-zeus -e plugins/llem-codecarbon -e plugins/llem-plugin-kit -e plugins/llem-analysis -e plugins/llem-report -e plugins/llem-exporters -e runners/llem-docker -e runners/llem-slurm
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-vllm test-install test-bench test-gpu test-docker test-crash test-crash-nightly test-ray test-slurm test-browser check bench docs docs-site clean
@@ -54,7 +54,7 @@ test-slurm: setup  ## studies on a real Slurm of two nodes, which is set up here
 test-browser: setup  ## the report in a real headless Chromium, Debian's where there is none, which takes root
 	command -v chromium >/dev/null || command -v google-chrome >/dev/null || (apt-get update -q && \
 	  DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends chromium)
-	$(BIN)/python -m pytest core/tests/report/browser -m browser
+	$(BIN)/python -m pytest plugins/llem-report/tests/browser -m browser
 
 test-crash: setup  ## kills llem, its worker and meters for real, 200 times, and resumes each time
 	$(BIN)/python -m pytest tests/crash -m "crash and not docker"
@@ -90,6 +90,7 @@ check: setup  ## ruff, mypy, import-linter; Dockerfiles, workflows and shell scr
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy core/src plugins/llem-pytorch/src plugins/llem-zeus/src plugins/llem-codecarbon/src plugins/llem-plugin-kit/src
+	$(BIN)/mypy plugins/llem-analysis/src plugins/llem-report/src plugins/llem-exporters/src
 	$(BIN)/mypy plugins/llem-vllm/src plugins/llem-openai/src runners/llem-docker/src runners/llem-ray/src runners/llem-slurm/src
 	$(BIN)/lint-imports
 	$(BIN)/hadolint $(wildcard plugins/*/src/*/image/Dockerfile)

@@ -24,12 +24,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench.report import Figure, arguments, machine, publish
-from llem.analysis.effect_models import FigureAnalysis, StudyAnalysis
-from llem.analysis.picking import pick
-from llem.analysis.study_effects import analyse_rows
 from llem.config.study import ExecutionConfig
 from llem.plan.schedule import Schedule
 from llem.results.arrow_table import METADATA
+from llem_analysis.effect_models import FigureAnalysis, StudyAnalysis
+from llem_analysis.picking import pick
+from llem_analysis.study_effects import analyse_rows
 
 SEED = 20_261_128
 CYCLES = 3

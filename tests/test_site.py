@@ -136,7 +136,7 @@ def test_the_site_is_where_errors_say() -> None:
 
 
 def _public() -> Iterator[str]:
-    for module in ("llem", "llem_plugin_kit", "llem.analysis"):
+    for module in ("llem", "llem_plugin_kit", "llem_analysis"):
         names = importlib.import_module(module).__all__
         yield from (name for name in names if not name.startswith("_"))
     yield from ("API_VERSION", "PROJECT", "hookimpl")

@@ -1,9 +1,8 @@
-"""Text from results and engines: no terminal and no spreadsheet is told anything by it."""
+"""Text from results and engines: no terminal is told anything by it."""
 
 from __future__ import annotations
 
 import contextlib
-import csv
 import io
 import json
 import os
@@ -14,14 +13,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from llem.cli.plain import PlainStream
-from llem.export.latex import escaped
-from llem.export.source import Source
-from llem.export.tables import write_csv
 from llem.results.models import Failure
 from llem.results.text import plain
 
@@ -47,36 +42,6 @@ def test_a_stream_lets_nothing_past() -> None:
     stream.writelines(["\x1b", "\x07"])
     assert beneath.getvalue() == plain(ATTACK) + "\n\\u001b\\u0007"
     assert not hasattr(stream, "buffer")
-
-
-@pytest.mark.parametrize(
-    ("text", "cell"),
-    [
-        ('=HYPERLINK("http://x","y")', '\'=HYPERLINK("http://x","y")'),
-        ("+1+cmd|' /C calc'!A0", "'+1+cmd|' /C calc'!A0"),
-        ("-2+3", "'-2+3"),
-        ("@SUM(A1)", "'@SUM(A1)"),
-        ("\t=1", "'\t=1"),
-        (" \n=1", "' \n=1"),
-        ("\r=1", "\\u000d=1"),
-        ("\uff1d1", "'\uff1d1"),
-        ("-1.5e-3", "-1.5e-3"),
-        ("bfloat16", "bfloat16"),
-        ("a=b", "a=b"),
-    ],
-)
-def test_a_cell_is_no_formula(text: str, cell: str, make_result: Any, write_study: Any) -> None:
-    result = make_result()
-    result.identity.point["=cmd"] = text
-    stream = io.StringIO()
-    write_csv(Source(write_study(result)), stream)
-    heads, row = list(csv.reader(io.StringIO(stream.getvalue(), newline="")))[:2]
-    assert row[heads.index("point.=cmd")] == cell
-    assert float(row[heads.index("throughput.tokens_per_s")]) > 0
-
-
-def test_latex_text_ends_no_line_and_no_comment() -> None:
-    assert escaped("a\n\n\\input{x}\x1b") == r"a \textbackslash{}input\{x\}\textbackslash{}u001b"
 
 
 def on_a_terminal(*arguments: str) -> str:

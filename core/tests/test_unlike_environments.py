@@ -11,8 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llem.analysis.comparison import compare_configurations
-from llem.analysis.design import ENVIRONMENT, configured
 from llem.config.study import UntilConfig
 from llem.metrics.environments import (
     Environment,
@@ -135,22 +133,6 @@ def test_nodes_alike_are_named_and_not_warned_of(on: Any, write_study: Any, llem
     assert "unlike" not in shown
 
 
-def test_a_comparison_of_configurations_on_unlike_nodes_says_so(on: Any, write_study: Any) -> None:
-    folder = write_study(
-        *(on("n1", A100, cycle=c, position=c, config_hash="a" * 64, tokens_per_s=100.0 + c) for c in (1, 2, 3)),
-        *(on("n9", H200, cycle=c, position=3 + c, config_hash="b" * 64, tokens_per_s=200.0 + 2 * c) for c in (1, 2, 3)),
-        *(on("n2", A100, cycle=c, position=6 + c, config_hash="c" * 64, tokens_per_s=150.0 + 3 * c) for c in (1, 2, 3)),
-    )
-    base, *others = summarise(study_rows(folder))
-    apart, alike = compare_configurations(base, others, "tokens_per_s", "interleaved")
-    assert apart.unlike is not None
-    assert "differ in GPU and CPU (NVIDIA A100, EPYC 7; NVIDIA H200, EPYC 9)" in apart.unlike
-    assert alike.unlike is None
-    assert alike.p_adjusted is not None
-    with pytest.raises(ValueError, match="has no window_s_at_all"):
-        compare_configurations(base, others, "window_s_at_all", "interleaved")
-
-
 def test_an_experiment_whose_cycles_ran_on_unlike_nodes_is_not_repeated_for_an_interval(on: Any) -> None:
     class Run:
         config_hash, directory = "a" * 64, "experiments/1"
@@ -258,9 +240,6 @@ def test_cycles_that_differ_in_any_fact_are_never_averaged_and_it_is_told_with_b
     found = select(StudyTable(folder)).configurations
     assert sorted(c.figures["tokens_per_s"].n for c in found) == [1, 2]
     assert figure_of(study_rows(folder), "tokens_per_s") is None
-    settings = {c.setting(ENVIRONMENT) for c in configured(study_rows(folder))}
-    assert len(settings) == 2
-    assert all(text[:10] in " ".join(map(str, settings)) for text in (apart.first, apart.second))
     if name in ("power limit", "torch"):  # through the process that a user starts, once for each kind
         shown = llem("show", folder).stdout
         assert f"differ in {name} ({name} {apart.second}; {name} {apart.first})" in shown

@@ -1,4 +1,4 @@
-"""docs/reference/cli.md: every built-in command with its arguments and options, from click's own account of them."""
+"""docs/reference/cli.md: every command of this repository with its arguments and options, from click's own account of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import click
 from docs.reference_pages.markdown import code, document, table
 from llem import errors
 from llem.cli.group import BUILT_IN, command_line
-from llem.plugins import load_object
+from llem.distributions import DISTRIBUTIONS
+from llem.plugins import default_registry, load_object
 
 METAVARS = {"INTEGER RANGE": "N"}
 
@@ -40,6 +41,14 @@ def _parts() -> Iterator[str]:
     for name, (path, summary) in BUILT_IN.items():
         command = load_object(path)
         yield from _command(command, click.Context(command, parent=root, info_name=name), summary)
+    specs = default_registry().commands
+    for one in DISTRIBUTIONS:
+        for name in one.commands:
+            command = load_object(specs[name].command)
+            first, *rest = _command(command, click.Context(command, parent=root, info_name=name), specs[name].summary)
+            yield first
+            yield f"Of the distribution {code(one.name)}: `{one.install}`."
+            yield from rest
 
 
 def _command(command: click.Command, context: click.Context, summary: str = "") -> Iterator[str]:

@@ -1,0 +1,60 @@
+"""What a study says: intervals, comparisons, effects, trade-offs. Reads finished results; runs nothing.
+
+The door, imported on first use so that the light parts stay light (`analyze` alone imports numpy and scipy):
+
+    from llem_analysis import Limit, analyze, contrast, pareto, pick
+
+    analysis = analyze("results/NAME-TIMESTAMP")     # -> StudyAnalysis
+    analysis.findings[0].text                        # a plain sentence
+    analysis.figure("j_per_output_token").effects    # ranked, with shares of variance and intervals
+    pareto("results/NAME-TIMESTAMP", ["j_per_output_token", "ttft_p50_s"]).points
+    pick("results/NAME-TIMESTAMP", limits=[Limit("ttft_p50_s", 0.2)]).settings
+    contrast(["results/BEFORE-TIMESTAMP", "results/AFTER-TIMESTAMP"]).overall
+
+Each answer has `document()`: plain data, for JSON.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from llem_analysis.contrasting import StudyContrast, contrast
+    from llem_analysis.effect_models import StudyAnalysis
+    from llem_analysis.front import Front, pareto
+    from llem_analysis.picking import Limit, Pick, pick
+    from llem_analysis.study_effects import analyze
+
+__all__ = [
+    "Front",
+    "Limit",
+    "Pick",
+    "StudyAnalysis",
+    "StudyContrast",
+    "analyze",
+    "contrast",
+    "pareto",
+    "pick",
+]
+
+_HOME = {
+    "Front": "llem_analysis.front",
+    "Limit": "llem_analysis.picking",
+    "Pick": "llem_analysis.picking",
+    "StudyAnalysis": "llem_analysis.effect_models",
+    "StudyContrast": "llem_analysis.contrasting",
+    "analyze": "llem_analysis.study_effects",
+    "contrast": "llem_analysis.contrasting",
+    "pareto": "llem_analysis.front",
+    "pick": "llem_analysis.picking",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'llem_analysis' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value

@@ -1,0 +1,1 @@
+"""Commands of llem-analysis, one file a command."""

@@ -1,0 +1,199 @@
+"""`llem pick`: the best configuration of a study within limits, as a study that runs it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from llem.cli.completing import study_folders
+from llem_analysis.commands.footprint_options import factors_of, footprint_options, footprint_text
+from llem_analysis.commands.pareto import SHORT
+
+if TYPE_CHECKING:
+    from llem_analysis.footprint import Factors
+    from llem_analysis.picking import Pick
+
+LATENCIES = ("ttft", "itl", "tpot", "e2e")
+
+
+@click.command(
+    epilog="Words: energy, throughput, ttft, itl, tpot, e2e, memory, power, or a figure as `llem analyze --help` lists them."
+)
+@click.argument("study", metavar="STUDY", type=click.Path(path_type=Path), shell_complete=study_folders)
+@click.option(
+    "--min", "lowest", metavar="FIGURE", help="What is to be low; energy where neither --min nor --max is given."
+)
+@click.option("--max", "highest", metavar="FIGURE", help="What is to be high, such as throughput.")
+@click.option("--max-ttft", type=float, metavar="S", help="Time to first token at most.")
+@click.option("--max-itl", type=float, metavar="S", help="Inter-token latency at most.")
+@click.option("--max-tpot", type=float, metavar="S", help="Time per output token at most.")
+@click.option("--max-e2e", type=float, metavar="S", help="End-to-end latency at most.")
+@click.option(
+    "--percentile",
+    type=click.Choice(["50", "90", "95", "99"]),
+    default="50",
+    show_default=True,
+    help="Of the latencies: which percentile over requests.",
+)
+@click.option("--min-throughput", type=float, metavar="TOKENS_PER_S", help="Output tokens per second at least.")
+@click.option("--max-energy", type=float, metavar="J", help="Energy per output token at most.")
+@click.option("--max-memory", type=float, metavar="MIB", help="Peak device memory at most.")
+@click.option("--max-power", type=float, metavar="W", help="Mean power at most.")
+@click.option("--output", "-o", type=click.Path(path_type=Path, dir_okay=False), help="Write the study to this file.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document; `yaml` in it is the study.")
+@footprint_options
+def pick(
+    study: Path,
+    lowest: str | None,
+    highest: str | None,
+    percentile: str,
+    output: Path | None,
+    as_json: bool,
+    carbon_intensity: str | None,
+    price: float | None,
+    currency: str,
+    pue: float | None,
+    **bounds: float | None,
+) -> None:
+    """Name the best configuration within limits, with its YAML.
+
+    Figures are means over cycles. What is printed is a study that runs the configuration again, with the reasons as
+    comments, so that it can be redirected to a file.
+
+    \b
+    Examples:
+      llem pick results/demo-20260101T120000Z --max-ttft 0.2 --min energy > best.yaml
+      llem pick results/demo-20260101T120000Z --max throughput --max-energy 0.5
+      llem pick results/demo-20260101T120000Z --max-ttft 0.2 --percentile 95 --output best.yaml
+      llem run best.yaml --dry-run
+    """
+    from llem.plugins import default_registry
+    from llem_analysis.picking import Limit
+    from llem_analysis.picking import pick as pick_of
+    from llem_analysis.ready_study import ready_study
+
+    factors = factors_of(carbon_intensity, price, currency, pue)
+    limits = [
+        Limit(_figure(name.partition("_")[2], percentile), bound) for name, bound in bounds.items() if bound is not None
+    ]
+    also = ["j_per_output_token"] if factors is not None else []
+    found = pick_of(study, _objective(lowest, highest, percentile), limits, also)
+    comments = list(pick_lines(found, factors))
+    backends = {name: spec.config for name, spec in default_registry().backends.items()}
+    folder = Path(found.study_directory)
+    text = ready_study(folder / found.directory, _study_name(found.study), backends, comments)
+    if output is not None:
+        from llem.cli.writing import write_text
+
+        write_text(output, text)
+    if as_json:
+        click.echo(
+            json.dumps({**found.document(), "yaml": text, **_footprint(found, factors)}, ensure_ascii=False, indent=1)
+        )
+    elif output is not None:
+        click.echo("\n".join([*comments, "", f"Wrote {output}. Next: llem run {output} --dry-run"]))
+    else:
+        click.echo(text, nl=False)
+
+
+def pick_lines(found: Pick, factors: Factors | None) -> Iterator[str]:
+    """What was picked and why, for people."""
+    from llem.cli.table import span
+    from llem_analysis.figures import FIGURES
+    from llem_analysis.wording import amount, change, change_span, counted
+
+    better = "lowest" if FIGURES[found.by].better == "lower" else "highest"
+    yield f"{found.label}"
+    label = (
+        f"estimated {FIGURES[found.by].label}"
+        if found.estimated and FIGURES[found.by].energy
+        else FIGURES[found.by].label
+    )
+    limited = any(figure.bound is not None for figure in found.figures.values())
+    among = f"{found.kept} of {counted(found.considered, 'configuration')} keep{'s' * (found.kept == 1)} all limits"
+    yield f"has the {better} {label} of {found.study}: {among if limited else counted(found.kept, 'configuration')}."
+    for name, figure in found.figures.items():
+        mark = "~" if found.estimated and FIGURES[name].energy else ""
+        interval = f", 95 % interval {mark}{span(figure.interval.low, figure.interval.high)}" if figure.interval else ""
+        word = "at most" if FIGURES[name].better == "lower" else "at least"
+        bound = f" (asked: {word} {amount(figure.bound)})" if figure.bound is not None else ""
+        chosen = f" when corrected for being the best of {found.kept} (measured {mark}{amount(figure.measured)})"
+        corrected = chosen if figure.value != figure.measured else ""
+        yield f"{figure.label}: {mark}{amount(figure.value)} {figure.unit}{corrected}{interval}{bound}"
+    if factors is not None and (joules := _joules(found)) is not None:
+        mark = "~" if found.estimated else ""
+        yield f"footprint: {mark}{footprint_text(joules * 1000, factors, 'per 1,000 output tokens')}"
+    mark = "~" if found.estimated and FIGURES[found.by].energy else ""
+    for gain in found.advantages:
+        yield (
+            f"against {gain.over}: {mark}{change(gain.ratio)}, corrected likewise, 95 % interval {mark}{change_span(gain.interval)}"
+        )
+    if found.as_good:
+        others = "; ".join(found.as_good[:5]) + (
+            f"; and {len(found.as_good) - 5} more" if len(found.as_good) > 5 else ""
+        )
+        yield f"as good as far as cycles tell (choose among them by anything else): {others}"
+    elif found.as_good is None:
+        yield (
+            "too few cycles to tell it from the others (3 of each give a test): it is what was seen lowest or highest, and "
+            "no ranking"
+        )
+    if found.lacking:
+        yield f"{counted(found.lacking, 'configuration')} left out: a figure was not measured"
+    for caution in found.cautions:
+        yield f"caution: {caution}"
+    if found.estimated:
+        yield "~ is an estimate (CPU utilisation times rated power), not a measurement"
+
+
+def _joules(found: Pick) -> float | None:
+    figure = found.figures.get("j_per_output_token")
+    return None if figure is None else figure.value
+
+
+def _footprint(found: Pick, factors: Factors | None) -> Mapping[str, Any]:
+    if factors is None or (joules := _joules(found)) is None:
+        return {}
+    from llem_analysis.footprint import footprint
+
+    per = footprint(joules * 1000, factors)
+    return {
+        "footprint_per_1000_output_tokens": {
+            "carbon_g": per.carbon_g,
+            "cost": per.cost,
+            "currency": factors.currency or None,
+            "factors": factors.text,
+            "estimated": found.estimated,
+        }
+    }
+
+
+def _figure(word: str, percentile: str) -> str:
+    return f"{word}_p{percentile}_s" if word in LATENCIES else SHORT.get(word, word)
+
+
+def _objective(lowest: str | None, highest: str | None, percentile: str) -> str:
+    from llem.errors import ConfigError
+    from llem_analysis.figures import figure_specs
+
+    if lowest is not None and highest is not None:
+        raise ConfigError(
+            "--min and --max both name what to be best in.", remedy="Keep one; limits are --max-ttft and the like."
+        )
+    (spec,) = figure_specs([_figure(lowest or highest or "energy", percentile)])
+    if spec.better != ("higher" if highest is not None else "lower"):
+        other = "--max" if spec.better == "higher" else "--min"
+        raise ConfigError(f"{spec.label} is better {spec.better}.", remedy=f"Use {other} {lowest or highest}.")
+    return spec.name
+
+
+def _study_name(study: str) -> str:
+    import re
+
+    plain = re.sub(r"-\d{8}T\d{6}Z(-\d+)?$", "", study)
+    clean = re.sub(r"[^A-Za-z0-9._-]+", "-", plain).strip("-._") or "study"
+    return f"{clean[:90]}-best"

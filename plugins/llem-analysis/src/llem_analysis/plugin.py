@@ -1,0 +1,39 @@
+"""The registration of llem-analysis. Importing this imports neither click nor numpy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from llem.hookspecs import API_VERSION, hookimpl
+from llem.specs.command import CommandSpec
+
+
+@hookimpl
+def llem_commands() -> Sequence[CommandSpec]:
+    """The commands `analyze`, `compare`, `pareto` and `pick`."""
+    return [
+        CommandSpec(
+            name="analyze",
+            api_version=API_VERSION,
+            summary="which swept parameters matter, and how much",
+            command="llem_analysis.commands.analyze:analyze",
+        ),
+        CommandSpec(
+            name="compare",
+            api_version=API_VERSION,
+            summary="differences between experiments or studies, tested",
+            command="llem_analysis.commands.compare:compare",
+        ),
+        CommandSpec(
+            name="pareto",
+            api_version=API_VERSION,
+            summary="what is worth choosing among, by two figures or more",
+            command="llem_analysis.commands.pareto:pareto",
+        ),
+        CommandSpec(
+            name="pick",
+            api_version=API_VERSION,
+            summary="the best configuration within limits, as a study to run",
+            command="llem_analysis.commands.pick:pick",
+        ),
+    ]

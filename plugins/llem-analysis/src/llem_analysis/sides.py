@@ -1,0 +1,150 @@
+"""What is compared: configurations of studies, each with its cycles and one of its results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from llem.errors import ConfigError, ResultError
+from llem.metrics.environments import differing, environment_of
+from llem.results.job_directory import RESULT
+from llem.results.models import ExperimentResult
+from llem.results.rows import result_row
+from llem.results.store import EXPERIMENTS, is_study, read_result
+from llem_analysis.candidates import Candidate, candidates
+from llem_analysis.design import ENVIRONMENT
+from llem_analysis.figures import FigureSpec
+from llem_analysis.loading import load_rows, study_name, study_order
+from llem_analysis.wording import as_written
+
+
+@dataclass(frozen=True)
+class Side:
+    """One configuration that takes part in a comparison.
+
+    Attributes:
+        name: what to call it; study: its study's folder; order: in which that study ran.
+    """
+
+    name: str
+    study: Path
+    order: str
+    candidate: Candidate
+
+    @cached_property
+    def result(self) -> ExperimentResult:
+        """Of its first cycle that is done."""
+        return read_result(self.study / self.candidate.directory)
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a path holds: a study with all its configurations, or one experiment with all cycles of its configuration."""
+
+    path: Path
+    kind: str
+    sides: Sequence[Side]
+
+
+def read_place(path: Path, specs: Sequence[FigureSpec]) -> Place:
+    """Read a study's folder, an experiment's folder or its `result.json`. Raises ResultError where it is neither."""
+    folder = path.parent if path.name == RESULT else path
+    if (folder / RESULT).is_file():
+        return Place(path, "experiment", [_experiment(folder.resolve(), specs)])
+    if path.suffix == ".parquet":
+        folder = path.parent
+    elif path.is_dir() and not is_study(path):
+        load_rows(path)  # says what is wrong
+    found = candidates(load_rows(path), specs)
+    if not found:
+        raise ResultError("no experiment in it is done, so there is nothing to compare.", where=str(path))
+    order = study_order(path)
+    return Place(path, "study", [Side(one.label, folder, order, one) for one in found])
+
+
+def _experiment(folder: Path, specs: Sequence[FigureSpec]) -> Side:
+    result = read_result(folder)
+    if result.status != "done":
+        raise ResultError("this experiment failed, so there is nothing to compare.", where=str(folder))
+    study, row = folder.parent.parent, result_row(result, folder.name)
+    if folder.parent.name == EXPERIMENTS and is_study(study):
+        for one in candidates(load_rows(study), specs):
+            same = one.config_hash == result.identity.config_hash
+            if same and not differing(one.environment, environment_of(row)):
+                return Side(one.label, study, study_order(study), one)
+    (alone,) = candidates([row], specs)
+    settings = result.identity.point
+    name = ", ".join(f"{key}={as_written(value)}" for key, value in settings.items()) or folder.name
+    return Side(name, folder.parent, "sequential", alone)
+
+
+def choose_baseline(place: Place, wanted: str | None) -> Side:
+    """The baseline of a study: by its settings (`pytorch.batch_size=1,backend=pytorch`) or the beginning of its hash.
+
+    Without a wish it is the study's first configuration.
+
+    Raises:
+        ConfigError: none or several match.
+    """
+    if wanted is None:
+        return place.sides[0]
+    matching = [side for side in place.sides if side.candidate.config_hash.startswith(wanted)]
+    if not matching:
+        pairs = [part.strip().partition("=") for part in wanted.split(",")]
+        matching = [side for side in place.sides if all(_has(side.candidate, key, value) for key, _, value in pairs)]
+    if len(matching) != 1:
+        many = f"{len(matching)} configurations match" if matching else "no configuration matches"
+        shown = "; ".join(side.name for side in (matching or place.sides)[:4])
+        raise ConfigError(
+            f"{many} `--baseline {wanted}`.",
+            where=str(place.path),
+            remedy=f"Name one by its settings, KEY=VALUE,KEY=VALUE, or by its hash. There are: {shown}, ….",
+        )
+    return matching[0]
+
+
+def _has(one: Candidate, key: str, value: str) -> bool:
+    """Whether it has this setting, under its whole key or without the backend's name, as labels show it."""
+    keys = (key, f"{one.backend}.{key}")
+    return any(name in one.settings and as_written(one.settings[name]) == value for name in keys)
+
+
+def matched(first: Place, second: Place) -> tuple[list[tuple[Side, Side]], str]:
+    """Pairs of the same configuration in two studies, or of the same settings where they share no configuration.
+
+    Returns:
+        The pairs, and by what they were matched.
+    """
+    if pairs := _matched_by(lambda side: side.candidate.config_hash, first, second):
+        return pairs, "configuration"
+    if len(first.sides) == len(second.sides) == 1:
+        return [(first.sides[0], second.sides[0])], "being the only ones"
+    return _matched_by(_settings, first, second), "the settings that they vary"
+
+
+def _matched_by(key: Callable[[Side], Hashable], first: Place, second: Place) -> list[tuple[Side, Side]]:
+    """Sides of one key; where that ran in several kinds of environment, those that are alike, if there are such."""
+    others: dict[Hashable, list[Side]] = {}
+    for side in second.sides:
+        others.setdefault(key(side), []).append(side)
+    return [
+        (side, next((one for one in like if not _differ(one, side)), like[0]))
+        for side in first.sides
+        if (like := others.get(key(side)))
+    ]
+
+
+def _differ(one: Side, other: Side) -> bool:
+    return bool(differing(one.candidate.environment, other.candidate.environment))
+
+
+def _settings(side: Side) -> tuple[tuple[str, str], ...]:
+    settings = side.candidate.settings.items()
+    return tuple(sorted((key, as_written(value)) for key, value in settings if key != ENVIRONMENT))
+
+
+def place_name(place: Place) -> str:
+    """The study's name."""
+    return study_name(place.path)[0]

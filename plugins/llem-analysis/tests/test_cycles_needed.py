@@ -1,0 +1,57 @@
+"""Number of cycles that tell a difference: against the power of simulated t tests."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from llem_analysis.cycles_needed import cycles_for, spread_of_study
+
+
+@pytest.mark.parametrize(("ratio", "sd"), [(1.05, 0.02), (1.02, 0.02), (0.9, 0.05)])
+def test_so_many_cycles_tell_it_in_four_of_five_studies_and_one_less_does_not(ratio: float, sd: float) -> None:
+    cycles = cycles_for(math.log(ratio), sd, 2.0, 4, 1)
+    assert cycles is not None
+    rng = np.random.default_rng(1)
+
+    def told(many: int) -> float:
+        df = 3 * (many - 1)
+        seen = rng.normal(math.log(ratio), sd * math.sqrt(2 / many), 20_000)
+        errors = sd * np.sqrt(2 / many * rng.chisquare(df, 20_000) / df)
+        return float((np.abs(seen / errors) > stats.t.isf(0.025, df)).mean())
+
+    assert told(cycles) > 0.79
+    if cycles > 2:
+        assert told(cycles - 1) < 0.81
+
+
+def test_a_small_difference_takes_more_cycles_and_a_tiny_one_more_than_anybody_runs() -> None:
+    found = [cycles_for(math.log1p(size), 0.02, 2.0, 4, 3) for size in (0.5, 0.1, 0.03)]
+    assert all(one is not None for one in found)
+    assert found == sorted(found, key=lambda one: one or 0)
+    assert cycles_for(math.log1p(1e-4), 0.02, 2.0, 4, 3) is None
+
+
+def test_more_tests_at_once_take_more_cycles() -> None:
+    few, many = cycles_for(0.03, 0.02, 2.0, 4, 1), cycles_for(0.03, 0.02, 2.0, 4, 40)
+    assert few is not None
+    assert many is not None
+    assert few < many
+
+
+def test_values_that_do_not_vary_need_two_cycles() -> None:
+    assert cycles_for(0.1, 0.0, 2.0, 4, 1) == 2
+
+
+def test_the_spread_is_that_within_configurations() -> None:
+    rows = [
+        {"config_hash": h, "status": "done", "position": i, "x": v}
+        for i, (h, v) in enumerate([("a", 1.0), ("a", 1.1), ("b", 50.0), ("b", 55.0), ("c", 7.0)])
+    ]
+    found = spread_of_study(rows, "x", "earlier")
+    assert found is not None
+    assert found.sd == pytest.approx(math.log(1.1) / math.sqrt(2))
+    assert spread_of_study(rows[-1:], "x", "earlier") is None

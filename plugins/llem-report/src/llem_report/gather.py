@@ -1,0 +1,233 @@
+"""All that a report says of a study, as plain data: of one that is finished, runs, failed in part, or has no energy."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from llem.errors import ResultError
+from llem_analysis.candidates import Candidate, candidates
+from llem_analysis.design import Configured, configured
+from llem_analysis.figures import FIGURES
+from llem_analysis.loading import load_rows
+from llem_analysis.wording import as_written
+from llem_report.answer import answer_of
+from llem_report.citing import citation, study_manifest
+from llem_report.environments import environments_of, versions_of
+from llem_report.methods import method_sentences
+from llem_report.models import FigureColumn, Mean, ReportConfiguration, ReportStudy
+
+if TYPE_CHECKING:
+    from llem.study.manifest_head import Head
+    from llem_analysis.effect_models import StudyAnalysis
+
+__all__ = ["FigureColumn", "Mean", "ReportConfiguration", "ReportStudy", "gather"]
+
+SHOWN = (
+    "j_per_output_token",
+    "j_per_request",
+    "mean_w",
+    "tokens_per_s",
+    "requests_per_s",
+    "ttft_p50_s",
+    "ttft_p95_s",
+    "itl_p50_s",
+    "tpot_p50_s",
+    "e2e_p50_s",
+    "e2e_p95_s",
+    "peak_memory_mb",
+    "host_peak_rss_mb",
+)
+"""Figures of the table of experiments, those that a study has."""
+
+
+def gather(study_dir: Path | str) -> ReportStudy:
+    """Read a study.
+
+    Args:
+        study_dir: its folder; it may still run.
+
+    Raises:
+        ResultError: there is no study, or its manifest is damaged and it has no results.
+        PluginError: numpy or scipy is not installed.
+    """
+    from llem.study.manifest_head import head_beside_results
+
+    folder = Path(study_dir)
+    rows = sorted(
+        load_rows(folder), key=lambda r: (r.get("position") is None, r.get("position") or 0, str(r["directory"]))
+    )
+    head, damage = head_beside_results(folder, has_results=bool(rows))
+    state = _state(folder, head)
+    columns = [
+        FigureColumn(spec.name, spec.label, spec.unit, spec.better, spec.energy)
+        for spec in (FIGURES[name] for name in SHOWN)
+        if any(row.get(spec.column) is not None for row in rows)
+    ]
+    groups = configured(rows)
+    found = candidates(rows, [FIGURES[name] for name in SHOWN])
+    differing, common = _configs(groups)
+    configurations = tuple(_configuration(c, g, differing[str(g.backend)]) for c, g in zip(found, groups, strict=True))
+    environments, environment_of = environments_of(folder, rows)
+    analysis, no_findings = _analysis(folder)
+    counts = dict(head.totals) if head else {"experiments": len(rows), **Counter(_status(row) for row in rows)}
+    title = head.name if head else folder.resolve().name
+    versions = versions_of(environments)
+    manifest = study_manifest(folder)
+    findings = tuple(finding.text for finding in analysis.findings) if analysis else ()
+    return ReportStudy(
+        directory=folder,
+        title=title,
+        state=state,
+        finished=state != "running",
+        counts=counts,
+        rows=_rows(rows, columns, groups, found, environment_of),
+        figures_of_table=tuple(columns),
+        parameters=tuple(dict.fromkeys(key for one in found for key in one.settings)),
+        configurations=configurations,
+        common=common,
+        answer=answer_of(folder, findings, configurations),
+        findings=findings,
+        no_findings=no_findings,
+        analysis=analysis,
+        warnings=(*damage, *_unfinished(state, counts), *(analysis.caveats if analysis else _caveats(rows, groups))),
+        environments=environments,
+        versions=versions,
+        method=tuple(method_sentences(rows, manifest, environments)),
+        citation=citation(manifest, title, rows, versions),
+    )
+
+
+def _state(folder: Path, head: Head | None) -> str:
+    from llem.study.lock import is_held
+
+    if head is None:
+        return "unknown"
+    return "broken off" if head.state == "running" and not is_held(folder) else head.state
+
+
+def _analysis(folder: Path) -> tuple[StudyAnalysis | None, str | None]:
+    from llem_analysis.study_effects import analyze
+
+    try:
+        return analyze(folder), None
+    except ResultError as error:
+        return None, error.what
+
+
+def _unfinished(state: str, counts: Mapping[str, int]) -> Iterator[str]:
+    left = counts.get("pending", 0) + counts.get("running", 0)
+    if left and state == "running":
+        yield f"The study runs: {left:,} of {counts['experiments']:,} experiments are still to come, and figures may change."
+    elif left:
+        yield f"The study is not finished: {left:,} of {counts['experiments']:,} experiments have not run."
+
+
+def _caveats(rows: Sequence[Mapping[str, Any]], groups: Sequence[Configured]) -> Sequence[str]:
+    from llem_analysis.caveats import caveats
+
+    estimated = any(row.get("energy.headline.method") == "estimate" for row in rows)
+    mark = (
+        ("~ marks energy that was estimated (CPU utilisation times rated power), not measured.",) if estimated else ()
+    )
+    return (*mark, *caveats(rows, groups, ()))
+
+
+def _configs(groups: Sequence[Configured]) -> tuple[dict[str, list[str]], dict[str, dict[str, Any]]]:
+    """For each backend the columns in which its configurations differ, and the keys and values that all of them share."""
+    of_backend: dict[str, list[Mapping[str, Any]]] = {}
+    for group in groups:
+        of_backend.setdefault(str(group.backend), []).append(group.rows[0])
+    differing: dict[str, list[str]] = {}
+    common: dict[str, dict[str, Any]] = {}
+    for backend, rows in of_backend.items():
+        differing[backend], common[backend] = [], {}
+        for name in dict.fromkeys(name for row in rows for name in row if name.startswith("config.")):
+            first = rows[0].get(name)
+            if any(row.get(name) != first for row in rows):
+                differing[backend].append(name)
+            elif first is not None:
+                common[backend][name.removeprefix("config.")] = first
+    return differing, common
+
+
+def _configuration(one: Candidate, group: Configured, differing: Sequence[str]) -> ReportConfiguration:
+    (kind,) = one.kinds if len(one.kinds) == 1 else [(None, None)]
+    figures = {}
+    for name, figure in one.figures.items():
+        interval = figure.interval
+        low, high = (interval.low, interval.high) if interval else (None, None)
+        figures[name] = Mean(figure.mean, low, high, figure.n)
+    first = group.rows[0]
+    return ReportConfiguration(
+        config_hash=one.config_hash,
+        label=one.label,
+        backend=one.backend,
+        settings=one.settings,
+        runs=len(group.rows),
+        figures=figures,
+        phases_j=_phases(group.rows) if len(one.kinds) == 1 else {},
+        estimated=one.estimated,
+        scope=kind[0],
+        method=kind[1],
+        config={name.removeprefix("config."): first[name] for name in differing if first.get(name) is not None},
+        directories=tuple(str(row["directory"]) for row in group.rows),
+        disturbed=tuple(sorted(one.disturbed)),
+    )
+
+
+def _phases(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Joules by phase, of the devices that the headline counts, mean over the runs that tell it."""
+    found: dict[str, list[float]] = {}
+    for row in rows:
+        devices = set(row.get("energy.headline.devices") or ())
+        for phase, joules in (row.get("energy.phases_j") or {}).items():
+            if devices and devices <= joules.keys():
+                found.setdefault(phase, []).append(sum(joules[device] for device in devices))
+    return {phase: sum(values) / len(values) for phase, values in found.items()}
+
+
+def _status(row: Mapping[str, Any]) -> str:
+    """What the user interrupted has a failed result, but did not fail by itself."""
+    return "interrupted" if row.get("failure.type") == "Interrupted" else str(row.get("status"))
+
+
+def _rows(
+    rows: Sequence[Mapping[str, Any]],
+    columns: Sequence[FigureColumn],
+    groups: Sequence[Configured],
+    found: Sequence[Candidate],
+    environment_of: Mapping[str, int],
+) -> list[dict[str, Any]]:
+    place = {row["directory"]: number for number, group in enumerate(groups) for row in group.rows}
+    shown = []
+    for row in rows:
+        configuration = place.get(row["directory"])
+        point = {name.removeprefix("point."): value for name, value in row.items() if name.startswith("point.")}
+        settings = point if configuration is None else found[configuration].settings
+        label = ", ".join(f"{key}={as_written(value)}" for key, value in settings.items())
+        failure = ": ".join(str(row[f"failure.{part}"]) for part in ("type", "message") if row.get(f"failure.{part}"))
+        shown.append(
+            {
+                "position": row.get("position"),
+                "cycle": row.get("cycle"),
+                "config_hash": row.get("config_hash"),
+                "configuration": configuration,
+                "label": label if configuration is None else found[configuration].label,
+                "backend": row.get("config.backend"),
+                "settings": settings,
+                "status": _status(row),
+                "failure": failure or None,
+                "estimated": row.get("energy.headline.method") == "estimate",
+                "warnings": [
+                    {"code": code, "message": message}
+                    for code, message in zip(row.get("warnings") or (), row.get("warning_messages") or (), strict=False)
+                ],
+                "directory": row["directory"],
+                "environment": environment_of.get(row["directory"]),
+                **{column.key: row.get(FIGURES[column.key].column) for column in columns},
+            }
+        )
+    return shown

@@ -1,0 +1,21 @@
+"""The registration of llem-report. Importing this imports neither click nor vl-convert."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from llem.hookspecs import API_VERSION, hookimpl
+from llem.specs.command import CommandSpec
+
+
+@hookimpl
+def llem_commands() -> Sequence[CommandSpec]:
+    """The command `report`."""
+    return [
+        CommandSpec(
+            name="report",
+            api_version=API_VERSION,
+            summary="a study's report as one page, its figures as files",
+            command="llem_report.command:report",
+        ),
+    ]

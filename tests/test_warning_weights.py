@@ -1,0 +1,253 @@
+"""Every warning reaches every conclusion, with the weight that the one table gives it."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llem.cli.show import show
+from llem.metrics.summary import summarise
+from llem.results.rows import study_rows
+from llem.results.store import job_directories
+from llem.results.warning_codes import FEW, IMPOSSIBLE, UNRELIABLE, WARNINGS, kind_of, touched_text
+from llem.results.weighing import VOIDED, codes_of, qualities_of, tellings, weighed
+from llem_analysis.commands.analyze import analyze
+from llem_analysis.commands.compare import compare
+from llem_analysis.commands.pareto import pareto
+from llem_analysis.commands.pick import pick
+from llem_analysis.figures import FIGURES, MAIN
+from llem_exporters.latex import latex_table
+from llem_exporters.source import Source
+from llem_report.gather import gather
+
+WriteDesign = Callable[..., Path]
+ROOT = Path(__file__).parents[1]
+SIZES = [{"pytorch.batch_size": size} for size in (1, 2, 4)]
+OF_RESULTS = [code for code in WARNINGS if code not in (IMPOSSIBLE, FEW)]
+"""Those that can stand in a result's `warnings`."""
+
+ENERGY = "energy.headline.j_per_output_token"
+CONCLUDING = ("analyze", "compare", "pick", "pareto", "report", "latex")
+
+
+def study(write: WriteDesign, code: str, on: Callable[[Any], bool] = lambda _: True) -> Path:
+    """Three configurations of three cycles, all with energy, speed, latency and memory, that have a warning."""
+    return write(
+        SIZES,
+        energy=lambda p: 4.0 / p["pytorch.batch_size"],
+        speed=lambda p: 50.0 * p["pytorch.batch_size"],
+        ttft=lambda p: 0.01 * p["pytorch.batch_size"],
+        memory=lambda p: 1000.0 * p["pytorch.batch_size"],
+        cycles=3,
+        noise=0.01,
+        relative=True,
+        each=lambda p, _: {"warnings": {code: "as seen"}} if on(p) else {},
+    )
+
+
+def said(name: str, folder: Path) -> str:
+    """Output of a command on a study, with its errors."""
+    if name == "report":
+        return "\n".join(gather(folder).warnings)
+    if name == "latex":
+        return latex_table(Source(folder))
+    command = {"analyze": analyze, "compare": compare, "pick": pick, "pareto": pareto, "show": show}[name]
+    done: Result = CliRunner().invoke(command, [str(folder)])
+    return f"{done.output}\n{done.exception or ''}"
+
+
+@pytest.mark.parametrize("code", OF_RESULTS)
+@pytest.mark.parametrize("name", CONCLUDING)
+def test_a_warning_on_every_run_is_told_by_every_command_that_concludes(
+    write_design: WriteDesign, name: str, code: str
+) -> None:
+    text = said(name, study(write_design, code))
+    sentences = [line for line in text.splitlines() if f"`{code}`" in line]
+    assert sentences, f"{name} does not tell of {code}:\n{text}"
+    assert re.search(r"\b[39] of [39]\b", " ".join(sentences)), "the number of runs is told"
+    informs = [line for line in sentences if "For information" in line]
+    touched = WARNINGS[code].touches & {"energy", "work"}
+    if WARNINGS[code].weight == "inform":
+        assert informs == sentences, "what informs is told once, at the end"
+    elif touched:
+        assert len(informs) < len(sentences), "what voids or qualifies energy is no mere information"
+
+
+@pytest.mark.parametrize("code", OF_RESULTS)
+def test_show_tells_each_warning_by_its_weight(write_design: WriteDesign, code: str) -> None:
+    text = said("show", study(write_design, code))
+    (line,) = [line for line in text.splitlines() if line.startswith((f"warning: {code} ", f"note: {code} "))]
+    weight = WARNINGS[code].weight
+    assert line.startswith("note" if weight == "inform" else "warning")
+    assert ("Left out of the figures above" in line) == (weight == "void")
+
+
+@pytest.mark.parametrize("code", [code for code in OF_RESULTS if WARNINGS[code].weight == "void"])
+def test_what_a_warning_voids_is_in_no_mean_no_front_and_no_choice(write_design: WriteDesign, code: str) -> None:
+    """Only the best configuration has it: the second best is picked, and nothing is concluded from the first's energy."""
+    folder = study(write_design, code, on=lambda p: p["pytorch.batch_size"] == 4)
+    assert "energy" in WARNINGS[code].touches | ({"energy"} if "work" in WARNINGS[code].touches else set())
+    assert said("pick", folder).startswith("# pytorch.batch_size=2\n")
+    front = json.loads(CliRunner().invoke(pareto, [str(folder), "--json"]).output)
+    assert front["missing"] == ["pytorch.batch_size=4"]
+    best = summarise(study_rows(folder))[-1]
+    assert "j_per_output_token" not in best.figures
+    assert "j_per_output_token" in best.voided
+    pairs = json.loads(CliRunner().invoke(compare, [str(folder), "--json"]).output)["pairs"]
+    assert "j_per_output_token" in pairs[0]["figures"]
+    assert "j_per_output_token" not in pairs[1]["figures"]
+    assert all("j_per_output_token" not in c.figures for c in gather(folder).configurations if "4" in c.label)
+
+
+@pytest.mark.parametrize("value", [0.0, -24.23])
+def test_an_energy_that_is_not_possible_is_used_nowhere_and_marked_where_it_is_shown(
+    write_design: WriteDesign, value: float
+) -> None:
+    folder = write_design(
+        SIZES, energy=lambda p: value if p["pytorch.batch_size"] == 4 else 4.0 / p["pytorch.batch_size"], cycles=3
+    )
+    assert said("pick", folder).startswith("# pytorch.batch_size=2\n")
+    for name in CONCLUDING:
+        assert f"`{IMPOSSIBLE}`" in said(name, folder), name
+    text = said("show", folder)
+    assert f"warning: {IMPOSSIBLE} (1 of 3 configurations)" in text
+    assert "24.2" not in text
+    last = max(job_directories(folder))
+    assert "not possible: do not use it" in said("show", last)
+
+
+def test_a_negative_adjusted_energy_of_an_old_result_is_marked_and_its_raw_energy_stands(
+    write_design: WriteDesign,
+) -> None:
+    folder = write_design(SIZES, energy=lambda _: 1.0, cycles=3)
+    for job in job_directories(folder):
+        data = json.loads((job / "result.json").read_text())
+        for total in (data["energy"]["headline"], *data["energy"]["totals"]):
+            total["adjusted_j"] = -24.23
+        (job / "result.json").write_text(json.dumps(data))
+    found = summarise(study_rows(folder))[0]
+    assert "adjusted_j" not in found.figures
+    assert found.figures["j_per_output_token"].mean == 1.0
+    assert f"warning: {IMPOSSIBLE}" in said("show", folder)
+    (line,) = [text for text in said("show", job).splitlines() if "adjusted_j" in text]
+    assert line.endswith("not possible: do not use it")
+
+
+def test_energy_marked_unreliable_is_told_as_any_other_warning(write_design: WriteDesign) -> None:
+    folder = write_design(SIZES, energy=lambda _: 1.0, cycles=3, noise=0.01)
+    for job in job_directories(folder):
+        data = json.loads((job / "result.json").read_text())
+        data["energy"]["headline"]["unreliable"] = True
+        (job / "result.json").write_text(json.dumps(data))
+    for name in CONCLUDING:
+        assert f"(`{UNRELIABLE}`)" in said(name, folder), name
+    assert f"warning: {UNRELIABLE} (3 of 3 configurations)" in said("show", folder)
+
+
+def test_a_code_that_the_table_lacks_qualifies_every_figure(write_design: WriteDesign) -> None:
+    folder = study(write_design, "a_plugins_own")
+    for name in CONCLUDING:
+        assert "`a_plugins_own`" in said(name, folder), name
+    assert kind_of("a_plugins_own").weight == "qualify"
+    text = said("pick", folder)
+    assert "its runs have the warning `a_plugins_own`" in text
+    assert said("analyze", folder).count("9 of 9 runs have the warning `a_plugins_own`") == 1
+
+
+def test_shared_cpu_energy_qualifies_the_machines_energy_and_informs_beside_that_of_gpus() -> None:
+    def row(scope: str) -> dict[str, Any]:
+        return {
+            "status": "done",
+            "warnings": ["cpu_energy_shared"],
+            "energy.headline.scope": scope,
+            "energy.headline.method": "counter",
+            ENERGY: 1.0,
+        }
+
+    assert [one.weight for one in tellings([row("cpu")], [ENERGY])] == ["qualify"]
+    assert [one.weight for one in tellings([row("gpu")], [ENERGY])] == ["inform"]
+
+
+def test_no_module_keeps_a_list_of_codes_beside_the_table() -> None:
+    """A collection of two codes or more is a private table; single codes are where they are given or told apart."""
+    found = []
+    packages = ("results", "analysis", "export", "report", "study", "cli")
+    modules = [path for name in packages for path in (ROOT / "core/src/llem" / name).rglob("*.py")]
+    for path in modules:
+        if path.name == "warning_codes.py":
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Dict):
+                parts = [k for k in node.keys if k is not None]
+            elif isinstance(node, ast.List | ast.Tuple | ast.Set):
+                parts = list(node.elts)
+            else:
+                continue
+            codes = {p.value for p in parts if isinstance(p, ast.Constant) and p.value in WARNINGS}
+            if len(codes) > 1:
+                found.append(f"{path.relative_to(ROOT)}:{node.lineno}: {sorted(codes)}")
+    assert not found
+
+
+def test_every_code_that_is_given_is_in_the_table() -> None:
+    given = {}
+    sources = [path for part in ("core", "plugins", "runners") for path in (ROOT / part).rglob("src/**/*.py")]
+    for path in sources:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.Call):
+                continue
+            name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            told = [*node.args[:1], *(word.value for word in node.keywords if word.arg == "code")]
+            if name in ("warn", "ResultWarning", "Caveat", "Fault"):
+                given |= {p.value: path.name for p in told if isinstance(p, ast.Constant) and isinstance(p.value, str)}
+    assert len(given) > 30, "the search finds them"
+    assert {code: name for code, name in given.items() if code not in WARNINGS} == {}
+
+
+def test_the_page_of_warnings_is_the_table() -> None:
+    page = (ROOT / "docs/method/warnings.md").read_text(encoding="utf-8")
+    for code, kind in WARNINGS.items():
+        assert f"| `{code}` | {touched_text(kind)} |" in page, "run `make docs`"
+
+
+FIGURE_COLUMNS = st.sampled_from([FIGURES[name].column for name in MAIN])
+ROWS = st.fixed_dictionaries(
+    {
+        "status": st.just("done"),
+        "warnings": st.lists(st.sampled_from([*WARNINGS, "somebody_elses"]), max_size=4),
+        "energy.headline.unreliable": st.booleans(),
+        "energy.headline.scope": st.sampled_from(["gpu", "cpu"]),
+        "energy.headline.method": st.just("counter"),
+    }
+).flatmap(
+    lambda row: st.dictionaries(FIGURE_COLUMNS, st.none() | st.floats(-5, 5), max_size=7).map(lambda f: {**row, **f})
+)
+
+
+@given(ROWS)
+def test_weighing_is_done_once_changes_no_other_value_and_leaves_nothing_impossible(row: Mapping[str, Any]) -> None:
+    once = weighed(row)
+    assert weighed(once) == once
+    voided = dict(once.get(VOIDED) or {})
+    for column, value in row.items():
+        assert once[column] == (None if column in voided else value)
+    assert all(once.get(FIGURES[n].column) is None or once[FIGURES[n].column] > 0 for n in MAIN)
+    assert set(codes_of(once)) == set(codes_of(row))
+
+
+@given(st.lists(ROWS, max_size=6))
+def test_every_code_is_told_exactly_once_whatever_the_runs(rows: list[Mapping[str, Any]]) -> None:
+    found = tellings(rows, [ENERGY])
+    codes = [one.code for one in found]
+    assert sorted(codes) == sorted({code for row in rows for code in codes_of(row)})
+    assert all(1 <= one.runs <= one.of == len(rows) for one in found)
+    assert qualities_of(ENERGY) == {"energy"}
