@@ -98,11 +98,11 @@ def test_wheels_install_into_an_empty_environment_and_run_an_experiment(
     llem = str(home / "bin" / "llem")
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
 
-    def run(*arguments: str) -> str:
+    def run(*arguments: str, code: int = 0) -> str:
         command = [llem, *arguments]
         done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, check=False)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        assert done.returncode == code, done.stderr
+        return done.stderr if code else done.stdout
 
     subprocess.run([*pip, str(wheels["llem"])], check=True)
     assert run("--version").strip() == f"llem {_project(ROOT / 'core')['version']}"
@@ -130,3 +130,13 @@ def test_wheels_install_into_an_empty_environment_and_run_an_experiment(
     ]
     shown = run("run", "--model", "random:tiny-llama", "--backend", "pytorch", "--no-gaps", "--output", "out", *quick)
     assert "tokens/s" in shown
+    (study,) = (tmp_path / "out").iterdir()
+    for one in DISTRIBUTIONS:
+        if one.name != "llem-docker":
+            for command in one.commands:
+                assert one.install in run(command, str(study), code=4)
+    subprocess.run([*pip, "--find-links", str(wheels["llem"].parent), "llem[all]"], check=True)
+    assert "1 configuration" in run("analyze", str(study))
+    assert "done" in run("export", str(study), "--format", "csv")
+    run("report", str(study))
+    assert (study / "report.html").stat().st_size > 100_000
