@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 SOURCES = ROOT / "core" / "src"
 
 LINES = 22_400
-"""Of code in the core. Issue 11 wants 18,000: this number only ever goes down."""
+"""Of code in the core. The aim is 18,000; until then this number goes down, never up."""
 
 PACKAGES = 25
 """In an environment into which nothing but the core was installed, itself counted, pip not."""
