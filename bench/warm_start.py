@@ -20,6 +20,8 @@ from pathlib import Path
 
 from bench.report import Figure, arguments, machine, publish
 from bench.starting import importing, rival
+from llem.plugins import default_registry
+from llem.specs.kinds import BACKENDS
 
 ROOT = Path(__file__).parents[1]
 BACKEND = "importing"
@@ -69,7 +71,7 @@ def _experiments(folder: Path) -> tuple[Callable[[bool], float], Callable[[], No
     from llem.runners.local import LocalRunner
     from llem.specs.runner import Job, RunnerContext
 
-    config = Composer(Registry().backends).compose(
+    config = Composer(Registry()[BACKENDS]).compose(
         {
             "backend": BACKEND,
             "model": "random:tiny-llama",
@@ -81,7 +83,10 @@ def _experiments(folder: Path) -> tuple[Callable[[bool], float], Callable[[], No
     )
     identity = config_hash(config)
     runners = {
-        warm: LocalRunner(RunnerContext(study_id="bench", backend=BACKEND, warm_start=warm)) for warm in (True, False)
+        warm: LocalRunner(
+            RunnerContext(registry=default_registry(), study_id="bench", backend=BACKEND, warm_start=warm)
+        )
+        for warm in (True, False)
     }
 
     def run(warm: bool) -> float:

@@ -12,6 +12,7 @@ import pytest
 
 from llem.distributions import DISTRIBUTIONS
 from llem.plugins import Registry
+from llem.specs.kinds import COMMANDS
 
 ROOT = Path(__file__).parent.parent
 MEMBERS = [ROOT / "core", *sorted((ROOT / "plugins").iterdir()), *sorted((ROOT / "runners").iterdir())]
@@ -37,8 +38,8 @@ def test_plugins_ask_for_the_core_of_their_own_version() -> None:
 
 def test_the_core_knows_which_distribution_brings_each_command() -> None:
     registry, found = Registry(), {}
-    for name in registry.commands:
-        found.setdefault(registry.provider("command", name).distribution, set()).add(name)
+    for name in registry[COMMANDS]:
+        found.setdefault(registry.provider(COMMANDS, name).distribution, set()).add(name)
     found.pop("llem", None)
     assert {one.name: set(one.commands) for one in DISTRIBUTIONS} == found
 

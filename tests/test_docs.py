@@ -9,6 +9,7 @@ import re
 import shlex
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import click
@@ -20,6 +21,7 @@ from llem.config.reading import read_yaml
 from llem.errors import PluginError
 from llem.plan import make_plan
 from llem.plugins import Registry, default_registry
+from llem.specs.kinds import BACKENDS, RUNNERS
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(
@@ -142,15 +144,21 @@ def test_a_study_in_the_docs_is_taken(name: str, text: str, tmp_path: Path) -> N
         whole = whole.replace("backend: pytorch\n", "", 1)
     file.write_text(whole, encoding="utf-8")
     registry = default_registry()
-    missing = [b for b in _swept_backends(document) if b not in registry.backends]
+    missing = [b for b in _swept_backends(document) if b not in registry[BACKENDS]]
     if missing:
         with pytest.raises(PluginError, match=f"{missing[0]}"):
             load_study(
-                file, environ={}, backends=registry.backends, find_backend=registry.backend, runners=registry.runners
+                file,
+                environ={},
+                backends=registry[BACKENDS],
+                find_backend=partial(registry.find, BACKENDS),
+                runners=registry[RUNNERS],
             )
         return
     assert (
-        make_plan(load_study(file, environ={}, backends=registry.backends, runners=registry.runners), Registry()).total
+        make_plan(
+            load_study(file, environ={}, backends=registry[BACKENDS], runners=registry[RUNNERS]), Registry()
+        ).total
         > 0
     )
 
@@ -176,7 +184,7 @@ def test_a_command_in_a_sentence_has_only_options_that_exist(name: str, line: st
 def _parse(line: str) -> None:
     words = shlex.split(line.partition(" | ")[0].partition(" > ")[0], comments=True)[1:]
     command: click.Command = command_line
-    with click.Context(command_line, info_name="llem") as context:
+    with click.Context(command_line, info_name="llem", obj=default_registry()) as context:
         while isinstance(command, click.Group) and words and not words[0].startswith("-"):
             _, found, words = command.resolve_command(context, words)
             assert found is not None, line

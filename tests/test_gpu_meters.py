@@ -21,6 +21,7 @@ from llem.measure.energy_warnings import energy_warnings
 from llem.measure.meter import Meter
 from llem.plugins import default_registry, load_object
 from llem.specs.backend import LoadContext, Request
+from llem.specs.kinds import BACKENDS
 
 pytestmark = pytest.mark.gpu
 
@@ -117,9 +118,9 @@ def test_peak_memory_is_exactly_what_the_allocator_says() -> None:
         "dataset": {"name": "synthetic", "n": 4, "input_tokens": 512, "output_tokens": 16},
         "pytorch": {"dtype": "bfloat16", "batch_size": 4, "device": "cuda"},
     }
-    engine = load_object(registry.backend("pytorch").engine)()
+    engine = load_object(registry.find(BACKENDS, "pytorch").engine)()
     engine.load(
-        LoadContext(config=Composer(registry.backends).compose(document), base_dir=".", progress=lambda _: None)
+        LoadContext(config=Composer(registry[BACKENDS]).compose(document), base_dir=".", progress=lambda _: None)
     )
     try:
         loaded = engine.memory()

@@ -11,6 +11,7 @@ import click
 import pytest
 
 from llem.cli.group import command_line
+from llem.plugins import default_registry
 
 WORDS_AFTER = re.compile(r"\s{2,}\S.*$|\s+#\s.*$")
 """What an example means, after two spaces or a number sign."""
@@ -26,7 +27,7 @@ def walk(command: click.Command, context: click.Context) -> Iterator[tuple[str, 
             yield from walk(below, click.Context(below, info_name=name, parent=context))
 
 
-COMMANDS = dict(walk(command_line, click.Context(command_line, info_name="llem")))
+COMMANDS = dict(walk(command_line, click.Context(command_line, info_name="llem", obj=default_registry())))
 
 
 def examples(command: click.Command) -> list[str]:
@@ -52,7 +53,7 @@ def calls(line: str) -> Iterator[list[str]]:
 
 def parse(words: list[str]) -> click.Context:
     """Let click parse the words down to the last subcommand, without calling it. Raises click.UsageError."""
-    context = command_line.make_context("llem", list(words))
+    context = command_line.make_context("llem", list(words), obj=default_registry())
     while isinstance(context.command, click.Group):
         rest = [*context._protected_args, *context.args]
         name, below, rest = context.command.resolve_command(context, rest)

@@ -18,6 +18,7 @@ from llem.config.identity import config_hash
 from llem.plugins import Registry
 from llem.results.job_directory import JobDocument
 from llem.results.store import read_result
+from llem.specs import kinds
 from llem_docker.images import labels
 from llem_docker.images.recipe import recipe
 
@@ -132,7 +133,7 @@ def test_an_experiment_runs_by_hand_through_the_entrypoint(built: tuple[str, str
         "measurement": {"min_window_s": 0.0, "settle_s": 0.0},
         **EXPERIMENTS[backend],
     }
-    config = Composer(registry.backends).compose(document)
+    config = Composer(registry[kinds.BACKENDS]).compose(document)
     job = tmp_path / "job"
     job.mkdir()
     JobDocument(config=config.document(), config_hash=config_hash(config), base_dir="/tmp").write(job)

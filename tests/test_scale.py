@@ -24,6 +24,7 @@ from llem.results import aggregate as aggregation
 from llem.results.stamps import stamps
 from llem.results.table import StudyTable
 from llem.specs import Job, Placement
+from llem.specs.kinds import BACKENDS
 from llem.study.folder import create
 from llem.study.loop import run_plan
 from llem.study.reporter import SilentReporter
@@ -45,7 +46,7 @@ class Recording(nothing.NothingRunner):
 def test_a_study_text_has_as_many_experiments_as_it_says(experiments: int) -> None:
     installed = nothing.registry()
     document = read_yaml(study_text(experiments), "study.yaml").data
-    plan = make_plan(load_study(None, document=document, environ={}, backends=installed.backends), installed)
+    plan = make_plan(load_study(None, document=document, environ={}, backends=installed[BACKENDS]), installed)
     assert plan.total == experiments
     assert plan.distinct == experiments // CYCLES
     with pytest.raises(ValueError, match="multiple of"):
@@ -106,7 +107,7 @@ def test_a_runner_is_told_where_earlier_cycles_ran(tmp_path: Path, monkeypatch: 
     installed = nothing.registry()
     document: dict[str, Any] = dict(read_yaml(study_text(100), "study.yaml").data)
     document["execution"] = {**document["execution"], "placement": "spread"}
-    plan = make_plan(load_study(None, document=document, environ={}, backends=installed.backends), installed)
+    plan = make_plan(load_study(None, document=document, environ={}, backends=installed[BACKENDS]), installed)
     outcome = run_plan(plan, installed, create(tmp_path, plan.name), SilentReporter())
     assert outcome.counts["done"] == 100
     told = [p for p in Recording.placements if p is not None]

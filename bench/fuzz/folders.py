@@ -14,7 +14,7 @@ import os
 import random
 import shutil
 from collections.abc import Iterator, Mapping
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from tempfile import gettempdir, mkdtemp
 from typing import Any
@@ -41,6 +41,7 @@ from llem.results.job_directory import (
 from llem.results.models import EnergyBreakdown, EnergyFigure, ExperimentResult, Identity, Throughput, Tokens
 from llem.results.store import EXPERIMENTS, MANIFEST
 from llem.runners.failure import log_tail
+from llem.specs.kinds import BACKENDS, RUNNERS
 from llem.study.agreement import Wishes
 from llem.study.journal import JOURNAL, line_of
 from llem.study.lock import Lock
@@ -108,9 +109,9 @@ def _template() -> Path:
         _root() / "study.yaml",
         environ={},
         user=read_yaml("{}", "nothing", may_be_empty=True),
-        backends=registry.backends,
-        find_backend=registry.backend,
-        runners=registry.runners,
+        backends=registry[BACKENDS],
+        find_backend=partial(registry.find, BACKENDS),
+        runners=registry[RUNNERS],
     )
     plan = make_plan(study, registry)
     record_of(study, runner=None, hosts=[]).write(folder)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, partial
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,6 +15,7 @@ from llem.plan import make_plan
 from llem.plan.show import describe
 from llem.plugins import Registry, default_registry
 from llem.results.text import plain
+from llem.specs.kinds import BACKENDS, RUNNERS
 
 LONGEST = 20_000
 """Characters of an error that somebody can still read."""
@@ -74,9 +75,9 @@ def read(data: bytes, seed: int) -> str:
                 path,
                 environ={},
                 user=read_yaml("{}", "nothing", may_be_empty=True),
-                backends=registry.backends,
-                find_backend=registry.backend,
-                runners=registry.runners,
+                backends=registry[BACKENDS],
+                find_backend=partial(registry.find, BACKENDS),
+                runners=registry[RUNNERS],
             )
             plan = make_plan(study, registry)
             list(islice(describe(plan, 40), 200))

@@ -19,6 +19,7 @@ from llem.config.layers import load_study
 from llem.config.reading import read_yaml
 from llem.plan import make_plan
 from llem.progress import TextReporter
+from llem.specs.kinds import BACKENDS
 from llem.study import flight
 from llem.study.conduct import bring_together
 from llem.study.dispatch import Dispatcher
@@ -93,7 +94,7 @@ def run(experiments: int, output: Path) -> dict[str, Any]:
     installed = registry()
     begin = time.perf_counter()
     document = read_yaml(study_text(experiments), "study.yaml").data
-    study = load_study(None, document=document, environ={}, backends=installed.backends)
+    study = load_study(None, document=document, environ={}, backends=installed[BACKENDS])
     plan = make_plan(study, installed)
     expanded = time.perf_counter()
     if plan.total != experiments:

@@ -18,6 +18,7 @@ from llem.config.reading import read_yaml, read_yaml_file
 from llem.config.schema import DRAFT, json_schema
 from llem.errors import LlemError
 from llem.plugins import default_registry
+from llem.specs import kinds
 from llem.sweep.expansion import Sweep
 
 ROOT = Path(__file__).parents[2]
@@ -160,10 +161,10 @@ def _examples() -> list[Any]:
 @pytest.mark.parametrize("text", _examples())
 def test_it_takes_the_examples_of_the_documentation(text: str) -> None:
     document = read_yaml(text, "example").data
-    backends = dict(default_registry().backends)
+    backends = dict(default_registry()[kinds.BACKENDS])
     if "pytorch" not in backends:
         backends["pytorch"] = BACKENDS["other"]  # core is tested without plugins too: then any section's shape will do
-    runners = default_registry().runners
+    runners = default_registry()[kinds.RUNNERS]
     known = json_schema(backends, runners)
     strangers = set(re.findall(r"\b(vllm|sglang|trtllm|slurm|ray)\b", text)) - set(backends) - set(runners)
     errors = [error.message for error in Draft202012Validator(known).iter_errors(document)]
@@ -171,7 +172,7 @@ def test_it_takes_the_examples_of_the_documentation(text: str) -> None:
 
 
 def test_it_takes_the_demo_with_what_is_installed() -> None:
-    backends = default_registry().backends
+    backends = default_registry()[kinds.BACKENDS]
     document = read_yaml_file(ROOT / "examples" / "demo.yaml").data
     if document["backend"] in backends:
         assert Draft202012Validator(json_schema(backends)).is_valid(document)

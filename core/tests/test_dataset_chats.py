@@ -21,6 +21,7 @@ from llem.preflight.checks import check_datasets
 from llem.specs.backend import Request
 from llem.specs.check import PreflightContext
 from llem.specs.dataset import LoadedDataset, Message
+from llem.specs.kinds import BACKENDS
 
 HISTORY = [
     {"role": "system", "content": "be short"},
@@ -129,8 +130,10 @@ def test_a_backend_that_takes_no_chats_is_refused_before_anything_runs(tmp_path:
     (tmp_path / "p.jsonl").write_text(json.dumps({"messages": HISTORY}), encoding="utf-8")
     dataset = {"name": "jsonl", "path": "p.jsonl", "n": 1}
     document = {"model": "random:tiny-llama", "backend": "testbed", "dataset": dataset}
-    config = Composer(default_registry().backends).compose(document)
-    context = PreflightContext(experiments=[config], base_dir=tmp_path, runners={"testbed": "local"})
+    config = Composer(default_registry()[BACKENDS]).compose(document)
+    context = PreflightContext(
+        registry=default_registry(), experiments=[config], base_dir=tmp_path, runners={"testbed": "local"}
+    )
     (finding,) = check_datasets(context)
     assert finding.level == "error"
     assert "the backend testbed takes single texts only" in finding.message
@@ -140,12 +143,14 @@ def test_preflight_says_how_many_prompts_of_how_many_are_sent(tmp_path: Path) ->
     lines = [json.dumps({"messages": [*HISTORY, {"role": "assistant", "content": "known"}]})] * 5
     (tmp_path / "p.jsonl").write_text("\n".join(lines), encoding="utf-8")
     registry = default_registry()
-    taking = {"openai": registry.backend("openai")}
+    taking = {"openai": registry.find(BACKENDS, "openai")}
     told = []
     for settings in ({"n": 5}, {"n": 2}, {"n": 2, "shuffle": True}):
         dataset = {"name": "jsonl", "path": "p.jsonl", **settings}
         config = Composer(taking).compose({"model": "any", "backend": "openai", "dataset": dataset})
-        first, caveat = check_datasets(PreflightContext(experiments=[config], base_dir=tmp_path))
+        first, caveat = check_datasets(
+            PreflightContext(registry=default_registry(), experiments=[config], base_dir=tmp_path)
+        )
         assert "end with an answer" in caveat.message
         told.append(first.message)
     assert "`jsonl`: 5 prompts," in told[0]

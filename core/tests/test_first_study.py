@@ -19,6 +19,7 @@ from llem.first_study.writing import study_document, study_text
 from llem.hookspecs import API_VERSION
 from llem.plugins import default_registry
 from llem.specs.backend import BackendSpec
+from llem.specs.kinds import BACKENDS, RUNNERS
 
 TEXT = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=20)
 VALUES = st.one_of(TEXT, st.integers(), st.booleans(), st.none(), st.floats(allow_nan=False, allow_infinity=False))
@@ -44,15 +45,15 @@ def test_the_text_says_what_was_checked(
         vary={"testbed.fail": fail},
         settings={"decoding.top_p": extra, "testbed.deep.down": inside, "execution.seed": 1},
     )
-    document = study_document(answers, Vocabulary(registry.backends, registry.runners))
+    document = study_document(answers, Vocabulary(registry[BACKENDS], registry[RUNNERS]))
     written = read_yaml(study_text(answers, registry), "study").data
     assert written.pop("model") == document.pop("model")["source"]
     assert written == document
 
 
-@pytest.mark.parametrize("name", default_registry().backends)
+@pytest.mark.parametrize("name", default_registry()[BACKENDS])
 def test_every_offer_is_of_values_that_the_backend_takes(name: str) -> None:
-    spec = default_registry().backend(name)
+    spec = default_registry().find(BACKENDS, name)
     for offer in offers_of(spec):
         assert len(offer.values) > 1
         assert offer.key.startswith(f"{name}.")
@@ -117,7 +118,7 @@ def test_a_backend_that_can_run_here_is_preferred_and_a_server_comes_last() -> N
     ],
 )
 def test_an_axis_is_read_by_the_rules_of_a_study(typed: str, values: Any) -> None:
-    vocabulary = Vocabulary(default_registry().backends)
+    vocabulary = Vocabulary(default_registry()[BACKENDS])
     ((_, found),) = read_axes([typed], vocabulary).items()
     assert found == values
     assert [type(v) for v in found] == [type(v) for v in values]
@@ -126,4 +127,4 @@ def test_an_axis_is_read_by_the_rules_of_a_study(typed: str, values: Any) -> Non
 @pytest.mark.parametrize("typed", ["", "a", "a=", "=1", "a..b=1", "a=[1", "a={"])
 def test_what_is_no_axis_is_refused(typed: str) -> None:
     with pytest.raises(ConfigError, match="--vary"):
-        read_axes([typed], Vocabulary(default_registry().backends))
+        read_axes([typed], Vocabulary(default_registry()[BACKENDS]))

@@ -17,6 +17,7 @@ import pytest
 from llem.config.experiment import ExperimentConfig
 from llem.config.section import Section
 from llem.errors import LlemError
+from llem.plugins import default_registry
 from llem.runners.environment import worker_environment
 from llem.runners.local import LocalJob, LocalRunner
 from llem.specs.runner import Job, RunnerContext
@@ -233,7 +234,9 @@ def test_a_job_directory_that_is_gone_is_an_error_and_leaves_no_scratch(
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
     with pytest.raises(LlemError, match="cannot be started"):
-        LocalRunner(RunnerContext()).start(Job(directory=tmp_path / "gone", config=CONFIG, config_hash=""))
+        LocalRunner(RunnerContext(registry=default_registry())).start(
+            Job(directory=tmp_path / "gone", config=CONFIG, config_hash="")
+        )
     assert list((tmp_path / "tmp").iterdir()) == []
 
 
@@ -267,5 +270,7 @@ def test_the_environment_is_the_users_without_what_leaks() -> None:
 
 
 def test_preflight_is_content_here_and_refuses_an_argument() -> None:
-    assert list(LocalRunner(RunnerContext()).preflight([CONFIG])) == []
-    assert [f.level for f in LocalRunner(RunnerContext(argument="gpu0")).preflight([CONFIG])] == ["error"]
+    assert list(LocalRunner(RunnerContext(registry=default_registry())).preflight([CONFIG])) == []
+    assert [
+        f.level for f in LocalRunner(RunnerContext(registry=default_registry(), argument="gpu0")).preflight([CONFIG])
+    ] == ["error"]

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,8 +18,9 @@ from llem.hookspecs import API_VERSION
 from llem.measure.energy import window_energy
 from llem.measure.meter import Meter
 from llem.measure.series import Series
-from llem.plugins import default_registry
+from llem.plugins import Registry, default_registry
 from llem.results.job_directory import READINGS
+from llem.specs.kinds import SAMPLERS
 from llem.specs.sampler import SamplerSpec
 
 STEADY = '''
@@ -57,10 +59,11 @@ class Steady:
 Said = list[tuple[str, str]]
 
 
-class Table:
+class Table(Registry):
     """A registry of one sampler."""
 
     def __init__(self) -> None:
+        super().__init__([], builtin=False)
         spec = SamplerSpec(
             name="steady",
             api_version=API_VERSION,
@@ -69,10 +72,10 @@ class Table:
             scopes=frozenset({"gpu"}),
             sampler="llem_steady_sampler:Steady",
         )
-        self.samplers = {"steady": spec}
+        self._own = {"steady": spec}
 
-    def sampler(self, name: str) -> SamplerSpec:
-        return self.samplers[name]
+    def __getitem__(self, kind: Any) -> Any:
+        return self._own if kind is SAMPLERS else super().__getitem__(kind)
 
 
 @pytest.fixture

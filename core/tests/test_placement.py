@@ -15,20 +15,23 @@ from llem.errors import ConfigError
 from llem.plugins import default_registry
 from llem.preflight.run import run_checks
 from llem.specs import Finding, Placement, PreflightContext
+from llem.specs.kinds import BACKENDS
 from llem.study.placement import Placements
 
 A, B = "a" * 64, "b" * 64
 
 
 def findings(placement: str, runner: str = "local") -> list[Finding]:
-    config = Composer(default_registry().backends).compose(
+    config = Composer(default_registry()[BACKENDS]).compose(
         {
             "model": "random:tiny-llama",
             "backend": "testbed",
             "dataset": {"name": "synthetic", "n": 1, "input_tokens": 2},
         }
     )
-    context = PreflightContext(experiments=(config,), runners={"testbed": runner}, placement=placement)
+    context = PreflightContext(
+        registry=default_registry(), experiments=(config,), runners={"testbed": runner}, placement=placement
+    )
     return [f for f in run_checks(default_registry(), context) if "placement" in f.message]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,7 +12,9 @@ import pytest
 
 from llem.errors import EXIT_PLUGIN, PluginError
 from llem.hookspecs import API_VERSION
-from llem.plugins import KINDS, Registry, load_object, missing_requirements
+from llem.plugins import Registry, load_object, missing_requirements
+from llem.specs.kinds import BACKENDS, CHECKS, DATASETS, KINDS, RUNNERS, SAMPLERS
+from llem.specs.registry import HookKind
 
 Install = Callable[..., None]
 
@@ -53,18 +56,18 @@ def _set_aside(registry: Registry, distribution: str) -> str:
 
 def test_builtins_register_by_the_same_hooks() -> None:
     registry = Registry(entry_points=[])
-    assert "local" in registry.runners
-    assert {"nvml", "rapl", "estimate"} <= registry.samplers.keys()
-    assert {"aienergyscore", "aienergyscore:official", "jsonl", "hub", "synthetic"} <= registry.datasets.keys()
-    assert registry.provider("runner", "local").distribution == "llem"
+    assert "local" in registry[RUNNERS]
+    assert {"nvml", "rapl", "estimate"} <= registry[SAMPLERS].keys()
+    assert {"aienergyscore", "aienergyscore:official", "jsonl", "hub", "synthetic"} <= registry[DATASETS].keys()
+    assert registry.provider(RUNNERS, "local").distribution == "llem"
 
 
 def test_every_path_that_a_builtin_spec_names_can_be_loaded() -> None:
     registry = Registry(entry_points=[])
-    paths = [s.runner for s in registry.runners.values()]
-    paths += [s.sampler for s in registry.samplers.values()]
-    paths += [s.loader for s in registry.datasets.values()]
-    paths += [s.check for s in registry.checks.values()]
+    paths = [s.runner for s in registry[RUNNERS].values()]
+    paths += [s.sampler for s in registry[SAMPLERS].values()]
+    paths += [s.loader for s in registry[DATASETS].values()]
+    paths += [s.check for s in registry[CHECKS].values()]
     for path in paths:
         assert callable(load_object(path)), path
 
@@ -72,13 +75,13 @@ def test_every_path_that_a_builtin_spec_names_can_be_loaded() -> None:
 def test_an_installed_backend_is_found_with_its_distribution(install: Install) -> None:
     install("llem-good", BACKEND.format(name="good", api=API_VERSION, engine="nowhere:Engine"), version="2.5")
     registry = Registry()
-    assert registry.backend("good").summary == "a test"
-    assert registry.provider("backend", "good").label == "llem-good 2.5"
+    assert registry.find(BACKENDS, "good").summary == "a test"
+    assert registry.provider(BACKENDS, "good").label == "llem-good 2.5"
 
 
 def test_registering_does_not_import_the_engine(install: Install) -> None:
     install("llem-lazy", BACKEND.format(name="lazy", api=API_VERSION, engine="no_such_module:Engine"))
-    spec = Registry().backend("lazy")
+    spec = Registry().find(BACKENDS, "lazy")
     with pytest.raises(PluginError, match="no_such_module"):
         load_object(spec.engine)
 
@@ -88,7 +91,7 @@ def test_a_plugin_that_fails_to_import_is_set_aside_and_the_rest_works(install: 
     install("llem-good", BACKEND.format(name="good", api=API_VERSION, engine="x:Y"))
     registry = Registry()
     assert "kaputt at import" in _set_aside(registry, "llem-broken")
-    assert "good" in registry.backends
+    assert "good" in registry[BACKENDS]
 
 
 def test_a_plugin_that_exits_at_import_is_set_aside(install: Install) -> None:
@@ -130,7 +133,7 @@ def test_two_plugins_with_one_name_are_an_error_that_names_both(install: Install
     install("llem-first", BACKEND.format(name="twin", api=API_VERSION, engine="x:Y"))
     install("llem-second", BACKEND.format(name="twin", api=API_VERSION, engine="x:Y"))
     with pytest.raises(PluginError, match="twin") as caught:
-        _ = Registry().backends
+        _ = Registry()[BACKENDS]
     assert "llem-first 1.0" in str(caught.value)
     assert "llem-second 1.0" in str(caught.value)
     assert caught.value.exit_code == EXIT_PLUGIN
@@ -139,18 +142,18 @@ def test_two_plugins_with_one_name_are_an_error_that_names_both(install: Install
 def test_an_unknown_backend_names_the_nearest(install: Install) -> None:
     install("llem-good", BACKEND.format(name="good", api=API_VERSION, engine="x:Y"))
     with pytest.raises(PluginError, match="Did you mean `good`"):
-        Registry().backend("goood")
+        Registry().find(BACKENDS, "goood")
 
 
 def test_a_missing_backend_says_what_to_install() -> None:
     with pytest.raises(PluginError, match="pip install llem-vllm"):
-        Registry(entry_points=[]).backend("vllm")
+        Registry(entry_points=[]).find(BACKENDS, "vllm")
 
 
 def test_a_backend_of_a_set_aside_plugin_is_refused_with_its_reason(install: Install) -> None:
     install("llem-sick", "raise ImportError('libsick.so is missing')")
     with pytest.raises(PluginError, match=r"libsick\.so is missing"):
-        Registry().backend("sick")
+        Registry().find(BACKENDS, "sick")
 
 
 def test_an_event_reaches_every_plugin_though_one_raises(
@@ -180,5 +183,19 @@ def test_missing_requirements_are_found_without_importing_them() -> None:
 def test_every_kind_has_a_documented_hook() -> None:
     from llem import hookspecs
 
-    for hook, _ in KINDS.values():
-        assert getattr(hookspecs, hook).__doc__
+    for kind in KINDS:
+        assert getattr(hookspecs, kind.hook).__doc__
+
+
+def test_every_hook_that_registers_is_a_row_of_the_table_and_every_named_row_is_in_it() -> None:
+    from llem import hookspecs
+    from llem.specs import kinds
+
+    registering = [
+        name
+        for name, hook in vars(hookspecs).items()
+        if name.startswith("llem_") and not inspect.signature(hook).parameters
+    ]
+    assert sorted(registering) == sorted(kind.hook for kind in KINDS)
+    assert [row for row in vars(kinds).values() if isinstance(row, HookKind)] == list(KINDS)
+    assert len({kind.word for kind in KINDS}) == len(KINDS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,13 @@ from llem.config.compose import Composer
 from llem.config.experiment import DatasetConfig, ExperimentConfig, ModelConfig
 from llem.datasets.chat import check_template
 from llem.errors import ConfigError, DatasetError, ModelError, PreflightError
-from llem.plugins import default_registry
+from llem.plugins import Registry, default_registry
 from llem.preflight import checks
 from llem.preflight.run import run_checks
 from llem.specs.check import CheckSpec, Finding, PreflightContext
 from llem.specs.dataset import Message, Prompt
+from llem.specs.kinds import BACKENDS, CHECKS, RUNNERS
+from llem.specs.registry import HookKind, Plugin
 from llem.study.conduct import report_findings
 from llem.study.reporter import SilentReporter
 
@@ -27,12 +29,13 @@ def experiment(**sections: Any) -> ExperimentConfig:
         "backend": "testbed",
         "dataset": {"name": "synthetic", "n": 2, "input_tokens": 4, "output_tokens": 3},
     }
-    return Composer(default_registry().backends).compose({**document, **sections})
+    return Composer(default_registry()[BACKENDS]).compose({**document, **sections})
 
 
-def planned(*experiments: ExperimentConfig, **values: Any) -> PreflightContext:
+def planned(*experiments: ExperimentConfig, registry: Registry | None = None, **values: Any) -> PreflightContext:
     found = experiments or (experiment(),)
-    return PreflightContext(experiments=found, runners={e.backend: "local" for e in found}, **values)
+    runners = {e.backend: "local" for e in found}
+    return PreflightContext(registry=registry or default_registry(), experiments=found, runners=runners, **values)
 
 
 def by_level(findings: Iterable[Finding], level: str) -> list[str]:
@@ -63,22 +66,23 @@ def refuses(context: PreflightContext) -> list[Finding]:
     raise ModelError("it is too large.", remedy="Take a smaller one.")
 
 
-class Checks:
-    """What of a registry `run_checks` asks for: some checks of this module, and everything else as installed."""
+class Checks(Registry):
+    """The installed plugins, with some checks of this module in the place of theirs."""
 
     def __init__(self, *functions: Callable[..., Any], **conditions: Any) -> None:
-        self._real = default_registry()
-        self.checks = {
+        super().__init__()
+        self._checks = {
             f.__name__: CheckSpec(
                 name=f.__name__, api_version=1, summary="", check=f"{__name__}:{f.__name__}", **conditions
             )
             for f in functions
         }
-        self.runners = self._real.runners
-        self.runner, self.backend = self._real.runner, self._real.backend
 
-    def provider(self, kind: str, name: str) -> Any:
-        return self._real.provider("runner", "local")
+    def __getitem__(self, kind: HookKind[Any]) -> Mapping[str, Any]:
+        return self._checks if kind is CHECKS else super().__getitem__(kind)
+
+    def provider(self, kind: HookKind[Any], name: str) -> Plugin:
+        return super().provider(RUNNERS, "local") if kind is CHECKS else super().provider(kind, name)
 
 
 def test_a_check_that_breaks_is_a_warning_that_names_whose_it_is() -> None:
@@ -87,14 +91,14 @@ def test_a_check_that_breaks_is_a_warning_that_names_whose_it_is() -> None:
         (leaves, "SystemExit: 3"),
         (returns_text, "a str, not a Finding"),
     ):
-        (found,) = run_checks(Checks(function), planned())  # type: ignore[arg-type]
+        (found,) = run_checks(planned(registry=Checks(function)))
         assert (found.level, found.check) == ("warning", function.__name__)
         assert what in found.message
         assert f"--skip-preflight {function.__name__}" in (found.remedy or "")
 
 
 def test_an_error_that_a_check_raises_for_the_user_is_an_error() -> None:
-    (found,) = run_checks(Checks(refuses), planned())  # type: ignore[arg-type]
+    (found,) = run_checks(planned(registry=Checks(refuses)))
     assert found == Finding(level="error", message="it is too large.", remedy="Take a smaller one.", check="refuses")
 
 
@@ -109,16 +113,16 @@ def test_an_error_that_a_check_raises_for_the_user_is_an_error() -> None:
     ],
 )
 def test_only_checks_that_the_plan_touches_run_and_doctor_runs_all(conditions: dict[str, Any], runs: bool) -> None:
-    registry: Any = Checks(fine, **conditions)
-    assert bool(run_checks(registry, planned())) == runs
-    assert run_checks(registry, PreflightContext())
+    registry = Checks(fine, **conditions)
+    assert bool(run_checks(planned(registry=registry))) == runs
+    assert run_checks(PreflightContext(registry=registry))
 
 
 def test_a_check_can_be_left_out_by_its_name_and_only_by_a_name_that_is_known() -> None:
-    registry: Any = Checks(fine)
-    assert run_checks(registry, planned(), ["fine"]) == []
+    registry = Checks(fine)
+    assert run_checks(planned(registry=registry), ["fine"]) == []
     with pytest.raises(ConfigError, match="Did you mean `fine`"):
-        run_checks(registry, planned(), ["fien"])
+        run_checks(planned(registry=registry), ["fien"])
 
 
 def test_all_errors_are_told_at_once_and_warnings_are_said() -> None:
@@ -193,10 +197,21 @@ def test_a_governor_that_lets_clocks_vary_is_a_warning(
     assert says in found.message
 
 
+def test_what_is_not_registered_is_not_reported() -> None:
+    bare = Registry(entry_points=[])  # llem by itself, without a backend
+    found = run_checks(PreflightContext(registry=bare))
+    assert by_level(found, "error") == ["no backend is installed pip install llem-pytorch."]
+    assert not [f.message for f in found if "can run here" in f.message]
+    assert run_checks(PreflightContext(registry=Registry(entry_points=[], builtin=False))) == []
+
+
 def test_a_backend_without_what_it_needs_is_a_warning_to_doctor_only() -> None:
     assert by_level(checks.check_requirements(planned()), "error") == []
-    assert by_level(checks.check_requirements(PreflightContext()), "error") == []
-    assert any("testbed can run here" in text for text in by_level(checks.check_requirements(PreflightContext()), "ok"))
+    assert by_level(checks.check_requirements(PreflightContext(registry=default_registry())), "error") == []
+    assert any(
+        "testbed can run here" in text
+        for text in by_level(checks.check_requirements(PreflightContext(registry=default_registry())), "ok")
+    )
 
 
 def test_chats_for_a_random_model_without_a_tokenizer_are_refused_and_no_other_model() -> None:

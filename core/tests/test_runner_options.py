@@ -17,7 +17,8 @@ from llem.config.section import Section
 from llem.config.template import commented_study
 from llem.errors import ConfigError
 from llem.plan.runners import choose_runners
-from llem.plugins import default_registry
+from llem.plugins import Registry, default_registry
+from llem.specs import kinds
 from llem.sweep import Sweep
 
 
@@ -29,9 +30,17 @@ class QueueOptions(Section):
 
 
 REGISTRY = default_registry()
-BACKENDS = {"testbed": REGISTRY.backend("testbed")}
+BACKENDS = {"testbed": REGISTRY.find(kinds.BACKENDS, "testbed")}
 RUNNERS: dict[str, Any] = {"queue": SimpleNamespace(options=QueueOptions), "local": SimpleNamespace(options=None)}
 STUDY: dict[str, Any] = {"model": "random:tiny-llama", "backend": "testbed", "runners": {"testbed": "queue"}}
+
+
+class WithQueue(Registry):
+    """The installed plugins, and a runner `queue`."""
+
+    def __getitem__(self, kind: Any) -> Any:
+        queue = SimpleNamespace(isolates_environment=False, argument=None, options=QueueOptions)
+        return {"queue": queue} if kind is kinds.RUNNERS else super().__getitem__(kind)
 
 
 def load(document: dict[str, Any], **given: Any) -> LoadedStudy:
@@ -81,8 +90,7 @@ def test_options_change_no_identity_and_reach_the_runner() -> None:
 
     loaded = load({"runner_options": {"queue": {"nodes": 3}}})
     assert digests(loaded) == digests(load({}))
-    spec = SimpleNamespace(isolates_environment=False, argument=None, options=QueueOptions)
-    registry: Any = SimpleNamespace(runners={"queue": spec}, runner=lambda name: spec, backend=BACKENDS.__getitem__)
+    registry = WithQueue()
     chosen = choose_runners(loaded, ["testbed"], registry, None)["testbed"]
     assert chosen.options == QueueOptions(nodes=3)
     assert choose_runners(load({}), ["testbed"], registry, None)["testbed"].options == QueueOptions()

@@ -11,8 +11,9 @@ import pytest
 
 from llem.errors import PluginError, SamplerUnavailable
 from llem.hookspecs import API_VERSION
-from llem.plugins import default_registry
+from llem.plugins import Registry, default_registry
 from llem.samplers.select import close_samplers, open_samplers
+from llem.specs import kinds
 from llem.specs.sampler import Device, Method, Reading, SamplerSpec, Scope
 
 SETTINGS: Mapping[str, object] = {"cpu_tdp_w": None, "devices": None}
@@ -68,14 +69,15 @@ class Clinging(Plain):
 SAMPLERS: dict[str, Any] = {c.__name__.lower(): c for c in (Plain, Card, Refusing, Raising, Empty, Clinging)}
 
 
-class Table:
-    """The registry, as far as samplers are concerned."""
+class Table(Registry):
+    """A registry of these samplers, and nothing else."""
 
     def __init__(self, *specs: SamplerSpec) -> None:
-        self.samplers = {spec.name: spec for spec in specs}
+        super().__init__([], builtin=False)
+        self._own = {spec.name: spec for spec in specs}
 
-    def sampler(self, name: str) -> SamplerSpec:
-        return self.samplers[name]
+    def __getitem__(self, kind: Any) -> Any:
+        return self._own if kind is kinds.SAMPLERS else super().__getitem__(kind)
 
 
 @pytest.fixture(autouse=True)

@@ -20,6 +20,7 @@ from llem.config.layers import load_study
 from llem.errors import LlemError
 from llem.plan import make_plan
 from llem.plugins import Registry
+from llem.specs.kinds import BACKENDS
 from llem.specs.runner import Exit
 from llem.study import folder
 from llem.study.loop import StudyOutcome, run_plan
@@ -109,7 +110,7 @@ def plan_of(document: dict[str, Any]) -> Any:
         "execution": execution,
         **document,
     }
-    return make_plan(load_study(None, document=whole, backends=REGISTRY.backends, environ={}), REGISTRY)
+    return make_plan(load_study(None, document=whole, backends=REGISTRY[BACKENDS], environ={}), REGISTRY)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from llem.config.layers import LoadedStudy, load_study
 from llem.errors import ResultError
 from llem.plan import make_plan
 from llem.plugins import default_registry
+from llem.specs.kinds import BACKENDS, RUNNERS
 from llem.study.changes import key_changes
 from llem.study.continuation import lay_over
 from llem.study.outline import new_manifest
@@ -75,9 +77,9 @@ def started(folder: Path, study: Mapping[str, Any], overrides: Any, environ: Any
         folder / "study.yaml",
         overrides=overrides,
         environ={**environ, "LLEM_CONFIG_FILE": str(folder / "user.yaml")},
-        backends=registry.backends,
-        find_backend=registry.backend,
-        runners=registry.runners,
+        backends=registry[BACKENDS],
+        find_backend=partial(registry.find, BACKENDS),
+        runners=registry[RUNNERS],
     )
 
 

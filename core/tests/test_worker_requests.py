@@ -17,7 +17,8 @@ from llem.measure.requests_table import COLUMNS
 from llem.plugins import Registry
 from llem.results.job_directory import REQUESTS, TIMESERIES
 from llem.specs.backend import BackendSpec
-from llem.specs.sampler import SamplerSpec
+from llem.specs.kinds import SAMPLERS
+from llem.specs.registry import HookKind
 
 Make = Callable[..., Any]
 
@@ -88,9 +89,8 @@ def test_the_mode_of_work_is_stated(make_job: Make, length: str, work: str) -> N
 class Meterless(Registry):
     """An environment in which no sampler is installed."""
 
-    @property
-    def samplers(self) -> Mapping[str, SamplerSpec]:
-        return {}
+    def __getitem__(self, kind: HookKind[Any]) -> Mapping[str, Any]:
+        return {} if kind is SAMPLERS else super().__getitem__(kind)
 
 
 def test_where_nothing_measures_energy_it_is_null_and_everything_else_is_there(make_job: Make) -> None:

@@ -10,9 +10,10 @@ import click
 
 from docs.reference_pages.markdown import code, document, table
 from llem import errors
-from llem.cli.group import BUILT_IN, command_line
-from llem.distributions import DISTRIBUTIONS
-from llem.plugins import default_registry, load_object
+from llem.cli.group import command_line
+from llem.distributions import commands_elsewhere
+from llem.plugins import OWN, default_registry, load_object
+from llem.specs.kinds import COMMANDS
 
 METAVARS = {"INTEGER RANGE": "N"}
 
@@ -37,18 +38,18 @@ def page() -> str:
 def _parts() -> Iterator[str]:
     yield "## Exit codes"
     yield table(["code", "meaning"], ([str(number), meaning] for number, meaning in EXIT_CODES.items()))
-    root = click.Context(command_line, info_name="llem")
-    for name, (path, summary) in BUILT_IN.items():
-        command = load_object(path)
-        yield from _command(command, click.Context(command, parent=root, info_name=name), summary)
-    specs = default_registry().commands
-    for one in DISTRIBUTIONS:
-        for name in one.commands:
-            command = load_object(specs[name].command)
-            first, *rest = _command(command, click.Context(command, parent=root, info_name=name), specs[name].summary)
-            yield first
-            yield f"Of the distribution {code(one.name)}: `{one.install}`."
-            yield from rest
+    registry = default_registry()
+    root = click.Context(command_line, info_name="llem", obj=registry)
+    elsewhere = commands_elsewhere()
+    own = [name for name in registry[COMMANDS] if registry.provider(COMMANDS, name).distribution == OWN]
+    for name in (*own, *elsewhere):
+        spec = registry[COMMANDS][name]
+        command = load_object(spec.command)
+        first, *rest = _command(command, click.Context(command, parent=root, info_name=name), spec.summary)
+        yield first
+        if name in elsewhere:
+            yield f"Of the distribution {code(elsewhere[name].name)}: `{elsewhere[name].install}`."
+        yield from rest
 
 
 def _command(command: click.Command, context: click.Context, summary: str = "") -> Iterator[str]:

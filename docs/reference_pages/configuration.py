@@ -14,6 +14,7 @@ from llem.config.resolution import PRESETS
 from llem.config.section import Section
 from llem.config.study import ExecutionConfig, StudyConfig
 from llem.plugins import default_registry
+from llem.specs import kinds
 
 BACKENDS = ("pytorch",)
 """Backends of this repository; what else is installed does not belong on the page."""
@@ -37,7 +38,7 @@ def _parts() -> Iterator[str]:
             yield table(["preset", "fields"], ([code(n), _values(fields)] for n, fields in PRESETS.items()))
     yield from _section("execution", ExecutionConfig)
     for name in BACKENDS:
-        spec = default_registry().backend(name)
+        spec = default_registry().find(kinds.BACKENDS, name)
         yield from _section(name, spec.config, f"{spec.summary}. Capabilities: {', '.join(sorted(spec.capabilities))}.")
     yield from _variables()
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from docs.reference_pages.markdown import document, prose
 from llem import hookspecs, specs
-from llem.plugins import KINDS
+from llem.specs import kinds
+from llem.specs.kinds import KINDS
 
 INTRODUCTION = f"""What a plugin registers and implements; [writing a plugin](../plugins.md) shows one, whole. A plugin is an entry point of
 the group `{hookspecs.PROJECT}`, whose module or object has functions marked `@llem.hookspecs.hookimpl`. Every spec carries
@@ -48,6 +49,7 @@ INTERFACES: dict[str, tuple[type, ...]] = {
     "preflight check": (specs.PreflightContext, specs.Finding),
     "dataset": (specs.LoadedDataset, specs.Prompt, specs.Message),
     "command": (),
+    "accelerator": (specs.Accelerator, specs.AcceleratorMemory),
 }
 """What belongs to each kind, besides its spec."""
 
@@ -58,16 +60,29 @@ def page() -> str:
 
 
 def _parts() -> Iterator[str]:
-    for kind, (hook, spec) in KINDS.items():
-        yield f"## {kind[0].upper()}{kind[1:]}"
-        yield from _function(getattr(hookspecs, hook), "###")
-        for interface in (spec, *INTERFACES[kind]):
+    yield "## Registry"
+    yield (
+        "Contexts carry it. `registry[KIND]` takes a row of `llem.specs.kinds`: "
+        + ", ".join(f"`{n}`" for n in _rows())
+        + "."
+    )
+    yield from _class(specs.SpecRegistry)
+    yield from _class(specs.HookKind)
+    yield from _class(specs.Plugin)
+    for kind in KINDS:
+        yield f"## {kind.word[0].upper()}{kind.word[1:]}"
+        yield from _function(getattr(hookspecs, kind.hook), "###")
+        for interface in (kind.spec, *INTERFACES[kind.word]):
             yield from _class(interface)
     yield "## Events"
-    registering = {hook for hook, _ in KINDS.values()}
+    registering = {kind.hook for kind in KINDS}
     for name, member in vars(hookspecs).items():
         if name.startswith("llem_") and name not in registering:
             yield from _function(member, "###")
+
+
+def _rows() -> Iterator[str]:
+    return (name for name, row in vars(kinds).items() if row in KINDS)
 
 
 def _class(interface: type) -> Iterator[str]:

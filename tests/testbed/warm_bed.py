@@ -11,6 +11,7 @@ import pytest
 
 from llem.config.experiment import ExperimentConfig
 from llem.config.section import Section
+from llem.plugins import default_registry
 from llem.runners.local import LocalRunner
 from llem.specs.runner import Exit, Job, RunnerContext
 
@@ -79,7 +80,7 @@ class Bed:
         (site / "replaced_worker.py").write_text(replaced)
         (site / "sitecustomize.py").write_text(NOTES_ITS_START)
         self._monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(site), os.environ["PYTHONPATH"]]))
-        self.runner = LocalRunner(RunnerContext(backend="probing", warm_start=True))
+        self.runner = LocalRunner(RunnerContext(registry=default_registry(), backend="probing", warm_start=True))
 
     def start(self, code: str, **environment: str) -> tuple[Any, Path]:
         """A worker that runs this code in place of an experiment; the job and its directory."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,8 @@ from llem.results.models import ExperimentResult
 from llem.results.study import StudyResult
 
 if TYPE_CHECKING:
+    from llem.config.layers import LoadedStudy
+    from llem.plugins import Registry
     from llem.study.loop import StudyOutcome
     from llem.study.reporter import Reporter
 
@@ -105,21 +108,11 @@ def run_study(
         >>> study = llem.run_study("study.yaml", overrides={"execution.cycles": 3})  # doctest: +SKIP
         >>> study.to_arrow().select(["point.pytorch.batch_size", "throughput.tokens_per_s"])  # doctest: +SKIP
     """
-    from llem.config.layers import load_study as load_configuration
     from llem.plan import make_plan
-    from llem.plugins import default_registry
     from llem.study.conduct import conduct
 
-    registry = default_registry()
-    path, document = (None, study) if isinstance(study, Mapping) else (Path(study), None)
-    loaded = load_configuration(
-        path,
-        document=document,
-        overrides=overrides,
-        backends=registry.backends,
-        find_backend=registry.backend,
-        runners=registry.runners,
-    )
+    registry = _registry()
+    loaded = _configuration(study, overrides, registry)
     plan = make_plan(loaded, registry, runner=runner)
     with _told(progress, reporter, plan.estimate_s) as listener:
         outcome = conduct(
@@ -178,25 +171,16 @@ def resume(
         >>> study = llem.resume("results/demo-20260101T120000Z", retry_failed=True)  # doctest: +SKIP
         >>> study.manifest["totals"]  # doctest: +SKIP
     """
-    from llem.config.layers import load_study as load_configuration
-    from llem.plugins import default_registry
     from llem.study.agreement import Wishes
     from llem.study.resume import resume as go_on
 
     if study is None and (overrides or runner is not None):
         raise ConfigError("`overrides` and `runner` change a study; which one is not said.", remedy="Give `study` too.")
-    registry = default_registry()
+    registry = _registry()
     loaded = None
     if study is not None:
-        path, document = (None, study) if isinstance(study, Mapping) else (Path(study), None)
-        loaded = load_configuration(
-            path,
-            document=document,
-            overrides={**(overrides or {}), **({} if cycles is None else {"execution.cycles": cycles})},
-            backends=registry.backends,
-            find_backend=registry.backend,
-            runners=registry.runners,
-        )
+        own = {} if cycles is None else {"execution.cycles": cycles}
+        loaded = _configuration(study, {**(overrides or {}), **own}, registry)
     wishes = Wishes(
         study=loaded,
         runner=runner,
@@ -208,6 +192,30 @@ def resume(
     with _told(progress, reporter) as listener:
         outcome = go_on(Path(study_dir), registry, listener, wishes, skip_preflight=skip_preflight)
     return _left_behind(outcome)
+
+
+def _registry() -> Registry:
+    """The plugins of this environment, for every call of this process."""
+    from llem.plugins import default_registry
+
+    return default_registry()
+
+
+def _configuration(
+    study: str | Path | Mapping[str, Any], overrides: Mapping[str, Any] | None, registry: Registry
+) -> LoadedStudy:
+    from llem.config.layers import load_study as load_configuration
+    from llem.specs.kinds import BACKENDS, RUNNERS
+
+    path, document = (None, study) if isinstance(study, Mapping) else (Path(study), None)
+    return load_configuration(
+        path,
+        document=document,
+        overrides=overrides,
+        backends=registry[BACKENDS],
+        find_backend=partial(registry.find, BACKENDS),
+        runners=registry[RUNNERS],
+    )
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from llem.hookspecs import API_VERSION, hookimpl
 from llem.specs.check import CheckSpec
+from llem.specs.command import CommandSpec
 from llem.specs.dataset import DatasetSpec
 from llem.specs.runner import RunnerSpec
 from llem.specs.sampler import SamplerSpec
@@ -128,4 +129,22 @@ def llem_datasets() -> Sequence[DatasetSpec]:
             summary="random token ids, exactly dataset.input_tokens of them, seeded",
             loader="llem.datasets.synthetic:load",
         ),
+    ]
+
+
+@hookimpl
+def llem_commands() -> Sequence[CommandSpec]:
+    """The commands of the core, in the order of `llem --help`."""
+    return [
+        CommandSpec(name=name, api_version=API_VERSION, summary=summary, command=f"llem.cli.{name}:{name}")
+        for name, summary in (
+            ("init", "write a first study, from a few questions or from flags"),
+            ("run", "run a study, or one experiment from options"),
+            ("resume", "go on with a study that was started before"),
+            ("show", "show a study or a result as a table"),
+            ("config", "show, describe or begin a configuration"),
+            ("plugins", "list what is installed, and what was set aside"),
+            ("completion", "complete words in bash, zsh or fish"),
+            ("doctor", "check this machine and say what to do"),
+        )
     ]

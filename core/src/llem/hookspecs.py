@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 if TYPE_CHECKING:
+    from llem.specs.accelerator import AcceleratorSpec
     from llem.specs.backend import BackendSpec
     from llem.specs.check import CheckSpec
     from llem.specs.command import CommandSpec
@@ -62,7 +63,13 @@ def llem_datasets() -> Sequence[DatasetSpec]:
 
 @hookspec
 def llem_commands() -> Sequence[CommandSpec]:
-    """Commands added to `llem`. Called when a word is no built-in command, and for `llem --help`."""
+    """Commands of `llem`; its own come by this hook too. Called once, by every command but `llem --version`."""
+    return ()
+
+
+@hookspec
+def llem_accelerators() -> Sequence[AcceleratorSpec]:
+    """Accelerators of a machine, by vendor. Called once, where a stage asks what there is, and when plugins are listed."""
     return ()
 
 

@@ -12,63 +12,22 @@ import importlib
 import importlib.metadata
 import importlib.util
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cache, cached_property
-from typing import Any, Protocol, TypeVar
+from functools import cache
+from types import MappingProxyType
+from typing import Any, TypeVar
 
 import pluggy
 
 from llem import hookspecs
 from llem.errors import PluginError
 from llem.hookspecs import API_VERSION, PROJECT
-from llem.specs.backend import BackendSpec
-from llem.specs.check import CheckSpec
-from llem.specs.command import CommandSpec
-from llem.specs.dataset import DatasetSpec
-from llem.specs.runner import RunnerSpec
-from llem.specs.sampler import SamplerSpec
+from llem.specs.kinds import KINDS
+from llem.specs.registry import HookKind, Plugin, Spec
 
+S = TypeVar("S", bound=Spec)
 
-class _Spec(Protocol):
-    @property
-    def name(self) -> str: ...
-    @property
-    def api_version(self) -> int: ...
-
-
-S = TypeVar("S", bound=_Spec)
-
-KINDS: dict[str, tuple[str, type[Any]]] = {
-    "backend": ("llem_backends", BackendSpec),
-    "runner": ("llem_runners", RunnerSpec),
-    "energy sampler": ("llem_energy_samplers", SamplerSpec),
-    "preflight check": ("llem_preflight_checks", CheckSpec),
-    "dataset": ("llem_datasets", DatasetSpec),
-    "command": ("llem_commands", CommandSpec),
-}
-"""What can be registered: its name for people, its hook, and the type of its spec."""
-
-
-@dataclass
-class Plugin:
-    """One registered plugin, or one that was set aside.
-
-    Attributes:
-        name: of its entry point; distribution and version: of what brought it.
-        set_aside: why it is not used, or None.
-        provides: names by kind, filled in as kinds are asked for.
-    """
-
-    name: str
-    distribution: str
-    version: str
-    set_aside: str | None = None
-    provides: dict[str, list[str]] = field(default_factory=dict)
-
-    @property
-    def label(self) -> str:
-        """Its distribution and version, for messages."""
-        return f"{self.distribution} {self.version}"
+OWN = "llem"
+"""The distribution of the core."""
 
 
 class Registry:
@@ -86,10 +45,12 @@ class Registry:
         self._manager.add_hookspecs(hookspecs)
         self._plugins: dict[object, Plugin] = {}
         self._aside: list[Plugin] = []
+        self._specs: dict[HookKind[Any], Mapping[str, Any]] = {}
+        self._providers: dict[HookKind[Any], Mapping[str, Plugin]] = {}
         if builtin:
             from llem import builtin as own
 
-            self._register(own, Plugin("builtin", "llem", importlib.metadata.version("llem")))
+            self._register(own, Plugin("builtin", OWN, importlib.metadata.version(OWN)))
         found = importlib.metadata.entry_points(group=PROJECT) if entry_points is None else entry_points
         for entry in sorted(found, key=lambda e: e.name):
             self._load(entry)
@@ -121,150 +82,90 @@ class Registry:
         self._aside.append(plugin)
 
     def _drop(self, implementation: object, reason: str) -> None:
+        """Set aside a plugin that was registered: nothing that it brought is used, of no kind."""
         self._manager.unregister(implementation)
-        self._set_aside(self._plugins.pop(implementation), reason)
+        dropped = self._plugins.pop(implementation)
+        for kind, providers in self._providers.items():
+            kept = {name: plugin for name, plugin in providers.items() if plugin is not dropped}
+            specs = self._specs[kind]
+            self._providers[kind] = kept
+            self._specs[kind] = MappingProxyType({name: specs[name] for name in kept})
+        self._set_aside(dropped, reason)
 
-    def _collect(self, kind: str) -> dict[str, tuple[Any, Plugin]]:
+    def __getitem__(self, kind: HookKind[S]) -> Mapping[str, S]:
+        """The specs of a kind by name, in the order in which they were registered.
+
+        Raises:
+            PluginError: two plugins claim one name; it names both.
+        """
+        if kind not in self._specs:
+            found = self._collect(kind)
+            self._providers[kind] = {name: plugin for name, (_, plugin) in found.items()}
+            self._specs[kind] = MappingProxyType({name: spec for name, (spec, _) in found.items()})
+        return self._specs[kind]
+
+    def _collect(self, kind: HookKind[S]) -> dict[str, tuple[S, Plugin]]:
         """Ask every plugin for its specs of one kind; set aside the ones that fail, are old, or return something else."""
-        hook, spec_type = KINDS[kind]
-        found: dict[str, tuple[Any, Plugin]] = {}
+        found: dict[str, tuple[S, Plugin]] = {}
         for implementation, plugin in list(self._plugins.items()):
             others = [other for other in self._plugins if other is not implementation]
             try:
-                answers = self._manager.subset_hook_caller(hook, others)()
+                answers = self._manager.subset_hook_caller(kind.hook, others)()
                 specs = [spec for answer in answers for spec in answer]
             except (Exception, SystemExit) as error:  # noqa: BLE001 - see _load
-                self._drop(implementation, f"{hook} fails: {_describe(error)}")
+                self._drop(implementation, f"{kind.hook} fails: {_describe(error)}")
                 continue
-            wrong = next((s for s in specs if not isinstance(s, spec_type)), None)
+            wrong = next((s for s in specs if not isinstance(s, kind.spec)), None)
             if wrong is not None:
-                self._drop(implementation, f"{hook} returns {type(wrong).__name__}, not {spec_type.__name__}")
+                self._drop(implementation, f"{kind.hook} returns {type(wrong).__name__}, not {kind.spec.__name__}")
                 continue
             old = next((s for s in specs if s.api_version != API_VERSION), None)
             if old is not None:
                 self._drop(
                     implementation,
-                    f"its {kind} `{old.name}` was written for plugin API {old.api_version}; this llem has {API_VERSION}",
+                    f"its {kind.word} `{old.name}` was written for plugin API {old.api_version}; this llem has {API_VERSION}",
                 )
                 continue
             for spec in specs:
                 if spec.name in found:
-                    first = found[spec.name][1]
-                    raise PluginError(
-                        f"two plugins claim the {kind} `{spec.name}`: {first.label} and {plugin.label}.",
-                        remedy=f"Uninstall one of them: pip uninstall {first.distribution} or pip uninstall {plugin.distribution}.",
-                    )
+                    raise _claimed_twice(kind.word, spec.name, found[spec.name][1], plugin)
                 found[spec.name] = (spec, plugin)
             if specs:
-                plugin.provides[kind] = [spec.name for spec in specs]
+                plugin.provides[kind.word] = [spec.name for spec in specs]
         return found
 
-    @cached_property
-    def _backends(self) -> dict[str, tuple[BackendSpec, Plugin]]:
-        return self._collect("backend")
-
-    @cached_property
-    def _runners(self) -> dict[str, tuple[RunnerSpec, Plugin]]:
-        return self._collect("runner")
-
-    @cached_property
-    def _samplers(self) -> dict[str, tuple[SamplerSpec, Plugin]]:
-        return self._collect("energy sampler")
-
-    @cached_property
-    def _checks(self) -> dict[str, tuple[CheckSpec, Plugin]]:
-        return self._collect("preflight check")
-
-    @cached_property
-    def _datasets(self) -> dict[str, tuple[DatasetSpec, Plugin]]:
-        return self._collect("dataset")
-
-    @cached_property
-    def _commands(self) -> dict[str, tuple[CommandSpec, Plugin]]:
-        return self._collect("command")
-
-    @property
-    def backends(self) -> Mapping[str, BackendSpec]:
-        """Backends by name."""
-        return _specs(self._backends)
-
-    @property
-    def runners(self) -> Mapping[str, RunnerSpec]:
-        """Runners by name."""
-        return _specs(self._runners)
-
-    @property
-    def samplers(self) -> Mapping[str, SamplerSpec]:
-        """Energy samplers by name."""
-        return _specs(self._samplers)
-
-    @property
-    def checks(self) -> Mapping[str, CheckSpec]:
-        """Preflight checks by name."""
-        return _specs(self._checks)
-
-    @property
-    def datasets(self) -> Mapping[str, DatasetSpec]:
-        """Datasets by name."""
-        return _specs(self._datasets)
-
-    @property
-    def commands(self) -> Mapping[str, CommandSpec]:
-        """Commands by name."""
-        return _specs(self._commands)
-
-    def backend(self, name: str) -> BackendSpec:
-        """The backend of this name. Raises PluginError with the nearest name, or why it was set aside."""
-        return self._find("backend", self.backends, name)
-
-    def runner(self, name: str) -> RunnerSpec:
-        """The runner of this name; errors as `backend`."""
-        return self._find("runner", self.runners, name)
-
-    def sampler(self, name: str) -> SamplerSpec:
-        """The energy sampler of this name; errors as `backend`."""
-        return self._find("energy sampler", self.samplers, name)
-
-    def dataset(self, name: str) -> DatasetSpec:
-        """The dataset of this name; errors as `backend`."""
-        return self._find("dataset", self.datasets, name)
-
-    def _find(self, kind: str, specs: Mapping[str, S], name: str) -> S:
+    def find(self, kind: HookKind[S], name: str) -> S:
+        """The spec of this name. Raises PluginError with the nearest name, or why its plugin was set aside."""
+        specs = self[kind]
         if name in specs:
             return specs[name]
         for plugin in self._aside:
             if name in plugin.name or name in plugin.distribution:
                 raise PluginError(
-                    f"the {kind} `{name}` is not available: {plugin.label} was set aside because {plugin.set_aside}.",
+                    f"the {kind.word} `{name}` is not available: {plugin.label} was set aside because {plugin.set_aside}.",
                     remedy=f"Mend or reinstall it (pip install --force-reinstall {plugin.distribution}); see `llem plugins`.",
                 )
         near = difflib.get_close_matches(name, specs, n=1)
         known = ", ".join(sorted(specs)) or "none"
         hint = f" Did you mean `{near[0]}`?" if near else ""
         more = (
-            f" A {kind} comes with its distribution: pip install llem-{name}."
-            if kind in {"backend", "runner"} and not near
+            f" A {kind.word} comes with its distribution: pip install llem-{name}."
+            if kind.packaged and not near
             else ""
         )
         raise PluginError(
-            f"no {kind} `{name}` is installed; there is: {known}.", remedy=f"{hint}{more}".strip() or None
+            f"no {kind.word} `{name}` is installed; there is: {known}.", remedy=f"{hint}{more}".strip() or None
         )
 
-    def provider(self, kind: str, name: str) -> Plugin:
-        """Which plugin brought the spec `name` of a kind (a key of `KINDS`). Raises KeyError where there is none."""
-        tables: dict[str, Mapping[str, tuple[Any, Plugin]]] = {
-            "backend": self._backends,
-            "runner": self._runners,
-            "energy sampler": self._samplers,
-            "preflight check": self._checks,
-            "dataset": self._datasets,
-            "command": self._commands,
-        }
-        return tables[kind][name][1]
+    def provider(self, kind: HookKind[Any], name: str) -> Plugin:
+        """The plugin that brought a spec. Raises KeyError where there is none of this name."""
+        _ = self[kind]
+        return self._providers[kind][name]
 
     def plugins(self) -> Sequence[Plugin]:
         """Every plugin, the set-aside ones last, with all that each provides."""
-        _ = (self._backends, self._runners, self._samplers, self._checks, self._datasets, self._commands)
+        for kind in KINDS:
+            _ = self[kind]
         return [*self._plugins.values(), *self._aside]
 
     def notify(self, event: str, on_error: Callable[[str], None], **arguments: Any) -> None:
@@ -280,8 +181,13 @@ class Registry:
                 on_error(f"{plugin.label}: {event} failed: {_describe(error)}")
 
 
-def _specs(table: Mapping[str, tuple[S, Plugin]]) -> dict[str, S]:
-    return {name: spec for name, (spec, _) in table.items()}
+def _claimed_twice(word: str, name: str, first: Plugin, second: Plugin) -> PluginError:
+    others = dict.fromkeys(plugin.distribution for plugin in (first, second) if plugin.distribution != OWN)
+    ways = " or ".join(f"pip uninstall {one}" for one in others)
+    return PluginError(
+        f"two plugins claim the {word} `{name}`: {first.label} and {second.label}.",
+        remedy=f"Uninstall one of them: {ways}." if len(others) > 1 else f"{ways}.",
+    )
 
 
 def _describe(error: BaseException) -> str:

@@ -68,12 +68,12 @@ def main(arguments: list[str]) -> int:
 
     from llem.errors import LlemError
     from llem.measure.orchestrator import ExperimentOrchestrator
-    from llem.plugins import default_registry
+    from llem.plugins import Registry
     from llem.results.job_directory import RESULT, write_atomically
 
     job_dir = Path(arguments[0])
     try:
-        result = ExperimentOrchestrator(job_dir, default_registry()).run()
+        result = ExperimentOrchestrator(job_dir, Registry()).run()
     except LlemError as error:
         print(error, file=sys.stderr)
         return USAGE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,23 @@ def llem_experiment_finished(study_dir, job_dir, result):
 def llem_study_finished(study_dir, summary):
     summary.clear()
     raise KeyError("no end")
+"""
+
+
+COMMAND = """
+import click
+from llem.hookspecs import API_VERSION, hookimpl
+from llem.specs import CommandSpec
+from llem.specs.kinds import BACKENDS
+
+@click.command()
+def greet():
+    click.echo('good day')
+
+@hookimpl
+def llem_commands():
+    command = __name__ + ":greet"
+    return [CommandSpec(name="{name}", api_version=API_VERSION, summary="says good day", command=command)]
 """
 
 
@@ -193,18 +211,27 @@ def test_a_runner_chosen_by_a_variable_is_told_in_the_plan(llem: Any, study: Any
 
 
 def test_a_command_of_a_plugin_is_offered_and_runs(llem: Any, install: Any) -> None:
-    env = install(
-        "llem-greets",
-        "import click\n"
-        "from llem.hookspecs import API_VERSION, hookimpl\n"
-        "from llem.specs import CommandSpec\n"
-        "@click.command()\n"
-        "def greet():\n"
-        "    click.echo('good day')\n"
-        "@hookimpl\n"
-        "def llem_commands():\n"
-        "    return [CommandSpec(name='greet', api_version=API_VERSION, summary='says good day', command='llem_greets_plugin:greet')]\n",
-    )
+    env = install("llem-greets", COMMAND.format(name="greet"))
     assert "says good day" in llem("--help", env=env).stdout
     assert llem("greet", env=env).stdout == "good day\n"
     assert "Did you mean `greet`?" in llem("gret", env=env).stderr
+
+
+def test_a_command_that_claims_the_name_of_one_of_llems_own_is_named_with_both_distributions(
+    llem: Any, install: Any, study: Any
+) -> None:
+    env = install("llem-usurper", COMMAND.format(name="run"))
+    for words in (("run", study()), ("show", "."), ("--help",)):
+        done = llem(*words, env=env)
+        assert done.returncode == 4
+        assert "two plugins claim the command `run`" in done.stderr
+        assert f"llem {version('llem')} and llem-usurper 1.0" in done.stderr
+        assert "pip uninstall llem-usurper" in done.stderr
+        assert "pip uninstall llem or" not in done.stderr
+    assert llem("--version", env=env).returncode == 0
+
+
+def test_a_command_gets_the_registry_of_the_command_line(llem: Any, install: Any) -> None:
+    code = COMMAND.format(name="count").replace("def greet():", "@click.pass_obj\ndef greet(registry):")
+    code = code.replace("'good day'", "', '.join(registry[BACKENDS])")
+    assert "testbed" in llem("count", env=install("llem-counts", code)).stdout

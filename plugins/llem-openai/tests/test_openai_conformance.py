@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import pytest
 
 from llem.specs.check import PreflightContext
+from llem.specs.kinds import BACKENDS
 from llem_plugin_kit import BackendConformance, CheckConformance
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -52,5 +53,7 @@ class TestNobodyThere(CheckConformance):
         from llem.plugins import default_registry
 
         document = {"model": "small", "backend": "openai", "openai": {"base_url": "http://127.0.0.1:1/v1"}}
-        config = Composer(default_registry().backends).compose(document)
-        return PreflightContext(experiments=[config], runners={"openai": "local"}, base_dir=tmp_path)
+        config = Composer(default_registry()[BACKENDS]).compose(document)
+        return PreflightContext(
+            registry=default_registry(), experiments=[config], runners={"openai": "local"}, base_dir=tmp_path
+        )

@@ -13,6 +13,7 @@ import pytest
 from pydantic import ValidationError
 
 from llem.specs.check import PreflightContext
+from llem.specs.kinds import BACKENDS
 from llem_openai.config import OpenaiConfig
 from llem_openai.preflight import check_server
 
@@ -113,8 +114,10 @@ def test_preflight_tells_what_is_served_and_what_a_distant_server_lacks(tmp_path
 
     def found(model: str, **options: object) -> list[tuple[str, str]]:
         document = {"model": model, "backend": "openai", "openai": options}
-        config = Composer(default_registry().backends).compose(document)
-        context = PreflightContext(experiments=[config], runners={"openai": "local"}, base_dir=tmp_path)
+        config = Composer(default_registry()[BACKENDS]).compose(document)
+        context = PreflightContext(
+            registry=default_registry(), experiments=[config], runners={"openai": "local"}, base_dir=tmp_path
+        )
         return [(finding.level, f"{finding.message} {finding.remedy}") for finding in check_server(context)]
 
     with serving(Behaviour()) as address:

@@ -13,6 +13,7 @@ from llem.config.compose import Composer
 from llem.models.sources import locate_model
 from llem.plugins import default_registry
 from llem.specs.check import Finding, PreflightContext
+from llem.specs.kinds import BACKENDS
 from llem_pytorch.config import PyTorchConfig
 from llem_pytorch.preflight import (
     Need,
@@ -27,9 +28,9 @@ from llem_pytorch.preflight import (
 
 
 def context(base_dir: Path, *sections: dict[str, Any], source: str = "random:tiny-llama") -> PreflightContext:
-    composer = Composer(default_registry().backends)
+    composer = Composer(default_registry()[BACKENDS])
     experiments = [composer.compose({"model": source, "backend": "pytorch", "pytorch": one}) for one in sections]
-    return PreflightContext(experiments=experiments, base_dir=base_dir)
+    return PreflightContext(registry=default_registry(), experiments=experiments, base_dir=base_dir)
 
 
 def errors(findings: list[Finding]) -> list[Finding]:

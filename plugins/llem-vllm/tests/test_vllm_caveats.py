@@ -8,6 +8,7 @@ from llem.errors import LlemError
 from llem.plugins import default_registry
 from llem.results.warning_codes import WARNINGS
 from llem.specs.backend import Request
+from llem.specs.kinds import BACKENDS
 from llem_vllm.caveats import cache_caveat, count_caveats, setting_caveats
 from llem_vllm.config import VllmConfig
 from llem_vllm.engine import UnderWay, VllmEngine
@@ -99,7 +100,7 @@ def test_every_code_has_a_row_in_the_table_of_warnings() -> None:
 
 
 def test_the_size_asked_for_is_the_most_sequences_and_two_of_them_are_two_experiments() -> None:
-    spec = default_registry().backend("vllm")
+    spec = default_registry().find(BACKENDS, "vllm")
     assert spec.batch_size is not None
     assert spec.batch_size(VllmConfig.model_validate({"max_num_seqs": 64})) == 64
     assert spec.batch_size(VllmConfig()) is None

@@ -13,6 +13,7 @@ import llem_vllm
 from llem.config.compose import Composer
 from llem.plugins import default_registry
 from llem.specs.check import PreflightContext
+from llem.specs.kinds import BACKENDS
 from llem_plugin_kit import CheckConformance
 from llem_vllm import preflight
 from llem_vllm.preflight import check_options, check_version
@@ -27,8 +28,10 @@ class TestOptions(CheckConformance):
     @pytest.fixture
     def trouble(self, tmp_path: Path) -> PreflightContext:
         document = {"model": "random:smollm2-135m", "backend": "vllm", "vllm": {"sampling": {"stop": ["."]}}}
-        config = Composer(default_registry().backends).compose(document)
-        return PreflightContext(experiments=[config], runners={"vllm": "local"}, base_dir=tmp_path)
+        config = Composer(default_registry()[BACKENDS]).compose(document)
+        return PreflightContext(
+            registry=default_registry(), experiments=[config], runners={"vllm": "local"}, base_dir=tmp_path
+        )
 
 
 class TestVersion(CheckConformance):
@@ -37,7 +40,7 @@ class TestVersion(CheckConformance):
     @pytest.fixture
     def trouble(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PreflightContext:
         monkeypatch.setattr(preflight, "installed", lambda: "0.0.1")
-        return PreflightContext(runners={"vllm": "local"}, base_dir=tmp_path)
+        return PreflightContext(registry=default_registry(), runners={"vllm": "local"}, base_dir=tmp_path)
 
 
 def dockerfile(argument: str) -> str:
@@ -58,21 +61,21 @@ def test_the_newest_schema_is_of_the_vllm_that_image_and_extras_bring() -> None:
 def test_the_backends_image_is_the_one_that_its_dockerfile_makes() -> None:
     version = importlib.metadata.version("llem-vllm")
     cuda = dockerfile("CUDA_VERSION").partition(".")[0]
-    spec = default_registry().backend("vllm")
+    spec = default_registry().find(BACKENDS, "vllm")
     assert spec.image == f"ghcr.io/llenergymeasure/vllm:{version}-cuda{cuda}"
     assert spec.cpu_image == f"ghcr.io/llenergymeasure/vllm:{version}-cpu"
 
 
 def test_stop_words_with_a_fixed_length_are_found_before_anything_runs() -> None:
-    backends = default_registry().backends
+    backends = default_registry()[BACKENDS]
     document = {"model": "random:smollm2-135m", "backend": "vllm", "vllm": {"sampling": {"stop": ["."]}}}
     fixed = Composer(backends).compose(document)
     natural = Composer(backends).compose({**document, "decoding": {"length": "natural"}})
-    (finding,) = check_options(PreflightContext(experiments=[fixed, natural]))
+    (finding,) = check_options(PreflightContext(registry=default_registry(), experiments=[fixed, natural]))
     assert finding.level == "error"
     assert "`vllm.sampling.stop` ends answers early" in finding.message
 
 
 def test_a_local_run_without_vllm_is_an_error_and_with_it_is_fine() -> None:
-    findings = list(check_version(PreflightContext(runners={"vllm": "local"})))
+    findings = list(check_version(PreflightContext(registry=default_registry(), runners={"vllm": "local"})))
     assert [f.level for f in findings] == (["ok"] if installed() in versions() else ["error"])

@@ -21,16 +21,19 @@ GIVEN = """
 import json, sys
 from llem.config.compose import Composer
 from llem.plugins import default_registry
+from llem.specs.kinds import BACKENDS
 from llem_docker.gpus import gpus_of
+registry = default_registry()
 study = {"model": "random:tiny-llama", **json.loads(sys.argv[1])}
-print(json.dumps(gpus_of(Composer(default_registry().backends).compose(study))))
+print(json.dumps(gpus_of(Composer(registry[BACKENDS]).compose(study), registry)))
 """
 
 IMAGE = """
 import json, sys
+from llem.plugins import default_registry
 from llem.specs.runner import RunnerContext
 from llem_docker.runner import image_of
-print(json.dumps(image_of(RunnerContext(backend="any", **json.loads(sys.argv[1])))))
+print(json.dumps(image_of(RunnerContext(registry=default_registry(), backend="any", **json.loads(sys.argv[1])))))
 """
 
 

@@ -10,6 +10,7 @@ from typing import ClassVar
 import docker
 import pytest
 
+from llem.plugins import default_registry
 from llem.specs.runner import RunnerContext
 from llem_plugin_kit import RunnerConformance
 
@@ -23,7 +24,7 @@ class TestDocker(RunnerConformance):
 
     @pytest.fixture
     def context(self, bed: str) -> RunnerContext:
-        return RunnerContext(argument=bed, study_id="conformance", backend="testbed")
+        return RunnerContext(registry=default_registry(), argument=bed, study_id="conformance", backend="testbed")
 
     def left_behind(self, directory: Path) -> Sequence[int]:
         """Pids are those of a container; it is the job's container that must be gone."""

@@ -10,6 +10,7 @@ import pytest
 
 from llem.errors import ConfigError, PluginError
 from llem.plugins import Registry
+from llem.specs import kinds
 from llem_docker.images import labels
 from llem_docker.images.build import BuildOptions, arguments_of, tag_of
 from llem_docker.images.recipe import arguments_of as arguments_in
@@ -39,8 +40,8 @@ def test_the_tag_holds_llems_version_and_the_kind_of_machine(backend: str) -> No
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_backends_default_image_is_what_its_recipe_builds(backend: str) -> None:
     registry = Registry()
-    assert registry.backend(backend).image == recipe(registry, backend).tag("cuda")
-    assert registry.backend(backend).cpu_image == recipe(registry, backend).tag("cpu")
+    assert registry.find(kinds.BACKENDS, backend).image == recipe(registry, backend).tag("cuda")
+    assert registry.find(kinds.BACKENDS, backend).cpu_image == recipe(registry, backend).tag("cpu")
 
 
 def test_the_bake_file_publishes_under_the_recipes_names() -> None:

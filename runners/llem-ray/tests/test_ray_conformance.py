@@ -10,6 +10,7 @@ import psutil
 import pytest
 from ray_bed import Bed
 
+from llem.plugins import default_registry
 from llem.specs.runner import Job, RunnerContext
 from llem_plugin_kit import RunnerConformance
 from llem_plugin_kit.engine import MARK
@@ -26,6 +27,7 @@ class TestRay(RunnerConformance):
     @pytest.fixture
     def context(self, bed: Bed, tmp_path: Path) -> RunnerContext:
         return RunnerContext(
+            registry=default_registry(),
             study_id="conformance",
             study_dir=tmp_path,
             backend=self.backend,

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from llem.config.compose import Composer
 from llem.plugins import default_registry
 from llem.results.job_directory import EXPERIMENT, LOG, RESULT, EventReader
+from llem.specs.kinds import BACKENDS, CHECKS, RUNNERS
 from llem_slurm.checks import minutes_of
 from llem_slurm.commands import environment, run, said
 from llem_slurm.ending import ending_of
@@ -28,11 +29,11 @@ from llem_slurm.reclaim import reclaim
 from llem_slurm.script import Need, array_options, gpus_of, need_of, script, wishes
 from llem_slurm.worker_start import apptainer
 
-BED = default_registry().backend("testbed")
+BED = default_registry().find(BACKENDS, "testbed")
 
 
 def experiment(**sections: Any) -> Any:
-    composer = Composer(default_registry().backends)
+    composer = Composer(default_registry()[BACKENDS])
     return composer.compose({"model": "random:tiny-llama", "backend": "testbed", **sections})
 
 
@@ -239,7 +240,7 @@ def test_a_study_that_was_never_on_slurm_needs_no_slurm_to_be_resumed(
 
 
 def test_the_runner_and_its_checks_are_registered() -> None:
-    spec = default_registry().runner("slurm")
+    spec = default_registry().find(RUNNERS, "slurm")
     assert spec.options is SlurmOptions
-    assert {"slurm", "slurm-place", "slurm-node"} <= default_registry().checks.keys()
+    assert {"slurm", "slurm-place", "slurm-node"} <= default_registry()[CHECKS].keys()
     assert json.dumps(SlurmOptions().model_dump(mode="json"))

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from llem.plugins import Registry
+from llem.specs.kinds import BACKENDS, CHECKS, DATASETS, RUNNERS
+
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
-
-    from llem.plugins import Registry
 
 VARIABLE = "_LLEM_COMPLETE"
 """Set by the script of `llem completion` when it asks."""
@@ -22,10 +23,10 @@ def is_asked() -> bool:
     return VARIABLE in os.environ
 
 
-def answer(group: click.Command) -> int:
+def answer(group: click.Command, registry: Registry) -> int:
     """Print what the shell asked for; returns the exit code."""
     try:
-        group.main([], prog_name="llem", complete_var=VARIABLE, standalone_mode=False)
+        group.main([], prog_name="llem", complete_var=VARIABLE, standalone_mode=False, obj=registry)
     except SystemExit as leave:
         return int(leave.code or 0)
     except Exception:  # noqa: BLE001 - a message in the middle of a line that is typed would only disturb
@@ -43,40 +44,40 @@ def study_folders(_: click.Context, __: click.Parameter, typed: str) -> list[Com
     return found or [CompletionItem(typed, type="file")]
 
 
-def backends(_: click.Context, __: click.Parameter, typed: str) -> list[CompletionItem[str]]:
+def backends(context: click.Context, _: click.Parameter, typed: str) -> list[CompletionItem[str]]:
     """Installed backends."""
-    return _named(((spec.name, spec.summary) for spec in _registry().backends.values()), typed)
+    return _named(((spec.name, spec.summary) for spec in _registry(context)[BACKENDS].values()), typed)
 
 
-def datasets(_: click.Context, __: click.Parameter, typed: str) -> list[CompletionItem[str]]:
+def datasets(context: click.Context, _: click.Parameter, typed: str) -> list[CompletionItem[str]]:
     """Installed datasets; any path where none begins so."""
     from click.shell_completion import CompletionItem
 
-    found = _named(((spec.name, spec.summary) for spec in _registry().datasets.values()), typed)
+    found = _named(((spec.name, spec.summary) for spec in _registry(context)[DATASETS].values()), typed)
     return found or [CompletionItem(typed, type="file")]
 
 
-def runners(_: click.Context, __: click.Parameter, typed: str) -> list[CompletionItem[str]]:
+def runners(context: click.Context, _: click.Parameter, typed: str) -> list[CompletionItem[str]]:
     """Installed runners."""
-    return _named(((spec.name, spec.summary) for spec in _registry().runners.values()), typed)
+    return _named(((spec.name, spec.summary) for spec in _registry(context)[RUNNERS].values()), typed)
 
 
-def checks(_: click.Context, __: click.Parameter, typed: str) -> list[CompletionItem[str]]:
+def checks(context: click.Context, _: click.Parameter, typed: str) -> list[CompletionItem[str]]:
     """Names of preflight checks."""
-    return _named(((spec.name, spec.summary) for spec in _registry().checks.values()), typed)
+    return _named(((spec.name, spec.summary) for spec in _registry(context)[CHECKS].values()), typed)
 
 
-def settings_keys(_: click.Context, __: click.Parameter, typed: str) -> list[CompletionItem[str]]:
+def settings_keys(context: click.Context, _: click.Parameter, typed: str) -> list[CompletionItem[str]]:
     """Keys of a study as `KEY=`, section by section: what follows the next dot is offered once that is typed."""
-    return _named(_keys(typed), typed)
+    return _named(_keys(_registry(context), typed), typed)
 
 
-def _keys(typed: str) -> Iterator[tuple[str, str]]:
+def _keys(registry: Registry, typed: str) -> Iterator[tuple[str, str]]:
     from llem.config.keys import Vocabulary
 
     depth = typed.count(".") + 1
     sections: set[str] = set()
-    for key in Vocabulary(_registry().backends, _registry().runners).settings:
+    for key in Vocabulary(registry[BACKENDS], registry[RUNNERS]).settings:
         parts = key.split(".")
         if len(parts) <= depth:
             yield f"{key}=", ""
@@ -91,7 +92,7 @@ def _named(found: Iterable[tuple[str, str]], typed: str) -> list[CompletionItem[
     return [CompletionItem(name, help=about or None) for name, about in found if name.startswith(typed)]
 
 
-def _registry() -> Registry:
-    from llem.plugins import default_registry
-
-    return default_registry()
+def _registry(context: click.Context) -> Registry:
+    found = context.find_object(Registry)
+    assert found is not None, "llem.cli.invoke makes the context with one"
+    return found

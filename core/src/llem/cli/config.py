@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from llem.cli.completing import backends, settings_keys
+from llem.specs.kinds import BACKENDS, RUNNERS
 
 if TYPE_CHECKING:
     from llem.config.layers import LoadedStudy
@@ -42,7 +44,8 @@ def config() -> None:
     "--all", "everything", is_flag=True, help="Also the sections of backends and runners that the study does not use."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def show(study: Path | None, settings: tuple[str, ...], everything: bool, as_json: bool) -> None:
+@click.pass_obj
+def show(registry: Registry, study: Path | None, settings: tuple[str, ...], everything: bool, as_json: bool) -> None:
     """Show each value and where it came from.
 
     From the highest: command line, environment (LLEM_…), study file, user file, defaults. Without a study: what the
@@ -58,20 +61,18 @@ def show(study: Path | None, settings: tuple[str, ...], everything: bool, as_jso
     from llem.config.layers import load_study
     from llem.config.merging import Origin
     from llem.config.template import written
-    from llem.plugins import default_registry
     from llem.sweep.expansion import Sweep
 
-    registry = default_registry()
     loaded = load_study(
         study,
         settings=settings,
-        backends=registry.backends,
-        find_backend=registry.backend,
-        runners=registry.runners,
+        backends=registry[BACKENDS],
+        find_backend=partial(registry.find, BACKENDS),
+        runners=registry[RUNNERS],
         complete=study is not None,
     )
     # Reading the sweep finds what is wrong with its axes; no point of it is expanded.
-    points = Sweep(loaded.config, registry.backends, loaded.locate).size if study is not None else None
+    points = Sweep(loaded.config, registry[BACKENDS], loaded.locate).size if study is not None else None
     rows = list(_values(loaded, registry, everything=everything))
     swept = _swept(loaded)
     if as_json:
@@ -109,7 +110,7 @@ def _values(loaded: LoadedStudy, registry: Registry, *, everything: bool) -> Ite
     from llem.config.keys import OPTIONS, Vocabulary
     from llem.config.study import ExecutionConfig
 
-    vocabulary = Vocabulary(registry.backends, registry.runners)
+    vocabulary = Vocabulary(registry[BACKENDS], registry[RUNNERS])
     study, base = loaded.config, loaded.config.base
     used = backends_in_use({**base, "sweep": study.sweep, "experiments": study.experiments})
 
@@ -163,7 +164,8 @@ def _cut(text: str, longest: int = 70) -> str:
 
 @config.command()
 @click.option("--output", "-o", type=click.Path(path_type=Path, dir_okay=False), help="Write it to this file.")
-def schema(output: Path | None) -> None:
+@click.pass_obj
+def schema(registry: Registry, output: Path | None) -> None:
     """Print the JSON Schema of a study with every installed plugin.
 
     Editors with yaml-language-server use it where the study's first line is
@@ -175,10 +177,8 @@ def schema(output: Path | None) -> None:
       llem config schema | jq '.properties | keys'
     """
     from llem.config.schema import json_schema
-    from llem.plugins import default_registry
 
-    registry = default_registry()
-    text = json.dumps(json_schema(registry.backends, registry.runners), ensure_ascii=False, indent=2) + "\n"
+    text = json.dumps(json_schema(registry[BACKENDS], registry[RUNNERS]), ensure_ascii=False, indent=2) + "\n"
     _deliver(text, output)
 
 
@@ -189,7 +189,8 @@ def schema(output: Path | None) -> None:
 )
 @click.option("--model", help="The model to begin with.")
 @click.option("--force", is_flag=True, help="Replace the file where there is one.")
-def init(path: Path | None, backend: str | None, model: str | None, force: bool) -> None:
+@click.pass_obj
+def init(registry: Registry, path: Path | None, backend: str | None, model: str | None, force: bool) -> None:
     """Write a commented study with every key that there is to PATH, or to standard output without one.
 
     For reference, and to pick keys from. `llem init` writes a short one of your own answers.
@@ -201,14 +202,12 @@ def init(path: Path | None, backend: str | None, model: str | None, force: bool)
     """
     from llem.config.template import EXAMPLE_MODEL, commented_study
     from llem.errors import ConfigError
-    from llem.plugins import default_registry
 
-    registry = default_registry()
     if backend is not None:
-        registry.backend(backend)
+        registry.find(BACKENDS, backend)
     if model is not None and not model.strip():
         raise ConfigError("--model is empty.", remedy="Name a model, or leave the option out.")
-    text = commented_study(registry.backends, backend=backend, model=model or EXAMPLE_MODEL, runners=registry.runners)
+    text = commented_study(registry[BACKENDS], backend=backend, model=model or EXAMPLE_MODEL, runners=registry[RUNNERS])
     _deliver(text, path, replace=force)
     if path is not None:
         click.echo(f"Wrote {path}. Next: llem run {path} --dry-run")

@@ -10,16 +10,19 @@ import click
 
 from llem.errors import EXIT_DONE, EXIT_PREFLIGHT
 from llem.specs.check import Finding
+from llem.specs.kinds import BACKENDS, CHECKS
 
 if TYPE_CHECKING:
     from llem.cli.next_step import Machine
+    from llem.plugins import Registry
 
 MARKS = {"ok": "ok     ", "warning": "warning", "error": "error  "}
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def doctor(as_json: bool) -> int:
+@click.pass_obj
+def doctor(registry: Registry, as_json: bool) -> int:
     """Check this machine: meters, backends, results folder, load; says what to do, and what to do next.
 
     Ends with exit code 3 where something keeps every study from running. A study's own models and datasets are checked
@@ -32,8 +35,8 @@ def doctor(as_json: bool) -> int:
     """
     from llem.cli.next_step import after_doctor
 
-    findings = examine()
-    advice = after_doctor(machine_of(findings))
+    findings = examine(registry)
+    advice = after_doctor(machine_of(registry, findings))
     errors = sum(f.level == "error" for f in findings)
     warnings = sum(f.level == "warning" for f in findings)
     if as_json:
@@ -53,15 +56,13 @@ def doctor(as_json: bool) -> int:
     return EXIT_PREFLIGHT if errors else EXIT_DONE
 
 
-def examine() -> list[Finding]:
+def examine(registry: Registry) -> list[Finding]:
     """Every check with nothing planned, and what was set aside among plugins."""
-    from llem.plugins import default_registry
     from llem.preflight.run import run_checks
     from llem.specs.check import PreflightContext
 
-    registry = default_registry()
-    findings = run_checks(registry, PreflightContext())
-    for name in registry.checks:
+    findings = run_checks(PreflightContext(registry=registry))
+    for name in registry[CHECKS]:
         if not any(f.check == name for f in findings):
             findings.append(Finding(check=name, level="ok", message="nothing to check without a study"))
     for plugin in registry.plugins():
@@ -85,15 +86,14 @@ def finding_lines(finding: Finding) -> list[str]:
     return lines
 
 
-def machine_of(findings: Sequence[Finding]) -> Machine:
+def machine_of(registry: Registry, findings: Sequence[Finding]) -> Machine:
     """What decides on the next step, beside the findings: backends that can run here, and how energy can be read."""
     from llem.cli.next_step import Machine
-    from llem.plugins import default_registry, missing_requirements
+    from llem.plugins import missing_requirements
     from llem.samplers.rapl import RaplSampler, find_zones
     from llem.samplers.select import close_samplers, open_samplers
 
-    registry = default_registry()
-    backends = sorted(registry.backends.values(), key=lambda spec: ("online" in spec.capabilities, spec.name))
+    backends = sorted(registry[BACKENDS].values(), key=lambda spec: ("online" in spec.capabilities, spec.name))
     opened, _ = open_samplers(registry, None, {"cpu_tdp_w": None, "devices": None})
     close_samplers(opened)
     return Machine(

@@ -1,28 +1,18 @@
-"""The group of all commands: built-in ones by import path, the others from plugins, each imported when it is called."""
+"""The group of all commands: each is registered by the hook `llem_commands`, and imported when it is called."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from llem.errors import PluginError
+from llem.plugins import OWN, Registry, load_object
+from llem.specs.kinds import COMMANDS
+
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
-
-BUILT_IN: dict[str, tuple[str, str]] = {
-    "init": ("llem.cli.init:init", "write a first study, from a few questions or from flags"),
-    "run": ("llem.cli.run:run", "run a study, or one experiment from options"),
-    "resume": ("llem.cli.resume:resume", "go on with a study that was started before"),
-    "show": ("llem.cli.show:show", "show a study or a result as a table"),
-    "config": ("llem.cli.config:config", "show, describe or begin a configuration"),
-    "plugins": ("llem.cli.plugins:plugins", "list what is installed, and what was set aside"),
-    "completion": ("llem.cli.completion:completion", "complete words in bash, zsh or fish"),
-    "doctor": ("llem.cli.doctor:doctor", "check this machine and say what to do"),
-}
-"""Command to its import path and its line in `llem --help`."""
-
 
 MEANT = {
     "continue": "llem resume",
@@ -36,17 +26,13 @@ MEANT = {
 
 
 class LazyGroup(click.Group):
-    """Imports a command when it is called. A word that is no built-in command is looked up among plugins' commands."""
+    """Looks commands up in the registry that the context carries, and imports one when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return [*BUILT_IN, *sorted(_plugin_commands())]
+        return list(_registry(ctx)[COMMANDS])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        from llem.plugins import load_object
-
-        if cmd_name in BUILT_IN:
-            return _checked(load_object(BUILT_IN[cmd_name][0]), cmd_name)
-        spec = _plugin_commands().get(cmd_name)
+        spec = _registry(ctx)[COMMANDS].get(cmd_name)
         return _checked(load_object(spec.command), cmd_name) if spec is not None else None
 
     def resolve_command(
@@ -57,9 +43,8 @@ class LazyGroup(click.Group):
         if command is not None or ctx.resilient_parsing:
             return name if command else None, command, args[1:]
         from llem.distributions import commands_elsewhere, missing_command
-        from llem.plugins import default_registry
 
-        if (missing := missing_command(name, default_registry())) is not None:
+        if (missing := missing_command(name, _registry(ctx))) is not None:
             raise missing
         if name in MEANT:
             hint = f" Did you mean `{MEANT[name]}`?"
@@ -74,41 +59,48 @@ class LazyGroup(click.Group):
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
         from click.shell_completion import CompletionItem
 
-        lines = {name: summary for name, (_, summary) in BUILT_IN.items()}
-        lines |= {name: spec.summary for name, spec in sorted(_plugin_commands().items())}
-        words = [CompletionItem(name, help=line) for name, line in lines.items() if name.startswith(incomplete)]
+        words = [
+            CompletionItem(name, help=spec.summary)
+            for name, spec in _registry(ctx)[COMMANDS].items()
+            if name.startswith(incomplete)
+        ]
         # Click's own would import every command for its help; of options it knows what there is.
         return [*words, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, summary) for name, (_, summary) in BUILT_IN.items()])
-        if added := _plugin_commands():
-            with formatter.section("Commands of plugins"):
-                formatter.write_dl([(name, spec.summary) for name, spec in sorted(added.items())])
-        if missing := _missing_commands(added):
-            with formatter.section("Commands to install"):
-                formatter.write_dl(missing)
+        registry = _registry(ctx)
+        own: list[tuple[str, str]] = []
+        added: list[tuple[str, str]] = []
+        for name, spec in registry[COMMANDS].items():
+            is_own = registry.provider(COMMANDS, name).distribution == OWN
+            (own if is_own else added).append((name, spec.summary))
+        for title, rows in (
+            ("Commands", own),
+            ("Commands of plugins", sorted(added)),
+            ("Commands to install", _missing_commands(registry)),
+        ):
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows)
 
 
-def _plugin_commands() -> dict[str, Any]:
-    from llem.plugins import default_registry
+def _registry(context: click.Context) -> Registry:
+    registry = context.find_object(Registry)
+    assert registry is not None, "llem.cli.invoke makes the context with one"
+    return registry
 
-    return {name: spec for name, spec in default_registry().commands.items() if name not in BUILT_IN}
 
-
-def _missing_commands(added: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _missing_commands(registry: Registry) -> list[tuple[str, str]]:
     """Each of llem's distributions whose commands are not here: the commands, and what installs them."""
     from llem.distributions import DISTRIBUTIONS
 
-    missing = [(one, [name for name in one.commands if name not in added]) for one in DISTRIBUTIONS]
+    missing = [(one, [name for name in one.commands if name not in registry[COMMANDS]]) for one in DISTRIBUTIONS]
     return [(", ".join(names), one.install) for one, names in missing if names]
 
 
 def _checked(command: object, name: str) -> click.Command:
     if isinstance(command, click.Command):
         return command
-    from llem.errors import PluginError
 
     raise PluginError(
         f"the command `{name}` is a {type(command).__name__}, not a click command.",

@@ -12,6 +12,7 @@ import click
 
 from llem.cli.completing import backends as backends_installed
 from llem.cli.completing import datasets, settings_keys
+from llem.specs.kinds import BACKENDS, RUNNERS
 
 if TYPE_CHECKING:
     from llem.first_study import Care
@@ -60,7 +61,9 @@ if TYPE_CHECKING:
 )
 @click.option("--force", is_flag=True, help="Replace the file where there is one.")
 @click.option("--yes", "-y", is_flag=True, help="Ask nothing: what no flag says has its default.")
+@click.pass_obj
 def init(
+    registry: Registry,
     unexpected: tuple[str, ...],
     *,
     model: str | None,
@@ -96,19 +99,17 @@ def init(
     from llem.errors import PluginError
     from llem.first_study import Answers, check, preferred_backend, read_axes, seen_from
     from llem.plan.show import duration
-    from llem.plugins import default_registry
 
     if unexpected:
         raise click.UsageError(f"the file to write is named by -o: llem init -o {shlex.quote(unexpected[0])}.")
     if not force:
         refuse_existing(output)
-    registry = default_registry()
-    first = preferred_backend(registry.backends.values())
+    first = preferred_backend(registry[BACKENDS].values())
     if first is None:
         raise PluginError(
             "no backend is installed, and a study needs one.", remedy="Install one: pip install llem-pytorch."
         )
-    vocabulary = Vocabulary(registry.backends, registry.runners)
+    vocabulary = Vocabulary(registry[BACKENDS], registry[RUNNERS])
     axes, others = read_axes(vary, vocabulary), read_settings(settings, vocabulary)
     for key in ("model", "backend", "dataset"):
         if key in others:
@@ -142,7 +143,7 @@ def init(
 def _named_by(keys: Mapping[str, Any], registry: Registry) -> tuple[str, ...]:
     """The backends whose keys are given."""
     sections = dict.fromkeys(key.partition(".")[0] for key in keys)
-    return tuple(name for name in sections if name in registry.backends)
+    return tuple(name for name in sections if name in registry[BACKENDS])
 
 
 def _next(output: Path, plan: Plan, registry: Registry) -> Iterator[tuple[str, str]]:
@@ -152,7 +153,7 @@ def _next(output: Path, plan: Plan, registry: Registry) -> Iterator[tuple[str, s
     from llem.plugins import missing_requirements
 
     for name, choice in plan.runners.items():
-        spec = registry.backend(name)
+        spec = registry.find(BACKENDS, name)
         if choice.name == LOCAL and missing_requirements(spec.requires) and spec.install:
             yield first_command(spec.install), f"{name} cannot run here yet"
     file = shlex.quote(str(output))

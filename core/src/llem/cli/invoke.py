@@ -15,6 +15,7 @@ import click
 from llem.cli.completing import answer, is_asked
 from llem.cli.group import command_line
 from llem.errors import BUGS, EXIT_CONFIG, EXIT_EXPERIMENT_FAILED, LlemError, help_url
+from llem.plugins import default_registry
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
 """What writing to standard output ends with where that is a file on a full or failing disk."""
@@ -29,10 +30,11 @@ def invoke(arguments: Sequence[str]) -> int:
     if not _is_somewhere():
         _say("the current folder is gone. Change to one that exists.")
         return EXIT_CONFIG
+    registry = default_registry()
     if is_asked():
-        return answer(command_line)
+        return answer(command_line, registry)
     try:
-        with command_line.make_context("llem", args) as context:
+        with command_line.make_context("llem", args, obj=registry) as context:
             code = command_line.invoke(context)
         return code if isinstance(code, int) else 0
     except click.exceptions.Exit as leave:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from llem.specs.kinds import KINDS
+
+if TYPE_CHECKING:
+    from llem.plugins import Registry
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def plugins(as_json: bool) -> None:
+@click.pass_obj
+def plugins(registry: Registry, as_json: bool) -> None:
     """List plugins: distribution, version, what each provides, and why one was set aside.
 
     A plugin that cannot be imported, or that was written for another version of llem's plugin API, is set aside; the
@@ -22,7 +27,7 @@ def plugins(as_json: bool) -> None:
       llem plugins
       llem plugins --json | jq '.plugins[].provides.backend'
     """
-    document = plugin_document()
+    document = plugin_document(registry)
     if as_json:
         click.echo(json.dumps(document, ensure_ascii=False, indent=1))
         return
@@ -39,21 +44,11 @@ def plugins(as_json: bool) -> None:
         click.echo("No backend is installed: pip install llem-pytorch.")
 
 
-def plugin_document() -> dict[str, Any]:
+def plugin_document(registry: Registry) -> dict[str, Any]:
     """Every plugin as plain data. Raises PluginError where two claim one name."""
     from llem.hookspecs import API_VERSION
-    from llem.plugins import default_registry
 
-    registry = default_registry()
     found = registry.plugins()
-    tables: dict[str, Mapping[str, Any]] = {
-        "backend": registry.backends,
-        "runner": registry.runners,
-        "energy sampler": registry.samplers,
-        "preflight check": registry.checks,
-        "dataset": registry.datasets,
-        "command": registry.commands,
-    }
     return {
         "api_version": API_VERSION,
         "plugins": [
@@ -66,5 +61,5 @@ def plugin_document() -> dict[str, Any]:
             }
             for plugin in found
         ],
-        "summaries": {kind: {name: spec.summary for name, spec in table.items()} for kind, table in tables.items()},
+        "summaries": {kind.word: {name: spec.summary for name, spec in registry[kind].items()} for kind in KINDS},
     }

@@ -15,6 +15,7 @@ from llem.errors import ConfigError, LlemError
 from llem.first_study import CARE, Answers, Checked, Offer, check, every_key, offers_of, read_axes, seen_from
 from llem.plan.show import duration
 from llem.plugins import Registry, missing_requirements
+from llem.specs.kinds import BACKENDS, DATASETS, RUNNERS
 
 MOST_LISTED = 40
 """Keys that `?` shows at once: a backend may have hundreds."""
@@ -74,10 +75,10 @@ class _Questions:
             self._until_taken("Model", self.answers.model, lambda typed: {"model": seen_from(self.folder, typed)})
 
     def _backends(self) -> None:
-        if "backends" in self.given or len(self.registry.backends) == 1:
+        if "backends" in self.given or len(self.registry[BACKENDS]) == 1:
             return
         _say("\nThe backend runs the model. Several, with commas between them, are compared.")
-        for name, spec in self.registry.backends.items():
+        for name, spec in self.registry[BACKENDS].items():
             missing = missing_requirements(spec.requires)
             _say(f"  {name:<10} {spec.summary}{f' (not here yet: {spec.install})' if missing else ''}")
         self._until_taken("Backend", ",".join(self.answers.backends), lambda typed: {"backends": _words(typed)})
@@ -86,7 +87,7 @@ class _Questions:
         if "dataset" in self.given:
             return
         _say("\nThe prompts: a dataset, or a .jsonl file.")
-        for name, spec in self.registry.datasets.items():
+        for name, spec in self.registry[DATASETS].items():
             _say(f"  {name:<22} {spec.summary}")
         self._until_taken("Dataset", self.answers.dataset, lambda typed: {"dataset": seen_from(self.folder, typed)})
 
@@ -97,7 +98,7 @@ class _Questions:
     def _vary(self) -> None:
         if "vary" in self.given:
             return
-        offers = [o for name in self.answers.backends for o in offers_of(self.registry.backend(name))]
+        offers = [o for name in self.answers.backends for o in offers_of(self.registry.find(BACKENDS, name))]
         _say("\nWhat is to vary? Every combination becomes an experiment. For example:")
         for number, offer in enumerate(offers, start=1):
             _say(f"  {number:>2}  {_typed(offer):<44} {_cut(offer.about)}")
@@ -117,14 +118,14 @@ class _Questions:
             _say(f"  {plan.distinct:,} configuration{'s' * (plan.distinct != 1)}: {', '.join(changed.sweep)}")
 
     def _with_axis(self, typed: str) -> Answers:
-        vocabulary = Vocabulary(self.registry.backends, self.registry.runners)
+        vocabulary = Vocabulary(self.registry[BACKENDS], self.registry[RUNNERS])
         return replace(self.answers, vary={**self.answers.vary, **read_axes([typed], vocabulary)})
 
     def _find(self, word: str) -> None:
         keys = [
             f"  {key}: {facts.accepted}. {facts.description}"
             for name in self.answers.backends
-            for key, facts in every_key(self.registry.backend(name))
+            for key, facts in every_key(self.registry.find(BACKENDS, name))
             if word.lower() in f"{key} {facts.description}".lower()
         ]
         _say("\n".join(keys[:MOST_LISTED]) if keys else f"  No key has `{word}` in its name or description.")

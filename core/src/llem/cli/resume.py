@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from llem.cli.completing import study_folders
+
+if TYPE_CHECKING:
+    from llem.plugins import Registry
 
 
 @click.command()
@@ -25,7 +29,9 @@ from llem.cli.completing import study_folders
 @click.option("--quiet", "-q", is_flag=True, help="Say only errors and the end.")
 @click.option("--verbose", "-v", is_flag=True, help="Show the worker's log as it comes.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document to standard output.")
+@click.pass_obj
 def resume(
+    registry: Registry,
     study_dir: Path,
     *,
     retry_failed: bool,
@@ -58,7 +64,6 @@ def resume(
       4 a plugin is missing 130 interrupted
     """
     from llem.cli.outcome import print_outcome
-    from llem.plugins import default_registry
     from llem.progress import TextReporter
     from llem.study.agreement import Wishes
     from llem.study.resume import resume as go_on
@@ -73,6 +78,6 @@ def resume(
         allow_shared=allow_shared,
     )
     with TextReporter(sys.stderr, quiet=quiet, verbose=verbose) as reporter:
-        outcome = go_on(study_dir, default_registry(), reporter, wishes, skip_preflight=skip_preflight)
+        outcome = go_on(study_dir, registry, reporter, wishes, skip_preflight=skip_preflight)
     print_outcome(outcome, as_json=as_json)
     return outcome.exit_code

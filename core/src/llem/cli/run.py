@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -12,6 +13,7 @@ import click
 
 from llem.cli.completing import backends, checks, datasets, runners, settings_keys, study_folders
 from llem.config.study import Order
+from llem.specs.kinds import BACKENDS, RUNNERS
 
 if TYPE_CHECKING:
     from llem.plan import Plan
@@ -82,7 +84,9 @@ SHOWN_IN_PLAN = 40
     "--verbose", "-v", is_flag=True, help="Show the worker's log as it comes; list every experiment of a plan."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document to standard output.")
+@click.pass_obj
 def run(
+    registry: Registry,
     study: Path | None,
     *,
     model: str | None,
@@ -136,13 +140,11 @@ def run(
     from llem.errors import ConfigError
     from llem.plan import make_plan
     from llem.plan.runners import moved
-    from llem.plugins import default_registry
     from llem.progress import TextReporter
     from llem.study.agreement import Wishes
     from llem.study.conduct import conduct, refuse_missing
 
     _check_resume(resume, output, retry_failed=retry_failed, allow_changes=allow_changes, dry_run=dry_run)
-    registry = default_registry()
     if resume is not None and study is None and model is None:
         if settings or backend or dataset or prompts or output_tokens or order or no_gaps or runner:
             raise click.UsageError(
@@ -166,14 +168,14 @@ def run(
         "execution.allow_shared": True if allow_shared and resume is None else None,
     }
     overrides = {key: found for key, found in given.items() if found is not None}
-    overrides |= read_settings(settings, Vocabulary(registry.backends, registry.runners))
+    overrides |= read_settings(settings, Vocabulary(registry[BACKENDS], registry[RUNNERS]))
     try:
         loaded = load_study(
             study,
             overrides=overrides,
-            backends=registry.backends,
-            find_backend=registry.backend,
-            runners=registry.runners,
+            backends=registry[BACKENDS],
+            find_backend=partial(registry.find, BACKENDS),
+            runners=registry[RUNNERS],
         )
     except ConfigError as error:
         if study is None and model is None and "`model` is missing" in error.what:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from llem.config.keys import Vocabulary
@@ -15,6 +16,7 @@ from llem.plan import Plan, make_plan
 from llem.plan.runners import moved
 from llem.plugins import Registry
 from llem.preflight.checks import check_datasets, check_models
+from llem.specs.kinds import BACKENDS, DATASETS, RUNNERS
 from llem.study.conduct import preflight_context
 
 
@@ -45,23 +47,23 @@ def check(answers: Answers, registry: Registry, folder: Path) -> Checked:
         LlemError: as `llem run --dry-run` of the study would raise; a model or dataset that is not there.
     """
     if not answers.dataset.endswith(".jsonl"):
-        registry.dataset(answers.dataset)
-    vocabulary = Vocabulary(registry.backends, registry.runners)
+        registry.find(DATASETS, answers.dataset)
+    vocabulary = Vocabulary(registry[BACKENDS], registry[RUNNERS])
     _refuse_short_keys(answers, vocabulary)
     try:
         study = load_study(
             document=study_document(answers, vocabulary),
             base_dir=folder.absolute(),
-            backends=registry.backends,
-            find_backend=registry.backend,
-            runners=registry.runners,
+            backends=registry[BACKENDS],
+            find_backend=partial(registry.find, BACKENDS),
+            runners=registry[RUNNERS],
         )
         plan = make_plan(study, registry)
     except LlemError as error:
         if error.where in {"study", "argument"}:  # it is in no file yet
             raise type(error)(error.what, remedy=error.remedy) from error
         raise
-    context = preflight_context(plan, folder)
+    context = preflight_context(plan, registry, folder)
     for finding in (*check_models(context), *check_datasets(context)):
         if finding.level == "error":
             raise ConfigError(f"{finding.message.rstrip('.')}.", remedy=finding.remedy)

@@ -15,6 +15,7 @@ from llem.config.template import line, written
 from llem.first_study.answers import CARE, Answers
 from llem.first_study.offers import offers_of
 from llem.plugins import Registry
+from llem.specs.kinds import BACKENDS, RUNNERS
 
 SYNTHETIC_INPUT_TOKENS = 64
 """The dataset `synthetic` has to be told."""
@@ -22,7 +23,7 @@ SYNTHETIC_INPUT_TOKENS = 64
 
 def study_text(answers: Answers, registry: Registry) -> str:
     """The study of answers that have been checked, a line for each value with what it means."""
-    vocabulary = Vocabulary(registry.backends, registry.runners)
+    vocabulary = Vocabulary(registry[BACKENDS], registry[RUNNERS])
     values = _by_section(_values(answers))
     lines = [
         "# Written by `llem init`. `llem run FILE --dry-run` shows what it would do and how long that takes.",
@@ -104,7 +105,7 @@ def _sweep(answers: Answers, registry: Registry, vocabulary: Vocabulary) -> Iter
     yield "# Nothing varies yet. Remove the `# ` of what is to vary; every combination is then an experiment."
     yield "# sweep:"
     for backend in answers.backends:
-        for offer in offers_of(registry.backend(backend)):
+        for offer in offers_of(registry.find(BACKENDS, backend)):
             yield line(f"#   {offer.key}", list(offer.values), offer.about)
 
 

@@ -34,6 +34,7 @@ from llem.samplers.facts import with_use
 from llem.specs.backend import Engine, LoadContext, LoadReport, MemoryReading, ReportsCaveats, ReportsMetrics, Request
 from llem.specs.caveat import Caveat
 from llem.specs.dataset import LoadedDataset
+from llem.specs.kinds import BACKENDS
 
 T = TypeVar("T")
 
@@ -98,7 +99,7 @@ class Experiment:
         self._idle_baseline()
         self.log.enter(phase.LOAD)
         # The engine's module is imported here and not before: what it brings along is no part of the idle machine.
-        engine: Engine = load_object(self.registry.backend(self.config.backend).engine)()
+        engine: Engine = load_object(self.registry.find(BACKENDS, self.config.backend).engine)()
         try:
             window = self._loaded(engine)
         except BaseException:
@@ -114,7 +115,7 @@ class Experiment:
         generator = LoadGenerator(engine, self.config.measurement.scenario)
         try:
             self._hear(engine)
-            backend = self.registry.backend(self.config.backend)
+            backend = self.registry.find(BACKENDS, self.config.backend)
             check_takers(self.dataset.prompts, backend.name, backend.capabilities)
             requests = build_requests(self.dataset.prompts, self.config, report)
             self._batches = list(generator.group(requests))
@@ -262,7 +263,7 @@ class Experiment:
     def _batch_size(self) -> int | None:
         if self.config.measurement.scenario == "single_stream":
             return 1
-        asked = self.registry.backend(self.config.backend).batch_size
+        asked = self.registry.find(BACKENDS, self.config.backend).batch_size
         return None if asked is None else asked(self.config.options)
 
     def _memory(self, engine: Engine) -> MemoryReading:

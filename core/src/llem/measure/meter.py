@@ -17,7 +17,9 @@ from llem.results.facts import DeviceFacts, devices_told
 from llem.results.job_directory import READINGS
 from llem.results.models import ResultWarning, SamplerReport
 from llem.samplers.facts import device_facts
-from llem.samplers.select import OpenSampler, SamplerTable, close_samplers, open_samplers
+from llem.samplers.select import OpenSampler, close_samplers, open_samplers
+from llem.specs.kinds import SAMPLERS
+from llem.specs.registry import SpecRegistry
 from llem.specs.sampler import Device, TickingSampler
 
 TICK_TIMEOUT_S = 0.25
@@ -43,7 +45,7 @@ class Meter:
     """
 
     def __init__(
-        self, job_dir: Path, config: MeasurementConfig, registry: SamplerTable, say: Callable[[str, str], None]
+        self, job_dir: Path, config: MeasurementConfig, registry: SpecRegistry, say: Callable[[str, str], None]
     ) -> None:
         self._job_dir = job_dir
         self._config = config
@@ -225,7 +227,7 @@ class Meter:
                     f"{d.name} ({', '.join(sorted(d.methods)) or 'not measured'})" for d in devices[report.name]
                 )
                 self._say("sampler_used", f"energy from {report.name}: {what}")
-            elif not self._registry.sampler(report.name).on_request:
+            elif not self._registry.find(SAMPLERS, report.name).on_request:
                 self._say("sampler_not_used", f"no energy from {report.name}: {report.reason}")
         if not any(report.used for report in self._reports):
             self._say("energy_unmeasured", "nothing here measures energy: the result will have none.")

@@ -24,6 +24,7 @@ from llem.plugins import Registry, load_object
 from llem.results.job_directory import EVENTS, LOG, EventLog, JobDocument
 from llem.results.models import DatasetReport, ExperimentResult
 from llem.specs.dataset import LoadedDataset
+from llem.specs.kinds import BACKENDS, DATASETS
 
 
 class ExperimentOrchestrator:
@@ -63,7 +64,7 @@ class ExperimentOrchestrator:
     def _run(self, draft: Draft, log: PhaseLog) -> ExperimentResult:
         # First of all: whatever fails, its result tells where.
         draft.environment = capture(draft.job.provenance, {})
-        config = Composer(self._registry.backends).compose(draft.job.config)
+        config = Composer(self._registry[BACKENDS]).compose(draft.job.config)
         draft.config = config.document()
         dataset = self._dataset(config, draft)
         meter = Meter(self._dir, config.measurement, self._registry, _say(draft))
@@ -83,7 +84,7 @@ class ExperimentOrchestrator:
 
     def _dataset(self, config: ExperimentConfig, draft: Draft) -> LoadedDataset:
         draft.tell("dataset", f"reading the dataset {config.dataset.name}")
-        loader = load_object(self._registry.dataset(config.dataset.name).loader)
+        loader = load_object(self._registry.find(DATASETS, config.dataset.name).loader)
         dataset: LoadedDataset = loader(config.dataset, draft.job.base_dir)
         draft.dataset = DatasetReport(
             name=dataset.name,

@@ -12,6 +12,7 @@ from llem.config.section import Section
 from llem.errors import ConfigError, PluginError
 from llem.plugins import Registry, missing_requirements
 from llem.specs.backend import BackendSpec
+from llem.specs.kinds import BACKENDS, RUNNERS
 from llem.specs.runner import RunnerSpec
 
 LOCAL = "local"
@@ -54,8 +55,8 @@ def choose_runners(
         ConfigError: a runner was given an argument that it does not take.
     """
     chosen = {name: _explicit(name, study, given) for name in backends}
-    specs = {name: registry.backend(name) for name in backends}
-    container = next((name for name, spec in registry.runners.items() if spec.isolates_environment), None)
+    specs = {name: registry.find(BACKENDS, name) for name in backends}
+    container = next((name for name, spec in registry[RUNNERS].items() if spec.isolates_environment), None)
     crowded = _conflicting([name for name in backends if _is_here(chosen[name], registry)], specs)
     found: dict[str, RunnerChoice] = {}
     for name, choice in chosen.items():
@@ -100,7 +101,7 @@ def _is_here(choice: RunnerChoice | None, registry: Registry) -> bool:
 
 def _spec(choice: RunnerChoice, registry: Registry) -> RunnerSpec:
     try:
-        return registry.runner(choice.name)
+        return registry.find(RUNNERS, choice.name)
     except PluginError as error:
         where = choice.origin.where or choice.origin.kind
         raise PluginError(error.what, where=where, remedy=error.remedy) from error

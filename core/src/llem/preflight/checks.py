@@ -11,9 +11,11 @@ from pathlib import Path
 from llem.config.experiment import DatasetConfig, ExperimentConfig, MeasurementConfig
 from llem.datasets.chat import check_takers, check_template
 from llem.errors import LlemError, SamplerUnavailable
-from llem.plugins import Registry, default_registry, load_object, missing_requirements
+from llem.plugins import load_object, missing_requirements
 from llem.specs.check import Finding, PreflightContext
 from llem.specs.dataset import LoadedDataset
+from llem.specs.kinds import BACKENDS, DATASETS, RUNNERS, SAMPLERS
+from llem.specs.registry import SpecRegistry
 
 LEAST_FREE_BYTES = 16 * 2**20
 BYTES_PER_EXPERIMENT = 256 * 2**10
@@ -28,8 +30,8 @@ def check_meters(context: PreflightContext) -> Iterator[Finding]:
     """Open the energy samplers as the worker will. Only a sampler that a study names is an error where it fails."""
     from llem.samplers.select import close_samplers, open_samplers
 
-    registry = default_registry()
-    if context.runners and all(_is_elsewhere(runner) for runner in context.runners.values()):
+    registry = context.registry
+    if context.runners and all(_is_elsewhere(registry, runner) for runner in context.runners.values()):
         yield Finding(level="ok", message="energy is read where the experiments run, not on this machine")
         return
     settings = _distinct(e.measurement for e in context.experiments) or [MeasurementConfig.model_validate({})]
@@ -49,7 +51,7 @@ def check_meters(context: PreflightContext) -> Iterator[Finding]:
         finally:
             close_samplers(opened)
         for report in reports:
-            if not report.used and not context.experiments and registry.sampler(report.name).on_request:
+            if not report.used and not context.experiments and registry.find(SAMPLERS, report.name).on_request:
                 yield _on_request(registry, report.name)
             elif not report.used:
                 yield Finding(level="ok", message=f"{report.name} is not used: {report.reason}")
@@ -61,7 +63,7 @@ def check_meters(context: PreflightContext) -> Iterator[Finding]:
             )
 
 
-def _on_request(registry: Registry, name: str) -> Finding:
+def _on_request(registry: SpecRegistry, name: str) -> Finding:
     """Whether a sampler that waits to be named would work here."""
     from llem.samplers.select import close_samplers, open_samplers
 
@@ -120,11 +122,11 @@ def check_models(context: PreflightContext) -> Iterator[Finding]:
 
 def check_datasets(context: PreflightContext) -> Iterator[Finding]:
     """Every distinct dataset is loaded as the worker will, the largest n of each; one of the hub is left to the worker."""
-    registry = default_registry()
+    registry = context.registry
     for config in _datasets(context.experiments):
         what = f"dataset `{config.name}`"
         try:
-            spec = registry.dataset(config.name)
+            spec = registry.find(DATASETS, config.name)
             if missing := missing_requirements(spec.requires):
                 yield Finding(
                     level="error",
@@ -136,7 +138,7 @@ def check_datasets(context: PreflightContext) -> Iterator[Finding]:
                 continue
             loaded = load_object(spec.loader)(config, str(context.base_dir))
             for name in _askers(config, context.experiments):
-                check_takers(loaded.prompts, name, registry.backend(name).capabilities)
+                check_takers(loaded.prompts, name, registry.find(BACKENDS, name).capabilities)
             for e in context.experiments:
                 if _prompts_of(e.dataset) == _prompts_of(config):
                     check_template(loaded.prompts, e.dataset, e.model)
@@ -150,10 +152,10 @@ def check_datasets(context: PreflightContext) -> Iterator[Finding]:
 
 def check_requirements(context: PreflightContext) -> Iterator[Finding]:
     """What a backend needs must be installed where it runs, and backends that conflict must not share an environment."""
-    registry = default_registry()
-    used = {b for b, runner in context.runners.items() if not _is_elsewhere(runner)}
+    registry = context.registry
+    used = {b for b, runner in context.runners.items() if not _is_elsewhere(registry, runner)}
     doctor = not context.runners
-    for name, spec in registry.backends.items():
+    for name, spec in registry[BACKENDS].items():
         if not doctor and name not in used:
             continue
         if missing := missing_requirements(spec.requires):
@@ -165,13 +167,13 @@ def check_requirements(context: PreflightContext) -> Iterator[Finding]:
         else:
             yield Finding(level="ok", message=f"backend {name} can run here")
         for other in sorted(spec.conflicts & used):
-            if name in used and (name < other or name not in registry.backend(other).conflicts):
+            if name in used and (name < other or name not in registry.find(BACKENDS, other).conflicts):
                 yield Finding(
                     level="error",
                     message=f"backends {name} and {other} cannot share one environment",
                     remedy=f"Run one in a container: pip install llem-docker, then runners: {{{other}: docker}}; or split the study.",
                 )
-    if doctor and not registry.backends:
+    if doctor and not registry[BACKENDS]:
         yield Finding(level="error", message="no backend is installed", remedy="pip install llem-pytorch.")
 
 
@@ -216,9 +218,9 @@ def _told(subject: str, error: LlemError) -> str:
     return f"{subject}: {error.what}" if named else f"{subject}: {error.where}: {error.what}"
 
 
-def _is_elsewhere(runner: str) -> bool:
-    """Whether a runner's workers see another environment than this one."""
-    spec = default_registry().runner(runner.partition(":")[0])
+def _is_elsewhere(registry: SpecRegistry, runner: str) -> bool:
+    """True where a runner's workers see another environment than this one."""
+    spec = registry.find(RUNNERS, runner.partition(":")[0])
     return spec.isolates_environment or spec.remote
 
 

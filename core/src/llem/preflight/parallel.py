@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from llem.plugins import default_registry
 from llem.samplers.nvml import used_memory
 from llem.specs.check import Finding, PreflightContext
+from llem.specs.kinds import BACKENDS, RUNNERS
 
 _LEAVE = "Leave execution.parallel at none, which runs one experiment at a time"
 
@@ -15,9 +15,9 @@ def check_parallel(context: PreflightContext) -> Iterator[Finding]:
     """Nothing to say where it is not asked for. Errors: too few GPUs, and no runner that could use them."""
     if context.parallel != "by_gpu":
         return
-    registry = default_registry()
+    registry = context.registry
     runners = {backend: text.partition(":")[0] for backend, text in context.runners.items()}
-    sharing = {backend for backend, name in runners.items() if registry.runner(name).by_gpu}
+    sharing = {backend for backend, name in runners.items() if registry.find(RUNNERS, name).by_gpu}
     if not sharing:
         names = ", ".join(f"`{name}`" for name in sorted(set(runners.values())))
         yield Finding(
@@ -39,7 +39,7 @@ def check_parallel(context: PreflightContext) -> Iterator[Finding]:
     for experiment in context.experiments:
         if experiment.backend not in sharing:
             continue
-        needed = registry.backend(experiment.backend).gpus_of(experiment.options)
+        needed = registry.find(BACKENDS, experiment.backend).gpus_of(experiment.options)
         if needed is not None and needed > len(gpus):
             yield Finding(
                 level="error",

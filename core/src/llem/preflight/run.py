@@ -7,17 +7,17 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from llem.errors import ConfigError, LlemError
-from llem.plugins import Registry, load_object
+from llem.plugins import load_object
 from llem.specs.check import CheckSpec, Finding, PreflightContext
+from llem.specs.kinds import BACKENDS, CHECKS, RUNNERS
 from llem.specs.runner import Runner, RunnerContext
 
 
-def run_checks(registry: Registry, context: PreflightContext, skip: Iterable[str] = ()) -> list[Finding]:
+def run_checks(context: PreflightContext, skip: Iterable[str] = ()) -> list[Finding]:
     """Run the checks of all plugins that this plan touches, then each used runner's own.
 
     Args:
-        registry: where checks and runners are registered.
-        context: what is planned; one without runners (`llem doctor`) runs every check.
+        context: what is planned, with the registry that has the checks and runners; one without runners (`llem doctor`) runs every check.
         skip: names of checks, or of runners, to leave out.
 
     Returns:
@@ -27,19 +27,19 @@ def run_checks(registry: Registry, context: PreflightContext, skip: Iterable[str
     Raises:
         ConfigError: `skip` has a name that no check and no runner has.
     """
-    left_out = frozenset(skip)
-    _refuse_unknown(left_out, [*registry.checks, *registry.runners])
+    registry, left_out = context.registry, frozenset(skip)
+    _refuse_unknown(left_out, [*registry[CHECKS], *registry[RUNNERS]])
     used = {runner.partition(":")[0] for runner in context.runners.values()}
     findings: list[Finding] = []
-    for name, spec in registry.checks.items():
+    for name, spec in registry[CHECKS].items():
         if name not in left_out and _concerns(spec, context, used):
-            label = registry.provider("preflight check", name).label
+            label = registry.provider(CHECKS, name).label
             findings += _guarded(name, label, _call(spec, context))
     for backend, runner in context.runners.items():
         name, _, argument = runner.partition(":")
         if name not in left_out:
-            label = registry.provider("runner", name).label
-            findings += _guarded(name, label, _ask_runner(registry, backend, name, argument or None, context))
+            label = registry.provider(RUNNERS, name).label
+            findings += _guarded(name, label, _ask_runner(backend, name, argument or None, context))
     return list(dict.fromkeys(findings))
 
 
@@ -66,12 +66,14 @@ def _call(spec: CheckSpec, context: PreflightContext) -> Callable[[], Iterable[F
 
 
 def _ask_runner(
-    registry: Registry, backend: str, name: str, argument: str | None, context: PreflightContext
+    backend: str, name: str, argument: str | None, context: PreflightContext
 ) -> Callable[[], Iterable[Finding]]:
     def ask() -> Iterable[Finding]:
-        spec = registry.backend(backend)
-        runner: Runner = load_object(registry.runner(name).runner)(
+        registry = context.registry
+        spec = registry.find(BACKENDS, backend)
+        runner: Runner = load_object(registry.find(RUNNERS, name).runner)(
             RunnerContext(
+                registry=registry,
                 argument=argument,
                 backend=backend,
                 image=spec.image,
@@ -80,7 +82,7 @@ def _ask_runner(
             )
         )
         try:
-            found = _unplaced(registry, name, context)
+            found = _unplaced(name, context)
             return [*found, *runner.preflight([e for e in context.experiments if e.backend == backend])]
         finally:
             runner.close()
@@ -88,12 +90,12 @@ def _ask_runner(
     return ask
 
 
-def _unplaced(registry: Registry, name: str, context: PreflightContext) -> list[Finding]:
+def _unplaced(name: str, context: PreflightContext) -> list[Finding]:
     """What to say where a runner cannot place cycles as the study asks; empty where it can, or nothing is asked."""
-    rule = context.placement
-    if rule == "any" or rule in registry.runner(name).placements:
+    registry, rule = context.registry, context.placement
+    if rule == "any" or rule in registry.find(RUNNERS, name).placements:
         return []
-    able = [other for other, spec in registry.runners.items() if rule in spec.placements]
+    able = [other for other, spec in registry[RUNNERS].items() if rule in spec.placements]
     instead = f"Use a runner that can ({', '.join(able)}), or" if able else "No installed runner can:"
     return [
         Finding(

@@ -33,6 +33,7 @@ from typing import Any
 
 from llem.measure.forked import FORKED, START, WORKER, call_itself
 from llem.runners.supervisor import Supervisor
+from llem.specs.kinds import BACKENDS, DATASETS, SAMPLERS
 
 MARK = "LLEM_JOB_ID"
 DEVICES = ("/dev/nvidia", "/dev/kfd", "/dev/dri/", "/dev/dxg")
@@ -67,17 +68,17 @@ def prepare(backend: str) -> str | None:
     import llem.measure.sampling
     import llem.worker  # noqa: F401
     from llem.measure.environment import packages_here
-    from llem.plugins import default_registry, load_object
+    from llem.plugins import Registry, load_object
 
-    registry = default_registry()
-    spec = registry.backend(backend)
+    registry = Registry()
+    spec = registry.find(BACKENDS, backend)
     load_object(spec.engine)
     for name in spec.preload:
         importlib.import_module(name)
-    for dataset in registry.datasets.values():
+    for dataset in registry[DATASETS].values():
         if not dataset.requires:
             load_object(dataset.loader)
-    for sampler in registry.samplers.values():
+    for sampler in registry[SAMPLERS].values():
         load_object(sampler.sampler)
     packages_here()
     pa.array([1.0])  # the first one brings further modules along

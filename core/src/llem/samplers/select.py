@@ -6,22 +6,14 @@ import importlib.util
 import pkgutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from llem.errors import LlemError, SamplerUnavailable
 from llem.results.models import SamplerReport
+from llem.specs.kinds import SAMPLERS
+from llem.specs.registry import SpecRegistry
 from llem.specs.sampler import Device, Sampler, SamplerSpec
 
 ON_REQUEST = "it measures only where measurement.samplers names it"
-
-
-class SamplerTable(Protocol):
-    """Where samplers are registered (`llem.plugins.Registry`)."""
-
-    @property
-    def samplers(self) -> Mapping[str, SamplerSpec]: ...
-
-    def sampler(self, name: str) -> SamplerSpec: ...
 
 
 @dataclass(frozen=True)
@@ -39,12 +31,12 @@ class OpenSampler:
 
 
 def open_samplers(
-    registry: SamplerTable, names: Sequence[str] | None, settings: Mapping[str, object]
+    registry: SpecRegistry, names: Sequence[str] | None, settings: Mapping[str, object]
 ) -> tuple[list[OpenSampler], list[SamplerReport]]:
     """Open the samplers that are to measure.
 
     Args:
-        registry: the registered samplers.
+        registry: has the samplers.
         names: exactly these, or None for all that work, do not wait to be named, and need not yield to another that
             works.
         settings: given to each sampler's `open`.
@@ -56,7 +48,9 @@ def open_samplers(
         SamplerUnavailable: a sampler that was asked for by name does not work.
         PluginError: no sampler of that name is registered.
     """
-    specs = [registry.sampler(name) for name in dict.fromkeys(names)] if names else list(registry.samplers.values())
+    specs = (
+        [registry.find(SAMPLERS, name) for name in dict.fromkeys(names)] if names else list(registry[SAMPLERS].values())
+    )
     opened: list[OpenSampler] = []
     reasons: dict[str, str] = {}
     try:

@@ -6,6 +6,7 @@ The implementation is imported only where it runs.
 
 from __future__ import annotations
 
+from llem.specs.accelerator import Accelerator, AcceleratorMemory, AcceleratorSpec
 from llem.specs.backend import (
     BackendSpec,
     Capability,
@@ -23,6 +24,7 @@ from llem.specs.caveat import Caveat
 from llem.specs.check import CheckSpec, Finding, PreflightContext, checks_in
 from llem.specs.command import CommandSpec
 from llem.specs.dataset import DatasetSpec, LoadedDataset, Message, Prompt
+from llem.specs.registry import HookKind, Plugin, SpecRegistry
 from llem.specs.runner import (
     Exit,
     Job,
@@ -47,6 +49,9 @@ from llem.specs.sampler import (
 )
 
 __all__ = [
+    "Accelerator",
+    "AcceleratorMemory",
+    "AcceleratorSpec",
     "BackendSpec",
     "Capability",
     "Caveat",
@@ -57,6 +62,7 @@ __all__ = [
     "Engine",
     "Exit",
     "Finding",
+    "HookKind",
     "Job",
     "LoadContext",
     "LoadReport",
@@ -66,6 +72,7 @@ __all__ = [
     "Method",
     "Placement",
     "PlacementRule",
+    "Plugin",
     "PreflightContext",
     "Prompt",
     "Queues",
@@ -82,6 +89,7 @@ __all__ = [
     "Sampler",
     "SamplerSpec",
     "Scope",
+    "SpecRegistry",
     "TickingSampler",
     "TokenEvent",
     "WatchingSampler",

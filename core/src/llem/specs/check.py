@@ -9,6 +9,7 @@ from typing import Literal
 
 from llem.config.experiment import ExperimentConfig
 from llem.config.section import Section
+from llem.specs.registry import SpecRegistry
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,6 +17,7 @@ class PreflightContext:
     """What a check may look at.
 
     Attributes:
+        registry: everything that is registered.
         experiments: one of each distinct combination of backend, its section and model in the plan; empty for `llem doctor`.
         runners: backend to runner, such as `{"pytorch": "local"}`.
         output: the folder that results go to, or None for `llem doctor`.
@@ -26,6 +28,7 @@ class PreflightContext:
         runner_options: name of each runner that has options to what the study sets for it.
     """
 
+    registry: SpecRegistry
     experiments: Sequence[ExperimentConfig] = field(default_factory=tuple)
     runners: dict[str, str] = field(default_factory=dict)
     output: Path | None = None

@@ -13,7 +13,7 @@ class CommandSpec:
         name: the word after `llem`.
         api_version: the `API_VERSION` that it was written for.
         summary: one line for `llem --help`.
-        command: `package.module:command`, a `click.Command`, imported when it is called.
+        command: `package.module:command`, a `click.Command`, imported when it is called. `@click.pass_obj` hands it the registry.
     """
 
     name: str

@@ -10,6 +10,7 @@ from typing import Literal, Protocol, runtime_checkable
 from llem.config.experiment import ExperimentConfig
 from llem.config.section import Section
 from llem.specs.check import Finding
+from llem.specs.registry import SpecRegistry
 
 PlacementRule = Literal["same_node", "spread"]
 """Where the cycles of one configuration run: all on one node, or each on another one as far as there are nodes."""
@@ -63,6 +64,7 @@ class RunnerContext:
     """What a runner knows of its study.
 
     Attributes:
+        registry: everything that is registered.
         argument: what stood after the colon, or None.
         study_id: name of the study's folder, for labels.
         study_dir: absolute path of that folder, or None before there is one.
@@ -74,6 +76,7 @@ class RunnerContext:
         warm_start: workers may be forked from a process that has imported the engine's module.
     """
 
+    registry: SpecRegistry
     argument: str | None = None
     study_id: str = ""
     study_dir: Path | None = None

@@ -17,6 +17,7 @@ from llem.preflight.checks import check_datasets, check_models
 from llem.preflight.run import run_checks
 from llem.results.aggregate import TableWriter
 from llem.specs.check import Finding, PreflightContext
+from llem.specs.kinds import DATASETS, SAMPLERS
 from llem.study import folder
 from llem.study.hosts import host
 from llem.study.lock import Lock
@@ -117,9 +118,9 @@ def prepare(
     Raises:
         PluginError, PreflightError: as `conduct`.
     """
-    context = preflight_context(plan, output)
-    _require_plugins(context, registry)
-    findings = run_checks(registry, context, skip_preflight)
+    context = preflight_context(plan, registry, output)
+    _require_plugins(context)
+    findings = run_checks(context, skip_preflight)
     report_findings(findings, reporter)
     for note in (*study.notes, *moved(plan.runners)):
         reporter.message("info", note)
@@ -167,7 +168,7 @@ def provenance(study: LoadedStudy) -> dict[str, Any]:
     }
 
 
-def preflight_context(plan: Plan, output: Path) -> PreflightContext:
+def preflight_context(plan: Plan, registry: Registry, output: Path) -> PreflightContext:
     """What checks look at: one of each distinct combination of backend, options, model, dataset and measurement."""
     texts: dict[int, tuple[Section, str]] = {}
 
@@ -183,6 +184,7 @@ def preflight_context(plan: Plan, output: Path) -> PreflightContext:
         parts = (config.options, config.model, config.dataset, config.measurement)
         distinct.setdefault((config.backend, *map(text, parts)), config)
     return PreflightContext(
+        registry=registry,
         experiments=tuple(distinct.values()),
         runners={
             backend: f"{choice.name}:{choice.argument}" if choice.argument else choice.name
@@ -197,11 +199,11 @@ def preflight_context(plan: Plan, output: Path) -> PreflightContext:
     )
 
 
-def _require_plugins(context: PreflightContext, registry: Registry) -> None:
+def _require_plugins(context: PreflightContext) -> None:
     for experiment in context.experiments:
-        registry.dataset(experiment.dataset.name)
+        context.registry.find(DATASETS, experiment.dataset.name)
         for sampler in experiment.measurement.samplers or ():
-            registry.sampler(sampler)
+            context.registry.find(SAMPLERS, sampler)
 
 
 def refuse_missing(plan: Plan, registry: Registry, skip_preflight: Sequence[str] = ()) -> None:
@@ -210,8 +212,8 @@ def refuse_missing(plan: Plan, registry: Registry, skip_preflight: Sequence[str]
     Raises:
         PluginError, PreflightError: as `conduct`.
     """
-    context = preflight_context(plan, Path())
-    _require_plugins(context, registry)
+    context = preflight_context(plan, registry, Path())
+    _require_plugins(context)
     looked_at = (("models", check_models), ("datasets", check_datasets))
     findings = [
         replace(finding, check=name)

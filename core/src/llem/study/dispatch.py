@@ -17,6 +17,7 @@ from llem.results.models import ExperimentResult
 from llem.results.scrub import scrub
 from llem.results.store import EXPERIMENTS
 from llem.runners.failure import Ended
+from llem.specs.kinds import BACKENDS, RUNNERS
 from llem.specs.runner import Job, Runner, RunnerContext
 from llem.study import residual
 from llem.study.flight import Flight, Limits
@@ -78,10 +79,11 @@ class Dispatcher:
         key = (backend, choice.name, choice.argument)
         if key not in self._runners:
             registry = self._around.registry
-            spec = registry.backend(backend)
-            made = load_object(registry.runner(choice.name).runner)
+            spec = registry.find(BACKENDS, backend)
+            made = load_object(registry.find(RUNNERS, choice.name).runner)
             self._runners[key] = made(
                 RunnerContext(
+                    registry=registry,
                     argument=choice.argument,
                     study_id=self._around.directory.name,
                     study_dir=self._around.directory.absolute(),
@@ -89,7 +91,7 @@ class Dispatcher:
                     image=spec.image,
                     cpu_image=spec.cpu_image,
                     options=choice.options,
-                    at_once=max(1, len(self.gpus)) if registry.runner(choice.name).by_gpu else 1,
+                    at_once=max(1, len(self.gpus)) if registry.find(RUNNERS, choice.name).by_gpu else 1,
                     warm_start=self._starts_warm(backend),
                 )
             )
@@ -98,17 +100,17 @@ class Dispatcher:
     def _starts_warm(self, backend: str) -> bool:
         """Whether it is worth a template: one experiment alone would wait for the same imports."""
         around = self._around
-        return around.planned > 1 and around.execution.warm_start and around.registry.backend(backend).warm_start
+        return around.planned > 1 and around.execution.warm_start and around.registry.find(BACKENDS, backend).warm_start
 
     def room(self, backend: str) -> Room:
         """How many experiments of a backend may run at once, and what they share."""
         registry, choice = self._around.registry, self._around.runners[backend]
-        spec = registry.backend(backend)
+        spec = registry.find(BACKENDS, backend)
 
         def needed(planned: Planned) -> int | None:
             return spec.gpus_of(planned.config.options)
 
-        shares = len(self.gpus) > 1 and registry.runner(choice.name).by_gpu
+        shares = len(self.gpus) > 1 and registry.find(RUNNERS, choice.name).by_gpu
         return Room(capacity=max(1, self.runner(backend, choice).capacity()), gpus=needed if shares else None)
 
     def launch(
@@ -185,7 +187,7 @@ class Dispatcher:
 
     def _left_behind(self, planned: Planned, gpus: Sequence[str]) -> list[dict[str, str]]:
         """What others hold of these GPUs of this machine, or of all."""
-        backend = self._around.registry.backend(planned.config.backend)
+        backend = self._around.registry.find(BACKENDS, planned.config.backend)
         warnings = residual.find(backend, planned.config.measurement, gpus)
         for warning in warnings:
             self._around.reporter.message("warning", warning["message"])

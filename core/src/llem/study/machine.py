@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from llem.errors import PreflightError
 from llem.plugins import Registry
 from llem.specs.check import Finding
+from llem.specs.kinds import RUNNERS
 from llem.study.machine_lock import MachineLock
 from llem.study.reporter import Reporter
 
@@ -62,7 +63,7 @@ def this_machine(
     Args:
         allow_shared: beside `execution.allow_shared`: do not wait.
     """
-    if all(registry.runner(choice.name).remote for choice in plan.runners.values()):
+    if all(registry.find(RUNNERS, choice.name).remote for choice in plan.runners.values()):
         yield Machine(None)
         return
     try:

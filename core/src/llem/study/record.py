@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from llem.config.reading import read_yaml
 from llem.errors import ResultError
 from llem.results.job_directory import write_atomically
 from llem.results.store import read_object
+from llem.specs.kinds import BACKENDS, RUNNERS
 from llem.study.folder import STUDY_FILE
 
 if TYPE_CHECKING:
@@ -130,9 +132,9 @@ def as_started(record: StudyRecord, registry: Registry, asked: Mapping[str, Any]
         environ={},
         user=read_yaml("{}", "nothing", may_be_empty=True),
         base_dir=Path(record.base_dir),
-        backends=registry.backends,
-        find_backend=registry.backend,
-        runners=registry.runners,
+        backends=registry[BACKENDS],
+        find_backend=partial(registry.find, BACKENDS),
+        runners=registry[RUNNERS],
     )
     origins = {**_origins(record), **{key: Origin("command line") for key in asked}}
     return replace(study, **_facts(record), origins=origins, notes=())
@@ -147,16 +149,16 @@ def as_edited(record: StudyRecord, file: Path, registry: Registry, asked: Mappin
             above[key] = found
         elif found is not None and origin.kind == "user file":
             below[key] = found
-    vocabulary = Vocabulary(registry.backends, registry.runners)
+    vocabulary = Vocabulary(registry[BACKENDS], registry[RUNNERS])
     study = load_study(
         file,
         overrides={**above, **asked},
         environ={},
         user=read_yaml(json.dumps(nested(below, vocabulary)), "user file", may_be_empty=True),
         base_dir=Path(record.base_dir),
-        backends=registry.backends,
-        find_backend=registry.backend,
-        runners=registry.runners,
+        backends=registry[BACKENDS],
+        find_backend=partial(registry.find, BACKENDS),
+        runners=registry[RUNNERS],
     )
     known = _origins(record)
     origins = {key: known[key] if key in above or key in below else origin for key, origin in study.origins.items()}

@@ -14,6 +14,7 @@ from llem.results.job_directory import EXPERIMENT, RESULT, JobDocument
 from llem.results.parts import PARQUET
 from llem.results.places import nothing_here, several_here
 from llem.results.store import EXPERIMENTS, MANIFEST, is_study
+from llem.specs.kinds import RUNNERS
 from llem.study.agreement import Agreement, Wishes, agree
 from llem.study.conduct import Ready, bring_together, ready_machine
 from llem.study.continuation import Continuation, Laid, lay_over
@@ -59,7 +60,7 @@ def resume(
 
 def _reclaim(folder: Path, registry: Registry, reporter: Reporter) -> None:
     """Let every runner end what an earlier llem left of this study. Raises LlemError where it cannot be sure of that."""
-    for spec in registry.runners.values():
+    for spec in registry[RUNNERS].values():
         # A runner that cannot work here has left nothing that could be ended from here.
         if spec.reclaim and not missing_requirements(spec.requires):
             for text in load_object(spec.reclaim)(folder):

@@ -21,7 +21,7 @@ from llem.config.compose import Composer
 from llem.config.keys import Vocabulary
 from llem.config.merging import nested
 from llem.errors import LlemError
-from llem.plugins import default_registry, load_object
+from llem.plugins import load_object
 from llem.specs.backend import (
     BackendSpec,
     Engine,
@@ -34,8 +34,9 @@ from llem.specs.backend import (
     TokenEvent,
 )
 from llem.specs.dataset import Message
+from llem.specs.kinds import BACKENDS
 from llem_plugin_kit.processes import nothing_left
-from llem_plugin_kit.registering import imported_by_registering
+from llem_plugin_kit.registering import imported_by_registering, installed
 
 _WORDS = ("an", "answer", "is", "counted", "by", "what", "was", "asked", "of", "it", "and", "by", "nothing", "else")
 
@@ -60,7 +61,7 @@ class BackendConformance:
     @pytest.fixture(scope="class")
     @classmethod
     def spec(cls) -> BackendSpec:
-        return default_registry().backend(cls.backend)
+        return installed().find(BACKENDS, cls.backend)
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -127,7 +128,7 @@ class BackendConformance:
                 Composer(backends).compose({"backend": spec.name, "model": "any", **section})
 
     def test_registering_imports_no_engine(self, spec: BackendSpec) -> None:
-        assert imported_by_registering("backend", spec.name, spec.engine, spec.requires) == []
+        assert imported_by_registering(BACKENDS, spec.name, spec.engine, spec.requires) == []
 
     def test_resolving_twice_changes_nothing_more(self, spec: BackendSpec) -> None:
         if spec.resolve is None:

@@ -10,10 +10,11 @@ from typing import ClassVar
 
 import pytest
 
-from llem.plugins import default_registry, load_object
+from llem.plugins import load_object
 from llem.specs.check import CheckSpec, Finding, PreflightContext
+from llem.specs.kinds import CHECKS
 from llem_plugin_kit.processes import nothing_left
-from llem_plugin_kit.registering import imported_by_registering
+from llem_plugin_kit.registering import imported_by_registering, installed
 
 
 class CheckConformance:
@@ -32,7 +33,7 @@ class CheckConformance:
 
     @pytest.fixture
     def spec(self) -> CheckSpec:
-        return default_registry().checks[self.check]
+        return installed()[CHECKS][self.check]
 
     def ask(self, spec: CheckSpec, context: PreflightContext) -> list[Finding]:
         """What the check finds."""
@@ -42,21 +43,21 @@ class CheckConformance:
         return found
 
     def test_registering_imports_no_check(self, spec: CheckSpec) -> None:
-        assert imported_by_registering("preflight check", spec.name, spec.check) == []
+        assert imported_by_registering(CHECKS, spec.name, spec.check) == []
 
     def test_the_spec_says_what_it_asks(self, spec: CheckSpec) -> None:
         assert spec.summary
         assert "\n" not in spec.summary
 
     def test_it_answers_llem_doctor_too(self, spec: CheckSpec) -> None:
-        self.ask(spec, PreflightContext())
+        self.ask(spec, PreflightContext(registry=installed()))
 
     def test_it_finds_the_trouble(self, spec: CheckSpec, trouble: PreflightContext) -> None:
         levels = [finding.level for finding in self.ask(spec, trouble)]
         assert {"warning", "error"} & set(levels), f"it found {levels or 'nothing'}"
 
     def test_what_it_finds_says_what_to_do(self, spec: CheckSpec, trouble: PreflightContext) -> None:
-        for finding in (*self.ask(spec, PreflightContext()), *self.ask(spec, trouble)):
+        for finding in (*self.ask(spec, PreflightContext(registry=installed())), *self.ask(spec, trouble)):
             assert finding.level in ("ok", "warning", "error")
             assert finding.message.strip()
             assert "\n" not in finding.message, "one paragraph"

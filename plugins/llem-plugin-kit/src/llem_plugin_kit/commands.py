@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from llem.plugins import Registry
     from llem_plugin_kit.scaffold.names import Kind
 
 
@@ -38,7 +39,8 @@ def plugin() -> None:
     show_default="the current folder",
     help="The folder in which llem-NAME is made.",
 )
-def new(name: str, kind: Kind, directory: Path) -> None:
+@click.pass_obj
+def new(registry: Registry, name: str, kind: Kind, directory: Path) -> None:
     """Write the distribution llem-NAME: a working plugin, its tests, a CI workflow, a README and a licence.
 
     NAME takes small letters, digits and hyphens. What is written works as it stands: install it, and its tests pass.
@@ -49,11 +51,10 @@ def new(name: str, kind: Kind, directory: Path) -> None:
       llem plugin new my-engine --kind backend
       cd llem-my-engine && pip install -e '.[test]' && pytest
     """
-    from llem.plugins import default_registry
     from llem_plugin_kit.scaffold.distribution import IMPLEMENTATION, USAGE, write
     from llem_plugin_kit.scaffold.names import names_for
 
-    names = names_for(name, kind, default_registry())
+    names = names_for(name, kind, registry)
     folder, files = write(names, directory)
     click.echo(f"{folder}: {len(files)} files")
     for path in files:

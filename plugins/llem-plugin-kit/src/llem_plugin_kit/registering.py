@@ -1,4 +1,4 @@
-"""What registering imports, looked at in a fresh process, where nothing else has imported anything."""
+"""The plugins of this environment, and what registering them imports."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import importlib.metadata
 import subprocess
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from llem.hookspecs import PROJECT
-from llem.plugins import default_registry
+from llem.plugins import Registry, default_registry
+from llem.specs.registry import HookKind
 
 _CODE = """
 import sys
@@ -18,11 +20,19 @@ print(*[name for name in sys.argv[1:] if name in sys.modules])
 """
 
 
-def imported_by_registering(kind: str, name: str, implementation: str, requires: Sequence[str] = ()) -> list[str]:
-    """Which modules a process has imported, once every plugin of this environment has given its specs, that it should not.
+def installed() -> Registry:
+    """The registry of this environment, for contexts that a test makes."""
+    return default_registry()
+
+
+def imported_by_registering(
+    kind: HookKind[Any], name: str, implementation: str, requires: Sequence[str] = ()
+) -> list[str]:
+    """Modules that a fresh process has imported, once every plugin of this environment has given its specs, and should not have.
 
     Args:
-        kind: a key of `llem.plugins.KINDS`; name: of the spec.
+        kind: of the spec.
+        name: of the spec.
         implementation: `package.module:attribute` that the spec names. A plugin of one module holds its implementation
             beside its registration: then only what that needs must stay out.
         requires: import names of the packages that it needs.
@@ -33,8 +43,8 @@ def imported_by_registering(kind: str, name: str, implementation: str, requires:
     return done.stdout.split()
 
 
-def _registered_in(kind: str, name: str) -> str:
-    plugin = default_registry().provider(kind, name)
+def _registered_in(kind: HookKind[Any], name: str) -> str:
+    plugin = installed().provider(kind, name)
     for entry in importlib.metadata.entry_points(group=PROJECT, name=plugin.name):
         if entry.dist is not None and entry.dist.name == plugin.distribution:
             return entry.module

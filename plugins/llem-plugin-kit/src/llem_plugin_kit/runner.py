@@ -18,15 +18,16 @@ import pytest
 from llem.config.compose import Composer
 from llem.config.experiment import ExperimentConfig
 from llem.config.identity import config_hash
-from llem.plugins import default_registry, load_object
+from llem.plugins import load_object
 from llem.results.job_directory import EVENTS, LOG, RESULT, JobDocument
 from llem.results.models import ExperimentResult
 from llem.specs.backend import BackendSpec
 from llem.specs.check import Finding
+from llem.specs.kinds import BACKENDS, RUNNERS
 from llem.specs.runner import Exit, Job, Runner, RunnerContext, RunnerSpec, RunningJob
 from llem_plugin_kit import engine
 from llem_plugin_kit.processes import is_alive, nothing_left, settled
-from llem_plugin_kit.registering import imported_by_registering
+from llem_plugin_kit.registering import imported_by_registering, installed
 
 _EXPERIMENT: Mapping[str, Any] = {
     "model": "random:tiny-llama",
@@ -62,11 +63,12 @@ class RunnerConformance:
 
     @pytest.fixture
     def spec(self) -> RunnerSpec:
-        return default_registry().runner(self.runner)
+        return installed().find(RUNNERS, self.runner)
 
     @pytest.fixture
     def context(self, spec: RunnerSpec, tmp_path: Path) -> RunnerContext:
         return RunnerContext(
+            registry=installed(),
             argument=self.argument,
             study_id="conformance",
             study_dir=tmp_path,
@@ -116,7 +118,7 @@ class RunnerConformance:
     def experiment(self, fail: str) -> ExperimentConfig:
         """The experiment whose engine ends in this way."""
         own = {spec.name: spec for spec in engine.llem_backends()}
-        backends: Mapping[str, BackendSpec] = own if self.backend in own else default_registry().backends
+        backends: Mapping[str, BackendSpec] = own if self.backend in own else installed()[BACKENDS]
         return Composer(backends).compose({**_EXPERIMENT, "backend": self.backend, self.backend: {"fail": fail}})
 
     def left_behind(self, directory: Path) -> Sequence[int]:
@@ -124,7 +126,7 @@ class RunnerConformance:
         return [int(pid) for pid in re.findall(r"pid (\d+)", self._log(directory)) if is_alive(int(pid))]
 
     def test_registering_imports_no_runner(self, spec: RunnerSpec) -> None:
-        assert imported_by_registering("runner", spec.name, spec.runner, spec.requires) == []
+        assert imported_by_registering(RUNNERS, spec.name, spec.runner, spec.requires) == []
 
     def test_the_spec_says_what_it_is(self, spec: RunnerSpec) -> None:
         assert spec.summary

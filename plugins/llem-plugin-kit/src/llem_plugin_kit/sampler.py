@@ -19,10 +19,11 @@ from typing import Any, ClassVar
 import pytest
 
 from llem.errors import SamplerUnavailable
-from llem.plugins import default_registry, load_object
+from llem.plugins import load_object
+from llem.specs.kinds import SAMPLERS
 from llem.specs.sampler import Device, QuickPowerSampler, Reading, Sampler, SamplerSpec, TickingSampler
 from llem_plugin_kit.processes import nothing_left
-from llem_plugin_kit.registering import imported_by_registering
+from llem_plugin_kit.registering import imported_by_registering, installed
 
 _UNITS = ("_c", "_mhz", "_w", "_j", "_mb", "_pct", "_s", "_v", "_a", "_ratio", "_bytes", "_count")
 _SAME_UNIT = 5.0
@@ -31,8 +32,9 @@ millijoules differ by more."""
 
 _ELSEWHERE = """
 import json, sys
-from llem.plugins import default_registry, load_object
-sampler = load_object(default_registry().sampler(sys.argv[1]).sampler)()
+from llem.plugins import Registry, load_object
+from llem.specs.kinds import SAMPLERS
+sampler = load_object(Registry().find(SAMPLERS, sys.argv[1]).sampler)()
 try:
     print(json.dumps([d.id for d in sampler.open(json.loads(sys.argv[2]))]))
     sampler.read()
@@ -62,7 +64,7 @@ class SamplerConformance:
 
     @pytest.fixture
     def spec(self, meter: None) -> SamplerSpec:
-        return default_registry().sampler(self.sampler)
+        return installed().find(SAMPLERS, self.sampler)
 
     @pytest.fixture
     def opened(self, spec: SamplerSpec) -> Iterator[tuple[Sampler, Sequence[Device]]]:
@@ -89,7 +91,7 @@ class SamplerConformance:
         return found
 
     def test_registering_imports_no_driver(self, spec: SamplerSpec) -> None:
-        assert imported_by_registering("energy sampler", spec.name, spec.sampler, spec.requires) == []
+        assert imported_by_registering(SAMPLERS, spec.name, spec.sampler, spec.requires) == []
 
     def test_the_spec_says_how_and_of_what(self, spec: SamplerSpec) -> None:
         assert spec.summary

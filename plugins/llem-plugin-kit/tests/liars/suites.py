@@ -8,6 +8,7 @@ from pathlib import Path
 import lies
 import pytest
 
+from llem.plugins import default_registry
 from llem.specs.check import PreflightContext
 from llem_plugin_kit import BackendConformance, CheckConformance, RunnerConformance, SamplerConformance, processes
 
@@ -18,7 +19,7 @@ class Troubled(CheckConformance):
     @pytest.fixture
     def trouble(self, tmp_path: Path) -> PreflightContext:
         (tmp_path / "trouble").touch()
-        return PreflightContext(base_dir=tmp_path)
+        return PreflightContext(registry=default_registry(), base_dir=tmp_path)
 
 
 def _class(suite: type, kind: str, name: str, **attributes: object) -> None:

@@ -8,17 +8,18 @@ from typing import Literal
 
 from llem.config.experiment import ExperimentConfig
 from llem.errors import SamplerUnavailable
-from llem.plugins import default_registry
 from llem.samplers.nvml_library import Nvml
 from llem.samplers.visible import Gpu, visible_gpus
+from llem.specs.kinds import BACKENDS
+from llem.specs.registry import SpecRegistry
 
 
-def gpus_of(config: ExperimentConfig, environ: Mapping[str, str] = os.environ) -> list[str]:
+def gpus_of(config: ExperimentConfig, registry: SpecRegistry, environ: Mapping[str, str] = os.environ) -> list[str]:
     """UUIDs of the GPUs for this experiment, in CUDA's order; empty for one on the CPU, and on a machine without GPUs.
 
     As many as its backend says that it takes, of those that CUDA_VISIBLE_DEVICES leaves; all of them where it cannot say.
     """
-    wanted = default_registry().backend(config.backend).gpus_of(config.options)
+    wanted = registry.find(BACKENDS, config.backend).gpus_of(config.options)
     if wanted == 0:
         return []
     return [card.uuid for card in visible_gpus(gpus_here(), environ).gpus[:wanted]]

@@ -39,11 +39,12 @@ def version(name):
         return None
 found = {"llem": version("llem"), "schema": None, "backends": {}, "aside": []}
 if found["llem"]:
-    from llem.plugins import default_registry, missing_requirements
+    from llem.plugins import Registry, missing_requirements
     from llem.results.job_directory import JOB_SCHEMA
-    registry = default_registry()
+    from llem.specs.kinds import BACKENDS
+    registry = Registry()
     found["schema"] = JOB_SCHEMA
-    found["backends"] = {name: missing_requirements(spec.requires) for name, spec in registry.backends.items()}
+    found["backends"] = {name: missing_requirements(spec.requires) for name, spec in registry[BACKENDS].items()}
     found["aside"] = [f"{plugin.label}: {plugin.set_aside}" for plugin in registry.plugins() if plugin.set_aside]
 shm = os.statvfs("/dev/shm")
 found["shm"] = shm.f_blocks * shm.f_frsize

@@ -68,7 +68,7 @@ class DockerRunner:
         expected = read_experiment(job.directory / EXPERIMENT)
         places = places_of(job.config, expected["base_dir"])
         network = _network(settings, places)
-        gpus = gpus_of(job.config)
+        gpus = gpus_of(job.config, self._context.registry)
         with ExitStack() as always, ExitStack() as undo:
             try:
                 exchange, scratch = _folders(job.directory, places, undo)

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from llem.errors import ConfigError, LlemError
-from llem.plugins import default_registry
 from llem.specs.check import PreflightContext
+from llem.specs.kinds import BACKENDS
 from llem.specs.runner import RunnerContext
 from llem_docker.engine import Engine, Image
 from llem_docker.gpus import gpus_of
@@ -103,21 +103,27 @@ def _look(context: PreflightContext) -> Sight:
 
 def _uses(context: PreflightContext) -> list[Use]:
     found = []
-    registry = default_registry()
+    registry = context.registry
     for backend, runner in context.runners.items():
         name, _, argument = runner.partition(":")
         if name != RUNNER:
             continue
-        spec = registry.backend(backend)
+        spec = registry.find(BACKENDS, backend)
         try:
             reference = image_of(
-                RunnerContext(argument=argument or None, backend=backend, image=spec.image, cpu_image=spec.cpu_image)
+                RunnerContext(
+                    registry=registry,
+                    argument=argument or None,
+                    backend=backend,
+                    image=spec.image,
+                    cpu_image=spec.cpu_image,
+                )
             )
         except ConfigError:
             continue  # the runner's own check says so
         gpus: dict[str, None] = {}
         for experiment in context.experiments:
             if experiment.backend == backend:
-                gpus.update(dict.fromkeys(gpus_of(experiment)))
+                gpus.update(dict.fromkeys(gpus_of(experiment, registry)))
         found.append(Use(backend, reference, tuple(gpus)))
     return found

@@ -9,8 +9,8 @@ import importlib.metadata
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from llem.plugins import default_registry
 from llem.specs.check import Finding, PreflightContext
+from llem.specs.kinds import BACKENDS
 from llem_ray.sight import Sight, sight_of
 
 
@@ -124,7 +124,7 @@ def _problems(found: Mapping[str, Any], here: Mapping[str, str]) -> Iterator[str
 
 
 def _install(context: PreflightContext, problem: str) -> str:
-    for name, spec in default_registry().backends.items():
+    for name, spec in context.registry[BACKENDS].items():
         if f"backend {name} " in problem:
             return spec.install or f"the distribution that brings {name}"
     return f"pip install llem=={importlib.metadata.version('llem')} llem-ray=={importlib.metadata.version('llem-ray')}"

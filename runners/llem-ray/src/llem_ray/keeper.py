@@ -26,6 +26,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from llem.specs.kinds import BACKENDS
+
 JOB = "job"
 SCRATCH = "scratch"
 
@@ -84,7 +86,7 @@ def _run(folder: Path, order: Mapping[str, Any], host: int) -> None:
 
     from llem.config.compose import Composer
     from llem.errors import LlemError
-    from llem.plugins import default_registry
+    from llem.plugins import Registry
     from llem.results.job_directory import EXPERIMENT, JobDocument, write_json
     from llem.runners.local import LocalJob
     from llem.specs.runner import Job
@@ -96,9 +98,9 @@ def _run(folder: Path, order: Mapping[str, Any], host: int) -> None:
     try:
         write_json(directory / EXPERIMENT, order["document"])
         document = JobDocument.read(directory)
-        registry = default_registry()
-        config = Composer(registry.backends).compose(document.config)
-        found = residual.find(registry.backend(config.backend), config.measurement)
+        registry = Registry()
+        config = Composer(registry[BACKENDS]).compose(document.config)
+        found = residual.find(registry.find(BACKENDS, config.backend), config.measurement)
         replace(document, warnings=[*document.warnings, *found]).write(directory)
         job = Job(directory=directory, config=config, config_hash=document.config_hash, environment=settings)
         running = LocalJob([sys.executable, "-m", "llem.worker", str(directory)], job, str(scratch))

@@ -11,9 +11,9 @@ from dataclasses import asdict
 from typing import Any
 
 from llem.config.experiment import ExperimentConfig
-from llem.plugins import default_registry
 from llem.results.job_directory import EXPERIMENT
 from llem.specs.check import Finding
+from llem.specs.kinds import BACKENDS
 from llem.specs.runner import Exit, Job, RunnerContext, RunningJob
 from llem_ray.errors import ClusterLost
 from llem_ray.line import Line
@@ -49,7 +49,7 @@ class RayRunner:
             ClusterError: the cluster cannot be reached; its class is the failure's type.
         """
         line = self._connected()
-        need = need_of(job.config, default_registry().backend(job.config.backend), self._options)
+        need = need_of(job.config, self._context.registry.find(BACKENDS, job.config.backend), self._options)
         order = {
             "directory": str(job.directory),
             "document": json.loads((job.directory / EXPERIMENT).read_text(encoding="utf-8")),

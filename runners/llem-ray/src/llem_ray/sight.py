@@ -11,8 +11,8 @@ from llem.config.experiment import ExperimentConfig
 from llem.config.paths import paths_in
 from llem.errors import LlemError
 from llem.models.sources import locate_model
-from llem.plugins import default_registry
 from llem.specs.check import PreflightContext
+from llem.specs.kinds import BACKENDS
 from llem_ray.errors import ClusterError
 from llem_ray.line import Line
 from llem_ray.need import Need, need_of
@@ -57,7 +57,7 @@ def _look(context: PreflightContext) -> Sight:
     options = context.runner_options.get(RUNNER)
     if not isinstance(options, RayOptions):
         options = RayOptions.model_validate({})
-    registry = default_registry()
+    registry = context.registry
     needs: dict[str, tuple[ExperimentConfig, Need]] = {}
     backends: dict[str, None] = {}
     places: dict[str, None] = {}
@@ -65,7 +65,7 @@ def _look(context: PreflightContext) -> Sight:
     for experiment in context.experiments:
         if context.runners.get(experiment.backend, "").partition(":")[0] != RUNNER:
             continue
-        need = need_of(experiment, registry.backend(experiment.backend), options)
+        need = need_of(experiment, registry.find(BACKENDS, experiment.backend), options)
         needs.setdefault(need.text + str(need.gpu_wish), (experiment, need))
         backends[experiment.backend] = None
         for kind, name in _local_things(experiment, context.base_dir):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from llem.specs.kinds import BACKENDS
+
 
 def visit(question: dict[str, Any]) -> dict[str, Any]:
     """Look at the node that this runs on.
@@ -29,9 +31,9 @@ def visit(question: dict[str, Any]) -> dict[str, Any]:
             versions[name] = None
     backends: dict[str, str | None] = {}
     try:
-        from llem.plugins import default_registry, missing_requirements
+        from llem.plugins import Registry, missing_requirements
 
-        known = default_registry().backends
+        known = Registry()[BACKENDS]
         for name in question["backends"]:
             if name not in known:
                 backends[name] = "it is not installed"

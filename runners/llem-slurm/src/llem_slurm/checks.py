@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 
 from llem.errors import LlemError
-from llem.plugins import default_registry
 from llem.specs.check import Finding, PreflightContext
+from llem.specs.kinds import BACKENDS
 from llem_slurm.commands import INSTALL, is_here, run, user
 from llem_slurm.errors import SlurmRefused
 from llem_slurm.limits import site_limits
@@ -159,7 +159,7 @@ def needs(context: PreflightContext, options: SlurmOptions) -> Sequence[Need]:
     found: dict[Need, None] = {}
     for config in context.experiments:
         if config.backend in backends:
-            found[need_of(config, default_registry().backend(config.backend), options)] = None
+            found[need_of(config, context.registry.find(BACKENDS, config.backend), options)] = None
     return list(found)
 
 

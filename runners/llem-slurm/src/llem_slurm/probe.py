@@ -14,8 +14,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from llem.errors import LlemError
-from llem.plugins import default_registry
 from llem.specs.check import Finding, PreflightContext
+from llem.specs.kinds import BACKENDS
 from llem_slurm.commands import run, user
 from llem_slurm.errors import SlurmRefused
 from llem_slurm.options import SlurmOptions
@@ -197,6 +197,6 @@ def _state(number: str) -> tuple[str | None, int, str]:
 
 
 def _required(context: PreflightContext) -> list[str]:
-    registry = default_registry()
+    registry = context.registry
     backends = [name for name, runner in context.runners.items() if runner.partition(":")[0] == RUNNER]
-    return sorted({name for backend in backends for name in registry.backend(backend).requires})
+    return sorted({name for backend in backends for name in registry.find(BACKENDS, backend).requires})

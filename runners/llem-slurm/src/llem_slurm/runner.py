@@ -8,8 +8,8 @@ from pathlib import Path
 
 from llem.config.experiment import ExperimentConfig
 from llem.errors import ConfigError
-from llem.plugins import default_registry
 from llem.specs.check import Finding
+from llem.specs.kinds import BACKENDS
 from llem.specs.runner import Job, RunnerContext, RunningJob
 from llem_slurm.cluster import Cluster
 from llem_slurm.job import SlurmJob
@@ -52,7 +52,7 @@ class SlurmRunner:
         Raises:
             LlemError: there is no Slurm here, or no node for a job that the study places.
         """
-        backend = default_registry().backend(job.config.backend)
+        backend = self._context.registry.find(BACKENDS, job.config.backend)
         need = need_of(job.config, backend, self._options)
         if job.placement is not None:
             node = self._placer.node_for(job.placement, need.gpus)

@@ -11,9 +11,10 @@ from pathlib import Path
 
 from llem.config.compose import Composer
 from llem.errors import LlemError
-from llem.plugins import default_registry, load_object
+from llem.plugins import Registry, load_object
 from llem.results.job_directory import JobDocument
 from llem.runners.local import LocalJob
+from llem.specs.kinds import BACKENDS, RUNNERS
 from llem.specs.runner import Job, RunnerContext, RunningJob
 from llem_slurm.commands import environment as of_commands
 from llem_slurm.places import Tasks
@@ -27,14 +28,18 @@ def start(
     Raises:
         LlemError: what it needs is not on this node.
     """
-    registry = default_registry()
-    config = Composer(registry.backends).compose(document.config)
+    registry = Registry()
+    config = Composer(registry[BACKENDS]).compose(document.config)
     job = Job(directory=directory, config=config, config_hash=document.config_hash, environment=environment)
     if tasks.image is not None and tasks.container == "docker":
         context = RunnerContext(
-            argument=tasks.image, study_id=document.study or "", backend=config.backend, image=tasks.image
+            registry=registry,
+            argument=tasks.image,
+            study_id=document.study or "",
+            backend=config.backend,
+            image=tasks.image,
         )
-        running: RunningJob = load_object(registry.runner("docker").runner)(context).start(job)
+        running: RunningJob = load_object(registry.find(RUNNERS, "docker").runner)(context).start(job)
         return running
     worker = [sys.executable, "-m", "llem.worker", str(directory)]
     if tasks.image is not None:

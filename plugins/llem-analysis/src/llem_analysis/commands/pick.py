@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from llem.cli.completing import study_folders
+from llem.specs.kinds import BACKENDS
 from llem_analysis.commands.footprint_options import factors_of, footprint_options, footprint_text
 from llem_analysis.commands.pareto import SHORT
 
 if TYPE_CHECKING:
+    from llem.plugins import Registry
     from llem_analysis.footprint import Factors
     from llem_analysis.picking import Pick
 
@@ -46,7 +48,10 @@ LATENCIES = ("ttft", "itl", "tpot", "e2e")
 @click.option("--output", "-o", type=click.Path(path_type=Path, dir_okay=False), help="Write the study to this file.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document; `yaml` in it is the study.")
 @footprint_options
+@click.pass_obj
 def pick(
+    registry: Registry,
+    /,
     study: Path,
     lowest: str | None,
     highest: str | None,
@@ -71,7 +76,6 @@ def pick(
       llem pick results/demo-20260101T120000Z --max-ttft 0.2 --percentile 95 --output best.yaml
       llem run best.yaml --dry-run
     """
-    from llem.plugins import default_registry
     from llem_analysis.picking import Limit
     from llem_analysis.picking import pick as pick_of
     from llem_analysis.ready_study import ready_study
@@ -83,7 +87,7 @@ def pick(
     also = ["j_per_output_token"] if factors is not None else []
     found = pick_of(study, _objective(lowest, highest, percentile), limits, also)
     comments = list(pick_lines(found, factors))
-    backends = {name: spec.config for name, spec in default_registry().backends.items()}
+    backends = {name: spec.config for name, spec in registry[BACKENDS].items()}
     folder = Path(found.study_directory)
     text = ready_study(folder / found.directory, _study_name(found.study), backends, comments)
     if output is not None:

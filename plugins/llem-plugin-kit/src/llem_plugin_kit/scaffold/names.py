@@ -5,20 +5,22 @@ from __future__ import annotations
 import importlib.metadata
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from llem.errors import ConfigError
 from llem.plugins import Registry
+from llem.specs.kinds import BACKENDS, CHECKS, RUNNERS, SAMPLERS
+from llem.specs.registry import HookKind
 
 Kind = Literal["backend", "runner", "sampler", "check"]
 
-REGISTERED_AS: dict[str, str] = {
-    "backend": "backend",
-    "runner": "runner",
-    "sampler": "energy sampler",
-    "check": "preflight check",
+REGISTERED_AS: dict[Kind, HookKind[Any]] = {
+    "backend": BACKENDS,
+    "runner": RUNNERS,
+    "sampler": SAMPLERS,
+    "check": CHECKS,
 }
-"""Kind of a template to the registry's word for it."""
+"""Kind of a template to the registry's."""
 
 _ARTICLES = {"backend": "a", "runner": "a", "sampler": "an", "check": "a"}
 
@@ -93,22 +95,17 @@ def _refuse_taken(names: Names, registry: Registry) -> None:
     from llem.config.experiment import SECTIONS, ExperimentConfig
     from llem.config.keys import STUDY_KEYS
 
-    tables = {
-        "backend": registry.backends,
-        "runner": registry.runners,
-        "sampler": registry.samplers,
-        "check": registry.checks,
-    }
+    kind = REGISTERED_AS[names.kind]
     if names.kind == "backend" and names.word in {*SECTIONS, *STUDY_KEYS, *ExperimentConfig.model_fields}:
         raise ConfigError(
             f"`{names.word}` is a key of every study, and a backend's section could not be told from it.",
             where="NAME",
             remedy="Choose another name.",
         )
-    if names.word in tables[names.kind]:
-        owner = registry.provider(REGISTERED_AS[names.kind], names.word).label
+    if names.word in registry[kind]:
+        owner = registry.provider(kind, names.word).label
         raise ConfigError(
-            f"there is {_ARTICLES[names.kind]} {REGISTERED_AS[names.kind]} `{names.word}` already: {owner}.",
+            f"there is {_ARTICLES[names.kind]} {kind.word} `{names.word}` already: {owner}.",
             where="NAME",
             remedy="Choose another name; two plugins that claim one name exclude each other.",
         )

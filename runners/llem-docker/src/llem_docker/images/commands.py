@@ -15,6 +15,7 @@ from llem.cli.table import NOTHING, table
 from llem.errors import ConfigError, LlemError
 
 if TYPE_CHECKING:
+    from llem.plugins import Registry
     from llem_docker.images.inventory import Image
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
@@ -42,7 +43,8 @@ def images() -> None:
 
 @images.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def list_images(as_json: bool) -> None:
+@click.pass_obj
+def list_images(registry: Registry, as_json: bool) -> None:
     """List the images of installed backends, here or not, and every other image here that llem built.
 
     \b
@@ -50,7 +52,6 @@ def list_images(as_json: bool) -> None:
       llem images list
       llem images list --json | jq -r '.images[] | select(.present) | .reference'
     """
-    from llem.plugins import default_registry
     from llem_docker.engine import Engine
     from llem_docker.images import labels
     from llem_docker.images.inventory import inventory
@@ -63,7 +64,7 @@ def list_images(as_json: bool) -> None:
             local = [image.attrs for image in engine.client.images.list(filters={"label": labels.BACKEND})]
     except LlemError as error:
         unreachable = error
-    found = list(inventory(recipes(default_registry()), local))
+    found = list(inventory(recipes(registry), local))
     if as_json:
         entries = [{**asdict(image), "present": None if unreachable else image.present} for image in found]
         click.echo(json.dumps({"images": entries}, ensure_ascii=False, indent=1))
@@ -94,7 +95,8 @@ def _listing(found: list[Image], *, known: bool) -> str:
 @click.argument("backends", nargs=-1)
 @_target
 @click.option("--image", "references", multiple=True, help="An image by its own name, instead of a backend's.")
-def pull(backends: tuple[str, ...], target: str | None, references: tuple[str, ...]) -> None:
+@click.pass_obj
+def pull(registry: Registry, backends: tuple[str, ...], target: str | None, references: tuple[str, ...]) -> None:
     """Pull the images of these backends, or of all that are installed.
 
     A run pulls what it needs by itself; this does it before, and tells why it does not work.
@@ -104,13 +106,11 @@ def pull(backends: tuple[str, ...], target: str | None, references: tuple[str, .
       llem images pull vllm
       llem images pull vllm pytorch --target cpu
     """
-    from llem.plugins import default_registry
     from llem_docker.engine import Engine
     from llem_docker.gpus import target_here
     from llem_docker.images.pull import pull as pull_image
     from llem_docker.images.recipe import recipe, recipes
 
-    registry = default_registry()
     wanted = list(references)
     if backends or not references:
         kind = target or target_here()
@@ -151,7 +151,10 @@ def pull(backends: tuple[str, ...], target: str | None, references: tuple[str, .
     type=click.Path(path_type=Path),
     help="Only write the build context, into this new folder.",
 )
+@click.pass_obj
 def build(
+    registry: Registry,
+    /,
     backend: str,
     target: str | None,
     context_only: Path | None,
@@ -170,14 +173,13 @@ def build(
       llem images build pytorch --tag registry.example.org/llem-pytorch:mine --pip-conf pip.conf --ca ca.pem
       llem images build vllm --context context/ && docker buildx build context/
     """
-    from llem.plugins import default_registry
     from llem_docker.gpus import target_here
     from llem_docker.images.build import BuildOptions, builder, tag_of
     from llem_docker.images.build import build as build_image
     from llem_docker.images.context import write_context
     from llem_docker.images.recipe import recipe
 
-    chosen = recipe(default_registry(), backend)
+    chosen = recipe(registry, backend)
     if context_only is not None:
         click.echo(write_context(chosen, context_only, wheelhouse))
         return

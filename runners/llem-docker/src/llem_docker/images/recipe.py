@@ -13,6 +13,7 @@ from pathlib import Path
 
 from llem.errors import PluginError
 from llem.plugins import Registry
+from llem.specs.kinds import BACKENDS
 
 REGISTRY = "ghcr.io/llenergymeasure"
 TARGETS = ("cuda", "cpu")
@@ -62,11 +63,11 @@ class Recipe:
 def recipes(registry: Registry) -> dict[str, Recipe]:
     """The recipes of all installed backends that bring one, by backend. No engine is imported."""
     found: dict[str, Recipe] = {}
-    for name, spec in registry.backends.items():
+    for name, spec in registry[BACKENDS].items():
         folder = _folder(spec.engine)
         if folder is None:
             continue
-        plugin = registry.provider("backend", name)
+        plugin = registry.provider(BACKENDS, name)
         found[name] = Recipe(
             backend=name,
             distribution=plugin.distribution,
@@ -86,7 +87,7 @@ def recipe(registry: Registry, backend: str) -> Recipe:
     found = recipes(registry)
     if backend in found:
         return found[backend]
-    registry.backend(backend)  # says what is wrong where there is no such backend at all
+    registry.find(BACKENDS, backend)  # says what is wrong where there is no such backend at all
     having = ", ".join(sorted(found)) or "none"
     raise PluginError(f"the backend `{backend}` brings no image. Backends that do: {having}.")
 

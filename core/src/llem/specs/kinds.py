@@ -1,0 +1,25 @@
+"""The table of everything that can be registered. `registry[KIND]` gives the specs of one of its rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llem.specs.accelerator import AcceleratorSpec
+from llem.specs.backend import BackendSpec
+from llem.specs.check import CheckSpec
+from llem.specs.command import CommandSpec
+from llem.specs.dataset import DatasetSpec
+from llem.specs.registry import HookKind
+from llem.specs.runner import RunnerSpec
+from llem.specs.sampler import SamplerSpec
+
+BACKENDS = HookKind("backend", "llem_backends", BackendSpec, packaged=True)
+RUNNERS = HookKind("runner", "llem_runners", RunnerSpec, packaged=True)
+SAMPLERS = HookKind("energy sampler", "llem_energy_samplers", SamplerSpec)
+CHECKS = HookKind("preflight check", "llem_preflight_checks", CheckSpec)
+DATASETS = HookKind("dataset", "llem_datasets", DatasetSpec)
+COMMANDS = HookKind("command", "llem_commands", CommandSpec)
+ACCELERATORS = HookKind("accelerator", "llem_accelerators", AcceleratorSpec)
+
+KINDS: tuple[HookKind[Any], ...] = (BACKENDS, RUNNERS, SAMPLERS, CHECKS, DATASETS, COMMANDS, ACCELERATORS)
+"""All rows, in the order in which people read them."""
