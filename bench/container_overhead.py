@@ -25,7 +25,7 @@ from llem.plugins import default_registry, load_object
 from llem.results.job_directory import JobDocument
 from llem.results.store import read_result
 from llem.runners.failure import Ended, settle
-from llem.specs.kinds import BACKENDS, RUNNERS
+from llem.specs.kinds import BACKENDS, RUNNERS, SCENARIOS
 from llem.specs.runner import Job, RunnerContext
 from llem.study.gaps import STEP_S
 
@@ -70,7 +70,7 @@ def main() -> None:
 def timed(runner: str, job_dir: Path) -> float:
     """Seconds of one experiment from its dispatch to its result, by a runner. Raises SystemExit where it fails."""
     registry = default_registry()
-    config = Composer(registry[BACKENDS]).compose(
+    config = Composer(registry[BACKENDS], registry[SCENARIOS]).compose(
         {
             "backend": "testbed",
             "model": "random:tiny-llama",

@@ -21,7 +21,7 @@ from typing import Any
 import psutil
 
 from bench.report import Figure, arguments, machine, publish
-from llem.specs.kinds import BACKENDS
+from llem.specs.kinds import BACKENDS, SCENARIOS
 
 ROOT = Path(__file__).parent.parent
 MODEL = "random:tiny-llama"
@@ -64,7 +64,7 @@ class Load:
             "dataset": {"name": "synthetic", "n": BATCH, "input_tokens": INPUT_TOKENS, "output_tokens": OUTPUT_TOKENS},
             "pytorch": {"dtype": "float32", "batch_size": BATCH},
         }
-        config = Composer(registry[BACKENDS]).compose(document)
+        config = Composer(registry[BACKENDS], registry[SCENARIOS]).compose(document)
         self._engine: Any = load_object(registry.find(BACKENDS, "pytorch").engine)()
         self._engine.load(LoadContext(config=config, base_dir=".", progress=lambda _: None))
         self._batch: Sequence[Any] = [

@@ -35,7 +35,7 @@ from bench.report import Figure, arguments, machine, publish
 from bench.scaling.fit import exponent, label
 from bench.scaling.queries import answered
 from bench.studies import study_text
-from llem.specs.kinds import BACKENDS
+from llem.specs.kinds import BACKENDS, SCENARIOS
 
 RUNS = {100: 9, 10_000: 3, 100_000: 1}
 """Size to how many studies of it are run."""
@@ -57,10 +57,11 @@ def expand(points: int) -> dict[str, float]:
     from llem.plugins import default_registry
     from llem.sweep import Sweep
 
-    backends = default_registry()[BACKENDS]
+    registry = default_registry()
+    backends, scenarios = registry[BACKENDS], registry[SCENARIOS]
     start = time.perf_counter()
     study = load_study(None, document=read_yaml(study_text(points), "study.yaml").data, environ={}, backends=backends)
-    count = sum(1 for _ in Sweep(study.config, backends, study.locate))
+    count = sum(1 for _ in Sweep(study.config, backends, scenarios, study.locate))
     if count != points:
         sys.exit(f"expanded {count} points, not {points}")
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

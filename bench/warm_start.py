@@ -21,7 +21,7 @@ from pathlib import Path
 from bench.report import Figure, arguments, machine, publish
 from bench.starting import importing, rival
 from llem.plugins import default_registry
-from llem.specs.kinds import BACKENDS
+from llem.specs.kinds import BACKENDS, SCENARIOS
 
 ROOT = Path(__file__).parents[1]
 BACKEND = "importing"
@@ -71,7 +71,7 @@ def _experiments(folder: Path) -> tuple[Callable[[bool], float], Callable[[], No
     from llem.runners.local import LocalRunner
     from llem.specs.runner import Job, RunnerContext
 
-    config = Composer(Registry()[BACKENDS]).compose(
+    config = Composer(Registry()[BACKENDS], Registry()[SCENARIOS]).compose(
         {
             "backend": BACKEND,
             "model": "random:tiny-llama",

@@ -21,7 +21,7 @@ from llem.measure.energy_warnings import energy_warnings
 from llem.measure.meter import Meter
 from llem.plugins import default_registry, load_object
 from llem.specs.backend import LoadContext, Request
-from llem.specs.kinds import BACKENDS
+from llem.specs.kinds import BACKENDS, SCENARIOS
 
 pytestmark = pytest.mark.gpu
 
@@ -120,7 +120,11 @@ def test_peak_memory_is_exactly_what_the_allocator_says() -> None:
     }
     engine = load_object(registry.find(BACKENDS, "pytorch").engine)()
     engine.load(
-        LoadContext(config=Composer(registry[BACKENDS]).compose(document), base_dir=".", progress=lambda _: None)
+        LoadContext(
+            config=Composer(registry[BACKENDS], registry[SCENARIOS]).compose(document),
+            base_dir=".",
+            progress=lambda _: None,
+        )
     )
     try:
         loaded = engine.memory()

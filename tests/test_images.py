@@ -133,7 +133,7 @@ def test_an_experiment_runs_by_hand_through_the_entrypoint(built: tuple[str, str
         "measurement": {"min_window_s": 0.0, "settle_s": 0.0},
         **EXPERIMENTS[backend],
     }
-    config = Composer(registry[kinds.BACKENDS]).compose(document)
+    config = Composer(registry[kinds.BACKENDS], registry[kinds.SCENARIOS]).compose(document)
     job = tmp_path / "job"
     job.mkdir()
     JobDocument(config=config.document(), config_hash=config_hash(config), base_dir="/tmp").write(job)

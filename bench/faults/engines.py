@@ -10,10 +10,10 @@ from bench.faults.kinds import FAILED, Kind, Told
 from llem.measure.contract import ContractError, check_answer, check_batches, check_report
 from llem.measure.engine_facts import believable_memory, believable_metrics, input_caveats
 from llem.measure.latency import latency, latency_caveats, timings
-from llem.measure.load_generator import Answer
 from llem.results.models import Latency
 from llem.specs.backend import LoadReport, MemoryReading, Request, RequestRecord
 from llem.specs.caveat import Caveat
+from llem.specs.scenario import Answer
 
 MS = 1_000_000
 VOCABULARY = 1000

@@ -7,7 +7,7 @@ from typing import ClassVar
 import pytest
 from llem_testbed import TestbedEngine
 
-from llem.specs.kinds import BACKENDS
+from llem.specs.kinds import BACKENDS, SCENARIOS
 from llem_plugin_kit import BackendConformance
 
 
@@ -37,7 +37,9 @@ def test_the_kit_catches_a_backend_that_pads_its_count() -> None:
     from llem.plugins import default_registry
     from llem.specs import LoadContext
 
-    config = Composer(default_registry()[BACKENDS]).compose({"model": "random:tiny-llama", "backend": "testbed"})
+    config = Composer(default_registry()[BACKENDS], default_registry()[SCENARIOS]).compose(
+        {"model": "random:tiny-llama", "backend": "testbed"}
+    )
     report = engine.load(LoadContext(config=config, base_dir=".", progress=lambda _: None))
     with pytest.raises(AssertionError):
         kit.test_input_is_counted_without_padding((engine, report))

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llem.measure.batching import batching, batching_caveats, running_mean
-from llem.measure.load_generator import Answer
 from llem.specs.backend import Request, RequestRecord
+from llem.specs.scenario import Answer
 
 
 def sent(*sizes: int, passes: int = 1) -> list[Answer]:

@@ -13,14 +13,14 @@ from llem.config.compose import Composer
 from llem.plugins import default_registry
 from llem.preflight import checks, parallel
 from llem.specs.check import PreflightContext
-from llem.specs.kinds import BACKENDS
+from llem.specs.kinds import BACKENDS, SCENARIOS
 from llem_plugin_kit import CheckConformance
 
 
 def planned(base_dir: Path, output: Path | None = None, **sections: Any) -> PreflightContext:
     """A study of one experiment on the testbed."""
     document = {"model": "random:tiny-llama", "backend": "testbed", **sections}
-    config = Composer(default_registry()[BACKENDS]).compose(document)
+    config = Composer(default_registry()[BACKENDS], default_registry()[SCENARIOS]).compose(document)
     return PreflightContext(
         registry=default_registry(),
         experiments=[config],

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from config_backends import BACKENDS, OtherConfig
+from config_backends import BACKENDS, SCENARIOS, OtherConfig
 from hypothesis import given
 from hypothesis import strategies as st
 from llem_testbed import TestbedConfig
@@ -19,7 +19,7 @@ from llem.config.introspect import facts_of
 from llem.config.section import Section
 from llem.errors import ConfigError, PluginError
 
-COMPOSER = Composer(BACKENDS)
+COMPOSER = Composer(BACKENDS, SCENARIOS)
 BASE: dict[str, Any] = {"model": "random:tiny-llama", "backend": "testbed"}
 
 
@@ -57,7 +57,7 @@ def documents(draw: st.DrawFn) -> dict[str, Any]:
 
 def composed(document: Mapping[str, Any]) -> ExperimentConfig | None:
     try:
-        return Composer(BACKENDS).compose(document)
+        return Composer(BACKENDS, SCENARIOS).compose(document)
     except ConfigError:
         return None
 
@@ -117,7 +117,7 @@ def test_a_section_that_was_seen_is_finished_once() -> None:
 
 @pytest.mark.parametrize("wrong", [True, "1", [1], None])
 def test_values_that_python_takes_for_equal_are_told_apart(wrong: Any) -> None:
-    composer = Composer(BACKENDS)
+    composer = Composer(BACKENDS, SCENARIOS)
     composer.compose({**BASE, "measurement": {"min_window_s": 1}})
     with pytest.raises(ConfigError):
         composer.compose({**BASE, "measurement": {"min_window_s": wrong}})

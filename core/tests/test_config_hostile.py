@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-from config_backends import BACKENDS
+from config_backends import BACKENDS, SCENARIOS
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -67,7 +67,7 @@ def attempt(document: dict[str, Any], **given_too: Any) -> None:
     """Load and expand; a refusal must say something."""
     try:
         loaded = load_study(document=document, backends=BACKENDS, **{"environ": NOWHERE, **given_too})
-        points = Sweep(loaded.config, BACKENDS, loaded.locate)
+        points = Sweep(loaded.config, BACKENDS, SCENARIOS, loaded.locate)
         for point in itertools.islice(points, 20):
             assert len(point.config_hash) == 64
     except LlemError as error:

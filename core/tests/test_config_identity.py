@@ -6,7 +6,7 @@ import hashlib
 from typing import Any
 
 import pytest
-from config_backends import BACKENDS
+from config_backends import BACKENDS, SCENARIOS
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field
@@ -18,7 +18,7 @@ from llem.config.introspect import facts_of
 from llem.config.section import Section
 from llem.config.study import ExecutionConfig
 
-COMPOSER = Composer(BACKENDS)
+COMPOSER = Composer(BACKENDS, SCENARIOS)
 BASE: dict[str, Any] = {"model": "random:tiny-llama", "backend": "testbed"}
 
 GOLDEN = [

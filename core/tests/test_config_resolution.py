@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from config_backends import BACKENDS
+from config_backends import BACKENDS, SCENARIOS
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,7 +17,7 @@ from llem.errors import ConfigError
 
 
 def compose(**sections: Any) -> ExperimentConfig:
-    return Composer(BACKENDS).compose({"model": "random:tiny-llama", "backend": "testbed", **sections})
+    return Composer(BACKENDS, SCENARIOS).compose({"model": "random:tiny-llama", "backend": "testbed", **sections})
 
 
 def test_a_preset_stands_for_its_fields() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from config_backends import BACKENDS
+from config_backends import BACKENDS, SCENARIOS
 from jsonschema import Draft202012Validator
 
 from llem.config.introspect import facts_of
@@ -31,7 +31,7 @@ def is_taken(document: dict[str, Any]) -> bool:
     """Whether llem itself takes it, its points included."""
     try:
         loaded = load_study(document=document, environ={"XDG_CONFIG_HOME": "/nonexistent"}, backends=BACKENDS)
-        list(Sweep(loaded.config, BACKENDS, loaded.locate))
+        list(Sweep(loaded.config, BACKENDS, SCENARIOS, loaded.locate))
     except LlemError:
         return False
     return True

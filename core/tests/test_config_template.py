@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from config_backends import BACKENDS
+from config_backends import BACKENDS, SCENARIOS
 
 from llem.config.compose import Composer
 from llem.config.introspect import facts_of
@@ -28,7 +28,7 @@ def load(tmp_path: Path, text: str) -> LoadedStudy:
 @pytest.mark.parametrize("backend", sorted(BACKENDS))
 def test_it_loads_unchanged_as_one_experiment(tmp_path: Path, backend: str) -> None:
     loaded = load(tmp_path, commented_study(BACKENDS, backend=backend))
-    points = list(Sweep(loaded.config, BACKENDS, loaded.locate))
+    points = list(Sweep(loaded.config, BACKENDS, SCENARIOS, loaded.locate))
     assert [point.config.model.source for point in points] == [EXAMPLE_MODEL]
     assert loaded.config.base["backend"] == backend
 
@@ -40,10 +40,10 @@ def test_it_loads_with_every_comment_opened_and_each_value_is_the_default(tmp_pa
     assert [line.strip("# ").partition(":")[0] for line in closed] == ["in place of a list"]
     opened = load(tmp_path, text)
     plain = load(tmp_path, commented_study(BACKENDS, backend=backend))
-    composer = Composer(BACKENDS)
+    composer = Composer(BACKENDS, SCENARIOS)
     assert composer.compose(opened.config.base) == composer.compose(plain.config.base)
     assert opened.config.execution == ExecutionConfig()
-    assert len(list(Sweep(opened.config, BACKENDS, opened.locate))) == 4
+    assert len(list(Sweep(opened.config, BACKENDS, SCENARIOS, opened.locate))) == 4
 
 
 def test_it_names_every_key_with_its_description() -> None:

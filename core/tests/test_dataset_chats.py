@@ -21,7 +21,7 @@ from llem.preflight.checks import check_datasets
 from llem.specs.backend import Request
 from llem.specs.check import PreflightContext
 from llem.specs.dataset import LoadedDataset, Message
-from llem.specs.kinds import BACKENDS
+from llem.specs.kinds import BACKENDS, SCENARIOS
 
 HISTORY = [
     {"role": "system", "content": "be short"},
@@ -130,7 +130,7 @@ def test_a_backend_that_takes_no_chats_is_refused_before_anything_runs(tmp_path:
     (tmp_path / "p.jsonl").write_text(json.dumps({"messages": HISTORY}), encoding="utf-8")
     dataset = {"name": "jsonl", "path": "p.jsonl", "n": 1}
     document = {"model": "random:tiny-llama", "backend": "testbed", "dataset": dataset}
-    config = Composer(default_registry()[BACKENDS]).compose(document)
+    config = Composer(default_registry()[BACKENDS], default_registry()[SCENARIOS]).compose(document)
     context = PreflightContext(
         registry=default_registry(), experiments=[config], base_dir=tmp_path, runners={"testbed": "local"}
     )
@@ -147,7 +147,9 @@ def test_preflight_says_how_many_prompts_of_how_many_are_sent(tmp_path: Path) ->
     told = []
     for settings in ({"n": 5}, {"n": 2}, {"n": 2, "shuffle": True}):
         dataset = {"name": "jsonl", "path": "p.jsonl", **settings}
-        config = Composer(taking).compose({"model": "any", "backend": "openai", "dataset": dataset})
+        config = Composer(taking, registry[SCENARIOS]).compose(
+            {"model": "any", "backend": "openai", "dataset": dataset}
+        )
         first, caveat = check_datasets(
             PreflightContext(registry=default_registry(), experiments=[config], base_dir=tmp_path)
         )

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from llem.measure.contract import ContractError, check_answer, check_batches, check_caveats, check_report
-from llem.measure.load_generator import Answer
 from llem.specs.backend import LoadReport, Request, RequestRecord
 from llem.specs.caveat import Caveat
+from llem.specs.scenario import Answer
 
 REQUEST = Request(id=3, output_tokens=2, prompt_token_ids=(5, 6, 7))
 RECORD = RequestRecord(

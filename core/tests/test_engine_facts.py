@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from llem.measure.engine_facts import believable_memory, believable_metrics, input_caveats
-from llem.measure.load_generator import Answer
 from llem.specs.backend import MemoryReading, RequestRecord
+from llem.specs.scenario import Answer
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from llem.first_study.writing import study_document, study_text
 from llem.hookspecs import API_VERSION
 from llem.plugins import default_registry
 from llem.specs.backend import BackendSpec
-from llem.specs.kinds import BACKENDS, RUNNERS
+from llem.specs.kinds import BACKENDS, RUNNERS, SCENARIOS
 
 TEXT = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=20)
 VALUES = st.one_of(TEXT, st.integers(), st.booleans(), st.none(), st.floats(allow_nan=False, allow_infinity=False))
@@ -54,7 +54,7 @@ def test_the_text_says_what_was_checked(
 @pytest.mark.parametrize("name", default_registry()[BACKENDS])
 def test_every_offer_is_of_values_that_the_backend_takes(name: str) -> None:
     spec = default_registry().find(BACKENDS, name)
-    for offer in offers_of(spec):
+    for offer in offers_of(spec, default_registry()[SCENARIOS]):
         assert len(offer.values) > 1
         assert offer.key.startswith(f"{name}.")
         assert offer.about
@@ -82,13 +82,13 @@ def backend(name: str, worth: dict[str, Sequence[Any]] | None = None, **facts: A
 
 
 def test_without_a_word_of_the_backend_what_its_model_shows_is_offered() -> None:
-    found = {offer.key: list(offer.values) for offer in offers_of(backend("own"))}
+    found = {offer.key: list(offer.values) for offer in offers_of(backend("own"), default_registry()[SCENARIOS])}
     assert found == {"own.threads": [2, 4], "own.fast": [False, True]}
 
 
 def test_what_a_backend_calls_worth_varying_comes_first_without_what_it_does_not_take() -> None:
     spec = backend("own", {"batch_size": (1, 6, 7), "threads": (0, 1), "gone": (1, 2), "fast": (True, False)})
-    assert {offer.key: list(offer.values) for offer in offers_of(spec)} == {
+    assert {offer.key: list(offer.values) for offer in offers_of(spec, default_registry()[SCENARIOS])} == {
         "own.batch_size": [1, 6],
         "own.fast": [True, False],
     }

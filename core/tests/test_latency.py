@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llem.measure.latency import latency, latency_caveats, timings
-from llem.measure.load_generator import Answer
 from llem.specs.backend import RequestRecord
+from llem.specs.scenario import Answer
 
 MS = 1_000_000
 

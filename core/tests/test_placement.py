@@ -15,14 +15,14 @@ from llem.errors import ConfigError
 from llem.plugins import default_registry
 from llem.preflight.run import run_checks
 from llem.specs import Finding, Placement, PreflightContext
-from llem.specs.kinds import BACKENDS
+from llem.specs.kinds import BACKENDS, SCENARIOS
 from llem.study.placement import Placements
 
 A, B = "a" * 64, "b" * 64
 
 
 def findings(placement: str, runner: str = "local") -> list[Finding]:
-    config = Composer(default_registry()[BACKENDS]).compose(
+    config = Composer(default_registry()[BACKENDS], default_registry()[SCENARIOS]).compose(
         {
             "model": "random:tiny-llama",
             "backend": "testbed",

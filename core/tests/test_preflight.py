@@ -17,7 +17,7 @@ from llem.preflight import checks
 from llem.preflight.run import run_checks
 from llem.specs.check import CheckSpec, Finding, PreflightContext
 from llem.specs.dataset import Message, Prompt
-from llem.specs.kinds import BACKENDS, CHECKS, RUNNERS
+from llem.specs.kinds import BACKENDS, CHECKS, RUNNERS, SCENARIOS
 from llem.specs.registry import HookKind, Plugin
 from llem.study.conduct import report_findings
 from llem.study.reporter import SilentReporter
@@ -29,7 +29,7 @@ def experiment(**sections: Any) -> ExperimentConfig:
         "backend": "testbed",
         "dataset": {"name": "synthetic", "n": 2, "input_tokens": 4, "output_tokens": 3},
     }
-    return Composer(default_registry()[BACKENDS]).compose({**document, **sections})
+    return Composer(default_registry()[BACKENDS], default_registry()[SCENARIOS]).compose({**document, **sections})
 
 
 def planned(*experiments: ExperimentConfig, registry: Registry | None = None, **values: Any) -> PreflightContext:

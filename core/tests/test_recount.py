@@ -16,13 +16,13 @@ from sim.meters import GPU, IDLE_THEN_WORK, WALL, Bench, Meter, S
 from llem.measure import energy as figure_maker
 from llem.measure.figures import throughput
 from llem.measure.latency import Timing
-from llem.measure.load_generator import Answer
 from llem.measure.recount import recount
 from llem.measure.requests_table import write_requests
 from llem.measure.timeseries import write_timeseries
 from llem.results.job_directory import REQUESTS, TIMESERIES
 from llem.results.models import EnergyBreakdown, Phase, ResultWarning, Tokens
 from llem.specs.backend import RequestRecord
+from llem.specs.scenario import Answer
 
 BENCH = Bench(load=IDLE_THEN_WORK)
 METERS = (Meter(device=GPU, period_s=0.1, noise=0.03), Meter(device=WALL, noise=0.05))

@@ -14,7 +14,9 @@ from llem.config.layers import load_study
 from llem.config.section import Section
 from llem.errors import ConfigError
 from llem.hookspecs import API_VERSION
+from llem.plugins import default_registry
 from llem.specs.backend import BackendSpec
+from llem.specs.kinds import SCENARIOS
 
 
 class Inner(Section):
@@ -56,4 +58,6 @@ def test_it_says_what_to_do_instead(tmp_path: Path, text: str, said: str) -> Non
 
 def test_the_library_says_it_too() -> None:
     with pytest.raises(ConfigError, match="it was dropped; write `share`"):
-        Composer({"x": SPEC}).compose({"model": "random:tiny-llama", "backend": "x", "x": {"swap": 1}})
+        Composer({"x": SPEC}, default_registry()[SCENARIOS]).compose(
+            {"model": "random:tiny-llama", "backend": "x", "x": {"swap": 1}}
+        )

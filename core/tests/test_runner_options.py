@@ -86,7 +86,7 @@ def test_wrong_options_are_refused_with_what_is_accepted(options: object, messag
 
 def test_options_change_no_identity_and_reach_the_runner() -> None:
     def digests(loaded: LoadedStudy) -> list[Any]:
-        return list(Sweep(loaded.config, BACKENDS, loaded.locate).digests())
+        return list(Sweep(loaded.config, BACKENDS, REGISTRY[kinds.SCENARIOS], loaded.locate).digests())
 
     loaded = load({"runner_options": {"queue": {"nodes": 3}}})
     assert digests(loaded) == digests(load({}))

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from llem.measure.energy import window_energy
 from llem.measure.latency import Timing
-from llem.measure.load_generator import Answer
 from llem.measure.series import Series, Track
 from llem.measure.stages import stages
 from llem.results.models import Stages
 from llem.specs.backend import Request, RequestRecord
 from llem.specs.sampler import Device
+from llem.specs.scenario import Answer
 
 S = 10**9
 PREFILL_W, DECODE_W, BETWEEN_W = 600.0, 300.0, 100.0

@@ -16,7 +16,7 @@ from llem.config.compose import Composer
 from llem.config.identity import config_hash
 from llem.plugins import Registry
 from llem.results.job_directory import JobDocument
-from llem.specs.kinds import BACKENDS
+from llem.specs.kinds import BACKENDS, SCENARIOS
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def job(tmp_path: Path) -> Callable[..., Path]:
             "warmup": {"enabled": False},
             "baseline": {"enabled": False},
         }
-        config = Composer(Registry()[BACKENDS]).compose(document)
+        config = Composer(Registry()[BACKENDS], Registry()[SCENARIOS]).compose(document)
         JobDocument(config=config.document(), config_hash=config_hash(config), base_dir=str(tmp_path)).write(tmp_path)
         return tmp_path
 

@@ -48,6 +48,7 @@ INTERFACES: dict[str, tuple[type, ...]] = {
     ),
     "preflight check": (specs.PreflightContext, specs.Finding),
     "dataset": (specs.LoadedDataset, specs.Prompt, specs.Message),
+    "scenario": (specs.LoadGenerator, specs.Answer),
     "command": (),
     "accelerator": (specs.Accelerator, specs.AcceleratorMemory),
 }

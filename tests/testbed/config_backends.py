@@ -9,7 +9,8 @@ from pydantic import Field, model_validator
 
 from llem.config.section import Section
 from llem.hookspecs import API_VERSION
-from llem.specs import BackendSpec
+from llem.plugins import Registry
+from llem.specs import BackendSpec, kinds
 
 
 class CompileConfig(Section):
@@ -58,3 +59,6 @@ OTHER = BackendSpec(
 
 BACKENDS: dict[str, BackendSpec] = {spec.name: spec for spec in (*llem_backends(), OTHER)}
 """By name: `testbed`, which streams, and `other`, which does not."""
+
+SCENARIOS = Registry(entry_points=[])[kinds.SCENARIOS]
+"""Those that llem brings."""

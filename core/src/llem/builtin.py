@@ -10,6 +10,7 @@ from llem.specs.command import CommandSpec
 from llem.specs.dataset import DatasetSpec
 from llem.specs.runner import RunnerSpec
 from llem.specs.sampler import SamplerSpec
+from llem.specs.scenario import ScenarioSpec
 
 
 @hookimpl
@@ -128,6 +129,27 @@ def llem_datasets() -> Sequence[DatasetSpec]:
             api_version=API_VERSION,
             summary="random token ids, exactly dataset.input_tokens of them, seeded",
             loader="llem.datasets.synthetic:load",
+        ),
+    ]
+
+
+@hookimpl
+def llem_scenarios() -> Sequence[ScenarioSpec]:
+    """Both closed loops."""
+    return [
+        ScenarioSpec(
+            name="offline",
+            api_version=API_VERSION,
+            summary="batches as the backend forms them, one after another",
+            generator="llem.scenarios.offline:Offline",
+        ),
+        ScenarioSpec(
+            name="single_stream",
+            api_version=API_VERSION,
+            summary="one request at a time, token by token",
+            generator="llem.scenarios.single_stream:SingleStream",
+            needs=frozenset({"streaming"}),
+            at_once=1,
         ),
     ]
 

@@ -14,6 +14,7 @@ from llem.config.section import Section
 from llem.hookspecs import API_VERSION
 from llem.plugins import Registry
 from llem.specs import BackendSpec
+from llem.specs.kinds import SCENARIOS
 from llem.sweep import Sweep
 
 
@@ -97,7 +98,7 @@ def sweep_of(tmp_path: Path) -> SweepOf:
     def sweep(backends: Mapping[str, BackendSpec] = BACKENDS, **study: Any) -> Sweep:
         environ = {"XDG_CONFIG_HOME": str(tmp_path)}
         loaded = load_study(document={**BASE, **study}, environ=environ, backends=backends)
-        return Sweep(loaded.config, backends, loaded.locate)
+        return Sweep(loaded.config, backends, Registry(entry_points=[])[SCENARIOS], loaded.locate)
 
     return sweep
 

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from llem.config.compose import Composer
 from llem.config.identity import config_hash
 from llem.errors import ConfigError, PluginError
+from llem.plugins import default_registry
 from llem.specs import BackendSpec
+from llem.specs.kinds import SCENARIOS
 from llem.sweep import Sweep
 
 SweepOf = Callable[..., Sweep]
@@ -228,7 +230,7 @@ def test_expansion_agrees_with_composing_each_point_by_itself(
 ) -> None:
     axes = {key: AXES[key][:count] for key, count in chosen.items()}
     sweep = sweep_of(sweep=axes)
-    composer = Composer(backends)
+    composer = Composer(backends, default_registry()[SCENARIOS])
     hashes = []
     for row in product(*axes.values()):
         document: dict[str, Any] = {"model": {"source": "random:tiny-llama"}, "backend": "alpha"}
@@ -281,7 +283,7 @@ def test_fitted_expansion_agrees_with_composing_each_point_by_itself(
 ) -> None:
     axes = {"dataset.n": n, "alpha.batch_size": sizes}
     sweep = sweep_of(fitting, sweep=axes if first else dict(reversed(axes.items())))
-    composer = Composer(fitting)
+    composer = Composer(fitting, default_registry()[SCENARIOS])
     hashes = {
         config_hash(
             composer.compose(

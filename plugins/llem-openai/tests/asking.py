@@ -10,7 +10,7 @@ from typing import Any
 from llem.config.compose import Composer
 from llem.plugins import default_registry
 from llem.specs.backend import LoadContext, LoadReport, Request, RequestRecord
-from llem.specs.kinds import BACKENDS
+from llem.specs.kinds import BACKENDS, SCENARIOS
 from llem_openai.engine import OpenaiEngine
 
 
@@ -22,7 +22,7 @@ def engine_on(
     document = {"model": "small", "backend": "openai", "openai": {"base_url": address, **(openai or {})}, **sections}
     engine = OpenaiEngine()
     try:
-        config = Composer(default_registry()[BACKENDS]).compose(document)
+        config = Composer(default_registry()[BACKENDS], default_registry()[SCENARIOS]).compose(document)
         yield engine, engine.load(LoadContext(config=config, base_dir=str(Path.cwd()), progress=lambda _: None))
     finally:
         engine.close()

@@ -13,7 +13,7 @@ from llem.config.compose import Composer
 from llem.errors import LlemError, ModelError
 from llem.plugins import default_registry
 from llem.specs.backend import LoadContext, LoadReport, Request, RequestRecord
-from llem.specs.kinds import BACKENDS
+from llem.specs.kinds import BACKENDS, SCENARIOS
 from llem_openai.engine import OpenaiEngine
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -34,7 +34,7 @@ def load(tmp_path: Path) -> Iterator[Loaded]:
             "openai": {"base_url": address, **(openai or {})},
             **sections,
         }
-        config = Composer(default_registry()[BACKENDS]).compose(document)
+        config = Composer(default_registry()[BACKENDS], default_registry()[SCENARIOS]).compose(document)
         engines.append(OpenaiEngine())
         return engines[-1], engines[-1].load(
             LoadContext(config=config, base_dir=str(tmp_path), progress=lambda _: None)

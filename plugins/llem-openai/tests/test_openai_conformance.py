@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import pytest
 
 from llem.specs.check import PreflightContext
-from llem.specs.kinds import BACKENDS
+from llem.specs.kinds import BACKENDS, SCENARIOS
 from llem_plugin_kit import BackendConformance, CheckConformance
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -53,7 +53,7 @@ class TestNobodyThere(CheckConformance):
         from llem.plugins import default_registry
 
         document = {"model": "small", "backend": "openai", "openai": {"base_url": "http://127.0.0.1:1/v1"}}
-        config = Composer(default_registry()[BACKENDS]).compose(document)
+        config = Composer(default_registry()[BACKENDS], default_registry()[SCENARIOS]).compose(document)
         return PreflightContext(
             registry=default_registry(), experiments=[config], runners={"openai": "local"}, base_dir=tmp_path
         )

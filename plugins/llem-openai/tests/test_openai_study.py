@@ -13,7 +13,7 @@ import pytest
 from pydantic import ValidationError
 
 from llem.specs.check import PreflightContext
-from llem.specs.kinds import BACKENDS
+from llem.specs.kinds import BACKENDS, SCENARIOS
 from llem_openai.config import OpenaiConfig
 from llem_openai.preflight import check_server
 
@@ -114,7 +114,7 @@ def test_preflight_tells_what_is_served_and_what_a_distant_server_lacks(tmp_path
 
     def found(model: str, **options: object) -> list[tuple[str, str]]:
         document = {"model": model, "backend": "openai", "openai": options}
-        config = Composer(default_registry()[BACKENDS]).compose(document)
+        config = Composer(default_registry()[BACKENDS], default_registry()[SCENARIOS]).compose(document)
         context = PreflightContext(
             registry=default_registry(), experiments=[config], runners={"openai": "local"}, base_dir=tmp_path
         )

@@ -15,7 +15,7 @@ import torch
 from llem.config.compose import Composer
 from llem.plugins import default_registry
 from llem.specs.backend import LoadContext
-from llem.specs.kinds import BACKENDS
+from llem.specs.kinds import BACKENDS, SCENARIOS
 from llem_pytorch.engine import PyTorchEngine
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -43,7 +43,7 @@ def load() -> Iterator[Callable[..., Session]]:
             del options["device"]
         model = {"source": source} | sections.pop("model", {})
         document = {"model": model, "backend": "pytorch", "pytorch": options, **sections}
-        config = Composer(default_registry()[BACKENDS]).compose(document)
+        config = Composer(default_registry()[BACKENDS], default_registry()[SCENARIOS]).compose(document)
         engine = PyTorchEngine()
         open_engines.append(engine)
         return Session(engine, engine.load(LoadContext(config=config, base_dir=base_dir, progress=lambda _: None)))

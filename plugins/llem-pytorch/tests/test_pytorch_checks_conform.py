@@ -10,13 +10,13 @@ import pytest
 from llem.config.compose import Composer
 from llem.plugins import default_registry
 from llem.specs.check import PreflightContext
-from llem.specs.kinds import BACKENDS
+from llem.specs.kinds import BACKENDS, SCENARIOS
 from llem_plugin_kit import CheckConformance
 
 
 def planned(base_dir: Path, **options: Any) -> PreflightContext:
     document = {"model": "random:tiny-llama", "backend": "pytorch", "pytorch": options}
-    config = Composer(default_registry()[BACKENDS]).compose(document)
+    config = Composer(default_registry()[BACKENDS], default_registry()[SCENARIOS]).compose(document)
     return PreflightContext(
         registry=default_registry(), experiments=[config], runners={"pytorch": "local"}, base_dir=base_dir, planned=1
     )

@@ -17,7 +17,7 @@ from llem.config.experiment import DecodingConfig, ExperimentConfig, ModelConfig
 from llem.config.identity import config_hash
 from llem.config.introspect import facts_of
 from llem.plugins import default_registry
-from llem.specs.kinds import BACKENDS
+from llem.specs.kinds import BACKENDS, SCENARIOS
 from llem_pytorch import arguments
 from llem_pytorch.batching import Length, make_batches
 from llem_pytorch.config import PyTorchConfig, batch_size, fit, resolve
@@ -270,7 +270,7 @@ HASHES = {
 
 def composed(batch_size: int, **sections: Any) -> ExperimentConfig:
     document = {"model": "random:tiny-llama", "backend": "pytorch", "pytorch": {"batch_size": batch_size}, **sections}
-    return Composer(default_registry()[BACKENDS]).compose(document)
+    return Composer(default_registry()[BACKENDS], default_registry()[SCENARIOS]).compose(document)
 
 
 def test_batch_sizes_above_the_number_of_prompts_are_one_experiment_and_the_others_keep_their_identity() -> None:

@@ -17,14 +17,14 @@ from llem.config.compose import Composer
 from llem.plugins import default_registry
 from llem.specs.backend import LoadContext, Request
 from llem_pytorch.engine import PyTorchEngine
-from llem.specs.kinds import BACKENDS
+from llem.specs.kinds import BACKENDS, SCENARIOS
 
 source, tensor_parallel, prompts = json.load(sys.stdin)
 options = {"device": "cpu", "dtype": "float32", "batch_size": 2, "num_threads": 1, "tensor_parallel": tensor_parallel}
 document = {"model": source, "backend": "pytorch", "pytorch": options}
 engine = PyTorchEngine()
 try:
-    report = engine.load(LoadContext(config=Composer(default_registry()[BACKENDS]).compose(document), base_dir=".",
+    report = engine.load(LoadContext(config=Composer(default_registry()[BACKENDS], default_registry()[SCENARIOS]).compose(document), base_dir=".",
                                      progress=lambda text: None))
     requests = [Request(id=i, prompt=p, output_tokens=8) for i, p in enumerate(prompts)]
     records = [r for batch in engine.batches(requests) for r in engine.generate(batch)]

@@ -13,7 +13,7 @@ from llem.config.compose import Composer
 from llem.models.sources import locate_model
 from llem.plugins import default_registry
 from llem.specs.check import Finding, PreflightContext
-from llem.specs.kinds import BACKENDS
+from llem.specs.kinds import BACKENDS, SCENARIOS
 from llem_pytorch.config import PyTorchConfig
 from llem_pytorch.preflight import (
     Need,
@@ -28,7 +28,7 @@ from llem_pytorch.preflight import (
 
 
 def context(base_dir: Path, *sections: dict[str, Any], source: str = "random:tiny-llama") -> PreflightContext:
-    composer = Composer(default_registry()[BACKENDS])
+    composer = Composer(default_registry()[BACKENDS], default_registry()[SCENARIOS])
     experiments = [composer.compose({"model": source, "backend": "pytorch", "pytorch": one}) for one in sections]
     return PreflightContext(registry=default_registry(), experiments=experiments, base_dir=base_dir)
 

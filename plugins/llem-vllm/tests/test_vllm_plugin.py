@@ -13,7 +13,7 @@ import llem_vllm
 from llem.config.compose import Composer
 from llem.plugins import default_registry
 from llem.specs.check import PreflightContext
-from llem.specs.kinds import BACKENDS
+from llem.specs.kinds import BACKENDS, SCENARIOS
 from llem_plugin_kit import CheckConformance
 from llem_vllm import preflight
 from llem_vllm.preflight import check_options, check_version
@@ -28,7 +28,7 @@ class TestOptions(CheckConformance):
     @pytest.fixture
     def trouble(self, tmp_path: Path) -> PreflightContext:
         document = {"model": "random:smollm2-135m", "backend": "vllm", "vllm": {"sampling": {"stop": ["."]}}}
-        config = Composer(default_registry()[BACKENDS]).compose(document)
+        config = Composer(default_registry()[BACKENDS], default_registry()[SCENARIOS]).compose(document)
         return PreflightContext(
             registry=default_registry(), experiments=[config], runners={"vllm": "local"}, base_dir=tmp_path
         )
@@ -67,10 +67,11 @@ def test_the_backends_image_is_the_one_that_its_dockerfile_makes() -> None:
 
 
 def test_stop_words_with_a_fixed_length_are_found_before_anything_runs() -> None:
-    backends = default_registry()[BACKENDS]
+    registry = default_registry()
+    composer = Composer(registry[BACKENDS], registry[SCENARIOS])
     document = {"model": "random:smollm2-135m", "backend": "vllm", "vllm": {"sampling": {"stop": ["."]}}}
-    fixed = Composer(backends).compose(document)
-    natural = Composer(backends).compose({**document, "decoding": {"length": "natural"}})
+    fixed = composer.compose(document)
+    natural = composer.compose({**document, "decoding": {"length": "natural"}})
     (finding,) = check_options(PreflightContext(registry=default_registry(), experiments=[fixed, natural]))
     assert finding.level == "error"
     assert "`vllm.sampling.stop` ends answers early" in finding.message

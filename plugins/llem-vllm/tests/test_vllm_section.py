@@ -15,7 +15,7 @@ from llem.config.introspect import facts_of, nested_section
 from llem.config.section import Section
 from llem.errors import ConfigError
 from llem.plugins import default_registry
-from llem.specs.kinds import BACKENDS
+from llem.specs.kinds import BACKENDS, SCENARIOS
 from llem_vllm.config import OWN, SCHEMA_VERSION, VllmConfig, given, resolve
 from llem_vllm.retired import RETIRED
 from llem_vllm.schema import load, versions
@@ -25,8 +25,10 @@ SCHEMA = load(SCHEMA_VERSION)
 
 
 def compose(vllm: Mapping[str, Any], **sections: Any) -> Any:
-    backends = default_registry()[BACKENDS]
-    return Composer(backends).compose({"model": "random:tiny-llama", "backend": "vllm", "vllm": vllm, **sections})
+    registry = default_registry()
+    return Composer(registry[BACKENDS], registry[SCENARIOS]).compose(
+        {"model": "random:tiny-llama", "backend": "vllm", "vllm": vllm, **sections}
+    )
 
 
 def nested(key: str, value: Any) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, 
 from llem.config.compose import Composer
 from llem.plugins import default_registry, load_object
 from llem.specs.backend import Engine, LoadContext, LoadReport, Request, RequestRecord
-from llem.specs.kinds import BACKENDS
+from llem.specs.kinds import BACKENDS, SCENARIOS
 
 SENTENCES = (
     "the quick brown fox jumps over the lazy dog",
@@ -46,7 +46,7 @@ def start(source: str, vllm: Mapping[str, Any], **sections: Any) -> Session:
     options = {"dtype": "float32", "enforce_eager": True} | dict(vllm)
     document = {"model": source, "backend": "vllm", "vllm": options, **sections}
     registry = default_registry()
-    config = Composer(registry[BACKENDS]).compose(document)
+    config = Composer(registry[BACKENDS], registry[SCENARIOS]).compose(document)
     engine: Engine = load_object(registry.find(BACKENDS, "vllm").engine)()
     try:
         return Session(engine, engine.load(LoadContext(config=config, base_dir=".", progress=lambda _: None)))

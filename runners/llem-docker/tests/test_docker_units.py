@@ -13,7 +13,7 @@ from llem.config.compose import Composer
 from llem.config.experiment import ExperimentConfig
 from llem.errors import ConfigError
 from llem.plugins import Registry
-from llem.specs.kinds import BACKENDS
+from llem.specs.kinds import BACKENDS, SCENARIOS
 from llem_docker import cuda, owner, tokens
 from llem_docker.checks import alive
 from llem_docker.container import Inside, creation, passed_on
@@ -39,7 +39,7 @@ def experiment(**sections: Any) -> ExperimentConfig:
         "model": {"source": "random:tiny-llama"},
         "dataset": {"name": "synthetic", "input_tokens": 4},
     }
-    return Composer(Registry()[BACKENDS]).compose({**document, **sections})
+    return Composer(Registry()[BACKENDS], Registry()[SCENARIOS]).compose({**document, **sections})
 
 
 @pytest.mark.parametrize(

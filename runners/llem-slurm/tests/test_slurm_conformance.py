@@ -13,7 +13,7 @@ from slurm_cluster import Cluster
 from llem.config.compose import Composer
 from llem.plugins import default_registry
 from llem.specs.check import PreflightContext
-from llem.specs.kinds import BACKENDS
+from llem.specs.kinds import BACKENDS, SCENARIOS
 from llem.specs.runner import Job
 from llem_plugin_kit import CheckConformance, RunnerConformance
 from llem_plugin_kit.engine import MARK
@@ -60,7 +60,9 @@ class TestPlace(CheckConformance):
 
     @pytest.fixture
     def trouble(self, tmp_path: Path) -> PreflightContext:
-        config = Composer(default_registry()[BACKENDS]).compose({"model": "random:tiny-llama", "backend": "testbed"})
+        config = Composer(default_registry()[BACKENDS], default_registry()[SCENARIOS]).compose(
+            {"model": "random:tiny-llama", "backend": "testbed"}
+        )
         return PreflightContext(
             registry=default_registry(),
             experiments=[config],

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from llem.config.compose import Composer
 from llem.plugins import default_registry
 from llem.results.job_directory import EXPERIMENT, LOG, RESULT, EventReader
-from llem.specs.kinds import BACKENDS, CHECKS, RUNNERS
+from llem.specs.kinds import BACKENDS, CHECKS, RUNNERS, SCENARIOS
 from llem_slurm.checks import minutes_of
 from llem_slurm.commands import environment, run, said
 from llem_slurm.ending import ending_of
@@ -33,7 +33,7 @@ BED = default_registry().find(BACKENDS, "testbed")
 
 
 def experiment(**sections: Any) -> Any:
-    composer = Composer(default_registry()[BACKENDS])
+    composer = Composer(default_registry()[BACKENDS], default_registry()[SCENARIOS])
     return composer.compose({"model": "random:tiny-llama", "backend": "testbed", **sections})
 
 

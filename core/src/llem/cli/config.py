@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from llem.cli.completing import backends, settings_keys
-from llem.specs.kinds import BACKENDS, RUNNERS
+from llem.specs.kinds import BACKENDS, RUNNERS, SCENARIOS
 
 if TYPE_CHECKING:
     from llem.config.layers import LoadedStudy
@@ -72,7 +72,9 @@ def show(registry: Registry, study: Path | None, settings: tuple[str, ...], ever
         complete=study is not None,
     )
     # Reading the sweep finds what is wrong with its axes; no point of it is expanded.
-    points = Sweep(loaded.config, registry[BACKENDS], loaded.locate).size if study is not None else None
+    points = (
+        Sweep(loaded.config, registry[BACKENDS], registry[SCENARIOS], loaded.locate).size if study is not None else None
+    )
     rows = list(_values(loaded, registry, everything=everything))
     swept = _swept(loaded)
     if as_json:
@@ -178,7 +180,12 @@ def schema(registry: Registry, output: Path | None) -> None:
     """
     from llem.config.schema import json_schema
 
-    text = json.dumps(json_schema(registry[BACKENDS], registry[RUNNERS]), ensure_ascii=False, indent=2) + "\n"
+    text = (
+        json.dumps(
+            json_schema(registry[BACKENDS], registry[RUNNERS], registry[SCENARIOS]), ensure_ascii=False, indent=2
+        )
+        + "\n"
+    )
     _deliver(text, output)
 
 

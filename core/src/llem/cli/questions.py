@@ -15,7 +15,7 @@ from llem.errors import ConfigError, LlemError
 from llem.first_study import CARE, Answers, Checked, Offer, check, every_key, offers_of, read_axes, seen_from
 from llem.plan.show import duration
 from llem.plugins import Registry, missing_requirements
-from llem.specs.kinds import BACKENDS, DATASETS, RUNNERS
+from llem.specs.kinds import BACKENDS, DATASETS, RUNNERS, SCENARIOS
 
 MOST_LISTED = 40
 """Keys that `?` shows at once: a backend may have hundreds."""
@@ -98,7 +98,8 @@ class _Questions:
     def _vary(self) -> None:
         if "vary" in self.given:
             return
-        offers = [o for name in self.answers.backends for o in offers_of(self.registry.find(BACKENDS, name))]
+        specs = [self.registry.find(BACKENDS, name) for name in self.answers.backends]
+        offers = [offer for spec in specs for offer in offers_of(spec, self.registry[SCENARIOS])]
         _say("\nWhat is to vary? Every combination becomes an experiment. For example:")
         for number, offer in enumerate(offers, start=1):
             _say(f"  {number:>2}  {_typed(offer):<44} {_cut(offer.about)}")

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from pydantic import ValidationError
 
-from llem.config.experiment import SECTIONS, ExperimentConfig
+from llem.config.experiment import SECTIONS, ExperimentConfig, MeasurementConfig
 from llem.config.identity import section_text
 from llem.config.problems import Problem, dotted, problems_of, raise_all
 from llem.config.resolution import resolve_section, section_problems
@@ -26,6 +26,9 @@ PARTS = tuple(sorted((*SECTIONS, OPTIONS)))
 """Names of an experiment's sections, in the order of canonical JSON; `options` stands under the backend's name."""
 
 _REMEMBERED = 4_096
+
+_MEANING = {"streaming": "give tokens one by one"}
+"""Capabilities of a backend in words, for what it lacks."""
 
 
 class Backend(Protocol):
@@ -52,6 +55,22 @@ class Backend(Protocol):
         """Maps its section to the canonical one of the same effect on so many requests at once."""
 
 
+class Scenario(Protocol):
+    """The part of a scenario's spec that configuration needs."""
+
+    @property
+    def name(self) -> str:
+        """The word in `measurement.scenario`."""
+
+    @property
+    def needs(self) -> Collection[str]:
+        """Capabilities that a backend must have for it."""
+
+    @property
+    def at_once(self) -> int | None:
+        """The most requests that it has under way at once; None for as many as the backend takes."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Part:
     """One finished section.
@@ -68,14 +87,16 @@ class Part:
 
 
 class Composer:
-    """Composes experiments for the given backends, and remembers sections that it has seen.
+    """Composes experiments for the given backends and scenarios, and remembers sections that it has seen.
 
     Args:
         backends: specs by name.
+        scenarios: likewise.
     """
 
-    def __init__(self, backends: Mapping[str, Backend]) -> None:
+    def __init__(self, backends: Mapping[str, Backend], scenarios: Mapping[str, Scenario]) -> None:
         self._backends = backends
+        self._scenarios = scenarios
         self._known: dict[tuple[str, str, str], Part] = {}
 
     def compose(
@@ -101,7 +122,7 @@ class Composer:
         if problems:
             raise_all(problems, locate or dotted)
         at = PARTS.index(OPTIONS)
-        parts[at] = fitted(parts[at], spec, parts[PARTS.index("dataset")], parts[PARTS.index("measurement")])
+        parts[at] = self.fitted(parts[at], spec, parts[PARTS.index("dataset")], parts[PARTS.index("measurement")])
         return assemble(spec.name, parts)
 
     def backend(self, name: str) -> Backend:
@@ -154,7 +175,7 @@ class Composer:
         name = spec.name if key == OPTIONS else key
         try:
             section = model.model_validate(raw)
-            problems = section_problems(key, section) + _backend_problems(section, spec, key)
+            problems = section_problems(key, section) + self._scenario_problems(section, spec)
             if problems:
                 return Part(None, problems=tuple(problems))
             section = resolve_section(key, section)
@@ -167,16 +188,33 @@ class Composer:
             return Part(None, problems=(Problem((name,), raw, str(error), None, None),))
         return _finished(key, section)
 
+    def fitted(self, options: Part, spec: Backend, dataset: Part, measurement: Part) -> Part:
+        """The backend's section as far as the experiment's requests can tell: see `BackendSpec.fit`. Itself where nothing changes."""
+        if spec.fit is None or options.section is None or dataset.section is None or measurement.section is None:
+            return options
+        assert isinstance(measurement.section, MeasurementConfig)
+        limit = self._scenarios[measurement.section.scenario].at_once
+        together = getattr(dataset.section, "n", 1)
+        section = spec.fit(options.section, together if limit is None else min(limit, together))
+        return options if section is options.section else _finished(OPTIONS, section)
 
-def fitted(options: Part, spec: Backend, dataset: Part, measurement: Part) -> Part:
-    """The backend's section as far as the experiment's requests can tell: see `BackendSpec.fit`. Itself where nothing changes."""
-    if spec.fit is None or options.section is None or dataset.section is None or measurement.section is None:
-        return options
-    together = (
-        1 if getattr(measurement.section, "scenario", None) == "single_stream" else getattr(dataset.section, "n", 1)
-    )
-    section = spec.fit(options.section, together)
-    return options if section is options.section else _finished(OPTIONS, section)
+    def _scenario_problems(self, section: Section, spec: Backend) -> list[Problem]:
+        """What is wrong with the scenario that a section asks for: it is not installed, or not for this backend."""
+        if not isinstance(section, MeasurementConfig):
+            return []
+        key, name = ("measurement", "scenario"), section.scenario
+        if name not in self._scenarios:
+            near = difflib.get_close_matches(name, self._scenarios, n=1)
+            listed = ", ".join(self._scenarios) or "none is installed"
+            return [Problem(key, name, "is not the name of a scenario", listed, near[0] if near else None)]
+        lacking = sorted(set(self._scenarios[name].needs) - set(spec.capabilities))
+        if not lacking:
+            return []
+        others = [n for n, other in self._scenarios.items() if set(other.needs) <= set(spec.capabilities)]
+        what = " and ".join(_MEANING.get(one, f"do what `{one}` stands for") for one in lacking)
+        return [
+            Problem(key, name, f"the backend {spec.name} cannot {what}, which {name} needs", ", ".join(others), None)
+        ]
 
 
 def _finished(key: str, section: Section) -> Part:
@@ -188,21 +226,6 @@ def assemble(backend: str, parts: Sequence[Part]) -> ExperimentConfig:
     """The experiment of finished parts without problems, in the order of `PARTS`."""
     sections: dict[str, Any] = {key: part.section for key, part in zip(PARTS, parts, strict=True)}
     return ExperimentConfig(backend=backend, **sections)
-
-
-def _backend_problems(section: Section, spec: Backend, key: str) -> list[Problem]:
-    streams = getattr(section, "scenario", None) == "single_stream"
-    if key != "measurement" or not streams or "streaming" in spec.capabilities:
-        return []
-    return [
-        Problem(
-            key=("measurement", "scenario"),
-            found="single_stream",
-            message=f"the backend {spec.name} cannot give tokens one by one, which single_stream needs",
-            accepted="offline",
-            nearest=None,
-        )
-    ]
 
 
 def _no_backend(found: Any, backends: Collection[str]) -> Problem:

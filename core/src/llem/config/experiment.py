@@ -87,9 +87,12 @@ class DecodingConfig(Section):
 class MeasurementConfig(Section):
     """What is measured, and for how long."""
 
-    scenario: Literal["offline", "single_stream"] = Field(
+    scenario: str = Field(
         "offline",
-        description="offline: batches, one after another; single_stream: one request at a time, token by token",
+        min_length=1,
+        description="offline: batches, one after another; single_stream: one request at a time, token by token; or another "
+        "that `llem plugins` lists",
+        examples=["offline", "single_stream"],
     )
     min_window_s: float = Field(
         10.0, ge=0, le=86_400, description="the workload repeats until the window is this long; 60 for publication"

@@ -7,7 +7,7 @@ model that only the sweep gives) is left to llem itself.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from llem.config import constraints
@@ -22,17 +22,26 @@ RUNNER = r"^[A-Za-z0-9][A-Za-z0-9_-]*(:\S.*)?$"
 Schema = dict[str, Any]
 
 
-def json_schema(backends: Mapping[str, HasConfig], runners: Mapping[str, HasOptions] | None = None) -> Schema:
+def json_schema(
+    backends: Mapping[str, HasConfig],
+    runners: Mapping[str, HasOptions] | None = None,
+    scenarios: Collection[str] = (),
+) -> Schema:
     """The schema of a whole study file.
 
     Args:
         backends: what is installed, by name; each brings its section, and its fields as axes.
         runners: likewise; those that have options bring a section under `runner_options`.
+        scenarios: words that `measurement.scenario` takes; empty for any.
     """
     vocabulary = Vocabulary(backends, runners)
     study = {name: field.description for name, field in StudyConfig.model_fields.items()}
     experiment = _experiment(vocabulary)
     fields = _fields(vocabulary)
+    sections = {name: _section(model) for name, model in vocabulary.sections.items()}
+    if scenarios:
+        for field in (fields["measurement.scenario"], sections["measurement"]["properties"]["scenario"]):
+            field["enum"] = list(scenarios)
     dotted: Schema = {key: _reference(f"field/{key}") for key in fields}
     entry = {"type": "object", "properties": {**experiment, **dotted}, "additionalProperties": False}
     return {
@@ -65,7 +74,7 @@ def json_schema(backends: Mapping[str, HasConfig], runners: Mapping[str, HasOpti
         },
         "additionalProperties": False,
         "$defs": {
-            "section": {name: _section(model) for name, model in vocabulary.sections.items()},
+            "section": sections,
             "field": fields,
             "entry": entry,
             "range": {"anyOf": _ranges()},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from llem.config.template import axis_values
 from llem.errors import LlemError
 from llem.plugins import missing_requirements
 from llem.specs.backend import BackendSpec
+from llem.specs.scenario import ScenarioSpec
 
 MOST_OFFERED = 6
 
@@ -33,13 +34,13 @@ class Offer:
     about: str
 
 
-def offers_of(spec: BackendSpec) -> list[Offer]:
+def offers_of(spec: BackendSpec, scenarios: Mapping[str, ScenarioSpec]) -> list[Offer]:
     """At most `MOST_OFFERED` axes, the most telling first. Every value stands for itself: it needs no other key."""
     facts = facts_of(spec.config)
     listed = spec.worth_varying or {key: axis_values(f) for key, f in facts.items()}
     found: list[Offer] = []
     for key, values in listed.items():
-        taken = [value for value in values if _is_taken(spec, key, value)]
+        taken = [value for value in values if _is_taken(spec, scenarios, key, value)]
         if key in facts and len(taken) > 1:
             found.append(Offer(f"{spec.name}.{key}", taken, facts[key].description))
         if len(found) == MOST_OFFERED:
@@ -65,10 +66,10 @@ def preferred_backend(backends: Collection[BackendSpec]) -> str | None:
     return min(backends, key=rank).name if backends else None
 
 
-def _is_taken(spec: BackendSpec, key: str, value: Any) -> bool:
+def _is_taken(spec: BackendSpec, scenarios: Mapping[str, ScenarioSpec], key: str, value: Any) -> bool:
     section = nested({f"{spec.name}.{key}": value}, Vocabulary({spec.name: spec}))
     try:
-        Composer({spec.name: spec}).compose({"backend": spec.name, "model": "any", **section})
+        Composer({spec.name: spec}, scenarios).compose({"backend": spec.name, "model": "any", **section})
     except LlemError:
         return False
     return True

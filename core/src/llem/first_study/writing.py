@@ -15,7 +15,7 @@ from llem.config.template import line, written
 from llem.first_study.answers import CARE, Answers
 from llem.first_study.offers import offers_of
 from llem.plugins import Registry
-from llem.specs.kinds import BACKENDS, RUNNERS
+from llem.specs.kinds import BACKENDS, RUNNERS, SCENARIOS
 
 SYNTHETIC_INPUT_TOKENS = 64
 """The dataset `synthetic` has to be told."""
@@ -105,7 +105,7 @@ def _sweep(answers: Answers, registry: Registry, vocabulary: Vocabulary) -> Iter
     yield "# Nothing varies yet. Remove the `# ` of what is to vary; every combination is then an experiment."
     yield "# sweep:"
     for backend in answers.backends:
-        for offer in offers_of(registry.find(BACKENDS, backend)):
+        for offer in offers_of(registry.find(BACKENDS, backend), registry[SCENARIOS]):
             yield line(f"#   {offer.key}", list(offer.values), offer.about)
 
 

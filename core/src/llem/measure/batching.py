@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from llem.measure.load_generator import Answer
 from llem.results.models import Batching
 from llem.specs.caveat import Caveat
+from llem.specs.scenario import Answer
 
 FULL = 0.9
 """Batches that are filled to less than this share, on average, are not those that the study asked for."""

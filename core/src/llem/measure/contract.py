@@ -10,9 +10,9 @@ from numbers import Integral
 from typing import Any
 
 from llem.errors import PluginError
-from llem.measure.load_generator import Answer
 from llem.specs.backend import LoadReport, Request, RequestRecord
 from llem.specs.caveat import Caveat
+from llem.specs.scenario import Answer
 
 _MOST = 2**63
 """Nanoseconds and counts are below it; beyond it they fit into no table."""

@@ -96,7 +96,7 @@ class Draft:
             ),
             config=dict(self.config),
             work="natural_length" if self._said("decoding", "length") == "natural" else "fixed_length",
-            scenario="single_stream" if self._said("measurement", "scenario") == "single_stream" else "offline",
+            scenario=str(self._said("measurement", "scenario") or "offline"),
             started_at=self.started_at,
             ended_at=utc_now(),
             phases=phases,

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any
 
-from llem.measure.load_generator import Answer
 from llem.specs.backend import MemoryReading
 from llem.specs.caveat import Caveat
+from llem.specs.scenario import Answer
 
 _NAMED = 3
 """Number of examples in a message."""

@@ -18,7 +18,6 @@ from llem.measure.draft import Draft
 from llem.measure.engine_facts import believable_memory, believable_metrics, input_caveats
 from llem.measure.failure import attempt, message_of
 from llem.measure.idle import IdleBaseline
-from llem.measure.load_generator import Answer, LoadGenerator
 from llem.measure.meter import Meter
 from llem.measure.other_load import Share
 from llem.measure.phases import PhaseLog
@@ -34,7 +33,8 @@ from llem.samplers.facts import with_use
 from llem.specs.backend import Engine, LoadContext, LoadReport, MemoryReading, ReportsCaveats, ReportsMetrics, Request
 from llem.specs.caveat import Caveat
 from llem.specs.dataset import LoadedDataset
-from llem.specs.kinds import BACKENDS
+from llem.specs.kinds import BACKENDS, SCENARIOS
+from llem.specs.scenario import Answer, LoadGenerator
 
 T = TypeVar("T")
 
@@ -112,7 +112,8 @@ class Experiment:
         report = self._load(engine)
         loaded = self._memory(engine)
         self.meter.follow(report.devices)
-        generator = LoadGenerator(engine, self.config.measurement.scenario)
+        scenario = self.registry.find(SCENARIOS, self.config.measurement.scenario)
+        generator: LoadGenerator = load_object(scenario.generator)(engine)
         try:
             self._hear(engine)
             backend = self.registry.find(BACKENDS, self.config.backend)
@@ -261,8 +262,9 @@ class Experiment:
         )
 
     def _batch_size(self) -> int | None:
-        if self.config.measurement.scenario == "single_stream":
-            return 1
+        limit = self.registry.find(SCENARIOS, self.config.measurement.scenario).at_once
+        if limit is not None:
+            return limit
         asked = self.registry.find(BACKENDS, self.config.backend).batch_size
         return None if asked is None else asked(self.config.options)
 

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from llem.measure.load_generator import Answer
 from llem.measure.observation import (
     Doubt,
     caveats,
@@ -20,6 +19,7 @@ from llem.measure.statistics import distribution
 from llem.results.models import Distribution, Latency
 from llem.specs.backend import RequestRecord
 from llem.specs.caveat import Caveat
+from llem.specs.scenario import Answer
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ from itertools import pairwise
 from statistics import median
 from typing import Literal
 
-from llem.measure.load_generator import Answer
 from llem.specs.backend import RequestRecord
 from llem.specs.caveat import Caveat
+from llem.specs.scenario import Answer
 
 Doubt = Literal["no_duration", "wall_time", "one_instant", "at_release"]
 """`no_duration`: a record that ends when it starts; `wall_time`: records that end long before their batch; `one_instant`: several

@@ -24,7 +24,7 @@ from llem.plugins import Registry, load_object
 from llem.results.job_directory import EVENTS, LOG, EventLog, JobDocument
 from llem.results.models import DatasetReport, ExperimentResult
 from llem.specs.dataset import LoadedDataset
-from llem.specs.kinds import BACKENDS, DATASETS
+from llem.specs.kinds import BACKENDS, DATASETS, SCENARIOS
 
 
 class ExperimentOrchestrator:
@@ -64,7 +64,7 @@ class ExperimentOrchestrator:
     def _run(self, draft: Draft, log: PhaseLog) -> ExperimentResult:
         # First of all: whatever fails, its result tells where.
         draft.environment = capture(draft.job.provenance, {})
-        config = Composer(self._registry[BACKENDS]).compose(draft.job.config)
+        config = Composer(self._registry[BACKENDS], self._registry[SCENARIOS]).compose(draft.job.config)
         draft.config = config.document()
         dataset = self._dataset(config, draft)
         meter = Meter(self._dir, config.measurement, self._registry, _say(draft))

@@ -6,8 +6,8 @@ import math
 import time
 from collections.abc import Callable
 
-from llem.measure.load_generator import Answer
 from llem.results.job_directory import EventLog
+from llem.specs.scenario import Answer
 
 PERIOD_S = 0.5
 """The shortest time between two progress events of the window or of warm-up."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from llem.measure.load_generator import Answer
 from llem.results.models import Sample
 from llem.specs.backend import Engine, Request
+from llem.specs.scenario import Answer
 
 SAMPLES = 3
 """So many answers are kept."""

@@ -13,7 +13,7 @@ from llem.plan.models import AllRuns, Plan
 from llem.plan.runners import choose_runners
 from llem.plan.schedule import Schedule, gaps_s
 from llem.plugins import Registry
-from llem.specs.kinds import BACKENDS
+from llem.specs.kinds import BACKENDS, SCENARIOS
 from llem.sweep import Sweep
 
 WARMUP_RUN_S = 1.0
@@ -35,7 +35,7 @@ def make_plan(study: LoadedStudy, registry: Registry, *, runner: str | None = No
         ConfigError: the sweep or points of it are not valid; everything that is wrong, at once.
         PluginError: a backend or runner is missing, or backends cannot share this environment.
     """
-    sweep = Sweep(study.config, registry[BACKENDS], study.locate)
+    sweep = Sweep(study.config, registry[BACKENDS], registry[SCENARIOS], study.locate)
     runners = choose_runners(study, sweep.backends, registry, runner)
     execution = study.config.execution
     count = len(sweep)

@@ -369,7 +369,7 @@ class ExperimentResult(_Part):
     identity: Identity
     config: dict[str, Any]
     work: Literal["fixed_length", "natural_length"]
-    scenario: Literal["offline", "single_stream"]
+    scenario: str
     started_at: str = Field(description="UTC, ISO 8601")
     ended_at: str
     phases: list[Phase] = Field(default_factory=list)

@@ -47,11 +47,13 @@ from llem.specs.sampler import (
     TickingSampler,
     WatchingSampler,
 )
+from llem.specs.scenario import Answer, LoadGenerator, ScenarioSpec
 
 __all__ = [
     "Accelerator",
     "AcceleratorMemory",
     "AcceleratorSpec",
+    "Answer",
     "BackendSpec",
     "Capability",
     "Caveat",
@@ -65,6 +67,7 @@ __all__ = [
     "HookKind",
     "Job",
     "LoadContext",
+    "LoadGenerator",
     "LoadReport",
     "LoadedDataset",
     "MemoryReading",
@@ -88,6 +91,7 @@ __all__ = [
     "RunningJob",
     "Sampler",
     "SamplerSpec",
+    "ScenarioSpec",
     "Scope",
     "SpecRegistry",
     "TickingSampler",

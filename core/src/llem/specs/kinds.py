@@ -12,14 +12,16 @@ from llem.specs.dataset import DatasetSpec
 from llem.specs.registry import HookKind
 from llem.specs.runner import RunnerSpec
 from llem.specs.sampler import SamplerSpec
+from llem.specs.scenario import ScenarioSpec
 
 BACKENDS = HookKind("backend", "llem_backends", BackendSpec, packaged=True)
 RUNNERS = HookKind("runner", "llem_runners", RunnerSpec, packaged=True)
 SAMPLERS = HookKind("energy sampler", "llem_energy_samplers", SamplerSpec)
 CHECKS = HookKind("preflight check", "llem_preflight_checks", CheckSpec)
 DATASETS = HookKind("dataset", "llem_datasets", DatasetSpec)
+SCENARIOS = HookKind("scenario", "llem_scenarios", ScenarioSpec)
 COMMANDS = HookKind("command", "llem_commands", CommandSpec)
 ACCELERATORS = HookKind("accelerator", "llem_accelerators", AcceleratorSpec)
 
-KINDS: tuple[HookKind[Any], ...] = (BACKENDS, RUNNERS, SAMPLERS, CHECKS, DATASETS, COMMANDS, ACCELERATORS)
+KINDS: tuple[HookKind[Any], ...] = (BACKENDS, RUNNERS, SAMPLERS, CHECKS, DATASETS, SCENARIOS, COMMANDS, ACCELERATORS)
 """All rows, in the order in which people read them."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import prod
 from typing import Any
 
-from llem.config.compose import OPTIONS, PARTS, Backend, Composer, Part, fitted
+from llem.config.compose import OPTIONS, PARTS, Backend, Composer, Part
 from llem.config.keys import Vocabulary
 from llem.config.problems import Problem
 from llem.sweep.dimensions import Dimension, Path
@@ -128,7 +128,9 @@ class Block:
             compose = self._composer.part if len(self._setters[place]) < 2 else self._composer.make
             part = compose(PARTS[place], raw, self.spec)
             if place == _OPTIONS_AT and self.spec.fit is not None:
-                part = fitted(part, self.spec, self._part(_DATASET_AT, digits), self._part(_MEASUREMENT_AT, digits))
+                part = self._composer.fitted(
+                    part, self.spec, self._part(_DATASET_AT, digits), self._part(_MEASUREMENT_AT, digits)
+                )
             made[key] = part
         return part
 

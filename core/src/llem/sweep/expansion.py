@@ -11,7 +11,7 @@ from functools import cached_property
 from itertools import accumulate
 from typing import Any
 
-from llem.config.compose import Backend, Composer, Part, assemble
+from llem.config.compose import Backend, Composer, Part, Scenario, assemble
 from llem.config.experiment import ExperimentConfig
 from llem.config.identity import identity_head
 from llem.config.keys import Vocabulary
@@ -98,6 +98,7 @@ class Sweep:
     Args:
         study: the study.
         backends: specs by name.
+        scenarios: likewise.
         locate: says where a key of the study stands, for messages.
 
     Raises:
@@ -106,10 +107,14 @@ class Sweep:
     """
 
     def __init__(
-        self, study: StudyConfig, backends: Mapping[str, Backend], locate: Callable[[Sequence[str | int]], str]
+        self,
+        study: StudyConfig,
+        backends: Mapping[str, Backend],
+        scenarios: Mapping[str, Scenario],
+        locate: Callable[[Sequence[str | int]], str],
     ) -> None:
         self._locate = locate
-        self._composer = Composer(backends)
+        self._composer = Composer(backends, scenarios)
         self._blocks = lay_out(study, self._composer, Vocabulary(backends), locate)
         self._ends = list(accumulate(block.size for block in self._blocks))
         self.size = self._ends[-1]

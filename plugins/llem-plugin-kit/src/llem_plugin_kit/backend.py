@@ -34,7 +34,7 @@ from llem.specs.backend import (
     TokenEvent,
 )
 from llem.specs.dataset import Message
-from llem.specs.kinds import BACKENDS
+from llem.specs.kinds import BACKENDS, SCENARIOS
 from llem_plugin_kit.processes import nothing_left
 from llem_plugin_kit.registering import imported_by_registering, installed
 
@@ -83,7 +83,7 @@ class BackendConformance:
     def context(cls, spec: BackendSpec, model: str, options: Mapping[str, Any]) -> LoadContext:
         """What the engine is told of one experiment."""
         document = {"model": model, "backend": cls.backend, cls.backend: dict(options)}
-        config = Composer({cls.backend: spec}).compose(document)
+        config = Composer({cls.backend: spec}, installed()[SCENARIOS]).compose(document)
         return LoadContext(config=config, base_dir=".", progress=lambda _: None)
 
     def requests(self, report: LoadReport, lengths: Sequence[int] = (3, 9, 5), output_tokens: int = 6) -> list[Request]:
@@ -125,7 +125,7 @@ class BackendConformance:
             assert len(values) > 1, f"worth_varying: one value of {key} compares nothing"
             for value in values:
                 section = nested({f"{spec.name}.{key}": value}, Vocabulary(backends))
-                Composer(backends).compose({"backend": spec.name, "model": "any", **section})
+                Composer(backends, installed()[SCENARIOS]).compose({"backend": spec.name, "model": "any", **section})
 
     def test_registering_imports_no_engine(self, spec: BackendSpec) -> None:
         assert imported_by_registering(BACKENDS, spec.name, spec.engine, spec.requires) == []

@@ -23,7 +23,7 @@ from llem.results.job_directory import EVENTS, LOG, RESULT, JobDocument
 from llem.results.models import ExperimentResult
 from llem.specs.backend import BackendSpec
 from llem.specs.check import Finding
-from llem.specs.kinds import BACKENDS, RUNNERS
+from llem.specs.kinds import BACKENDS, RUNNERS, SCENARIOS
 from llem.specs.runner import Exit, Job, Runner, RunnerContext, RunnerSpec, RunningJob
 from llem_plugin_kit import engine
 from llem_plugin_kit.processes import is_alive, nothing_left, settled
@@ -119,7 +119,9 @@ class RunnerConformance:
         """The experiment whose engine ends in this way."""
         own = {spec.name: spec for spec in engine.llem_backends()}
         backends: Mapping[str, BackendSpec] = own if self.backend in own else installed()[BACKENDS]
-        return Composer(backends).compose({**_EXPERIMENT, "backend": self.backend, self.backend: {"fail": fail}})
+        return Composer(backends, installed()[SCENARIOS]).compose(
+            {**_EXPERIMENT, "backend": self.backend, self.backend: {"fail": fail}}
+        )
 
     def left_behind(self, directory: Path) -> Sequence[int]:
         """Processes of a job that are alive. Override it where they are not on this machine, or have other pids here."""

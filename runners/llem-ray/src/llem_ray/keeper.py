@@ -26,7 +26,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from llem.specs.kinds import BACKENDS
+from llem.specs.kinds import BACKENDS, SCENARIOS
 
 JOB = "job"
 SCRATCH = "scratch"
@@ -99,7 +99,7 @@ def _run(folder: Path, order: Mapping[str, Any], host: int) -> None:
         write_json(directory / EXPERIMENT, order["document"])
         document = JobDocument.read(directory)
         registry = Registry()
-        config = Composer(registry[BACKENDS]).compose(document.config)
+        config = Composer(registry[BACKENDS], registry[SCENARIOS]).compose(document.config)
         found = residual.find(registry.find(BACKENDS, config.backend), config.measurement)
         replace(document, warnings=[*document.warnings, *found]).write(directory)
         job = Job(directory=directory, config=config, config_hash=document.config_hash, environment=settings)

@@ -14,7 +14,7 @@ from llem.errors import LlemError
 from llem.plugins import Registry, load_object
 from llem.results.job_directory import JobDocument
 from llem.runners.local import LocalJob
-from llem.specs.kinds import BACKENDS, RUNNERS
+from llem.specs.kinds import BACKENDS, RUNNERS, SCENARIOS
 from llem.specs.runner import Job, RunnerContext, RunningJob
 from llem_slurm.commands import environment as of_commands
 from llem_slurm.places import Tasks
@@ -29,7 +29,7 @@ def start(
         LlemError: what it needs is not on this node.
     """
     registry = Registry()
-    config = Composer(registry[BACKENDS]).compose(document.config)
+    config = Composer(registry[BACKENDS], registry[SCENARIOS]).compose(document.config)
     job = Job(directory=directory, config=config, config_hash=document.config_hash, environment=environment)
     if tasks.image is not None and tasks.container == "docker":
         context = RunnerContext(
