@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from llem.specs.dataset import DatasetSpec
     from llem.specs.runner import RunnerSpec
     from llem.specs.sampler import SamplerSpec
+    from llem.specs.scenario import ScenarioSpec
 
 API_VERSION = 1
 """Raised when a spec or protocol changes so that an older plugin would break. A spec carries the one it was written for."""
@@ -62,6 +63,12 @@ def llem_datasets() -> Sequence[DatasetSpec]:
 
 
 @hookspec
+def llem_scenarios() -> Sequence[ScenarioSpec]:
+    """Scenarios. Called once, when a study is expanded and in the worker."""
+    return ()
+
+
+@hookspec
 def llem_commands() -> Sequence[CommandSpec]:
     """Commands of `llem`; its own come by this hook too. Called once, by every command but `llem --version`."""
     return ()
@@ -80,6 +87,20 @@ def llem_study_started(study_dir: Path, study: Mapping[str, Any]) -> None:
     Args:
         study_dir: the study's folder.
         study: `name`, `study_design_hash`, `experiments` (count, cycles included).
+    """
+
+
+@hookspec
+def llem_experiment_started(study_dir: Path, job_dir: Path, experiment: Mapping[str, Any]) -> None:
+    """An experiment is about to start: its `experiment.json` is on disk, its worker has not begun.
+
+    The study waits for it: what a plugin does here is in no figure of this experiment, and in those of experiments that run
+    beside it. What it leaves running is in both. What a plugin raises is logged and changes nothing.
+
+    Args:
+        study_dir: the study's folder.
+        job_dir: the experiment's folder.
+        experiment: `position`, `cycle`, `config_hash`, `point` (the swept keys with their values).
     """
 
 

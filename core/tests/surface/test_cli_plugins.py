@@ -39,6 +39,11 @@ def llem_study_started(study_dir, study):
     note(study_dir, event="started", manifest=(study_dir / "manifest.json").is_file(), **study)
 
 @hookimpl
+def llem_experiment_started(study_dir, job_dir, experiment):
+    begun = (job_dir / "worker.log").exists() or (job_dir / "events.jsonl").exists()
+    note(study_dir, event="begins", written=(job_dir / "experiment.json").is_file(), begun=begun, **experiment)
+
+@hookimpl
 def llem_experiment_finished(study_dir, job_dir, result):
     note(study_dir, event="experiment", kept=(job_dir / "result.json").is_file(), status=result["status"])
 
@@ -53,6 +58,11 @@ from llem.hookspecs import hookimpl
 @hookimpl
 def llem_study_started(study_dir, study):
     raise RuntimeError("no start")
+
+@hookimpl
+def llem_experiment_started(study_dir, job_dir, experiment):
+    experiment.clear()
+    raise OSError("no beginning")
 
 @hookimpl
 def llem_experiment_finished(study_dir, job_dir, result):
@@ -121,7 +131,13 @@ def test_event_hooks_are_called_with_what_is_on_disk(
     assert done.returncode == 0, done.stderr
     folder = read.only_study(tmp_path / "results")
     noted = [json.loads(line) for line in (folder / "noted.jsonl").read_text().splitlines()]
-    assert [n["event"] for n in noted] == ["started", "experiment", "experiment", "finished"]
+    assert [n["event"] for n in noted] == ["started", *["begins", "experiment"] * 2, "finished"]
+    begins, noted = noted[1:4:2], [n for n in noted if n["event"] != "begins"]
+    assert [(n["written"], n["begun"], n["position"], n["cycle"]) for n in begins] == [
+        (True, False, position, 1) for position in (1, 2)
+    ]
+    assert [n["point"] for n in begins] == [{"testbed.batch_size": 1}, {"testbed.batch_size": 2}]
+    assert [n["config_hash"] for n in begins] == [e["config_hash"] for e in read.manifest(folder)["experiments"]]
     assert (noted[0]["name"], noted[0]["experiments"], noted[0]["manifest"]) == ("quick", 2, True)
     assert noted[0]["study_design_hash"] == read.manifest(folder)["study_design_hash"]
     assert [(n["status"], n["kept"]) for n in noted[1:3]] == [("done", True)] * 2
@@ -136,12 +152,13 @@ def test_a_plugin_that_raises_at_every_event_changes_nothing(
     assert done.returncode == 0, done.stderr
     for event, what in (
         ("llem_study_started", "RuntimeError: no start"),
+        ("llem_experiment_started", "OSError: no beginning"),
         ("llem_experiment_finished", "SystemExit: 9"),
         ("llem_study_finished", "KeyError: 'no end'"),
     ):
         assert f"warning: llem-a-raises 1.0: {event} failed: {what}" in done.stderr
     folder = read.only_study(tmp_path / "results")
-    assert len((folder / "noted.jsonl").read_text().splitlines()) == 4
+    assert len((folder / "noted.jsonl").read_text().splitlines()) == 6
     assert [row["status"] for row in read.rows(folder)] == ["done", "done"]
     assert "complete: 2 done" in done.stderr
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
@@ -23,7 +24,7 @@ from llem.study import residual
 from llem.study.flight import Flight, Limits
 from llem.study.folder import writing
 from llem.study.gaps import STEP_S
-from llem.study.interrupts import Interrupts
+from llem.study.interrupts import AtOnce, Interrupts
 from llem.study.journal import sync_folder
 from llem.study.lanes import Room
 from llem.study.machine import Machine
@@ -57,6 +58,16 @@ class Surroundings:
     runners: Mapping[str, RunnerChoice]
     planned: int
     machine: Machine
+
+    def notify(self, event: str, **arguments: Any) -> None:
+        """Call an event hook of every plugin. The second interrupt does not wait for one that hangs."""
+        with suppress(AtOnce), self.interrupts.urgent():
+            self.registry.notify(
+                event,
+                lambda text: self.reporter.message("warning", text),
+                study_dir=self.directory,
+                **arguments,
+            )
 
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
@@ -152,6 +163,8 @@ class Dispatcher:
             job_dir.mkdir(parents=True)
             document.write(job_dir)
             sync_folder(job_dir.parent)  # or a power loss could take the folder of a result that was recorded
+        # Before its worker starts: what a plugin does now is in no figure of this experiment.
+        around.notify("llem_experiment_started", job_dir=job_dir, experiment=_facts(planned))
         job = Job(
             directory=job_dir,
             config=planned.config,
@@ -215,6 +228,15 @@ def gpus_side_by_side(execution: ExecutionConfig) -> list[str]:
     from llem.samplers.nvml import used_memory
 
     return list(used_memory())
+
+
+def _facts(planned: Planned) -> dict[str, Any]:
+    return {
+        "position": planned.position,
+        "cycle": planned.cycle,
+        "config_hash": planned.config_hash,
+        "point": dict(planned.point),
+    }
 
 
 def label(planned: Planned) -> str:

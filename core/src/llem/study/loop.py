@@ -16,7 +16,7 @@ from llem.results.store import EXPERIMENTS
 from llem.study.continuation import Continuation
 from llem.study.dispatch import Dispatcher, Surroundings
 from llem.study.folder import writing
-from llem.study.interrupts import AtOnce, Interrupts
+from llem.study.interrupts import Interrupts
 from llem.study.lanes import lanes_of
 from llem.study.machine import Machine
 from llem.study.manifest import ExperimentState, StudyManifest, StudyState, now_utc
@@ -114,7 +114,7 @@ class _Study:
             self.writer = ManifestWriter(directory, manifest)
         try:
             reporter.study_started(directory, len(manifest.experiments))
-            self._notify(
+            self.around.notify(
                 "llem_study_started",
                 study={
                     "name": manifest.name,
@@ -132,7 +132,7 @@ class _Study:
             self.writer.close()
         counts = {key: value for key, value in manifest.totals.items() if key != "experiments"}
         reporter.study_finished(state, counts)
-        self._notify("llem_study_finished", summary={"state": state, **counts})
+        self.around.notify("llem_study_finished", summary={"state": state, **counts})
         return StudyOutcome(state, counts, directory, exit_code(state, manifest), self.table)
 
     def _run_all(self) -> Ending:
@@ -159,18 +159,7 @@ class _Study:
         with suppress(ResultError):  # the end of the study tells, and has the row from the job directory
             self.table.add(result, f"{EXPERIMENTS}/{planned.directory}")
         job_dir = self.around.directory / EXPERIMENTS / planned.directory
-        self._notify("llem_experiment_finished", job_dir=job_dir, result=data)
-
-    def _notify(self, event: str, **arguments: Any) -> None:
-        """Call a hook of every plugin. The second interrupt does not wait for one that hangs."""
-        around = self.around
-        with suppress(AtOnce), around.interrupts.urgent():
-            around.registry.notify(
-                event,
-                lambda text: around.reporter.message("warning", text),
-                study_dir=around.directory,
-                **arguments,
-            )
+        self.around.notify("llem_experiment_finished", job_dir=job_dir, result=data)
 
     def _leave_in_order(self) -> None:
         """After an error of llem itself: the manifest says stopped, if it still can be written."""
