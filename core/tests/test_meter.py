@@ -220,9 +220,8 @@ def test_a_named_sampler_that_does_not_work_leaves_nothing_running(
 
 
 def test_where_nothing_measures_that_is_said_and_the_clock_still_gives_edges(tmp_path: Path, said: Said) -> None:
-    table = Table()
-    table.samplers = {}
-    meter = Meter(tmp_path, MeasurementConfig(), table, lambda *words: said.append(words))
+    bare = Registry([], builtin=False)
+    meter = Meter(tmp_path, MeasurementConfig(), bare, lambda *words: said.append(words))
     assert meter.start() == []
     assert [code for code, _ in said] == ["energy_unmeasured"]
     open_ns, close_ns, series = window(meter, 0.01)

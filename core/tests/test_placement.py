@@ -32,7 +32,7 @@ def findings(placement: str, runner: str = "local") -> list[Finding]:
     context = PreflightContext(
         registry=default_registry(), experiments=(config,), runners={"testbed": runner}, placement=placement
     )
-    return [f for f in run_checks(default_registry(), context) if "placement" in f.message]
+    return [f for f in run_checks(context) if "placement" in f.message]
 
 
 def test_anywhere_is_the_default_and_nothing_is_told_to_the_runner() -> None:

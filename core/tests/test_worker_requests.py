@@ -16,8 +16,7 @@ from llem.measure.orchestrator import ExperimentOrchestrator
 from llem.measure.requests_table import COLUMNS
 from llem.plugins import Registry
 from llem.results.job_directory import REQUESTS, TIMESERIES
-from llem.specs.backend import BackendSpec
-from llem.specs.kinds import SAMPLERS
+from llem.specs.kinds import BACKENDS, SAMPLERS
 from llem.specs.registry import HookKind
 
 Make = Callable[..., Any]
@@ -152,8 +151,11 @@ def test_a_caveat_is_kept_by_an_experiment_that_fails(make_job: Make) -> None:
 class TellsItsBatchSize(Meterless):
     """An environment in which the testbed's spec says how large its batches are."""
 
-    def backend(self, name: str) -> BackendSpec:
-        return replace(super().backend(name), batch_size=lambda section: section.batch_size)
+    def __getitem__(self, kind: HookKind[Any]) -> Mapping[str, Any]:
+        found = super().__getitem__(kind)
+        if kind is not BACKENDS:
+            return found
+        return {name: replace(spec, batch_size=lambda section: section.batch_size) for name, spec in found.items()}
 
 
 @pytest.mark.parametrize(("n", "mean", "told"), [(3, 1.5, ["batch_fill"]), (4, 2.0, [])])
