@@ -93,7 +93,7 @@ def test_without_a_tick_near_or_a_request_nothing_is_told_of_an_instant() -> Non
     assert counter_at(series, track, 100 * MS) is None  # nobody asked for it
 
 
-def test_a_slow_counter_read_closely_at_both_instants_gives_the_figure_and_not_samples_in_step_with_the_load() -> None:
+def test_a_slow_counter_with_ticks_at_both_instants_gives_the_figure_and_not_samples_in_step_with_the_load() -> None:
     """Power swings between 100 and 500 W each 25 ms, and its samples, 50 ms apart, happen to see 500 W only."""
 
     def joules(t_ms: float) -> float:
