@@ -4,10 +4,14 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 VLLM   := .venv-vllm
 RAY    := .venv-ray
+# In front of what needs root; nothing where make runs as root.
+AS_ROOT := $(if $(filter-out 0,$(shell id -u)),sudo env "PATH=$$PATH")
+INSTALL := $(AS_ROOT) apt-get update -q && $(AS_ROOT) env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends
 MEMBERS := -e core -e plugins/llem-pytorch -e plugins/llem-vllm -e plugins/llem-openai -e plugins/llem-zeus -e plugins/llem-codecarbon -e plugins/llem-plugin-kit -e plugins/llem-analysis -e plugins/llem-report -e plugins/llem-exporters -e runners/llem-docker -e runners/llem-slurm
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-vllm test-install test-bench test-gpu test-docker test-crash test-crash-nightly test-ray test-slurm test-browser check bench docs docs-site clean
+.PHONY: help setup demo test test-vllm test-install test-bench test-gpu test-docker test-crash test-crash-nightly test-ray test-slurm \
+  test-browser check check-python check-types check-imports check-images check-workflows check-shell bench docs docs-site clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,19 +45,18 @@ test-bench: setup  ## every benchmark in its quick form: that it runs and writes
 test-gpu: setup  ## what needs an NVIDIA GPU; says so where there is none
 	$(BIN)/python -m pytest -m gpu
 
-test-docker: setup  ## images and containers on a real Docker engine, started here as root where none answers
+test-docker: setup  ## images and containers on a real Docker engine, installed and started here where none answers
 	bash images/engine.sh
 	$(BIN)/python -m pytest -m docker
 
+# Run as root, it leaves no files in the clone.
 SLURM := slurmctld slurmd slurmdbd slurm-client munge mariadb-server iproute2 procps
 test-slurm: setup  ## studies on a real Slurm of two nodes, which is set up here, as root, from Debian's packages
-	(command -v slurmdbd && command -v slurmd && command -v mariadbd) >/dev/null || (apt-get update -q && \
-	  DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $(SLURM))
-	$(BIN)/python -m pytest runners/llem-slurm -m slurm
+	(PATH="$$PATH:/usr/sbin:/sbin" && command -v slurmdbd && command -v slurmd && command -v mariadbd) >/dev/null || ($(INSTALL) $(SLURM))
+	$(AS_ROOT) $(BIN)/python -B -m pytest -p no:cacheprovider runners/llem-slurm -m slurm
 
-test-browser: setup  ## the report in a real headless Chromium, Debian's where there is none, which takes root
-	command -v chromium >/dev/null || command -v google-chrome >/dev/null || (apt-get update -q && \
-	  DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends chromium)
+test-browser: setup  ## the report in a real headless Chromium, Debian's where there is none
+	command -v chromium >/dev/null || command -v google-chrome >/dev/null || ($(INSTALL) chromium)
 	$(BIN)/python -m pytest plugins/llem-report/tests/browser -m browser
 
 test-crash: setup  ## kills llem, its worker and meters for real, 200 times, and resumes each time
@@ -86,15 +89,28 @@ $(RAY)/.ready: constraints.txt core/pyproject.toml plugins/llem-plugin-kit/pypro
 test-ray: $(RAY)/.ready  ## a real Ray cluster of two nodes on this machine, one of which dies, in an environment of its own
 	$(RAY)/bin/python -m pytest runners/llem-ray
 
-check: setup  ## ruff, mypy, import-linter; Dockerfiles, workflows and shell scripts
+# Hooks for git run the same ones: see .pre-commit-config.yaml.
+check: check-python check-types check-imports check-images check-workflows check-shell  ## ruff, mypy, import-linter; Dockerfiles, workflows and shell scripts
+
+check-python: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+check-types: setup
 	$(BIN)/mypy core/src plugins/llem-pytorch/src plugins/llem-zeus/src plugins/llem-codecarbon/src plugins/llem-plugin-kit/src
 	$(BIN)/mypy plugins/llem-analysis/src plugins/llem-report/src plugins/llem-exporters/src
 	$(BIN)/mypy plugins/llem-vllm/src plugins/llem-openai/src runners/llem-docker/src runners/llem-ray/src runners/llem-slurm/src
+
+check-imports: setup
 	$(BIN)/lint-imports
+
+check-images: setup
 	$(BIN)/hadolint $(wildcard plugins/*/src/*/image/Dockerfile)
+
+check-workflows: setup
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/actionlint
+
+check-shell: setup
 	$(BIN)/shellcheck .ci/run $(wildcard images/*.sh runners/*/tests/*.sh plugins/*/src/*/image/*.sh)
 
 bench: setup  ## all benchmarks in full, results in bench/results/

@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # base.sh NAME: makes sure that there is a base image of that name, of this machine's own Debian or Ubuntu release, without
-# a registry: debootstrap from the distribution's mirror (BASE_MIRROR to use another), then docker import. Needs root.
+# a registry: debootstrap from the distribution's mirror (BASE_MIRROR to use another), then docker import. Needs root, or sudo.
 set -euo pipefail
+
+root() { if ((EUID)); then sudo "$@"; else "$@"; fi; }
 
 name=${1:?usage: base.sh NAME}
 if docker image inspect "${name}" >/dev/null 2>&1; then
@@ -9,8 +11,8 @@ if docker image inspect "${name}" >/dev/null 2>&1; then
 fi
 
 if ! command -v debootstrap >/dev/null; then
-  apt-get update -q >&2
-  DEBIAN_FRONTEND=noninteractive apt-get install -q -y -o DPkg::Lock::Timeout=300 --no-install-recommends debootstrap >&2
+  root apt-get update -q >&2
+  root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y -o DPkg::Lock::Timeout=300 --no-install-recommends debootstrap >&2
 fi
 
 # shellcheck source=/dev/null
@@ -21,9 +23,10 @@ case ${ID} in
   *) echo "base.sh: debootstrap makes Debian and Ubuntu; this is ${ID}" >&2; exit 1 ;;
 esac
 
-root=$(mktemp -d)
-trap 'rm -rf "${root}"' EXIT
+folder=$(root mktemp -d) # its owner and mode become those of / in the image
+trap 'root rm -rf "${folder}"' EXIT
 echo "making ${name}: ${ID} ${VERSION_CODENAME} from ${mirror}" >&2
-debootstrap --variant=minbase --components="${components}" "${VERSION_CODENAME}" "${root}" "${mirror}" >&2
-rm -rf "${root}"/var/cache/apt/archives/*.deb "${root}"/var/lib/apt/lists/*
-tar -C "${root}" --numeric-owner -c . | docker import --change 'CMD ["/bin/sh"]' - "${name}" >&2
+root debootstrap --variant=minbase --components="${components}" "${VERSION_CODENAME}" "${folder}" "${mirror}" >&2
+# shellcheck disable=SC2016 # it is the other shell that expands it
+root sh -c 'rm -rf "$1"/var/cache/apt/archives/*.deb "$1"/var/lib/apt/lists/*' - "${folder}"
+root tar -C "${folder}" --numeric-owner -c . | docker import --change 'CMD ["/bin/sh"]' - "${name}" >&2

@@ -10,7 +10,7 @@ tag=${2:?usage: local.sh BACKEND TAG}
 here=$(cd "$(dirname "$0")" && pwd)
 
 bash "${here}/engine.sh" >/dev/null
-if [[ -z ${BASE:-} && ${EUID} -eq 0 ]]; then
+if [[ -z ${BASE:-} ]] && { ((EUID == 0)) || sudo -n true 2>/dev/null; }; then
   BASE=llem-base
   bash "${here}/base.sh" "${BASE}"
 elif [[ -z ${BASE:-} ]]; then

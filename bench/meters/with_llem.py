@@ -2,6 +2,8 @@
 between the instants that were asked for, and between the edges that those lead to, which is what its worker reports.
 """
 
+from dataclasses import replace
+
 import protocol
 
 from llem.config.experiment import MeasurementConfig
@@ -10,17 +12,28 @@ from llem.measure.energy_warnings import energy_warnings
 from llem.measure.meter import Meter
 from llem.measure.series import Series
 from llem.plugins import default_registry
+from llem.results.models import DeviceEnergy
 
 
 def nothing() -> None:
     """Nothing runs on the simulated cards that would have to be waited for."""
 
 
-def joules(series: Series, begin_ns: int, end_ns: int) -> float | None:
-    """All cards together, None where one of them is not known."""
-    found = [device.energy_j for device in window_energy(series, begin_ns, end_ns)]
-    known = [energy_j for energy_j in found if energy_j is not None]
-    return sum(known) if len(known) == len(found) else None
+HABITS_NS = 10_000_000_000
+"""llem judges a window by what a device did before and after; this much of it is enough."""
+
+
+def measured(series: Series, begin_ns: int, end_ns: int) -> tuple[float | None, list[DeviceEnergy]]:
+    """Energy of all cards together, None where one of them is not known; and card by card."""
+    devices = [
+        device
+        for track in series.tracks
+        for device in window_energy(
+            replace(series, tracks=[track.around(begin_ns - HABITS_NS, end_ns + HABITS_NS)]), begin_ns, end_ns
+        )
+    ]
+    known = [device.energy_j for device in devices if device.energy_j is not None]
+    return sum(known) if len(known) == len(devices) else None, devices
 
 
 meter = Meter(protocol.folder(), MeasurementConfig(samplers=["nvml"]), default_registry(), lambda code, text: None)
@@ -43,7 +56,8 @@ series = meter.stop()
 for number, calls in windows.items():
     begun_ns, ended_ns = asked[number, 0], asked[number, 1]
     open_ns, close_ns = series.asked[begun_ns], series.asked[ended_ns]
-    devices = window_energy(series, open_ns, close_ns)
+    own_j, devices = measured(series, open_ns, close_ns)
+    asked_j, _ = measured(series, begun_ns, ended_ns)
     warnings = tuple(warning.code for warning in energy_warnings(series, devices, open_ns, close_ns))
     own = ((open_ns, open_ns), (close_ns, close_ns))
-    protocol.tell(number, calls, joules(series, begun_ns, ended_ns), joules(series, open_ns, close_ns), own, warnings)
+    protocol.tell(number, calls, asked_j, own_j, own, warnings)

@@ -91,3 +91,28 @@ def test_without_a_tick_near_or_a_request_nothing_is_told_of_an_instant() -> Non
     series, track = steady_card(2500, [100], INSTANT)
     assert counter_at(series, track, 2500 * MS) is None
     assert counter_at(series, track, 100 * MS) is None  # nobody asked for it
+
+
+def test_a_slow_counter_with_ticks_at_both_instants_gives_the_figure_and_not_samples_in_step_with_the_load() -> None:
+    """Power swings between 100 and 500 W each 25 ms, and its samples, 50 ms apart, happen to see 500 W only."""
+
+    def joules(t_ms: float) -> float:
+        full, rest = divmod(t_ms, 50)
+        return full * 15 + min(rest, 25) * 0.5 + max(rest - 25, 0) * 0.1
+
+    device = Device(id="GPU-1", name="Card", scope="gpu", methods=frozenset({"counter", "power"}), note=INSTANT)
+    track = Track("meter", device)
+    for t in range(0, 4000, 50):
+        track.append(t * MS, joules(t // 500 * 500), 500.0, {})
+    asked = [1010, 1580]
+    for at in asked:
+        tick = at // 500 * 500 + 500
+        track.ticks.append((tick * MS, joules(tick)))
+        for t in range(at - 2, tick + 2):
+            track.close_t_ns.append(t * MS)
+            track.close_power_w.append(500.0 if t % 50 < 25 else 100.0)
+    open_ns, close_ns = (at * MS for at in asked)
+    series = Series([track], hz=20, asked={at * MS: (at // 500 * 500 + 500) * MS for at in asked})
+    (found,) = window_energy(series, open_ns, close_ns)
+    assert found.method == "counter"
+    assert found.energy_j == pytest.approx(joules(1580) - joules(1010), rel=0.02)

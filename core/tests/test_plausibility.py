@@ -16,6 +16,8 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
 
 from sim.meters import GPU, IDLE_THEN_WORK, PACKAGE, WALL, Bench, Load, Meter
 
+from llem.measure.energy import window_energy
+from llem.measure.series import Series, Track
 from llem.measure.window_figures import WindowFigures, window_figures
 from llem.results.models import DeviceEnergy, Tokens
 
@@ -194,6 +196,32 @@ def test_a_counter_read_closely_at_the_edges_is_the_one_that_is_sampled(gain: fl
             assert f"rose by {gain * 3000:g} J" in message(found, "counter_inconsistent")
             assert only(found).counter_j is None
             assert only(found).energy_j == (None if meter is RAPL else TRUTH)
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.integers(0, 49), st.integers(0, 19), st.integers(1500, 1640), st.integers(2500, 3000), st.booleans())
+def test_an_honest_counter_between_its_ticks_is_not_accused_by_its_readings(
+    read_ms: int, tick_ms: int, open_ms: int, close_ms: int, falling: bool
+) -> None:
+    """A counter that ticks each 20 ms and is read each 50 ms; its ticks beside both edges are known, power is steady or falls."""
+
+    def joules(t: float) -> float:
+        return 0.5 * min(t, 1600) + 0.1 * max(t - 1600, 0) if falling else 0.3 * t
+
+    def shown(t: float) -> float:
+        return joules((t - tick_ms) // 20 * 20 + tick_ms)
+
+    track = Track("meter", replace(GPU, update_period_s=0.02, note="power field nvmlDeviceGetPowerUsage"))
+    for t in range(read_ms, 4000, 50):
+        track.append(t * 1_000_000, shown(t), None, {})
+    asked = {}
+    for t in (open_ms, close_ms):
+        tick = (t - tick_ms) // 20 * 20 + tick_ms
+        track.ticks.extend(((tick + more) * 1_000_000, joules(tick + more)) for more in (0, 20))
+        asked[t * 1_000_000] = t * 1_000_000
+    (found,) = window_energy(Series([track], hz=20, asked=asked), open_ms * 1_000_000, close_ms * 1_000_000)
+    assert found.doubts == []
+    assert found.counter_j == pytest.approx(joules(close_ms) - joules(open_ms), abs=8)
 
 
 def test_two_readings_of_nothing_leave_no_figure() -> None:

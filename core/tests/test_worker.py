@@ -158,7 +158,9 @@ def test_warm_up_runs_until_it_is_steady(make_job: Make) -> None:
     assert warmup.cv < 5
     assert "warmup_not_converged" not in job.codes
     # Not one of its prompts is in the window's figures.
-    assert job.result.tokens.requests == 4
+    assert job.result.tokens.requests == 4 * job.result.passes
+    rows = pq.read_table(job.directory / REQUESTS).to_pylist()
+    assert [row["id"] for row in rows] == [0, 1, 2, 3] * job.result.passes
 
 
 def test_warm_up_that_does_not_become_steady_is_told(make_job: Make) -> None:

@@ -22,6 +22,8 @@ TWO = {"testbed.batch_size": [1, 2]}
 ENDLESS = {"token_s": 600}
 TESTMETER = Path(__file__).parents[3] / "tests" / "testmeter"
 PATIENCE_S = 120
+ROWS = 120
+"""More than a study of two prints on a busy machine, which has many warnings."""
 VIEW = re.compile(r"\d+/\d+ ended|for \d+ s|Enter skips it|(?<![━─])[━─]{24}(?![━─])")
 """What only the view has."""
 
@@ -31,7 +33,7 @@ class Terminal:
 
     def __init__(self, arguments: list[str], folder: Path, columns: int) -> None:
         self.seen = ""
-        self._screen = pyte.Screen(columns, 40)
+        self._screen = pyte.Screen(columns, ROWS)
         self._stream = pyte.ByteStream(self._screen)
         self._pid, self._file = pty.fork()
         if self._pid == 0:
@@ -52,7 +54,7 @@ class Terminal:
 
     def resize(self, columns: int) -> None:
         self._screen.resize(columns=columns)
-        fcntl.ioctl(self._file, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+        fcntl.ioctl(self._file, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, columns, 0, 0))
 
     def until(self, *patterns: str) -> None:
         """Read until all these stand on the screen at once."""
@@ -156,7 +158,8 @@ def test_at_the_end_only_lines_are_left(terminal: Start, study: Any) -> None:
     assert re.search(r"1/2 ended", at.seen)
     assert VIEW.search(at.screen) is None, at.screen
     order = [r"^2 experiments, results in", r"^\[1/2\] .*: done: ", r"^\[2/2\] .*: done: ", r"^complete: 2 done, in "]
-    found = [next(i for i, row in enumerate(at.rows) if re.search(pattern, row)) for pattern in order]
+    found = [next((i for i, row in enumerate(at.rows) if re.search(pattern, row)), -1) for pattern in order]
+    assert -1 not in found, at.screen
     assert found == sorted(found)
     place = next(i for i, row in enumerate(at.rows) if row.startswith("results: "))
     assert place > found[-1]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from heapq import nlargest, nsmallest
 from itertools import pairwise
 from statistics import median
 
@@ -126,13 +127,48 @@ def _alone(most: _Step, rising: Sequence[_Step], inside: Sequence[_Step]) -> boo
     return most.joules / most.seconds > 5 * OUTLIER * other and share > 0.2
 
 
+@dataclass(frozen=True)
+class _Usual:
+    """The steps of a counter apart from one of them, in numbers; without a step they are those of nothing."""
+
+    count: int
+    longest_s: float
+    largest_j: float
+    smallest_j: float
+
+
+class _Rising:
+    """The steps of a counter upwards, from which any one can be left out without a walk over all others."""
+
+    def __init__(self, steps: Sequence[_Step]) -> None:
+        self.steps = steps
+        # Two of each, since the one that is left out may be the first.
+        self._longest = nlargest(2, steps, key=lambda c: c.seconds)
+        self._largest = nlargest(2, steps, key=lambda c: c.joules)
+        self._smallest = nsmallest(2, steps, key=lambda c: c.joules)
+
+    def without(self, left_out: _Step | None) -> _Usual:
+        """The numbers of the other steps."""
+
+        def first(candidates: Sequence[_Step]) -> _Step | None:
+            return next((c for c in candidates if c is not left_out), None)
+
+        longest, largest, smallest = first(self._longest), first(self._largest), first(self._smallest)
+        return _Usual(
+            count=len(self.steps) - (left_out is not None),
+            longest_s=longest.seconds if longest is not None else 0.0,
+            largest_j=largest.joules if largest is not None else UNSEEN_J / STILL_PERIODS,
+            smallest_j=smallest.joules if smallest is not None else 0.0,
+        )
+
+
 def _stood_still(view: CounterView, changes: Sequence[_Step]) -> Fault | None:
     times, _values = view.readings
     if not times:
         return None
-    rising = [c for c in changes if c.joules > 0]
-    stops = [times[0], *(c.t_ns for c in rising), times[-1]]
-    after: list[_Step | None] = [*rising, None]
+    rising = _Rising([c for c in changes if c.joules > 0])
+    stops = [times[0], *(c.t_ns for c in rising.steps), times[-1]]
+    after: list[_Step | None] = [*rising.steps, None]
     stretches = [
         (a, b, c) for (a, b), c in zip(pairwise(stops), after, strict=True) if a < view.end_ns and b > view.start_ns
     ]
@@ -143,32 +179,29 @@ def _stood_still(view: CounterView, changes: Sequence[_Step]) -> Fault | None:
     return None
 
 
-def _missing(
-    view: CounterView, rising: Sequence[_Step], start_ns: int, end_ns: int, closing: _Step | None
-) -> Fault | None:
+def _missing(view: CounterView, rising: _Rising, start_ns: int, end_ns: int, closing: _Step | None) -> Fault | None:
     """The fault of one stretch without a change, where energy must have passed that its closing step does not hold."""
     inside_s = (min(end_ns, view.end_ns) - max(start_ns, view.start_ns)) / 1e9
     still_s = (end_ns - start_ns) / 1e9
-    others = [c for c in rising if c is not closing]
-    gap_s = max([view.sampled_s, *(c.seconds for c in others)]) if len(others) >= 3 else view.sampled_s
-    step_j = max((c.joules for c in others), default=UNSEEN_J / STILL_PERIODS)
+    usual = rising.without(closing)
+    gap_s = max(view.sampled_s, usual.longest_s) if usual.count >= 3 else view.sampled_s
     closed_j = closing.joules if closing is not None else 0.0
     if still_s < STILL_PERIODS * gap_s:
         return None
     passed_j = curve.integral(view.power, max(start_ns, view.start_ns), min(end_ns, view.end_ns))
     if passed_j is not None:
-        if passed_j - closed_j <= STILL_PERIODS * step_j or passed_j <= 0:
+        if passed_j - closed_j <= STILL_PERIODS * usual.largest_j or passed_j <= 0:
             return None
         told = f"power says that {passed_j:.6g} J passed meanwhile"
     else:
-        lowest_w = _lowest_w(view, others, inside_s)
+        lowest_w = _lowest_w(view, [c for c in rising.steps if c is not closing], inside_s)
         # Less than its smallest step may be waiting to be shown, and what its next step holds beyond the usual was shown late.
-        waiting_j = min((c.joules for c in others), default=0.0)
-        if lowest_w is None or (waiting_j + max(0.0, closed_j - step_j)) / still_s >= lowest_w:
+        late_j = usual.smallest_j + max(0.0, closed_j - usual.largest_j)
+        if lowest_w is None or late_j / still_s >= lowest_w:
             return None
         told = f"at {lowest_w:.3g} W and more it would have counted {lowest_w * inside_s:.3g} J"
     if (
-        not any(c.t_ns > view.start_ns and c.before_ns < view.end_ns and c is not closing for c in rising)
+        not any(c.t_ns > view.start_ns and c.before_ns < view.end_ns and c is not closing for c in rising.steps)
         and closing is None
     ):
         return Fault("counter_stuck", f"its counter stood still throughout, at an increase of 0 J, and {told}")

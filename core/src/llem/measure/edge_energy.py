@@ -51,6 +51,22 @@ def counter_at(series: Series, track: Track, t_ns: int) -> float | None:
     return nearest[1] + energy_j if t_ns > nearest[0] else max(nearest[1] - energy_j, _shown(track, t_ns))
 
 
+def told_by_ticks(series: Series, track: Track, t_ns: int) -> bool:
+    """True where the counter at an instant rests on a tick right there, on one at each side, or on close power up to one."""
+    exact = series.edges.get(t_ns, {}).get(track.key)
+    if exact is not None:
+        return True
+    if counter_at(series, track, t_ns) is None:
+        return False
+    before, after = _ticks_beside(track, t_ns, None)
+    if before is not None and after is not None:
+        return True
+    power = _power(track, t_ns)
+    return (after is not None and _is_close(power, t_ns, after[0])) or (
+        before is not None and _is_close(power, before[0], t_ns)
+    )
+
+
 def _ticks_beside(track: Track, t_ns: int, exact: Tick | None) -> tuple[Tick | None, Tick | None]:
     """The tick up to an instant and the one from it on. One since which the counter has moved is none."""
     at = bisect_left(track.ticks, t_ns, key=lambda tick: tick[0])

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from llem.measure import curve
-from llem.measure.edge_energy import counter_at
+from llem.measure.edge_energy import counter_at, told_by_ticks
 from llem.measure.gaps import gap_share
 from llem.measure.plausibility import Said, judge
 from llem.measure.resolution import power_field, resolves, seen_period_s, steps_resolve
@@ -72,8 +72,8 @@ def _device_energy(
     counted, power_j = verdict.counter_j, verdict.power_j
     period_s = seen_period_s(track, series.hz, open_ns, close_ns)
     estimated = device.methods == {"estimate"}
-    at_steps = all(track.key in series.edges.get(edge_ns, {}) for edge_ns in (open_ns, close_ns))
-    if not estimated and not at_steps and not steps_resolve(period_s, window_s):
+    by_ticks = all(told_by_ticks(series, track, edge_ns) for edge_ns in (open_ns, close_ns))
+    if not estimated and not by_ticks and not steps_resolve(period_s, window_s):
         counted = None
     counter_j = None if estimated else counted
     method: Method

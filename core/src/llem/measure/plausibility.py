@@ -172,8 +172,9 @@ class _Interval:
             at = bisect_right(times, at_ns)
             if self._estimate or at in (0, len(times)) or not steps:
                 return None
-            before = values[at - 1]
-            edges.append((before, next((v for v in values[at:] if v > before), before + max(steps))))
+            # A counter lags: by the edge as much may be spent as its first step after the next reading shows.
+            before, after = values[at - 1], values[at]
+            edges.append((before, next((v for v in values[at:] if v > after), after + max(steps))))
         (low, high), (low_end, high_end) = edges
         least_j, most_j = max(0.0, low_end - high), high_end - low
         if most_j - least_j > TELLING * most_j:

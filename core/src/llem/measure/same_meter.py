@@ -8,7 +8,6 @@ alike their loads are. Pure functions over readings.
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
 from itertools import combinations, pairwise
@@ -102,18 +101,13 @@ def _pairs(
 ) -> list[tuple[float, float]]:
     """Counters, or power, of both as they were read in one sweep."""
     found = []
-    others = getattr(second, column)
+    times, others, near = second.t_ns, getattr(second, column), 0
+    if not times:
+        return []
     for t_ns, a in zip(first.t_ns, getattr(first, column), strict=True):
-        if a is None:
-            continue
-        at = bisect_left(second.t_ns, t_ns)
-        near = min(
-            (i for i in (at - 1, at) if 0 <= i < len(second.t_ns)),
-            key=lambda i: abs(second.t_ns[i] - t_ns),
-            default=None,
-        )
-        if near is not None and abs(second.t_ns[near] - t_ns) <= APART_NS:
-            b = others[near]
-            if b is not None:
-                found.append((a, b))
+        while near + 1 < len(times) and abs(times[near + 1] - t_ns) < abs(times[near] - t_ns):
+            near += 1
+        b = others[near]
+        if a is not None and b is not None and abs(times[near] - t_ns) <= APART_NS:
+            found.append((a, b))
     return found
