@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from docs.reference_pages import cli, configuration, hooks, messages, results, warnings
+from docs.reference_pages import cli, configuration, hooks, messages, plugin_api, results, warnings
 
 FOLDER = Path(__file__).parent / "reference"
 
@@ -20,6 +20,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "cli.md": cli.page,
     "results.md": results.page,
     "hooks.md": hooks.page,
+    "plugin-api.md": plugin_api.page,
     "messages.md": messages.page,
 }
 """File name to what makes its content."""

@@ -30,6 +30,7 @@ PROJECT = "llem"
 
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
+"""Mark a function of a plugin as its implementation of the hook of the same name."""
 
 
 @hookspec

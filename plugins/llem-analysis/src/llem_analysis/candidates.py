@@ -6,10 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from llem.metrics.environments import Environment
-from llem.metrics.summary import Figure
-from llem.results.warning_codes import kind_of
-from llem.results.weighing import codes_of
+from llem.plugin_api import Environment, Figure, codes_of, kind_of
 from llem_analysis.design import Configured, configured, find_parameters
 from llem_analysis.figures import FigureSpec
 from llem_analysis.wording import as_written
@@ -95,7 +92,7 @@ def _candidate(one: Configured, keys: Sequence[str], specs: Sequence[FigureSpec]
 
 def refuse_mixed(found: Sequence[Candidate], specs: Sequence[FigureSpec], where: str) -> None:
     """Raise ResultError where energy would be ranked across methods or scopes."""
-    from llem.errors import ResultError
+    from llem.plugin_api import ResultError
 
     kinds = {kind for one in found for kind in one.kinds}
     if any(spec.energy for spec in specs) and len(kinds) > 1:

@@ -6,8 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from llem.metrics.environments import Environment, differences, of_machine
-from llem.results.weighing import inform_sentence, tellings
+from llem.plugin_api import Environment, differences, inform_sentence, of_machine, tellings
 from llem_analysis.design import ENVIRONMENT, Configured
 from llem_analysis.effect_models import FigureAnalysis
 from llem_analysis.figures import FIGURES, MAIN

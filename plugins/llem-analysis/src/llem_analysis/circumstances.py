@@ -6,9 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from llem.metrics.environments import Environment, differing, environment_of, for_comparison, unlike
-from llem.results.models import ExperimentResult
-from llem.results.rows import result_row
+from llem.plugin_api import Environment, ExperimentResult, differing, environment_of, for_comparison, result_row, unlike
 from llem_analysis.caveats import WAITING
 
 _NOT_TELLING = ("study.", "variables.LLEM_")

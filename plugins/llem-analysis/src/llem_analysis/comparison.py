@@ -12,13 +12,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from llem.metrics import student
-from llem.metrics.environments import unlike as unlike_environments
-from llem.metrics.intervals import FEWEST, LEVEL, Interval, mean
+from llem.plugin_api import FEWEST, LEVEL, Interval, mean, student
+from llem.plugin_api import unlike as unlike_environments
 from llem_analysis import holm
 
 if TYPE_CHECKING:
-    from llem.metrics.summary import Configuration
+    from llem.plugin_api import Configuration
 
 PAIRS_CYCLES: Mapping[str, bool] = {
     "sequential": False,

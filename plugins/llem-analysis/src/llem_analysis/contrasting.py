@@ -8,9 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from llem.errors import ConfigError, ResultError
-from llem.metrics.intervals import Interval
-from llem.results.weighing import inform_sentence, tellings, too_few
+from llem.plugin_api import ConfigError, Interval, ResultError, inform_sentence, tellings, too_few
 from llem_analysis import circumstances, holm
 from llem_analysis.circumstances import Difference, Doubt
 from llem_analysis.comparison import Comparison, compare

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from llem.metrics.intervals import LEVEL, Interval
+from llem.plugin_api import LEVEL, Interval
 from llem_analysis.cell_means import CellMeans, Estimate
 from llem_analysis.contexts import Matched
 from llem_analysis.effect_models import Better, Contrast, Parameter, Step

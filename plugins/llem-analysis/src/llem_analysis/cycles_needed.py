@@ -9,8 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from llem.errors import LlemError
-from llem.results.store import MANIFEST
+from llem.plugin_api import MANIFEST, LlemError
 from llem_analysis.design import configured
 from llem_analysis.figures import FigureSpec
 from llem_analysis.loading import load_rows

@@ -7,8 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from llem.metrics.environments import Environment, by_environment, study_kinds
-from llem.results.weighing import weighed
+from llem.plugin_api import Environment, by_environment, study_kinds, weighed
 from llem_analysis.effect_models import Parameter
 
 ABSENT = object()

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from llem.results import html
-from llem.results.display import ESTIMATE
-from llem.results.text import NOTHING
+from llem.plugin_api import ESTIMATE, NOTHING, html
 from llem_analysis.figures import FIGURES
 from llem_analysis.wording import amount, as_written, change, change_span, counted, p_text, percent
 
 if TYPE_CHECKING:
-    from llem.metrics.intervals import Interval
+    from llem.plugin_api import Interval
     from llem_analysis.contrasting import Pair, StudyContrast
     from llem_analysis.effect_models import Effect, FigureAnalysis, StudyAnalysis
     from llem_analysis.front import Front

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from llem.metrics.intervals import Interval
+from llem.plugin_api import Interval
 from llem_analysis.timeline import Order
 
 Better = Literal["lower", "higher"]

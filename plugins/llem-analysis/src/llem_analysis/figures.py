@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from llem.errors import ConfigError
+from llem.plugin_api import ConfigError
 
 
 @dataclass(frozen=True)

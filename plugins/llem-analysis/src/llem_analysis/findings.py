@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from llem.metrics.intervals import Interval
+from llem.plugin_api import Interval
 from llem_analysis.describing import described
 from llem_analysis.effect_models import Contrast, Effect, FigureAnalysis, Finding, Interaction
 from llem_analysis.figure_effects import ONCE, STEADY

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from llem.errors import ConfigError, PluginError
+from llem.plugin_api import ConfigError, PluginError
 
 J_PER_KWH = 3_600_000.0
 

@@ -8,8 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from llem.metrics.intervals import Interval, mean
-from llem.results.weighing import caveat_sentences
+from llem.plugin_api import Interval, caveat_sentences, mean
 from llem_analysis.candidates import Candidate, candidates, refuse_mixed
 from llem_analysis.comparison import PAIRS_CYCLES
 from llem_analysis.figures import FigureSpec, figure_specs
@@ -17,7 +16,7 @@ from llem_analysis.loading import load_rows, study_name, study_order
 from llem_analysis.selected import Noise, is_told_lower, log_interval, noise_of
 
 if TYPE_CHECKING:
-    from llem.results.study import StudyResult
+    from llem.plugin_api import StudyResult
 
 OBJECTIVES = ("j_per_output_token", "tokens_per_s")
 

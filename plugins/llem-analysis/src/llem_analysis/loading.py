@@ -5,11 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from llem.metrics.summary import parquet_rows
-from llem.results.parts import read_parquet
-from llem.results.places import nothing_here, several_here
-from llem.results.store import MANIFEST, read_object
-from llem.results.study import StudyResult
+from llem.plugin_api import MANIFEST, StudyResult, nothing_here, parquet_rows, read_object, read_parquet, several_here
 
 
 def load_rows(study: Path | str | StudyResult) -> list[dict[str, Any]]:

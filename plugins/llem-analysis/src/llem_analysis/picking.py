@@ -8,9 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llem.errors import ResultError
-from llem.metrics.intervals import FEWEST, Interval, mean
-from llem.results.weighing import inform_sentence, tellings
+from llem.plugin_api import FEWEST, Interval, ResultError, inform_sentence, mean, tellings
 from llem_analysis.candidates import Candidate, candidates, refuse_mixed
 from llem_analysis.comparison import PAIRS_CYCLES
 from llem_analysis.design import ENVIRONMENT
@@ -20,7 +18,7 @@ from llem_analysis.selected import Selected, chosen_ratio, chosen_value, contend
 from llem_analysis.wording import amount, counted
 
 if TYPE_CHECKING:
-    from llem.results.study import StudyResult
+    from llem.plugin_api import StudyResult
 
 
 @dataclass(frozen=True)

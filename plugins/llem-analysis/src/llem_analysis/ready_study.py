@@ -9,11 +9,7 @@ from typing import Any
 
 import yaml
 
-from llem.config.experiment import SECTIONS
-from llem.config.section import Section
-from llem.errors import ResultError
-from llem.results.job_directory import EXPERIMENT, RESULT
-from llem.results.store import read_object
+from llem.plugin_api import EXPERIMENT, RESULT, SECTIONS, ResultError, Section, read_object
 
 _PATHS = (("model", "source"), ("model", "tokenizer"), ("dataset", "path"))
 """What may be a path relative to the folder of the study that ran it."""

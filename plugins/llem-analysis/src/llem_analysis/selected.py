@@ -13,8 +13,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from llem.metrics import student
-from llem.metrics.intervals import FEWEST, LEVEL, Interval, mean
+from llem.plugin_api import FEWEST, LEVEL, Interval, mean, student
 
 UNEQUAL = 0.01
 """Below this p of Bartlett's test every configuration keeps its own variance."""

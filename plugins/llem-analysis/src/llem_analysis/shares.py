@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from llem.metrics import student
-from llem.metrics.intervals import LEVEL, Interval
+from llem.plugin_api import LEVEL, Interval, student
 from llem_analysis import totals
 from llem_analysis.cell_means import CellMeans
 from llem_analysis.space import Decomposition

@@ -7,12 +7,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from llem.errors import ConfigError, ResultError
-from llem.metrics.environments import differing, environment_of
-from llem.results.job_directory import RESULT
-from llem.results.models import ExperimentResult
-from llem.results.rows import result_row
-from llem.results.store import EXPERIMENTS, is_study, read_result
+from llem.plugin_api import (
+    EXPERIMENTS,
+    RESULT,
+    ConfigError,
+    ExperimentResult,
+    ResultError,
+    differing,
+    environment_of,
+    is_study,
+    read_result,
+    result_row,
+)
 from llem_analysis.candidates import Candidate, candidates
 from llem_analysis.design import ENVIRONMENT
 from llem_analysis.figures import FigureSpec

@@ -8,8 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llem.errors import PluginError, ResultError
-from llem.metrics.intervals import SEED
+from llem.plugin_api import SEED, PluginError, ResultError
 from llem_analysis import findings
 from llem_analysis.caveats import caveats
 from llem_analysis.cycles_needed import EarlierStudies, spread_of_study
@@ -21,7 +20,7 @@ from llem_analysis.loading import load_rows, study_name
 from llem_analysis.verdicts import tests_of, verdicts
 
 if TYPE_CHECKING:
-    from llem.results.study import StudyResult
+    from llem.plugin_api import StudyResult
 
 INTEREST = 0.01
 """A change smaller than this gets no sentence of its own, unless somebody asks for it."""

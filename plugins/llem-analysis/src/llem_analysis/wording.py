@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from llem.metrics.intervals import Interval
+from llem.plugin_api import Interval
 
 if TYPE_CHECKING:
     from llem_analysis.effect_models import FigureAnalysis

@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from llem.samplers.visible import Gpu
-from llem.specs.sampler import Device, Method, Reading
+from llem.plugin_api import Device, Gpu, Method, Reading
 
 J_PER_KWH = 3.6e6
 COUNTER_PERIOD_S = 0.1

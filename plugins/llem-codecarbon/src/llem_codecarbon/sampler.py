@@ -15,11 +15,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
-from llem.errors import SamplerUnavailable
-from llem.samplers.amd import uuid_of, visible_amd_gpus
-from llem.samplers.nvml import MIG_NOTE
-from llem.samplers.visible import Gpu, Visible, visible_gpus
-from llem.specs.sampler import Device, Reading
+from llem.plugin_api import (
+    MIG_NOTE,
+    Device,
+    Gpu,
+    Reading,
+    SamplerUnavailable,
+    Visible,
+    uuid_of,
+    visible_amd_gpus,
+    visible_gpus,
+)
 from llem_codecarbon.parts import GpuPart, HostPart, Part
 
 NO_ENERGY = "the card shows no energy, as the second die of a card does whose first shows both"

@@ -15,10 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from llem.errors import ResultError
-from llem.results.models import EnergyFigure, ExperimentResult
-from llem.results.warning_codes import kind_of
-from llem.results.weighing import voiding_code
+from llem.plugin_api import EnergyFigure, ExperimentResult, ResultError, kind_of, voiding_code
 from llem_analysis.design import configured
 from llem_exporters.safe_names import folder_name
 from llem_exporters.source import Source

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from llem.cli.completing import study_folders
+from llem.plugin_api import study_folders
 from llem_analysis.commands.footprint_options import factors_of, footprint_options
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def export(
     """
     import json
 
-    from llem.errors import ConfigError
+    from llem.plugin_api import ConfigError
     from llem_exporters.source import Source
 
     if as_json and output is None and form != "mlflow":
@@ -105,7 +105,7 @@ def _csv(source: Source, path: Path, write: Callable[..., None]) -> None:
 
 
 def _write_files(source: Source, form: str, output: str | None) -> dict[str, Any]:
-    from llem.errors import ConfigError
+    from llem.plugin_api import ConfigError
 
     if output is None:
         what = "a file" if form == "parquet" else "a folder of files"
@@ -127,7 +127,7 @@ def _write_files(source: Source, form: str, output: str | None) -> dict[str, Any
 
 
 def _saving(output: str, write: Callable[[Path], Any]) -> Any:
-    from llem.errors import ConfigError
+    from llem.plugin_api import ConfigError
 
     try:
         return write(Path(output))

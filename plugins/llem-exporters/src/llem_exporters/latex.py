@@ -6,9 +6,7 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 
-from llem.metrics.summary import Figure
-from llem.results.text import plain
-from llem.results.weighing import caveat_sentences
+from llem.plugin_api import Figure, caveat_sentences, plain
 from llem_analysis.candidates import Candidate, candidates
 from llem_analysis.figures import FIGURES, FigureSpec
 from llem_analysis.footprint import footprint

@@ -7,9 +7,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from llem.errors import LlemError, PluginError
-from llem.results.stamps import MODIFIED, SIZE
-from llem.results.weighing import VOIDED, weighed
+from llem.plugin_api import MODIFIED, SIZE, VOIDED, LlemError, PluginError, weighed
 from llem_exporters.safe_names import parameter_name
 from llem_exporters.source import Source
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from llem.hookspecs import API_VERSION, hookimpl
-from llem.specs.command import CommandSpec
+from llem.plugin_api import API_VERSION, CommandSpec, hookimpl
 
 
 @hookimpl

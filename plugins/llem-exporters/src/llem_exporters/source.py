@@ -8,11 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llem.errors import ResultError
-from llem.files import inside
-from llem.results.models import ExperimentResult
-from llem.results.stamps import MODIFIED, SIZE
-from llem.results.store import read_result
+from llem.plugin_api import MODIFIED, SIZE, ExperimentResult, ResultError, inside, read_result
 from llem_analysis.footprint import Factors, footprint
 from llem_analysis.loading import load_rows, study_name
 
@@ -50,7 +46,7 @@ class Source:
 
     def table(self) -> pa.Table:
         """The rows as an Arrow table, without the stamps of the files that they were read from."""
-        from llem.results.arrow_table import rows_table
+        from llem.plugin_api import rows_table
 
         return rows_table(self.rows).drop_columns([MODIFIED, SIZE])
 

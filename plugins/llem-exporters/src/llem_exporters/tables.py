@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import IO, Any
 
-from llem.results.text import plain
+from llem.plugin_api import plain
 from llem_exporters.source import Source
 
 _FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")

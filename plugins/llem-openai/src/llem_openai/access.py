@@ -12,8 +12,7 @@ from typing import Any
 
 import httpx
 
-from llem.errors import ModelError
-from llem.results.scrub import HIDDEN
+from llem.plugin_api import HIDDEN, ModelError
 from llem_openai.config import FIELDS, NEEDED, OpenaiConfig
 from llem_openai.refusal import BODY_LIMIT, better_name, named_field, printable, reason
 

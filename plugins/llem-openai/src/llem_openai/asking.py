@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from llem.specs.backend import Request
+from llem.plugin_api import Request
 
 COUNTS: tuple[Mapping[str, Any], ...] = (
     {"stream_options": {"include_usage": True, "continuous_usage_stats": True}, "return_token_ids": True},

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from llem.config.section import Section
+from llem.plugin_api import Section
 
 RESERVED = frozenset(
     {

@@ -7,10 +7,18 @@ import importlib.metadata
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
-from llem.config.experiment import ExperimentConfig
-from llem.errors import LlemError, ModelError
-from llem.specs.backend import LoadContext, LoadReport, MemoryReading, Request, RequestRecord, TokenEvent
-from llem.specs.caveat import Caveat
+from llem.plugin_api import (
+    Caveat,
+    ExperimentConfig,
+    LlemError,
+    LoadContext,
+    LoadReport,
+    MemoryReading,
+    ModelError,
+    Request,
+    RequestRecord,
+    TokenEvent,
+)
 from llem_openai.access import Access, access
 from llem_openai.config import OpenaiConfig
 from llem_openai.exchange import Exchange

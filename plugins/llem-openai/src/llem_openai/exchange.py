@@ -12,8 +12,7 @@ from typing import Any, TypeVar
 
 import httpx
 
-from llem.errors import LlemError, ModelError
-from llem.specs.backend import Request
+from llem.plugin_api import LlemError, ModelError, Request
 from llem_openai.access import NETWORK_ERRORS, NOT_TAKEN, Access, unreachable
 from llem_openai.asking import COUNTS, body
 from llem_openai.chunk import read_chunk, told_error

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from llem.errors import LlemError
-from llem.specs.backend import Request, RequestRecord
+from llem.plugin_api import LlemError, Request, RequestRecord
 from llem_openai.chunk import Chunk
 from llem_openai.counting import Counted, count
 from llem_openai.finish import ending, is_cut

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from llem.config.experiment import ExperimentConfig
-from llem.specs.backend import RequestRecord
-from llem.specs.caveat import Caveat
+from llem.plugin_api import Caveat, ExperimentConfig, RequestRecord
 from llem_openai.config import OpenaiConfig
 from llem_openai.counting import Counted
 from llem_openai.finish import is_known

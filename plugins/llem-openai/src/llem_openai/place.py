@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from llem.errors import ModelError, SamplerUnavailable
+from llem.plugin_api import ModelError, SamplerUnavailable
 from llem_openai.config import OpenaiConfig
 
 
@@ -67,8 +67,7 @@ def is_here(host: str, options: OpenaiConfig) -> bool:
 
 def visible_gpus() -> tuple[str, ...]:
     """Ids of the GPUs that this process may see."""
-    from llem.samplers.amd import AmdSampler
-    from llem.samplers.nvml import NvmlSampler
+    from llem.plugin_api import AmdSampler, NvmlSampler
 
     for sampler in (NvmlSampler(), AmdSampler()):
         try:

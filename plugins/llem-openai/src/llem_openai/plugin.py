@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from llem.hookspecs import API_VERSION, hookimpl
-from llem.specs.backend import BackendSpec
-from llem.specs.check import CheckSpec
+from llem.plugin_api import API_VERSION, BackendSpec, CheckSpec, hookimpl
 from llem_openai.config import OpenaiConfig, batch_size
 
 

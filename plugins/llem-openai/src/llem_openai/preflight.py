@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from llem.errors import ModelError
-from llem.specs.check import Finding, PreflightContext
+from llem.plugin_api import Finding, ModelError, PreflightContext
 from llem_openai.access import access
 from llem_openai.config import OpenaiConfig
 from llem_openai.engine import sampling_fields, served_name

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from llem.results.text import plain
+from llem.plugin_api import plain
 
 BODY_LIMIT = 64 << 10
 """Bytes of an error's body that are read."""

@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 
-from llem.errors import LlemError
+from llem.plugin_api import LlemError
 from llem_openai.events import LINE_LIMIT, Event, EventReader, TooLongError
 from llem_openai.refusal import printable
 

@@ -17,24 +17,25 @@ from typing import Any, ClassVar
 import pytest
 from pydantic import ValidationError
 
-from llem.config.compose import Composer
-from llem.config.keys import Vocabulary
-from llem.config.merging import nested
-from llem.errors import LlemError
-from llem.plugins import load_object
-from llem.specs.backend import (
+from llem.plugin_api import (
+    BACKENDS,
+    SCENARIOS,
     BackendSpec,
+    Composer,
     Engine,
+    LlemError,
     LoadContext,
     LoadReport,
+    Message,
     ReportsCaveats,
     ReportsMetrics,
     Request,
     RequestRecord,
     TokenEvent,
+    Vocabulary,
+    load_object,
+    nested,
 )
-from llem.specs.dataset import Message
-from llem.specs.kinds import BACKENDS, SCENARIOS
 from llem_plugin_kit.processes import nothing_left
 from llem_plugin_kit.registering import imported_by_registering, installed
 

@@ -10,9 +10,7 @@ from typing import ClassVar
 
 import pytest
 
-from llem.plugins import load_object
-from llem.specs.check import CheckSpec, Finding, PreflightContext
-from llem.specs.kinds import CHECKS
+from llem.plugin_api import CHECKS, CheckSpec, Finding, PreflightContext, load_object
 from llem_plugin_kit.processes import nothing_left
 from llem_plugin_kit.registering import imported_by_registering, installed
 

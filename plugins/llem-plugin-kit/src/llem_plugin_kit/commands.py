@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from llem.plugins import Registry
+    from llem.plugin_api import Registry
     from llem_plugin_kit.scaffold.names import Kind
 
 

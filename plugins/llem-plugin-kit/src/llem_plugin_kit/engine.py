@@ -16,9 +16,18 @@ from typing import Literal
 
 from pydantic import Field
 
-from llem.config.section import Section
-from llem.hookspecs import API_VERSION, hookimpl
-from llem.specs.backend import BackendSpec, LoadContext, LoadReport, MemoryReading, Request, RequestRecord, TokenEvent
+from llem.plugin_api import (
+    API_VERSION,
+    BackendSpec,
+    LoadContext,
+    LoadReport,
+    MemoryReading,
+    Request,
+    RequestRecord,
+    Section,
+    TokenEvent,
+    hookimpl,
+)
 
 NAME = "conformance"
 MARK = "LLEM_CONFORMANCE_MARK"

@@ -8,9 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from llem.hookspecs import PROJECT
-from llem.plugins import Registry, default_registry
-from llem.specs.registry import HookKind
+from llem.plugin_api import PROJECT, HookKind, Registry, default_registry
 
 _CODE = """
 import sys

@@ -15,16 +15,28 @@ from typing import Any, ClassVar
 
 import pytest
 
-from llem.config.compose import Composer
-from llem.config.experiment import ExperimentConfig
-from llem.config.identity import config_hash
-from llem.plugins import load_object
-from llem.results.job_directory import EVENTS, LOG, RESULT, JobDocument
-from llem.results.models import ExperimentResult
-from llem.specs.backend import BackendSpec
-from llem.specs.check import Finding
-from llem.specs.kinds import BACKENDS, RUNNERS, SCENARIOS
-from llem.specs.runner import Exit, Job, Runner, RunnerContext, RunnerSpec, RunningJob
+from llem.plugin_api import (
+    BACKENDS,
+    EVENTS,
+    LOG,
+    RESULT,
+    RUNNERS,
+    SCENARIOS,
+    BackendSpec,
+    Composer,
+    Exit,
+    ExperimentConfig,
+    ExperimentResult,
+    Finding,
+    Job,
+    JobDocument,
+    Runner,
+    RunnerContext,
+    RunnerSpec,
+    RunningJob,
+    config_hash,
+    load_object,
+)
 from llem_plugin_kit import engine
 from llem_plugin_kit.processes import is_alive, nothing_left, settled
 from llem_plugin_kit.registering import imported_by_registering, installed

@@ -18,10 +18,17 @@ from typing import Any, ClassVar
 
 import pytest
 
-from llem.errors import SamplerUnavailable
-from llem.plugins import load_object
-from llem.specs.kinds import SAMPLERS
-from llem.specs.sampler import Device, QuickPowerSampler, Reading, Sampler, SamplerSpec, TickingSampler
+from llem.plugin_api import (
+    SAMPLERS,
+    Device,
+    QuickPowerSampler,
+    Reading,
+    Sampler,
+    SamplerSpec,
+    SamplerUnavailable,
+    TickingSampler,
+    load_object,
+)
 from llem_plugin_kit.processes import nothing_left
 from llem_plugin_kit.registering import imported_by_registering, installed
 

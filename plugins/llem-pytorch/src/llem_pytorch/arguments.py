@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from llem.config.experiment import DecodingConfig, ModelConfig
+from llem.plugin_api import DecodingConfig, ModelConfig
 from llem_pytorch.config import STATIC_CACHES, PyTorchConfig
 
 

@@ -7,8 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from llem.specs.backend import Request
-from llem.specs.caveat import Caveat
+from llem.plugin_api import Caveat, Request
 from llem_pytorch.config import PyTorchConfig
 
 _NOT_TAKEN = re.compile(r"ignor|skipp|overr[io]d|not support|fall(s|ing)? ?back|instead of", re.IGNORECASE)

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from llem.config.section import Section
+from llem.plugin_api import Section
 from llem_pytorch.sections import CacheQuantizationConfig, CompileConfig, QuantizationConfig, TensorParallelConfig
 
 FLASH = frozenset({"flash_attention_2", "flash_attention_3", "flash_attention_4"})

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from llem.specs.backend import MemoryReading
+from llem.plugin_api import MemoryReading
 
 MIB = 2**20
 

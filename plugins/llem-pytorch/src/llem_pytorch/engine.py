@@ -13,11 +13,20 @@ from contextlib import contextmanager
 import torch
 import transformers
 
-from llem.config.experiment import DecodingConfig, ModelConfig
-from llem.errors import LlemError, ModelError
-from llem.models.tokens import Tokenizer
-from llem.specs.backend import LoadContext, LoadReport, MemoryReading, Request, RequestRecord, TokenEvent
-from llem.specs.caveat import Caveat
+from llem.plugin_api import (
+    Caveat,
+    DecodingConfig,
+    LlemError,
+    LoadContext,
+    LoadReport,
+    MemoryReading,
+    ModelConfig,
+    ModelError,
+    Request,
+    RequestRecord,
+    TokenEvent,
+    Tokenizer,
+)
 from llem_pytorch import arguments
 from llem_pytorch.batching import Length, cache_tokens, make_batches
 from llem_pytorch.caveats import Beyond, Listener, not_taken, settings_caveat

@@ -13,11 +13,16 @@ from typing import Any
 import torch
 import transformers
 
-from llem.config.experiment import ModelConfig
-from llem.errors import ModelError
-from llem.models.shapes import load_shape
-from llem.models.sources import ModelLocation, locate_model
-from llem.models.tokens import ByteTokenizer, TextTokenizer, Tokenizer
+from llem.plugin_api import (
+    ByteTokenizer,
+    ModelConfig,
+    ModelError,
+    ModelLocation,
+    TextTokenizer,
+    Tokenizer,
+    load_shape,
+    locate_model,
+)
 from llem_pytorch import arguments
 from llem_pytorch.config import PyTorchConfig
 from llem_pytorch.unpacked import UnpackedWeights

@@ -19,8 +19,7 @@ from typing import Any
 
 import torch.distributed as dist
 
-from llem.errors import ModelError
-from llem.specs.backend import LoadContext
+from llem.plugin_api import LoadContext, ModelError
 
 _FOREVER = timedelta(days=30)
 """Between two batches any time may pass; limits of time are the study's business."""

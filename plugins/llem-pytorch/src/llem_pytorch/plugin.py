@@ -5,9 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Sequence
 
-from llem.hookspecs import API_VERSION, hookimpl
-from llem.specs.backend import BackendSpec
-from llem.specs.check import CheckSpec, checks_in
+from llem.plugin_api import API_VERSION, BackendSpec, CheckSpec, checks_in, hookimpl
 from llem_pytorch.config import PyTorchConfig, batch_size, fit, gpus, resolve
 
 IMAGE = f"ghcr.io/llenergymeasure/pytorch:{importlib.metadata.version('llem-pytorch')}"

@@ -13,9 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from llem.errors import LlemError
-from llem.models.sources import ModelLocation, locate_model
-from llem.specs.check import Finding, PreflightContext
+from llem.plugin_api import Finding, LlemError, ModelLocation, PreflightContext, locate_model
 from llem_pytorch.config import FLASH, GPU_ATTENTION, PyTorchConfig
 
 EXTRA = "pip install 'llem-pytorch[{}]'"

@@ -8,11 +8,7 @@ from typing import Any
 
 import torch
 
-from llem.config.experiment import ModelConfig
-from llem.errors import ModelError
-from llem.models.flops import architecture_of, parameter_count
-from llem.models.tokens import Tokenizer
-from llem.specs.backend import LoadReport
+from llem.plugin_api import LoadReport, ModelConfig, ModelError, Tokenizer, architecture_of, parameter_count
 from llem_pytorch.config import PyTorchConfig
 from llem_pytorch.loading import Loaded, hub_commit
 

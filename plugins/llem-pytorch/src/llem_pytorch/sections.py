@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from llem.config.section import Section
+from llem.plugin_api import Section
 
 QuantizationMethod = Literal[
     "none",

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from llem.errors import ConfigError, ResultError
+from llem.plugin_api import ConfigError, ResultError
 from llem_analysis.figures import FIGURES, FigureSpec
 from llem_analysis.wording import amount, counted, percent
 from llem_report.models import Answer, Mean, ReportConfiguration

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from llem.errors import DOCUMENTATION, ResultError
-from llem.results.store import MANIFEST, read_object
+from llem.plugin_api import DOCUMENTATION, MANIFEST, ResultError, read_object
 from llem_analysis.wording import counted
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from llem.cli.completing import study_folders
+from llem.plugin_api import study_folders
 
 FIGURE_NAMES = ("effects", "pareto", "phases", "power", "latency")
 FORMATS = ("html", "png", "svg", "pdf")
@@ -165,7 +165,7 @@ def _page(study: Path, output: Path | None, opening: bool) -> None:
 def _figures(
     study: Path, output: Path | None, form: Any, names: Sequence[str], theme: Any, width: Any, *, one: bool
 ) -> None:
-    from llem.errors import ResultError
+    from llem.plugin_api import ResultError
     from llem_report.export import save
     from llem_report.figures import FIGURES as ALL
     from llem_report.gather import gather
@@ -193,7 +193,7 @@ def _figures(
 
 
 def _saving(path: Path, write: Any) -> None:
-    from llem.errors import ConfigError
+    from llem.plugin_api import ConfigError
 
     try:
         write()

@@ -6,10 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from llem.errors import ResultError
-from llem.metrics.environments import COLUMNS
-from llem.results.job_directory import RESULT
-from llem.results.store import read_object
+from llem.plugin_api import COLUMNS, RESULT, ResultError, read_object
 
 MOST = 40
 """So many kinds of environment are told apart; experiments of further ones have none here."""

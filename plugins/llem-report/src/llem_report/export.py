@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from llem.errors import PluginError, ResultError
+from llem.plugin_api import PluginError, ResultError
 from llem_report.figures.style import PRINT_SCALE, THEMES, TOTAL, Theme
 
 if TYPE_CHECKING:

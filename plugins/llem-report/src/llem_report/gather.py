@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llem.errors import ResultError
+from llem.plugin_api import ResultError
 from llem_analysis.candidates import Candidate, candidates
 from llem_analysis.design import Configured, configured
 from llem_analysis.figures import FIGURES
@@ -20,7 +20,7 @@ from llem_report.methods import method_sentences
 from llem_report.models import FigureColumn, Mean, ReportConfiguration, ReportStudy
 
 if TYPE_CHECKING:
-    from llem.study.manifest_head import Head
+    from llem.plugin_api import Head
     from llem_analysis.effect_models import StudyAnalysis
 
 __all__ = ["FigureColumn", "Mean", "ReportConfiguration", "ReportStudy", "gather"]
@@ -53,7 +53,7 @@ def gather(study_dir: Path | str) -> ReportStudy:
         ResultError: there is no study, or its manifest is damaged and it has no results.
         PluginError: numpy or scipy is not installed.
     """
-    from llem.study.manifest_head import head_beside_results
+    from llem.plugin_api import head_beside_results
 
     folder = Path(study_dir)
     rows = sorted(
@@ -101,7 +101,7 @@ def gather(study_dir: Path | str) -> ReportStudy:
 
 
 def _state(folder: Path, head: Head | None) -> str:
-    from llem.study.lock import is_held
+    from llem.plugin_api import is_held
 
     if head is None:
         return "unknown"

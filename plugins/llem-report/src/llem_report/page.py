@@ -16,7 +16,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llem.results.job_directory import write_atomically
+from llem.plugin_api import write_atomically
 from llem_report.document import document
 from llem_report.packing import script_json
 

@@ -18,7 +18,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llem.errors import LlemError
+from llem.plugin_api import LlemError
 from llem_report.document import document
 from llem_report.packing import as_json
 from llem_report.page import SERVED_POLICY, rendered

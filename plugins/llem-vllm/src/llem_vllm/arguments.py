@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from llem.config.experiment import DecodingConfig, ExperimentConfig
-from llem.config.section import Section
-from llem.errors import ConfigError
+from llem.plugin_api import ConfigError, DecodingConfig, ExperimentConfig, Section
 from llem_vllm.config import GROUPS_APART, OWN, given
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from llem.config.section import Section
-from llem.specs.caveat import Caveat
+from llem.plugin_api import Caveat, Section
 from llem_vllm.config import given
 
 _NAMES = {"kv_cache_dtype": "cache_dtype"}

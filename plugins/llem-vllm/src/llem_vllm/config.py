@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import Field
 
-from llem.config.section import Section
+from llem.plugin_api import Section
 from llem_vllm.retired import RETIRED
 from llem_vllm.schema import chosen, load
 from llem_vllm.section import GROUPS, section_model

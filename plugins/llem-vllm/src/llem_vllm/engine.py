@@ -12,12 +12,21 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from llem.config.experiment import DecodingConfig
-from llem.config.section import Section
-from llem.errors import LlemError
-from llem.models.tokens import ByteTokenizer, TextTokenizer, Tokenizer
-from llem.specs.backend import LoadContext, LoadReport, MemoryReading, Request, RequestRecord, TokenEvent
-from llem.specs.caveat import Caveat
+from llem.plugin_api import (
+    ByteTokenizer,
+    Caveat,
+    DecodingConfig,
+    LlemError,
+    LoadContext,
+    LoadReport,
+    MemoryReading,
+    Request,
+    RequestRecord,
+    Section,
+    TextTokenizer,
+    TokenEvent,
+    Tokenizer,
+)
 from llem_vllm.arguments import check_lengths, engine_arguments, environment_variables, sampling_arguments
 from llem_vllm.caveats import cache_caveat, count_caveats, setting_caveats
 from llem_vllm.loading import Prepared, prepare

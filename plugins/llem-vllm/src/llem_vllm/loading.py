@@ -9,11 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from llem.config.experiment import ModelConfig
-from llem.config.section import Section
-from llem.errors import ModelError
-from llem.models.shapes import load_shape
-from llem.models.sources import ModelLocation, locate_model
+from llem.plugin_api import ModelConfig, ModelError, ModelLocation, Section, load_shape, locate_model
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Sequence
 
-from llem.hookspecs import API_VERSION, hookimpl
-from llem.specs.backend import BackendSpec
-from llem.specs.check import CheckSpec
+from llem.plugin_api import API_VERSION, BackendSpec, CheckSpec, hookimpl
 from llem_vllm.config import VllmConfig, batch_size, gpus, resolve
 
 IMAGE = f"ghcr.io/llenergymeasure/vllm:{importlib.metadata.version('llem-vllm')}"

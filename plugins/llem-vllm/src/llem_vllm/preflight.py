@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from llem.errors import ConfigError
-from llem.specs.check import Finding, PreflightContext
+from llem.plugin_api import ConfigError, Finding, PreflightContext
 from llem_vllm.arguments import check_lengths
 from llem_vllm.config import SCHEMA_VERSION
 from llem_vllm.schema import installed, versions

@@ -6,11 +6,7 @@ import importlib.metadata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from llem.config.experiment import ModelConfig
-from llem.errors import ModelError
-from llem.models.flops import architecture_of, parameter_count
-from llem.models.tokens import Tokenizer
-from llem.specs.backend import LoadReport
+from llem.plugin_api import LoadReport, ModelConfig, ModelError, Tokenizer, architecture_of, parameter_count
 from llem_vllm.loading import Prepared
 from llem_vllm.schema import DISTRIBUTIONS
 

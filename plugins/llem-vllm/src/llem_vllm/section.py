@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import pydantic
 from pydantic import ConfigDict, create_model
 
-from llem.config.section import Section
+from llem.plugin_api import Section
 from llem_vllm.schema import Field, Schema
 
 GROUPS = {

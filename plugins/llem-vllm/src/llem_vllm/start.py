@@ -9,8 +9,7 @@ from typing import Any, get_args, get_origin
 
 from vllm.engine.arg_utils import EngineArgs
 
-from llem.config.experiment import ExperimentConfig
-from llem.errors import ModelError
+from llem.plugin_api import ExperimentConfig, ModelError
 from llem_vllm.drivers import AsyncDriver, Driver, StepDriver
 from llem_vllm.loading import path_or_name
 

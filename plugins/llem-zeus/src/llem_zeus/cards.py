@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from llem.samplers.amd import uuid_of, visible_amd_gpus
-from llem.samplers.visible import Gpu, Visible, visible_gpus
+from llem.plugin_api import Gpu, Visible, uuid_of, visible_amd_gpus, visible_gpus
 
 VARIABLES = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
 """What Zeus reads."""

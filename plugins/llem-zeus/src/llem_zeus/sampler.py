@@ -15,9 +15,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
 
-from llem.errors import SamplerUnavailable
-from llem.samplers.nvml import MIG_NOTE
-from llem.specs.sampler import Device, Method, Reading, Scope
+from llem.plugin_api import MIG_NOTE, Device, Method, Reading, SamplerUnavailable, Scope
 from llem_zeus.cards import VARIABLES, Card, identify, may_use
 
 COUNTER_PERIOD_S = 0.1

@@ -14,9 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
-from llem.errors import ConfigError, LlemError
-from llem.results.job_directory import JOB_SCHEMA
-from llem.specs.check import Finding, PreflightContext
+from llem.plugin_api import JOB_SCHEMA, ConfigError, Finding, LlemError, PreflightContext
 from llem_docker import cuda, owner
 from llem_docker.errors import TOOLKIT_REMEDY, GpuRefused, ToolkitMissing
 from llem_docker.gpus import driver, gpus_here

@@ -11,8 +11,7 @@ from typing import Any
 
 from docker.types import DeviceRequest, LogConfig, Mount, Ulimit
 
-from llem.results.job_directory import EXPERIMENT
-from llem.results.scrub import tells_a_secret
+from llem.plugin_api import EXPERIMENT, tells_a_secret
 from llem_docker.engine import Image
 from llem_docker.places import HOME, HUB, JOB, PACKAGES, SCRATCH, TMP, TOKEN, Places
 from llem_docker.settings import Settings

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from llem.specs.runner import Exit
+from llem.plugin_api import Exit
 from llem_docker.errors import NOT_FOUND, ImageUnfit
 from llem_docker.settings import in_words
 

@@ -16,7 +16,7 @@ import requests
 from docker.context import ContextAPI
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 
-from llem.errors import LlemError
+from llem.plugin_api import LlemError
 from llem_docker.errors import EngineUnavailable, ImageMissing, how_to_build, pull_error, start_error
 
 DEFAULT = "unix:///var/run/docker.sock"

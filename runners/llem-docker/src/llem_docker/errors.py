@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from llem.errors import LlemError, PreflightError
+from llem.plugin_api import LlemError, PreflightError
 from llem_docker.images.recipe import REGISTRY
 
 

@@ -6,12 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from llem.config.experiment import ExperimentConfig
-from llem.errors import SamplerUnavailable
-from llem.samplers.nvml_library import Nvml
-from llem.samplers.visible import Gpu, visible_gpus
-from llem.specs.kinds import BACKENDS
-from llem.specs.registry import SpecRegistry
+from llem.plugin_api import BACKENDS, ExperimentConfig, Gpu, Nvml, SamplerUnavailable, SpecRegistry, visible_gpus
 
 
 def gpus_of(config: ExperimentConfig, registry: SpecRegistry, environ: Mapping[str, str] = os.environ) -> list[str]:

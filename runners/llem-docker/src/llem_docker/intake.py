@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from llem.results.job_directory import EVENTS, READINGS, REQUESTS, RESULT, TIMESERIES, write_json
+from llem.plugin_api import EVENTS, READINGS, REQUESTS, RESULT, TIMESERIES, write_json
 from llem_docker.settings import in_words
 
 MOST_BYTES = {RESULT: 64 * 2**20, TIMESERIES: 2 * 2**30, REQUESTS: 2 * 2**30, READINGS: 2 * 2**30}

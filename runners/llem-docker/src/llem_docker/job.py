@@ -14,9 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from llem.errors import LlemError
-from llem.results.job_directory import EVENTS
-from llem.specs.runner import Exit
+from llem.plugin_api import EVENTS, Exit, LlemError
 from llem_docker import ending
 from llem_docker.engine import Engine
 from llem_docker.intake import Events, amend_failure, remove_folder, take, written

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from llem.errors import PreflightError
-from llem.results.store import EXPERIMENTS
+from llem.plugin_api import EXPERIMENTS, PreflightError
 from llem_docker import owner
 from llem_docker.engine import Engine
 from llem_docker.intake import remove_folder

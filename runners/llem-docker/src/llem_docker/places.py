@@ -7,10 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from llem.config.experiment import DatasetConfig, ExperimentConfig
-from llem.config.paths import paths_in
-from llem.errors import LlemError
-from llem.models.sources import locate_model
+from llem.plugin_api import DatasetConfig, ExperimentConfig, LlemError, locate_model, paths_in
 
 JOB = "/llem/job"
 SCRATCH = "/llem/scratch"

@@ -15,7 +15,7 @@ import requests
 from docker.errors import DockerException
 from docker.types import Mount
 
-from llem.errors import LlemError
+from llem.plugin_api import LlemError
 from llem_docker import owner
 from llem_docker.container import confinement
 from llem_docker.engine import Engine, Image, gone

@@ -10,11 +10,18 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from llem.config.experiment import ExperimentConfig
-from llem.errors import ConfigError, LlemError
-from llem.results.job_directory import EXPERIMENT, LOG, write_json
-from llem.specs.check import Finding
-from llem.specs.runner import Job, RunnerContext, RunningJob
+from llem.plugin_api import (
+    EXPERIMENT,
+    LOG,
+    ConfigError,
+    ExperimentConfig,
+    Finding,
+    Job,
+    LlemError,
+    RunnerContext,
+    RunningJob,
+    write_json,
+)
 from llem_docker import owner
 from llem_docker.container import LIFELINE, Inside, creation
 from llem_docker.engine import Engine, Image

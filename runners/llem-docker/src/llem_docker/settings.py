@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 
-from llem.errors import ConfigError
+from llem.plugin_api import ConfigError
 
 PREFIX = "LLEM_DOCKER_"
 

@@ -8,10 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from llem.errors import ConfigError, LlemError
-from llem.specs.check import PreflightContext
-from llem.specs.kinds import BACKENDS
-from llem.specs.runner import RunnerContext
+from llem.plugin_api import BACKENDS, ConfigError, LlemError, PreflightContext, RunnerContext
 from llem_docker.engine import Engine, Image
 from llem_docker.gpus import gpus_of
 from llem_docker.plugin import RUNNER

@@ -20,7 +20,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from llem.specs.runner import Exit, Placement
+from llem.plugin_api import Exit, Placement
 from llem_ray.cluster import Cluster
 from llem_ray.connection import join
 from llem_ray.errors import ClusterError, told

@@ -9,8 +9,7 @@ import importlib.metadata
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from llem.specs.check import Finding, PreflightContext
-from llem.specs.kinds import BACKENDS
+from llem.plugin_api import BACKENDS, Finding, PreflightContext
 from llem_ray.sight import Sight, sight_of
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from llem.results.job_directory import EVENTS, LOG
+from llem.plugin_api import EVENTS, LOG
 from llem_ray.mailbox import Parcel
 
 FORWARD_S = 0.5

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from llem.specs.runner import Exit
+from llem.plugin_api import Exit
 
 NODE_FAILED = "NodeFailed"
 PROCESS_DIED = "RayWorkerDied"

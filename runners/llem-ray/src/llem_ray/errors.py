@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from llem.errors import LlemError
+from llem.plugin_api import LlemError
 
 
 class ClusterError(LlemError):

@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llem.errors import LlemError
-from llem.specs.runner import Exit, Placement
+from llem.plugin_api import Exit, LlemError, Placement
 from llem_ray.endings import NO_NODE, NODE_FAILED, Lost, ending_of
 from llem_ray.mailbox import Parcel
 from llem_ray.need import Need

@@ -26,7 +26,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from llem.specs.kinds import BACKENDS, SCENARIOS
+from llem.plugin_api import BACKENDS, SCENARIOS
 
 JOB = "job"
 SCRATCH = "scratch"
@@ -84,13 +84,17 @@ def _run(folder: Path, order: Mapping[str, Any], host: int) -> None:
     os.environ.update(kept)
     os.environ.update(visible(settings, gpus))  # what is looked for on the GPUs beforehand shall see the same ones
 
-    from llem.config.compose import Composer
-    from llem.errors import LlemError
-    from llem.plugins import Registry
-    from llem.results.job_directory import EXPERIMENT, JobDocument, write_json
-    from llem.runners.local import LocalJob
-    from llem.specs.runner import Job
-    from llem.study import residual
+    from llem.plugin_api import (
+        EXPERIMENT,
+        Composer,
+        Job,
+        JobDocument,
+        LlemError,
+        LocalJob,
+        Registry,
+        residual,
+        write_json,
+    )
 
     directory, scratch = folder / JOB, folder / SCRATCH
     for made in (directory, scratch):

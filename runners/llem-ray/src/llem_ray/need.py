@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
-from llem.config.experiment import ExperimentConfig
-from llem.specs.backend import BackendSpec
+from llem.plugin_api import BackendSpec, ExperimentConfig
 from llem_ray.options import RayOptions
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from llem.config.section import Section
+from llem.plugin_api import Section
 
 _Amount = Annotated[float, Field(gt=0, le=1_000_000)]
 _Label = Annotated[str, Field(pattern=r"^([A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?)?$", max_length=63)]

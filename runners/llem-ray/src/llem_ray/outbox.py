@@ -7,7 +7,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from llem.results.job_directory import EVENTS, LOG
+from llem.plugin_api import EVENTS, LOG
 from llem_ray.correspondence import MOST_OUTPUT
 from llem_ray.mailbox import Parcel
 

@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from llem.errors import LlemError
-from llem.results.job_directory import READINGS, REQUESTS, RESULT, TIMESERIES
+from llem.plugin_api import READINGS, REQUESTS, RESULT, TIMESERIES, LlemError
 
 NAMES = (TIMESERIES, REQUESTS, READINGS, RESULT)
 """What comes back at the end, the result last. Events and the log come while it runs."""

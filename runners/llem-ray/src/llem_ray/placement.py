@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
-from llem.specs.runner import Placement
+from llem.plugin_api import Placement
 from llem_ray.need import Need
 from llem_ray.nodes import Node, fitting
 

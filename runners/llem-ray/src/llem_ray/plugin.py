@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from llem.hookspecs import API_VERSION, hookimpl
-from llem.specs.check import CheckSpec, checks_in
-from llem.specs.runner import RunnerSpec
+from llem.plugin_api import API_VERSION, CheckSpec, RunnerSpec, checks_in, hookimpl
 from llem_ray.options import RayOptions
 
 RUNNER = "ray"

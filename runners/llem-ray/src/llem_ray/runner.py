@@ -10,11 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from llem.config.experiment import ExperimentConfig
-from llem.results.job_directory import EXPERIMENT
-from llem.specs.check import Finding
-from llem.specs.kinds import BACKENDS
-from llem.specs.runner import Exit, Job, RunnerContext, RunningJob
+from llem.plugin_api import BACKENDS, EXPERIMENT, Exit, ExperimentConfig, Finding, Job, RunnerContext, RunningJob
 from llem_ray.errors import ClusterLost
 from llem_ray.line import Line
 from llem_ray.need import need_of

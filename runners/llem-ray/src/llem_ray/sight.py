@@ -7,12 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from llem.config.experiment import ExperimentConfig
-from llem.config.paths import paths_in
-from llem.errors import LlemError
-from llem.models.sources import locate_model
-from llem.specs.check import PreflightContext
-from llem.specs.kinds import BACKENDS
+from llem.plugin_api import BACKENDS, ExperimentConfig, LlemError, PreflightContext, locate_model, paths_in
 from llem_ray.errors import ClusterError
 from llem_ray.line import Line
 from llem_ray.need import Need, need_of

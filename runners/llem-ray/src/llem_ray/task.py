@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from llem.errors import LlemError
+from llem.plugin_api import LlemError
 from llem_ray import here
 from llem_ray.correspondence import Correspondence
 from llem_ray.parcels import Storage, sizes

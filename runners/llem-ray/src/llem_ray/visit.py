@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from llem.specs.kinds import BACKENDS
+from llem.plugin_api import BACKENDS
 
 
 def visit(question: dict[str, Any]) -> dict[str, Any]:
@@ -31,7 +31,7 @@ def visit(question: dict[str, Any]) -> dict[str, Any]:
             versions[name] = None
     backends: dict[str, str | None] = {}
     try:
-        from llem.plugins import Registry, missing_requirements
+        from llem.plugin_api import Registry, missing_requirements
 
         known = Registry()[BACKENDS]
         for name in question["backends"]:

@@ -8,9 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from functools import cache
 
-from llem.errors import LlemError
-from llem.specs.check import Finding, PreflightContext
-from llem.specs.kinds import BACKENDS
+from llem.plugin_api import BACKENDS, Finding, LlemError, PreflightContext
 from llem_slurm.commands import INSTALL, is_here, run, user
 from llem_slurm.errors import SlurmRefused
 from llem_slurm.limits import site_limits

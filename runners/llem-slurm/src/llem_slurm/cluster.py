@@ -13,9 +13,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from llem.errors import LlemError
-from llem.runners.failure import log_tail
-from llem.specs.runner import Exit
+from llem.plugin_api import Exit, LlemError, log_tail
 from llem_slurm.commands import cancel, in_parts, run
 from llem_slurm.ending import ending_of, hopeless, lost
 from llem_slurm.job import SlurmJob

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from llem.specs.runner import Exit
+from llem.plugin_api import Exit
 from llem_slurm import errors
 from llem_slurm.queue import Seen
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from llem.errors import LlemError, PreflightError
+from llem.plugin_api import LlemError, PreflightError
 
 OUT_OF_MEMORY = "OutOfMemory"
 TIME_LIMIT = "SlurmTimeLimit"

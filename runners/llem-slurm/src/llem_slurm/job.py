@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from llem.specs.runner import Exit, Job
+from llem.plugin_api import Exit, Job
 from llem_slurm.queue import Place, Seen
 from llem_slurm.script import Need
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from llem.errors import LlemError
+from llem.plugin_api import LlemError
 from llem_slurm.commands import run, user
 from llem_slurm.options import SlurmOptions
 

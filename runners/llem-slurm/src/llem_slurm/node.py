@@ -17,10 +17,17 @@ from pathlib import Path
 from types import FrameType
 from typing import TypeVar
 
-from llem.errors import LlemError
-from llem.results.job_directory import EXPERIMENT, LOG, RESULT, JobDocument, write_atomically
-from llem.results.store import read_result
-from llem.specs.runner import Exit, RunningJob
+from llem.plugin_api import (
+    EXPERIMENT,
+    LOG,
+    RESULT,
+    Exit,
+    JobDocument,
+    LlemError,
+    RunningJob,
+    read_result,
+    write_atomically,
+)
 from llem_slurm.errors import NODE_FAILED, OUT_OF_MEMORY
 from llem_slurm.places import Batch, Record, Task, Tasks, digest_of
 from llem_slurm.worker_start import is_alone, start

@@ -8,8 +8,7 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 
-from llem.errors import LlemError
-from llem.specs.runner import Placement
+from llem.plugin_api import LlemError, Placement
 from llem_slurm.commands import run
 from llem_slurm.options import SlurmOptions
 

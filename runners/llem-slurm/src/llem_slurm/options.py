@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from llem.config.section import Section
+from llem.plugin_api import Section
 
 _WORD = r"^[^\s,;|&]+$"
 _TIME = r"^(\d+-\d+(:\d+){0,2}|\d+(:\d+){0,2})$"

@@ -19,8 +19,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from llem.results.job_directory import RESULT, write_json
-from llem.specs.runner import Exit
+from llem.plugin_api import RESULT, Exit, write_json
 
 FOLDER = "slurm"
 ENDED = "ended"

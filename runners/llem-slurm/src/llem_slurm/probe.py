@@ -13,9 +13,7 @@ from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-from llem.errors import LlemError
-from llem.specs.check import Finding, PreflightContext
-from llem.specs.kinds import BACKENDS
+from llem.plugin_api import BACKENDS, Finding, LlemError, PreflightContext
 from llem_slurm.commands import run, user
 from llem_slurm.errors import SlurmRefused
 from llem_slurm.options import SlurmOptions

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from llem.errors import LlemError
+from llem.plugin_api import LlemError
 from llem_slurm.commands import cancel, is_here, run
 from llem_slurm.queue import Place, read_queue
 from llem_slurm.submission import queue_command, token_of

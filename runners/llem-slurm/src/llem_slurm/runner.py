@@ -6,11 +6,7 @@ import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from llem.config.experiment import ExperimentConfig
-from llem.errors import ConfigError
-from llem.specs.check import Finding
-from llem.specs.kinds import BACKENDS
-from llem.specs.runner import Job, RunnerContext, RunningJob
+from llem.plugin_api import BACKENDS, ConfigError, ExperimentConfig, Finding, Job, RunnerContext, RunningJob
 from llem_slurm.cluster import Cluster
 from llem_slurm.job import SlurmJob
 from llem_slurm.limits import SiteLimits, site_limits

@@ -7,8 +7,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from llem.config.experiment import ExperimentConfig
-from llem.specs.backend import BackendSpec
+from llem.plugin_api import BackendSpec, ExperimentConfig
 from llem_slurm.options import SlurmOptions
 
 START_S = 600.0

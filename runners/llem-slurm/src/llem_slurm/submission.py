@@ -10,9 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from llem.errors import LlemError
-from llem.results.job_directory import write_atomically
-from llem.specs.runner import Exit
+from llem.plugin_api import Exit, LlemError, write_atomically
 from llem_slurm import errors
 from llem_slurm.commands import run, user
 from llem_slurm.errors import SlurmRefused, SlurmUnreachable

@@ -9,13 +9,20 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from llem.config.compose import Composer
-from llem.errors import LlemError
-from llem.plugins import Registry, load_object
-from llem.results.job_directory import JobDocument
-from llem.runners.local import LocalJob
-from llem.specs.kinds import BACKENDS, RUNNERS, SCENARIOS
-from llem.specs.runner import Job, RunnerContext, RunningJob
+from llem.plugin_api import (
+    BACKENDS,
+    RUNNERS,
+    SCENARIOS,
+    Composer,
+    Job,
+    JobDocument,
+    LlemError,
+    LocalJob,
+    Registry,
+    RunnerContext,
+    RunningJob,
+    load_object,
+)
 from llem_slurm.commands import environment as of_commands
 from llem_slurm.places import Tasks
 

@@ -10,8 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from llem.errors import SamplerUnavailable
-from llem.specs import Device, Reading
+from llem.plugin_api import Device, Reading, SamplerUnavailable
 
 FILE = "FILE_METER"
 """The variable that names the file."""

@@ -10,10 +10,18 @@ import urllib.request
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
-from llem.config.experiment import ExperimentConfig
-from llem.errors import LlemError, ModelError
-from llem.models.sources import locate_model
-from llem.specs import LoadContext, LoadReport, MemoryReading, Request, RequestRecord, TokenEvent
+from llem.plugin_api import (
+    ExperimentConfig,
+    LlemError,
+    LoadContext,
+    LoadReport,
+    MemoryReading,
+    ModelError,
+    Request,
+    RequestRecord,
+    TokenEvent,
+    locate_model,
+)
 from llem_llamacpp.plugin import LlamacppConfig
 
 Tell = Callable[[int], None]

@@ -6,9 +6,7 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
-from llem.config.section import Section
-from llem.hookspecs import API_VERSION, hookimpl
-from llem.specs import BackendSpec
+from llem.plugin_api import API_VERSION, BackendSpec, Section, hookimpl
 
 
 class LlamacppConfig(Section):

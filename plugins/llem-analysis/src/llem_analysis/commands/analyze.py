@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from llem.cli.completing import study_folders
+from llem.plugin_api import study_folders
 from llem_analysis.figures import FIGURES, MAIN
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def analysis_lines(found: StudyAnalysis) -> Iterator[str]:
 
 def figure_lines(figure: FigureAnalysis) -> Iterator[str]:
     """One figure's effects as a table, its interactions below."""
-    from llem.cli.table import NOTHING, table
+    from llem.plugin_api import NOTHING, table
     from llem_analysis.wording import amount, and_, change, change_span, p_text, percent
 
     mark = "~" if figure.estimated else ""
@@ -126,7 +126,7 @@ def figure_lines(figure: FigureAnalysis) -> Iterator[str]:
 
 
 def _row(effect: Effect, mark: str) -> list[str]:
-    from llem.cli.table import NOTHING, one_line
+    from llem.plugin_api import NOTHING, one_line
     from llem_analysis.wording import as_written, change, change_span, p_text, percent
 
     contrast = effect.contrast

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from llem.cli.completing import study_folders
+from llem.plugin_api import study_folders
 from llem_analysis.figures import FIGURES, MAIN
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def contrast_lines(found: StudyContrast) -> Iterator[str]:
 
 
 def _pair_lines(pair: Pair) -> Iterator[str]:
-    from llem.cli.table import one_line, table, value
+    from llem.plugin_api import one_line, table, value
 
     place = "" if pair.base_study == pair.other_study else f" ({pair.base_study} → {pair.other_study})"
     yield f"{pair.base}{place}" if pair.base == pair.other else f"{pair.base} → {pair.other}{place}"
@@ -113,7 +113,7 @@ def _pair_lines(pair: Pair) -> Iterator[str]:
 
 
 def _row(pair: Pair, name: str) -> list[str]:
-    from llem.cli.table import NOTHING
+    from llem.plugin_api import NOTHING
     from llem_analysis.wording import amount, change, change_span, p_text
 
     spec, found = FIGURES[name], pair.figures[name]
@@ -130,7 +130,7 @@ def _row(pair: Pair, name: str) -> list[str]:
 
 
 def _difference_lines(what: str, found: Sequence[Difference]) -> Iterator[str]:
-    from llem.cli.table import NOTHING, one_line, value
+    from llem.plugin_api import NOTHING, one_line, value
     from llem_analysis.wording import counted
 
     def shown(data: Any) -> str:

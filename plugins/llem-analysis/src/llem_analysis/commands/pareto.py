@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from llem.cli.completing import study_folders
+from llem.plugin_api import study_folders
 from llem_analysis.figures import FIGURES
 
 if TYPE_CHECKING:
-    from llem.metrics.intervals import Interval
+    from llem.plugin_api import Interval
     from llem_analysis.front import Front, FrontPoint
 
 SHORT = {
@@ -52,7 +52,7 @@ def pareto(study: Path, figures: tuple[str, ...], everything: bool, as_json: boo
       llem pareto results/demo-20260101T120000Z --by energy --by ttft
       llem pareto results/demo-20260101T120000Z --by energy --by throughput --by memory --all
     """
-    from llem.errors import ConfigError
+    from llem.plugin_api import ConfigError
     from llem_analysis.front import OBJECTIVES
     from llem_analysis.front import pareto as front_of
 
@@ -68,7 +68,7 @@ def pareto(study: Path, figures: tuple[str, ...], everything: bool, as_json: boo
 
 def front_lines(front: Front, *, everything: bool) -> Iterator[str]:
     """The front as a table."""
-    from llem.cli.table import one_line, table
+    from llem.plugin_api import one_line, table
     from llem_analysis.figures import FIGURES
     from llem_analysis.wording import amount, counted
 
@@ -118,6 +118,6 @@ def _place(point: FrontPoint) -> str:
 
 
 def _span(found: Interval | None) -> str:
-    from llem.cli.table import span
+    from llem.plugin_api import span
 
     return "" if found is None else f" ({span(found.low, found.high)})"

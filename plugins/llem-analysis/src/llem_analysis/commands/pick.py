@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from llem.cli.completing import study_folders
-from llem.specs.kinds import BACKENDS
+from llem.plugin_api import BACKENDS, study_folders
 from llem_analysis.commands.footprint_options import factors_of, footprint_options, footprint_text
 from llem_analysis.commands.pareto import SHORT
 
 if TYPE_CHECKING:
-    from llem.plugins import Registry
+    from llem.plugin_api import Registry
     from llem_analysis.footprint import Factors
     from llem_analysis.picking import Pick
 
@@ -91,7 +90,7 @@ def pick(
     folder = Path(found.study_directory)
     text = ready_study(folder / found.directory, _study_name(found.study), backends, comments)
     if output is not None:
-        from llem.cli.writing import write_text
+        from llem.plugin_api import write_text
 
         write_text(output, text)
     if as_json:
@@ -106,7 +105,7 @@ def pick(
 
 def pick_lines(found: Pick, factors: Factors | None) -> Iterator[str]:
     """What was picked and why, for people."""
-    from llem.cli.table import span
+    from llem.plugin_api import span
     from llem_analysis.figures import FIGURES
     from llem_analysis.wording import amount, change, change_span, counted
 
@@ -181,7 +180,7 @@ def _figure(word: str, percentile: str) -> str:
 
 
 def _objective(lowest: str | None, highest: str | None, percentile: str) -> str:
-    from llem.errors import ConfigError
+    from llem.plugin_api import ConfigError
     from llem_analysis.figures import figure_specs
 
     if lowest is not None and highest is not None:

@@ -17,9 +17,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from llem.errors import ResultError
-from llem.files import inside
-from llem.results.text import value as as_text
+from llem.plugin_api import ResultError, inside
+from llem.plugin_api import value as as_text
 from llem_exporters.ml_energy.runs import NoPlaceError, Run, run_of
 from llem_exporters.ml_energy.stability import Checked, unstable_reasons
 from llem_exporters.safe_names import folder_name

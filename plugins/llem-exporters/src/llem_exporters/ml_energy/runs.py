@@ -14,11 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from llem.results.job_directory import REQUESTS
-from llem.results.models import EnergyFigure, ExperimentResult, ModelReport
-from llem.results.table_file import table_of
-from llem.results.warning_codes import kind_of
-from llem.results.weighing import VOIDED, codes_of, weighed
+from llem.plugin_api import (
+    REQUESTS,
+    VOIDED,
+    EnergyFigure,
+    ExperimentResult,
+    ModelReport,
+    codes_of,
+    kind_of,
+    table_of,
+    weighed,
+)
 from llem_exporters.safe_names import folder_name
 
 SEQUENCES = ("max_num_seqs", "batch_size", "concurrency")

@@ -9,7 +9,7 @@ from importlib import resources
 from pathlib import Path
 from string import Template
 
-from llem.errors import ConfigError
+from llem.plugin_api import ConfigError
 from llem_plugin_kit.scaffold.names import Names
 
 _COMMON = {

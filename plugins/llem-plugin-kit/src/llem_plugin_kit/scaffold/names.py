@@ -7,10 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from llem.errors import ConfigError
-from llem.plugins import Registry
-from llem.specs.kinds import BACKENDS, CHECKS, RUNNERS, SAMPLERS
-from llem.specs.registry import HookKind
+from llem.plugin_api import BACKENDS, CHECKS, RUNNERS, SAMPLERS, ConfigError, HookKind, Registry
 
 Kind = Literal["backend", "runner", "sampler", "check"]
 
@@ -92,8 +89,7 @@ def names_for(name: str, kind: Kind, registry: Registry) -> Names:
 
 
 def _refuse_taken(names: Names, registry: Registry) -> None:
-    from llem.config.experiment import SECTIONS, ExperimentConfig
-    from llem.config.keys import STUDY_KEYS
+    from llem.plugin_api import SECTIONS, STUDY_KEYS, ExperimentConfig
 
     kind = REGISTERED_AS[names.kind]
     if names.kind == "backend" and names.word in {*SECTIONS, *STUDY_KEYS, *ExperimentConfig.model_fields}:

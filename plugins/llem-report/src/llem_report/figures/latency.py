@@ -7,10 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from llem.files import inside
-from llem.measure.statistics import stands
-from llem.results.job_directory import REQUESTS
-from llem.results.table_file import table_of
+from llem.plugin_api import REQUESTS, inside, stands, table_of
 from llem_analysis.wording import amount, counted
 from llem_report.figures.choosing import extremes
 from llem_report.figures.drawn import Drawn, Figure

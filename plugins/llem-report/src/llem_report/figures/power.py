@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from llem.files import inside
+from llem.plugin_api import inside
 from llem_analysis.figures import FIGURES as QUANTITIES
 from llem_report.figures.choosing import ranking
 from llem_report.figures.drawn import Drawn, Figure

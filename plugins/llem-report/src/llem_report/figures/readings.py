@@ -7,10 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from llem.errors import ResultError
-from llem.results.job_directory import RESULT, TIMESERIES
-from llem.results.store import read_object
-from llem.results.table_file import table_of
+from llem.plugin_api import RESULT, TIMESERIES, ResultError, read_object, table_of
 
 BINS, FEWEST = 240, 4
 """So many intervals at most and at least."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from llem.errors import ConfigError, LlemError, PreflightError
+from llem.plugin_api import ConfigError, LlemError, PreflightError
 from llem_docker.images.recipe import Recipe
 
 PIP_SECRET = "pip"

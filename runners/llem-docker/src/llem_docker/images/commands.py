@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from llem.cli.table import NOTHING, table
-from llem.errors import ConfigError, LlemError
+from llem.plugin_api import NOTHING, ConfigError, LlemError, table
 
 if TYPE_CHECKING:
-    from llem.plugins import Registry
+    from llem.plugin_api import Registry
     from llem_docker.images.inventory import Image
 
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from llem.errors import ConfigError
+from llem.plugin_api import ConfigError
 from llem_docker.images import sbom
 from llem_docker.images.recipe import Recipe
 from llem_docker.images.wheels import wheel_of

@@ -11,9 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from llem.errors import PluginError
-from llem.plugins import Registry
-from llem.specs.kinds import BACKENDS
+from llem.plugin_api import BACKENDS, PluginError, Registry
 
 REGISTRY = "ghcr.io/llenergymeasure"
 TARGETS = ("cuda", "cpu")

@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from llem.errors import PluginError
+from llem.plugin_api import PluginError
 
 _LEFT_BEHIND = {"INSTALLER", "REQUESTED", "RECORD", "direct_url.json"}
 """What an installer writes into a distribution's folder of facts, and no wheel has."""

@@ -1,0 +1,128 @@
+"""All that plugins import of llem's core.
+
+What stands here is public and kept: `API_VERSION` rises where it breaks. docs/reference/plugin-api.md says what each name is. Names are
+imported on first use, so that registering stays light; `plugin_api.pyi` tells type checkers the same names.
+
+    from llem.plugin_api import API_VERSION, SamplerSpec, hookimpl
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+TOPICS: dict[str, dict[str, str]] = {
+    "Registering": {
+        "llem.hookspecs": "API_VERSION hookimpl PROJECT",
+        "llem.plugins": "default_registry load_object missing_requirements Registry",
+        "llem.specs.kinds": "ACCELERATORS BACKENDS CHECKS COMMANDS DATASETS RUNNERS SAMPLERS SCENARIOS",
+        "llem.specs.registry": "HookKind Plugin SpecRegistry",
+    },
+    "Errors": {
+        "llem.errors": (
+            "ConfigError DatasetError DOCUMENTATION LlemError ModelError PluginError PreflightError "
+            "ResultError SamplerUnavailable"
+        ),
+    },
+    "Configuration": {
+        "llem.config.compose": "Composer",
+        "llem.config.experiment": "DatasetConfig DecodingConfig ExperimentConfig ModelConfig SECTIONS",
+        "llem.config.identity": "config_hash",
+        "llem.config.keys": "STUDY_KEYS Vocabulary",
+        "llem.config.merging": "nested",
+        "llem.config.paths": "paths_in",
+        "llem.config.section": "Section",
+    },
+    "Backends": {
+        "llem.models.flops": "architecture_of parameter_count",
+        "llem.models.shapes": "load_shape",
+        "llem.models.sources": "locate_model ModelLocation",
+        "llem.models.tokens": "ByteTokenizer TextTokenizer Tokenizer",
+        "llem.specs.backend": (
+            "BackendSpec Capability Engine LoadContext LoadReport MemoryReading ReportsCaveats "
+            "ReportsMetrics Request RequestRecord TokenEvent"
+        ),
+        "llem.specs.caveat": "Caveat",
+    },
+    "Datasets and scenarios": {
+        "llem.specs.dataset": "DatasetSpec LoadedDataset Message Prompt",
+        "llem.specs.scenario": "Answer LoadGenerator ScenarioSpec",
+    },
+    "Runners": {
+        "llem.results.job_directory": (
+            "EVENTS EXPERIMENT JOB_SCHEMA JobDocument LOG READINGS REQUESTS RESULT TIMESERIES "
+            "write_atomically write_json"
+        ),
+        "llem.runners.failure": "log_tail",
+        "llem.runners.local": "LocalJob",
+        "llem.specs.runner": "Exit Job Placement PlacementRule Queues Runner RunnerContext RunnerSpec RunningJob",
+    },
+    "Energy samplers and accelerators": {
+        "llem.samplers.amd": "AmdSampler uuid_of visible_amd_gpus",
+        "llem.samplers.nvml": "MIG_NOTE NvmlSampler",
+        "llem.samplers.nvml_library": "Nvml",
+        "llem.samplers.visible": "Gpu Visible visible_gpus",
+        "llem.specs.accelerator": "Accelerator AcceleratorMemory AcceleratorSpec",
+        "llem.specs.sampler": (
+            "Device Method QuickPowerSampler Reading Sampler SamplerSpec Scope TickingSampler WatchingSampler"
+        ),
+    },
+    "Preflight checks": {
+        "llem.specs.check": "checks_in CheckSpec Finding PreflightContext",
+    },
+    "Commands": {
+        "llem.cli.completing": "study_folders",
+        "llem.cli.table": "table",
+        "llem.cli.writing": "write_text",
+        "llem.results": "html",
+        "llem.results.text": "NOTHING one_line plain span value",
+        "llem.specs.command": "CommandSpec",
+    },
+    "Metrics, charts and exports": {
+        "llem.measure.statistics": "stands",
+        "llem.metrics": "student",
+        "llem.metrics.environments": (
+            "by_environment COLUMNS differences differing Environment environment_of for_comparison "
+            "of_machine study_kinds unlike"
+        ),
+        "llem.metrics.intervals": "FEWEST Interval LEVEL mean SEED",
+        "llem.metrics.summary": "Configuration Figure parquet_rows",
+    },
+    "Results": {
+        "llem.files": "inside",
+        "llem.results.arrow_table": "rows_table",
+        "llem.results.display": "ESTIMATE",
+        "llem.results.models": "EnergyFigure ExperimentResult ModelReport",
+        "llem.results.parts": "read_parquet",
+        "llem.results.places": "nothing_here several_here",
+        "llem.results.rows": "result_row",
+        "llem.results.scrub": "HIDDEN tells_a_secret",
+        "llem.results.stamps": "MODIFIED SIZE",
+        "llem.results.store": "EXPERIMENTS is_study MANIFEST read_object read_result",
+        "llem.results.study": "StudyResult",
+        "llem.results.table_file": "table_of",
+        "llem.results.warning_codes": "kind_of WARNINGS",
+        "llem.results.weighing": "caveat_sentences codes_of inform_sentence tellings too_few VOIDED voiding_code weighed",
+        "llem.study": "residual",
+        "llem.study.lock": "is_held",
+        "llem.study.manifest_head": "Head head_beside_results",
+    },
+}
+"""The names by topic and by the module where each lives."""
+
+_HOME = {name: module for modules in TOPICS.values() for module, names in modules.items() for name in names.split()}
+
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = importlib.import_module(_HOME[name])
+    value = getattr(module, name) if hasattr(module, name) else importlib.import_module(f"{_HOME[name]}.{name}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})
