@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import threading
@@ -43,6 +44,19 @@ def test_one_experiment_has_its_settings_and_its_figures() -> None:
         "[8/24]  pytorch.batch_size=8",
         "window  48/96 requests  312 tokens/s  213 W  for 41 s",
     ]
+
+
+def test_an_interrupted_experiment_is_counted_as_such_and_not_as_failed(tmp_path: Path) -> None:
+    said = io.StringIO()
+    reporter = TextReporter(said)
+    reporter.study_started(tmp_path, 2)
+    for number in (1, 2):
+        reporter.experiment_started(number, "a", tmp_path)
+    reporter.experiment_finished(1, {"status": "failed", "failure": {"type": "Interrupted", "message": "by the user."}})
+    reporter.experiment_finished(2, {"status": "failed", "failure": {"type": "Crash", "message": "signal 11."}})
+    assert re.search(r"\[1/2\].*: interrupted$", said.getvalue(), re.MULTILINE)
+    assert re.search(r"\[2/2\].*: failed: Crash: signal 11\.$", said.getvalue(), re.MULTILINE)
+    assert "7/24 ended  1 failed  1 interrupted" in shown(under_way(failed=1, interrupted=1))[0]
 
 
 def test_several_have_a_line_each_and_more_than_fit_are_counted() -> None:

@@ -64,7 +64,7 @@ TOPICS: dict[str, dict[str, str]] = {
         "llem.samplers.visible": "Gpu Visible visible_gpus",
         "llem.specs.accelerator": "Accelerator AcceleratorMemory AcceleratorSpec",
         "llem.specs.sampler": (
-            "Device Method QuickPowerSampler Reading Sampler SamplerSpec Scope TickingSampler WatchingSampler"
+            "Device Method MODULE QuickPowerSampler Reading Sampler SamplerSpec Scope TickingSampler WatchingSampler"
         ),
     },
     "Preflight checks": {

@@ -94,6 +94,17 @@ def test_a_card_without_a_counter_has_power_alone(simulated_gpus: Gpus) -> None:
     assert readings == [[None, 150.0]]
 
 
+def test_the_counter_of_a_superchip_is_its_modules_and_the_gpu_has_power_alone(simulated_gpus: Gpus) -> None:
+    scenario = f"gpu {A} NVIDIA GH200 480GB\npower constant 300\nmodule 200\ncounter 0.02 0 1\n"
+    devices, means, powers = ask(
+        simulated_gpus(scenario), "answer = [opened(), mean_w(0.5), {r.device: r.power_w for r in sampler.read()}]"
+    )
+    assert [device[:3] for device in devices] == [[A, "gpu", ["power"]], [f"{A}/module", "module", ["counter"]]]
+    assert "the energy counter is the whole module's" in devices[0][3]
+    assert means == {A: None, f"{A}/module": pytest.approx(500, rel=0.1)}
+    assert powers[A] == 300.0
+
+
 @pytest.mark.parametrize(("value", "expected"), [("1", [B]), (A, [A]), ("GPU-b", [B]), ("1,0", [B, A])])
 def test_every_form_of_visible_devices_is_understood(simulated_gpus: Gpus, value: str, expected: list[str]) -> None:
     opened = ask(simulated_gpus(TWO), "answer = opened()", CUDA_VISIBLE_DEVICES=value)

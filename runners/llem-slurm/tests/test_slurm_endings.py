@@ -52,6 +52,7 @@ def test_a_job_that_slurm_begins_anew_starts_its_experiment_afresh(
     assert record["attempts"] == 2
     (result,) = made.results().values()
     assert [phase["name"] for phase in result["phases"]].count("window") == 1
+    assert [w["code"] for w in result["warnings"]].count("attempt_lost") == 1
     (directory,) = made.folder.glob("experiments/*")
     assert (directory / "worker.attempt-1.log").exists()
 

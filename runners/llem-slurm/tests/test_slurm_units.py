@@ -14,13 +14,14 @@ from pydantic import ValidationError
 
 from llem.config.compose import Composer
 from llem.plugins import default_registry
-from llem.results.job_directory import EXPERIMENT, LOG, RESULT, EventReader
+from llem.results.job_directory import EXPERIMENT, LOG, RESULT, EventReader, JobDocument
+from llem.results.warning_codes import WARNINGS
 from llem.specs.kinds import BACKENDS, CHECKS, RUNNERS, SCENARIOS
 from llem_slurm.checks import minutes_of
 from llem_slurm.commands import environment, run, said
 from llem_slurm.ending import ending_of
 from llem_slurm.errors import SlurmMissing, SlurmRefused, SlurmUnreachable
-from llem_slurm.node import clear
+from llem_slurm.node import clear, with_lost_attempt
 from llem_slurm.nodes import gpus_in
 from llem_slurm.options import SlurmOptions
 from llem_slurm.places import Batch, Record, Task, Tasks
@@ -203,6 +204,15 @@ def test_what_llem_and_nodes_write_for_each_other_comes_back_the_same(tmp_path: 
     assert Record.read(batch.record(0)) == record
     batch.record(1).write_text('{"code": 0')
     assert Record.read(batch.record(1)) is None
+
+
+def test_each_lost_attempt_is_a_warning_of_the_result() -> None:
+    earlier = {"code": "gpu_shared", "message": "someone else"}
+    document = JobDocument(config={}, config_hash="h", base_dir="/", warnings=[earlier])
+    third = with_lost_attempt(with_lost_attempt(document, 1), 2)
+    assert [w["code"] for w in third.warnings] == ["gpu_shared", "attempt_lost", "attempt_lost"]
+    assert [f"number {n} " in w["message"] for n, w in enumerate(third.warnings)] == [False, True, True]
+    assert {w["code"] for w in third.warnings} <= set(WARNINGS)
 
 
 def test_an_attempt_begins_with_nothing_but_the_experiment_and_earlier_logs(tmp_path: Path) -> None:

@@ -73,6 +73,8 @@ def _study(state: StudyState, left: str, style: Style) -> list[Part]:
         parts.append(Part(f"{len(state.running)} running", 3))
     if state.failed:
         parts.append(Part(f"{state.failed} failed", 1, "red"))
+    if state.interrupted:
+        parts.append(Part(f"{state.interrupted} interrupted", 1))
     return [*parts, Part(left, 1)]
 
 

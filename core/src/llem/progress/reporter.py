@@ -112,9 +112,11 @@ class TextReporter:
         self._state.finished += 1
         if result.get("status") == "done":
             self._say(f"{self._title(this)}: done{_figures(result)}")
+        elif (failure := result.get("failure") or {}).get("type") == "Interrupted":
+            self._state.interrupted += 1
+            self._say(f"{self._title(this)}: interrupted", always=True)
         else:
             self._state.failed += 1
-            failure = result.get("failure") or {}
             phase = f" in {failure['phase']}" if failure.get("phase") else ""
             text = f"{failure.get('type', 'unknown')}{phase}: {one_line(str(failure.get('message', '')), PARAGRAPH)}"
             self._say(f"{self._title(this)}: failed: {text}", always=True)

@@ -58,7 +58,8 @@ class StudyState:
 
     Attributes:
         began_s: when.
-        finished, failed: experiments that ended since then; the failed among them.
+        finished: experiments that ended since then.
+        failed, interrupted: those among them.
         left: seconds that it still takes, and when that was told.
         pause: how long a pause lasts, why, and when that was told.
     """
@@ -68,6 +69,7 @@ class StudyState:
     total: int = 0
     finished: int = 0
     failed: int = 0
+    interrupted: int = 0
     estimate_s: float | None = None
     left: tuple[float, float] | None = None
     pause: tuple[float, str, float] | None = None

@@ -14,12 +14,17 @@ VARIABLES = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
 
 @dataclass(frozen=True)
 class Card:
-    """A GPU object of Zeus (`handle`), named as llem's own samplers name the same card."""
+    """A GPU object of Zeus (`handle`), named as llem's own samplers name the same card.
+
+    Attributes:
+        superchip: the GPU is on a module with its CPU, and NVML's energy counter is the module's.
+    """
 
     gpu: Gpu
     zeus: Any
     amd: bool
     mig: bool
+    superchip: bool
 
 
 def identify(zeus: Any) -> Card:
@@ -29,7 +34,13 @@ def identify(zeus: Any) -> Card:
     if not isinstance(zeus, NVIDIAGPU):
         import amdsmi
 
-        return Card(Gpu(zeus.gpu_index, uuid_of(amdsmi, zeus.handle), zeus.get_name()), zeus, amd=True, mig=False)
+        return Card(
+            Gpu(zeus.gpu_index, uuid_of(amdsmi, zeus.handle), zeus.get_name()),
+            zeus,
+            amd=True,
+            mig=False,
+            superchip=False,
+        )
     import pynvml
 
     try:
@@ -37,7 +48,17 @@ def identify(zeus: Any) -> Card:
     except pynvml.NVMLError:  # this kind of card has no MIG
         mig = False
     uuid: str = pynvml.nvmlDeviceGetUUID(zeus.handle)
-    return Card(Gpu(zeus.gpu_index, uuid, zeus.get_name()), zeus, amd=False, mig=mig)
+    superchip = not mig and _on_module(pynvml, zeus.handle)
+    return Card(Gpu(zeus.gpu_index, uuid, zeus.get_name()), zeus, amd=False, mig=mig, superchip=superchip)
+
+
+def _on_module(pynvml: Any, handle: Any) -> bool:
+    """True where NVML tells power of the card's module too, as it does on superchips alone. Zeus does not ask."""
+    try:
+        asked = pynvml.NVML_FI_DEV_POWER_INSTANT, pynvml.NVML_POWER_SCOPE_MODULE
+        return bool(pynvml.nvmlDeviceGetFieldValues(handle, [asked])[0].nvmlReturn == 0)
+    except (AttributeError, pynvml.NVMLError):  # older bindings, or an older driver
+        return False
 
 
 def may_use(cards: Sequence[Card], wanted: object, environ: Mapping[str, str]) -> Visible:

@@ -16,7 +16,7 @@ def llem_energy_samplers() -> Sequence[SamplerSpec]:
             api_version=API_VERSION,
             summary="GPUs, CPU packages and DRAM as Zeus reads them",
             methods=frozenset({"counter", "power"}),
-            scopes=frozenset({"gpu", "cpu", "dram", "host"}),
+            scopes=frozenset({"gpu", "module", "cpu", "dram", "host"}),
             sampler="llem_zeus.sampler:ZeusSampler",
             on_request=True,
             requires=("zeus",),

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
 
-from llem.plugin_api import MIG_NOTE, Device, Method, Reading, SamplerUnavailable, Scope
+from llem.plugin_api import MIG_NOTE, MODULE, Device, Method, Reading, SamplerUnavailable, Scope
 from llem_zeus.cards import VARIABLES, Card, identify, may_use
 
 COUNTER_PERIOD_S = 0.1
@@ -90,8 +90,10 @@ class ZeusSampler:
             return []
         chosen = may_use(cards, wanted, os.environ)
         by_uuid = {card.gpu.uuid: card for card in cards}
-        meters = [self._gpu(by_uuid[gpu.uuid], chosen.note) for gpu in chosen.gpus]
+        used = [by_uuid[gpu.uuid] for gpu in chosen.gpus]
+        meters = [self._gpu(card, chosen.note) for card in used]
         self._gpu_names = [meter.device.name for meter in meters]
+        meters += [self._module(card) for card in used if card.superchip and _counts(card)]
         if not meters:
             self._missing.append("the experiment may use none of its GPUs")
         elif not any(meter.device.methods for meter in meters):
@@ -104,11 +106,12 @@ class ZeusSampler:
         gpu, zeus = card.gpu, card.zeus
         if card.mig:
             return _Meter(Device(id=gpu.uuid, name=gpu.name, scope="gpu", methods=frozenset(), note=MIG_NOTE), None)
-        counter = zeus.get_total_energy_consumption
-        has_counter = bool(_told(zeus.supports_get_total_energy_consumption)) and _told(counter) is not None
+        has_counter = not card.superchip and _counts(card)
         ways = {"get_instant_power_usage": "instant", "get_average_power_usage": "an average of the last second or so"}
         way = next((name for name in ways if _told(getattr(zeus, name)) is not None), None)
         methods: dict[Method, bool] = {"counter": has_counter, "power": way is not None}
+        field = f"power field zeus.{way}: {ways[way]}" if way else None
+        alone = "of the GPU alone, while the energy counter is the whole module's" if card.superchip else None
         return _Meter(
             Device(
                 id=gpu.uuid,
@@ -116,11 +119,25 @@ class ZeusSampler:
                 scope="gpu",
                 methods=frozenset(method for method, there in methods.items() if there),
                 update_period_s=COUNTER_PERIOD_S if has_counter else None,
-                note="; ".join(filter(None, (f"power field zeus.{way}: {ways[way]}" if way else None, note))) or None,
+                contained_in=gpu.uuid + MODULE if card.superchip and _counts(card) else None,
+                note="; ".join(filter(None, (field, alone, note))) or None,
             ),
-            counter if has_counter else None,
+            zeus.get_total_energy_consumption if has_counter else None,
             getattr(zeus, way) if way else None,
         )
+
+    @staticmethod
+    def _module(card: Card) -> _Meter:
+        """The module of a superchip: GPU, CPU and memory, which is what its counter means."""
+        device = Device(
+            id=card.gpu.uuid + MODULE,
+            name=f"module of {card.gpu.name}",
+            scope="module",
+            methods=frozenset({"counter"}),
+            update_period_s=COUNTER_PERIOD_S,
+            note="GPU, CPU and memory of the superchip",
+        )
+        return _Meter(device, card.zeus.get_total_energy_consumption)
 
     def _cpus(self) -> list[_Meter]:
         from zeus.device import get_cpus
@@ -171,6 +188,12 @@ class ZeusSampler:
 
     def close(self) -> None:
         self._meters = []
+
+
+def _counts(card: Card) -> bool:
+    """True where Zeus reads an energy counter behind this card, of whichever scope it is."""
+    there = bool(_told(card.zeus.supports_get_total_energy_consumption))
+    return there and _told(card.zeus.get_total_energy_consumption) is not None
 
 
 def _zone(id_: str, scope: Scope, energy_mj: Callable[[], float]) -> _Meter:

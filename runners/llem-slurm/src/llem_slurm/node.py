@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import TypeVar
@@ -85,6 +86,9 @@ class Attempt:
             cause = f"Slurm began it anew {self._number - 1} time(s), more than runner_options.slurm.requeues allows"
             return self._leave(directory, Exit(cause=cause, error=NODE_FAILED))
         document = _seen(directory / EXPERIMENT, lambda _: JobDocument.read(directory))
+        if self._number > 1:
+            document = with_lost_attempt(document, self._number - 1)
+            document.write(directory)
         scratch = tempfile.mkdtemp(prefix="llem-")
         ending: Exit | None = None
         try:
@@ -155,6 +159,12 @@ def clear(directory: Path, earlier: int) -> None:
             shutil.rmtree(path)
         else:
             path.unlink()
+
+
+def with_lost_attempt(document: JobDocument, earlier: int) -> JobDocument:
+    """The experiment with a warning for its result that Slurm ended an earlier attempt and began the job anew."""
+    message = f"an attempt was lost: Slurm ended number {earlier} (its node failed, or it was requeued) and began the job anew."
+    return replace(document, warnings=[*document.warnings, {"code": "attempt_lost", "message": message}])
 
 
 def _is_done(directory: Path, task: Task) -> bool:
