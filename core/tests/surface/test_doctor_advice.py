@@ -26,7 +26,7 @@ HERE = {"pytorch": None}
         (Machine(backends=HERE, methods=METERED, findings=[WARNING]), "Ready, with 1 warning to judge.", "llem init"),
         (Machine(backends=HERE, findings=[FULL, WARNING]), "1 error", "Make room; then llem doctor"),
         (
-            Machine(backends={"vllm": "pip install 'llem-vllm[engine]', or something else"}, methods=METERED),
+            Machine(backends={"vllm": "pip install 'llem-vllm[engine]'"}, methods=METERED),
             "No backend can run here",
             "pip install 'llem-vllm[engine]'",
         ),
@@ -44,6 +44,11 @@ def test_the_next_step_is_the_one_that_is_best_taken(machine: Machine, state: st
     advice = after_doctor(machine)
     assert state in advice.state
     assert advice.step == step
+
+
+def test_torch_s_small_build_is_named_where_there_is_no_gpu() -> None:
+    assert "PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu" in after_doctor(Machine()).state
+    assert "PIP_EXTRA_INDEX_URL" not in after_doctor(Machine(has_gpu=True)).state
 
 
 def test_doctor_ends_with_it(llem: Any) -> None:

@@ -90,21 +90,22 @@ def machine_of(registry: Registry, findings: Sequence[Finding]) -> Machine:
     """What decides on the next step, beside the findings: backends that can run here, and how energy can be read."""
     from llem.cli.next_step import Machine
     from llem.plugins import missing_requirements
+    from llem.preflight.engines import next_command
     from llem.samplers.rapl import RaplSampler, find_zones
     from llem.samplers.select import close_samplers, open_samplers
 
     backends = sorted(registry[BACKENDS].values(), key=lambda spec: ("online" in spec.capabilities, spec.name))
     opened, _ = open_samplers(registry, None, {"cpu_tdp_w": None, "devices": None})
     close_samplers(opened)
+    has_gpu = any(device.scope == "gpu" for one in opened for device in one.devices)
     return Machine(
         findings=findings,
         backends={
-            spec.name: (spec.install or f"pip install llem-{spec.name}")
-            if missing_requirements(spec.requires)
-            else None
+            spec.name: next_command(spec, registry, has_gpu=has_gpu) if missing_requirements(spec.requires) else None
             for spec in backends
         },
         set_aside=[plugin.distribution for plugin in registry.plugins() if plugin.set_aside],
         methods=frozenset(method for one in opened for device in one.devices for method in device.methods),
+        has_gpu=has_gpu,
         rapl_is_closed=bool(find_zones(RaplSampler.root)) and "rapl" not in {one.name for one in opened},
     )

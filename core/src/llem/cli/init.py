@@ -61,6 +61,7 @@ if TYPE_CHECKING:
 )
 @click.option("--force", is_flag=True, help="Replace the file where there is one.")
 @click.option("--yes", "-y", is_flag=True, help="Ask nothing: what no flag says has its default.")
+@click.option("--demo", is_flag=True, help="Write the demo, a ready study of a small real model, to demo.yaml.")
 @click.pass_obj
 def init(
     registry: Registry,
@@ -78,20 +79,24 @@ def init(
     output: Path,
     force: bool,
     yes: bool,
+    demo: bool,
 ) -> None:
     """Write a first study: asks what to measure, checks the answers, and says how long it takes.
 
     On a terminal it asks what no flag has said; elsewhere, and with --yes, it asks nothing. The study is short, and each
-    line says what it means. For one with every key that there is: `llem config init`.
+    line says what it means. For one with every key that there is: `llem config init`. With --demo it writes the study that
+    `make demo` runs in a clone: a small real model, three minutes on two CPU cores.
 
     \b
     Examples:
       llem init
+      llem init --demo
       llem init --yes -o first.yaml
       llem init --backend pytorch --vary pytorch.batch_size=1,4,16 --vary pytorch.dtype=float32,bfloat16
       llem init --model random:tiny-llama --dataset synthetic --input-tokens 256 --quick --yes
       llem init --model org/name --publication -n 200 --output-tokens 256 -o paper.yaml
     """
+    from llem.cli.demo import write_demo
     from llem.cli.questions import ask
     from llem.cli.writing import refuse_existing, write_text
     from llem.config.environment import read_settings
@@ -102,6 +107,9 @@ def init(
 
     if unexpected:
         raise click.UsageError(f"the file to write is named by -o: llem init -o {shlex.quote(unexpected[0])}.")
+    if demo:
+        write_demo(registry, output, force=force)
+        return
     if not force:
         refuse_existing(output)
     first = preferred_backend(registry[BACKENDS].values())
@@ -148,14 +156,14 @@ def _named_by(keys: Mapping[str, Any], registry: Registry) -> tuple[str, ...]:
 
 def _next(output: Path, plan: Plan, registry: Registry) -> Iterator[tuple[str, str]]:
     """Commands to go on with, each with what it does."""
-    from llem.cli.next_step import first_command
+    from llem.cli.next_step import run_commands
     from llem.plan.runners import LOCAL
     from llem.plugins import missing_requirements
+    from llem.preflight.engines import next_command
 
     for name, choice in plan.runners.items():
         spec = registry.find(BACKENDS, name)
         if choice.name == LOCAL and missing_requirements(spec.requires) and spec.install:
-            yield first_command(spec.install), f"{name} cannot run here yet"
-    file = shlex.quote(str(output))
-    yield f"llem run {file} --dry-run", "each experiment that it would run"
-    yield f"llem run {file}", "runs them; results go to the folder results"
+            lighter = f"; without a GPU: {spec.cpu_install}" if spec.cpu_install else ""
+            yield next_command(spec, registry, has_gpu=True), f"{name} cannot run here yet{lighter}"
+    yield from run_commands(output)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from llem.preflight.engines import CPU_TORCH, FIRST_BACKEND
 
 if TYPE_CHECKING:
     from llem.specs.check import Finding
@@ -43,6 +45,7 @@ class Machine:
         backends: each installed backend to the command that brings what it lacks here; None where it can run.
         set_aside: distributions whose plugin was set aside.
         methods: what energy can be read by: `counter`, `power`, `estimate`.
+        has_gpu: a meter of a GPU works.
         rapl_is_closed: the CPU has energy counters, and this user may not read them.
     """
 
@@ -50,6 +53,7 @@ class Machine:
     backends: Mapping[str, str | None] = field(default_factory=dict)
     set_aside: Sequence[str] = ()
     methods: frozenset[str] = frozenset()
+    has_gpu: bool = False
     rapl_is_closed: bool = False
 
 
@@ -71,7 +75,8 @@ def after_doctor(machine: Machine) -> Advice:
                 f"No backend works: the plugin of {machine.set_aside[0]} was set aside.",
                 f"pip install --force-reinstall {machine.set_aside[0]}",
             )
-        return Advice("No backend is installed, and a study needs one.", "pip install llem-pytorch")
+        lighter = "" if machine.has_gpu else f" Without a GPU, set {CPU_TORCH} first: torch is small then."
+        return Advice(f"No backend is installed, and a study needs one.{lighter}", FIRST_BACKEND)
     if errors:
         count = f"{len(errors)} error{'s' * (len(errors) > 1)}"
         first = errors[0]
@@ -79,7 +84,7 @@ def after_doctor(machine: Machine) -> Advice:
         return Advice(f"{count}: mend what is marked error, {first.check} first.", f"{step}; then llem doctor")
     if None not in machine.backends.values():
         name, install = next(iter(machine.backends.items()))
-        return Advice(f"No backend can run here: {name} lacks its engine.", first_command(str(install)))
+        return Advice(f"No backend can run here: {name} lacks its engine.", str(install))
     ready = "Ready." if not warnings else f"Ready, with {warnings} warning{'s' * (warnings > 1)} to judge."
     if machine.methods & {"counter", "power"}:
         return Advice(ready, "llem init")
@@ -100,6 +105,8 @@ def after_doctor(machine: Machine) -> Advice:
     )
 
 
-def first_command(install: str) -> str:
-    """Of the commands that a backend names in `install`, the first."""
-    return install.partition(", or ")[0]
+def run_commands(study: Path, options: str = "") -> Iterator[tuple[str, str]]:
+    """The two ways to run a study that was just written, each with what it does."""
+    file = shlex.quote(str(study))
+    yield f"llem run {file} --dry-run", "each experiment that it would run"
+    yield f"llem run {file}{options}", "runs them; results go to the folder results"

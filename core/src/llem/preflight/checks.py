@@ -12,6 +12,7 @@ from llem.config.experiment import DatasetConfig, ExperimentConfig, MeasurementC
 from llem.datasets.chat import check_takers, check_template
 from llem.errors import LlemError, SamplerUnavailable
 from llem.plugins import load_object, missing_requirements
+from llem.preflight import engines
 from llem.specs.check import Finding, PreflightContext
 from llem.specs.dataset import LoadedDataset
 from llem.specs.kinds import BACKENDS, DATASETS, RUNNERS, SAMPLERS
@@ -162,7 +163,7 @@ def check_requirements(context: PreflightContext) -> Iterator[Finding]:
             yield Finding(
                 level="warning" if doctor else "error",
                 message=f"backend {name} needs {', '.join(missing)}, which is not installed here",
-                remedy=f"{spec.install}." if spec.install else f"Install it, or use a container: runners.{name}.",
+                remedy=engines.remedy(spec, registry),
             )
         else:
             yield Finding(level="ok", message=f"backend {name} can run here")
@@ -174,7 +175,7 @@ def check_requirements(context: PreflightContext) -> Iterator[Finding]:
                     remedy=f"Run one in a container: pip install llem-docker, then runners: {{{other}: docker}}; or split the study.",
                 )
     if doctor and not registry[BACKENDS]:
-        yield Finding(level="error", message="no backend is installed", remedy="pip install llem-pytorch.")
+        yield Finding(level="error", message="no backend is installed", remedy=f"{engines.FIRST_BACKEND}.")
 
 
 def check_governor(context: PreflightContext) -> Iterator[Finding]:

@@ -27,6 +27,7 @@ class BackendSpec:
         engine: `package.module:Class` of the `Engine`, imported in the worker only.
         requires: import names that must be present where it runs, such as `("torch",)`; looked up, never imported.
         install: the command that brings them, for messages.
+        cpu_install: the one for a machine without a GPU, or None where `install` serves there too.
         image: default container image, or None.
         cpu_image: the one for a machine without an NVIDIA GPU, or None where `image` serves there too.
         conflicts: backends that cannot be installed in one environment with it.
@@ -54,6 +55,7 @@ class BackendSpec:
     capabilities: frozenset[Capability] = frozenset()
     requires: tuple[str, ...] = ()
     install: str | None = None
+    cpu_install: str | None = None
     image: str | None = None
     cpu_image: str | None = None
     conflicts: frozenset[str] = frozenset()

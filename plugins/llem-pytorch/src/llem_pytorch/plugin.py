@@ -24,6 +24,7 @@ def llem_backends() -> Sequence[BackendSpec]:
             capabilities=frozenset({"cpu", "gpu", "streaming", "batching", "chat", "multi_gpu"}),
             requires=("torch", "transformers", "accelerate", "safetensors"),
             install="pip install llem-pytorch",
+            cpu_install="pip install --extra-index-url https://download.pytorch.org/whl/cpu llem-pytorch",
             image=f"{IMAGE}-cuda13",
             cpu_image=f"{IMAGE}-cpu",
             resolve=resolve,

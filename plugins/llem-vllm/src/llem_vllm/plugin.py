@@ -23,7 +23,8 @@ def llem_backends() -> Sequence[BackendSpec]:
             engine="llem_vllm.engine:VllmEngine",
             capabilities=frozenset({"cpu", "gpu", "streaming", "batching", "chat", "multi_gpu"}),
             requires=("vllm",),
-            install="pip install 'llem-vllm[engine]', or 'llem-vllm[engine-cpu]' on a machine without a GPU",
+            install="pip install 'llem-vllm[engine]'",
+            cpu_install="pip install 'llem-vllm[engine-cpu]'",
             image=f"{IMAGE}-cuda13",
             cpu_image=f"{IMAGE}-cpu",
             # vLLM 0.32 takes transformers below 5.20, llem-pytorch from 5.23 on.

