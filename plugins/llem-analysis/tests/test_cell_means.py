@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from llem_analysis.cell_means import CellMeans
+from llem_analysis.run_layout import RunLayout
 from llem_analysis.timeline import Timeline, timeline
 
 DIFFERENCE = np.array([-1.0, 1.0])
@@ -21,14 +22,14 @@ def in_cycles(values: list[list[float]], orders: list[list[int]] | None = None) 
     runs = [(cell, cycle) for cycle in range(cycles) for cell in orders[cycle]]
     cell = np.array([c for c, _ in runs])
     when = timeline(cell, [k for _, k in runs], list(range(len(runs))), size)
-    return CellMeans(np.array([values[c][k] for c, k in runs]), cell, size, when)
+    return CellMeans(np.array([values[c][k] for c, k in runs]), RunLayout(cell, size, when))
 
 
 def one_after_another(values: list[list[float]]) -> CellMeans:
     runs = [(cell, k) for cell, found in enumerate(values) for k in range(len(found))]
     cell = np.array([c for c, _ in runs])
     when = timeline(cell, [k for _, k in runs], list(range(len(runs))), len(values))
-    return CellMeans(np.array([values[c][k] for c, k in runs]), cell, len(values), when)
+    return CellMeans(np.array([values[c][k] for c, k in runs]), RunLayout(cell, len(values), when))
 
 
 def test_two_configurations_in_cycles_are_compared_as_by_the_paired_t_test() -> None:
@@ -77,7 +78,7 @@ def test_a_drift_within_cycles_is_found_and_taken_out_exactly() -> None:
 def test_the_same_place_in_every_cycle_leaves_no_slope() -> None:
     means = in_cycles(np.random.default_rng(3).normal(size=(5, 3)).tolist())
     assert means.slope() is None
-    assert means.timeline.order == "fixed places"
+    assert means.layout.timeline.order == "fixed places"
 
 
 @pytest.mark.parametrize(
@@ -110,7 +111,7 @@ def test_every_configuration_has_the_error_of_its_own_runs() -> None:
 def test_a_configuration_that_ran_once_borrows_the_others_spread() -> None:
     cell = np.array([0, 0, 0, 1, 1, 1, 2])
     logs = np.array([1.0, 1.1, 1.2, 2.0, 2.3, 2.1, 3.0])
-    means = CellMeans(logs, cell, 3, Timeline("unknown", np.zeros((7, 0)), None, None))
+    means = CellMeans(logs, RunLayout(cell, 3, Timeline("unknown", np.zeros(7, dtype=np.int64), None, None)))
     assert means.pooled is not None
     assert means.variances[2] == pytest.approx(means.pooled)
     assert means.estimate(np.array([0.0, -1, 1])).variance == pytest.approx(means.variances[1] / 3 + means.pooled)
@@ -143,7 +144,7 @@ def test_with_equal_noise_the_test_of_several_sums_rejects_about_as_often_as_it_
 
 def test_without_repetition_there_is_no_error() -> None:
     cell = np.array([0, 1])
-    means = CellMeans(np.array([1.0, 2.0]), cell, 2, timeline(cell, [1, 1], [1, 2], 2))
+    means = CellMeans(np.array([1.0, 2.0]), RunLayout(cell, 2, timeline(cell, [1, 1], [1, 2], 2)))
     assert not means.repeats
     assert means.estimate(DIFFERENCE).p is None
     assert means.estimate(DIFFERENCE).half_width(0.95) is None

@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 
 from llem_analysis.cycles_needed import cycles_for, spread_of_study
+from llem_analysis.design import configured
 
 
 @pytest.mark.parametrize(("ratio", "sd"), [(1.05, 0.02), (1.02, 0.02), (0.9, 0.05)])
@@ -51,7 +52,7 @@ def test_the_spread_is_that_within_configurations() -> None:
         {"config_hash": h, "status": "done", "position": i, "x": v}
         for i, (h, v) in enumerate([("a", 1.0), ("a", 1.1), ("b", 50.0), ("b", 55.0), ("c", 7.0)])
     ]
-    found = spread_of_study(rows, "x", "earlier")
+    found = spread_of_study(configured(rows), "x", "earlier")
     assert found is not None
     assert found.sd == pytest.approx(math.log(1.1) / math.sqrt(2))
-    assert spread_of_study(rows[-1:], "x", "earlier") is None
+    assert spread_of_study(configured(rows[-1:]), "x", "earlier") is None

@@ -193,8 +193,8 @@ def test_noise_is_taken_off_the_shares() -> None:
         )
         assert split is not None
         means = np.array([np.mean(v) for v in values])[:, None]
-        noise = np.array([np.var(v, ddof=1) / 3 for v in values])
+        noise = np.array([np.var(v, ddof=1) / 3 for v in values])[:, None]
         term = split.terms[("inert",)]
-        found.append(float(term.variance(means)[0]) - term.noise(noise))
+        found.append(float(term.variance(split.margins(means))[0]) - term.noise(split.margins(noise)))
     assert np.mean(found) == pytest.approx(0, abs=0.01)
     assert np.mean([abs(f) for f in found]) > 0

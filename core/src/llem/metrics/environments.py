@@ -184,12 +184,32 @@ def are_alike(rows: Iterable[Mapping[str, Any]]) -> bool:
     return len(by_environment(list(rows))) < 2
 
 
-def by_environment(rows: Sequence[Mapping[str, Any]]) -> list[tuple[Environment, list[Mapping[str, Any]]]]:
+class RowEnvironments:
+    """Environments of rows. Most rows of a study tell the same, and are read once."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Environment] = {}
+
+    def of(self, row: Mapping[str, Any]) -> Environment:
+        """As `environment_of`."""
+        key = repr([row.get(column) for column in COMPARED])
+        if key not in self._known:
+            self._known[key] = environment_of(row)
+        return self._known[key]
+
+
+def by_environment(
+    rows: Sequence[Mapping[str, Any]], environments: RowEnvironments | None = None
+) -> list[tuple[Environment, list[Mapping[str, Any]]]]:
     """Rows of one configuration apart by their environment, in the order of their first.
 
     Rows that tell nothing, such as those of experiments that never began, stay with the first.
+
+    Args:
+        environments: that were read of other rows of the study.
     """
-    places, kinds = together([environment_of(row) for row in rows])
+    environments = environments or RowEnvironments()
+    places, kinds = together([environments.of(row) for row in rows])
     groups: list[list[Mapping[str, Any]]] = [[] for _ in kinds]
     for place, row in zip(places, rows, strict=True):
         groups[place].append(row)

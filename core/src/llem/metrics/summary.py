@@ -7,12 +7,15 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llem.metrics import intervals
 from llem.metrics.environments import EXCLUSIVE, NODE, Environment, are_alike, by_environment
 from llem.metrics.intervals import Interval
 from llem.results.weighing import VOIDED, codes_of, weighed
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 FIGURES: dict[str, str] = {
     "tokens_per_s": "throughput.tokens_per_s",
@@ -251,15 +254,44 @@ def _kind(row: Mapping[str, Any]) -> tuple[str | None, str] | None:
     return None if method is None else (row.get("energy.headline.scope"), method)
 
 
-def parquet_rows(table: Any) -> list[dict[str, Any]]:
-    """The rows of a `results.parquet` as `study_rows` gives them: JSON text read back, absent swept values left out."""
-    texts = {field.name for field in table.schema if (field.metadata or {}).get(b"encoding") == b"json"}
-    rows = []
-    for found in table.to_pylist():
-        row = {}
-        for name, value in found.items():
-            if value is None and name.startswith(("point.", "config.")):
-                continue
-            row[name] = json.loads(value) if name in texts and value is not None else value
-        rows.append(row)
+def parquet_rows(table: pa.Table) -> list[dict[str, Any]]:
+    """The rows of a `results.parquet` as `study_rows` gives them: JSON text read back, absent swept values left out.
+
+    Values that repeat are one object: nothing may be changed in a row's lists and mappings.
+    """
+    names = table.column_names
+    columns = [_column(table.column(name), table.schema.field(name)) for name in names]
+    if not columns:
+        return [{} for _ in range(table.num_rows)]
+    rows = [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
+    for name, values in zip(names, columns, strict=True):
+        if name.startswith(("point.", "config.")) and None in values:
+            for row in rows:
+                if row[name] is None:
+                    del row[name]
     return rows
+
+
+def _column(column: pa.ChunkedArray[Any], field: pa.Field[Any]) -> list[Any]:
+    """The values of a column, those that repeat read once."""
+    import pyarrow as pa
+
+    if column.null_count == len(column):
+        return [None] * len(column)
+    read = json.loads if (field.metadata or {}).get(b"encoding") == b"json" else None
+    found: list[Any] = []
+    for chunk in column.chunks:
+        if pa.types.is_string(field.type):
+            encoded: Any = chunk.dictionary_encode()
+            distinct: list[Any] = encoded.dictionary.to_pylist()
+            if read is not None:
+                distinct = [read(text) for text in distinct]
+            # The last one stands for null.
+            distinct.append(None)
+            found += [distinct[place] for place in encoded.indices.fill_null(len(distinct) - 1).to_pylist()]
+        elif field.type in (pa.float64(), pa.int64()) and not chunk.null_count and (data := chunk.buffers()[1]):
+            numbers = memoryview(data).cast("d" if field.type == pa.float64() else "q")
+            found += numbers[chunk.offset : chunk.offset + len(chunk)].tolist()
+        else:
+            found += chunk.to_pylist()
+    return found

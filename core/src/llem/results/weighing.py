@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from llem.results.arrow_table import is_json
 from llem.results.warning_codes import (
     FEW,
     IMPOSSIBLE,
@@ -22,6 +24,9 @@ from llem.results.warning_codes import (
     touched_text,
     touches,
 )
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 VOIDED = "voided"
 """Key of a weighed row: column to the code for which its value was left out."""
@@ -99,25 +104,47 @@ def weighed(row: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**row, **dict.fromkeys(voided), VOIDED: voided} if voided else row
 
 
+def mark_whole(rows: Iterable[dict[str, Any]]) -> None:
+    """Note in each row of which nothing is left out that this is so: `weighed` takes it as it is, without a second look."""
+    for row in rows:
+        if VOIDED not in row and next(_voided(row), None) is None:
+            row[VOIDED] = {}
+
+
 def _voided(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if row.get("status", "done") != "done":
         return
     voiding = [kind for code in row.get("warnings") or () if (kind := kind_of(code)).weight == "void"]
     for column, value in row.items():
-        if value is None or not column.startswith(_CONCLUSIVE):
+        if value is None or (checks := _checks(column)) is None:
             continue
         if voiding:
             qualities = qualities_of(column, row)
             if qualities and (code := next((kind.code for kind in voiding if touches(kind, qualities)), None)):
                 yield column, code
                 continue
-        if is_impossible(column, value):
+        if checks.positive and is_impossible(column, value):
             yield column, IMPOSSIBLE
-        elif too_few(column, row) is not None:
+        elif checks.percentile and too_few(column, row) is not None:
             yield column, FEW
 
 
 _CONCLUSIVE = tuple(prefix for prefix, qualities in _FAMILIES if qualities)
+
+
+class _Checks(NamedTuple):
+    """Checks that apply to a column's values besides those of warnings."""
+
+    positive: bool
+    percentile: bool
+
+
+@lru_cache(maxsize=4096)
+def _checks(column: str) -> _Checks | None:
+    """The checks of a column; None where nothing is concluded from it. Kept by name, since every row has the same columns."""
+    if not column.startswith(_CONCLUSIVE):
+        return None
+    return _Checks(may_be_impossible(column), column.startswith("latency.") and column.rpartition(".")[2] in _LEAST)
 
 
 def voiding_code(codes: Iterable[str], column: str) -> str | None:
@@ -132,6 +159,20 @@ def is_impossible(column: str, value: Any) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | float) or not column.startswith(_POSITIVE):
         return False
     return value < 0 or (value == 0 and column.rpartition(".")[2] not in _MAY_BE_ZERO)
+
+
+def holds_impossible(table: pa.Table, column: str) -> bool:
+    """True for a column of a table of results that holds such a value, or may hold one."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not column.startswith(_POSITIVE):
+        return False
+    called: Any = pc
+    field = table.schema.field(column)
+    if pa.types.is_floating(field.type) or pa.types.is_integer(field.type):
+        return is_impossible(column, called.min(table.column(column)).as_py())
+    return is_json(field)
 
 
 def too_few(column: str, row: Mapping[str, Any]) -> str | None:
@@ -158,15 +199,19 @@ def codes_of(row: Mapping[str, Any]) -> tuple[str, ...]:
 
 def tellings(rows: Iterable[Mapping[str, Any]], columns: Collection[str]) -> list[Telling]:
     """Sentences on runs that are done, due before something is concluded from these columns; the gravest first."""
-    done = [row for row in rows if row.get("status") == "done"]
+    done = [weighed(row) for row in rows if row.get("status") == "done"]
     runs: Counter[str] = Counter()
     weights: dict[str, Weight] = {}
+    known: dict[tuple[object, ...], Weight] = {}
     for row in done:
         for code in (*codes_of(row), *_few(row, columns)):
             runs[code] += 1
-            weight = _weight(kind_of(code), row, columns)
-            if _GRAVITY[weight] < _GRAVITY[weights.get(code, "inform")]:
-                weights[code] = weight
+            # Of a run only its meter decides the weight, unless its own values do: runs are many, and differ little.
+            key = (code, row.get("energy.headline.scope"), row.get("energy.headline.method"))
+            if code in _BY_VALUES or key not in known:
+                known[key] = _weight(kind_of(code), row, columns)
+            if _GRAVITY[known[key]] < _GRAVITY[weights.get(code, "inform")]:
+                weights[code] = known[key]
     places = {code: place for place, code in enumerate(WARNINGS)}
     found = [
         Telling(code, weight, count, len(done), _text(kind_of(code), weight, done, columns))
@@ -175,6 +220,9 @@ def tellings(rows: Iterable[Mapping[str, Any]], columns: Collection[str]) -> lis
     ]
     return sorted(found, key=lambda one: (_GRAVITY[one.weight], places.get(one.code, len(places)), one.code))
 
+
+_BY_VALUES = (IMPOSSIBLE, FEW)
+"""Codes that a row's values tell, and no warning of the run."""
 
 _GRAVITY: dict[Weight, int] = {"void": 0, "qualify": 1, "inform": 2}
 
@@ -186,7 +234,7 @@ def _few(row: Mapping[str, Any], columns: Collection[str]) -> tuple[str, ...]:
 
 
 def _weight(kind: WarningKind, row: Mapping[str, Any], columns: Collection[str]) -> Weight:
-    if kind.code in (IMPOSSIBLE, FEW):
+    if kind.code in _BY_VALUES:
         voided = dict(weighed(row).get(VOIDED) or {})
         return "void" if any(voided.get(column) == kind.code for column in columns) else "inform"
     touched = any(touches(kind, qualities_of(column, row)) for column in columns)
@@ -197,7 +245,7 @@ def _text(kind: WarningKind, weight: Weight, rows: Sequence[Mapping[str, Any]], 
     if weight != "void":
         return f"{kind.runs} (`{kind.code}`)"
     left_out = touched_text(kind)
-    if kind.code in (IMPOSSIBLE, FEW):
+    if kind.code in _BY_VALUES:
         voided = [dict(weighed(row).get(VOIDED) or {}) for row in rows]
         named = [c for c in columns if any(one.get(c) == kind.code for one in voided)]
         left_out = ", ".join(named)

@@ -8,6 +8,7 @@ factorial designs, Technometrics 3, 1961).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from llem_analysis.space import Space
@@ -46,17 +47,20 @@ class Columns:
 
     def __init__(self, space: Space) -> None:
         self._space = space
+        self._fitted: dict[str, Fitted] = {}
         self._blocks = {(name,): _coded(space, name) for name in space.levels}
         self.pairs = [pair for pair in space.pairs() if self._width(pair) <= MOST_COLUMNS]
         wide = sum(self._width(pair) for pair in self.pairs)
         self.small = space.size <= MOST_CELLS and wide <= MOST_COLUMNS
 
+    @cached_property
     def rank_of_effects(self) -> int:
         """Number of configurations that the effects alone need."""
         import numpy as np
 
         return int(np.linalg.matrix_rank(self._design(self._names())))
 
+    @cached_property
     def left(self) -> Floats:
         """An orthonormal basis of what effects and interactions of two leave of the configurations: (degrees, configurations)."""
         import numpy as np
@@ -69,11 +73,15 @@ class Columns:
 
     def fitted(self, name: str) -> Fitted:
         """One parameter's effect, where its values share no combination."""
+        if name not in self._fitted:
+            self._fitted[name] = self._fit(name)
+        return self._fitted[name]
+
+    def _fit(self, name: str) -> Fitted:
         names = self._names()
         row = self._row(name, [*names, *self.pairs])
         if row is not None:
-            left = self.left()
-            return Fitted((), row, left if left.size else None)
+            return Fitted((), row, self.left if self.left.size else None)
         alone = self._row(name, names)
         if alone is None:
             without = [other for other in names if other != (name,)]

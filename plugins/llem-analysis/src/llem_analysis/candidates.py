@@ -58,10 +58,15 @@ class Candidate:
 
 def candidates(rows: Iterable[Mapping[str, Any]], specs: Sequence[FigureSpec]) -> list[Candidate]:
     """Every configuration that has a run that is done, with these figures."""
-    found = configured(rows)
-    parameters = find_parameters(found)
+    return candidates_of(configured(rows), specs)
+
+
+def candidates_of(configurations: Sequence[Configured], specs: Sequence[FigureSpec]) -> list[Candidate]:
+    """The same of rows that have been brought together by configuration."""
+    parameters = find_parameters(configurations)
     return [
-        _candidate(one, [key for p in parameters if p.name in one.levels for key in p.keys], specs) for one in found
+        _candidate(one, [key for p in parameters if p.name in one.levels for key in p.keys], specs)
+        for one in configurations
     ]
 
 

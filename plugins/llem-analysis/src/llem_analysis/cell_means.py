@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING
 
-from llem_analysis.timeline import Timeline
+from llem_analysis.run_layout import RunLayout
+from llem_analysis.sums import Folded, Sums
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 _STEADY = 1e-9
 """Values whose logarithms vary by less than this from cycle to cycle do not vary."""
 
-_MOST_RUNS = 1_500
-"""Above so many runs each configuration's residuals count as independent of the others', which they are by then."""
+_AT_ONCE = 1_000_000
+"""Number of weights that are laid out together: bounds the memory."""
 
 
 @dataclass(frozen=True)
@@ -63,33 +63,25 @@ class CellMeans:
     Degrees of freedom are Satterthwaite's (Biometrics Bulletin 2, 1946), with the correlation that shared blocks bring.
     """
 
-    def __init__(self, logs: Floats, cell: NDArray[np.int64], size: int, timeline: Timeline) -> None:
+    def __init__(self, logs: Floats, layout: RunLayout) -> None:
         import numpy as np
 
-        self.logs, self.cell, self.size, self.timeline = logs, cell, size, timeline
-        self.counts = np.bincount(cell, minlength=size)
-        raw = np.bincount(cell, weights=logs, minlength=size) / self.counts
-        columns = timeline.columns
-        middle: Floats = np.zeros((size, columns.shape[1]))
-        np.add.at(middle, cell, columns)
-        middle /= self.counts[:, None]
-        inside: Floats = columns - middle[cell]
-        self._moved: Floats = middle - columns.mean(axis=0)
-        solve = np.linalg.pinv(inside, rcond=1e-9) if inside.size else np.zeros((0, len(logs)))
-        self._solve: Floats = solve.astype(np.float64)
-        slopes = self._solve @ logs
-        self.means: Floats = raw - self._moved @ slopes
-        residual = logs - raw[cell] - inside @ slopes
-        self._leverage = 1 / self.counts[cell] + (inside * self._solve.T).sum(axis=1)
-        self._inside = inside
-        self.df = round(float(len(logs) - self._leverage.sum()))
-        self.part: Floats = np.bincount(cell, weights=1 - self._leverage, minlength=size).astype(np.float64)
-        squares = np.bincount(cell, weights=residual**2, minlength=size)
-        self.pooled = float(squares.sum() / self.df) if self.df > 0 else None
-        self._own = self.part >= 0.5
+        self.logs, self.layout, self.size, self.counts = logs, layout, layout.size, layout.counts
+        covariates = layout.covariates
+        raw = np.bincount(layout.cell, weights=logs, minlength=self.size) / self.counts
+        slopes = covariates.slopes(logs)
+        self.means: Floats = raw - covariates.moved @ slopes
+        residual = logs - raw[layout.cell] - covariates.at(slopes[None, :])[0]
+        squares = np.bincount(layout.cell, weights=residual**2, minlength=self.size)
+        self.pooled = float(squares.sum() / layout.df) if layout.df > 0 else None
         self.variances: Floats = np.where(
-            self._own, squares / np.where(self._own, self.part, 1.0), self.pooled or 0.0
+            layout.own, squares / np.where(layout.own, layout.part, 1.0), self.pooled or 0.0
         ).astype(np.float64)
+
+    @property
+    def df(self) -> int:
+        """Degrees of freedom of the noise."""
+        return self.layout.df
 
     @property
     def repeats(self) -> bool:
@@ -109,86 +101,99 @@ class CellMeans:
 
     def in_blocks(self) -> CellMeans:
         """The same with only what cycles add taken out, as in an analysis of variance of randomised blocks."""
-        return self if self.timeline.place is None else CellMeans(self.logs, self.cell, self.size, self.timeline.blocks)
+        layout = self.layout.in_blocks
+        return self if layout is self.layout else CellMeans(self.logs, layout)
 
     def weights(self, rows: Floats) -> Floats:
         """Weight of each run in these sums of the configurations' means: (sums, runs)."""
-        found: Floats = (rows / self.counts)[:, self.cell] - (rows @ self._moved) @ self._solve
+        found: Floats = (rows / self.counts)[:, self.layout.cell] - self.layout.covariates.at(self._slopes(rows))
         return found
 
     def estimate(self, row: Floats) -> Estimate:
         """One weighted sum of the configurations' means."""
-        return self._estimate(float(row @ self.means), self.weights(row[None, :]))
+        return self.estimates(Sums.of_rows(row[None, :]))[0]
+
+    def estimates(self, sums: Sums) -> list[Estimate]:
+        """Weighted sums of the configurations' means."""
+        values = sums.of(self.means).tolist()
+        if not self.varies:
+            # Nothing but rounding makes a difference of values that are equal.
+            return [Estimate(value if abs(value) > _STEADY else 0.0, None, 0.0) for value in values]
+        found = []
+        many = max(1, _AT_ONCE // len(self.logs))
+        for start in range(0, sums.n, many):
+            rows = sums.rows(start, min(start + many, sums.n), self.size)
+            squares = rows**2 / self.counts + self.layout.covariates.squared_by_cell(self._slopes(rows))
+            found += self._estimates(values[start : start + many], squares * self.variances)
+        return found
 
     def slope(self) -> Estimate | None:
         """Ratio of the last place of a cycle to the first; None where the order does not let it be told."""
-        if self.timeline.place is None:
+        import numpy as np
+
+        covariates = self.layout.covariates
+        if self.layout.timeline.place is None:
             return None
-        row = self._solve[self.timeline.place : self.timeline.place + 1]
-        return self._estimate(float(row[0] @ self.logs), row)
+        value = float(covariates.slopes(self.logs)[-1])
+        if not self.varies:
+            return Estimate(value, None, 0.0)
+        squares = covariates.squared_by_cell(covariates.inverse[-1:])
+        return self._estimates(np.array([value]).tolist(), squares * self.variances)[0]
 
     def p_of_all(self, rows: Floats) -> float | None:
-        """P that all these sums are 0 together, by the ANOVA-type statistic, which asks for no equal variances.
+        """P that all these sums are 0 together."""
+        return self.p_of_basis(Folded.of_rows(rows).basis()) if self.varies else None
+
+    def p_of_basis(self, basis: Folded) -> float | None:
+        """P that every sum of a space is 0, by the ANOVA-type statistic, which asks for no equal variances.
 
         Source: Brunner, Dette and Munk, Box-type approximations in nonparametric factorial designs, Journal of the American
         Statistical Association 92 (1997). With equal variances and complete blocks it is near the F test.
+
+        Args:
+            basis: orthonormal, of the space.
         """
         import numpy as np
         from scipy.special import fdtrc
 
         if not self.varies:
             return None
-        _, sizes, basis = np.linalg.svd(rows, full_matrices=False)
-        basis = basis[sizes > 1e-9 * sizes[0]]
-        weights = self.weights(basis)
-        spread = (weights * self.variances[self.cell]) @ weights.T
+        covariates = self.layout.covariates
+        slopes = basis.of(covariates.moved) @ covariates.inverse
+        # What covariates add to the runs of one configuration sums to 0, so that the two parts of each weight do not meet.
+        spread = (basis.weights * basis.folded(self.of_means)) @ basis.weights.T
+        spread += slopes @ covariates.squares(self.variances) @ slopes.T
         whole = float(np.trace(spread))
         if whole <= 0:
             return None
+        squares = basis.spread((basis.weights**2).sum(axis=0)) / self.counts
+        squares += np.bincount(self.layout.cell, covariates.quadratic(slopes.T @ slopes), minlength=self.size)
         first = whole**2 / float((spread**2).sum())
-        statistic = float(((basis @ self.means) ** 2).sum()) / whole
-        return float(fdtrc(first, self._df(self._parts(weights)), statistic))
+        statistic = float((basis.of(self.means) ** 2).sum()) / whole
+        return float(fdtrc(first, self._dfs((squares * self.variances)[None, :])[0], statistic))
 
-    def _estimate(self, value: float, weights: Floats) -> Estimate:
-        if not self.varies:
-            return Estimate(value, None, 0.0)
-        parts = self._parts(weights)
-        variance = float(parts.sum())
-        return Estimate(value, variance if variance > 0 else None, self._df(parts))
-
-    def _parts(self, weights: Floats) -> Floats:
-        """Contribution of each configuration to the variance, summed over the rows of weights."""
-        import numpy as np
-
-        squares = np.bincount(self.cell, weights=(weights**2).sum(axis=0), minlength=self.size)
-        found: Floats = squares * self.variances
+    def _slopes(self, rows: Floats) -> Floats:
+        """Slopes that take out of these sums what covariates add to them: (sums, columns)."""
+        found: Floats = (rows @ self.layout.covariates.moved) @ self.layout.covariates.inverse
         return found
 
-    def _df(self, parts: Floats) -> float:
+    def _estimates(self, values: list[float], parts: Floats) -> list[Estimate]:
+        """Estimates of these values, of each configuration's contributions to their variances."""
+        return [
+            Estimate(value, variance if variance > 0 else None, df)
+            for value, variance, df in zip(values, parts.sum(axis=1).tolist(), self._dfs(parts), strict=True)
+        ]
+
+    def _dfs(self, parts: Floats) -> list[float]:
+        """Degrees of freedom of sums, of each configuration's contributions to their variances: (sums, configurations)."""
         import numpy as np
 
-        own = np.where(self._own, parts, 0.0)
-        borrowed = float(parts.sum() - own.sum())
-        shared = self._shared
-        below = float(own @ shared @ own) if shared.ndim == 2 else float((own**2 * shared).sum())
-        below += borrowed**2 / max(1, self.df)
-        found = float(parts.sum()) ** 2 / below if below > 0 else self.df
-        return float(min(self.df, max(found, min(1.0, self.df))))
-
-    @cached_property
-    def _shared(self) -> Floats:
-        """For each pair of configurations, half of the relative covariance of their variances' errors; 1 / df of each where they are many."""
-        import numpy as np
-
-        part = np.where(self._own, self.part, 1.0)
-        if len(self.logs) > _MOST_RUNS:
-            alone: Floats = 1 / part
-            return alone
-        same = self.cell[:, None] == self.cell[None, :]
-        left = np.eye(len(self.logs)) - same / self.counts[self.cell] - self._inside @ self._solve
-        by_cell = np.zeros((self.size, len(self.logs)))
-        np.add.at(by_cell, self.cell, left**2)
-        squares = np.zeros((self.size, self.size))
-        np.add.at(squares.T, self.cell, by_cell.T)
-        both: Floats = squares / np.outer(part, part)
-        return both
+        own = np.where(self.layout.own, parts, 0.0)
+        whole = parts.sum(axis=1)
+        borrowed = whole - own.sum(axis=1)
+        shared = self.layout.shared
+        below = ((own @ shared) * own).sum(axis=1) if shared.ndim == 2 else own**2 @ shared
+        below = below + borrowed**2 / max(1, self.df)
+        found = np.divide(whole**2, below, out=np.full(len(parts), float(self.df)), where=below > 0)
+        clipped: list[float] = np.minimum(self.df, np.maximum(found, min(1.0, self.df))).tolist()
+        return clipped

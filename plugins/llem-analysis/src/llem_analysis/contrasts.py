@@ -5,18 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from llem.plugin_api import LEVEL, Interval
 from llem_analysis.cell_means import CellMeans, Estimate
-from llem_analysis.contexts import Matched
+from llem_analysis.contexts import Steps
 from llem_analysis.effect_models import Better, Contrast, Parameter, Step
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-    Floats = NDArray[np.float64]
+EQUAL_DIGITS = 12
+"""Logarithms that agree in so many decimals are equal: of equal ones the first is taken, whatever rounding says."""
 
 _LARGEST = 700.0
 """Above this the exponential of a logarithm leaves the range of numbers."""
@@ -44,19 +41,12 @@ class Compared:
         return Compared(self.end, self.start, turned, self.end_mean, self.start_mean, self.shared, self.combinations)
 
 
-def compared(found: Sequence[Matched], means: CellMeans) -> list[Compared]:
+def compared(found: Steps, means: CellMeans) -> list[Compared]:
     """The estimates of matched steps."""
+    starts, ends = found.before.of(means.means).tolist(), found.after.of(means.means).tolist()
     return [
-        Compared(
-            one.start,
-            one.end,
-            means.estimate(one.row),
-            ratio_of(float(one.before @ means.means)),
-            ratio_of(float(one.after @ means.means)),
-            one.shared,
-            one.combinations,
-        )
-        for one in found
+        Compared(one.start, one.end, estimate, ratio_of(start), ratio_of(end), one.shared, one.combinations)
+        for one, estimate, start, end in zip(found.found, means.estimates(found.difference), starts, ends, strict=True)
     ]
 
 
@@ -95,27 +85,26 @@ def extremes(steps: Sequence[Compared], parameter: Parameter, better: Better) ->
     """
     sign = 1.0 if better == "lower" else -1.0
     towards = [one if sign * one.estimate.value <= 0 else one.turned() for one in steps]
-    widest = max(towards, key=lambda one: abs(one.estimate.value))
+    widest = max(towards, key=lambda one: round(abs(one.estimate.value), EQUAL_DIGITS))
     together = 1 - (1 - LEVEL) / len(steps)
     many = min((1 + _alike(steps, widest.start, together)) * (1 + _alike(steps, widest.end, together)), len(steps))
     contrast = _contrast(widest, parameter, ratio_interval(widest.estimate, 1 - (1 - LEVEL) / many))
-    best = [value for value in _levels(steps) if _beats_all(value, towards, together)]
+    of_value: dict[int, list[Compared]] = {}
+    for one in towards:
+        of_value.setdefault(one.start, []).append(one)
+        of_value.setdefault(one.end, []).append(one)
+    best = [value for value in sorted(of_value) if _beats_all(value, of_value[value], together)]
     return contrast, parameter.values[best[0]] if len(best) == 1 else None
 
 
-def _levels(steps: Sequence[Compared]) -> list[int]:
-    return sorted({level for one in steps for level in (one.start, one.end)})
-
-
-def _beats_all(value: int, towards: Sequence[Compared], level: float) -> bool:
+def _beats_all(value: int, own: Sequence[Compared], level: float) -> bool:
     """Every step that it is in leads to it, and is told."""
-    own = [one for one in towards if value in (one.start, one.end)]
     return all(one.end == value and _is_told(one.estimate, level) for one in own)
 
 
 def _alike(steps: Sequence[Compared], value: int, level: float) -> int:
     """Number of other values that are not told from this one."""
-    return sum(not _is_told(one.estimate, level) for one in steps if value in (one.start, one.end))
+    return sum(value in (one.start, one.end) and not _is_told(one.estimate, level) for one in steps)
 
 
 def _is_told(found: Estimate, level: float) -> bool:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 from llem.plugin_api import MANIFEST, LlemError
-from llem_analysis.design import configured
-from llem_analysis.figures import FigureSpec
+from llem_analysis.design import Configured, configured
+from llem_analysis.figures import FIGURES, FigureSpec
 from llem_analysis.loading import load_rows
 
 POWER = 0.8
@@ -68,10 +67,10 @@ def _cycles_for(size: float, configurations: int, tests: int) -> int | None:
     return int(cycles[enough[0]]) if enough.size else None
 
 
-def spread_of_study(rows: Sequence[Mapping[str, Any]], column: str, source: str) -> Spread | None:
-    """The spread from cycle to cycle in these rows, pooled over configurations; None where none has two values."""
+def spread_of_study(configurations: Sequence[Configured], column: str, source: str) -> Spread | None:
+    """The spread of a figure from cycle to cycle, pooled over configurations; None where none has two values."""
     squares, df = 0.0, 0
-    for one in configured(rows):
+    for one in configurations:
         logs = [math.log(v) for row in one.rows if (v := row.get(column)) is not None and v > 0]
         if len(logs) > 1:
             middle = math.fsum(logs) / len(logs)
@@ -85,27 +84,37 @@ class EarlierStudies:
 
     def __init__(self, folder: Path, pilot: Path | None) -> None:
         self._folder, self._pilot = folder, pilot
-        self._rows: list[tuple[str, list[dict[str, Any]]]] | None = None
+        self._loaded: list[tuple[str, Sequence[Configured]]] = []
+        self._left: Iterator[tuple[str, Sequence[Configured]]] | None = None
 
     def spread(self, spec: FigureSpec) -> Spread | None:
         """Of one figure: the pilot's, or that of the latest study in the same folder that repeated its experiments."""
-        if self._rows is None:
-            self._rows = self._load()
-        found = (spread_of_study(rows, spec.column, name) for name, rows in self._rows)
-        return next((one for one in found if one is not None), None)
+        for name, configurations in self._studies():
+            if (found := spread_of_study(configurations, spec.column, name)) is not None:
+                return found
+        return None
 
-    def _load(self) -> list[tuple[str, list[dict[str, Any]]]]:
+    def _studies(self) -> Iterator[tuple[str, Sequence[Configured]]]:
+        """Each is read when those before it did not tell."""
+        yield from list(self._loaded)
+        if self._left is None:
+            self._left = self._load()
+        for one in self._left:
+            self._loaded.append(one)
+            yield one
+
+    def _load(self) -> Iterator[tuple[str, Sequence[Configured]]]:
         if self._pilot is not None:
-            return [(self._pilot.name, load_rows(self._pilot))]
+            yield self._pilot.name, configured(load_rows(self._pilot, FIGURES.values()))
+            return
         here = self._folder.resolve()
         if not here.is_dir():
-            return []
+            return
         beside = [one for one in here.parent.iterdir() if one != here and (one / MANIFEST).is_file()]
         beside.sort(key=lambda one: one.stat().st_mtime, reverse=True)
-        loaded = []
         for one in beside[:_MOST_STUDIES]:
             try:
-                loaded.append((one.name, load_rows(one)))
+                found = configured(load_rows(one, FIGURES.values()))
             except (LlemError, OSError):
                 continue  # a neighbour that cannot be read tells nothing
-        return loaded
+            yield one.name, found

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from llem.plugin_api import Environment, by_environment, study_kinds, weighed
+from llem.plugin_api import Environment, RowEnvironments, by_environment, study_kinds, weighed
 from llem_analysis.effect_models import Parameter
 
 ABSENT = object()
@@ -57,10 +57,11 @@ def configured(rows: Iterable[Mapping[str, Any]]) -> list[Configured]:
     for row in sorted(rows, key=lambda r: (r.get("position") is None, r.get("position") or 0, str(r.get("directory")))):
         if row.get("status") == "done" and row.get("config_hash") is not None:
             groups.setdefault(row["config_hash"], []).append(weighed(row))
+    environments = RowEnvironments()
     found = [
         Configured(key=key, backend=part[0].get("config.backend"), rows=part, environment=environment)
         for key, group in groups.items()
-        for environment, part in by_environment(group)
+        for environment, part in by_environment(group, environments)
     ]
     for one, kind in zip(found, study_kinds([(one.key, one.environment) for one in found]), strict=True):
         one.kind = kind
@@ -74,29 +75,48 @@ def find_parameters(configurations: Sequence[Configured]) -> list[Parameter]:
     configuration are one parameter: their effects cannot be told apart.
     """
     backends = {c.backend for c in configurations}
-    columns: dict[str, list[Any]] = {}
+    columns: dict[str, _Column] = {}
     for key in _keys(configurations):
-        values = [
-            ABSENT if c.backend != key.partition(".")[0] and key.partition(".")[0] in backends else c.setting(key)
-            for c in configurations
-        ]
-        if len({frozen(v) for v in values if v is not ABSENT}) > 1:
-            columns[key] = values
+        section = key.partition(".")[0]
+        column = _Column.of(
+            [ABSENT if c.backend != section and section in backends else c.setting(key) for c in configurations]
+        )
+        if len({text for text in column.texts if text is not None}) > 1:
+            columns[key] = column
     parameters = []
-    for keys in _together(columns):
-        values = columns[keys[0]]
-        order = _levels(values)
-        first = [next(i for i, v in enumerate(values) if v is not ABSENT and frozen(v) == level) for level in order]
+    for keys in _together({key: column.texts for key, column in columns.items()}):
+        values, texts = columns[keys[0]].values, columns[keys[0]].texts
+        first: dict[str, int] = {}
+        for place, text in enumerate(texts):
+            if text is not None:
+                first.setdefault(text, place)
+        order = {text: number for number, text in enumerate(_levels(first, values))}
         names = sorted(keys, key=list(columns).index)
         name = " + ".join(names)
-        shown = tuple(values[i] if len(keys) == 1 else {key: columns[key][i] for key in names} for i in first)
-        present = {c.backend for c, v in zip(configurations, values, strict=True) if v is not ABSENT}
+        shown = tuple(
+            values[first[text]] if len(keys) == 1 else {key: columns[key].values[first[text]] for key in names}
+            for text in order
+        )
+        present = {c.backend for c, text in zip(configurations, texts, strict=True) if text is not None}
         nested = present.pop() if len(backends) > 1 and len(present) == 1 and "backend" not in keys else None
         parameters.append(Parameter(name=name, keys=tuple(names), values=shown, backend=nested))
-        for one, value in zip(configurations, values, strict=True):
-            if value is not ABSENT:
-                one.levels[name] = order.index(frozen(value))
+        for one, text in zip(configurations, texts, strict=True):
+            if text is not None:
+                one.levels[name] = order[text]
     return parameters
+
+
+@dataclass(frozen=True)
+class _Column:
+    """One key over the configurations: its values, and each as text that is equal for equal values; None where ABSENT."""
+
+    values: Sequence[Any]
+    texts: Sequence[str | None]
+
+    @classmethod
+    def of(cls, values: Sequence[Any]) -> _Column:
+        """The column of these values."""
+        return cls(values, [None if value is ABSENT else frozen(value) for value in values])
 
 
 def _keys(configurations: Sequence[Configured]) -> list[str]:
@@ -105,14 +125,13 @@ def _keys(configurations: Sequence[Configured]) -> list[str]:
     return list(dict.fromkeys([*swept, "backend", "model", ENVIRONMENT]))
 
 
-def _together(columns: Mapping[str, Sequence[Any]]) -> list[list[str]]:
+def _together(columns: Mapping[str, Sequence[str | None]]) -> list[list[str]]:
     """Groups of keys that vary together; the first of a group is the one that tells the others."""
-    partitions = {key: [None if v is ABSENT else frozen(v) for v in values] for key, values in columns.items()}
     groups: list[list[str]] = []
     # The finest first, so that a group's first key tells every other one.
-    for key in sorted(partitions, key=lambda k: -len(set(partitions[k]))):
+    for key in sorted(columns, key=lambda k: -len(set(columns[k]))):
         for group in groups:
-            if _tells(partitions[group[0]], partitions[key]):
+            if _tells(columns[group[0]], columns[key]):
                 group.append(key)
                 break
         else:
@@ -126,9 +145,9 @@ def _tells(one: Sequence[str | None], other: Sequence[str | None]) -> bool:
     return len(set(zip(one, other, strict=True))) == len(set(one))
 
 
-def _levels(values: Sequence[Any]) -> list[str]:
-    """Distinct values: numbers ascending, anything else in the order of the study."""
-    distinct = {frozen(v): v for v in values if v is not ABSENT}
+def _levels(first: Mapping[str, int], values: Sequence[Any]) -> list[str]:
+    """Distinct values, by the place of their first one: numbers ascending, anything else in the order of the study."""
+    distinct = {text: values[place] for text, place in first.items()}
     if all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in distinct.values()):
         return sorted(distinct, key=lambda text: float(distinct[text]))
     return list(distinct)

@@ -8,6 +8,7 @@ from llem_analysis.aliasing import MOST_CELLS
 from llem_analysis.cell_means import CellMeans
 from llem_analysis.contrasts import ratio_interval, ratio_of
 from llem_analysis.effect_models import TOLD_AT, Trend
+from llem_analysis.sums import Folded
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,7 +28,7 @@ def trend(means: CellMeans) -> Trend | None:
     if not means.varies:
         return None
     slope = means.slope()
-    order = means.timeline.order
+    order = means.layout.timeline.order
     if slope is not None:
         return Trend(order, ratio_of(slope.value), ratio_interval(slope), taken_out=True, p=slope.p)
     if order not in ("fixed places", "one after another"):
@@ -39,10 +40,10 @@ def _over_configurations(means: CellMeans) -> Trend | None:
     """The line of the configurations' means over their places, where these never changed."""
     import numpy as np
 
-    when = means.timeline.when
+    when = means.layout.timeline.when
     if when is None or means.size < FEWEST:
         return None
-    places = np.bincount(means.cell, weights=when, minlength=means.size) / means.counts
+    places = np.bincount(means.layout.cell, weights=when, minlength=means.size) / means.counts
     centred = places - places.mean()
     wide = float(centred @ centred)
     if wide <= 0:
@@ -52,11 +53,10 @@ def _over_configurations(means: CellMeans) -> Trend | None:
     told = found.p is not None and found.p <= TOLD_AT
     alone = False
     if told and abs(found.value) <= MOST and means.size <= MOST_CELLS:
-        beyond = _beyond(centred)
-        p = means.p_of_all(beyond)
+        p = means.p_of_basis(Folded.of_rows(_beyond(centred)))
         alone = p is not None and p > TOLD_AT
     return Trend(
-        means.timeline.order,
+        means.layout.timeline.order,
         ratio_of(found.value),
         ratio_interval(found),
         taken_out=False,

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from llem_analysis import contexts, contrasts, drift
-from llem_analysis.aliasing import Columns
+from llem_analysis import contrasts, drift
 from llem_analysis.cell_means import CellMeans, Estimate
-from llem_analysis.contexts import Rectangle
+from llem_analysis.contexts import Rectangles
 from llem_analysis.contrasts import Compared, ratio_interval, ratio_of
 from llem_analysis.cycles_needed import Spread, cycles_for
-from llem_analysis.decomposition import decompose
 from llem_analysis.design import Configured
 from llem_analysis.effect_models import (
     Alias,
@@ -28,10 +26,10 @@ from llem_analysis.effect_models import (
     Misfit,
     Parameter,
 )
+from llem_analysis.figure_design import Designs, FigureDesign
 from llem_analysis.figures import FigureSpec
 from llem_analysis.shares import Shares, shares
-from llem_analysis.space import Space, make_space
-from llem_analysis.timeline import timeline
+from llem_analysis.sums import Sums
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,49 +42,55 @@ STEADY = "every cycle shows the same change"
 DRIFTED = "configurations kept their places, and a drift over these explains all that differs"
 
 
-@dataclass(frozen=True)
-class Run:
-    """One value of a figure: of which configuration, cycle, and position in the study."""
-
-    cell: int
-    cycle: int
-    position: int | None
-    value: float
-
-
 def analyse_figure(
-    spec: FigureSpec, configurations: Sequence[Configured], parameters: Sequence[Parameter], seed: int
+    spec: FigureSpec,
+    configurations: Sequence[Configured],
+    parameters: Sequence[Parameter],
+    seed: int,
+    designs: Designs | None = None,
 ) -> FigureAnalysis | None:
-    """The analysis of one figure, its tests not yet corrected; None where no configuration has it."""
-    found: list[Configured] = []
-    runs: list[Run] = []
-    for one in configurations:
+    """The analysis of one figure, its tests not yet corrected; None where no configuration has it.
+
+    Args:
+        designs: of these configurations; those of several figures share what is the same in them.
+    """
+    places: list[int] = []
+    cell: list[int] = []
+    rows: list[Mapping[str, Any]] = []
+    values: list[float] = []
+    for place, one in enumerate(configurations):
         # Values that cannot be are left out, and told, before (`weighed`): no other one ever has a logarithm.
         possible = [(row, float(v)) for row in one.rows if (v := row.get(spec.column)) is not None and v > 0]
         if possible:
-            runs += [Run(len(found), _cycle(row), row.get("position"), v) for row, v in possible]
-            found.append(one)
-    if not found:
+            cell += [len(places)] * len(possible)
+            places.append(place)
+            rows += [row for row, _ in possible]
+            values += [value for _, value in possible]
+    if not places:
         return None
-    kinds = {kind for c in found for row in c.rows if (kind := _kind(row, spec)) is not None}
+    found = [configurations[place] for place in places]
+    kinds = {kind for c in found for row in c.rows if (kind := _kind(row)) is not None} if spec.energy else set()
     head = FigureAnalysis(
         name=spec.name,
         label=spec.label,
         unit=spec.unit,
         better=spec.better,
         configurations=len(found),
-        values=len(runs),
+        values=len(values),
         estimated=any(method == "estimate" for _, method in kinds),
     )
     if len(kinds) == 1:
         ((scope, method),) = kinds
         head = replace(head, scope=scope, method=method)
-    if reason := _cannot(found, runs, kinds):
+    if reason := _cannot(found, values, kinds):
         return replace(head, reason=reason)
-    space = make_space(parameters, [c.levels for c in found])
-    if not space.levels:
+    designs = designs or Designs(parameters, configurations)
+    design = designs.of(places, cell, [_cycle(row) for row in rows], [row.get("position") for row in rows])
+    if not design.space.levels:
         return replace(head, reason="no parameter has two values among the configurations that have this figure")
-    return _Analysis(head, space, _cell_means(runs, len(found)), seed).result()
+    import numpy as np
+
+    return _Analysis(head, design, CellMeans(np.log(values), design.layout), seed).result()
 
 
 def _cycle(row: Mapping[str, Any]) -> int:
@@ -94,26 +98,18 @@ def _cycle(row: Mapping[str, Any]) -> int:
     return 1 if cycle is None else int(cycle)
 
 
-def _cell_means(runs: Sequence[Run], size: int) -> CellMeans:
-    import numpy as np
-
-    cell = np.array([run.cell for run in runs], dtype=np.int64)
-    when = timeline(cell, [run.cycle for run in runs], [run.position for run in runs], size)
-    return CellMeans(np.log([run.value for run in runs]), cell, size, when)
-
-
-def _kind(row: Mapping[str, Any], spec: FigureSpec) -> tuple[str | None, str] | None:
+def _kind(row: Mapping[str, Any]) -> tuple[str | None, str] | None:
     method = row.get("energy.headline.method")
-    return (row.get("energy.headline.scope"), method) if spec.energy and method is not None else None
+    return None if method is None else (row.get("energy.headline.scope"), method)
 
 
-def _cannot(found: Sequence[Configured], runs: Sequence[Run], kinds: set[Any]) -> str | None:
+def _cannot(found: Sequence[Configured], values: Sequence[float], kinds: set[tuple[str | None, str]]) -> str | None:
     if len(kinds) > 1:
         named = " and ".join(sorted(f"{scope} {method}" for scope, method in kinds))
         return f"it was found by different methods ({named}), which are never brought together"
     if len(found) < 2:
         return "only one configuration has it"
-    if len({run.value for run in runs}) == 1:
+    if len(set(values)) == 1:
         return "it is the same in every run"
     return None
 
@@ -121,16 +117,14 @@ def _cannot(found: Sequence[Configured], runs: Sequence[Run], kinds: set[Any]) -
 class _Analysis:
     """Computes one figure's effects, intervals, tests and shares."""
 
-    def __init__(self, head: FigureAnalysis, space: Space, means: CellMeans, seed: int) -> None:
-        self.head, self.space, self.means = head, space, means
-        self.columns = Columns(space)
+    def __init__(self, head: FigureAnalysis, design: FigureDesign, means: CellMeans, seed: int) -> None:
+        self.head, self.design, self.space, self.means = head, design, design.space, means
         self.trend = drift.trend(means)
         self.reason = None if means.varies else STEADY if means.repeats else ONCE
         if self.trend is not None and self.trend.inseparable:
             self.reason = DRIFTED
         self.tested = self.reason is None
-        split = decompose(space)
-        self.complete = split is not None
+        split = design.split
         self.shares: Shares | None = None
         if split is not None and means.repeats and self.reason != DRIFTED:
             self.shares = shares(split, means.in_blocks(), seed)
@@ -140,9 +134,9 @@ class _Analysis:
         effects: list[Effect] = []
         refused: list[Alias] = []
         for name in self.space.levels:
-            steps, apart = contexts.steps(self.space, name)
-            if steps:
-                effects.append(self._effect(name, contrasts.compared(steps, self.means), apart))
+            steps = self.design.steps(name)
+            if steps.found:
+                effects.append(self._effect(name, contrasts.compared(steps, self.means), steps.apart))
                 continue
             one = self._without_shared(name)
             if isinstance(one, Effect):
@@ -150,9 +144,9 @@ class _Analysis:
             else:
                 refused.append(one)
         interactions, untold = [], []
-        for pair in self.space.pairs():
-            found = contexts.rectangles(self.space, pair)
-            if found:
+        for pair in self.design.pairs:
+            found = self.design.rectangles(pair)
+            if found is not None:
                 interactions.append(self._interaction(pair, found))
             else:
                 untold.append(pair)
@@ -164,7 +158,7 @@ class _Analysis:
             mean=ratio_of(float(self.means.means.mean())),
             sd=self.shares.sd if self.shares else None,
             noise_sd=None if pooled is None else math.sqrt(pooled),
-            order=self.means.timeline.order,
+            order=self.means.layout.timeline.order,
             design=self._design(),
             unexplained=self.shares.unexplained if self.shares else None,
             effects=tuple(effects),
@@ -176,10 +170,11 @@ class _Analysis:
         )
 
     def _design(self) -> Design:
-        if self.complete:
+        if self.design.split is not None:
             return "complete"
-        few = self.columns.small and len(self.space.levels) > 1
-        return "saturated" if few and self.columns.rank_of_effects() >= self.space.size else "incomplete"
+        columns = self.design.columns
+        few = columns.small and len(self.space.levels) > 1
+        return "saturated" if few and columns.rank_of_effects >= self.space.size else "incomplete"
 
     def _effect(self, name: str, found: Sequence[Compared], apart: Sequence[tuple[int, int]]) -> Effect:
         parameter = self.space.parameters[name]
@@ -215,20 +210,25 @@ class _Analysis:
     def _levels(self, name: str) -> list[Level]:
         import numpy as np
 
-        column, found = self.space.levels[name], []
-        for level in np.unique(column[column >= 0]):
-            inside = column == level
-            one = self.means.estimate(inside / inside.sum())
-            found.append(
-                Level(
-                    value=self.space.parameters[name].values[int(level)],
-                    mean=ratio_of(one.value),
-                    interval=ratio_interval(one) if self.tested else None,
-                    configurations=int(inside.sum()),
-                    values=int(self.means.counts[inside].sum()),
-                )
+        column, counts = self.space.levels[name], self.means.counts
+        inside = np.nonzero(column >= 0)[0]
+        levels, of = np.unique(column[inside], return_inverse=True)
+        configurations = np.bincount(of)
+        order = np.argsort(of, kind="stable")
+        values = np.bincount(of, weights=counts[inside]).astype(np.int64)
+        found = self.means.estimates(Sums(of[order], inside[order], (1 / configurations[of])[order], levels.size))
+        return [
+            Level(
+                value=self.space.parameters[name].values[level],
+                mean=ratio_of(one.value),
+                interval=ratio_interval(one) if self.tested else None,
+                configurations=many,
+                values=runs,
             )
-        return found
+            for level, one, many, runs in zip(
+                levels.tolist(), found, configurations.tolist(), values.tolist(), strict=True
+            )
+        ]
 
     def _without_shared(self, name: str) -> Effect | Alias:
         """An effect whose values ran with no common combination: by a model that can be tested, or refused by name."""
@@ -237,9 +237,9 @@ class _Analysis:
         parameter, column = self.space.parameters[name], self.space.levels[name]
         first, last = int(column[column >= 0].min()), int(column.max())
         ends = parameter.values[first], parameter.values[last]
-        if not self.columns.small:
+        if not self.design.columns.small:
             return Alias(name, (), saturated=False, start=ends[0], end=ends[1])
-        found = self.columns.fitted(name)
+        found = self.design.columns.fitted(name)
         if found.row is not None and found.left is not None:
             estimate = self._with_misfit(found.row, found.left)
             one = Compared(first, last, estimate, None, None, 0, int(np.unique(column).size))
@@ -263,24 +263,24 @@ class _Analysis:
         df = total**2 / (own.variance**2 / own.df + beyond**2 / len(left))
         return Estimate(own.value, total, df)
 
-    def _interaction(self, pair: tuple[str, str], found: Sequence[Rectangle]) -> Interaction:
+    def _interaction(self, pair: tuple[str, str], found: Rectangles) -> Interaction:
         import numpy as np
 
         first, second = (self.space.parameters[name] for name in pair)
-        rows = np.array([one.row for one in found])
-        widest = found[int(np.argmax(np.abs(rows @ self.means.means)))]
-        ends = [self.means.estimate(row) for row in widest.rows]
+        widest = int(np.argmax(np.abs(found.differences.of(self.means.means)).round(contrasts.EQUAL_DIGITS)))
+        ends = self.means.estimates(Sums.of_rows(found.ends(widest)))
+        (start, end), at = found.first[widest], found.second[widest]
         interaction = Interaction(
             parameters=pair,
             extremes=Extremes(
-                start=first.values[widest.first[0]],
-                end=first.values[widest.first[1]],
-                at=(second.values[widest.second[0]], second.values[widest.second[1]]),
+                start=first.values[start],
+                end=first.values[end],
+                at=(second.values[at[0]], second.values[at[1]]),
                 ratios=(ratio_of(ends[0].value), ratio_of(ends[1].value)),
                 intervals=(ratio_interval(ends[0]), ratio_interval(ends[1])) if self.tested else (None, None),
             ),
             cells=tuple(self._cells(pair)),
-            p=self.means.p_of_all(rows) if self.tested else None,
+            p=self.means.p_of_basis(found.basis) if self.tested else None,
             reason=self.reason,
         )
         if self.shares is None:
@@ -291,23 +291,22 @@ class _Analysis:
         import numpy as np
 
         first, second = (self.space.parameters[name] for name in pair)
-        columns = [self.space.levels[name] for name in pair]
         inside = self.space.within(pair)
-        there = np.unique(np.stack([column[inside] for column in columns], axis=1), axis=0)
+        both = np.stack([self.space.levels[name][inside] for name in pair], axis=1)
+        there, of = np.unique(both, axis=0, return_inverse=True)
+        of = of.reshape(-1)
+        means = np.bincount(of, weights=self.means.means[inside]) / np.bincount(of)
         return [
-            Cell(
-                (first.values[int(a)], second.values[int(b)]),
-                ratio_of(float(self.means.means[(columns[0] == a) & (columns[1] == b)].mean())),
-            )
-            for a, b in there
+            Cell((first.values[a], second.values[b]), ratio_of(mean))
+            for (a, b), mean in zip(there.tolist(), means.tolist(), strict=True)
         ]
 
     def _misfit(self) -> Misfit | None:
         """The test of interactions of three parameters and more, where configurations are left for them."""
-        if not self.tested or len(self.space.levels) < 3 or not self.columns.small:
+        if not self.tested or len(self.space.levels) < 3 or not self.design.columns.small:
             return None
-        left = self.columns.left()
-        return Misfit(len(left), self.means.p_of_all(left)) if len(left) else None
+        left = self.design.left
+        return Misfit(len(left.weights), self.means.p_of_basis(left)) if len(left.weights) else None
 
 
 def needed(figure: FigureAnalysis, effect: Effect, spread: Spread | None, tests: int) -> CyclesNeeded:

@@ -88,7 +88,7 @@ def pareto(study: Path | str | StudyResult, figures: Sequence[str] = OBJECTIVES)
     """
     specs = figure_specs(figures)
     name, where = study_name(study)
-    rows = load_rows(study)
+    rows = load_rows(study, specs)
     found = candidates(rows, specs)
     refuse_mixed(found, specs, where)
     whole = [one for one in found if all(spec.name in one.figures for spec in specs)]

@@ -2,24 +2,98 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from llem.plugin_api import MANIFEST, StudyResult, nothing_here, parquet_rows, read_object, read_parquet, several_here
+from llem.plugin_api import (
+    COLUMNS,
+    MANIFEST,
+    ResultError,
+    StudyResult,
+    holds_impossible,
+    mark_whole,
+    nothing_here,
+    parquet_rows,
+    read_object,
+    read_parquet,
+    several_here,
+)
+from llem_analysis.figures import FigureSpec
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
-def load_rows(study: Path | str | StudyResult) -> list[dict[str, Any]]:
-    """The rows of a study's folder, of a `results.parquet`, or of a study that is open. Raises ResultError for anything else."""
+_OF_RUNS = (
+    "config_hash",
+    "directory",
+    "position",
+    "cycle",
+    "status",
+    "scenario",
+    "config.backend",
+    "config.model.source",
+    "config.dataset.name",
+    "energy.headline.scope",
+    "energy.headline.method",
+    "energy.headline.unreliable",
+    "warnings",
+    *COLUMNS,
+)
+"""What conclusions from any figure look at, besides what was swept."""
+
+
+def load_rows(
+    study: Path | str | StudyResult, specs: Iterable[FigureSpec] | None = None, more: Sequence[str] = ()
+) -> list[dict[str, Any]]:
+    """The rows of a study's folder, of a `results.parquet`, or of a study that is open. Raises ResultError for anything else.
+
+    Args:
+        specs: of rows what conclusions from these figures take; None for everything.
+        more: further columns; one that ends in a dot stands for all that begin with it.
+    """
+    table = _table(study)
+    if specs is None:
+        return parquet_rows(table)
+    rows = parquet_rows(_concluding(table, [spec.column for spec in specs], more))
+    mark_whole(rows)
+    return rows
+
+
+def _concluding(table: pa.Table, figures: Sequence[str], more: Sequence[str]) -> pa.Table:
+    """The columns of a table that conclusions from some of its columns take, and others."""
+    names = table.column_names
+    swept = [name.removeprefix("point.") for name in names if name.startswith("point.")]
+    wanted = {*_OF_RUNS, *figures, *more, *(f"{name.rpartition('.')[0]}.n" for name in figures)}
+    wanted |= {name for name in names if name.startswith(("point.", *(one for one in more if one.endswith("."))))}
+    # A key that only some experiments sweep has its value in the configuration of the others.
+    wanted |= {name for name in names for key in swept if f"{name}.".startswith(f"config.{key}.")}
+    # The run of a figure that cannot be is told of, whichever figure is looked at.
+    return table.select([name for name in names if name in wanted or holds_impossible(table, name)])
+
+
+def _table(study: Path | str | StudyResult) -> pa.Table:
     if isinstance(study, StudyResult):
-        return parquet_rows(study.to_arrow())
+        return study.to_arrow()
     path = Path(study)
     if path.suffix == ".parquet":
-        return parquet_rows(read_parquet(path))
+        return read_parquet(path)
     if not path.exists():
         raise nothing_here(path)
     if (several := several_here(path)) is not None:
         raise several
-    return parquet_rows(StudyResult(path).to_arrow())
+    return StudyResult(path).to_arrow()
+
+
+def require_job(job: Path) -> None:
+    """Raise ResultError where a job directory is not there, as beside a `results.parquet` that was copied by itself."""
+    if not job.is_dir():
+        raise ResultError(
+            "this takes a run's own folder, and it is not there: results.parquet has the metrics and no whole results.",
+            where=str(job),
+            remedy="Give the study's folder, with its job directories.",
+        )
 
 
 def study_name(study: Path | str | StudyResult) -> tuple[str, str]:

@@ -123,11 +123,23 @@ def pick(
         ResultError: there is no study, no configuration keeps the limits, or energy was found by different methods.
         ConfigError: there is no such figure.
     """
+    told = figure_specs([by, *(limit.figure for limit in limits), *also])
+    rows = load_rows(study, told)
+    return pick_among(candidates(rows, told), rows, study, by, limits, also)
+
+
+def pick_among(
+    found: Sequence[Candidate],
+    rows: Sequence[Mapping[str, Any]],
+    study: Path | str | StudyResult,
+    by: str,
+    limits: Sequence[Limit] = (),
+    also: Sequence[str] = (),
+) -> Pick:
+    """As `pick`, among configurations of a study that have these figures, with all its rows."""
     specs = {spec.name: spec for spec in figure_specs([by, *(limit.figure for limit in limits)])}
     name, where = study_name(study)
     told = {**specs, **{spec.name: spec for spec in figure_specs(also)}}
-    rows = load_rows(study)
-    found = candidates(rows, list(told.values()))
     refuse_mixed(found, list(specs.values()), where)
     whole = [one for one in found if all(figure in one.figures for figure in specs)]
     if not whole:

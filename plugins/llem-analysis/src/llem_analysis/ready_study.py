@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from llem.plugin_api import EXPERIMENT, RESULT, SECTIONS, ResultError, Section, read_object
+from llem_analysis.loading import require_job
 
 _PATHS = (("model", "source"), ("model", "tokenizer"), ("dataset", "path"))
 """What may be a path relative to the folder of the study that ran it."""
@@ -27,6 +28,7 @@ def ready_study(job: Path, name: str, options: Mapping[str, type[Section]], comm
     Raises:
         ResultError: the job directory cannot be read.
     """
+    require_job(job)
     data = read_object(job / EXPERIMENT, "experiment") if (job / EXPERIMENT).is_file() else {}
     result = read_object(job / RESULT, "result")
     config = data.get("config") or result.get("config")

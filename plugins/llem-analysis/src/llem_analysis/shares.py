@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from llem.plugin_api import LEVEL, Interval, student
 from llem_analysis import totals
 from llem_analysis.cell_means import CellMeans
-from llem_analysis.space import Decomposition
+from llem_analysis.decomposition import Decomposition
+from llem_analysis.margins import Margins
 
 if TYPE_CHECKING:
     import numpy as np
@@ -61,18 +62,23 @@ class _Shares:
         import numpy as np
 
         self.split, self.seed, self.df = split, seed, means.df if means.varies else 0
-        self.means = means.means[:, None]
+        # About their mean: squares keep the digits that a small spread has.
+        self.means = (means.means - means.means.mean())[:, None]
         self.noise = means.of_means if means.varies else np.zeros(means.size)
+        margins = split.margins(self.noise[:, None])
+        self.noise_of = {members: term.noise(margins) for members, term in split.terms.items()}
+        self.total_noise = {name: totals.total_noise(split, name, self.noise) for name in split.space.levels}
 
     def result(self) -> Shares:
         import numpy as np
 
-        found = self._shares(self.means, excess=1)
+        margins = self.split.margins(self.means)
+        found = self._shares(margins, excess=1)
         intervals = self._intervals() if self.df >= FEWEST_DF and found else {}
         held = {key: _holding(one, float(found[key][0])) for key, one in intervals.items()}
         nested = [name for name, column in self.split.space.levels.items() if (column < 0).any()]
-        within = {name: share for name in nested if found and (share := self._within(name)) is not None}
-        total = float(self._total(self.means, excess=1)[0])
+        within = {name: share for name in nested if found and (share := self._within(name, margins)) is not None}
+        total = float(self._total(margins, excess=1)[0])
         return Shares(
             alone={key: float(share[0]) for key, share in found.items() if isinstance(key, tuple)},
             in_all={key: float(share[0]) for key, share in found.items() if isinstance(key, str)},
@@ -81,51 +87,50 @@ class _Shares:
             sd=float(np.sqrt(max(0.0, total))),
         )
 
-    def _total(self, values: Floats, excess: int) -> Floats:
+    def _total(self, margins: Margins, excess: int) -> Floats:
         """Variance between configurations; `excess` times what cycles add to it on average is taken off."""
-        measure = self.split.measure
-        middle = measure @ values
-        spread: Floats = measure @ (values - middle) ** 2
+        measure, grids = self.split.measure, self.split.grids
+        middle = measure @ margins.values
+        spread: Floats = sum(grid.weight * margins.squares(number) for number, grid in enumerate(grids)) - middle**2
         return spread - excess * float(measure @ self.noise - measure**2 @ self.noise)
 
-    def _variance(self, members: tuple[str, ...], values: Floats, excess: int) -> Floats:
+    def _variance(self, members: tuple[str, ...], margins: Margins, excess: int) -> Floats:
         import numpy as np
 
         term = self.split.terms[members]
-        found: Floats = np.maximum(0.0, term.variance(values) - excess * term.noise(self.noise))
+        found: Floats = np.maximum(0.0, term.variance(margins) - excess * self.noise_of[members])
         return found
 
-    def _shares(self, values: Floats, excess: int) -> dict[Any, Floats]:
+    def _shares(self, margins: Margins, excess: int) -> dict[Any, Floats]:
         """Share of each term by its members, and of each parameter in all by its name. Empty where nothing is left to explain."""
         import numpy as np
 
-        total = self._total(values, excess)
-        if float(total.min()) <= 0 and values.shape[1] == 1:
+        total = self._total(margins, excess)
+        if float(total.min()) <= 0 and total.size == 1:
             return {}
         total = np.where(total > 0, total, np.nan)
         found: dict[Any, Floats] = {}
         for members in self.split.terms:
-            found[members] = np.minimum(1.0, self._variance(members, values, excess) / total)
+            found[members] = np.minimum(1.0, self._variance(members, margins, excess) / total)
         for name in self.split.space.levels:
-            found[name] = np.clip(self._in_all(name, values, excess) / total, found[name,], 1.0)
+            found[name] = np.clip(self._in_all(name, margins, excess) / total, found[name,], 1.0)
         return found
 
-    def _in_all(self, name: str, values: Floats, excess: int) -> Floats:
-        space, measure = self.split.space, self.split.measure
-        found = totals.total_variance(space, measure, name, values)
-        found = found - excess * totals.total_noise(space, measure, name, self.noise)
+    def _in_all(self, name: str, margins: Margins, excess: int) -> Floats:
+        space = self.split.space
+        found = totals.total_variance(self.split, name, margins) - excess * self.total_noise[name]
         if name == space.gate:
             pairs = [p for p in self.split.terms if len(p) == 2 and name in p]
             nested = [p for p in pairs if any((space.levels[n] < 0).any() for n in p)]
-            found = found + sum(self._variance(p, values, excess) for p in nested)
+            found = found + sum(self._variance(p, margins, excess) for p in nested)
         return found
 
-    def _within(self, name: str) -> float | None:
+    def _within(self, name: str, margins: Margins) -> float | None:
         """First order, of the variance between the configurations that have this parameter."""
         inside = self.split.space.within((name,))
         means, noise = self.means[inside, 0], self.noise[inside]
         spread = float(((means - means.mean()) ** 2).mean() - noise.mean() * (1 - 1 / len(means)))
-        own = float(self._variance((name,), self.means, 1)[0]) / self.split.terms[name,].weight
+        own = float(self._variance((name,), margins, 1)[0]) / self.split.terms[name,].weight
         return min(1.0, own / spread) if spread > 0 else None
 
     def _intervals(self) -> dict[Any, Interval]:
@@ -140,7 +145,7 @@ class _Shares:
             size = min(most, DRAWS - start)
             # The noise is in the means already, and drawn once more: twice its part is taken off.
             values = self.means + errors * generator.standard_normal((len(errors), size))
-            for key, share in self._shares(values, excess=2).items():
+            for key, share in self._shares(self.split.margins(values), excess=2).items():
                 drawn.setdefault(key, []).append(share)
         cut = statistics.NormalDist().cdf(-student.quantile(LEVEL, self.df))
         found = {}

@@ -22,7 +22,7 @@ from llem.plugin_api import (
 from llem_analysis.candidates import Candidate, candidates
 from llem_analysis.design import ENVIRONMENT
 from llem_analysis.figures import FigureSpec
-from llem_analysis.loading import load_rows, study_name, study_order
+from llem_analysis.loading import load_rows, require_job, study_name, study_order
 from llem_analysis.wording import as_written
 
 
@@ -42,7 +42,9 @@ class Side:
     @cached_property
     def result(self) -> ExperimentResult:
         """Of its first cycle that is done."""
-        return read_result(self.study / self.candidate.directory)
+        job = self.study / self.candidate.directory
+        require_job(job)
+        return read_result(job)
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ def read_place(path: Path, specs: Sequence[FigureSpec]) -> Place:
         folder = path.parent
     elif path.is_dir() and not is_study(path):
         load_rows(path)  # says what is wrong
-    found = candidates(load_rows(path), specs)
+    found = candidates(load_rows(path, specs), specs)
     if not found:
         raise ResultError("no experiment in it is done, so there is nothing to compare.", where=str(path))
     order = study_order(path)
@@ -76,7 +78,7 @@ def _experiment(folder: Path, specs: Sequence[FigureSpec]) -> Side:
         raise ResultError("this experiment failed, so there is nothing to compare.", where=str(folder))
     study, row = folder.parent.parent, result_row(result, folder.name)
     if folder.parent.name == EXPERIMENTS and is_study(study):
-        for one in candidates(load_rows(study), specs):
+        for one in candidates(load_rows(study, specs), specs):
             same = one.config_hash == result.identity.config_hash
             if same and not differing(one.environment, environment_of(row)):
                 return Side(one.label, study, study_order(study), one)

@@ -1,11 +1,11 @@
-"""Parameters as a space with a measure, and the terms that a figure's variance over it is split into."""
+"""Parameters as a space over the configurations of a figure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from llem_analysis.effect_models import Parameter
 
@@ -13,36 +13,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Floats = NDArray[np.float64]
-
 MOST_CELLS = 1024
 """A pair of parameters with more combinations of values than this has its interaction counted with the rest."""
-
-
-@dataclass(frozen=True)
-class Term:
-    """An effect of one parameter or the interaction of two.
-
-    Attributes:
-        members: parameter names.
-        cells: the value indices that each row of the matrices stands for.
-        effects: (cells, configurations): times the configurations' means this is the effect in each cell.
-        weight: share of the measure that has these parameters: below 1 for what is nested in one backend.
-    """
-
-    members: tuple[str, ...]
-    cells: tuple[tuple[int, ...], ...]
-    effects: Floats
-    weight: float
-
-    def variance(self, values: Floats) -> Floats:
-        """What it adds to the variance, for each column of (configurations, samples)."""
-        found: Floats = self.weight * ((self.effects @ values) ** 2).mean(axis=0)
-        return found
-
-    def noise(self, variances: Floats) -> float:
-        """By how much `variance` is too large on average where the configurations' means have these variances."""
-        return float(self.weight * (self.effects**2 @ variances).mean())
 
 
 @dataclass(frozen=True)
@@ -78,15 +50,16 @@ class Space:
         return float(there / np.unique(self.levels[self.gate]).size)
 
     def grid(self, members: Sequence[str]) -> tuple[tuple[int, ...], ...] | None:
-        """All combinations of the values of these parameters; None where one is missing in the study."""
+        """All combinations of the values of these parameters; None where one is missing in the study, or they are too many."""
         import numpy as np
 
         inside = self.within(members)
         columns = [self.levels[name][inside] for name in members]
-        wanted = list(product(*(sorted({int(v) for v in column}) for column in columns)))
-        if len(wanted) > MOST_CELLS:
+        values = [np.unique(column).tolist() for column in columns]
+        if np.prod([len(found) for found in values]) > MOST_CELLS:
             return None
-        seen = {tuple(int(v) for v in row) for row in np.unique(np.stack(columns, axis=1), axis=0)}
+        wanted = list(product(*values))
+        seen = np.unique(np.stack(columns, axis=1), axis=0)
         return tuple(wanted) if len(seen) == len(wanted) else None
 
     def pairs(self) -> list[tuple[str, str]]:
@@ -101,25 +74,11 @@ class Space:
         return found
 
 
-@dataclass(frozen=True)
-class Decomposition:
-    """The terms of one figure's variance over a complete design.
-
-    Attributes:
-        terms: by their members.
-        measure: weight of each configuration.
-    """
-
-    space: Space
-    terms: Mapping[tuple[str, ...], Term]
-    measure: Floats
-
-
 def make_space(parameters: Sequence[Parameter], levels: Sequence[Mapping[str, int]]) -> Space:
     """The space of these configurations. A parameter with only one value left among them is left out."""
     import numpy as np
 
-    columns: dict[str, Any] = {}
+    columns: dict[str, NDArray[np.int64]] = {}
     for parameter in parameters:
         column = np.array([found.get(parameter.name, -1) for found in levels], dtype=np.int64)
         if np.unique(column[column >= 0]).size > 1:

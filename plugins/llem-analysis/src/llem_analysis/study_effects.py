@@ -57,11 +57,11 @@ def analyze(
     if not 0 <= interest < 1:
         raise ValueError("interest is a share: at least 0 and below 1")
     names = figures if figures is not None else MAIN
-    figure_specs(names)
+    specs = figure_specs(names)
     name, directory = study_name(study)
     earlier = EarlierStudies(Path(directory), None if pilot is None else Path(pilot))
     return analyse_rows(
-        load_rows(study),
+        load_rows(study, specs),
         name,
         directory,
         figures=names,
@@ -82,8 +82,24 @@ def analyse_rows(
     seed: int = SEED,
 ) -> StudyAnalysis:
     """As `analyze`, of a study's rows."""
+    return analyse_configurations(
+        rows, configured(rows), name, directory, figures=figures, interest=interest, earlier=earlier, seed=seed
+    )
+
+
+def analyse_configurations(
+    rows: Sequence[Mapping[str, Any]],
+    configurations: Sequence[Configured],
+    name: str,
+    directory: str,
+    *,
+    figures: Sequence[str] = MAIN,
+    interest: float = INTEREST,
+    earlier: EarlierStudies | None = None,
+    seed: int = SEED,
+) -> StudyAnalysis:
+    """As `analyze`, of a study's rows that have been brought together by configuration already."""
     specs = figure_specs(figures)
-    configurations = configured(rows)
     parameters = find_parameters(configurations)
     if not parameters:
         many = "only one configuration" if configurations else "no experiment"
@@ -100,14 +116,17 @@ def analyse_rows(
     except ImportError as error:
         raise PluginError(f"analyses need numpy and scipy ({error}).", remedy="pip install 'llem[analysis]'") from error
     del numpy, scipy
+    from llem_analysis.figure_design import Designs
     from llem_analysis.figure_effects import analyse_figure
     from llem_analysis.shares import DRAWS
 
-    found = [one for spec in specs if (one := analyse_figure(spec, configurations, parameters, seed)) is not None]
+    designs = Designs(parameters, configurations)
+    each = (analyse_figure(spec, configurations, parameters, seed, designs) for spec in specs)
+    found = [one for one in each if one is not None]
     if tuple(figures) == MAIN and any(f.name == "peak_memory_mb" and f.reason is None for f in found):
         found = [f for f in found if f.name != "host_peak_rss_mb"]
     tests = max(1, len(tests_of(found)))
-    analysed = tuple(_with_needed(f, rows, configurations, earlier, tests) for f in verdicts(found))
+    analysed = tuple(_with_needed(f, configurations, earlier, tests) for f in verdicts(found))
     cycles = [len(c.rows) for c in configurations]
     return StudyAnalysis(
         study=name,
@@ -126,7 +145,6 @@ def analyse_rows(
 
 def _with_needed(
     figure: FigureAnalysis,
-    rows: Sequence[Mapping[str, Any]],
     configurations: Sequence[Configured],
     earlier: EarlierStudies | None,
     tests: int,
@@ -140,7 +158,7 @@ def _with_needed(
     largest = max(open_, key=lambda e: max(abs(math.log(step.ratio)) for step in e.steps))
     spec = FIGURES[figure.name]
     if figure.noise_sd is not None:
-        spread = spread_of_study(rows, spec.column, "this study")
+        spread = spread_of_study(configurations, spec.column, "this study")
     else:
         spread = earlier.spread(spec) if earlier is not None else None
     return replace(figure, needed=needed(figure, largest, spread, tests))

@@ -10,11 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
+from llem_analysis.covariates import Covariates
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
 
 Order = Literal["changing places", "fixed places", "one after another", "unknown", "one cycle"]
 
@@ -32,67 +35,52 @@ class Timeline:
     Attributes:
         order: `changing places`: whole cycles, each in another order; `fixed places`: whole cycles, each in the same order;
             `one after another`: all cycles of a configuration before the next one.
-        columns: of the covariates: (runs, covariates).
-        place: which column is the place in the cycle, from 0 (first) to 1 (last); None where it is none.
+        block: number of each run's block, from 0; all are of one block where cycles are none.
+        place: each run's place in the cycle, from 0 (first) to 1 (last), where it is a covariate; else None.
         when: each run's place in its cycle, or under `one after another` in the study, from 0 to 1; None where it is not known.
     """
 
     order: Order
-    columns: Floats
-    place: int | None
+    block: Ints
+    place: Floats | None
     when: Floats | None
 
     @property
     def blocks(self) -> Timeline:
         """The same with cycles as the only covariates."""
-        return self if self.place is None else replace(self, columns=self.columns[:, : self.place], place=None)
+        return self if self.place is None else replace(self, place=None)
 
 
-def timeline(cell: NDArray[np.int64], cycles: Sequence[int], positions: Sequence[int | None], size: int) -> Timeline:
+def timeline(cell: Ints, cycles: Sequence[int], positions: Sequence[int | None], size: int) -> Timeline:
     """The timeline of runs of `size` configurations."""
     import numpy as np
 
-    numbers = np.array(cycles, dtype=np.int64)
-    names, number = np.unique(numbers, return_inverse=True)
-    none = np.zeros((len(numbers), 0))
+    names, number = np.unique(np.array(cycles, dtype=np.int64), return_inverse=True)
+    none = np.zeros(len(number), dtype=np.int64)
     at = np.array([np.nan if p is None else p for p in positions], dtype=np.float64)
     known = not bool(np.isnan(at).any())
     if names.size < 2:
-        when = _scaled(at) if known else None
-        return Timeline("one cycle", none, None, when)
-    blocks = (number[:, None] == np.arange(1, names.size)[None, :]).astype(np.float64)
+        return Timeline("one cycle", none, None, _scaled(at) if known else None)
+    block = number.astype(np.int64)
     if not known:
-        return Timeline("unknown", blocks, None, None)
-    first = np.array([at[number == k].min() for k in range(names.size)])
-    last = np.array([at[number == k].max() for k in range(names.size)])
+        return Timeline("unknown", block, None, None)
+    first, last = np.full(names.size, np.inf), np.full(names.size, -np.inf)
+    np.minimum.at(first, block, at)
+    np.maximum.at(last, block, at)
     inner = np.argsort(first)
     if size > 1 and (last[inner][:-1] >= first[inner][1:]).any():
         return Timeline("one after another", none, None, _scaled(at))
     length = float((last - first).max()) or 1.0
-    place = (at - first[number]) / length
-    left = _within(place, cell, blocks, size)
+    place = (at - first[block]) / length
+    left = Covariates(cell, size, block).residual(place)
     if float((left**2).sum()) < _APART * float(((place - place.mean()) ** 2).sum()):
-        return Timeline("fixed places", blocks, None, place)
-    df = len(numbers) - size - names.size
-    if df < _FEWEST_DF:
-        return Timeline("changing places", blocks, None, place)
-    return Timeline("changing places", np.hstack([blocks, place[:, None]]), names.size - 1, place)
+        return Timeline("fixed places", block, None, place)
+    if len(block) - size - names.size < _FEWEST_DF:
+        return Timeline("changing places", block, None, place)
+    return Timeline("changing places", block, place, place)
 
 
 def _scaled(at: Floats) -> Floats:
     wide = float(at.max() - at.min()) or 1.0
     found: Floats = (at - at.min()) / wide
-    return found
-
-
-def _within(values: Floats, cell: NDArray[np.int64], blocks: Floats, size: int) -> Floats:
-    """Residuals of values after configurations and cycles."""
-    import numpy as np
-
-    both = np.hstack([values[:, None], blocks])
-    middle = np.zeros((size, both.shape[1]))
-    np.add.at(middle, cell, both)
-    inside = both - (middle / np.bincount(cell, minlength=size)[:, None])[cell]
-    slopes = np.linalg.lstsq(inside[:, 1:], inside[:, 0], rcond=None)[0]
-    found: Floats = inside[:, 0] - inside[:, 1:] @ slopes
     return found
