@@ -146,7 +146,7 @@ def resampled_means(values: Sequence[float], resamples: int = RESAMPLES, seed: i
     n, middle = len(values), mean(values)
     # Differences keep the digits that a small spread around a large mean has; sorted, the order given has no effect.
     differences = pa.array(sorted(value - middle for value in values), pa.float64())
-    first, *others = _draws(n, resamples, seed)
+    first, *others = draws(n, resamples, seed)
     total: Any = differences.take(first)
     for column in others:
         total = pc.add(total, differences.take(column))
@@ -154,7 +154,7 @@ def resampled_means(values: Sequence[float], resamples: int = RESAMPLES, seed: i
     return means
 
 
-def _draws(n: int, resamples: int, seed: int) -> Sequence[pa.Array[Any]]:
+def draws(n: int, resamples: int, seed: int) -> Sequence[pa.Array[Any]]:
     """n columns of `resamples` indices from 0 to n - 1: the k-th draw of every resample. The same for every figure."""
     # Kept where they are small: all figures of a study share them.
     return _kept_draws(n, resamples, seed) if n <= MOST_KEPT else _new_draws(n, resamples, seed)

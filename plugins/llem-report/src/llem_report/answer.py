@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from llem.plugin_api import ConfigError, ResultError
@@ -27,13 +26,15 @@ ALIKE = 0.005
 """A metric that is within this share of the best one costs nothing."""
 
 
-def answer_of(folder: Path, findings: Sequence[str], configurations: Sequence[ReportConfiguration]) -> Answer:
+def answer_of(
+    findings: Sequence[str], configurations: Sequence[ReportConfiguration], pick: Callable[[str], Pick]
+) -> Answer:
     """The answer that a study gives.
 
     Args:
-        folder: of the study.
         findings: sentences, the most important first.
         configurations: as they stand in the report.
+        pick: picks the best configuration by a figure; may raise ResultError or ConfigError.
     """
     sentence = findings[0] if findings else None
     by = next((name for name in BY if any(name in one.figures for one in configurations)), None)
@@ -41,10 +42,8 @@ def answer_of(folder: Path, findings: Sequence[str], configurations: Sequence[Re
         return Answer(sentence)
     if all(one.runs < 2 for one in configurations):
         return Answer(sentence, no_choice=_once(configurations, FIGURES[by]))
-    from llem_analysis.picking import pick
-
     try:
-        chosen = pick(folder, by=by)
+        chosen = pick(by)
     except (ResultError, ConfigError) as error:
         return Answer(sentence, no_choice=f"No configuration is called best: {error}")
     own = next((one for one in configurations if one.config_hash == chosen.config_hash), None)

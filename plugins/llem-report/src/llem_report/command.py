@@ -150,10 +150,12 @@ def _require_extra() -> None:
 def _page(study: Path, output: Path | None, opening: bool) -> None:
     import webbrowser
 
+    from llem_report import bundle
     from llem_report.gather import gather
     from llem_report.page import write_page
 
     _require_extra()
+    bundle.begin()
     found = gather(study)
     path = study / PAGE if output is None else output / PAGE if output.is_dir() else output
     _saving(path, lambda: write_page(found, path))

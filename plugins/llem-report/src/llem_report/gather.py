@@ -8,19 +8,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llem.plugin_api import ResultError
-from llem_analysis.candidates import Candidate, candidates
+from llem_analysis.candidates import Candidate, candidates_of
 from llem_analysis.design import Configured, configured
-from llem_analysis.figures import FIGURES
-from llem_analysis.loading import load_rows
+from llem_analysis.figures import FIGURES, MAIN
+from llem_analysis.loading import load_rows, study_name
+from llem_analysis.picking import pick_among
 from llem_analysis.wording import as_written
 from llem_report.answer import answer_of
 from llem_report.citing import citation, study_manifest
 from llem_report.environments import environments_of, versions_of
-from llem_report.methods import method_sentences
+from llem_report.methods import METHOD_COLUMNS, method_sentences
 from llem_report.models import FigureColumn, Mean, ReportConfiguration, ReportStudy
 
 if TYPE_CHECKING:
-    from llem.plugin_api import Head
+    from llem.plugin_api import Figure, Head, Interval
     from llem_analysis.effect_models import StudyAnalysis
 
 __all__ = ["FigureColumn", "Mean", "ReportConfiguration", "ReportStudy", "gather"]
@@ -42,6 +43,17 @@ SHOWN = (
 )
 """Figures of the table of experiments, those that a study has."""
 
+_MORE = (
+    "warning_messages",
+    "failure.type",
+    "failure.message",
+    "energy.headline.devices",
+    "energy.phases_j",
+    "config.",
+    *METHOD_COLUMNS,
+)
+"""Columns that a report takes besides what it concludes from; one that ends in a dot stands for all that begin with it."""
+
 
 def gather(study_dir: Path | str) -> ReportStudy:
     """Read a study.
@@ -56,8 +68,10 @@ def gather(study_dir: Path | str) -> ReportStudy:
     from llem.plugin_api import head_beside_results
 
     folder = Path(study_dir)
+    specs = [FIGURES[name] for name in dict.fromkeys((*SHOWN, *MAIN))]
     rows = sorted(
-        load_rows(folder), key=lambda r: (r.get("position") is None, r.get("position") or 0, str(r["directory"]))
+        load_rows(folder, specs, _MORE),
+        key=lambda r: (r.get("position") is None, r.get("position") or 0, str(r["directory"])),
     )
     head, damage = head_beside_results(folder, has_results=bool(rows))
     state = _state(folder, head)
@@ -67,11 +81,10 @@ def gather(study_dir: Path | str) -> ReportStudy:
         if any(row.get(spec.column) is not None for row in rows)
     ]
     groups = configured(rows)
-    found = candidates(rows, [FIGURES[name] for name in SHOWN])
-    differing, common = _configs(groups)
-    configurations = tuple(_configuration(c, g, differing[str(g.backend)]) for c, g in zip(found, groups, strict=True))
+    found = candidates_of(groups, [FIGURES[name] for name in SHOWN])
+    configurations, common = _configurations(found, groups)
     environments, environment_of = environments_of(folder, rows)
-    analysis, no_findings = _analysis(folder)
+    analysis, no_findings = _analysis(folder, rows, groups)
     counts = dict(head.totals) if head else {"experiments": len(rows), **Counter(_status(row) for row in rows)}
     title = head.name if head else folder.resolve().name
     versions = versions_of(environments)
@@ -88,7 +101,7 @@ def gather(study_dir: Path | str) -> ReportStudy:
         parameters=tuple(dict.fromkeys(key for one in found for key in one.settings)),
         configurations=configurations,
         common=common,
-        answer=answer_of(folder, findings, configurations),
+        answer=answer_of(findings, configurations, lambda by: pick_among(found, rows, folder, by)),
         findings=findings,
         no_findings=no_findings,
         analysis=analysis,
@@ -108,11 +121,15 @@ def _state(folder: Path, head: Head | None) -> str:
     return "broken off" if head.state == "running" and not is_held(folder) else head.state
 
 
-def _analysis(folder: Path) -> tuple[StudyAnalysis | None, str | None]:
-    from llem_analysis.study_effects import analyze
+def _analysis(
+    folder: Path, rows: Sequence[Mapping[str, Any]], groups: Sequence[Configured]
+) -> tuple[StudyAnalysis | None, str | None]:
+    from llem_analysis.cycles_needed import EarlierStudies
+    from llem_analysis.study_effects import analyse_configurations
 
+    name, directory = study_name(folder)
     try:
-        return analyze(folder), None
+        return analyse_configurations(rows, groups, name, directory, earlier=EarlierStudies(folder, None)), None
     except ResultError as error:
         return None, error.what
 
@@ -153,13 +170,30 @@ def _configs(groups: Sequence[Configured]) -> tuple[dict[str, list[str]], dict[s
     return differing, common
 
 
-def _configuration(one: Candidate, group: Configured, differing: Sequence[str]) -> ReportConfiguration:
+def _configurations(
+    found: Sequence[Candidate], groups: Sequence[Configured]
+) -> tuple[tuple[ReportConfiguration, ...], dict[str, dict[str, Any]]]:
+    """Every configuration, and for each backend the keys and values that all of its configurations share."""
+    from llem_analysis.many_intervals import intervals_of
+
+    differing, common = _configs(groups)
+    intervals = iter(intervals_of([figure.values for one in found for figure in one.figures.values()]))
+    means = [{name: _mean(figure, next(intervals)) for name, figure in one.figures.items()} for one in found]
+    return tuple(
+        _configuration(one, group, figures, differing[str(group.backend)])
+        for one, group, figures in zip(found, groups, means, strict=True)
+    ), common
+
+
+def _mean(figure: Figure, interval: Interval | None) -> Mean:
+    low, high = (interval.low, interval.high) if interval else (None, None)
+    return Mean(figure.mean, low, high, figure.n)
+
+
+def _configuration(
+    one: Candidate, group: Configured, figures: Mapping[str, Mean], differing: Sequence[str]
+) -> ReportConfiguration:
     (kind,) = one.kinds if len(one.kinds) == 1 else [(None, None)]
-    figures = {}
-    for name, figure in one.figures.items():
-        interval = figure.interval
-        low, high = (interval.low, interval.high) if interval else (None, None)
-        figures[name] = Mean(figure.mean, low, high, figure.n)
     first = group.rows[0]
     return ReportConfiguration(
         config_hash=one.config_hash,

@@ -15,6 +15,23 @@ from llem_analysis.wording import counted
 
 Row = Mapping[str, Any]
 
+METHOD_COLUMNS = (
+    "started_at",
+    "work",
+    "model.source",
+    "model.revision",
+    "dataset.n",
+    "dataset.provenance",
+    "dataset.sha256",
+    "energy.window_s",
+    "warmup.enabled",
+    "warmup.converged",
+    "warmup.prompts",
+    "baseline.source",
+    "baseline.duration_s",
+)
+"""Columns of `results.parquet` that the paragraph and the citation are made of, besides the configuration's and the meters'."""
+
 _METHODS = {
     "counter": "by the hardware's energy counters",
     "power": "by integrating sampled power",

@@ -22,13 +22,19 @@ def packed(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _column(values: list[Any]) -> dict[str, Any]:
-    places: dict[str, int] = {}
-    of = [places.setdefault(json.dumps(value, sort_keys=True), len(places)) for value in values]
+    places: dict[object, int] = {}
+    of = [places.setdefault(_key(value), len(places)) for value in values]
     if len(places) == 1:
         return {"same": values[0]}
     if len(places) * 2 <= len(values):
-        return {"values": [json.loads(text) for text in places], "of": of}
+        first = dict(zip(reversed(of), reversed(values), strict=True))
+        return {"values": [first[place] for place in range(len(places))], "of": of}
     return {"list": values}
+
+
+def _key(value: Any) -> object:
+    """Key that is equal for values that JSON writes alike."""
+    return json.dumps(value, sort_keys=True) if isinstance(value, dict | list) else (type(value), value)
 
 
 def plain(value: Any) -> Any:

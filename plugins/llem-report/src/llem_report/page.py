@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llem.plugin_api import write_atomically
+from llem_report import bundle as plotting
 from llem_report.document import document
 from llem_report.packing import script_json
 
@@ -45,7 +46,7 @@ def rendered(data: Mapping[str, Any]) -> str:
     """The page of a document; of a live one, it asks for `/data.json` while the study runs."""
     from importlib.metadata import version
 
-    bundle, script = _bundle(), _script()
+    bundle, script = plotting.script(), _script()
     hashes = " ".join(f"'sha256-{_digest(text)}'" for text in (bundle, script))
     connect = "; connect-src 'self'" if data["live"] else ""
     first, *others = data["figures"]
@@ -133,16 +134,6 @@ def _asset(name: str) -> str:
 def _script() -> str:
     body = "\n".join(_asset(name) for name in SCRIPTS)
     return f'"use strict";\n(() => {{\n{body}\n}})();'
-
-
-@functools.cache
-def _bundle() -> str:
-    """Vega, Vega-Lite and Vega-Embed in one script, which vl-convert carries: no network, no browser."""
-    import vl_convert
-
-    bundle: str = vl_convert.javascript_bundle()  # type: ignore[call-arg]  # its stub forgets that all may be left out
-    # A script ends at `</script` and changes its meaning after `<!--`, wherever they stand; in strings these say the same.
-    return re.sub(r"</(?=script)", r"<\\/", bundle, flags=re.IGNORECASE).replace("<!--", r"<\!--")
 
 
 def _digest(text: str) -> str:
