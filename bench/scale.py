@@ -1,4 +1,5 @@
-"""What the size of a study costs: expansion, dispatch, bookkeeping and queries at 100, 10,000 and 100,000 experiments.
+"""What the size of a study costs: expansion, dispatch, bookkeeping and queries at 100, 10,000 and 100,000 experiments, and
+conclusions from 10,000 results.
 
 Experiments do nothing (`bench.scaling.nothing`), so that what is left is llem's own work; each study runs in a process of its
 own. Studies lie in memory where there is room (/dev/shm), which shows growth best: on a disk each experiment waits some
@@ -13,6 +14,9 @@ milliseconds more for what must be safe there, however large the study is, and `
 - `bookkeeping_ratio_A_B`: for each experiment, in a study of A against one of B. Up to 500 experiments the manifest is
   written anew at each change, so that a study of 100 pays more for each than one of 10,000.
 - `…_exponent`: b of cost ~ nᵇ for the whole study.
+- `analyze_N_s`, `report_N_s`, `…_mb`: conclusions from studies of N whole results (`bench.scaling.whole`), as whole commands, with
+  the memory that all their processes hold at one time. Of the shapes of `bench.scaling.shapes` the one that takes most;
+  `analyze_N_SHAPE_s` is that of each.
 """
 
 from __future__ import annotations
@@ -32,8 +36,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.report import Figure, arguments, machine, publish
+from bench.scaling.analysing import analysed
 from bench.scaling.fit import exponent, label
 from bench.scaling.queries import answered
+from bench.scaling.shapes import SHAPES
 from bench.studies import study_text
 from llem.specs.kinds import BACKENDS, SCENARIOS
 
@@ -41,6 +47,11 @@ RUNS = {100: 9, 10_000: 3, 100_000: 1}
 """Size to how many studies of it are run."""
 
 QUICK = {100: 1, 1_000: 1, 2_000: 1}
+
+CONCLUDED = 10_000
+CONCLUDED_RUNS = 3
+CONCLUDED_QUICK = 400
+SHAPES_QUICK = ("gaps", "unlike")
 
 WIDE = 100
 """Costs that are mostly fixed, such as a command's start, get an exponent only over so wide a range of sizes."""
@@ -123,6 +134,16 @@ def on_disk(size: int) -> dict[str, Figure]:
     return {f"disk_{label(size)}_ms": Figure(spent_s * 1e3 / size, "ms", 1, None)}
 
 
+def grown(folder: Path, *, quick: bool) -> dict[str, Figure]:
+    """Figures of studies that do nothing, and how they grow with the studies' size."""
+    runs = QUICK if quick else RUNS
+    figures = expanded(100_000, 1) if quick else expanded(1_000_000, 3)
+    for size, count in runs.items():
+        figures |= studied(size, count, 1 if quick else 7, folder)
+    figures |= compared(figures, sorted(runs))
+    return figures | on_disk(100 if quick else DISK_SIZE)
+
+
 def _in_process(module: str, *words: str) -> dict[str, Any]:
     done = subprocess.run([sys.executable, "-m", module, *words], check=True, capture_output=True, text=True)
     found: dict[str, Any] = json.loads(done.stdout)
@@ -143,22 +164,22 @@ def main() -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--expand", type=int, metavar="POINTS", help="only expand so many points, in this process")
     parser.add_argument("--folder", type=Path, help="where studies lie; by default in memory, where there is room")
+    parser.add_argument("--conclusions", action="store_true", help="only what conclusions cost: `analyze` and `report`")
     parser.add_argument("--picture", type=Path, metavar="FILE.svg", help="draw how costs grow (needs matplotlib)")
     options = parser.parse_args()
     if options.expand:
         print(json.dumps(expand(options.expand)))
         return
     where = machine()
-    runs = QUICK if options.quick else RUNS
-    figures = expanded(100_000, 1) if options.quick else expanded(1_000_000, 3)
     with _room(options.folder) as folder:
         where["folder"] = "memory" if IN_MEMORY in folder.parents else "disk"
-        for size, count in runs.items():
-            figures |= studied(size, count, 1 if options.quick else 7, folder)
-    figures |= compared(figures, sorted(runs))
-    figures |= on_disk(100 if options.quick else DISK_SIZE)
+        figures = {} if options.conclusions else grown(folder, quick=options.quick)
+        if options.quick:
+            figures |= analysed(SHAPES_QUICK, CONCLUDED_QUICK, 1, folder)
+        else:
+            figures |= analysed(tuple(SHAPES), CONCLUDED, CONCLUDED_RUNS, folder)
     publish("scale", where, figures, options.json)
-    if options.picture:
+    if options.picture and not options.conclusions:
         from bench.scaling.picture import draw
 
         draw({"machine": where, "figures": {key: asdict(figure) for key, figure in figures.items()}}, options.picture)

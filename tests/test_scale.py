@@ -10,12 +10,16 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar
 
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
-from bench.scaling import nothing
+from bench.scaling import nothing, whole
+from bench.scaling.analysing import peak_mb
 from bench.scaling.fit import exponent, label, size_of
 from bench.scaling.picture import draw
+from bench.scaling.shapes import SHAPES, make
+from bench.scaling.shapes import study_text as shape_text
 from bench.scaling.study import CYCLES, run, study_text
 from llem.config.layers import load_study
 from llem.config.reading import read_yaml
@@ -28,6 +32,8 @@ from llem.specs.kinds import BACKENDS
 from llem.study.folder import create
 from llem.study.loop import run_plan
 from llem.study.reporter import SilentReporter
+from llem_analysis.figures import MAIN
+from llem_analysis.study_effects import analyze
 
 ROOT = Path(__file__).parents[1]
 
@@ -120,6 +126,39 @@ def test_a_runner_is_told_where_earlier_cycles_ran(tmp_path: Path, monkeypatch: 
     for cycles in by_key.values():
         assert [len(p.nodes) for p in cycles] == [0, 1, 2, 3]
         assert all(a.nodes == b.nodes[:-1] for a, b in pairwise(cycles))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("experiments", [400, 10_000])
+def test_a_study_of_whole_results_has_about_as_many_experiments_as_asked(shape: str, experiments: int) -> None:
+    installed = whole.registry()
+    document = read_yaml(shape_text(shape, experiments), "study.yaml").data
+    plan = make_plan(load_study(None, document=document, environ={}, backends=installed.backends), installed)
+    assert 0.9 * experiments <= plan.total <= 1.1 * experiments
+
+
+def test_whole_results_can_be_concluded_from(tmp_path: Path) -> None:
+    folder, results = make("gaps", 400, tmp_path)
+    table = StudyTable(folder)
+    assert table.is_current
+    assert len(table) == results
+    found = analyze(folder)
+    assert {figure.name for figure in found.figures} >= set(MAIN) - {"host_peak_rss_mb"}
+    energy = found.figure("j_per_output_token")
+    assert energy.design == "incomplete"
+    assert energy.effects[0].parameter == "first.batch_size"
+    failed = len(table.read(["status"]).filter(pc.field("status") == "failed"))
+    assert failed > 0
+    assert f"{failed} of {results} runs failed" in " ".join(found.caveats)
+
+
+def test_a_command_s_memory_is_that_of_all_its_processes() -> None:
+    held = 60
+    alone = f"import time; held = b'1' * ({held} << 20); time.sleep(1)"
+    with_child = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {alone!r}], check=True)"
+    assert peak_mb([sys.executable, "-c", with_child]) >= held
+    with pytest.raises(subprocess.CalledProcessError):
+        peak_mb([sys.executable, "-c", "raise SystemExit(3)"])
 
 
 def test_an_exponent_is_that_of_the_power_law() -> None:
