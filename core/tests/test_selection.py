@@ -17,6 +17,7 @@ from llem.results.parts import ParquetTable
 from llem.results.rows import study_rows
 from llem.results.table import StudyTable
 
+VOIDING = "averaged_power"
 FAILURE = Failure(type="OutOfMemory", message="too large", phase="load", exit_code=1, signal=None, log_tail="")
 
 
@@ -96,6 +97,31 @@ def test_configurations_come_in_the_order_asked_for_and_those_without_a_value_la
     study: Path, sort: str, expected: list[int]
 ) -> None:
     assert sizes(select(StudyTable(study), sort=sort)) == expected
+
+
+def test_an_order_is_by_what_warnings_leave_of_a_figure(make_result: Any, write_study: Any) -> None:
+    """Batch 1 would be the best by a run whose energy is void, batch 2 by a throughput that cannot be."""
+    results = [
+        make_result(
+            config_hash=f"{size:064d}",
+            point={"testbed.batch_size": size},
+            cycle=cycle,
+            position=2 * size + cycle,
+            j_per_token=joules,
+            tokens_per_s=speed,
+            warnings={VOIDING: "it stood still"} if voided else None,
+        )
+        for size, cycle, joules, speed, voided in (
+            (1, 1, 0.001, 10.0, True),
+            (1, 2, 9.0, 10.0, False),
+            (2, 1, 5.0, 0.0, False),
+            (2, 2, 5.0, 30.0, False),
+            (3, 1, 7.0, 20.0, False),
+        )
+    ]
+    folder = write_study(*results)
+    assert sizes(select(StudyTable(folder), sort="j_per_output_token")) == [2, 3, 1]
+    assert sizes(select(StudyTable(folder), sort="-tokens_per_s")) == [2, 3, 1]
 
 
 def test_a_page_says_what_it_leaves_out(study: Path) -> None:

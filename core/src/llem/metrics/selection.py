@@ -17,6 +17,7 @@ from llem.metrics import environments
 from llem.metrics.conditions import column_of, condition
 from llem.metrics.environments import Environment
 from llem.metrics.summary import FIGURES, Configuration, parquet_rows, summarise
+from llem.results.weighing import weighed
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -89,8 +90,8 @@ def select(
 
     Args:
         where: conditions such as `status=failed`; an experiment counts where all hold.
-        sort: a column, or a figure's short name, by whose mean over done experiments they are ordered, `-` before it for
-            the largest first; None: the order in which they ran. Those without a value come last.
+        sort: a column, or a figure's short name, by whose mean over done experiments they are ordered, without what warnings
+            void, `-` before it for the largest first; None: the order in which they ran. Those without a value come last.
         limit: so many at the most; None for all.
 
     Raises:
@@ -101,7 +102,7 @@ def select(
     conditions = [condition(text, columns) for text in where]
     by = column_of(sort.removeprefix("-"), columns) if sort else None
     swept = [name for name in columns if name.startswith("point.")]
-    wanted = [*_ROW, *swept, *(c.column for c in conditions), *([by] if by else [])]
+    wanted = [*_ROW, *swept, *(c.column for c in conditions), *([by, _count_of(by)] if by else [])]
     table = source.read(list(dict.fromkeys(name for name in wanted if name in columns)))
     for one in conditions:
         table = table.filter(one.holds(table.column(one.column), table.schema.field(one.column)))
@@ -154,13 +155,39 @@ def _sorted_by(table: pa.Table, names: Sequence[str], by: str) -> dict[str, Any]
 
     column = table.column(by)
     is_number = pa.types.is_floating(column.type) or pa.types.is_integer(column.type)
+    found = column.to_pylist()
+    if is_number:
+        found = _weighed(table, by, found)
     values: dict[str, list[Any]] = {}
-    for key, status, value in zip(names, table.column("status").to_pylist(), column.to_pylist(), strict=True):
+    for key, status, value in zip(names, table.column("status").to_pylist(), found, strict=True):
         if value is not None and (status == "done" or not is_number):
             values.setdefault(key, []).append(value)
     if is_number:
-        return {key: math.fsum(found) / len(found) for key, found in values.items()}
-    return {key: min(map(str, found)) for key, found in values.items()}
+        return {key: math.fsum(several) / len(several) for key, several in values.items()}
+    return {key: min(map(str, several)) for key, several in values.items()}
+
+
+def _count_of(column: str) -> str:
+    """The column that has the number of observations behind a percentile."""
+    return f"{column.rpartition('.')[0]}.n"
+
+
+def _weighed(table: pa.Table, by: str, values: Sequence[Any]) -> list[Any]:
+    """Values of a column without those that their runs' warnings void, nor those that cannot be."""
+    beside = [name for name in (*_WEIGHING, _count_of(by)) if name in table.column_names and name != by]
+    cells = zip(*(table.column(name).to_pylist() for name in beside), strict=True)
+    rows = (dict(zip(beside, row, strict=True)) for row in cells)
+    return [
+        # Most have nothing that could be said against them, and are many.
+        value
+        if value is None or (value > 0 and not row["warnings"] and _count_of(by) not in row)
+        else weighed({**row, by: value})[by]
+        for row, value in zip(rows, values, strict=True)
+    ]
+
+
+_WEIGHING = ("status", "warnings", "energy.headline.scope", "energy.headline.method")
+"""Columns that tell what is left out of a figure: warnings, and whether the whole machine shares it."""
 
 
 def _rows_of(table: pa.Table, names: Sequence[str], chosen: Collection[str]) -> pa.Table:
