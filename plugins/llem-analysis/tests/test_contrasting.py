@@ -284,3 +284,16 @@ def test_a_warning_says_on_which_side_it_is_where_both_have_one_name(write_desig
     throttled = write_design(SIZES[:1], energy=energy, cycles=3, noise=0.02, each=hot, name="throttled")
     lines = [line for line in contrast_lines(contrast([quiet, throttled])) if "(`thermal_throttle`)" in line]
     assert [line.split(",")[0] for line in lines] == ["  warning: of the second"]
+
+
+def test_a_warning_of_every_pair_is_said_once(write_design: WriteDesign) -> None:
+    """The baseline was throttled, which concerns each pair; another one was too, which concerns its own."""
+
+    def hot(point: Any, _cycle: int) -> dict[str, Any]:
+        return {"warnings": {"thermal_throttle": "hot"} if point["pytorch.batch_size"] in (1, 4) else {}}
+
+    lines = list(contrast_lines(contrast([write_design(SIZES, energy=energy, cycles=3, noise=0.02, each=hot)])))
+    told = [number for number, line in enumerate(lines) if "(`thermal_throttle`)" in line]
+    assert [lines[number].split(",")[0] for number in told] == ["  warning: of the first", "  warning: of the second"]
+    assert lines[told[0] - 1] == "in each of 2 pairs:"
+    assert told[1] > lines.index("pytorch.batch_size=1 → pytorch.batch_size=4")

@@ -13,7 +13,7 @@ from llem.plugin_api import study_folders
 from llem_analysis.figures import FIGURES, MAIN
 
 if TYPE_CHECKING:
-    from llem_analysis.circumstances import Difference
+    from llem_analysis.circumstances import Difference, Doubt
     from llem_analysis.contrasting import Pair, StudyContrast
 
 MOST_DIFFERENCES = 8
@@ -83,8 +83,13 @@ def contrast_lines(found: StudyContrast) -> Iterator[str]:
             p = f", {p_text(overall.p)}" if overall.p is not None else ""
             yield f"  {spec.label}: {sign}{change(overall.ratio)} in geometric mean{interval}{p}"
         yield ""
+    told = _doubts_of_all(found.pairs)
+    if told:
+        yield f"in each of {counted(len(found.pairs), 'pair')}:"
+        yield from map(_doubt_line, told)
+        yield ""
     for pair in found.pairs:
-        yield from _pair_lines(pair)
+        yield from _pair_lines(pair, told)
         yield ""
     if found.unmatched:
         yield f"note: only one of the studies has {'; '.join(found.unmatched[:5])}{'; …' if len(found.unmatched) > 5 else ''}"
@@ -94,16 +99,27 @@ def contrast_lines(found: StudyContrast) -> Iterator[str]:
     yield from (f"note: {text}" for text in found.notes)
 
 
-def _pair_lines(pair: Pair) -> Iterator[str]:
+def _doubts_of_all(pairs: Sequence[Pair]) -> list[Doubt]:
+    """Doubts that every one of several pairs has, such as those of the baseline that all are compared with."""
+    if len(pairs) < 2:
+        return []
+    return [doubt for doubt in pairs[0].doubts if all(doubt in pair.doubts for pair in pairs[1:])]
+
+
+def _doubt_line(doubt: Doubt) -> str:
+    word = {"all": "refused", "energy": "energy refused", None: "warning"}[doubt.refused]
+    return f"  {word}: {doubt.text}"
+
+
+def _pair_lines(pair: Pair, told: Sequence[Doubt]) -> Iterator[str]:
+    """Lines of one pair, without the doubts that have been told of all."""
     from llem.plugin_api import one_line, table, value
 
     place = "" if pair.base_study == pair.other_study else f" ({pair.base_study} → {pair.other_study})"
     yield f"{pair.base}{place}" if pair.base == pair.other else f"{pair.base} → {pair.other}{place}"
     for difference in pair.work:
         yield f"  different work: {difference.key}: {one_line(value(difference.base), 60)} → {one_line(value(difference.other), 60)}"
-    for doubt in pair.doubts:
-        word = {"all": "refused", "energy": "energy refused", None: "warning"}[doubt.refused]
-        yield f"  {word}: {doubt.text}"
+    yield from (_doubt_line(doubt) for doubt in pair.doubts if doubt not in told)
     if pair.figures:
         rows = [_row(pair, name) for name in pair.figures]
         text = table(["figure", "first", "second", "change", "95 % interval", "p (Holm)", "paired"], rows, left=1)
