@@ -164,6 +164,25 @@ def test_one_cycle_describes_and_ranks_nothing() -> None:
     assert "--pilot STUDY" in shown
 
 
+def test_the_first_sentence_of_one_cycle_names_two_metrics_and_a_later_one_the_others() -> None:
+    rows = [
+        {
+            **row,
+            "throughput.tokens_per_s": 50.0 + n,
+            "latency.ttft_s.p50": 0.1 + n / 100,
+            "memory.peak_memory_mb": 500.0 + n,
+        }
+        for n, row in enumerate(rows_of(grid(batch=[1, 2, 4]), lambda p: 10 / p["engine.batch"], cycles=1))
+    ]
+    figures = ("j_per_output_token", "tokens_per_s", "ttft_p50_s", "peak_memory_mb")
+    first, *others = [f.text for f in analysed(rows, figures).findings]
+    assert "energy per output token was " in first
+    assert "throughput was 50.0 to 52.0 tokens/s." in first
+    assert "memory" not in first
+    assert others[-1].startswith("Besides, time to first token (median) was ")
+    assert others[-1].endswith("peak device memory was 500 to 502 MiB.")
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_a_drift_in_each_cycle_is_taken_out_under_the_default_order(seed: int) -> None:
     points = grid(batch=[1, 2, 4], dtype=["a", "b"], attention=["x", "y"])

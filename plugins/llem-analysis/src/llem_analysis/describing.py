@@ -8,6 +8,9 @@ from collections.abc import Iterator, Sequence
 from llem_analysis.effect_models import CyclesNeeded, FigureAnalysis, Finding
 from llem_analysis.wording import amount, and_, change, counted, label_of, mark_of, percent
 
+FIRST_RANGES = 2
+"""Number of metrics in the first sentence, which a report shows by itself."""
+
 
 def described(figures: Sequence[FigureAnalysis], interest: float) -> Iterator[Finding]:
     """Description of the runs, and the number of cycles that would tell the difference seen."""
@@ -15,7 +18,7 @@ def described(figures: Sequence[FigureAnalysis], interest: float) -> Iterator[Fi
     first = figures[0]
     yield Finding(
         f"Every configuration ran once, and one cycle ranks nothing. Over {counted(first.configurations, 'configuration')} "
-        f"{and_(ranges)}.",
+        f"{and_(ranges[:FIRST_RANGES])}.",
         first.name,
         (),
         "no cycles",
@@ -23,6 +26,8 @@ def described(figures: Sequence[FigureAnalysis], interest: float) -> Iterator[Fi
     needed = first.needed
     if needed is not None and abs(math.log(needed.ratio)) >= math.log1p(interest):
         yield Finding(_needed(first, needed), first.name, (needed.parameter,), "no cycles")
+    if others := ranges[FIRST_RANGES:]:
+        yield Finding(f"Besides, {and_(others)}.", first.name, (), "no cycles")
 
 
 def _range(figure: FigureAnalysis) -> str | None:
