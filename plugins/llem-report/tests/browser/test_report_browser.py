@@ -237,6 +237,14 @@ def test_a_narrow_window_scrolls_no_page_sideways(report, open_page):
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
 
+def test_charts_fit_a_window_of_500_pixels(report, open_page):
+    page = open_page(report(), viewport={"width": 500, "height": 900})
+    charts = page.locator(".chart:has(svg)")
+    assert charts.count() >= 3
+    for chart in charts.all():
+        assert chart.evaluate("one => one.scrollWidth <= one.clientWidth"), chart.get_attribute("aria-label")
+
+
 def test_a_filter_dims_the_points_that_it_leaves_out(report, open_page):
     page = open_page(report())
     points = page.locator("#figure-pareto .mark-symbol path")
