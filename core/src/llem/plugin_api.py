@@ -83,9 +83,11 @@ TOPICS: dict[str, dict[str, str]] = {
         "llem.metrics": "student",
         "llem.metrics.environments": (
             "by_environment COLUMNS differences differing Environment environment_of for_comparison "
-            "of_machine study_kinds unlike"
+            "of_machine RowEnvironments study_kinds unlike"
         ),
-        "llem.metrics.intervals": "FEWEST Interval LEVEL mean SEED",
+        "llem.metrics.intervals": (
+            "BOOTSTRAP_FROM BOOTSTRAP_TO draws expanded_tail FEWEST Interval LEVEL mean RESAMPLES SEED"
+        ),
         "llem.metrics.summary": "Configuration Figure parquet_rows",
     },
     "Results": {
@@ -102,7 +104,9 @@ TOPICS: dict[str, dict[str, str]] = {
         "llem.results.study": "StudyResult",
         "llem.results.table_file": "table_of",
         "llem.results.warning_codes": "kind_of WARNINGS",
-        "llem.results.weighing": "caveat_sentences codes_of inform_sentence tellings too_few VOIDED voiding_code weighed",
+        "llem.results.weighing": (
+            "caveat_sentences codes_of holds_impossible inform_sentence mark_whole tellings too_few VOIDED voiding_code weighed"
+        ),
         "llem.study": "residual",
         "llem.study.lock": "is_held",
         "llem.study.manifest_head": "Head head_beside_results",

@@ -32,6 +32,7 @@ from llem.measure.statistics import stands as stands
 from llem.metrics import student as student
 from llem.metrics.environments import COLUMNS as COLUMNS
 from llem.metrics.environments import Environment as Environment
+from llem.metrics.environments import RowEnvironments as RowEnvironments
 from llem.metrics.environments import by_environment as by_environment
 from llem.metrics.environments import differences as differences
 from llem.metrics.environments import differing as differing
@@ -40,10 +41,15 @@ from llem.metrics.environments import for_comparison as for_comparison
 from llem.metrics.environments import of_machine as of_machine
 from llem.metrics.environments import study_kinds as study_kinds
 from llem.metrics.environments import unlike as unlike
+from llem.metrics.intervals import BOOTSTRAP_FROM as BOOTSTRAP_FROM
+from llem.metrics.intervals import BOOTSTRAP_TO as BOOTSTRAP_TO
 from llem.metrics.intervals import FEWEST as FEWEST
 from llem.metrics.intervals import LEVEL as LEVEL
+from llem.metrics.intervals import RESAMPLES as RESAMPLES
 from llem.metrics.intervals import SEED as SEED
 from llem.metrics.intervals import Interval as Interval
+from llem.metrics.intervals import draws as draws
+from llem.metrics.intervals import expanded_tail as expanded_tail
 from llem.metrics.intervals import mean as mean
 from llem.metrics.summary import Configuration as Configuration
 from llem.metrics.summary import Figure as Figure
@@ -102,7 +108,9 @@ from llem.results.warning_codes import kind_of as kind_of
 from llem.results.weighing import VOIDED as VOIDED
 from llem.results.weighing import caveat_sentences as caveat_sentences
 from llem.results.weighing import codes_of as codes_of
+from llem.results.weighing import holds_impossible as holds_impossible
 from llem.results.weighing import inform_sentence as inform_sentence
+from llem.results.weighing import mark_whole as mark_whole
 from llem.results.weighing import tellings as tellings
 from llem.results.weighing import too_few as too_few
 from llem.results.weighing import voiding_code as voiding_code

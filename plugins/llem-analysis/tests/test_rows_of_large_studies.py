@@ -13,21 +13,21 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llem_analysis import environments, intervals
-from llem_analysis.design import configured
-from llem_analysis.figures import FIGURES, MAIN, figure_specs
-from llem_analysis.loading import load_rows
-from llem_analysis.many_intervals import intervals_of
-from llem_analysis.study_effects import analyse_rows, analyze
-from llem.metrics.summary import parquet_rows
-from llem_analysis.commands.compare import compare
-from llem_analysis.commands.pick import pick
 from llem.errors import ResultError
+from llem.metrics import environments, intervals
+from llem.metrics.summary import parquet_rows
 from llem.results.aggregate import aggregate
 from llem.results.arrow_table import rows_table
 from llem.results.models import Failure
 from llem.results.table import StudyTable
 from llem.results.weighing import VOIDED, mark_whole, weighed
+from llem_analysis.commands.compare import compare
+from llem_analysis.commands.pick import pick
+from llem_analysis.design import configured
+from llem_analysis.figures import FIGURES, MAIN, figure_specs
+from llem_analysis.loading import load_rows
+from llem_analysis.many_intervals import intervals_of
+from llem_analysis.study_effects import analyse_rows, analyze
 
 
 @given(

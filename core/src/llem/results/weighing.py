@@ -144,7 +144,7 @@ def _checks(column: str) -> _Checks | None:
     """The checks of a column; None where nothing is concluded from it. Kept by name, since every row has the same columns."""
     if not column.startswith(_CONCLUSIVE):
         return None
-    return _Checks(may_be_impossible(column), column.startswith("latency.") and column.rpartition(".")[2] in _LEAST)
+    return _Checks(column.startswith(_POSITIVE), column.startswith("latency.") and column.rpartition(".")[2] in _LEAST)
 
 
 def voiding_code(codes: Iterable[str], column: str) -> str | None:

@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from llem_analysis import student
 from llem.plugin_api import (
     BOOTSTRAP_FROM,
     BOOTSTRAP_TO,
@@ -17,6 +16,7 @@ from llem.plugin_api import (
     Interval,
     draws,
     expanded_tail,
+    student,
 )
 
 if TYPE_CHECKING:
