@@ -34,7 +34,7 @@ def commands(spec: BackendSpec) -> str | None:
 
 
 def remedy(spec: BackendSpec, registry: SpecRegistry) -> str:
-    """What to do about a backend whose engine is missing here: never an installation beside one that it conflicts with."""
+    """The advice on a backend whose engine is missing here: never an installation beside one that it conflicts with."""
     if beside := rivals(spec, registry):
         held = any(runner.isolates_environment for runner in registry[RUNNERS].values())
         image = "run it in its image, as a study does by itself," if held else f"run it in its image ({CONTAINERS})"
