@@ -220,7 +220,7 @@ def _configuration(
 
 @contextmanager
 def _told(progress: bool, reporter: Reporter | None, estimate_s: float | None = None) -> Iterator[Reporter]:
-    """Who is told how far it is."""
+    """The reporter that is told how far it is."""
     from llem.progress import TextReporter
     from llem.study.reporter import SilentReporter
 

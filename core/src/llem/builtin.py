@@ -1,4 +1,4 @@
-"""What llem itself registers, by the same hooks as any plugin."""
+"""Registrations of llem itself, by the same hooks as any plugin's."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from types import FrameType
 from typing import NoReturn
 
 EXIT_PIPE = 141
-"""What a shell reports for a program that a closed pipe ended (128 + SIGPIPE)."""
+"""Exit code that a shell reports for a program that a closed pipe ended (128 + SIGPIPE)."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""What a shell offers for a word that is not finished. Whatever goes wrong meanwhile, it offers nothing."""
+"""Words that a shell offers to complete one that is not finished. Whatever goes wrong meanwhile, it offers nothing."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ VARIABLE = "_LLEM_COMPLETE"
 
 
 def is_asked() -> bool:
-    """Whether it is the shell that calls, and not a user."""
+    """Tell whether it is the shell that calls, and not a user."""
     return VARIABLE in os.environ
 
 

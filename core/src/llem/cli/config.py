@@ -97,7 +97,7 @@ def show(registry: Registry, study: Path | None, settings: tuple[str, ...], ever
 
 
 def _swept(loaded: LoadedStudy) -> Callable[[str], bool]:
-    """Whether an axis or a group of the sweep gives a key its values."""
+    """A test of keys: true for one whose values an axis or a group of the sweep gives."""
     from llem.config.backends_in_use import group_entries
 
     sweep = loaded.config.sweep

@@ -87,7 +87,7 @@ def finding_lines(finding: Finding) -> list[str]:
 
 
 def machine_of(registry: Registry, findings: Sequence[Finding]) -> Machine:
-    """What decides on the next step, beside the findings: backends that can run here, and how energy can be read."""
+    """Facts that decide on the next step beside the findings: backends that can run here, ways to read energy."""
     from llem.cli.next_step import Machine
     from llem.plugins import missing_requirements
     from llem.preflight.engines import next_command

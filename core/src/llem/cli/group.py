@@ -22,7 +22,7 @@ MEANT = {
     "new": "llem init",
     "schema": "llem config schema",
 }
-"""What other tools call it."""
+"""Words by which other tools call a command, each with ours."""
 
 
 class LazyGroup(click.Group):

@@ -18,7 +18,7 @@ from llem.errors import BUGS, EXIT_CONFIG, EXIT_EXPERIMENT_FAILED, LlemError, he
 from llem.plugins import default_registry
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
-"""What writing to standard output ends with where that is a file on a full or failing disk."""
+"""Errors with which writing to standard output ends where that is a file on a full or failing disk."""
 
 
 def invoke(arguments: Sequence[str]) -> int:
@@ -80,7 +80,7 @@ def error_text(error: LlemError) -> str:
 
 
 def usage_text(error: click.ClickException) -> str:
-    """What is wrong with the command line, with the nearest word that is known, and where to read on."""
+    """The mistake in the command line in words, with the nearest word that is known, and where to read on."""
     # Click lists choices on lines of their own, and speaks of types.
     text = " ".join(error.format_message().split()).replace("is not a valid integer range", "is no whole number")
     context = getattr(error, "ctx", None)

@@ -1,4 +1,4 @@
-"""What is best to do next, as a command to type: with a study that is not finished, and with a machine just looked at."""
+"""The next step as a command to type: with a study that is not finished, and with a machine just looked at."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def next_step(folder: Path, state: str | None, counts: Mapping[str, int]) -> str
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """What `llem doctor` found, as far as it decides what comes next.
+    """A machine as `llem doctor` found it, as far as that decides what comes next.
 
     Attributes:
         findings: of all checks.
@@ -59,7 +59,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class Advice:
-    """What stands in the way, or how things are, in a sentence or two; and what to do: a command where there is one."""
+    """An obstacle, or the state of things, in a sentence or two; and the step to take: a command where there is one."""
 
     state: str
     step: str

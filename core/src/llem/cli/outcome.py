@@ -1,4 +1,4 @@
-"""What `llem run` and `llem resume` print at a study's end."""
+"""The text that `llem run` and `llem resume` print at a study's end."""
 
 from __future__ import annotations
 

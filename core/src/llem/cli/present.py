@@ -14,7 +14,7 @@ from llem.results.warning_codes import IMPOSSIBLE, WarningKind, Weight, kind_of,
 from llem.results.weighing import is_impossible
 
 MOST_LINES = 20
-"""How many failures are listed before the rest is only counted."""
+"""Number of failures that are listed before the rest is only counted."""
 
 
 def study_table(configurations: Sequence[Configuration]) -> str:
@@ -100,7 +100,7 @@ def _interval_cell(c: Configuration, name: str) -> str:
 
 
 def _interval_notes(configurations: Sequence[Configuration]) -> Iterator[str]:
-    """What ± and the interval are, and why a configuration has none."""
+    """Notes on ± and the interval, and the reason why a configuration has none."""
     figures = _main_figures(configurations)
     if any(f.sd is not None for f in figures):
         methods = sorted({_METHODS[found.method] for f in figures if (found := f.interval)}, reverse=True)

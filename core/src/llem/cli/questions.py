@@ -1,4 +1,4 @@
-"""What `llem init` asks on a terminal. Each answer is checked as part of the study before the next question."""
+"""The questions of `llem init` on a terminal. Each answer is checked as part of the study before the next question."""
 
 from __future__ import annotations
 

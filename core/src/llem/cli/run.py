@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from llem.study.agreement import Wishes
 
 SHOWN_IN_PLAN = 40
-"""How many experiments of a plan `--dry-run` lists; -v lists them all."""
+"""Number of a plan's experiments that `--dry-run` lists; -v lists them all."""
 
 
 @click.command()
@@ -246,7 +246,7 @@ def _go_on(
 def _check_resume(
     resume: Path | None, output: Path | None, *, retry_failed: bool, allow_changes: bool, dry_run: bool
 ) -> None:
-    """What goes with `--resume`, and what does not."""
+    """Raise click.UsageError for options that do not go with `--resume`, or not without it."""
     if resume is None and (retry_failed or allow_changes):
         option = "--retry-failed" if retry_failed else "--allow-changes"
         raise click.UsageError(

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from llem.study.manifest_head import Head
 
 SHOWN = 100
-"""So many configurations are listed where nobody asks for more."""
+"""Number of configurations that are listed where nobody asks for more."""
 
 _MOST_NODES = 8
 
 
 @dataclass(frozen=True)
 class StudySummary:
-    """What to say of a study.
+    """A study's results as `llem show` tells them.
 
     Attributes:
         head: what is said of the study as a whole.
@@ -84,7 +84,7 @@ def summary_of(
 
 
 def _head(folder: Path, *, has_results: bool) -> tuple[Head | None, list[str]]:
-    """What the manifest says of the whole, and what is damaged of it. A study whose manifest is lost still has its results."""
+    """The manifest's word on the whole, and its damage. A study whose manifest is lost still has its results."""
     from llem.study.lock import is_held
     from llem.study.manifest_head import head_beside_results
 

@@ -1,4 +1,4 @@
-"""Which backend a study means that names none, and what to do about one that is not installed."""
+"""The backend of a study that names none, and advice on one that is not installed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which backends a study's experiments use, and which of its keys belong to none of them. Pure functions."""
+"""The backends that a study's experiments use, and the keys that belong to none of them. Pure functions."""
 
 from __future__ import annotations
 

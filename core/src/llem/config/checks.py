@@ -1,4 +1,4 @@
-"""What can be said of a merged study before its sweep is expanded: unknown keys, wrong values in the base, what is missing."""
+"""Checks of a merged study before its sweep is expanded: unknown keys, wrong values in the base, missing keys."""
 
 from __future__ import annotations
 
@@ -205,7 +205,7 @@ def _known(prefix: Key, name: str, vocabulary: Vocabulary, missing: frozenset[st
 
 
 def lacks_model(data: Mapping[str, Any]) -> bool:
-    """Whether some experiment of the study would have no model: neither the base, nor the sweep, nor itself names one."""
+    """Tell whether some experiment would have no model: neither the base, nor the sweep, nor itself names one."""
     if _names_model(data):
         return False
     sweep = data.get("sweep")

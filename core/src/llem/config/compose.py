@@ -44,7 +44,7 @@ class Backend(Protocol):
 
     @property
     def capabilities(self) -> Collection[str]:
-        """What its engine can do."""
+        """The abilities of its engine."""
 
     @property
     def resolve(self) -> Callable[[Section], Section] | None:
@@ -199,7 +199,7 @@ class Composer:
         return options if section is options.section else _finished(OPTIONS, section)
 
     def _scenario_problems(self, section: Section, spec: Backend) -> list[Problem]:
-        """What is wrong with the scenario that a section asks for: it is not installed, or not for this backend."""
+        """Problems with the scenario that a section asks for: it is not installed, or not for this backend."""
         if not isinstance(section, MeasurementConfig):
             return []
         key, name = ("measurement", "scenario"), section.scenario

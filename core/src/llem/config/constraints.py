@@ -1,4 +1,4 @@
-"""What one field takes, read off its JSON Schema: in words, as a test, and as values that probe it.
+"""The values that one field takes, read off its JSON Schema: in words, as a test, and as values that probe it.
 
 The schema is pydantic's own rendering of the annotation, so a field is described nowhere else.
 All functions take a schema without references (see `llem.config.introspect`).
@@ -35,7 +35,7 @@ def _const(schema: Schema) -> list[Any]:
 
 
 def accepted(schema: Schema) -> str:
-    """What is taken, in words: `a whole number from 1 to 100, or null`."""
+    """The values that are taken, in words: `a whole number from 1 to 100, or null`."""
     named = choices(schema)
     parts = [_shown(named)] if named else []
     parts += [_words(o) for o in alternatives(schema) if not (o.get("enum") or "const" in o)]
@@ -84,7 +84,7 @@ def _figure(value: float) -> str:
 
 
 def fits(schema: Schema, value: Any) -> bool:
-    """Whether the schema takes this value, by the strict rules of `Section`: no number for a boolean, no text for a number."""
+    """Tell whether the schema takes this value, by the strict rules of `Section`: no number for a boolean or a text."""
     return any(_fits_one(option, value) for option in alternatives(schema))
 
 

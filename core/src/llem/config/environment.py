@@ -84,7 +84,7 @@ def _unknown(name: str, known: Sequence[str], backends: Sequence[str]) -> str:
 
 
 def read_settings(settings: Sequence[str], vocabulary: Vocabulary) -> dict[str, Any]:
-    """What `--set KEY=VALUE` gives, dotted key to value, as the `overrides` of `load_study`.
+    """The settings of `--set KEY=VALUE`, dotted key to value, as the `overrides` of `load_study`.
 
     Raises:
         ConfigError: an entry without `=`, a key twice, or a value that is not YAML. Unknown keys are left to `load_study`.

@@ -14,7 +14,7 @@ from llem.config.section import Section
 
 
 class ModelConfig(Section):
-    """Which model is loaded. A plain string is its `source`."""
+    """The model that is loaded. A plain string is its `source`."""
 
     source: str = Field(
         min_length=1,
@@ -34,7 +34,7 @@ class ModelConfig(Section):
 
 
 class DatasetConfig(Section):
-    """Which prompts are sent, and how long the answers are. A plain string is its `name`, or a `.jsonl` file."""
+    """The prompts that are sent, and the length of the answers. A plain string is its `name`, or a `.jsonl` file."""
 
     name: str = Field("aienergyscore", min_length=1, description="a dataset that `llem plugins` lists")
     n: int = Field(100, ge=1, le=10_000_000, description="how many prompts")
@@ -63,7 +63,7 @@ class DatasetConfig(Section):
 
 
 class DecodingConfig(Section):
-    """How the next token is chosen, and when a sequence ends."""
+    """The choice of the next token, and the end of a sequence."""
 
     preset: Literal["greedy", "precise", "balanced", "creative"] | None = Field(
         None, description="a named set of the fields below; a field that is given too wins over it"
@@ -85,7 +85,7 @@ class DecodingConfig(Section):
 
 
 class MeasurementConfig(Section):
-    """What is measured, and for how long."""
+    """The quantities that are measured, and the time that it may take."""
 
     scenario: str = Field(
         "offline",
@@ -157,7 +157,7 @@ class BaselineConfig(Section):
 
 
 class LimitsConfig(Section):
-    """When an experiment is given up. Not part of its identity."""
+    """The limits at which an experiment is given up. Not part of its identity."""
 
     timeout_s: float = Field(3_600.0, gt=0, description="the whole experiment, from start of the process")
     silence_timeout_s: float = Field(900.0, gt=0, description="without any event from the worker")

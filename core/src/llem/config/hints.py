@@ -1,4 +1,4 @@
-"""What a wrong value was probably meant to be: one sentence, where the mistake is a common one. Pure functions."""
+"""Hints at what a wrong value was meant to be: one sentence, where the mistake is a common one. Pure functions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ UNQUOTE = "In quotes it is text: leave the quotes out."
 
 
 def hint(key: Sequence[str | int], found: Any, accepted: str | None) -> str | None:
-    """How a value came to be of another type than it looks, and what to write instead.
+    """The way in which a value came to be of another type than it looks, and what to write instead.
 
     Args:
         key: path of the key.

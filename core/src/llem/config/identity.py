@@ -44,7 +44,7 @@ def experiment_text(backend: str, sections: Mapping[str, str]) -> str:
 
 
 def identity_head(backend: str) -> str:
-    """How the canonical JSON of every experiment of a backend begins; `,"section":{…}` follow, then `}]`."""
+    """The beginning of the canonical JSON of every experiment of a backend; `,"section":{…}` follow, then `}]`."""
     return f'[{IDENTITY_VERSION},{{"backend":{_dump(backend)}'
 
 

@@ -120,7 +120,7 @@ def _section_in(annotation: Any) -> type[Section] | None:
 
 
 def retired_key(model: type[Section] | None, path: Sequence[str | int]) -> str | None:
-    """What to do instead of a key that a section names as retired; None for every other key.
+    """Advice in place of a key that a section names as retired; None for every other key.
 
     Args:
         model: the section.
@@ -134,7 +134,7 @@ def retired_key(model: type[Section] | None, path: Sequence[str | int]) -> str |
 
 @cache
 def takes_text(model: type[Section]) -> bool:
-    """Whether the section may stand as a plain string, such as `model: NAME`."""
+    """Tell whether the section may stand as a plain string, such as `model: NAME`."""
     try:
         model.model_validate("x")
     except ValidationError as error:
@@ -143,7 +143,7 @@ def takes_text(model: type[Section]) -> bool:
 
 
 def from_text(model: type[Section], text: str) -> dict[str, Any]:
-    """What a plain string in place of the section stands for, as a mapping. Only where `takes_text`.
+    """The mapping that a plain string in place of the section stands for. Only where `takes_text`.
 
     Raises:
         pydantic.ValidationError: the string is no value of the field that it stands for.

@@ -79,7 +79,7 @@ class Vocabulary:
         return (*takes_text, *self.fields, *execution, *options)
 
     def knows(self, key: Sequence[str]) -> bool:
-        """Whether this path names a section, a field, or something inside a field that holds a mapping."""
+        """Tell whether this path names a section, a field, or something inside a field that holds a mapping."""
         if not key:
             return False
         if len(key) == 1:
@@ -95,7 +95,7 @@ class Vocabulary:
         return True
 
     def instead(self, key: Sequence[str]) -> str | None:
-        """What to do instead of a key that its section names as retired; None for every other key."""
+        """Advice in place of a key that its section names as retired; None for every other key."""
         return retired_key(self.sections.get(key[0]), key[1:])
 
     def nearest(self, key: Sequence[str], *, among: Sequence[str] = ()) -> str | None:

@@ -209,7 +209,7 @@ def give_way(overrides: Mapping[str, Any], data: dict[str, Any], vocabulary: Voc
 
 
 def _decided(key: str, set_keys: set[str]) -> bool:
-    """Whether what is set decides the whole of `key`: the key itself, or something around it."""
+    """Tell whether what is set decides the whole of `key`: the key itself, or something around it."""
     return any(key == s or key.startswith(f"{s}.") for s in set_keys)
 
 

@@ -1,4 +1,4 @@
-"""Which of a section's values are paths of files, by how they are written: what has to go along to another place to run."""
+"""The values of a section that are paths of files, by how they are written: they go along to another place to run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong with a configuration, in words: one line for each key, all at once."""
+"""Problems with a configuration in words: one line for each key, all at once."""
 
 from __future__ import annotations
 
@@ -159,7 +159,7 @@ class _Hashable:
 
 
 def problems_of(error: ValidationError, model: type[Section], prefix: Key = ()) -> list[Problem]:
-    """What pydantic found, a problem for each key.
+    """The errors of pydantic, a problem for each key.
 
     Args:
         error: from validating `model`.

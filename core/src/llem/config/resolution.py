@@ -1,4 +1,4 @@
-"""What the core's own sections come to: presets written out, and fields without effect at their default.
+"""The core's own sections, resolved: presets written out, and fields without effect at their default.
 
 Two sections of the same effect come to the same one, so that they are one experiment. A value that a section cannot
 use at all (a `split` of a dataset that has none) is a problem instead, for whoever wrote it expects something of it.
@@ -21,7 +21,7 @@ PRESETS: dict[str, dict[str, float | int]] = {
     "balanced": {"temperature": 0.7, "top_k": 50, "top_p": 0.95},
     "creative": {"temperature": 1.0, "min_p": 0.05},
 }
-"""What each `decoding.preset` stands for; a field that is given beside it wins."""
+"""The fields that each `decoding.preset` stands for; one that is given beside it wins."""
 
 DATASET_FIELDS: dict[str, frozenset[str]] = {
     "aienergyscore": frozenset({"chat_template"}),
@@ -30,7 +30,7 @@ DATASET_FIELDS: dict[str, frozenset[str]] = {
     "hub": frozenset({"path", "field", "split", "revision", "chat_template"}),
     "synthetic": frozenset(),
 }
-"""Which of the fields that not every dataset has are used by the datasets that llem brings; a plugin's may use any."""
+"""Fields that not every dataset has, by the datasets of llem that use them; a plugin's dataset may use any."""
 
 _NEEDS: dict[str, tuple[str, str]] = {
     "synthetic": ("input_tokens", "how many tokens each prompt has, such as 128"),
@@ -52,7 +52,7 @@ def resolve_section(name: str, section: Section) -> Section:
 
 
 def section_problems(name: str, section: Section) -> list[Problem]:
-    """What is wrong between fields of one section, beyond what its model checks. Keys start with `name`."""
+    """Problems between fields of one section, beyond what its model checks. Keys start with `name`."""
     return list(_dataset_problems(section)) if isinstance(section, DatasetConfig) else []
 
 

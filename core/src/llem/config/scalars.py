@@ -1,4 +1,4 @@
-"""What a plain YAML scalar means: the core schema of YAML 1.2, and `yes`, `no`, `on`, `off` as booleans.
+"""The meaning of a plain YAML scalar: the core schema of YAML 1.2, and `yes`, `no`, `on`, `off` as booleans.
 
 Differences from PyYAML's own (YAML 1.1) reading are deliberate: `1e-3` is a number, `1:30` and `2024-01-01` are text,
 and a number that two versions of YAML read differently (`010`) is refused instead of guessed.
@@ -29,7 +29,7 @@ class ScalarError(ValueError):
 
 
 def is_yes_or_no(text: str) -> bool:
-    """Whether this word is a boolean in YAML 1.1 and text in YAML 1.2."""
+    """Tell whether this word is a boolean in YAML 1.1 and text in YAML 1.2."""
     return text in _YES_NO
 
 

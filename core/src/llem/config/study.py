@@ -78,7 +78,7 @@ class UntilConfig(Section):
 
 
 class ExecutionConfig(Section):
-    """How often, in which order and within which limits the experiments run."""
+    """The number of runs, their order, and the limits within which the experiments run."""
 
     cycles: int = Field(
         1, ge=1, le=100_000, description="how often each experiment is repeated; 3 or more give an interval"
@@ -138,12 +138,12 @@ class ExecutionConfig(Section):
 
     @property
     def fewest_cycles(self) -> int:
-        """How often each experiment runs at the least."""
+        """The least number of times that each experiment runs."""
         return self.cycles if self.until.ci_width is None else self.until.min_cycles
 
     @property
     def most_cycles(self) -> int:
-        """How often each experiment runs at the most."""
+        """The greatest number of times that each experiment runs."""
         return self.cycles if self.until.ci_width is None else self.until.max_cycles
 
 

@@ -15,7 +15,7 @@ Care = Literal["quick", "publication"]
 
 @dataclass(frozen=True)
 class Measures:
-    """How carefully a study measures.
+    """The settings of a study by how carefully it measures.
 
     Attributes:
         about: what such figures are good for, one line.
@@ -56,12 +56,12 @@ CARE: Mapping[Care, Measures] = {
         },
     ),
 }
-"""What each degree of care asks for."""
+"""The settings of each degree of care."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answers:
-    """What the user said, or left at its default.
+    """The user's answers, or their defaults.
 
     Attributes:
         backends: by name, one or more; several are compared.

@@ -14,7 +14,7 @@ _EXAMPLE = "Write for example dataset.output_tokens=64,256."
 
 
 def read_axes(entries: Sequence[str], vocabulary: Vocabulary) -> dict[str, Any]:
-    """What `--vary KEY=V1,V2` gives, dotted key to its values: a list, or a range such as `{pow2: [1, 64]}` as it stands.
+    """The axes of `--vary KEY=V1,V2`, dotted key to its values: a list, or a range such as `{pow2: [1, 64]}`.
 
     Raises:
         ConfigError: an entry without `=` or values, a key twice, or a value that is not YAML. Keys and values that a study

@@ -1,4 +1,4 @@
-"""What a first study could vary: what the backend's author says is telling, else what its model shows."""
+"""The axes that a first study could have: those that the backend's author names, else those that its model shows."""
 
 from __future__ import annotations
 

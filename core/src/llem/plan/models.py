@@ -88,7 +88,7 @@ class AllRuns(Runs):
 
 @dataclass(frozen=True)
 class Plan:
-    """What a study will do.
+    """The plan of a study: its experiments, their order and their runners.
 
     Attributes:
         name: of the study; names its folder.
@@ -118,5 +118,5 @@ class Plan:
 
     @property
     def total(self) -> int:
-        """How many runs there are, cycles included."""
+        """Number of runs, cycles included."""
         return len(self.experiments)

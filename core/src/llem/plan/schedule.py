@@ -10,7 +10,7 @@ from llem.config.study import ExecutionConfig, Order
 
 
 class Schedule:
-    """Which experiment has which place, without listing them all.
+    """The place of each experiment in the order, without listing them all.
 
     Args:
         count: how many distinct experiments there are.

@@ -65,7 +65,7 @@ def check_meters(context: PreflightContext) -> Iterator[Finding]:
 
 
 def _on_request(registry: SpecRegistry, name: str) -> Finding:
-    """Whether a sampler that waits to be named would work here."""
+    """A finding on a sampler that waits to be named: it would work here, or the reason why not."""
     from llem.samplers.select import close_samplers, open_samplers
 
     try:
@@ -152,7 +152,7 @@ def check_datasets(context: PreflightContext) -> Iterator[Finding]:
 
 
 def check_requirements(context: PreflightContext) -> Iterator[Finding]:
-    """What a backend needs must be installed where it runs, and backends that conflict must not share an environment."""
+    """Look for the engine of each backend where that runs; backends that conflict must not share an environment."""
     registry = context.registry
     used = {b for b, runner in context.runners.items() if not _is_elsewhere(registry, runner)}
     doctor = not context.runners
@@ -214,7 +214,7 @@ def governors(root: Path) -> set[str]:
 
 
 def _told(subject: str, error: LlemError) -> str:
-    """What is wrong with a model or dataset, with the file and line where that says more than its name."""
+    """The mistake in a model or dataset, with the file and line where that says more than its name."""
     named = error.where is None or "/" not in error.where or error.where in subject
     return f"{subject}: {error.what}" if named else f"{subject}: {error.where}: {error.what}"
 

@@ -1,4 +1,4 @@
-"""Whether experiments can run side by side on different GPUs of this machine (`execution.parallel: by_gpu`)."""
+"""The check that experiments can run side by side on different GPUs (`execution.parallel: by_gpu`)."""
 
 from __future__ import annotations
 

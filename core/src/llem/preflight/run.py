@@ -91,7 +91,7 @@ def _ask_runner(
 
 
 def _unplaced(name: str, context: PreflightContext) -> list[Finding]:
-    """What to say where a runner cannot place cycles as the study asks; empty where it can, or nothing is asked."""
+    """Findings where a runner cannot place cycles as the study asks; empty where it can, or nothing is asked."""
     registry, rule = context.registry, context.placement
     if rule == "any" or rule in registry.find(RUNNERS, name).placements:
         return []

@@ -78,7 +78,7 @@ class Block:
         return tuple(dict.fromkeys((*own, *others)))
 
     def digits(self, index: int) -> list[int]:
-        """Which row each dimension has in a point."""
+        """The row that each dimension has in a point."""
         found = []
         for length in reversed(self._lengths):
             index, digit = divmod(index, length)
@@ -91,7 +91,7 @@ class Block:
         return [self._part(place, digits) for place in range(len(PARTS))]
 
     def values(self, index: int) -> dict[str, Any]:
-        """What distinguishes a point: dotted keys to their values as written."""
+        """The values that distinguish a point: dotted keys to their values as written."""
         found = dict(self._values)
         for dimension, digit in zip(self._dimensions, self.digits(index), strict=True):
             found.update(dimension.row(digit))

@@ -1,4 +1,4 @@
-"""What varies in a sweep: an axis (one key), or a group (several keys together)."""
+"""The dimensions of a sweep: an axis (one key), or a group (several keys together)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Dimension(Protocol):
 
     @property
     def label(self) -> str:
-        """How messages call it."""
+        """Its name in messages."""
 
     @property
     def path(self) -> Path:
@@ -39,7 +39,7 @@ class Dimension(Protocol):
         """The values of `backend` in its rows, as written; empty where it does not set it."""
 
     def within(self, backend: str, others: Collection[str]) -> Dimension | None:
-        """What is left of it in experiments of one backend, without keys scoped to the `others`; None for nothing."""
+        """The part of it in experiments of one backend, without keys scoped to the `others`; None for nothing."""
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ DIGEST = 32
 """Bytes of an identity."""
 
 NAMED = 20
-"""How many pairs of duplicates are named; the rest are counted."""
+"""Number of pairs of duplicates that are named; the rest are counted."""
 
 _KEY_BYTES = 15
 
@@ -73,7 +73,7 @@ class Duplicate:
 
 @dataclass(frozen=True)
 class Duplicates:
-    """How many points were dropped because an earlier one is the same experiment, and the first pairs by name."""
+    """The number of points dropped because an earlier one is the same experiment, and the first pairs by name."""
 
     count: int = 0
     named: Sequence[Duplicate] = ()
@@ -81,7 +81,7 @@ class Duplicates:
 
 @dataclass(frozen=True)
 class _Scan:
-    """What one pass over all points found: which are kept, and their identities, `DIGEST` bytes each, in order."""
+    """The result of one pass over all points: those kept, and their identities, `DIGEST` bytes each, in order."""
 
     kept: Sequence[int]
     digests: bytearray
@@ -118,7 +118,7 @@ class Sweep:
         self._blocks = lay_out(study, self._composer, Vocabulary(backends), locate)
         self._ends = list(accumulate(block.size for block in self._blocks))
         self.size = self._ends[-1]
-        """How many points there are, duplicates counted; known without expanding."""
+        """Number of points, duplicates counted; known without expanding."""
         if self.size > study.execution.max_experiments:
             raise ConfigError(
                 f"the sweep has {self.size:,} points; at most {study.execution.max_experiments:,} are expanded.",
@@ -153,7 +153,7 @@ class Sweep:
 
     @property
     def duplicates(self) -> Duplicates:
-        """What was dropped."""
+        """The points that were dropped."""
         return self._scan.duplicates
 
     def digests(self) -> Iterator[bytes]:

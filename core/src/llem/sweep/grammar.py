@@ -31,7 +31,7 @@ _GROUP_FORM = "a list of mappings, or a mapping of names to such lists"
 
 @dataclass
 class Grammar:
-    """What a study's `sweep` says.
+    """A study's `sweep`, read.
 
     Attributes:
         dimensions: what varies, in the order written.
@@ -139,7 +139,7 @@ def _siblings(parts: list[str], vocabulary: Vocabulary) -> list[str]:
 
 
 def _takes_whole_numbers(key: str, vocabulary: Vocabulary) -> bool:
-    """Whether the field of this key takes whole numbers and no others."""
+    """Tell whether the field of this key takes whole numbers and no others."""
     section, _, rest = key.partition(".")
     model = vocabulary.sections.get(section)
     facts = facts_of(model).get(rest) if model and rest else None

@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import Any, Protocol
 
 FORMS = "a list such as [1, 2, 4], {min: 0, max: 1, num: 5}, {log: [1, 1000, 4]} or {pow2: [1, 64]}"
-"""What an axis may be, for messages."""
+"""The forms of an axis, for messages."""
 
 _MOST = 10**15
 
@@ -22,7 +22,7 @@ class Values(Protocol):
 
 
 class AxisError(ValueError):
-    """What is written is no axis. `key` is the path to what is wrong, below the axis."""
+    """A value that is no axis. `key` is the path to what is wrong, below the axis."""
 
     def __init__(self, message: str, *key: str | int) -> None:
         super().__init__(message)
