@@ -23,7 +23,7 @@ DONE, FAILED, USAGE = 0, 1, 2
 CONFIG_PATH = "LLEM_CONFIG_PATH"
 LIFELINE = "LLEM_LIFELINE"
 _GRACE_S = 10.0
-"""How long a worker whose llem is gone may take to close its engine."""
+"""Time that a worker whose llem is gone may take to close its engine."""
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:

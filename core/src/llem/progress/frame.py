@@ -1,4 +1,4 @@
-"""What the view shows, laid out for a width and a height: pure functions from a study's state to lines."""
+"""The view, laid out for a width and a height: pure functions from a study's state to lines."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BAR = 24
 """Columns of the bar."""
 
 MOST_LANES = 12
-"""So many experiments are shown side by side at most, however tall the terminal."""
+"""Most experiments that are shown side by side, however tall the terminal."""
 
 SMALL = 4
 """A terminal with fewer rows shows one line."""
@@ -22,7 +22,7 @@ SMALL = 4
 
 @dataclass(frozen=True)
 class Style:
-    """What a terminal can show."""
+    """The abilities of a terminal."""
 
     colours: bool = True
     unicode: bool = True

@@ -19,12 +19,12 @@ class Keyboard:
         self.listens = sys.stdin is not None and sys.stdin.isatty()
 
     def forget(self) -> None:
-        """What was typed so far is not meant for what comes."""
+        """Drop what was typed so far: it is not meant for what comes."""
         if self._is_ours():
             termios.tcflush(sys.stdin, termios.TCIFLUSH)
 
     def lines(self) -> int:
-        """How many lines were typed; returns at once."""
+        """Number of lines that were typed; returns at once."""
         if not self._is_ours() or not select.select([sys.stdin], [], [], 0)[0]:
             return 0
         typed = os.read(sys.stdin.fileno(), 4096)
@@ -33,7 +33,7 @@ class Keyboard:
         return typed.count(b"\n")
 
     def _is_ours(self) -> bool:
-        """Whether the terminal's input is ours; a job in the background would be stopped for reading it."""
+        """Tell whether the terminal's input is ours; a job in the background would be stopped for reading it."""
         if not self.listens:
             return False
         try:

@@ -42,7 +42,7 @@ def line(parts: Sequence[Part], width: int, *, colours: bool, separator: str = "
 
 
 def columns(text: str) -> int:
-    """How many columns a text takes: none for a combining mark, two for a wide character."""
+    """Number of columns that a text takes: none for a combining mark, two for a wide character."""
     if text.isascii():
         return len(text)
     return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)

@@ -11,16 +11,16 @@ from importlib import import_module
 from typing import Any
 
 DRAW_S = 1.0
-"""So often it is replaced, at the most."""
+"""Shortest time between two replacements of the view."""
 
 KEPT = 40
-"""So many lines stay above the view; a study of thousands would make the notebook's file large."""
+"""Number of lines that stay above the view; a study of thousands would make the notebook's file large."""
 
 WIDTH, HEIGHT = 110, 20
 
 
 def is_notebook() -> bool:
-    """Whether this process is a notebook's kernel."""
+    """Tell whether this process is a notebook's kernel."""
     shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
     return hasattr(shell, "kernel")
 

@@ -159,7 +159,7 @@ class TextReporter:
         return f"[{this.number}/{self._state.total}] {this.label}".rstrip()
 
     def _show(self, text: str) -> None:
-        """What the view shows by itself, and is a line where there is none."""
+        """Show what the view shows by itself, and print it as a line where there is no view."""
         if self._screen is not None:
             self._screen.draw()
         elif text:
@@ -186,7 +186,7 @@ def _terminal(stream: TextIO) -> TextIO:
 
 
 def lives(stream: TextIO) -> bool:
-    """Whether this is a terminal that can do more than print lines. A notebook's streams say that they were one."""
+    """Tell whether this is a terminal that can do more than print lines. A notebook's streams say that they are."""
     return stream.isatty() and os.environ.get("TERM", "dumb") != "dumb" and not is_notebook()
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import TextIO
 
 TICK_S = 1.0
-"""So often it is drawn: time goes on also where nothing happens, and drawing takes power too."""
+"""Time between two drawings: time goes on also where nothing happens, and drawing takes power too."""
 
 _CLEAR = "\r\x1b[J"
 

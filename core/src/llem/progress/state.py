@@ -1,4 +1,4 @@
-"""How far a study is, as its reporter was told. Plain data with times of the monotonic clock."""
+"""The progress of a study as its reporter was told. Plain data with times of the monotonic clock."""
 
 from __future__ import annotations
 
@@ -77,11 +77,11 @@ class StudyState:
 
     @property
     def ended(self) -> int:
-        """How many are behind: those that ended, and those before that had ended earlier or were not needed."""
+        """Number of experiments that are behind: those that ended, now or before, and those that were not needed."""
         return max(self.finished, min(list(self.running), default=1) - 1)
 
     def left_s(self, now_s: float) -> float | None:
-        """How long it still takes, counted down; None where nothing tells."""
+        """The time that it still takes, counted down; None where nothing tells."""
         if self.left is not None:
             left_s, told_at_s = self.left
             left_s -= now_s - told_at_s
@@ -92,7 +92,7 @@ class StudyState:
         return max(0.0, left_s, self.pause_s(now_s) if not self.running else 0.0)
 
     def pause_s(self, now_s: float) -> float:
-        """How long the pause still lasts; 0 without one."""
+        """The time that the pause still lasts; 0 without one."""
         if (pause := self.pause) is None:
             return 0.0
         remaining_s, _, told_at_s = pause

@@ -1,4 +1,4 @@
-"""What stands in a job directory when its worker has ended: a valid result, whoever had to write it."""
+"""The record in a job directory when its worker has ended: a valid result, whoever had to write it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Why = Literal["Crash", "Timeout", "Silence", "Interrupted", "StartFailed"]
 
 @dataclass(frozen=True, kw_only=True)
 class Ended:
-    """How an experiment ended, as far as the study can tell without its result.
+    """The end of an experiment, as far as the study can tell without its result.
 
     Attributes:
         why: `Crash` where the worker ended by itself; else why it was ended, or never started.
@@ -141,7 +141,7 @@ def _failed(directory: Path, document: JobDocument, ended: Ended, problem: str |
 
 
 def _kind(ended: Ended, ending: Exit) -> str:
-    """What the runner knows better than `Crash`; what the study did to the worker stands."""
+    """The kind of failure that the runner knows better than `Crash`; what the study did to the worker stands."""
     return ending.error or ended.why if ended.why in ("Crash", "StartFailed") else ended.why
 
 
@@ -163,7 +163,7 @@ def _told(ending: Exit) -> str:
 
 
 def _last_words(tail: str) -> str | None:
-    """How the log of a worker that died without a result ends: often the reason itself."""
+    """The end of the log of a worker that died without a result: often the reason itself."""
     last = tail.rpartition("\n")[2].strip()
     return f"Its log ends with: {last[:LAST_WORDS]}" if last else None
 

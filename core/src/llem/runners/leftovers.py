@@ -1,4 +1,4 @@
-"""What an earlier llem left running on this machine: nobody watches over it any more, and it must not write on."""
+"""Processes that an earlier llem left running here: nobody watches over them any more, and they must not write on."""
 
 from __future__ import annotations
 

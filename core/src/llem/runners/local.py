@@ -41,7 +41,7 @@ class LocalRunner:
         self._nursery = Nursery(context.backend) if context.warm_start and context.backend else None
 
     def preflight(self, experiments: Sequence[ExperimentConfig]) -> Iterable[Finding]:
-        """Whether processes can be started and watched here."""
+        """Check that processes can be started and watched here."""
         if self._context.argument is not None:
             yield Finding(
                 level="error",
@@ -148,7 +148,7 @@ class LocalJob:
             raise OSError("its supervisor did not start")
 
     def poll(self) -> Exit | None:
-        """How it ended, or None while it runs."""
+        """Its end, or None while it runs."""
         return self.wait(0)
 
     def wait(self, timeout_s: float) -> Exit | None:

@@ -1,4 +1,4 @@
-"""Whether the kernel ended processes for want of memory: its counters, read before a worker starts and after it ended."""
+"""Processes that the kernel ended for want of memory, by its counters before a worker starts and after it ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the meters had read when a worker ended without its tables: kept, and put into the table of every other result."""
+"""Readings of a worker that ended without its tables: kept, and put into the table of every other result."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def keep_series(directory: Path) -> list[SamplerReport]:
 
 
 def _start_ns(directory: Path, series: Series) -> int | None:
-    """When the window opened, else the first reading; None where nothing was read."""
+    """The opening of the window, else the first reading; None where nothing was read."""
     firsts = [track.t_ns[0] for track in series.tracks if track.t_ns]
     if not firsts:
         return None

@@ -27,7 +27,7 @@ from pathlib import Path
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _LINGER_S = 0.5
-"""How long what a worker leaves behind may take to end by itself, such as a resource tracker that cleans up."""
+"""Time that what a worker leaves behind may take to end by itself, such as a resource tracker that cleans up."""
 _GIVE_UP_S = 30.0
 """A process that SIGKILL does not end for so long hangs in a driver; it is reported instead of waited for."""
 _TERM_GRACE_S = 5.0

@@ -37,14 +37,14 @@ from llem.specs.kinds import BACKENDS, DATASETS, SAMPLERS
 
 MARK = "LLEM_JOB_ID"
 DEVICES = ("/dev/nvidia", "/dev/kfd", "/dev/dri/", "/dev/dxg")
-"""What a process has open, or mapped, that has touched a GPU."""
+"""Files that a process has open, or mapped, where it has touched a GPU."""
 DRIVERS = ("libcuda.so", "libnvidia-ml.so")
 """Libraries that are loaded by the first call to the driver, and not by an import."""
 QUIET = {"JE_ARROW_MALLOC_CONF": "background_thread:false"}
 """Set for the template alone: libraries that start a thread with their import do not."""
 
 _SETTLE_S = 1.0
-"""So long threads that a library ends before a fork may take to be gone."""
+"""Time that threads which a library ends before a fork may take to be gone."""
 
 
 class _Forked(BaseException):
@@ -92,7 +92,7 @@ def prepare(backend: str) -> str | None:
 
 
 def objection() -> str | None:
-    """Why this process must not fork a worker now, or None."""
+    """The reason why this process must not fork a worker now, or None."""
     threads = [_read(entry / "comm").strip() for entry in Path("/proc/self/task").iterdir()]
     if len(threads) != 1:
         return (

@@ -104,7 +104,7 @@ class WarmTemplate:
             raise
 
     def serves(self, environment: Mapping[str, str]) -> bool:
-        """Whether a worker of these variables can be forked from it."""
+        """Tell whether a worker of these variables can be forked from it."""
         return self._common == _common(environment)
 
     def fork(self, job_dir: str, scratch: str, environment: Mapping[str, str], log: int) -> ForkedSupervisor:

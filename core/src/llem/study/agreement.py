@@ -1,4 +1,4 @@
-"""Which study goes on: the one that was started, or one that was changed since, where that is allowed."""
+"""The study that goes on: the one that was started, or one that was changed since, where that is allowed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SHOWN = 30
 
 @dataclass(frozen=True, kw_only=True)
 class Wishes:
-    """What whoever resumes a study asks for.
+    """The wishes of whoever resumes a study.
 
     Attributes:
         study: the study as it shall be now (`llem run STUDY.yaml --resume`); None for what it was started with.
@@ -90,7 +90,7 @@ class Agreement:
         )
 
     def _unexplained(self, manifest: StudyManifest, wishes: Wishes) -> str:
-        """Why experiments differ although no key does."""
+        """The reason why experiments differ although no key does."""
         if wishes.cycles is not None:
             return f"cycles: was {manifest.cycles}, is {wishes.cycles}"
         if self.record_is_lost:

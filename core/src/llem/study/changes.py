@@ -1,4 +1,4 @@
-"""How a study differs from the one that was started: key by key, and in its experiments."""
+"""Differences between a study and the one that was started: key by key, and in its experiments."""
 
 from __future__ import annotations
 

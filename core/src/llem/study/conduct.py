@@ -169,7 +169,7 @@ def provenance(study: LoadedStudy) -> dict[str, Any]:
 
 
 def preflight_context(plan: Plan, registry: Registry, output: Path) -> PreflightContext:
-    """What checks look at: one of each distinct combination of backend, options, model, dataset and measurement."""
+    """The context of the checks: one of each combination of backend, options, model, dataset and measurement."""
     texts: dict[int, tuple[Section, str]] = {}
 
     def text(section: Section) -> str:

@@ -1,4 +1,4 @@
-"""What a study that goes on brings along: its manifest, what is left to run, and what its results have shown so far."""
+"""The past of a study that goes on: its manifest, what is left to run, and what its results have shown so far."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Surroundings:
-    """What all experiments of a study have in common.
+    """Everything that all experiments of a study have in common.
 
     Attributes:
         directory: the study's folder.
@@ -73,7 +73,7 @@ class Surroundings:
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 LONGEST_BEAT_S = 60.0
 BEATS_AT_ONCE = 8
-"""So many flights wake up every `STEP_S`; of more, each sleeps the longer, so that all together cost the same."""
+"""Number of flights that wake up every `STEP_S`; of more, each sleeps the longer: together they cost the same."""
 
 
 class Dispatcher:
@@ -109,12 +109,12 @@ class Dispatcher:
         return self._runners[key]
 
     def _starts_warm(self, backend: str) -> bool:
-        """Whether it is worth a template: one experiment alone would wait for the same imports."""
+        """Tell whether it is worth a template: one experiment alone would wait for the same imports."""
         around = self._around
         return around.planned > 1 and around.execution.warm_start and around.registry.find(BACKENDS, backend).warm_start
 
     def room(self, backend: str) -> Room:
-        """How many experiments of a backend may run at once, and what they share."""
+        """The number of experiments of a backend that may run at once, and what they share."""
         registry, choice = self._around.registry, self._around.runners[backend]
         spec = registry.find(BACKENDS, backend)
 
@@ -199,7 +199,7 @@ class Dispatcher:
         return result, ended.why == "Interrupted" and result.status == "failed"
 
     def _left_behind(self, planned: Planned, gpus: Sequence[str]) -> list[dict[str, str]]:
-        """What others hold of these GPUs of this machine, or of all."""
+        """Memory that others hold on these GPUs of this machine, or on all."""
         backend = self._around.registry.find(BACKENDS, planned.config.backend)
         warnings = residual.find(backend, planned.config.measurement, gpus)
         for warning in warnings:
@@ -240,7 +240,7 @@ def _facts(planned: Planned) -> dict[str, Any]:
 
 
 def label(planned: Planned) -> str:
-    """What distinguishes an experiment, for people; without secrets."""
+    """A name that distinguishes an experiment, for people; without secrets."""
     return scrub(", ".join(f"{key}={value}" for key, value in planned.point.items())) or planned.config.backend
 
 

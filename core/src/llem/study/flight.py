@@ -22,7 +22,7 @@ from llem.specs.runner import Exit, Job, Queues, RunningJob
 from llem.study.folder import writing
 
 INTERRUPT_GRACE_S = 5.0
-"""How long a worker may take to end when the user interrupts."""
+"""Time that a worker may take to end when the user interrupts."""
 
 TIMEOUT_GRACE_S = 2.0
 """And when it ran out of time: long enough to say so in its result, if it still answers."""
@@ -30,7 +30,7 @@ TIMEOUT_GRACE_S = 2.0
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What ends a job (seconds): the whole of it, and the time without any event. Neither counts while it queues."""
+    """Limits that end a job (seconds): the whole of it, and the time without an event. Time in a queue is none."""
 
     timeout_s: float
     silence_timeout_s: float

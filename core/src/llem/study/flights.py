@@ -42,7 +42,7 @@ class Boarded:
 
 
 class Flights:
-    """What is under way."""
+    """The experiments that are under way."""
 
     def __init__(self, dispatcher: Dispatcher, interrupts: Interrupts) -> None:
         self._dispatcher, self._interrupts = dispatcher, interrupts

@@ -5,7 +5,7 @@ from __future__ import annotations
 from llem.study.reporter import Reporter
 
 STEP_S = 0.2
-"""How long the study sleeps at a stretch: often enough for a person, rare enough for the meters not to see it."""
+"""Time that the study sleeps at a stretch: short enough for a person, long enough for the meters not to see it."""
 
 
 class Pause:

@@ -1,4 +1,4 @@
-"""What distinguishes the machines that a study was started and resumed on, and how two of them differ."""
+"""Facts that distinguish the machines that a study was started and resumed on, and differences between two of them."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ def change_of(line: bytes) -> dict[str, Any] | None:
 
 @dataclass(frozen=True)
 class JournalContent:
-    """What a journal holds.
+    """The content of a journal.
 
     Attributes:
         changes: in order, up to the first line that is none.

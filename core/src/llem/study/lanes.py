@@ -51,16 +51,16 @@ class Lane:
 
     @property
     def size(self) -> int:
-        """How many slots there are."""
+        """Number of slots."""
         return len(self.slots)
 
     @property
     def has_room(self) -> bool:
-        """Whether any slot is free."""
+        """Tell whether any slot is free."""
         return bool(self._free)
 
     def is_shared_by(self, slots: Sequence[Slot]) -> bool:
-        """Whether whoever holds these has neighbours on this machine."""
+        """Tell whether whoever holds these has neighbours on this machine."""
         return self.gaps and len(slots) < self.size
 
     def offer(self, planned: Planned) -> list[Slot] | None:
@@ -69,7 +69,7 @@ class Lane:
         return [self._free[i] for i in range(count)] if len(self._free) >= count else None
 
     def rest_s(self, slots: Sequence[Slot], planned: Planned, execution: ExecutionConfig, now: float) -> float:
-        """How long these slots have to rest yet before the experiment may start (seconds)."""
+        """The time that these slots have to rest yet before the experiment may start (seconds)."""
         if not self.gaps:
             return 0.0
         used = [(slot.released_at, slot.cycle) for slot in slots if slot.released_at is not None]
@@ -94,7 +94,7 @@ class Lane:
 
 @dataclass(frozen=True, kw_only=True)
 class Room:
-    """How a backend's experiments share what they run on.
+    """The share of a backend's experiments in what they run on.
 
     Attributes:
         capacity: how many jobs its runner takes at once.

@@ -30,7 +30,7 @@ _OPEN = os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOFOLLOW
 """It is written to: in a folder from elsewhere it could be a link to any file of the user's."""
 
 NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
-"""What a file system answers that has no locks, such as Lustre mounted without them."""
+"""Errors of a file system that has no locks, such as Lustre mounted without them."""
 
 _PATIENCE_S = 1.0
 """Whoever only asks whether the lock is held has it for an instant; see `is_held`."""
@@ -162,7 +162,7 @@ def _require_file(file: int, directory: Path) -> None:
 
 
 def is_held(directory: Path) -> bool:
-    """Whether an llem works on this study now, as far as locks can tell; False where the folder cannot be read."""
+    """Tell whether an llem works on this study now, as far as locks can; False where the folder cannot be read."""
     try:
         file = os.open(directory / LOCK, _OPEN | os.O_RDONLY)
     except OSError:
@@ -219,7 +219,7 @@ def _named(holder: dict[str, Any]) -> str:
 
 
 def _lives(holder: dict[str, Any]) -> bool:
-    """Whether the process is still there, and not another one that was given its number."""
+    """Tell whether the process is still there, and not another one that was given its number."""
     born = _born(holder.get("pid"))
     return born is not None and born == holder.get("born") and holder.get("pid") != os.getpid()
 

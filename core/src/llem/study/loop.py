@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StudyOutcome:
-    """How a study ended.
+    """The outcome of a study.
 
     Attributes:
         state: `complete` only where every experiment ran to an end of its own, done or failed, or was not needed.
@@ -174,7 +174,7 @@ class _Study:
 
 
 def exit_code(state: StudyState, manifest: StudyManifest) -> int:
-    """What a study in this state ends with."""
+    """The exit code for a study in this state."""
     if state == "interrupted":
         return EXIT_INTERRUPTED
     good = sum(manifest.counts[state] for state in ("done", "not_needed", "dropped"))

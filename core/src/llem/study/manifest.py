@@ -38,7 +38,7 @@ _JOBS = f"{EXPERIMENTS}/"
 _CHECKSUM = b',\n "checksum": "'
 _END = b'"\n}\n'
 _AGAIN = 5
-"""How often a reader begins anew because the study wrote a snapshot between its two looks."""
+"""Number of times that a reader begins anew because the study wrote a snapshot between its two looks."""
 
 
 def now_utc() -> str:
@@ -218,7 +218,7 @@ def recover(study_dir: Path) -> Recovered:
 
 
 def _look(study_dir: Path) -> tuple[Recovered, bool]:
-    """What is there, and whether the journal begins after the snapshot: then that was replaced between the two looks."""
+    """The content, and whether the journal begins after the snapshot: then that was replaced between the two looks."""
     damage = []
     try:
         manifest = _snapshot(study_dir / MANIFEST)
@@ -289,7 +289,7 @@ def _snapshot(path: Path) -> StudyManifest:
 
 
 def whole(data: bytes) -> bool:
-    """Whether a snapshot is what was written, by its checksum."""
+    """Tell whether a snapshot is what was written, by its checksum."""
     end = data.rfind(_CHECKSUM)
     # A view, not a copy: the snapshot of a large study takes tens of megabytes.
     return end >= 0 and data[end + len(_CHECKSUM) :] == _digest(memoryview(data)[:end]) + _END

@@ -22,7 +22,7 @@ _TAIL_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Head:
-    """What a manifest says of the study as a whole.
+    """A manifest's facts of the study as a whole.
 
     Attributes:
         totals: experiments in all, and by state.

@@ -27,7 +27,7 @@ def new_manifest(plan: Plan) -> StudyManifest:
 
 
 def design(plan: Plan) -> dict[str, Any]:
-    """What a manifest says of the plan as a whole."""
+    """A manifest's facts of the plan as a whole."""
     execution = plan.execution
     return {
         "llem_version": importlib.metadata.version("llem"),

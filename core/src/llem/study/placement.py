@@ -23,7 +23,7 @@ class Placements:
         self._lock = threading.Lock()
 
     def of(self, config_hash: str) -> Placement | None:
-        """What the next job of this configuration is told; None where it may run anywhere."""
+        """The place that the next job of this configuration is told; None where it may run anywhere."""
         if self._choice == "any":
             return None
         with self._lock:

@@ -30,7 +30,7 @@ _ABOVE = {"command line", "environment"}
 
 @dataclass(frozen=True, kw_only=True)
 class StudyRecord:
-    """What a study was started with.
+    """The record of what a study was started with.
 
     Attributes:
         document: the study with all its layers merged, as a study file would say it.

@@ -1,4 +1,4 @@
-"""Which experiments need no further cycle, because an interval is narrow enough (`execution.until`)."""
+"""The rule that stops repeating an experiment, once an interval is narrow enough (`execution.until`)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Level = Literal["info", "warning"]
 
 @dataclass
 class _Cycles:
-    """What is known of one experiment. `rows` are those that are done; `verdict` is kept once there is one."""
+    """The known cycles of one experiment. `rows` are those that are done; `verdict` is kept once there is one."""
 
     label: str
     ended: int = 0
@@ -56,12 +56,12 @@ class Repetition:
             cycles.verdict = self._verdict(cycles)
 
     def enough(self, config_hash: str) -> tuple[Level, str] | None:
-        """Why an experiment needs no further cycle, and whether that is good news; None where it does need one."""
+        """The reason why an experiment needs no further cycle, and whether that is good news; None where it does."""
         cycles = self._known.get(config_hash)
         return cycles.verdict if cycles else None
 
     def is_due(self, planned: Planned) -> bool:
-        """Whether it is known that this cycle is needed: beyond the first few, all before it have to have ended."""
+        """Tell whether this cycle is known to be needed: beyond the first few, all before it have to have ended."""
         if self._until.ci_width is None or planned.cycle <= self._until.min_cycles:
             return True
         cycles = self._known.get(planned.config_hash)
@@ -99,7 +99,7 @@ class Repetition:
 
 
 def _why_none(rows: list[Mapping[str, Any]], figure: str) -> str:
-    """Why cycles have no mean."""
+    """The reason why cycles have no mean."""
     having = [row for row in map(weighed, rows) if row[FIGURES[figure]] is not None]
     if not having:
         return "have none"

@@ -1,4 +1,4 @@
-"""What the study loop tells whoever watches it: the command line's progress line, a notebook, nobody."""
+"""Messages of the study loop to whoever watches it: the command line's progress line, a notebook, nobody."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ class Reporter(Protocol):
 
 @runtime_checkable
 class TellsTime(Protocol):
-    """What a `Reporter` has besides where it shows how long the study still takes."""
+    """Interface that a `Reporter` offers besides where it shows how long the study still takes."""
 
     def time_left(self, seconds: float | None) -> None:
-        """So long, learned from what has finished; None where that tells nothing yet. Called when one starts or ends."""
+        """Take the time left, learned from what has finished; None where that tells nothing yet."""
 
 
 class SilentReporter:

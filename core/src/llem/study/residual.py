@@ -1,4 +1,4 @@
-"""What is left on the GPUs before an experiment starts: memory that somebody holds, and who."""
+"""Memory that somebody holds on the GPUs before an experiment starts, and who."""
 
 from __future__ import annotations
 

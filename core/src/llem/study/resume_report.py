@@ -1,4 +1,4 @@
-"""What whoever resumes a study is told before it goes on."""
+"""The report to whoever resumes a study, before it goes on."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from llem.study.resume import Found
 
 _NAMED = 5
-"""So many experiments are named in one sentence."""
+"""Number of experiments that are named in one sentence."""
 
 
 def told(found: Found) -> Iterator[tuple[Literal["info", "warning"], str]]:
-    """What was found, what is kept, what runs again and why; a sentence each."""
+    """The findings, what is kept, what runs again and why; a sentence each."""
     for text in _losses(found):
         yield "warning", text
     yield "info", f"{found.laid.manifest.name}: {'; '.join(_counts(found))}."
@@ -34,7 +34,7 @@ def told(found: Found) -> Iterator[tuple[Literal["info", "warning"], str]]:
 
 
 def _losses(found: Found) -> Iterator[str]:
-    """What was there and cannot be kept."""
+    """Records that were there and cannot be kept."""
     survey, entries = found.survey, found.laid.manifest.experiments
     for text in survey.damaged.values():
         yield f"{text} It is set aside, and the experiment runs again."

@@ -1,4 +1,4 @@
-"""What a resumed study does not go on with is moved out of its way, never deleted."""
+"""The folder for what a resumed study does not go on with: moved out of its way, never deleted."""
 
 from __future__ import annotations
 

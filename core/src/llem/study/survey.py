@@ -1,4 +1,4 @@
-"""What is there of a study that was started before: which experiments can be kept, and which have to run (again)."""
+"""The remains of a study that was started before: experiments that can be kept, and those that have to run (again)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _UNDER_WAY = ("running", "interrupted")
 
 @dataclass
 class Survey:
-    """What became of each experiment, as its job directory tells.
+    """The fate of each experiment, as its job directory tells.
 
     Attributes:
         kept: position to the state that its files prove, `done` or `failed`.

@@ -1,4 +1,4 @@
-"""How long a study still takes, learned from the experiments that have finished."""
+"""The time that a study still takes, learned from the experiments that have finished."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass
 class _Known:
-    """What is known of one configuration: how many of its cycles are left, and how long those took that ran (seconds)."""
+    """The known times of one configuration: cycles that are left, and durations of those that ran (seconds)."""
 
     left: int
     ran: int = 0
@@ -43,7 +43,7 @@ class TimeLeft:
 
     @property
     def running(self) -> int:
-        """How many experiments are under way."""
+        """Number of experiments under way."""
         return len(self._running)
 
     def started(self, number: int, config_hash: str, at_s: float) -> None:
@@ -63,7 +63,7 @@ class TimeLeft:
         self._take(config_hash, None)
 
     def seconds(self, now_s: float) -> float | None:
-        """What is left; None as long as nothing has run, which tells nothing."""
+        """The time left; None as long as nothing has run, which tells nothing."""
         passed_s = now_s - self._begin_s
         if not self._ran or passed_s <= 0 or self._work_s <= 0:
             return None

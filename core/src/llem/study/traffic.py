@@ -1,4 +1,4 @@
-"""Which experiment starts when: as many at once as each lane has room for, in the plan's order, with what has to pass between."""
+"""The start of experiments: as many at once as each lane has room for, in the plan's order, with pauses between."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Ending = Literal["complete", "interrupted", "stopped"]
 
 
 class Books(Protocol):
-    """Who is told what became of each experiment."""
+    """Interface that is told what became of each experiment."""
 
     def record(self, position: int, state: ExperimentState, **values: Any) -> None:
         """Write it to the manifest."""
@@ -135,7 +135,7 @@ class Traffic:
         self._tell_time_left()
 
     def _is_not_needed(self, planned: Planned) -> bool:
-        """Whether earlier cycles of this experiment suffice; then that is recorded, and said once."""
+        """Tell whether earlier cycles of this experiment suffice; then that is recorded, and said once."""
         why = self._repetition.enough(planned.config_hash)
         if why is None:
             return False
@@ -151,7 +151,7 @@ class Traffic:
             reporter.time_left(self._time_left.seconds(time.monotonic()))
 
     def _is_over(self) -> bool:
-        """Whether nothing shall start any more, because of the user or of failures."""
+        """Tell whether nothing shall start any more, because of the user or of failures."""
         most = self._around.execution.max_consecutive_failures
         if self._around.interrupts.asked:
             self._ending = "interrupted"
@@ -160,7 +160,7 @@ class Traffic:
         return self._ending != "complete"
 
     def _rest_s(self, lane: Lane, slots: Sequence[Slot], planned: Planned) -> float:
-        """How long to wait before this experiment. A pause that only leads to the end of the budget is not waited for."""
+        """The time to wait before this experiment. A pause that only leads to the budget's end is not waited for."""
         execution, now = self._around.execution, time.monotonic()
         rest_s = lane.rest_s(slots, planned, execution, now)
         budget_s = execution.budget_s

@@ -1,4 +1,4 @@
-"""Whether what a finished experiment left is still what it left: every file there, whole, and of the right experiment."""
+"""The check that a finished experiment's files are what it left: all there, whole, of the right experiment."""
 
 from __future__ import annotations
 
