@@ -1,4 +1,4 @@
-"""Which n prompts are drawn from a dataset."""
+"""The choice of n prompts from a dataset."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class ContractError(PluginError):
 
 
 def check_report(backend: str, report: object) -> LoadReport:
-    """What `load` returned, if it is a LoadReport with devices and a vocabulary."""
+    """The report that `load` returned, if it is a LoadReport with devices and a vocabulary."""
     if not isinstance(report, LoadReport):
         raise ContractError(backend, f"load returned {type(report).__name__}, not LoadReport")
     if not report.devices and report.elsewhere is None:
@@ -78,7 +78,7 @@ def check_batches(backend: str, requests: Sequence[Request], batches: Sequence[S
 
 
 def check_shape(backend: str, answer: Answer) -> None:
-    """What came back is a sequence of records. Cheap enough for the measured window."""
+    """Check that an answer is a sequence of records. Cheap enough for the measured window."""
     called = _called(answer)
     if not isinstance(answer.records, Sequence):
         raise ContractError(backend, f"{called} returned {type(answer.records).__name__}, not a sequence of records")

@@ -90,7 +90,7 @@ def run_on(curve: Points, end_ns: int) -> Points:
 
 
 def update_period_s(curve: Points) -> float | None:
-    """How often a stepping value is seen to change: the mean gap between changes, from five changes on.
+    """The period in which a stepping value is seen to change: the mean gap between changes, from five changes on.
 
     The sampling period is a floor: a value that changes more often is seen to change at each sample.
     """

@@ -1,4 +1,4 @@
-"""What disturbed the measured window from outside: other processes on a device, a host that slept, slow or missing
+"""Disturbances of the measured window from outside: other processes on a device, a host that slept, slow or missing
 readings. Pure functions over what was read."""
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from llem.measure.series import Key, Series, Track
 from llem.results.models import ResultWarning
 
 NOTICED_NS = 1_000_000_000
-"""So much later at most a suspension is noticed."""
+"""Longest time after a suspension until it is noticed."""
 
 SLOW = 2.0
 """Readings that come this many times further apart than asked for are slow."""

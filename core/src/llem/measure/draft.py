@@ -35,7 +35,7 @@ def utc_now() -> str:
 
 @dataclass
 class Draft:
-    """What will stand in the result, filled in as the experiment goes on."""
+    """The result in the making, filled in as the experiment goes on."""
 
     job: JobDocument
     events: EventLog

@@ -1,4 +1,4 @@
-"""What a reader of the window's energy must know. Pure functions over what was read."""
+"""Warnings for a reader of the window's energy. Pure functions over what was read."""
 
 from __future__ import annotations
 

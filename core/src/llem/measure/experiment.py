@@ -1,4 +1,4 @@
-"""What happens between the meters' start and the engine's end: the seven phases, one method each."""
+"""One experiment between the meters' start and the engine's end: the seven phases, one method each."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Window:
 
     @property
     def passes(self) -> int:
-        """How often the workload ran."""
+        """Number of times that the workload ran."""
         return self.answers[-1].pass_number
 
 

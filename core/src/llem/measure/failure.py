@@ -12,7 +12,7 @@ from llem.results.models import Failure
 from llem.results.scrub import scrub
 
 LOG_TAIL_BYTES = 4096
-"""So much of the end of `worker.log` stands in a failed result."""
+"""Bytes of the end of `worker.log` that stand in a failed result."""
 
 MESSAGE_LENGTH = 500
 """The longest message taken from an exception that is not llem's own."""
@@ -23,7 +23,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 def failure_of(error: BaseException, phase: str, log: Path) -> Failure:
-    """What the result says of an exception; its traceback goes to stderr, which the runner keeps as `worker.log`.
+    """The record of an exception in a result; its traceback goes to stderr, which the runner keeps as `worker.log`.
 
     Args:
         error: what ended the experiment.

@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import IO
 
 START = "LLEM_START"
-"""How this worker was started: `forked`, or `spawned: WHY` where it should have been; unset where nobody wanted it."""
+"""Variable that tells how this worker was started: `forked`, or `spawned: WHY`; unset where nobody wanted a fork."""
 FORKED = "forked"
 
 TEMPLATE, WORKER, SAMPLING = "llem.runners.template", "llem.worker", "llem.measure.sampling"
 NAMES = (TEMPLATE, WORKER)
-"""What a process may be listed as that forks another."""
+"""Names under which a process that forks another may be listed."""
 
 
 def start_facts(environ: Mapping[str, str]) -> dict[str, str | bool | None]:
@@ -34,7 +34,7 @@ def start_facts(environ: Mapping[str, str]) -> dict[str, str | bool | None]:
 
 
 def may_fork() -> bool:
-    """Whether this process may fork another."""
+    """Tell whether this process may fork another."""
     return os.environ.get(START) == FORKED and sum(1 for _ in Path("/proc/self/task").iterdir()) == 1
 
 

@@ -72,13 +72,13 @@ def _cores(info: str) -> int | None:
 
 
 def _boost(system: Path) -> bool | None:
-    """Whether the CPU may exceed its base clock; Intel's driver tells the opposite."""
+    """True where the CPU may exceed its base clock; Intel's driver tells the opposite."""
     off = _switch(_text(system / "intel_pstate/no_turbo"))
     return not off if off is not None else _switch(_text(system / "cpufreq/boost"))
 
 
 def virtual_machine(root: Path = ROOT) -> str | None:
-    """What runs this virtual machine, `unknown` where only the CPU says that something does; None on bare metal."""
+    """The program that runs this virtual machine; `unknown` where only the CPU tells of one; None on bare metal."""
     product = " ".join(filter(None, (_text(root / "sys/class/dmi/id" / n) for n in ("sys_vendor", "product_name"))))
     names = {"QEMU": "qemu", "KVM": "kvm", "VMware": "vmware", "VirtualBox": "virtualbox", "Amazon EC2": "ec2"}
     names |= {"Google Compute Engine": "gce", "Virtual Machine": "hyper-v", "Xen": "xen", "Firecracker": "firecracker"}
@@ -91,7 +91,7 @@ def virtual_machine(root: Path = ROOT) -> str | None:
 
 
 def container(root: Path = ROOT, environ: Mapping[str, str] = os.environ) -> dict[str, str] | None:
-    """Which kind of container this process is in, with image and its id where they are told; None outside of one."""
+    """The kind of container that this process is in, with image and id where they are told; None outside of one."""
     about = _text(root / "run/.containerenv")
     if about is not None:
         told = dict(re.findall(r'^(image|imageid)="?([^"\n]*)"?$', about, re.MULTILINE))
@@ -156,7 +156,7 @@ def _field(text: str, name: str, sign: str = ":") -> str | None:
 
 
 def _text(path: Path) -> str | None:
-    """What a file of the kernel says; None where it is not there, not readable or empty."""
+    """The text of a file of the kernel; None where it is not there, not readable or empty."""
     try:
         return path.read_text(encoding="utf-8", errors="replace").strip() or None
     except OSError:

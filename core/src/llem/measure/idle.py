@@ -181,7 +181,7 @@ class IdleBaseline:
 def cache_identity(
     devices: Sequence[Device], cpu_tdp_w: float | None, environment: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What must be the same for an idle baseline to serve again: the devices, how each is read, and their power limits."""
+    """The facts that must be the same for an idle baseline to serve again: devices, how each is read, power limits."""
     return {
         "devices": sorted([d.id, d.name, sorted(d.methods), d.note] for d in devices),
         "cpu_tdp_w": cpu_tdp_w,

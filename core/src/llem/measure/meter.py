@@ -1,4 +1,4 @@
-"""What the worker measures energy with: starts the sampling process, finds exact edges, and gives back the series."""
+"""The worker's energy meter: starts the sampling process, finds exact edges, and gives back the series."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TICKS_AWAITED = 5
 """A machine that is busy when the counter ticks may see the next tick sharply: so many periods are waited at most."""
 
 LAST_READING_S = 15.0
-"""So long a slow meter is waited for, once, when everything else is over."""
+"""Time for which a slow meter is waited for, once, when everything else is over."""
 
 RESOLVED_PERIODS = 10
 """A counter's mean power needs a span of so many update periods; below, sampled power tells it better."""
@@ -98,7 +98,7 @@ class Meter:
         return [track.device for track in self._reader.update().tracks]
 
     def environment(self) -> dict[str, Any]:
-        """What the samplers told about their devices when they opened, by sampler."""
+        """The facts that the samplers told about their devices when they opened, by sampler."""
         return self._environment
 
     def device_facts(self) -> list[DeviceFacts]:

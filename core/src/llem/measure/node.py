@@ -37,7 +37,7 @@ def gpu_facts(devices: Sequence[DeviceFacts]) -> dict[str, Any]:
 
 
 def sharing_warnings(exclusive: bool | None, scopes: Collection[str]) -> list[ResultWarning]:
-    """What a reader must know where others may have run on the node: CPU and memory are metered as a whole.
+    """Warnings where others may have run on the node: CPU and memory are metered as a whole.
 
     Args:
         exclusive: as `node_facts` tells it.

@@ -111,7 +111,7 @@ def _counted_meanwhile(power: curve.Points, at_ns: int, counter: curve.Points) -
 
 
 def _first_step(counter: curve.Points, since_ns: int) -> int:
-    """When the counter first moved after a time, by when it has told of all that was drawn before; that time itself where it
+    """The counter's first move after a time, by when it has told of all that was drawn before; that time where it
     did not move.
     """
     return next((t for t in curve.steps(counter)[0] if t > since_ns), since_ns)

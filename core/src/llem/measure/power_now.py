@@ -16,12 +16,12 @@ from llem.results.job_directory import POWER
 from llem.specs.sampler import Device
 
 PERIOD_NS = 1_000_000_000
-"""So often it is told, at the most."""
+"""Shortest time between two reports of power."""
 
 
 @dataclass
 class _Seen:
-    """What was read of a device since power was last told: the power it gave, and the first and last point of its counter."""
+    """A device's readings since power was last told: the power it gave, and the ends of its counter's curve."""
 
     watts: float = 0.0
     readings: int = 0

@@ -1,4 +1,4 @@
-"""What the model really wrote: a few answers of the window as text, so that a person can see that figures stand for work."""
+"""A few answers of the window as text, as the model wrote them: a person can see that figures stand for work."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from llem.specs.backend import Engine, Request
 from llem.specs.scenario import Answer
 
 SAMPLES = 3
-"""So many answers are kept."""
+"""Number of answers that are kept."""
 TEXT_LENGTH = 500
 """Characters kept of a prompt, and of an answer."""
 

@@ -36,7 +36,7 @@ SUSPEND_NOTICED_NS = 10_000_000
 """Time that passed while the host slept is told from here on."""
 
 WATCH_NS = 1_000_000_000
-"""So often it is asked who else uses the devices."""
+"""Time between two questions who else uses the devices."""
 
 
 def die_with(parent: int) -> bool:
@@ -55,7 +55,7 @@ class Schedule:
 
     @property
     def due_ns(self) -> int:
-        """When the current slot is due."""
+        """The time at which the current slot is due."""
         return self.start_ns + round(self.slot * 1e9 / self._hz)
 
     def advance(self, now_ns: int) -> None:
@@ -208,12 +208,12 @@ def _powers(sampler: Sampler) -> dict[str, tuple[int, float]]:
 
 
 def _slept_ns() -> int:
-    """How long the host has been suspended since boot, up to a constant."""
+    """The time for which the host has been suspended since boot, up to a constant."""
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME) - time.monotonic_ns() if hasattr(time, "CLOCK_BOOTTIME") else 0
 
 
 class Commands:
-    """What the worker says, line by line; also notices the signal to end."""
+    """The worker's orders, line by line; also notices the signal to end."""
 
     def __init__(self, stream: int) -> None:
         self._stream = stream

@@ -54,7 +54,7 @@ class SamplingProcess:
 
     @property
     def how(self) -> str:
-        """How it ended, for messages."""
+        """Its end in words, for messages."""
         return f"exit code {self._process.returncode}"
 
     def start(self, samplers: Mapping[str, str], hz: float, settings: Mapping[str, object]) -> dict[str, str]:

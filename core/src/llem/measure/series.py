@@ -1,4 +1,4 @@
-"""What the samplers said while an experiment ran, by device, and the file through which it reaches the worker.
+"""The readings of the samplers while an experiment ran, by device, and the file through which they reach the worker.
 
 The sampling process appends to `readings.jsonl`: a header line that names the devices, one line for each sweep over
 all of them, others for ticks of counters, power and instants around edges, and a line `end` when it was told to stop. All times are CLOCK_MONOTONIC in nanoseconds.
@@ -47,7 +47,7 @@ class Track:
 
     @property
     def key(self) -> Key:
-        """Which sampler reads which device."""
+        """The sampler and the device that it reads."""
         return self.sampler, self.device.id
 
     def append(self, t_ns: int, energy_j: float | None, power_w: float | None, telemetry: Mapping[str, float]) -> None:

@@ -1,4 +1,4 @@
-"""When cumulative counters advance: polled closely, since an energy counter is exact only at the instant of its step.
+"""The steps of cumulative counters, polled closely: an energy counter is exact only at the instant of its step.
 
 A tick is stamped with the middle of the two readings between which it happened. Where those lay apart, because the
 machine was busy or the meter answers slowly, the tick has no exact time, and the next one is awaited.

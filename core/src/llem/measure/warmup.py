@@ -128,7 +128,7 @@ class Judge:
         return f"{self._prompts} prompts; over the last {k} runs {self._changes()}; it is steady where each is below {limit:.0%}"
 
     def complaint(self) -> str:
-        """Why it did not converge, a sentence."""
+        """The reason why it did not converge, a sentence."""
         config, k = self._config, self._config.batches
         by_time = self._stopped_by() == "max_s"
         what = f"warmup.max_s of {config.max_s:g}" if by_time else f"warmup.max_prompts of {self.limit}"
@@ -155,7 +155,7 @@ class Judge:
         return f"{latency}, power a spread of {_percent(self.power_cv)} and a trend of {_percent(self.power_trend, sign='+')}"
 
     def report(self, duration_s: float) -> Warmup:
-        """How it ended, for the result."""
+        """Its outcome, for the result."""
         if not self._config.enabled:
             return Warmup(enabled=False)
         return Warmup(

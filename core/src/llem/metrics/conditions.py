@@ -132,7 +132,7 @@ def column_of(name: str, columns: Collection[str]) -> str:
 
 
 def _having(column: pa.ChunkedArray[Any], value: str) -> pa.ChunkedArray[Any]:
-    """Whether each list has this value."""
+    """A mask of the lists that have this value."""
     import pyarrow as pa
 
     return pa.chunked_array([pa.array([value in (found or ()) for found in column.to_pylist()], pa.bool_())])

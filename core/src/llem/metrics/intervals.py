@@ -74,7 +74,7 @@ def sd(values: Sequence[float]) -> float | None:
 
 
 def no_interval(n: int) -> str | None:
-    """Why there is no interval for so many values; None where there is one."""
+    """The reason why so many values have no interval; None where they have one."""
     if n >= FEWEST:
         return None
     return f"{n} value{'s' * (n != 1)}; an interval takes {FEWEST} or more"

@@ -41,7 +41,7 @@ _ROW = (
     *FIGURES.values(),
     *environments.COLUMNS,
 )
-"""What `summarise` looks at, besides what was swept."""
+"""Columns that `summarise` looks at, besides what was swept."""
 
 _LIST, _APART, _NOT_TOLD = "\n", "\0", "\1"
 """Between GPUs of a list and between columns, and what stands for null: characters that no name has."""
@@ -60,7 +60,7 @@ class Source(Protocol):
 
 @dataclass
 class Selection:
-    """What was chosen.
+    """The configurations that were chosen.
 
     Attributes:
         configurations: those to show, in order.
@@ -79,7 +79,7 @@ class Selection:
 
     @property
     def hidden(self) -> int:
-        """How many configurations meet the conditions and are not among those to show."""
+        """Number of configurations that meet the conditions and are not among those to show."""
         return self.total - len({c.config_hash or c.directories[0] for c in self.configurations})
 
 
@@ -150,7 +150,7 @@ def _ranked(table: pa.Table, by: str | None, *, descending: bool) -> tuple[list[
 
 
 def _sorted_by(table: pa.Table, names: Sequence[str], by: str) -> dict[str, Any]:
-    """What each configuration is ordered by: the mean of its experiments that are done, or the first of its words."""
+    """The value that orders each configuration: the mean of its experiments that are done, or its first word."""
     import pyarrow as pa
 
     column = table.column(by)

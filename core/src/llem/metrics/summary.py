@@ -1,4 +1,4 @@
-"""What a study found, configuration by configuration: cycles brought together as mean, deviation and interval."""
+"""A study's findings, configuration by configuration: cycles brought together as mean, deviation and interval."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Figure:
 
     @property
     def n(self) -> int:
-        """How many cycles have it."""
+        """Number of cycles that have it."""
         return len(self.values)
 
     @property
@@ -77,7 +77,7 @@ class Figure:
 
     @property
     def no_interval(self) -> str | None:
-        """Why there is no interval, where there is none."""
+        """The reason why there is no interval, where there is none."""
         return intervals.no_interval(self.n)
 
     def document(self) -> dict[str, Any]:
@@ -244,7 +244,7 @@ def figure_of(rows: Iterable[Mapping[str, Any]], name: str) -> Figure | None:
 
 
 def _ending(row: Mapping[str, Any]) -> str:
-    """How a run ended. What the user interrupted has a failed result, but did not fail by itself."""
+    """The end of a run. One that the user interrupted has a failed result, but did not fail by itself."""
     return "interrupted" if row.get("failure.type") == "Interrupted" else str(row.get("status"))
 
 

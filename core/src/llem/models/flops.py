@@ -1,4 +1,4 @@
-"""How much arithmetic a model's tokens ask for, from its architecture alone.
+"""The arithmetic that a model's tokens ask for, from its architecture alone.
 
 A forward pass of one token costs 2 FLOPs (a multiplication and an addition) for each active parameter: Kaplan et al.,
 "Scaling Laws for Neural Language Models" (2020), section 2.1. Attention comes on top, because it multiplies activations
@@ -61,7 +61,7 @@ class FlopCount:
 
 
 def architecture_of(hf_config: Mapping[str, Any]) -> dict[str, Any] | None:
-    """What FLOPs depend on, out of a transformers `config.json` (or `config.to_dict()`), as plain data for a result.
+    """The facts that FLOPs depend on, out of a transformers `config.json` (or `config.to_dict()`), for a result.
 
     Returns:
         `family`, `layers`, `attention_layers`, `windowed_layers`, `window` (None: unbounded), `hidden_size`, `heads`,

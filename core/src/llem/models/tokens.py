@@ -11,7 +11,7 @@ from llem.specs.caveat import Caveat
 
 
 class Tokenizer(Protocol):
-    """What the engine needs of a tokenizer.
+    """The engine's needs of a tokenizer.
 
     Attributes:
         name: for the result.

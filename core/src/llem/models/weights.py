@@ -1,4 +1,4 @@
-"""Whether local weights are whole, as far as a few bytes of each file tell: the commonest fault is a broken download."""
+"""Checks that local weights are whole, by a few bytes of each file: the commonest fault is a broken download."""
 
 from __future__ import annotations
 

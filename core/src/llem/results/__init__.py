@@ -1,1 +1,1 @@
-"""What is left on disk: the job directory and its files."""
+"""Files that are left on disk: the job directory and its content."""

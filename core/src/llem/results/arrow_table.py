@@ -136,7 +136,7 @@ def conformed(table: pa.Table, schema: pa.Schema) -> pa.Table:
 
 
 def is_json(field: pa.Field[Any]) -> bool:
-    """Whether a column's values are JSON texts."""
+    """Tell whether a column's values are JSON texts."""
     return (field.metadata or {}).get(b"encoding") == b"json"
 
 
@@ -168,7 +168,7 @@ def _as_json(field: pa.Field[Any]) -> pa.Field[Any]:
 
 
 def _is_exact(column: pa.ChunkedArray[Any]) -> bool:
-    """Whether a column's numbers are the same as fractions."""
+    """Tell whether a column's numbers are the same as fractions."""
     import pyarrow as pa
 
     try:

@@ -1,4 +1,4 @@
-"""Which columns `results.parquet` has: one for every scalar figure of a result, derived from the result's models.
+"""The columns of `results.parquet`: one for every scalar figure of a result, derived from the result's models.
 
 A column is named by its path in `result.json` (`latency.ttft_s.p50`), so that its unit stands in the name; the unit
 is also in the Arrow field's metadata.

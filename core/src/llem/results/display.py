@@ -1,4 +1,4 @@
-"""What a result and a study's results show in a notebook."""
+"""Results and studies as a notebook shows them."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def result_html(result: ExperimentResult) -> str:
 
 
 Figure = tuple[str, float | None, str]
-"""What it is called, its value, its unit."""
+"""A figure's name, value and unit."""
 
 
 def _energy(result: ExperimentResult) -> tuple[list[Figure], str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 MOST_ROWS = 20
-"""So many rows are shown; of more the rest is counted."""
+"""Number of rows that are shown; of more the rest is counted."""
 
 MOST_NOTES = 10
 
@@ -14,7 +14,7 @@ LONGEST_CELL = 200
 
 
 def block(title: str, *parts: str) -> str:
-    """What one object displays: a line in bold, and its parts below."""
+    """The display of one object: a line in bold, and its parts below."""
     return f"<div><p><b>{text(title)}</b></p>{''.join(parts)}</div>"
 
 

@@ -1,4 +1,4 @@
-"""What `result.json` holds. Units stand in the names; what was not or could not be measured is null, never 0.
+"""The content of `result.json`. Units stand in the names; what was not or could not be measured is null, never 0.
 
 The meaning of every figure is defined in docs/method. Schema versions: `SCHEMA_VERSION` is raised whenever a reader
 of the old schema would misread the new one.
@@ -45,7 +45,7 @@ class _Part(BaseModel):
 
 
 class Identity(_Part):
-    """Which experiment of which study this is."""
+    """The experiment and the study that this is."""
 
     config_hash: str = Field(description="SHA-256 over what defines the experiment; the same for all its cycles")
     study: str | None = None
@@ -239,7 +239,7 @@ class Flops(_Part):
 
 
 class Warmup(_Part):
-    """How warm-up ended."""
+    """The outcome of warm-up."""
 
     enabled: bool
     converged: bool | None = None
@@ -301,7 +301,7 @@ class DeviceThermal(_Part):
 
 
 class SamplerReport(_Part):
-    """What became of one sampler."""
+    """The outcome of one sampler: used, or the reason why not."""
 
     name: str
     used: bool
@@ -315,7 +315,7 @@ class SamplerReport(_Part):
 
 
 class Failure(_Part):
-    """Why there are no figures."""
+    """The reason why there are no figures."""
 
     type: str = Field(
         description="class of the error, or `Crash`, `Timeout`, `Silence`, `Interrupted`, `OutOfMemory` …"
@@ -328,7 +328,7 @@ class Failure(_Part):
 
 
 class DatasetReport(_Part):
-    """Which prompts were sent."""
+    """The prompts that were sent."""
 
     name: str
     provenance: str
@@ -340,7 +340,7 @@ class DatasetReport(_Part):
 
 
 class ModelReport(_Part):
-    """Which model answered."""
+    """The model that answered."""
 
     source: str
     revision: str | None = None
@@ -399,7 +399,7 @@ class ExperimentResult(_Part):
     failure: Failure | None = None
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: the main figures with their units, warnings, or why it failed."""
+        """The display in a notebook: the main figures with their units, warnings, or why it failed."""
         from llem.results.display import result_html
 
         return result_html(self)

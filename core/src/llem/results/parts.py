@@ -37,7 +37,7 @@ def part_files(path: Path) -> list[Path]:
 
 
 def is_whole(path: Path) -> bool:
-    """Whether every page of every file is as it was written; footers have no checksum, and are only read."""
+    """Tell whether every page of every file is as it was written; footers have no checksum, and are only read."""
     try:
         for file in part_files(path):
             PartFile(file).read()

@@ -10,7 +10,7 @@ from typing import Any
 from llem.results.secret_names import is_secret_key, is_secret_variable
 
 HIDDEN = "***"
-"""What stands where a secret stood."""
+"""The text that stands where a secret stood."""
 
 _SHAPES = re.compile(
     r"-----BEGIN [A-Z ]*PRIVATE KEY(?: BLOCK)?-----.*?(?:-----END [A-Z ]*PRIVATE KEY(?: BLOCK)?-----|\Z)"

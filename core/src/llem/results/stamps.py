@@ -1,4 +1,4 @@
-"""Which results are on disk, and as of when: what tells whether a table of them still holds."""
+"""Stamps of the results on disk: they tell whether a table of them still holds."""
 
 from __future__ import annotations
 

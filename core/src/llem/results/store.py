@@ -94,5 +94,5 @@ def iter_results(study_dir: Path | str) -> Iterator[ExperimentResult]:
 
 
 def is_study(directory: Path) -> bool:
-    """Whether this folder is a study's: it has a manifest or job directories."""
+    """Tell whether this folder is a study's: it has a manifest or job directories."""
     return (directory / MANIFEST).is_file() or (directory / EXPERIMENTS).is_dir()

@@ -43,7 +43,7 @@ class Results(Sequence[ExperimentResult]):
 
 
 class StudyResult:
-    """What a study left behind.
+    """The results and the manifest that a study left behind.
 
     Args:
         directory: the study's folder, such as `results/NAME-TIMESTAMP`.
@@ -65,7 +65,7 @@ class StudyResult:
         return f"StudyResult({str(self.directory)!r})"
 
     def _repr_html_(self) -> str:
-        """What a notebook shows: the first experiments with their figures, and what to know of all."""
+        """The display in a notebook: the first experiments with their figures, and what to know of all."""
         from llem.results.display import study_html
 
         try:

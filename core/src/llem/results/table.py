@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _STAMPED = ["directory", MODIFIED, SIZE]
 
 CHUNK_ROWS = 250
-"""So many rows are held as Python objects at once; a table takes a hundredth of that memory."""
+"""Number of rows that are Python objects at once; a table takes a hundredth of that memory."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class StudyTable:
         require_study(self.directory)
         self.parts: list[Part] = []
         self.unreadable: list[str] = []
-        """What is wrong with files that cannot be read; their rows are read from the job directories."""
+        """Problems with files that cannot be read; their rows are read from the job directories."""
         on_disk = stamps(self.directory)
         for table in held:
             self.parts.append(Part(table, table.num_rows, _stale(table.select(_STAMPED), on_disk)))
@@ -94,7 +94,7 @@ class StudyTable:
 
     @property
     def is_current(self) -> bool:
-        """Whether `results.parquet` holds exactly what is on disk."""
+        """Tell whether `results.parquet` holds exactly what is on disk."""
         return not (self.missing or self.unreadable or any(part.stale for part in self.parts))
 
     def __len__(self) -> int:

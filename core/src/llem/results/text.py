@@ -21,7 +21,7 @@ def plain(text: str) -> str:
 
 
 def decimals(value: float) -> int:
-    """How many decimals show three to four significant digits of this value."""
+    """Number of decimals that show three to four significant digits of this value."""
     if value == 0 or not math.isfinite(value):
         return 0
     return max(0, min(9, 2 - math.floor(math.log10(abs(value)))))

@@ -25,7 +25,7 @@ POWER_FIELDS = ("current_socket_power", "average_socket_power")
 """Instant power on MI300 and later, average power on earlier cards; the other is not available, which amdsmi says as text."""
 
 AMD_VARIABLES = ("ROCR_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "CUDA_VISIBLE_DEVICES")
-"""What limits the cards of a ROCm process: ROCr's first, then HIP's, or CUDA's in its place, counted within the rest."""
+"""Variables that limit the cards of a ROCm process: ROCr's first, then HIP's (or CUDA's in its place)."""
 
 _REMEDY = (
     "On a machine with an AMD GPU, install ROCm's amd-smi-lib and its Python bindings of the same version "
@@ -188,7 +188,7 @@ class _Card:
         return self._smi.value("amdsmi_get_power_info", self._handle, self.power_field) if self.power_field else None
 
     def telemetry(self, now_ns: int) -> dict[str, float]:
-        """What else is read this time; what fails is left out."""
+        """Further readings at this time; one that fails is left out."""
         if now_ns - self._telemetry_ns < TELEMETRY_PERIOD_S * 1e9:
             return {}
         self._telemetry_ns = now_ns

@@ -59,7 +59,7 @@ class _Card:
 
     @property
     def methods(self) -> frozenset[Method]:
-        """How its energy can be told."""
+        """The methods by which its energy can be told."""
         found: dict[Method, bool] = {"counter": self.has_counter, "power": self.power_field is not None}
         return frozenset(method for method, there in found.items() if there)
 
@@ -74,14 +74,14 @@ class _Card:
 
     @property
     def update_period_s(self) -> float | None:
-        """How often the value changes that its energy rests on, where that is known."""
+        """The period in which the value changes that its energy rests on, where that is known."""
         if self.has_counter:
             return COUNTER_PERIOD_S
         return AVERAGE_S if self.averaged else None
 
     @property
     def note(self) -> str | None:
-        """What a reader of its figures must know."""
+        """A note that a reader of its figures needs."""
         if self.mig:
             return MIG_NOTE
         if self.superchip:
@@ -137,7 +137,7 @@ class _Card:
         return self._nvml.processes(self._handle).keys()
 
     def telemetry(self, now_ns: int) -> dict[str, float]:
-        """What else is read this time; what fails is left out."""
+        """Further readings at this time; one that fails is left out."""
         ask, lib, handle = self._nvml.ask, self._nvml.lib, self._handle
         found: dict[str, float | None] = {"throttle_reasons": self._throttle_reasons()}
         if now_ns >= self._telemetry_due_ns:

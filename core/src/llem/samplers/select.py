@@ -1,4 +1,4 @@
-"""Which energy samplers work here: tries each, keeps what works, and says why the others did not."""
+"""The choice of energy samplers: tries each, keeps what works, and says why the others did not."""
 
 from __future__ import annotations
 

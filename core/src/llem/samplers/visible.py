@@ -1,4 +1,4 @@
-"""Which GPUs a process may use, as `CUDA_VISIBLE_DEVICES` says. Pure functions over the variable and the cards."""
+"""The GPUs that a process may use, by `CUDA_VISIBLE_DEVICES`. Pure functions over the variable and the cards."""
 
 from __future__ import annotations
 

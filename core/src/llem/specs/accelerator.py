@@ -44,7 +44,7 @@ class Accelerator:
 
 @dataclass(frozen=True, kw_only=True)
 class AcceleratorSpec:
-    """What a vendor's accelerators register through `llem_accelerators`.
+    """Registration of a vendor's accelerators, by `llem_accelerators`.
 
     Attributes:
         name: the word for the vendor's interface, such as `nvml`.

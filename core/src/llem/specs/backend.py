@@ -16,7 +16,7 @@ Capability = Literal["cpu", "gpu", "streaming", "batching", "online", "multi_gpu
 
 @dataclass(frozen=True, kw_only=True)
 class BackendSpec:
-    """What a backend registers through `llem_backends`.
+    """Registration of a backend, by `llem_backends`.
 
     Attributes:
         name: the word in `backend:`, and the key of its section.
@@ -68,7 +68,7 @@ class BackendSpec:
     worth_varying: Mapping[str, Sequence[Any]] = field(default_factory=dict, hash=False)
 
     def gpus_of(self, section: Section) -> int | None:
-        """How many GPUs an experiment takes: 0 for none, None for all that it may see."""
+        """Number of GPUs that an experiment takes: 0 for none, None for all that it may see."""
         if "gpu" not in self.capabilities:
             return 0
         return self.gpus(section) if self.gpus is not None else None
@@ -102,7 +102,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class RequestRecord:
-    """What happened to one request. What the engine cannot observe is None. It holds no metric.
+    """The course of one request. What the engine cannot observe is None. It holds no metric.
 
     Attributes:
         id: the request's id.
@@ -155,7 +155,7 @@ class MemoryReading:
 
 @dataclass(frozen=True, kw_only=True)
 class LoadContext:
-    """What an engine needs to know beyond the configuration.
+    """An engine's context: the configuration, and what it needs to know beyond it.
 
     Attributes:
         config: the experiment.
@@ -170,7 +170,7 @@ class LoadContext:
 
 @dataclass(frozen=True, kw_only=True)
 class LoadReport:
-    """What an engine knows once the model is loaded.
+    """An engine's facts once the model is loaded.
 
     Attributes:
         vocab_size: ids that a synthetic prompt draws from are below it; None where the engine cannot tell, and then it
@@ -234,7 +234,7 @@ class ReportsMetrics(Protocol):
     """Interface that an engine has besides `Engine` where it counts on its own account: preemptions, use of its cache, queueing."""
 
     def metrics(self, *, reset: bool = False) -> Mapping[str, float]:
-        """What the engine counted since the last `reset`, by name with the unit in it; with `reset` it counts afresh from here.
+        """The engine's counts since the last `reset`, by name with the unit in it; with `reset` it counts afresh.
 
         What it could not observe is left out. Called when the measured window opens and right after it closed.
         """

@@ -14,7 +14,7 @@ from llem.specs.registry import SpecRegistry
 
 @dataclass(frozen=True, kw_only=True)
 class PreflightContext:
-    """What a check may look at.
+    """A check's context: everything that it may look at.
 
     Attributes:
         registry: everything that is registered.
@@ -41,7 +41,7 @@ class PreflightContext:
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """What a check found. An `error` stops the study, a `warning` is shown and recorded, `ok` shows in `llem doctor`.
+    """A finding of a check. An `error` stops the study, a `warning` is shown and recorded, `ok` shows in `llem doctor`.
 
     Attributes:
         check: the check's name; filled in by the one who runs it.
@@ -61,7 +61,7 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class CheckSpec:
-    """What a check registers through `llem_preflight_checks`.
+    """Registration of a check, by `llem_preflight_checks`.
 
     Attributes:
         name: the word in `--skip-preflight`.

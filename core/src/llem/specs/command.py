@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class CommandSpec:
-    """What a command registers through `llem_commands`.
+    """Registration of a command, by `llem_commands`.
 
     Attributes:
         name: the word after `llem`.

@@ -10,7 +10,7 @@ from llem.specs.caveat import Caveat
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetSpec:
-    """What a dataset registers through `llem_datasets`.
+    """Registration of a dataset, by `llem_datasets`.
 
     Attributes:
         name: the word in `dataset.name`.

@@ -18,7 +18,7 @@ PlacementRule = Literal["same_node", "spread"]
 
 @dataclass(frozen=True, kw_only=True)
 class RunnerSpec:
-    """What a runner registers through `llem_runners`.
+    """Registration of a runner, by `llem_runners`.
 
     Attributes:
         name: the word in `runners:`, before a colon.
@@ -61,7 +61,7 @@ class RunnerSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class RunnerContext:
-    """What a runner knows of its study.
+    """A runner's context: its study.
 
     Attributes:
         registry: everything that is registered.
@@ -130,7 +130,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exit:
-    """How a worker ended.
+    """The end of a worker.
 
     Attributes:
         code: exit code; None where a signal ended it or nothing is known.
@@ -156,7 +156,7 @@ class RunningJob(Protocol):
     """
 
     def poll(self) -> Exit | None:
-        """How it ended, or None while it runs. Returns at once; when it returns an `Exit`, every process is gone."""
+        """Its end, or None while it runs. Returns at once; when it returns an `Exit`, every process is gone."""
 
     def wait(self, timeout_s: float) -> Exit | None:
         """Sleep (never spin: the meters would see it) until it ends or the time is over.
@@ -170,10 +170,10 @@ class RunningJob(Protocol):
 
 @runtime_checkable
 class Queues(Protocol):
-    """What a `RunningJob` has besides where it may have to wait for its turn, as in a cluster's queue."""
+    """Interface that a `RunningJob` offers besides where it may have to wait for its turn, as in a cluster's queue."""
 
     def queued(self) -> bool:
-        """Whether it still waits; returns at once. Meanwhile neither `limits.timeout_s` nor `silence_timeout_s` counts."""
+        """Tell whether it still waits; returns at once. Waiting counts for neither of the time limits."""
 
 
 class Runner(Protocol):
@@ -183,10 +183,10 @@ class Runner(Protocol):
     """
 
     def preflight(self, experiments: Sequence[ExperimentConfig]) -> Iterable[Finding]:
-        """Whether it can run these: one of each distinct combination of backend, section and model."""
+        """Check that it can run these: one of each distinct combination of backend, section and model."""
 
     def capacity(self) -> int:
-        """How many jobs at once. 1 means that they run on this machine, which then runs nothing else of the study."""
+        """Number of jobs at once. 1 means that they run on this machine, which then runs nothing else of the study."""
 
     def start(self, job: Job) -> RunningJob:
         """Start the worker; its outputs appear in the job directory, `events.jsonl` and `worker.log` while it runs.

@@ -15,7 +15,7 @@ Scope = Literal["gpu", "module", "cpu", "dram", "host"]
 
 @dataclass(frozen=True, kw_only=True)
 class SamplerSpec:
-    """What an energy sampler registers through `llem_energy_samplers`.
+    """Registration of an energy sampler, by `llem_energy_samplers`.
 
     Attributes:
         name: the word in `measurement.samplers`.
@@ -84,7 +84,7 @@ def card_of(device: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one device said at one instant. Whatever was not read is None, never 0.
+    """A reading of one device at one instant. Whatever was not read is None, never 0.
 
     Attributes:
         device: the device's id.

@@ -11,7 +11,7 @@ from llem.specs.backend import Capability, Request, RequestRecord
 
 @dataclass(frozen=True, kw_only=True)
 class ScenarioSpec:
-    """What a scenario registers through `llem_scenarios`.
+    """Registration of a scenario, by `llem_scenarios`.
 
     Attributes:
         name: the word in `measurement.scenario`.
