@@ -1,4 +1,4 @@
-"""What a study says: intervals, comparisons, effects, trade-offs. Reads finished results; runs nothing.
+"""Analyses of a study: intervals, comparisons, effects, trade-offs. Reads finished results; runs nothing.
 
 The door, imported on first use so that the light parts stay light (`analyze` alone imports numpy and scipy):
 

@@ -38,7 +38,7 @@ class Candidate:
 
     @property
     def label(self) -> str:
-        """What sets it apart, on one line: `backend=vllm, dtype=float32`, where several backends are to be told apart."""
+        """The settings that set it apart, on one line: `backend=vllm, dtype=float32`, of several backends."""
         if not self.settings:
             return f"{self.model} on {self.backend}"
         own = f"{self.backend}." if "backend" in self.settings else ""
@@ -52,7 +52,7 @@ class Candidate:
 
     @property
     def estimated(self) -> bool:
-        """Whether its energy is an estimate."""
+        """Tell whether its energy is an estimate."""
         return any(method == "estimate" for _, method in self.kinds)
 
 

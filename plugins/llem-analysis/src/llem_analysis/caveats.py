@@ -1,4 +1,4 @@
-"""What a reader of an analysis must know about the runs that it is made of."""
+"""Caveats for a reader of an analysis about the runs that it is made of."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WAITING = (
     "end-to-end latency, and one that is given batch after batch does not: compare these by measurement.scenario: "
     "single_stream"
 )
-"""What keeps latencies of two backends from being of the same, as the end of a sentence."""
+"""The reason why latencies of two backends are not of the same, as the end of a sentence."""
 
 _WITH_WAITING = ("ttft_", "e2e_")
 

@@ -29,7 +29,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Doubt:
-    """Why a comparison is unsound.
+    """A reason why a comparison is unsound.
 
     Attributes:
         code: stable word.
@@ -122,7 +122,7 @@ def _facts_of_work(result: ExperimentResult) -> Iterator[tuple[str, Any]]:
 
 
 def doubts(base: ExperimentResult, other: ExperimentResult, *, same_study: bool) -> tuple[Doubt, ...]:
-    """What makes comparing these two unsound; the gravest first.
+    """The reasons why comparing these two is unsound; the gravest first.
 
     Args:
         same_study: both are of one study, which varied their difference on purpose.

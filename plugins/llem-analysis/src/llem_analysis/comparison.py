@@ -26,7 +26,7 @@ PAIRS_CYCLES: Mapping[str, bool] = {
     "reversed": True,
     "latin_square": True,
 }
-"""Whether an order runs the same cycle of all configurations close together, so that they share what drifts."""
+"""True for an order that runs the same cycle of all configurations close together: they share what drifts."""
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,7 @@ class StudyContrast:
         return asdict(self)
 
     def _repr_html_(self) -> str:
-        """What a notebook shows."""
+        """The display in a notebook."""
         from llem_analysis.display import contrast_html
 
         return contrast_html(self)

@@ -1,4 +1,4 @@
-"""What a study varies: its configurations, its parameters with their values, and which of them belong to one backend only."""
+"""The design of a study: its configurations, its parameters with their values, and those that belong to one backend."""
 
 from __future__ import annotations
 

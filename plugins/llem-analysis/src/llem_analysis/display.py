@@ -1,4 +1,4 @@
-"""What analyses show in a notebook: their sentences, tables with units, and what to know before relying on them."""
+"""Analyses as a notebook shows them: their sentences, tables with units, and what to know before relying on them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from llem_analysis.picking import Pick
 
 MOST_TABLES = 8
-"""So many figures, or pairs, have a table of their own."""
+"""Number of figures, or pairs, that have a table of their own."""
 
 
 def analysis_html(found: StudyAnalysis) -> str:
@@ -73,7 +73,7 @@ def front_html(front: Front) -> str:
 
 
 def pick_html(found: Pick) -> str:
-    """What was picked, its figures, and what speaks against relying on it."""
+    """The pick, its figures, and what speaks against relying on it."""
     rows = []
     for name, figure in found.figures.items():
         mark = "~" if found.estimated and FIGURES[name].energy else ""
@@ -114,7 +114,7 @@ def pick_html(found: Pick) -> str:
 
 
 def contrast_html(found: StudyContrast) -> str:
-    """What holds over all pairs, and a table for each of the first."""
+    """Statements that hold over all pairs, and a table for each of the first."""
     estimated = any(pair.estimated for pair in found.pairs)
     parts = []
     if found.overall:

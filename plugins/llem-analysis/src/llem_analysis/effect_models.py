@@ -1,4 +1,4 @@
-"""What `analyze` answers with: plain frozen dataclasses. Each is JSON-able by `StudyAnalysis.document()`.
+"""The answers of `analyze`: plain frozen dataclasses. Each is JSON-able by `StudyAnalysis.document()`.
 
 Figures are positive, and analysed as logarithms: effects are ratios, means are geometric. What cannot be told is None, and a
 `reason` beside it says why.
@@ -105,7 +105,7 @@ class Contrast:
 
 @dataclass(frozen=True)
 class Effect:
-    """What one parameter does to one figure.
+    """The effect of one parameter on one figure.
 
     Attributes:
         parameter: its name, as in `StudyAnalysis.parameters`.
@@ -375,7 +375,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class StudyAnalysis:
-    """Which parameters matter, for each figure.
+    """The parameters that matter, for each figure.
 
     Attributes:
         study: its name; directory: its folder.
@@ -412,7 +412,7 @@ class StudyAnalysis:
         return asdict(self)
 
     def _repr_html_(self) -> str:
-        """What a notebook shows."""
+        """The display in a notebook."""
         from llem_analysis.display import analysis_html
 
         return analysis_html(self)

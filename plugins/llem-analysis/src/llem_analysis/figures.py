@@ -67,7 +67,7 @@ MAIN = (
     "peak_memory_mb",
     "host_peak_rss_mb",
 )
-"""What is looked at where nobody asks for anything else."""
+"""Figures that are looked at where nobody asks for anything else."""
 
 
 def figure_specs(names: Sequence[str]) -> list[FigureSpec]:

@@ -24,7 +24,7 @@ CODECARBON = "codecarbon:"
 
 @dataclass(frozen=True)
 class Factors:
-    """What energy stands for.
+    """The factors by which energy becomes carbon and cost.
 
     Attributes:
         intensity_g_per_kwh: grams of CO2 equivalent for each kWh; None gives no carbon.

@@ -73,7 +73,7 @@ class Front:
         return asdict(self)
 
     def _repr_html_(self) -> str:
-        """What a notebook shows."""
+        """The display in a notebook."""
         from llem_analysis.display import front_html
 
         return front_html(self)

@@ -100,7 +100,7 @@ class Pick:
         return asdict(self)
 
     def _repr_html_(self) -> str:
-        """What a notebook shows."""
+        """The display in a notebook."""
         from llem_analysis.display import pick_html
 
         return pick_html(self)

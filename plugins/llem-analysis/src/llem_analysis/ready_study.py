@@ -13,7 +13,7 @@ from llem.plugin_api import EXPERIMENT, RESULT, SECTIONS, ResultError, Section, 
 from llem_analysis.loading import require_job
 
 _PATHS = (("model", "source"), ("model", "tokenizer"), ("dataset", "path"))
-"""What may be a path relative to the folder of the study that ran it."""
+"""Keys whose value may be a path relative to the folder of the study that ran it."""
 
 
 def ready_study(job: Path, name: str, options: Mapping[str, type[Section]], comments: Sequence[str] = ()) -> str:

@@ -1,4 +1,4 @@
-"""What is compared: configurations of studies, each with its cycles and one of its results."""
+"""The two sides of a comparison: configurations of studies, each with its cycles and one of its results."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Side:
 
 @dataclass(frozen=True)
 class Place:
-    """What a path holds: a study with all its configurations, or one experiment with all cycles of its configuration."""
+    """The content of a path: a study with all its configurations, or one experiment with all its cycles."""
 
     path: Path
     kind: str
@@ -114,7 +114,7 @@ def choose_baseline(place: Place, wanted: str | None) -> Side:
 
 
 def _has(one: Candidate, key: str, value: str) -> bool:
-    """Whether it has this setting, under its whole key or without the backend's name, as labels show it."""
+    """Tell whether it has this setting, under its whole key or without the backend's name, as labels show it."""
     keys = (key, f"{one.backend}.{key}")
     return any(name in one.settings and as_written(one.settings[name]) == value for name in keys)
 

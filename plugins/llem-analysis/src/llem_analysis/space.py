@@ -32,7 +32,7 @@ class Space:
     size: int
 
     def within(self, members: Sequence[str]) -> NDArray[np.bool_]:
-        """Which configurations have all these parameters."""
+        """A mask of the configurations that have all these parameters."""
         import numpy as np
 
         found = np.ones(self.size, dtype=bool)

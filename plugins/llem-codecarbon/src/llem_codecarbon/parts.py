@@ -27,7 +27,7 @@ class Part:
         """Begin to count."""
 
     def read(self) -> Reading:
-        """What it says now."""
+        """Its reading now."""
         return Reading(self.device.id, time.monotonic_ns())
 
 

@@ -1,4 +1,4 @@
-"""What llem-codecarbon registers. Importing this does not import CodeCarbon."""
+"""Registrations of llem-codecarbon. Importing this does not import CodeCarbon."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What CodeCarbon's tracker measures or estimates, read device by device, and without its emissions, files and threads.
+"""The measures and estimates of CodeCarbon's tracker, device by device, without its emissions, files and threads.
 
 The tracker chooses how each part of this machine is measured, as it does anywhere; its hardware objects are then asked for
 the energy since the time before, which is added up. GPUs: NVML's counter. CPU: RAPL where it may read it, else a model of
@@ -116,7 +116,7 @@ def _shows_zero(card: Any) -> bool:
 
 
 def _is_sliced(card: Any) -> bool:
-    """Whether MIG is on: then a card's energy is not that of a slice."""
+    """Tell whether MIG is on: then a card's energy is not that of a slice."""
     import pynvml
 
     try:

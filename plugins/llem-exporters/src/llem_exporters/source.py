@@ -1,4 +1,4 @@
-"""What an export is made of: a study's rows, and each run's whole result where a form asks for it."""
+"""The source of an export: a study's rows, and each run's whole result where a form asks for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the server is reached: its address, the key, what it says of itself. Nothing here lets the key out."""
+"""Access to the server: its address, the key, what it says of itself. Nothing here lets the key out."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ class Access:
         return found
 
     def version(self) -> str | None:
-        """What the server says its version is, where it has a page for that, as vLLM has."""
+        """The server's version by its own word, where it has a page for that, as vLLM has."""
         try:
             status, text = self.get(self.options.base_url.removesuffix("/v1") + "/version")
             told = json.loads(text)["version"] if status == 200 else None

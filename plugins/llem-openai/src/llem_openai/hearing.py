@@ -13,7 +13,7 @@ from llem_openai.refusal import printable
 
 @dataclass
 class Hearing:
-    """What came of one request.
+    """The yield of one request.
 
     Attributes:
         request: what was asked; start_ns: when it was sent.
@@ -72,7 +72,7 @@ class Hearing:
         return found
 
     def record(self) -> RequestRecord:
-        """What happened, once the stream has ended.
+        """The record of the request, once the stream has ended.
 
         Raises:
             LlemError: the server kept back what a record needs, or did other work than was asked.

@@ -52,7 +52,7 @@ def place_of(options: OpenaiConfig) -> Place:
 
 
 def is_here(host: str, options: OpenaiConfig) -> bool:
-    """Whether every address of a name is one of this machine's own."""
+    """Tell whether every address of a name is one of this machine's own."""
     try:
         found = {str(info[4][0]).partition("%")[0] for info in socket.getaddrinfo(host, None)}
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What llem-openai registers. Importing this does not import httpx."""
+"""Registrations of llem-openai. Importing this does not import httpx."""
 
 from __future__ import annotations
 

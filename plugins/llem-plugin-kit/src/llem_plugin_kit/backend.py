@@ -1,4 +1,4 @@
-"""What every backend must hold: registered lightly, honest in its records, closed cleanly.
+"""The promises that every backend must keep: registered lightly, honest in its records, closed cleanly.
 
 The tests drive the real engine in the test's own process, with a small model that the subclass names.
 """
@@ -82,7 +82,7 @@ class BackendConformance:
 
     @classmethod
     def context(cls, spec: BackendSpec, model: str, options: Mapping[str, Any]) -> LoadContext:
-        """What the engine is told of one experiment."""
+        """The engine's context of one experiment."""
         document = {"model": model, "backend": cls.backend, cls.backend: dict(options)}
         config = Composer({cls.backend: spec}, installed()[SCENARIOS]).compose(document)
         return LoadContext(config=config, base_dir=".", progress=lambda _: None)

@@ -1,4 +1,4 @@
-"""What every preflight check must hold: it finds the trouble, says what to do, and changes nothing."""
+"""The promises that every preflight check must keep: it finds the trouble, says what to do, and changes nothing."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class CheckConformance:
         return installed()[CHECKS][self.check]
 
     def ask(self, spec: CheckSpec, context: PreflightContext) -> list[Finding]:
-        """What the check finds."""
+        """The findings of the check."""
         found = list(load_object(spec.check)(context))
         wrong = [type(f).__name__ for f in found if not isinstance(f, Finding)]
         assert not wrong, f"a check gives Findings, and this one gives {wrong}"
@@ -80,7 +80,7 @@ class CheckConformance:
 
 
 def _world(context: PreflightContext) -> str:
-    """What a check could change by mistake, as text that can be compared."""
+    """Everything that a check could change by mistake, as text that can be compared."""
     folders = [folder for folder in (context.output, context.base_dir) if folder is not None and folder.is_absolute()]
     # Of a folder only its name: one that was tried for writing has a new date.
     files = {str(p): None if p.is_dir() else p.lstat().st_mtime_ns for folder in folders for p in _below(folder)}

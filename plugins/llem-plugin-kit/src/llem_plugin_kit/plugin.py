@@ -1,4 +1,4 @@
-"""What llem-plugin-kit registers. Importing this imports neither click nor pytest."""
+"""Registrations of llem-plugin-kit. Importing this imports neither click nor pytest."""
 
 from __future__ import annotations
 

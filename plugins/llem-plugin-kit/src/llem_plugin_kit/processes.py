@@ -1,4 +1,4 @@
-"""What is left of a plugin: processes, threads and open files, looked at before and after."""
+"""Leftovers of a plugin: processes, threads and open files, looked at before and after."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _PYTHONS_OWN = ("multiprocessing.resource_tracker", "multiprocessing.forkserver"
 """Helpers that Python keeps until the process ends, whoever asked for them."""
 
 LINGER_S = 30.0
-"""What is ending may take so long, on a machine that is busy with something else too."""
+"""Time that what is ending may take, on a machine that is busy with something else too."""
 
 
 def is_alive(pid: int) -> bool:
-    """Whether a process is there and does something; one that has ended and waits to be fetched is not."""
+    """Tell whether a process is there and does something; one that has ended and waits to be fetched does not."""
     try:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
@@ -40,7 +40,7 @@ def descendants() -> dict[int, str]:
 
 
 def settled(what: Callable[[], object]) -> object:
-    """What a look gives once it gives nothing, or at the end of `LINGER_S`."""
+    """The answer of a look once it gives nothing, or at the end of `LINGER_S`."""
     end = time.monotonic() + LINGER_S
     while (found := what()) and time.monotonic() < end:
         time.sleep(0.05)

@@ -1,4 +1,4 @@
-"""What every runner must hold: a job comes back with its result, every ending is told as it was, and nothing outlives it.
+"""The promises that every runner must keep: a job comes back with its result, endings are told, nothing outlives it.
 
 The tests run real workers through the real runner, with an engine that answers by a clock and goes wrong on request.
 """

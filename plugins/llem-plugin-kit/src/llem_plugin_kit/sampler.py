@@ -1,4 +1,4 @@
-"""What every energy sampler must hold: it reads what it promises, on one clock, in the right unit, and lets go of it.
+"""The promises that every energy sampler must keep: it reads what it promises, on one clock, in the right unit.
 
 The tests open the real sampler. Where the machine has no such meter, the subclass gives it one: a tree of files, a
 simulated driver. A sampler that cannot be opened fails, since nothing was shown.

@@ -1,4 +1,4 @@
-"""What a configuration means in arguments of torch, transformers and their companions: pure functions over plain data.
+"""A configuration as arguments of torch, transformers and their companions: pure functions over plain data.
 
 Nothing here imports torch, so that every field's way to the engine can be tested without a model or a GPU.
 """
@@ -71,7 +71,7 @@ def distributed_arguments(options: PyTorchConfig) -> dict[str, Any] | None:
 
 
 def quantizer(options: PyTorchConfig, *, gguf: bool) -> Quantizer | None:
-    """How weights are quantized at load, or None where they are taken as they are."""
+    """The quantizer of weights at load, or None where they are taken as they are."""
     q = options.quantization
     if gguf:
         return Quantizer("GgufConfig", {"dequantize": q.method == "none"})

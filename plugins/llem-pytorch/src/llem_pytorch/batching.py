@@ -1,4 +1,4 @@
-"""Which requests run together: pure functions over lengths."""
+"""Batches of requests that run together: pure functions over lengths."""
 
 from __future__ import annotations
 

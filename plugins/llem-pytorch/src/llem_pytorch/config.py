@@ -88,7 +88,7 @@ class PyTorchConfig(Section):
 
     @property
     def speculative(self) -> bool:
-        """Whether several tokens can come out of one step."""
+        """Tell whether several tokens can come out of one step."""
         return self.prompt_lookup_num_tokens is not None or self.assistant_model is not None
 
     @property
@@ -236,7 +236,7 @@ def _resolve_quantization(section: QuantizationConfig) -> QuantizationConfig:
 
 
 def gpus(section: Section) -> int | None:
-    """How many GPUs a section takes: 0 on the CPU or an Apple GPU, None for all that it may see."""
+    """Number of GPUs that a section takes: 0 on the CPU or an Apple GPU, None for all that it may see."""
     assert isinstance(section, PyTorchConfig)
     if section.device in ("cpu", "mps"):
         return 0

@@ -59,7 +59,7 @@ def synchronize(devices: Sequence[torch.device]) -> None:
 
 
 def read_memory(devices: Sequence[torch.device], *, reset_peak: bool) -> MemoryReading:
-    """What torch's allocator holds on these devices, in MiB, summed. On the CPU it keeps no account: None.
+    """Memory that torch's allocator holds on these devices, in MiB, summed. On the CPU it keeps no account: None.
 
     The sum of peaks is what the devices needed, even where they did not peak at one instant. Apple's allocator has no peak.
     """

@@ -218,7 +218,7 @@ def _quantization_config(quantizer: arguments.Quantizer | None, source: str) -> 
 
 
 def _check_quantization(found: Any, config: ModelConfig, options: PyTorchConfig) -> None:
-    """What the checkpoint is and what the configuration says must agree: it is part of what is measured."""
+    """Check that the checkpoint is what the configuration says: it is part of what is measured."""
     method = options.quantization.method
     if found is None and method == "loaded":
         raise ModelError(

@@ -1,4 +1,4 @@
-"""What llem-pytorch registers. Importing this imports neither torch nor transformers."""
+"""Registrations of llem-pytorch. Importing this imports neither torch nor transformers."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def llem_backends() -> Sequence[BackendSpec]:
 
 @hookimpl
 def llem_preflight_checks() -> Sequence[CheckSpec]:
-    """What the section `pytorch:` asks for is there. Only where the worker runs on this machine, in this environment."""
+    """Checks that what the section `pytorch:` asks for is there, where the worker runs in this environment."""
     return checks_in(
         "llem_pytorch.preflight",
         (

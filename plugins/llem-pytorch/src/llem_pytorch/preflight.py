@@ -1,4 +1,4 @@
-"""Whether this machine has what options of `pytorch:` need. Looks packages and devices up; imports neither torch nor any of them."""
+"""Checks of what options of `pytorch:` need of this machine. Imports neither torch nor any of the packages."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def check_packages(context: PreflightContext) -> Iterator[Finding]:
 
 
 def needs(options: PyTorchConfig, location: ModelLocation | None = None) -> list[Need]:
-    """What these options need beyond llem-pytorch's own dependencies.
+    """Packages that these options need beyond llem-pytorch's own dependencies.
 
     Args:
         location: where the model is, or None where that is not known.
@@ -199,7 +199,7 @@ def _visible(gpus: int) -> str:
 
 
 def device_problems(options: PyTorchConfig, *, cuda: str | None, gpus: int, apple: bool) -> Sequence[tuple[str, str]]:
-    """What these options lack on a machine, each with its remedy.
+    """Devices that these options lack on a machine, each with its remedy.
 
     Args:
         cuda: CUDA version that torch is built for, or None.

@@ -1,4 +1,4 @@
-"""What is known once a model is loaded."""
+"""Facts that are known once a model is loaded."""
 
 from __future__ import annotations
 

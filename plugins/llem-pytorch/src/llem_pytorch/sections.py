@@ -74,7 +74,7 @@ class QuantizationConfig(Section):
 
 
 class CacheQuantizationConfig(Section):
-    """How `cache_implementation: quantized` stores keys and values."""
+    """The storage of keys and values by `cache_implementation: quantized`."""
 
     backend: Literal["quanto", "hqq", "fp8"] = Field(
         "quanto",

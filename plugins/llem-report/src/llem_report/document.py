@@ -1,4 +1,4 @@
-"""What the page shows of a study, as one JSON document: of a page that is served, the answer to `/data.json` too."""
+"""The page's view of a study, as one JSON document: of a page that is served, the answer to `/data.json` too."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST_SETTINGS_FIRST = 4
 """More columns of settings than these stand behind the figures, which would be off the page otherwise; one sums them up."""
 
 MOST_ENVIRONMENTS = 4
-"""So many are written out; an experiment's own stands in its details."""
+"""Number of environments that are written out; an experiment's own stands in its details."""
 
 Block = str | Mapping[str, Any]
 """A paragraph; `{"list": [...]}`; or `{"pairs": [[key, text], ...]}`. One with a `summary` opens on demand."""

@@ -9,10 +9,10 @@ from typing import Any
 from llem.plugin_api import COLUMNS, RESULT, ResultError, read_object
 
 MOST = 40
-"""So many kinds of environment are told apart; experiments of further ones have none here."""
+"""Number of kinds of environment that are told apart; experiments of further ones have none here."""
 
 PARTS = ("node", "exclusive", "machine", "os", "cpu", "memory", "gpu", "meters", "python", "engine", "packages")
-"""What of a result's environment concerns more than the one run."""
+"""Parts of a result's environment that concern more than the one run."""
 
 
 def environments_of(

@@ -224,7 +224,7 @@ def _phases(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
 
 
 def _status(row: Mapping[str, Any]) -> str:
-    """What the user interrupted has a failed result, but did not fail by itself."""
+    """The end of a run. One that the user interrupted has a failed result, but did not fail by itself."""
     return "interrupted" if row.get("failure.type") == "Interrupted" else str(row.get("status"))
 
 

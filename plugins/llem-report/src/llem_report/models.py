@@ -1,4 +1,4 @@
-"""What a report is made of: plain frozen dataclasses, filled by `llem_report.gather`."""
+"""The parts of a report: plain frozen dataclasses, filled by `llem_report.gather`."""
 
 from __future__ import annotations
 

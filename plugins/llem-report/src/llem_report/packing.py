@@ -38,7 +38,7 @@ def _key(value: Any) -> object:
 
 
 def plain(value: Any) -> Any:
-    """What JSON can hold: tuples as lists, sets in order, no NaN, floats rounded to `DIGITS`."""
+    """The value as JSON can hold it: tuples as lists, sets in order, no NaN, floats rounded to `DIGITS`."""
     if isinstance(value, float):
         return float(f"{value:.{DIGITS}g}") if math.isfinite(value) else None
     if value is None or isinstance(value, str | bool | int):

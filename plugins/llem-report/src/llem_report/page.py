@@ -29,7 +29,7 @@ SCRIPTS = ("dom.js", "theme.js", "table.js", "filters.js", "figures.js", "detail
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 SERVED_POLICY = f"{_POLICY}; connect-src 'self'; script-src 'unsafe-inline'"
-"""What the server's header says; the page's own names its scripts by hash, and both hold."""
+"""The policy in the server's header; the page's own names its scripts by hash, and both hold."""
 
 
 def write_page(study: ReportStudy, path: Path) -> None:

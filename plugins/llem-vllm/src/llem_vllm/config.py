@@ -50,7 +50,7 @@ _SPLITS = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size
 
 
 def gpus(section: Section) -> int | None:
-    """How many GPUs a section takes: one for each part that model and requests are split into; None where it names them."""
+    """Number of GPUs that a section takes: one for each part of model and requests; None where it names none."""
     if getattr(section, "device_ids", None) is not None:
         return None
     sizes = [getattr(section, name, None) for name in _SPLITS]

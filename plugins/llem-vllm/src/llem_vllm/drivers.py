@@ -24,7 +24,7 @@ from vllm.v1.engine.llm_engine import LLMEngine
 from llem_vllm.metrics import StepCounter
 
 _WATCH_S = 2.0
-"""How soon the death of vLLM's process is noticed by who waits for it."""
+"""Time within which the death of vLLM's process is noticed by who waits for it."""
 
 Came = Callable[[str, Sequence[int], int, str | None], None]
 """Takes the name of a request, the tokens that came, when, and how it finished where it did."""

@@ -58,7 +58,7 @@ class UnderWay:
             self.end_ns, self.finish = now, finish
 
     def record(self, start_ns: int) -> RequestRecord:
-        """What happened, once it is over."""
+        """The record of the request, once it is over."""
         if self.finish not in ("stop", "length"):
             raise LlemError(
                 f"vLLM ended prompt {self.request.id} with `{self.finish}` after {len(self.tokens)} tokens.",

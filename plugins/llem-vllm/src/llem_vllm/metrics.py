@@ -1,4 +1,4 @@
-"""What vLLM counts on its own account, gathered step by step."""
+"""The counts that vLLM keeps on its own account, gathered step by step."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What llem-vllm registers. Importing this imports neither torch nor vllm."""
+"""Registrations of llem-vllm. Importing this imports neither torch nor vllm."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def llem_backends() -> Sequence[BackendSpec]:
 
 @hookimpl
 def llem_preflight_checks() -> Sequence[CheckSpec]:
-    """What the section `vllm:` asks for can work here."""
+    """Checks that what the section `vllm:` asks for can work here."""
     return [
         CheckSpec(
             name="vllm-options",

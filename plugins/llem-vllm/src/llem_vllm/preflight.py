@@ -22,7 +22,7 @@ def check_options(context: PreflightContext) -> Iterator[Finding]:
 
 
 def check_version(context: PreflightContext) -> Iterator[Finding]:
-    """Whether the vLLM of this environment is one whose options are known."""
+    """Compare the vLLM of this environment with those whose options are known."""
     found = installed()
     if found is None:
         if any(runner == "local" for backend, runner in context.runners.items() if backend == "vllm"):

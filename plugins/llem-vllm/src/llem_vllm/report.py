@@ -1,4 +1,4 @@
-"""What is known once vLLM has loaded a model: above all what vLLM decided itself."""
+"""Facts that are known once vLLM has loaded a model: above all what vLLM decided itself."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _DECISIONS: Mapping[str, tuple[str, ...]] = {
     "load_config": ("load_format",),
     "speculative_config": ("method", "num_speculative_tokens"),
 }
-"""What vLLM settles by model and platform, by the part of its configuration that holds it."""
+"""Settings that vLLM decides by model and platform, by the part of its configuration that holds them."""
 
 _BY_OWN_NAME = frozenset({"model_config", "cache_config", "scheduler_config", "parallel_config", "load_config"})
 """Parts whose names are those of the options; the others' say little without the part's."""

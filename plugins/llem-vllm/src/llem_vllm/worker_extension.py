@@ -1,4 +1,4 @@
-"""What llem asks each of vLLM's workers. vLLM mixes this class into its worker (`worker_extension_cls`), whatever its process."""
+"""Questions of llem to each of vLLM's workers. vLLM mixes this class into its worker (`worker_extension_cls`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which cards Zeus' GPU objects are, and which of them this process may use."""
+"""The cards behind Zeus' GPU objects, and those of them that this process may use."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from llem.plugin_api import Gpu, Visible, uuid_of, visible_amd_gpus, visible_gpus
 
 VARIABLES = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
-"""What Zeus reads."""
+"""Variables that Zeus reads."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What llem-zeus registers. Importing this does not import Zeus."""
+"""Registrations of llem-zeus. Importing this does not import Zeus."""
 
 from __future__ import annotations
 

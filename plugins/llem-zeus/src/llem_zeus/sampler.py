@@ -214,7 +214,7 @@ def _part(package: Any, name: str) -> Callable[[], float]:
 
 
 def _told(call: Callable[[], Any]) -> Any:
-    """What Zeus answers, or None where it cannot."""
+    """Zeus' answer, or None where it has none."""
     from zeus.exception import ZeusBaseError
 
     try:

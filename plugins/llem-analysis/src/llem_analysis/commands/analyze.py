@@ -54,7 +54,7 @@ def _share(_context: click.Context, _parameter: click.Parameter, value: str) -> 
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def analyze(study: Path, figures: tuple[str, ...], interest: float, pilot: Path | None, as_json: bool) -> None:
-    """Which swept parameters matter, and how much.
+    """Tell which swept parameters matter, and how much.
 
     For each figure: the ratio between a parameter's worst value and its best, over the combinations that ran with both, with a
     95 % interval; the share of the variance between configurations that it explains; what parameters do to each other; drift

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from llem_analysis.contrasting import Pair, StudyContrast
 
 MOST_DIFFERENCES = 8
-"""How many keys that differ in the environment are listed before the rest is only counted."""
+"""Number of keys that differ in the environment that are listed before the rest is only counted."""
 
 
 @click.command(epilog=f"Figures: {', '.join(FIGURES)}.")

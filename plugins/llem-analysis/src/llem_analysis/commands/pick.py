@@ -104,7 +104,7 @@ def pick(
 
 
 def pick_lines(found: Pick, factors: Factors | None) -> Iterator[str]:
-    """What was picked and why, for people."""
+    """The pick and its reasons, for people."""
     from llem.plugin_api import span
     from llem_analysis.figures import FIGURES
     from llem_analysis.wording import amount, change, change_span, counted

@@ -31,7 +31,7 @@ _LLEMS_OWN = frozenset(
 
 @dataclass(frozen=True)
 class Names:
-    """What one plugin is called in each place.
+    """The names of one plugin in each place.
 
     Attributes:
         kind: of plugin.

@@ -1,4 +1,4 @@
-"""Which configurations a figure shows where a study has more than fit: the best and the worst."""
+"""The configurations that a figure shows where a study has more than fit: the best and the worst."""
 
 from __future__ import annotations
 

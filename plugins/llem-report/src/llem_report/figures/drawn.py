@@ -1,4 +1,4 @@
-"""What a figure is, and what drawing it gives."""
+"""A figure, and the outcome of drawing it."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ from llem_report.models import ReportConfiguration, ReportStudy
 TITLE = "Latency distributions"
 MOST = 20
 MOST_RUNS = 5
-"""So many cycles of a configuration are brought together."""
+"""Number of cycles of a configuration that are brought together."""
 
 MEASURES = (
     ("ttft_s", "time to first token, ms"),

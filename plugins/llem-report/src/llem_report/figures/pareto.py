@@ -245,7 +245,7 @@ def _numbered(front: Sequence[dict[str, Any]], xs: Sequence[float], ys: Sequence
 
 
 def _placing(among: Sequence[float]) -> Callable[[float], float]:
-    """What tells where a value lies on the axis of these, from 0 to 1."""
+    """A function that tells where a value lies on the axis of these, from 0 to 1."""
     take = math.log if spans_decades(among) else float
     low, high = take(min(among)), take(max(among))
     return lambda value: (take(value) - low) / ((high - low) or 1.0)

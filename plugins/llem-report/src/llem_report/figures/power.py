@@ -27,7 +27,7 @@ from llem_report.models import ReportConfiguration, ReportStudy
 
 TITLE = "Power over time"
 _TRIED = 12
-"""So many configurations at each end of the ranking are looked at for one whose readings are there."""
+"""Number of configurations at each end of the ranking that are looked at for one whose readings are there."""
 
 _HEIGHT_PX = 110
 

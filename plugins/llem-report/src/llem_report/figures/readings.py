@@ -10,7 +10,7 @@ from typing import Any
 from llem.plugin_api import RESULT, TIMESERIES, ResultError, read_object, table_of
 
 BINS, FEWEST = 240, 4
-"""So many intervals at most and at least."""
+"""Numbers of intervals, at most and at least."""
 
 
 @dataclass(frozen=True)

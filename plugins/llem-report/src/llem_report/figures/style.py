@@ -1,4 +1,4 @@
-"""What all figures look like: sizes for print, colours by name, shapes and dashes beside colour.
+"""The looks of all figures: sizes for print, colours by name, shapes and dashes beside colour.
 
 Sizes are in pixels of a page; a file for print is `PRINT_SCALE` of that in points, which makes text 8 points high. Colours
 are those of Okabe and Ito (Color Universal Design, 2008), told apart with any common colour vision, darkened where a thin line
@@ -184,5 +184,5 @@ ABOVE_PX, BELOW_PX = 33, 7
 
 
 def spans_decades(values: Sequence[float]) -> bool:
-    """Whether an axis of these is better logarithmic: all above 0, the largest 12 times the smallest."""
+    """Tell whether an axis of these is better logarithmic: all above 0, the largest 12 times the smallest."""
     return bool(values) and min(values) > 0 and max(values) / min(values) >= 12

@@ -1,4 +1,4 @@
-"""What was judged by hand of each option: whether it changes energy, why, and who sets it. Pure functions over plain data.
+"""Judgements by hand of each option: whether it changes energy, why, and who sets it. Pure functions over plain data.
 
 `review.toml` holds, for each group of fields (`engine`, `sampling`, `environment`), a list of judgements with the names
 that they hold for. A name is exact, or ends with `*`; the longest that fits decides. What holds for an option holds for
@@ -113,7 +113,7 @@ def dotted_names(fields: Sequence[Mapping[str, Any]], prefix: str = "") -> Itera
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """What changed between two schemas, a line for each option: dropped, new, or what about it is another."""
+    """Changes between two schemas, a line for each option: dropped, new, or what about it is another."""
     lines: list[str] = []
     for group in GROUPS:
         before, after = _flat(old[group]), _flat(new[group])
