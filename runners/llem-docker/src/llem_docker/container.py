@@ -1,4 +1,4 @@
-"""What a container is created with, as the docker SDK takes it."""
+"""The settings that a container is created with, as the docker SDK takes them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from llem_docker.places import HOME, HUB, JOB, PACKAGES, SCRATCH, TMP, TOKEN, Pl
 from llem_docker.settings import Settings
 
 WORKER = ("python3", "-m", "llem.worker")
-"""What runs inside: the worker, which calls `ExperimentOrchestrator` as a library."""
+"""The command that runs inside: the worker, which calls `ExperimentOrchestrator` as a library."""
 
 STOP_SIGNAL = "SIGTERM"
 LIFELINE = "lifeline"
@@ -51,7 +51,7 @@ _PASSED = (
 
 @dataclass(frozen=True, kw_only=True)
 class Inside:
-    """What an experiment's container gets.
+    """The inside of an experiment's container.
 
     Attributes:
         job: the exchange folder here; scratch: its temporary folder here.
@@ -95,7 +95,7 @@ def creation(inside: Inside, environ: Mapping[str, str] = os.environ) -> dict[st
 
 
 def confinement(settings: Settings, gpus: Sequence[str]) -> dict[str, Any]:
-    """What a container may not do, and how much it may take. No log is kept by the engine: llem reads it as it comes."""
+    """The limits of a container: rights, memory, processes. No log is kept by the engine: llem reads it as it comes."""
     return {
         "init": True,
         "cap_drop": ["ALL"],

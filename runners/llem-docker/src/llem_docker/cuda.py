@@ -1,4 +1,4 @@
-"""Whether CUDA in an image runs on a driver: NVIDIA's compatibility rules, as functions over versions.
+"""Judges of CUDA in an image on a driver: NVIDIA's compatibility rules, as functions over versions.
 
 Source: NVIDIA, "CUDA Compatibility" (backward, minor-version and forward compatibility).
 """
@@ -14,7 +14,7 @@ Version = tuple[int, int]
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether it runs.
+    """A judgement: it runs, or the reason why not.
 
     Attributes:
         level: `ok`, `warning` where it runs with a condition, `error` where it does not.
@@ -34,7 +34,7 @@ def parse(text: str | None) -> Version | None:
 
 
 def judge(image: Version, driver: Version, *, forward_package: bool) -> Verdict:
-    """Whether an image's CUDA runs on a driver.
+    """The judgement on an image's CUDA and a driver.
 
     Args:
         image: the CUDA that the engine inside was built for.

@@ -1,4 +1,4 @@
-"""How a container ended, in words: what the engine and the kernel know, turned into an `Exit`."""
+"""A container's end in words: what the engine and the kernel know, turned into an `Exit`."""
 
 from __future__ import annotations
 

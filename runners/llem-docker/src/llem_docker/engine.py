@@ -81,7 +81,7 @@ class Engine:
             return found
 
     def answers(self) -> bool:
-        """Whether it is there right now."""
+        """Tell whether it is there right now."""
         try:
             _reach(self.address)
             return bool(self.client.ping())
@@ -148,7 +148,7 @@ class Engine:
             return str(self.client.containers.create(image.id, **options).id)
 
     def output(self, container: str) -> Iterable[bytes]:
-        """What a container prints, in pieces, from now to its end. Asked for before the start: the engine keeps none."""
+        """The output of a container, in pieces, to its end. Asked for before the start: the engine keeps none."""
         with self.answering():
             stream: Iterable[bytes] = self.client.api.attach(
                 container, stdout=True, stderr=True, stream=True, logs=False

@@ -1,4 +1,4 @@
-"""What can go wrong with the engine before a container runs; each class names the type of the failure in a result."""
+"""Errors of the engine before a container runs; each class names the type of the failure in a result."""
 
 from __future__ import annotations
 

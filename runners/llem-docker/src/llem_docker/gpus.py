@@ -1,4 +1,4 @@
-"""Which GPUs a container gets: those that the experiment would use on this machine, by UUID."""
+"""The GPUs that a container gets: those that the experiment would use on this machine, by UUID."""
 
 from __future__ import annotations
 

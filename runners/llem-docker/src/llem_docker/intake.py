@@ -19,7 +19,7 @@ from llem.plugin_api import EVENTS, READINGS, REQUESTS, RESULT, TIMESERIES, writ
 from llem_docker.settings import in_words
 
 MOST_BYTES = {RESULT: 64 * 2**20, TIMESERIES: 2 * 2**30, REQUESTS: 2 * 2**30, READINGS: 2 * 2**30}
-"""What a file may hold; a larger one is refused."""
+"""Most bytes that a file may hold; a larger one is refused."""
 MOST_EVENTS_BYTES = 64 * 2**20
 _LONGEST_EVENT = 2**16
 _LONGEST_TEXT = 2_000
@@ -167,7 +167,7 @@ def _problem(found: os.stat_result, most: int) -> str | None:
 
 
 def _result_problem(path: Path, expected: Mapping[str, Any], secrets: Sequence[str]) -> str | None:
-    """Why a result is not this experiment's. Secrets in it are blotted out on the way."""
+    """The reason why a result is not this experiment's. Secrets in it are blotted out on the way."""
     text = path.read_text(encoding="utf-8", errors="replace")
     if any(secret in text for secret in secrets):
         for secret in secrets:

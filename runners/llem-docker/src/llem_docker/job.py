@@ -32,7 +32,7 @@ LEAST_FREE = 32 * 2**20
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
-    """What a job is made of.
+    """The parts that a job is made of.
 
     Attributes:
         directory: the job directory; exchange: the folder in it that the container sees; scratch: its temporary folder.
@@ -78,7 +78,7 @@ class DockerJob:
         self._first = first_process(parts.container, state)
 
     def poll(self) -> Exit | None:
-        """How it ended, or None while it runs."""
+        """Its end, or None while it runs."""
         return self.wait(0)
 
     def wait(self, timeout_s: float) -> Exit | None:

@@ -1,4 +1,4 @@
-"""What one container of a study leaves to the next: idle baselines, which would else be measured in every one of them."""
+"""Files that one container of a study leaves to the next: idle baselines, which each would measure again."""
 
 from __future__ import annotations
 

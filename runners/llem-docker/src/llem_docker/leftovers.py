@@ -1,4 +1,4 @@
-"""What a killed llem left with the engine: containers of its study, removed before that is resumed, and looks into images."""
+"""Leftovers of a killed llem with the engine: containers of its study, removed before that is resumed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from llem_docker.intake import remove_folder
 from llem_docker.runner import EXCHANGE
 
 PROBE = ".llem-probe-"
-"""How the folder of a look into an image is called, before its owner."""
+"""The name of the folder of a look into an image, before its owner."""
 
 
 def reclaim(study_dir: Path) -> Iterable[str]:

@@ -12,7 +12,7 @@ import requests
 from docker.errors import DockerException
 
 MOST_BYTES = 64 * 2**20
-"""What a log may take; the rest is read and dropped, so that the container does not wait for a reader."""
+"""Most bytes that a log may take; the rest is read and dropped, so that the container does not wait for a reader."""
 _LONGEST_LINE = 2**16
 _STEERING = re.compile(
     rb"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"

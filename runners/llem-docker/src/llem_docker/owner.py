@@ -35,7 +35,7 @@ def this_process() -> str:
 
 
 def is_gone(found: Mapping[str, str]) -> bool:
-    """Whether the llem that a container's labels name has ended."""
+    """Tell whether the llem that a container's labels name has ended."""
     boot, _, rest = found.get(OWNER, "").partition(":")
     pid, _, started = rest.partition(":")
     if boot != _boot() or not pid.isdecimal():
@@ -44,7 +44,7 @@ def is_gone(found: Mapping[str, str]) -> bool:
 
 
 def was_here(process: str) -> bool:
-    """Whether `this_process` of an llem that ran on this machine since its boot, and has ended."""
+    """Tell whether `this_process` is of an llem that ran on this machine since its boot, and has ended."""
     return process.startswith(f"{_boot()}:") and is_gone({OWNER: process})
 
 
@@ -56,7 +56,7 @@ def _boot() -> str:
 
 
 def _started(pid: int) -> str:
-    """When a process started, in the kernel's ticks since boot; empty where there is none of that number."""
+    """The start of a process, in the kernel's ticks since boot; empty where there is none of that number."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:

@@ -1,4 +1,4 @@
-"""What of this machine a container sees: models, datasets, the hub's cache, and whether it needs the network."""
+"""Parts of this machine that a container sees: models, datasets, the hub's cache, and its need of the network."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _MOST_FILES = 10_000
 
 @dataclass
 class Places:
-    """What a container sees.
+    """The places that a container sees.
 
     Attributes:
         read_only: path here to path inside.
@@ -82,7 +82,7 @@ def hf_home(environ: Mapping[str, str]) -> Path:
 
 
 def is_cached(name: str, revision: str | None, hub: Path) -> bool:
-    """Whether a snapshot of a hub model is whole in the cache: a configuration, weights or a tokenizer, nothing half loaded."""
+    """Tell whether a snapshot of a hub model is whole in the cache: a configuration, weights or a tokenizer."""
     folder = hub / f"models--{name.replace('/', '--')}"
     try:
         commit = (folder / "refs" / (revision or "main")).read_text(encoding="ascii").strip()

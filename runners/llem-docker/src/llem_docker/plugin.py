@@ -1,4 +1,4 @@
-"""What llem-docker registers. Importing this does not import the docker SDK."""
+"""Registrations of llem-docker. Importing this does not import the docker SDK."""
 
 from __future__ import annotations
 
@@ -42,5 +42,5 @@ def llem_runners() -> Sequence[RunnerSpec]:
 
 @hookimpl
 def llem_preflight_checks() -> Sequence[CheckSpec]:
-    """What must hold before the first container of a study starts; each can be left out by its name."""
+    """Checks that must pass before the first container of a study starts; each can be left out by its name."""
     return checks_in("llem_docker.checks", CHECKS, api_version=API_VERSION, runners=frozenset({RUNNER}))

@@ -63,7 +63,7 @@ with open(sys.argv[1], "w") as out:
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """What an image told about itself. It is taken for what it is: text of whoever made the image.
+    """An image's own word about itself. It is taken for what it is: text of whoever made the image.
 
     Attributes:
         llem: version inside, or None.
@@ -169,7 +169,7 @@ def _last_line(path: Path) -> str:
 
 
 def guarded(look: Any) -> Found | LlemError:
-    """What a look found, or why there was none."""
+    """The find of a look, or why there was none."""
     try:
         found: Found = look()
     except LlemError as error:

@@ -50,7 +50,7 @@ class DockerRunner:
         self._keepsakes = Keepsakes()
 
     def preflight(self, experiments: Sequence[ExperimentConfig]) -> Iterable[Finding]:
-        """Whether an image and the settings are given; what they lead to, the checks of this plugin find out."""
+        """Check that an image and the settings are given; what they lead to, the checks of this plugin find out."""
         try:
             image_of(self._context)
             read_settings(os.environ)
@@ -148,7 +148,7 @@ class DockerRunner:
             self._left.append(container)
 
     def _facts(self, inside: Inside, engine: Engine) -> dict[str, Any]:
-        """What a reader of the result must know about the container."""
+        """Facts of the container that a reader of the result needs."""
         settings = inside.settings
         return {
             "image": inside.image.reference,

@@ -1,4 +1,4 @@
-"""What can be set about containers: `LLEM_DOCKER_…` variables, each checked."""
+"""Settings of containers: `LLEM_DOCKER_…` variables, each checked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the preflight checks look at together: the engine, and into each image once."""
+"""The common view of the preflight checks: the engine, and into each image once."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Sight:
         return self._images[use.reference]
 
     def with_gpus(self, use: Use) -> Found | LlemError:
-        """What is found inside with the GPUs; or why nothing is."""
+        """The find inside with the GPUs; or why there is none."""
         key = (use.reference, use.gpus)
         if key not in self._found:
             image = self.image(use)
@@ -70,7 +70,7 @@ class Sight:
         return self._found[key]
 
     def plain(self, use: Use) -> Found | LlemError:
-        """What is found inside, with the GPUs where that works, else without: the image may be fine all the same."""
+        """The find inside, with the GPUs where that works, else without: the image may be fine all the same."""
         found = self.with_gpus(use)
         if isinstance(found, LlemError) and use.gpus:
             return self.with_gpus(Use(use.backend, use.reference, ()))
@@ -81,7 +81,7 @@ _SEEN: dict[int, tuple[PreflightContext, Sight | LlemError]] = {}
 
 
 def sight_of(context: PreflightContext) -> Sight | LlemError:
-    """What the checks of one preflight share; the error where there is no engine."""
+    """The view that the checks of one preflight share; the error where there is no engine."""
     if id(context) not in _SEEN:
         _SEEN.clear()
         try:

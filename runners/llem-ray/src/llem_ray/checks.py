@@ -80,7 +80,7 @@ def check_packages(context: PreflightContext) -> Iterator[Finding]:
 
 
 def check_files(context: PreflightContext) -> Iterator[Finding]:
-    """What experiments read, and where results go, is found on the nodes."""
+    """Check that what experiments read, and the place where results go, are found on the nodes."""
     for sight, seen in _seen(context):
         absent: dict[str, list[str]] = {}
         for node, found in seen["visits"].items():

@@ -137,7 +137,7 @@ class Cluster:
                 return
 
     async def _leave_order(self, attempt: str, grace_s: float) -> bool:
-        """Whether the mailbox took it; it does not while its process is made anew."""
+        """Tell whether the mailbox took it; it does not while its process is made anew."""
         try:
             await self._mailbox.stop.remote(attempt, grace_s)
         except self.ray.exceptions.RayError:

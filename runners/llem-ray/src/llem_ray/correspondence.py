@@ -1,4 +1,4 @@
-"""What a task tells the driver while its worker runs, and what it is told."""
+"""Messages between a task and the driver while its worker runs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from llem.plugin_api import EVENTS, LOG
 from llem_ray.mailbox import Parcel
 
 FORWARD_S = 0.5
-"""How often it is looked whether events and log have grown."""
+"""Time between two looks whether events and log have grown."""
 MOST_OUTPUT = 64 * 2**20
 """Bytes of the log, and of the events, that are passed on; the rest is left out."""
 _CHUNK = 2**20

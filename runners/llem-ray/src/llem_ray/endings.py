@@ -1,4 +1,4 @@
-"""What Ray says of an attempt that did not end by itself: lost with its node, or ended for a reason of its own."""
+"""Ray's word on an attempt that did not end by itself: lost with its node, or ended for a reason of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be wrong with Ray, each with what to do."""
+"""Errors of Ray, each with what to do."""
 
 from __future__ import annotations
 

@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 
 _LOOK_S = 5.0
 _CONFIRM_S = 60.0
-"""How long after its grace an order to end may take to be confirmed; then Ray's process is killed, and the rest with it."""
+"""Time after its grace in which an order to end may be confirmed; then Ray's process is killed with all below."""
 _LAST_WORDS_S = 30.0
 _DEATH_S = 60.0
-"""How long Ray may take to see that a node is dead, before it is asked to run something there again."""
+"""Time that Ray may take to see that a node is dead, before it is asked to run something there again."""
 
 
 @dataclass(kw_only=True)
 class Experiment:
-    """What is to be run, and how far it is.
+    """An experiment that is to be run, and how far it is.
 
     Attributes:
         id: unique in this process.

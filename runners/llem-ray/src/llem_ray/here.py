@@ -10,7 +10,7 @@ from llem_ray.nodes import Node, living
 
 
 def facts() -> dict[str, Any]:
-    """What a result tells of the node that it is from."""
+    """Facts of the node that a result is from."""
     ray, node = _ray(), _node()
     context = ray.get_runtime_context()
     return {
@@ -22,7 +22,7 @@ def facts() -> dict[str, Any]:
 
 
 def holds_all() -> bool:
-    """Whether this task holds all CPUs and GPUs of its node."""
+    """Tell whether this task holds all CPUs and GPUs of its node."""
     held, node = _ray().get_runtime_context().get_assigned_resources(), _node()
     return node is not None and held.get("CPU", 0) >= node.cpus and held.get("GPU", 0) >= node.gpus
 

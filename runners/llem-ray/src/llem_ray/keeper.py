@@ -44,7 +44,7 @@ def visible(environ: Mapping[str, str], gpus: int) -> dict[str, str]:
 
 
 def inherited(environ: Mapping[str, str], settings: Mapping[str, str]) -> dict[str, str]:
-    """What a worker inherits of Ray's process: nothing that is Ray's own.
+    """Variables that a worker inherits of Ray's process: nothing that is Ray's own.
 
     Ray limits the threads of its tasks by OMP_NUM_THREADS to the CPUs that they hold. That stands where the node is shared; alone
     on a node an experiment runs as it would on any machine.

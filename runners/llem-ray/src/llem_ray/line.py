@@ -150,7 +150,7 @@ class Line:
         self._seen.put({"lost": True})
 
     def _last_words(self) -> str:
-        """What the process said last."""
+        """The last words of the process."""
         size = self._words.seek(0, os.SEEK_END)
         self._words.seek(max(0, size - _TAIL))
         lines = [line for line in self._words.read().decode(errors="replace").splitlines() if line.strip()]

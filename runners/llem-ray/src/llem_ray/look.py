@@ -17,7 +17,7 @@ VISIT_S = 90.0
 
 
 async def look(cluster: Cluster, question: Mapping[str, Any]) -> dict[str, Any]:
-    """What there is.
+    """The cluster's nodes, or the answers of a question to them.
 
     Args:
         question: `needs` of the experiments, and what `visit` asks of each node.
@@ -81,7 +81,7 @@ def _mark(node: Node) -> str:
 
 
 def _read_back(storage: str, mark: str) -> str | None:
-    """What is wrong with the storage as seen from here; None where a node's mark is found."""
+    """The fault of the storage as seen from here; None where a node's mark is found."""
     import fsspec
 
     try:

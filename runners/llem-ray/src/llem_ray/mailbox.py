@@ -1,4 +1,4 @@
-"""What tasks on the nodes and the driver tell each other while experiments run: output one way, orders the other.
+"""Messages between tasks on the nodes and the driver while experiments run: output one way, orders the other.
 
 An actor on the driver's node. It holds no state that is needed later: Ray starts it anew where its process is killed, the
 driver then repeats its orders, and output that was in it is missed in the log and nowhere else.
@@ -22,7 +22,7 @@ CONCURRENCY = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """What a task tells.
+    """A message of a task.
 
     Attributes:
         attempt: whose it is.
@@ -59,7 +59,7 @@ class Mailbox:
             self._changed.notify_all()
 
     async def fetch(self) -> list[Parcel]:
-        """What has come; waits a while for something, and may return nothing."""
+        """The messages that have come; waits a while for something, and may return nothing."""
         async with self._changed:
             if not self._parcels:
                 try:

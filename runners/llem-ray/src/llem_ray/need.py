@@ -1,4 +1,4 @@
-"""What one experiment takes of a node."""
+"""The resources of a node that one experiment takes."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Need:
 
 
 def need_of(config: ExperimentConfig, backend: BackendSpec, options: RayOptions) -> Need:
-    """What an experiment takes, from its section and the runner's options."""
+    """The resources that an experiment takes, from its section and the runner's options."""
     gpus, wish = _gpus(config, backend) if options.num_gpus is None else (options.num_gpus, False)
     return Need(
         cpus=options.num_cpus,
@@ -74,7 +74,7 @@ def need_of(config: ExperimentConfig, backend: BackendSpec, options: RayOptions)
 
 
 def _gpus(config: ExperimentConfig, backend: BackendSpec) -> tuple[int, bool]:
-    """How many GPUs, and whether that is only a wish."""
+    """The number of GPUs, and whether that is only a wish."""
     taken = backend.gpus_of(config.options)
     if taken == 0:
         return 0, False

@@ -1,4 +1,4 @@
-"""What a study can set for the runner `ray`, below `runner_options: {ray: …}`."""
+"""Settings of the runner `ray`, below `runner_options: {ray: …}`."""
 
 from __future__ import annotations
 

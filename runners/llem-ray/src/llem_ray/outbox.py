@@ -1,4 +1,4 @@
-"""What comes from a node while an experiment runs, written into its job directory."""
+"""Output that comes from a node while an experiment runs, written into its job directory."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from typing import Any
 from llem.plugin_api import READINGS, REQUESTS, RESULT, TIMESERIES, LlemError
 
 NAMES = (TIMESERIES, REQUESTS, READINGS, RESULT)
-"""What comes back at the end, the result last. Events and the log come while it runs."""
+"""Files that come back at the end, the result last. Events and the log come while it runs."""
 
 
 class OutputTooLarge(LlemError):  # noqa: N818 - the type of a failure, as it stands in a result

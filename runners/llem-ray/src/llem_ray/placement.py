@@ -1,4 +1,4 @@
-"""Which node an experiment goes to, where that is not left to Ray. Decisions over plain data; nothing here waits."""
+"""The node that an experiment goes to, where that is not left to Ray. Decisions over plain data; nothing here waits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What llem-ray registers. Importing this does not import Ray."""
+"""Registrations of llem-ray. Importing this does not import Ray."""
 
 from __future__ import annotations
 
@@ -37,5 +37,5 @@ def llem_runners() -> Sequence[RunnerSpec]:
 
 @hookimpl
 def llem_preflight_checks() -> Sequence[CheckSpec]:
-    """What must hold before the first experiment goes to the cluster; each can be left out by its name."""
+    """Checks that must pass before the first experiment goes to the cluster; each can be left out by its name."""
     return checks_in("llem_ray.checks", CHECKS, api_version=API_VERSION, runners=frozenset({RUNNER}))

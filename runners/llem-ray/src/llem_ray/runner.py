@@ -17,7 +17,7 @@ from llem_ray.need import need_of
 from llem_ray.options import RayOptions
 
 _UNCONFIRMED_S = 180.0
-"""How much longer than its grace an end may take; the process that speaks to Ray gives up before that."""
+"""Time beyond its grace that an end may take; the process that speaks to Ray gives up before that."""
 
 
 class RayRunner:
@@ -88,7 +88,7 @@ class RayJob:
         line.start(name, order, self._receive)
 
     def poll(self) -> Exit | None:
-        """How it ended, or None while it runs or waits."""
+        """Its end, or None while it runs or waits."""
         return self.wait(0)
 
     def wait(self, timeout_s: float) -> Exit | None:
@@ -98,7 +98,7 @@ class RayJob:
             return self._exit
 
     def queued(self) -> bool:
-        """Whether it waits for a node."""
+        """Tell whether it waits for a node."""
         return self._queued and self._exit is None
 
     def stop(self, grace_s: float) -> Exit:

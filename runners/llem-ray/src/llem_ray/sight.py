@@ -1,4 +1,4 @@
-"""What the preflight checks look at together: the cluster, asked once."""
+"""The common view of the preflight checks: the cluster, asked once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LOOK_S = 180.0
 
 @dataclass(frozen=True)
 class Sight:
-    """What was found.
+    """The find of the look at the cluster.
 
     Attributes:
         options: the runner's.
@@ -38,7 +38,7 @@ _SEEN: dict[int, tuple[PreflightContext, Sight | ClusterError]] = {}
 
 
 def sight_of(context: PreflightContext) -> Sight | ClusterError:
-    """What the checks of one preflight share; the error where no cluster answers."""
+    """The view that the checks of one preflight share; the error where no cluster answers."""
     if id(context) not in _SEEN:
         _SEEN.clear()
         try:

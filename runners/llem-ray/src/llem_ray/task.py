@@ -23,7 +23,7 @@ _START_S = 120.0
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """What a task gets.
+    """The order that a task gets.
 
     Attributes:
         attempt: its name, unique in the study.
@@ -48,7 +48,7 @@ class Order:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What a task tells at its end; what it left comes as a second value.
+    """A task's report at its end; what it left comes as a second value.
 
     Attributes:
         exit: how the worker ended, the fields of an `Exit`.

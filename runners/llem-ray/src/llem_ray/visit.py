@@ -1,4 +1,4 @@
-"""What is looked at on a node before a study. It goes there as its source, since llem may not be there; standard library only."""
+"""The look at a node before a study. It goes there as its source, and so needs the standard library only."""
 
 from __future__ import annotations
 

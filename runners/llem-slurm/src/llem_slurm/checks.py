@@ -21,7 +21,7 @@ SHOW = "Show what there is: sinfo -o '%P %l %D %G %f'."
 
 
 def options_in(context: PreflightContext) -> SlurmOptions | None:
-    """What the study sets; None where it does not run on Slurm (`llem doctor`), or where there is no Slurm that answers."""
+    """The study's settings; None where it does not run on Slurm (`llem doctor`), or where no Slurm answers."""
     options = context.runner_options.get(RUNNER)
     return (
         options if isinstance(options, SlurmOptions) and is_here() and "is UP" in _ping(int(time.time() / 30)) else None
@@ -30,7 +30,7 @@ def options_in(context: PreflightContext) -> SlurmOptions | None:
 
 @cache
 def _ping(lately: int) -> str:
-    """What the controller says to a ping, or why it does not; the same for all checks of a while."""
+    """The controller's answer to a ping, or why there is none; the same for all checks of a while."""
     try:
         return run(["scontrol", "ping"], timeout_s=60)
     except LlemError as error:
@@ -109,7 +109,7 @@ def check_gpus(context: PreflightContext) -> Iterator[Finding]:
 
 
 def check_limits(context: PreflightContext) -> Iterator[Finding]:
-    """How large arrays may be and how many jobs one user may have in the queue: llem keeps to both by itself."""
+    """Tell how large arrays may be and how many jobs one user may have in the queue: llem keeps to both by itself."""
     options = options_in(context)
     if options is None:
         return
@@ -152,7 +152,7 @@ def check_node(context: PreflightContext) -> Iterator[Finding]:
 
 
 def needs(context: PreflightContext, options: SlurmOptions) -> Sequence[Need]:
-    """What the study's jobs ask for, one of each kind."""
+    """The needs of the study's jobs, one of each kind."""
     backends = {name for name, runner in context.runners.items() if runner.partition(":")[0] == RUNNER}
     found: dict[Need, None] = {}
     for config in context.experiments:
@@ -176,7 +176,7 @@ def _associations() -> set[str]:
 
 
 def _lines(command: list[str]) -> list[str]:
-    """What a question to accounting gives; nothing where there is none, or none that this user may ask."""
+    """The answer of accounting to a question; nothing where there is none, or none that this user may ask."""
     try:
         return [line.strip() for line in run(command, timeout_s=30).splitlines() if line.strip()]
     except LlemError:

@@ -27,7 +27,7 @@ GATHER_S = 1.0
 _FIRST_POLL_S = 2.0
 _LOOK_S = 1.0
 _CALM_S = 5.0
-"""How long a record may take that was written right before Slurm said that the job is over."""
+"""Time that a record may take that was written right before Slurm said that the job is over."""
 _HOPELESS_S = 10.0
 _UNREACHABLE_S = 120.0
 """A job that cannot be cancelled for so long, because Slurm does not answer, is given up with a word on how to end it."""
@@ -95,7 +95,7 @@ class Cluster:
                 self._poll_soon(_FIRST_POLL_S)
 
     def _rest_s(self) -> float | None:
-        """How long there is nothing to do; None: until something comes."""
+        """The time for which there is nothing to do; None: until something comes."""
         if not self._jobs:
             return None
         now = time.monotonic()
@@ -108,7 +108,7 @@ class Cluster:
         return min(60.0, max(0.05, min(due) - now))
 
     def _has_gathered(self) -> bool:
-        """Whether it is time to submit; then gathering begins anew."""
+        """Tell whether it is time to submit; then gathering begins anew."""
         since = self._gathering_since
         if since is None or time.monotonic() < max(since + GATHER_S, self._submission.not_before):
             return False
@@ -250,7 +250,7 @@ class Cluster:
 
 
 def accounts(places: Iterable[Place]) -> dict[Place, Seen]:
-    """What accounting knows of jobs; nothing where there is none."""
+    """Accounting's knowledge of jobs; nothing where there is none."""
     command = ["sacct", "--allocations", "--noheader", "--parsable2", f"--format={ACCOUNT_FORMAT}"]
     found: dict[Place, Seen] = {}
     for names in in_parts([f"{number}_{index}" for number, index in places]):

@@ -41,7 +41,7 @@ def environment(inherited: Mapping[str, str] = os.environ) -> dict[str, str]:
 
 
 def run(command: Sequence[str], *, timeout_s: float = 120.0) -> str:
-    """What a command printed.
+    """The output of a command.
 
     Raises:
         SlurmMissing: it is not installed.
@@ -104,7 +104,7 @@ def said(text: str, name: str) -> str:
 
 
 def is_here(name: str = "sbatch") -> bool:
-    """Whether a command is on the PATH."""
+    """Tell whether a command is on the PATH."""
     return shutil.which(name) is not None
 
 

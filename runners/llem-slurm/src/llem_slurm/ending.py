@@ -1,4 +1,4 @@
-"""How a job ended that left no record, in words: what Slurm knows, turned into an `Exit`."""
+"""The end of a job that left no record, in words: what Slurm knows, turned into an `Exit`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can go wrong with Slurm before an experiment runs, and the types of failures that only a cluster knows."""
+"""Errors of Slurm before an experiment runs, and the types of failures that only a cluster knows."""
 
 from __future__ import annotations
 

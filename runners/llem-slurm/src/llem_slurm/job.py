@@ -47,7 +47,7 @@ class SlurmJob:
         self._exit: Exit | None = None
 
     def poll(self) -> Exit | None:
-        """How it ended, or None."""
+        """Its end, or None."""
         return self._exit if self._over.is_set() else None
 
     def wait(self, timeout_s: float) -> Exit | None:
@@ -65,12 +65,12 @@ class SlurmJob:
         return self._exit
 
     def queued(self) -> bool:
-        """Whether it waits for its turn, for the first time or once more."""
+        """Tell whether it waits for its turn, for the first time or once more."""
         return not self._over.is_set() and (self.seen is None or self.seen.waits)
 
     @property
     def is_over(self) -> bool:
-        """Whether its end is known."""
+        """Tell whether its end is known."""
         return self._over.is_set()
 
     def finish(self, ending: Exit) -> None:

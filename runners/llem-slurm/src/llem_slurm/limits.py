@@ -1,4 +1,4 @@
-"""What the site lets one user have, as its own configuration and accounting say."""
+"""Limits of the site for one user, as its own configuration and accounting say."""
 
 from __future__ import annotations
 

@@ -36,11 +36,11 @@ from llem_slurm.worker_start import is_alone, start
 T = TypeVar("T")
 
 _VISIBLE_S = 60.0
-"""How long a node may take to see what llem wrote before it submitted."""
+"""Time that a node may take to see what llem wrote before it submitted."""
 _GRACE_S = 5.0
-"""How long a worker may take to end when Slurm asks; sites kill after KillWait, 30 s by default."""
+"""Time that a worker may take to end when Slurm asks; sites kill after KillWait, 30 s by default."""
 _FENCE_S = 5.0
-"""How often it is looked whether a later attempt has taken over."""
+"""Time between two looks whether a later attempt has taken over."""
 
 
 class _Asked(BaseException):
@@ -176,7 +176,7 @@ def _is_done(directory: Path, task: Task) -> bool:
 
 
 def _seen(path: Path, read: Callable[[Path], T]) -> T:
-    """What stands in a file that was written before this job was submitted, as soon as this node sees it.
+    """The content of a file that was written before this job was submitted, as soon as this node sees it.
 
     Raises:
         LlemError: it does not become visible.

@@ -31,7 +31,7 @@ class Node:
     gpus: Counter[str]
 
     def has(self, gpus: int, kind: str | None) -> bool:
-        """Whether it has so many GPUs (of a kind)."""
+        """Tell whether it has so many GPUs (of a kind)."""
         return (self.gpus[kind] if kind else self.gpus.total()) >= gpus
 
 

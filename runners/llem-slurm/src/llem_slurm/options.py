@@ -1,4 +1,4 @@
-"""What can be set about Slurm jobs: `runner_options: {slurm: …}`."""
+"""Settings of Slurm jobs: `runner_options: {slurm: …}`."""
 
 from __future__ import annotations
 

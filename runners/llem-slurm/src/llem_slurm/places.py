@@ -93,7 +93,7 @@ class Tasks:
 
 @dataclass(frozen=True, kw_only=True)
 class Record:
-    """How a worker ended, as the node's side saw it.
+    """The end of a worker, as the node's side saw it.
 
     Attributes:
         result: SHA-256 of `result.json`, or None where there is none.

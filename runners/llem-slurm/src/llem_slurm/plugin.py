@@ -1,4 +1,4 @@
-"""What llem-slurm registers."""
+"""Registrations of llem-slurm."""
 
 from __future__ import annotations
 
@@ -39,5 +39,5 @@ def llem_runners() -> Sequence[RunnerSpec]:
 
 @hookimpl
 def llem_preflight_checks() -> Sequence[CheckSpec]:
-    """What must hold before the first job of a study is submitted; each can be left out by its name."""
+    """Checks that must pass before the first job of a study is submitted; each can be left out by its name."""
     return checks_in("llem_slurm.checks", CHECKS, api_version=API_VERSION, runners=frozenset({RUNNER}))

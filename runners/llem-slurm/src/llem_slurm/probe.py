@@ -119,7 +119,7 @@ def _ask(folder: Path, context: PreflightContext, options: SlurmOptions, needs: 
 
 
 def _appears(answer: Path) -> bool:
-    """Whether the answer is there, or comes to be seen within a moment: files of other nodes may show late."""
+    """Tell whether the answer is there, or comes to be seen within a moment: files of other nodes may show late."""
     end = time.monotonic() + 5.0
     while not answer.exists():
         if time.monotonic() > end:

@@ -1,4 +1,4 @@
-"""What squeue and sacct say of jobs. Pure functions over their text."""
+"""Answers of squeue and sacct on jobs. Pure functions over their text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an earlier llem left in the queue of a study that is to be resumed: cancelled, so that nothing runs twice."""
+"""Jobs that an earlier llem left in the queue of a study to be resumed: cancelled, so that nothing runs twice."""
 
 from __future__ import annotations
 

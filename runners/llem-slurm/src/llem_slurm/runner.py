@@ -28,7 +28,7 @@ class SlurmRunner:
         self._placer = Placer(self._options)
 
     def preflight(self, experiments: Sequence[ExperimentConfig]) -> Iterable[Finding]:
-        """Whether the settings fit each other; what the cluster says, the checks of this plugin find out."""
+        """Check that the settings fit each other; what the cluster says, the checks of this plugin find out."""
         if self._context.argument and self._options.image and self._context.argument != self._options.image:
             yield Finding(
                 level="error",

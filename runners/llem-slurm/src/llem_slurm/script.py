@@ -1,4 +1,4 @@
-"""What sbatch is given: the script of an array and its options. Pure functions."""
+"""The input of sbatch: the script of an array and its options. Pure functions."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from llem.plugin_api import BackendSpec, ExperimentConfig
 from llem_slurm.options import SlurmOptions
 
 START_S = 600.0
-"""What a job may take beside its experiment's own limit: a cold file system, a large image, its end."""
+"""Time that a job may take beside its experiment's own limit: a cold file system, a large image, its end."""
 
 
 @dataclass(frozen=True)
 class Need:
-    """What a job asks for beside the options of all: jobs of equal needs can be in one array.
+    """A job's needs beside the options of all: jobs of equal needs can be in one array.
 
     Attributes:
         gpus: how many.
@@ -30,7 +30,7 @@ class Need:
 
 
 def need_of(config: ExperimentConfig, backend: BackendSpec, options: SlurmOptions, *, node: str | None = None) -> Need:
-    """What an experiment asks for.
+    """The needs of an experiment.
 
     Args:
         node: where it has to run.
@@ -40,7 +40,7 @@ def need_of(config: ExperimentConfig, backend: BackendSpec, options: SlurmOption
 
 
 def gpus_of(config: ExperimentConfig, backend: BackendSpec) -> int:
-    """How many GPUs an experiment takes: what its backend makes of its section, one where that takes all that it sees."""
+    """Number of GPUs that an experiment takes: what its backend makes of its section; one where that takes all."""
     taken = backend.gpus_of(config.options)
     return 1 if taken is None else taken
 

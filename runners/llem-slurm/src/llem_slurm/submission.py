@@ -107,7 +107,7 @@ class Submission:
         return [job for job in jobs if job.place is None and not job.is_over]
 
     def is_doubtful(self, job: SlurmJob) -> bool:
-        """Whether sbatch was given it and did not answer."""
+        """Tell whether sbatch was given it and did not answer."""
         return any(job in array.jobs for array in self._doubtful)
 
     def _written(self, jobs: list[SlurmJob], need: Need) -> _Array:

@@ -1,4 +1,4 @@
-"""How a worker starts on a node: by the node's own Python, or in an image."""
+"""The start of a worker on a node: by the node's own Python, or in an image."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def apptainer(tasks: Tasks, directory: Path, base_dir: str) -> list[str]:
 
 
 def is_alone(*, asked: bool) -> bool | None:
-    """Whether the node is this job's alone; None where Slurm does not tell.
+    """Tell whether the node is this job's alone; None where Slurm does not tell.
 
     A partition may give whole nodes though nobody asked; the controller knows.
     """

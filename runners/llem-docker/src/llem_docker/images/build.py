@@ -21,7 +21,7 @@ CA_SECRET = "ca"
 
 @dataclass(frozen=True, kw_only=True)
 class BuildOptions:
-    """What may differ from the recipe, and what this machine needs in order to build.
+    """Departures from the recipe, and this machine's needs in order to build.
 
     Attributes:
         target: `cuda` or `cpu`.

@@ -1,4 +1,4 @@
-"""Which images of llem there are here: those of installed backends, present or not, and others that carry llem's labels."""
+"""The images of llem that are here: those of installed backends, present or not, and others with llem's labels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `llem images` registers. Importing this imports neither click nor docker."""
+"""Registrations of `llem images`. Importing this imports neither click nor docker."""
 
 from __future__ import annotations
 

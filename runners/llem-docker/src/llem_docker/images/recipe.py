@@ -1,4 +1,4 @@
-"""Which images there are: a backend brings its own in the folder `image/` of the package that holds its engine.
+"""Recipes of images: a backend brings its own in the folder `image/` of the package that holds its engine.
 
 The defaults of a Dockerfile's arguments are the one place where base, engine version and CUDA version are written down.
 """
@@ -20,7 +20,7 @@ _ARG = re.compile(r"^ARG\s+(\w+)(?:=(\S*))?\s*$")
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How a backend's image is built.
+    """The recipe of a backend's image.
 
     Attributes:
         backend: its name.

@@ -22,7 +22,7 @@ from urllib.request import url2pathname
 from llem.plugin_api import PluginError
 
 _LEFT_BEHIND = {"INSTALLER", "REQUESTED", "RECORD", "direct_url.json"}
-"""What an installer writes into a distribution's folder of facts, and no wheel has."""
+"""Files that an installer writes into a distribution's folder of facts, and no wheel has."""
 
 
 def wheel_of(name: str, folder: Path) -> Path:
@@ -93,7 +93,7 @@ def _repacked(distribution: importlib.metadata.Distribution, folder: Path) -> Pa
 
 
 def _belongs(path: PurePosixPath) -> bool:
-    """Whether a file came out of the wheel: not scripts, which are made anew, nor bytecode, nor the installer's notes."""
+    """Tell whether a file came out of the wheel, and is no script, bytecode or installer's note."""
     outside = path.is_absolute() or ".." in path.parts
     noted = path.parent.name.endswith(".dist-info") and path.name in _LEFT_BEHIND
     return not outside and not noted and path.suffix != ".pyc"
