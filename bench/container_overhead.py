@@ -1,4 +1,4 @@
-"""What a container adds to an experiment: the whole of it through Docker beside the same experiment as a local process.
+"""The time that a container adds to an experiment: the whole of it through Docker beside the same experiment as a local process.
 
 Both do the same: two tokens for each of a few prompts by an engine without a model, so that what remains is the start of
 Python, the measurement, and the results. Both have the same packages, and the Python of the same distribution: the image's own

@@ -1,4 +1,4 @@
-"""How far energy figures are from the truth: llem, Zeus and CodeCarbon on one simulated NVML, in the same windows.
+"""The distance of energy figures from the truth: llem, Zeus and CodeCarbon on one simulated NVML, in the same windows.
 
 Each tool runs in a process of its own and measures the same cards at the same time; the simulator knows the exact energy.
 Every tool is judged by two rules: between the edges that it states, and between the instants that were asked for.

@@ -1,4 +1,4 @@
-"""How often the 95 % interval of a mean holds the true mean, by simulation: `python -m bench.interval_coverage`.
+"""The share of 95 % intervals that hold the true mean, by simulation: `python -m bench.interval_coverage`.
 
 For studies of n cycles, drawn from a normal and from two skewed distributions whose means are known: the interval that
 llem shows, and the methods that it could show. Last, the interval that `execution.until` ends on: a study that stops when
@@ -33,7 +33,7 @@ Means = Any
 
 @dataclass(frozen=True)
 class Population:
-    """What cycles are drawn from, and its true mean."""
+    """The distribution that cycles are drawn from, and its true mean."""
 
     draw: Draw
     mean: float

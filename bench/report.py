@@ -1,4 +1,4 @@
-"""What every benchmark shares: its figures, the machine they were taken on, the table and the JSON."""
+"""The common part of every benchmark: its figures, the machine they were taken on, the table and the JSON."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _depth(n: int) -> int:
 
 
 def machine() -> dict[str, object]:
-    """What the figures were taken on: processor, cores, memory, system, and the versions that matter."""
+    """The machine that the figures were taken on: processor, cores, memory, system, and the versions that matter."""
     model = next(
         (line.split(":", 1)[1].strip() for line in _cpuinfo() if line.startswith("model name")), platform.processor()
     )

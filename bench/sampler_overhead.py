@@ -1,4 +1,4 @@
-"""What the meters cost the engine: throughput while they sample at 20 Hz against throughput without, paired in one run.
+"""The cost of meters to the engine: throughput while they sample at 20 Hz against throughput without, paired in one run.
 
 One process loads a small model once and generates without pause, in slices of equal length. Meters run in every other
 slice, all that work on this machine, started and stopped as in an experiment; which slice of a pair comes first
@@ -116,7 +116,7 @@ def main() -> int:
 
 
 def measure(folder: Path, pairs: int, seconds: float, file: Path | None) -> None:
-    """So many pairs of slices of so many seconds, and the report."""
+    """Take pairs of slices of some seconds each, and report."""
     where = machine()
     load = Load()
     load.tokens_per_s(seconds)

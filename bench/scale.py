@@ -1,4 +1,4 @@
-"""What the size of a study costs: expansion, dispatch, bookkeeping and queries at 100, 10,000 and 100,000 experiments, and
+"""The cost of a study's size: expansion, dispatch, bookkeeping and queries at 100, 10,000 and 100,000 experiments, and
 conclusions from 10,000 results.
 
 Experiments do nothing (`bench.scaling.nothing`), so that what is left is llem's own work; each study runs in a process of its
@@ -109,7 +109,7 @@ def studied(size: int, runs: int, queries: int, output: Path) -> dict[str, Figur
 
 
 def compared(figures: dict[str, Figure], sizes: list[int]) -> dict[str, Figure]:
-    """What follows from them: the largest study against the others for each experiment, and how each cost grows."""
+    """The conclusions from them: the largest study against the others for each experiment, and how each cost grows."""
     first, last = sizes[0], sizes[-1]
     each = {size: figures[f"bookkeeping_{label(size)}_ms"] for size in sizes}
     found = {
@@ -127,7 +127,7 @@ def compared(figures: dict[str, Figure], sizes: list[int]) -> dict[str, Figure]:
 
 
 def on_disk(size: int) -> dict[str, Figure]:
-    """What an experiment costs llem where the study lies on a disk, all of it together."""
+    """The cost of an experiment to llem where the study lies on a disk, all of it together."""
     with tempfile.TemporaryDirectory(prefix="llem-scale-", dir=Path.cwd()) as folder:
         found = _in_process("bench.scaling.study", str(size), folder)
     spent_s = found["dispatch_s"] + found["bookkeeping_s"]

@@ -1,4 +1,4 @@
-"""How long a user waits for nothing: `llem --version`, and the dry run of a study of 10,000 points.
+"""The time that a user waits for nothing: `llem --version`, and the dry run of a study of 10,000 points.
 
 `python_s` is the bare interpreter in the same run, for comparison. All plugins of the environment are installed.
 """

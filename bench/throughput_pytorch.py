@@ -1,4 +1,4 @@
-"""What measuring costs: output tokens per second through llem against a bare transformers loop, paired in one run.
+"""The cost of measuring: output tokens per second through llem against a bare transformers loop, paired in one run.
 
 One process holds the model twice, with the same prompts: loaded by llem's engine, and by transformers alone. Passes over
 the prompts take turns, the order changing from pair to pair, so that whatever else the machine does meets both alike. A
@@ -27,7 +27,7 @@ Pass = Callable[[], float]
 
 @dataclass(frozen=True)
 class Work:
-    """What a pass does: so many prompts, each answered with so many tokens."""
+    """The work of a pass: a number of prompts, each answered with a number of tokens."""
 
     prompts: int
     output_tokens: int

@@ -1,4 +1,4 @@
-"""What measuring costs with vLLM: output tokens per second through llem against a bare `LLM.generate`, paired in one run.
+"""The cost of measuring with vLLM: output tokens per second through llem against a bare `LLM.generate`, paired in one run.
 
 Both answer the same 64 prompts of the same model, all at once, with the same engine options and the same sampling, over
 windows of the same length. Bare is what one would write by hand: make the `LLM`, call `generate`. Neither finds prompts

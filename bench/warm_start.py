@@ -1,4 +1,4 @@
-"""What an experiment costs besides its work: the whole of one that loads no model and generates for milliseconds.
+"""The cost of an experiment besides its work: the whole of one that loads no model and generates for milliseconds.
 
 `fixed_s` is by a worker that is forked from a template, `plain_spawn_s` by one that is started afresh (`--no-warm-start`), both
 by the local runner, from dispatch to the result on disk: the worker, its sampler, the meters' choice, the facts of the machine,

@@ -22,7 +22,7 @@ PANELS = (
 
 
 def label(configuration: Configuration) -> str:
-    """What distinguishes a configuration: the swept keys without their section."""
+    """The name that distinguishes a configuration: the swept keys without their section."""
     values = (f"{key.rpartition('.')[2]} {value}" for key, value in configuration.point.items())
     return ", ".join(values) or str(configuration.model)
 

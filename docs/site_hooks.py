@@ -1,4 +1,4 @@
-"""What the site takes from outside docs/: MkDocs calls these hooks, as mkdocs.yml says.
+"""The parts of the site from outside docs/: MkDocs calls these hooks, as mkdocs.yml says.
 
 Pages link to files of the repository, such as a distribution's README, by paths that work on a forge. On the site a Markdown
 file that is linked so becomes a page below `repository/`, a folder its README, and any other file lies there as it is.

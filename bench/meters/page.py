@@ -1,4 +1,4 @@
-"""What a person sees: lines on the terminal, the table in the documentation, and the picture."""
+"""The view for a person: lines on the terminal, the table in the documentation, and the picture."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the bench talks with a tool's process. Standard library only: the rivals' environment has nothing of ours.
+"""The talk between the bench and a tool's process. Standard library only: the rivals' environment has nothing of ours.
 
 The bench starts `python with_TOOL.py FOLDER`. The process says `ready` once it could measure; it is then told the windows
 as JSON, `[[begin_ns, end_ns], ...]` of the monotonic clock, and says one line of JSON for each once all are over. Windows
@@ -55,7 +55,7 @@ def tell(
     own: tuple[Call, Call] | None = None,
     warnings: tuple[str, ...] = (),
 ) -> None:
-    """What a tool measured.
+    """The figures that a tool measured.
 
     Args:
         number: of the window.

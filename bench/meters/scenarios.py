@@ -1,4 +1,4 @@
-"""What is measured: loads on simulated cards, and the windows in which every tool measures them at the same time."""
+"""The scenarios that are measured: loads on simulated cards, and the windows in which every tool measures them at the same time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What conclusions from a large study cost: `llem analyze` and `llem report` as whole commands, their time and their memory."""
+"""The cost of conclusions from a large study: `llem analyze` and `llem report` as whole commands, their time and their memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a cost grows with the size of a study: the exponent of a power law. Pure functions."""
+"""The growth of a cost with the size of a study: the exponent of a power law. Pure functions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long a user waits for an answer about a study: whole commands, from the shell's point of view."""
+"""The time that a user waits for an answer about a study: whole commands, from the shell's point of view."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ print(table.group_by("point.nothing.batch_size").aggregate([("energy.headline.j_
 
 
 def queries(study: Path) -> dict[str, list[str]]:
-    """What is asked, and the command that asks it."""
+    """Questions, each with the command that asks it."""
     llem = str(Path(sys.executable).with_name("llem"))
     return {
         "query": [llem, "show", str(study)],

@@ -1,1 +1,1 @@
-"""What `bench.warm_start` compares: an engine that only imports, and the process launcher of optimum-benchmark."""
+"""The two sides of `bench.warm_start`: an engine that only imports, and the process launcher of optimum-benchmark."""

@@ -11,7 +11,7 @@ MODULES = (
     "transformers.models.auto.modeling_auto",
     "transformers.models.llama.modeling_llama",
 )
-"""What an engine on PyTorch has imported when it has loaded a model."""
+"""Modules that an engine on PyTorch has imported when it has loaded a model."""
 
 _ENGINE = """
 from __future__ import annotations

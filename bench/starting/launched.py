@@ -16,7 +16,7 @@ sys.modules["amdsmi"] = None  # type: ignore[assignment]
 
 
 def work(modules: list[str]) -> Any:
-    """What an experiment does that loads nothing: imports, and a report."""
+    """The work of an experiment that loads nothing: imports, and a report."""
     from optimum_benchmark import BenchmarkReport
 
     for name in modules:

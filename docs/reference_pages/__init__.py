@@ -1,1 +1,1 @@
-"""What the reference pages are made of: one module a page, each with a function `page` that returns Markdown."""
+"""The makers of the reference pages: one module a page, each with a function `page` that returns Markdown."""

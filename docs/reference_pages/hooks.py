@@ -52,7 +52,7 @@ INTERFACES: dict[str, tuple[type, ...]] = {
     "command": (),
     "accelerator": (specs.Accelerator, specs.AcceleratorMemory),
 }
-"""What belongs to each kind, besides its spec."""
+"""Interfaces that belong to each kind, besides its spec."""
 
 
 def page() -> str:

@@ -149,5 +149,5 @@ def _attempt(kind: Kind, rules: Rules, seed: str, low: int, high: int) -> str | 
 
 
 def _shape(piece: str) -> str:
-    """What two expansions of one phrase have in common: how they begin, without the numbers."""
+    """The common part of two expansions of one phrase: how they begin, without the numbers."""
     return "".join(c for c in piece if not c.isdigit())[:14]

@@ -1,4 +1,4 @@
-"""How long the 1,000 prompts are, of which kind each is, and in which order they stand."""
+"""The lengths of the 1,000 prompts, their kinds, and the order in which they stand."""
 
 from __future__ import annotations
 

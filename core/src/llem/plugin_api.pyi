@@ -170,9 +170,9 @@ from llem.specs.runner import Runner as Runner
 from llem.specs.runner import RunnerContext as RunnerContext
 from llem.specs.runner import RunnerSpec as RunnerSpec
 from llem.specs.runner import RunningJob as RunningJob
+from llem.specs.sampler import MODULE as MODULE
 from llem.specs.sampler import Device as Device
 from llem.specs.sampler import Method as Method
-from llem.specs.sampler import MODULE as MODULE
 from llem.specs.sampler import QuickPowerSampler as QuickPowerSampler
 from llem.specs.sampler import Reading as Reading
 from llem.specs.sampler import Sampler as Sampler

@@ -84,7 +84,7 @@ class Rectangles:
 
     @property
     def differences(self) -> Folded:
-        """What is between the two, for each."""
+        """The distance between the two, for each."""
         return Folded(self.high - self.low, self.column)
 
     @cached_property

@@ -90,7 +90,7 @@ class Covariates:
         return found
 
     def at(self, slopes: Floats) -> Floats:
-        """What slopes add to each run: (sums, runs) of (sums, columns)."""
+        """The part that slopes add to each run: (sums, runs) of (sums, columns)."""
         import numpy as np
 
         blocks = slopes[:, : self._blocks - 1]

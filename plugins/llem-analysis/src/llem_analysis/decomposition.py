@@ -41,7 +41,7 @@ class Term:
     weight: float
 
     def variance(self, margins: Margins) -> Floats:
-        """What it adds to the variance, for each sample."""
+        """The variance that it adds, for each sample."""
         sums, measure = self._sums(margins), self._measure[..., None]
         found: Floats
         if len(self.members) == 1:

@@ -41,7 +41,7 @@ _OF_RUNS = (
     "warnings",
     *COLUMNS,
 )
-"""What conclusions from any figure look at, besides what was swept."""
+"""Columns that conclusions from any figure look at, besides what was swept."""
 
 
 def load_rows(

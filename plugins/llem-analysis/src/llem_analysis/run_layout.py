@@ -20,7 +20,7 @@ _MOST_RUNS = 1_500
 
 
 class RunLayout:
-    """Which run is of which configuration, and when it was made.
+    """The configuration of each run, and the time at which it was made.
 
     Args:
         cell: number of each run's configuration, of `size`; each has a run.
@@ -38,7 +38,7 @@ class RunLayout:
         self.part: Floats = np.bincount(cell, weights=1 - leverage, minlength=size).astype(np.float64)
         """Each configuration's part of them."""
         self.own = self.part >= 0.5
-        """Which configurations have a variance of their own."""
+        """A mask of the configurations that have a variance of their own."""
 
     @cached_property
     def in_blocks(self) -> RunLayout:
