@@ -10,7 +10,8 @@ DOORS = {
     "core/src/llem/plugins.py",  # where it is made
     "core/src/llem/cli/invoke.py",  # the command line's entry
     "core/src/llem/api.py",  # the library's
-    "plugins/llem-plugin-kit/src/llem_plugin_kit/registering.py",  # the test suites'
+    "plugins/llem-plugin-kit/src/llem_plugin_kit/registering.py",  # that of suites for plugins
+    "plugins/llem-analysis/src/llem_analysis/installed.py",  # the analyses', which notebooks call
 }
 
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from llem.cli.show import show
 from llem.metrics.summary import summarise
+from llem.plugins import default_registry
 from llem.results.rows import study_rows
 from llem.results.store import job_directories
 from llem.results.warning_codes import FEW, IMPOSSIBLE, UNRELIABLE, WARNINGS, kind_of, touched_text
@@ -61,7 +62,7 @@ def said(name: str, folder: Path) -> str:
     if name == "latex":
         return latex_table(Source(folder))
     command = {"analyze": analyze, "compare": compare, "pick": pick, "pareto": pareto, "show": show}[name]
-    done: Result = CliRunner().invoke(command, [str(folder)])
+    done: Result = CliRunner().invoke(command, [str(folder)], obj=default_registry())
     return f"{done.output}\n{done.exception or ''}"
 
 
@@ -97,12 +98,12 @@ def test_what_a_warning_voids_is_in_no_mean_no_front_and_no_choice(write_design:
     folder = study(write_design, code, on=lambda p: p["pytorch.batch_size"] == 4)
     assert "energy" in WARNINGS[code].touches | ({"energy"} if "work" in WARNINGS[code].touches else set())
     assert said("pick", folder).startswith("# pytorch.batch_size=2\n")
-    front = json.loads(CliRunner().invoke(pareto, [str(folder), "--json"]).output)
+    front = json.loads(CliRunner().invoke(pareto, [str(folder), "--json"], obj=default_registry()).output)
     assert front["missing"] == ["pytorch.batch_size=4"]
     best = summarise(study_rows(folder))[-1]
     assert "j_per_output_token" not in best.figures
     assert "j_per_output_token" in best.voided
-    pairs = json.loads(CliRunner().invoke(compare, [str(folder), "--json"]).output)["pairs"]
+    pairs = json.loads(CliRunner().invoke(compare, [str(folder), "--json"], obj=default_registry()).output)["pairs"]
     assert "j_per_output_token" in pairs[0]["figures"]
     assert "j_per_output_token" not in pairs[1]["figures"]
     assert all("j_per_output_token" not in c.figures for c in gather(folder).configurations if "4" in c.label)

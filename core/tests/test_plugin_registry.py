@@ -13,7 +13,7 @@ import pytest
 from llem.errors import EXIT_PLUGIN, PluginError
 from llem.hookspecs import API_VERSION
 from llem.plugins import Registry, load_object, missing_requirements
-from llem.specs.kinds import BACKENDS, CHECKS, DATASETS, KINDS, RUNNERS, SAMPLERS
+from llem.specs.kinds import BACKENDS, CHECKS, COMMANDS, DATASETS, KINDS, METRICS, RUNNERS, SAMPLERS
 from llem.specs.registry import HookKind
 
 Install = Callable[..., None]
@@ -199,3 +199,31 @@ def test_every_hook_that_registers_is_a_row_of_the_table_and_every_named_row_is_
     assert sorted(registering) == sorted(kind.hook for kind in KINDS)
     assert [row for row in vars(kinds).values() if isinstance(row, HookKind)] == list(KINDS)
     assert len({kind.word for kind in KINDS}) == len(KINDS)
+
+
+def test_what_a_plugin_brought_is_gone_when_another_of_its_hooks_fails(install: Install) -> None:
+    code = BACKEND.format(name="half", api=API_VERSION, engine="x:Y")
+    install("llem-half", code + "\n@hookimpl\ndef llem_commands():\n    raise RuntimeError('no commands')\n")
+    registry = Registry()
+    assert "half" in registry[BACKENDS]
+    assert "half" not in registry[COMMANDS]
+    assert "no commands" in _set_aside(registry, "llem-half")
+    assert "half" not in registry[BACKENDS], "a plugin is used whole, or not at all"
+    with pytest.raises(PluginError, match="no commands"):
+        registry.find(BACKENDS, "half")
+    with pytest.raises(KeyError):
+        registry.provider(BACKENDS, "half")
+
+
+def test_a_spec_that_cannot_be_made_sets_its_plugin_aside(install: Install) -> None:
+    install(
+        "llem-vague",
+        "from llem.hookspecs import hookimpl\n"
+        "from llem.specs import MetricSpec\n"
+        "@hookimpl\n"
+        "def llem_metrics():\n"
+        "    return [MetricSpec(name='v', api_version=1, summary='s', label='v', unit='1', better='lower', of=())]\n",
+    )
+    registry = Registry()
+    assert "v" not in registry[METRICS]
+    assert "the metric `v` is of no column" in _set_aside(registry, "llem-vague")

@@ -51,6 +51,10 @@ INTERFACES: dict[str, tuple[type, ...]] = {
     "scenario": (specs.LoadGenerator, specs.Answer),
     "command": (),
     "accelerator": (specs.Accelerator, specs.AcceleratorMemory),
+    "metric": (),
+    "chart": (),
+    "exporter": (specs.StudySource, specs.Exported),
+    "importer": (),
 }
 """Interfaces that belong to each kind, besides its spec."""
 

@@ -40,7 +40,7 @@ class Distribution:
 DISTRIBUTIONS = (
     Distribution("llem-analysis", "llem_analysis", "llem[analysis]", ("analyze", "compare", "pareto", "pick")),
     Distribution("llem-report", "llem_report", "llem[report]", ("report",)),
-    Distribution("llem-exporters", "llem_exporters", "llem[exporters]", ("export",)),
+    Distribution("llem-exporters", "llem_exporters", "llem[exporters]", ("export", "import")),
     Distribution("llem-plugin-kit", "llem_plugin_kit", "llem-plugin-kit", ("plugin",)),
     Distribution("llem-docker", "llem_docker", "llem-docker", ("images",)),
 )

@@ -15,9 +15,13 @@ import pluggy
 if TYPE_CHECKING:
     from llem.specs.accelerator import AcceleratorSpec
     from llem.specs.backend import BackendSpec
+    from llem.specs.chart import ChartSpec
     from llem.specs.check import CheckSpec
     from llem.specs.command import CommandSpec
     from llem.specs.dataset import DatasetSpec
+    from llem.specs.exporter import ExporterSpec
+    from llem.specs.importer import ImporterSpec
+    from llem.specs.metric import MetricSpec
     from llem.specs.runner import RunnerSpec
     from llem.specs.sampler import SamplerSpec
     from llem.specs.scenario import ScenarioSpec
@@ -78,6 +82,30 @@ def llem_commands() -> Sequence[CommandSpec]:
 @hookspec
 def llem_accelerators() -> Sequence[AcceleratorSpec]:
     """Accelerators of a machine, by vendor. Called once, where a stage asks what there is, and when plugins are listed."""
+    return ()
+
+
+@hookspec
+def llem_metrics() -> Sequence[MetricSpec]:
+    """Metrics. Called once, when results are shown, analysed, drawn or exported."""
+    return ()
+
+
+@hookspec
+def llem_charts() -> Sequence[ChartSpec]:
+    """Charts of a study's report. Called once, when one is made."""
+    return ()
+
+
+@hookspec
+def llem_exporters() -> Sequence[ExporterSpec]:
+    """Forms that results are exported in. Called once, by `llem export`."""
+    return ()
+
+
+@hookspec
+def llem_importers() -> Sequence[ImporterSpec]:
+    """Forms that results of other tools are read from. Called once, by `llem import`."""
     return ()
 
 

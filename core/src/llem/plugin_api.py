@@ -15,7 +15,9 @@ TOPICS: dict[str, dict[str, str]] = {
     "Registering": {
         "llem.hookspecs": "API_VERSION hookimpl PROJECT",
         "llem.plugins": "default_registry load_object missing_requirements Registry",
-        "llem.specs.kinds": "ACCELERATORS BACKENDS CHECKS COMMANDS DATASETS RUNNERS SAMPLERS SCENARIOS",
+        "llem.specs.kinds": (
+            "ACCELERATORS BACKENDS CHARTS CHECKS COMMANDS DATASETS EXPORTERS IMPORTERS METRICS RUNNERS SAMPLERS SCENARIOS"
+        ),
         "llem.specs.registry": "HookKind Plugin SpecRegistry",
     },
     "Errors": {
@@ -72,15 +74,17 @@ TOPICS: dict[str, dict[str, str]] = {
     },
     "Commands": {
         "llem.cli.completing": "study_folders",
+        "llem.cli.registered": "Registered",
         "llem.cli.table": "table",
         "llem.cli.writing": "write_text",
         "llem.results": "html",
         "llem.results.text": "NOTHING one_line plain span value",
         "llem.specs.command": "CommandSpec",
     },
-    "Metrics, charts and exports": {
+    "Metrics, charts, exports and imports": {
         "llem.measure.statistics": "stands",
         "llem.metrics": "student",
+        "llem.metrics.computed": "ComputedColumn",
         "llem.metrics.environments": (
             "by_environment COLUMNS differences differing Environment environment_of for_comparison "
             "of_machine RowEnvironments study_kinds unlike"
@@ -89,12 +93,22 @@ TOPICS: dict[str, dict[str, str]] = {
             "BOOTSTRAP_FROM BOOTSTRAP_TO draws expanded_tail FEWEST Interval LEVEL mean RESAMPLES SEED"
         ),
         "llem.metrics.summary": "Configuration Figure parquet_rows",
+        "llem.registered_metrics": "computed_columns",
+        "llem.specs.chart": "ChartSpec",
+        "llem.specs.exporter": "Exported ExporterSpec Output StudySource",
+        "llem.specs.importer": "ImporterSpec",
+        "llem.specs.metric": "MetricSpec",
     },
     "Results": {
         "llem.files": "inside",
+        "llem.results.aggregate": "aggregate",
         "llem.results.arrow_table": "rows_table",
         "llem.results.display": "ESTIMATE",
-        "llem.results.models": "EnergyFigure ExperimentResult ModelReport",
+        "llem.results.facts": "DeviceFacts Facts",
+        "llem.results.models": (
+            "DeviceEnergy Distribution EnergyBreakdown EnergyFigure ExperimentResult Identity Latency ModelReport "
+            "ResultWarning Throughput"
+        ),
         "llem.results.parts": "read_parquet",
         "llem.results.places": "nothing_here several_here",
         "llem.results.rows": "result_row",

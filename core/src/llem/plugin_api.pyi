@@ -1,6 +1,7 @@
 """The names of `llem.plugin_api`, for type checkers; a test holds the two together."""
 
 from llem.cli.completing import study_folders as study_folders
+from llem.cli.registered import Registered as Registered
 from llem.cli.table import table as table
 from llem.cli.writing import write_text as write_text
 from llem.config.compose import Composer as Composer
@@ -30,6 +31,7 @@ from llem.hookspecs import PROJECT as PROJECT
 from llem.hookspecs import hookimpl as hookimpl
 from llem.measure.statistics import stands as stands
 from llem.metrics import student as student
+from llem.metrics.computed import ComputedColumn as ComputedColumn
 from llem.metrics.environments import COLUMNS as COLUMNS
 from llem.metrics.environments import Environment as Environment
 from llem.metrics.environments import RowEnvironments as RowEnvironments
@@ -66,9 +68,13 @@ from llem.plugins import Registry as Registry
 from llem.plugins import default_registry as default_registry
 from llem.plugins import load_object as load_object
 from llem.plugins import missing_requirements as missing_requirements
+from llem.registered_metrics import computed_columns as computed_columns
 from llem.results import html as html
+from llem.results.aggregate import aggregate as aggregate
 from llem.results.arrow_table import rows_table as rows_table
 from llem.results.display import ESTIMATE as ESTIMATE
+from llem.results.facts import DeviceFacts as DeviceFacts
+from llem.results.facts import Facts as Facts
 from llem.results.job_directory import EVENTS as EVENTS
 from llem.results.job_directory import EXPERIMENT as EXPERIMENT
 from llem.results.job_directory import JOB_SCHEMA as JOB_SCHEMA
@@ -80,9 +86,16 @@ from llem.results.job_directory import TIMESERIES as TIMESERIES
 from llem.results.job_directory import JobDocument as JobDocument
 from llem.results.job_directory import write_atomically as write_atomically
 from llem.results.job_directory import write_json as write_json
+from llem.results.models import DeviceEnergy as DeviceEnergy
+from llem.results.models import Distribution as Distribution
+from llem.results.models import EnergyBreakdown as EnergyBreakdown
 from llem.results.models import EnergyFigure as EnergyFigure
 from llem.results.models import ExperimentResult as ExperimentResult
+from llem.results.models import Identity as Identity
+from llem.results.models import Latency as Latency
 from llem.results.models import ModelReport as ModelReport
+from llem.results.models import ResultWarning as ResultWarning
+from llem.results.models import Throughput as Throughput
 from llem.results.parts import read_parquet as read_parquet
 from llem.results.places import nothing_here as nothing_here
 from llem.results.places import several_here as several_here
@@ -141,6 +154,7 @@ from llem.specs.backend import Request as Request
 from llem.specs.backend import RequestRecord as RequestRecord
 from llem.specs.backend import TokenEvent as TokenEvent
 from llem.specs.caveat import Caveat as Caveat
+from llem.specs.chart import ChartSpec as ChartSpec
 from llem.specs.check import CheckSpec as CheckSpec
 from llem.specs.check import Finding as Finding
 from llem.specs.check import PreflightContext as PreflightContext
@@ -150,14 +164,24 @@ from llem.specs.dataset import DatasetSpec as DatasetSpec
 from llem.specs.dataset import LoadedDataset as LoadedDataset
 from llem.specs.dataset import Message as Message
 from llem.specs.dataset import Prompt as Prompt
+from llem.specs.exporter import Exported as Exported
+from llem.specs.exporter import ExporterSpec as ExporterSpec
+from llem.specs.exporter import Output as Output
+from llem.specs.exporter import StudySource as StudySource
+from llem.specs.importer import ImporterSpec as ImporterSpec
 from llem.specs.kinds import ACCELERATORS as ACCELERATORS
 from llem.specs.kinds import BACKENDS as BACKENDS
+from llem.specs.kinds import CHARTS as CHARTS
 from llem.specs.kinds import CHECKS as CHECKS
 from llem.specs.kinds import COMMANDS as COMMANDS
 from llem.specs.kinds import DATASETS as DATASETS
+from llem.specs.kinds import EXPORTERS as EXPORTERS
+from llem.specs.kinds import IMPORTERS as IMPORTERS
+from llem.specs.kinds import METRICS as METRICS
 from llem.specs.kinds import RUNNERS as RUNNERS
 from llem.specs.kinds import SAMPLERS as SAMPLERS
 from llem.specs.kinds import SCENARIOS as SCENARIOS
+from llem.specs.metric import MetricSpec as MetricSpec
 from llem.specs.registry import HookKind as HookKind
 from llem.specs.registry import Plugin as Plugin
 from llem.specs.registry import SpecRegistry as SpecRegistry

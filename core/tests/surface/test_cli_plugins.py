@@ -252,3 +252,62 @@ def test_a_command_gets_the_registry_of_the_command_line(llem: Any, install: Any
     code = COMMAND.format(name="count").replace("def greet():", "@click.pass_obj\ndef greet(registry):")
     code = code.replace("'good day'", "', '.join(registry[BACKENDS])")
     assert "testbed" in llem("count", env=install("llem-counts", code)).stdout
+
+
+SCENARIO = """
+from llem.hookspecs import API_VERSION, hookimpl
+from llem.scenarios.offline import Offline
+from llem.specs import ScenarioSpec
+
+class Pairs(Offline):
+    def group(self, requests):
+        return [requests[i:i + 2] for i in range(0, len(requests), 2)]
+
+@hookimpl
+def llem_scenarios():
+    spec = dict(api_version=API_VERSION, generator=__name__ + ":Pairs")
+    return [ScenarioSpec(name="pairs", summary="two at a time", at_once=2, **spec),
+            ScenarioSpec(name="chatty", summary="talks", needs=frozenset({"chat"}), **spec)]
+"""
+
+
+def test_a_scenario_of_a_plugin_is_offered_validated_and_measured(
+    llem: Any, install: Any, study: Any, tmp_path: Path, read: Any
+) -> None:
+    env = install("llem-pairs", SCENARIO)
+    dataset = {"name": "synthetic", "n": 6, "input_tokens": 4, "output_tokens": 3}
+    measurement = {"min_window_s": 0, "settle_s": 0, "scenario": "pairs"}
+    path = study(dataset=dataset, measurement=measurement)
+    done = llem("run", path, "--quiet", env=env)
+    assert done.returncode == 0, done.stderr
+    (row,) = read.rows(read.only_study(tmp_path / "results"))
+    assert (row["scenario"], row["batching.batches"], row["batching.requested_size"]) == ("pairs", 3, 2)
+    schema = json.loads(llem("config", "schema", env=env).stdout)
+    known = schema["$defs"]["field"]["measurement.scenario"]["enum"]
+    assert known == ["offline", "single_stream", "pairs", "chatty"]
+
+
+@pytest.mark.parametrize(
+    ("scenario", "says"),
+    [
+        (
+            "pears",
+            [
+                "pears",
+                "`measurement.scenario` is not the name of a scenario",
+                "offline, single_stream, pairs, chatty",
+                "`pairs`",
+            ],
+        ),
+        ("chatty", ["the backend testbed cannot take chats, which chatty needs", "offline, single_stream, pairs"]),
+    ],
+)
+def test_a_scenario_that_cannot_be_is_told_before_anything_runs(
+    llem: Any, install: Any, study: Any, scenario: str, says: list[str]
+) -> None:
+    env = install("llem-pairs", SCENARIO)
+    done = llem("run", study(measurement={"scenario": scenario}), "--dry-run", env=env)
+    assert done.returncode == 2
+    assert "study.yaml:" in done.stderr
+    for text in says:
+        assert text in done.stderr

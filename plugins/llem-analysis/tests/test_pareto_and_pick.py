@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llem.errors import ConfigError, ResultError
+from llem.plugins import default_registry
 from llem_analysis.commands.pick import pick as command
 from llem_analysis.figures import FIGURES
 from llem_analysis.front import on_front, pareto
@@ -130,11 +131,13 @@ def test_energy_that_is_only_limited_is_marked_as_an_estimate_too(write_design: 
     assert pick(folder, "tokens_per_s", limits=[Limit("j_per_output_token", 5.0)]).estimated
     assert not pick(folder, "tokens_per_s").estimated
     done = CliRunner().invoke(
-        command, [str(folder), "--max", "throughput", "--max-energy", "5", "-o", str(folder / "best.yaml")]
+        command,
+        [str(folder), "--max", "throughput", "--max-energy", "5", "-o", str(folder / "best.yaml")],
+        obj=default_registry(),
     )
     assert "3 of 4 configurations keep all limits" in done.output
     assert "energy per output token: ~1.00 J" in done.output
-    done = CliRunner().invoke(command, [str(folder)])
+    done = CliRunner().invoke(command, [str(folder)], obj=default_registry())
     assert "# has the lowest estimated energy per output token of designed: 4 configurations." in done.output
 
 
@@ -142,7 +145,9 @@ def test_a_footprint_is_told_whatever_the_best_was_chosen_by(write_design: Write
     folder = write_design(SIZES, energy=energy, speed=lambda p: 1.0 * p["pytorch.batch_size"])
     found = pick(folder, "tokens_per_s", also=["j_per_output_token"])
     assert found.figures["j_per_output_token"].value == 1.0
-    done = CliRunner().invoke(command, [str(folder), "--max", "throughput", "--price", "0.36", "--currency", "EUR"])
+    done = CliRunner().invoke(
+        command, [str(folder), "--max", "throughput", "--price", "0.36", "--currency", "EUR"], obj=default_registry()
+    )
     assert "# footprint: 0.000100 EUR per 1,000 output tokens" in done.output
 
 

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llem.metrics.intervals import mean
+from llem.plugins import default_registry
 from llem_analysis.commands.pareto import pareto as pareto_command
 from llem_analysis.commands.pick import pick as pick_command
 from llem_analysis.front import pareto
@@ -143,7 +144,7 @@ def test_forty_equal_ones_are_named_as_equal_and_the_choice_promises_nothing(
     assert found.as_good is not None
     assert len(found.as_good) >= 35
     assert all(gain.interval.high > 1 > 0.96 < gain.ratio for gain in found.advantages)
-    text = CliRunner().invoke(pick_command, [str(folder)]).output
+    text = CliRunner().invoke(pick_command, [str(folder)], obj=default_registry()).output
     assert "when corrected for being the best of 40 (measured 0.9" in text
     assert "as good as far as cycles tell" in text
 
@@ -174,7 +175,7 @@ def test_one_cycle_ranks_nothing(write_design: WriteDesign) -> None:
     assert found.as_good is None
     assert found.advantages == ()
     assert found.figures["j_per_output_token"].interval is None
-    assert "no ranking" in CliRunner().invoke(pick_command, [str(folder)]).output
+    assert "no ranking" in CliRunner().invoke(pick_command, [str(folder)], obj=default_registry()).output
     assert {p.membership for p in pareto(folder, ["j_per_output_token", "mean_w"]).points} == {None}
 
 
@@ -193,7 +194,7 @@ def test_a_front_tells_who_is_on_it_for_sure_and_who_may_be(write_design: WriteD
     places = {p.settings["a.x"]: p for p in front.points}
     assert {x: p.membership for x, p in places.items()} == {1: "on", 2: "open", 3: "open", 4: "off"}
     assert any(p.alike == (q.label,) for p, q in ((places[2], places[3]), (places[3], places[2])))
-    text = CliRunner().invoke(pareto_command, [str(folder)]).output
+    text = CliRunner().invoke(pareto_command, [str(folder)], obj=default_registry()).output
     assert "of 2 cycles do not tell whether they are" in text
     assert "equal as far as cycles tell: a.x=" in text
     assert "a.x=4" not in text
@@ -202,7 +203,7 @@ def test_a_front_tells_who_is_on_it_for_sure_and_who_may_be(write_design: WriteD
 def test_a_point_of_the_front_keeps_its_interval_however_much_it_varies(write_design: WriteDesign) -> None:
     values = iter([0.1, 1.0, 8.0, 2.0, 2.0, 2.1])
     folder = write_design(FORTY[:2], energy=lambda _: next(values), speed=lambda _: 5.0, cycles=3)
-    document = json.loads(CliRunner().invoke(pareto_command, [str(folder), "--json"]).output)
+    document = json.loads(CliRunner().invoke(pareto_command, [str(folder), "--json"], obj=default_registry()).output)
     intervals = [p["intervals"]["j_per_output_token"] for p in document["points"]]
     assert len(intervals) == 2
     assert all(0 < one["low"] < one["high"] for one in intervals)

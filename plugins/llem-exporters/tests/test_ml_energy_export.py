@@ -22,8 +22,10 @@ from llem.measure.requests_table import COLUMNS
 from llem.measure.statistics import distribution
 from llem.results.aggregate import PARQUET, aggregate, study_table
 from llem.results.job_directory import REQUESTS, RESULT
+from llem.results.models import ExperimentResult
 from llem.results.parts import write_part
 from llem_exporters.ml_energy.folder import write_ml_energy
+from llem_exporters.ml_energy.reading import read_ml_energy
 from llem_exporters.ml_energy.runs import spread_gaps
 from llem_exporters.safe_names import folder_name
 from llem_exporters.source import Source
@@ -551,3 +553,22 @@ def test_the_command_names_what_it_left_out_and_asks_for_a_folder(
     assert said.out == f"Wrote 2 runs to {out}.\n"
     assert main([*arguments, "--output", str(tmp_path / "again"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["count"] == 2
+
+
+def test_what_was_exported_is_read_again_with_the_same_figures(serve: Serve, tmp_path: Path) -> None:
+    folder = serve(SIZES, cycles=2)
+    out, _ = export(folder, tmp_path)
+    found = list(read_ml_energy(out))
+    kept = [result for _, result in Source(folder).results()]
+    assert sorted(map(_read_again, found)) == sorted(map(_read_again, kept))
+    assert sorted(one.identity.cycle for one in found) == [1, 1, 1, 2, 2, 2]
+    assert [one.config["pytorch"]["max_num_seqs"] for one in found] == [1, 8, 32] * 2
+
+
+def _read_again(result: ExperimentResult) -> tuple[Any, ...]:
+    assert result.energy is not None
+    assert result.throughput is not None
+    figure = result.energy.headline
+    assert figure is not None
+    told = (figure.energy_j, figure.j_per_output_token, figure.method, figure.scope, result.energy.window_s)
+    return (*told, result.throughput.tokens_per_s, result.config["model"]["source"], result.config["backend"])

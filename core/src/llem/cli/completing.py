@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from llem.cli.registered import registry_of
 from llem.plugins import Registry
 from llem.specs.kinds import BACKENDS, CHECKS, DATASETS, RUNNERS
 
@@ -46,30 +47,30 @@ def study_folders(_: click.Context, __: click.Parameter, typed: str) -> list[Com
 
 def backends(context: click.Context, _: click.Parameter, typed: str) -> list[CompletionItem[str]]:
     """Installed backends."""
-    return _named(((spec.name, spec.summary) for spec in _registry(context)[BACKENDS].values()), typed)
+    return _named(((spec.name, spec.summary) for spec in registry_of(context)[BACKENDS].values()), typed)
 
 
 def datasets(context: click.Context, _: click.Parameter, typed: str) -> list[CompletionItem[str]]:
     """Installed datasets; any path where none begins so."""
     from click.shell_completion import CompletionItem
 
-    found = _named(((spec.name, spec.summary) for spec in _registry(context)[DATASETS].values()), typed)
+    found = _named(((spec.name, spec.summary) for spec in registry_of(context)[DATASETS].values()), typed)
     return found or [CompletionItem(typed, type="file")]
 
 
 def runners(context: click.Context, _: click.Parameter, typed: str) -> list[CompletionItem[str]]:
     """Installed runners."""
-    return _named(((spec.name, spec.summary) for spec in _registry(context)[RUNNERS].values()), typed)
+    return _named(((spec.name, spec.summary) for spec in registry_of(context)[RUNNERS].values()), typed)
 
 
 def checks(context: click.Context, _: click.Parameter, typed: str) -> list[CompletionItem[str]]:
     """Names of preflight checks."""
-    return _named(((spec.name, spec.summary) for spec in _registry(context)[CHECKS].values()), typed)
+    return _named(((spec.name, spec.summary) for spec in registry_of(context)[CHECKS].values()), typed)
 
 
 def settings_keys(context: click.Context, _: click.Parameter, typed: str) -> list[CompletionItem[str]]:
     """Keys of a study as `KEY=`, section by section: what follows the next dot is offered once that is typed."""
-    return _named(_keys(_registry(context), typed), typed)
+    return _named(_keys(registry_of(context), typed), typed)
 
 
 def _keys(registry: Registry, typed: str) -> Iterator[tuple[str, str]]:
@@ -90,9 +91,3 @@ def _named(found: Iterable[tuple[str, str]], typed: str) -> list[CompletionItem[
     from click.shell_completion import CompletionItem
 
     return [CompletionItem(name, help=about or None) for name, about in found if name.startswith(typed)]
-
-
-def _registry(context: click.Context) -> Registry:
-    found = context.find_object(Registry)
-    assert found is not None, "llem.cli.invoke makes the context with one"
-    return found

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from llem.cli.registered import registry_of
 from llem.errors import PluginError
 from llem.plugins import OWN, Registry, load_object
 from llem.specs.kinds import COMMANDS
@@ -29,10 +30,10 @@ class LazyGroup(click.Group):
     """Looks commands up in the registry that the context carries, and imports one when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_registry(ctx)[COMMANDS])
+        return list(registry_of(ctx)[COMMANDS])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        spec = _registry(ctx)[COMMANDS].get(cmd_name)
+        spec = registry_of(ctx)[COMMANDS].get(cmd_name)
         return _checked(load_object(spec.command), cmd_name) if spec is not None else None
 
     def resolve_command(
@@ -44,7 +45,7 @@ class LazyGroup(click.Group):
             return name if command else None, command, args[1:]
         from llem.distributions import commands_elsewhere, missing_command
 
-        if (missing := missing_command(name, _registry(ctx))) is not None:
+        if (missing := missing_command(name, registry_of(ctx))) is not None:
             raise missing
         if name in MEANT:
             hint = f" Did you mean `{MEANT[name]}`?"
@@ -61,14 +62,14 @@ class LazyGroup(click.Group):
 
         words = [
             CompletionItem(name, help=spec.summary)
-            for name, spec in _registry(ctx)[COMMANDS].items()
+            for name, spec in registry_of(ctx)[COMMANDS].items()
             if name.startswith(incomplete)
         ]
         # Click's own would import every command for its help; of options it knows what there is.
         return [*words, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        registry = _registry(ctx)
+        registry = registry_of(ctx)
         own: list[tuple[str, str]] = []
         added: list[tuple[str, str]] = []
         for name, spec in registry[COMMANDS].items():
@@ -82,12 +83,6 @@ class LazyGroup(click.Group):
             if rows:
                 with formatter.section(title):
                     formatter.write_dl(rows)
-
-
-def _registry(context: click.Context) -> Registry:
-    registry = context.find_object(Registry)
-    assert registry is not None, "llem.cli.invoke makes the context with one"
-    return registry
 
 
 def _missing_commands(registry: Registry) -> list[tuple[str, str]]:

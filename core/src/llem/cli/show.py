@@ -12,6 +12,8 @@ from llem.cli.completing import study_folders
 from llem.cli.present import result_text
 from llem.cli.summary import SHOWN, summary_of
 from llem.errors import ResultError
+from llem.metrics.computed import WithComputed
+from llem.registered_metrics import computed_columns
 from llem.results.aggregate import aggregate
 from llem.results.job_directory import EXPERIMENT, RESULT
 from llem.results.parts import PARQUET
@@ -20,6 +22,7 @@ from llem.results.store import EXPERIMENTS, MANIFEST, is_study, read_result
 
 if TYPE_CHECKING:
     from llem.metrics.selection import Source
+    from llem.plugins import Registry
 
 MANY_ANEW = 2_000
 """Reading more results than this one by one takes seconds, which is worth a word."""
@@ -32,8 +35,8 @@ MANY_ANEW = 2_000
     "--where",
     metavar="KEY=VALUE",
     multiple=True,
-    help="Only experiments for which this holds; also with != < <= > >=. KEY is a column of results.parquet or how its name "
-    "ends, VALUE may be null. May be given several times: then all must hold.",
+    help="Only experiments for which this holds; also with != < <= > >=. KEY is a column of results.parquet, or one that a plugin "
+    "computes, or how its name ends, VALUE may be null. May be given several times: then all must hold.",
 )
 @click.option(
     "--sort",
@@ -49,7 +52,16 @@ MANY_ANEW = 2_000
 @click.option(
     "--rebuild", is_flag=True, help="First write the study's results.parquet anew from its experiments' folders."
 )
-def show(path: Path, as_json: bool, where: tuple[str, ...], sort: str | None, limit: int | None, rebuild: bool) -> None:
+@click.pass_obj
+def show(
+    registry: Registry,
+    path: Path,
+    as_json: bool,
+    where: tuple[str, ...],
+    sort: str | None,
+    limit: int | None,
+    rebuild: bool,
+) -> None:
     """Show a study or a result as a table.
 
     Takes a study's folder, one experiment's folder, a result.json or a results.parquet. Cycles of one configuration are
@@ -94,6 +106,7 @@ def show(path: Path, as_json: bool, where: tuple[str, ...], sort: str | None, li
         )
     if limit is None:
         limit = None if as_json else SHOWN
+    source = WithComputed(source, computed_columns(registry))
     found = summary_of(folder, source, where=where, sort=sort, limit=limit or None)
     click.echo(json.dumps(found.document(), ensure_ascii=False, indent=1) if as_json else found.text())
 

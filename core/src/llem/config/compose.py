@@ -27,7 +27,7 @@ PARTS = tuple(sorted((*SECTIONS, OPTIONS)))
 
 _REMEMBERED = 4_096
 
-_MEANING = {"streaming": "give tokens one by one"}
+_MEANING = {"streaming": "give tokens one by one", "chat": "take chats"}
 """Capabilities of a backend in words, for what it lacks."""
 
 

@@ -179,8 +179,8 @@ class Distribution(_Part):
     n: int
     mean: float
     std: float | None = Field(description="sample standard deviation; null for n < 2")
-    min: float
-    max: float
+    min: float | None = Field(description="null where an imported result does not tell it")
+    max: float | None = Field(description="likewise")
     p50: float
     p90: float | None = Field(description="null for n < 100")
     p95: float | None = Field(description="null for n < 200")

@@ -588,6 +588,22 @@ _ROWS = (
         "told as ended by length where all tokens are there, else as stopped",
     ),
     _kind(
+        "imported",
+        "qualify",
+        "work",
+        "were read from another tool's file",
+        "`llem import` read the result; llem did not measure it",
+        "its figures are by that tool's definitions: compare them with llem's own where these agree",
+    ),
+    _kind(
+        "imported_unstable",
+        "qualify",
+        "work",
+        "did not hold still by the rule of the tool that measured them",
+        "the file that the result was read from calls the run unstable, with the reason in the message",
+        "see the reason; the tool's own tables leave such runs out",
+    ),
+    _kind(
         "attempt_lost",
         "inform",
         "",

@@ -21,9 +21,13 @@ from llem.specs.backend import (
     TokenEvent,
 )
 from llem.specs.caveat import Caveat
+from llem.specs.chart import ChartSpec
 from llem.specs.check import CheckSpec, Finding, PreflightContext, checks_in
 from llem.specs.command import CommandSpec
 from llem.specs.dataset import DatasetSpec, LoadedDataset, Message, Prompt
+from llem.specs.exporter import Exported, ExporterSpec, StudySource
+from llem.specs.importer import ImporterSpec
+from llem.specs.metric import MetricSpec
 from llem.specs.registry import HookKind, Plugin, SpecRegistry
 from llem.specs.runner import (
     Exit,
@@ -57,14 +61,18 @@ __all__ = [
     "BackendSpec",
     "Capability",
     "Caveat",
+    "ChartSpec",
     "CheckSpec",
     "CommandSpec",
     "DatasetSpec",
     "Device",
     "Engine",
     "Exit",
+    "Exported",
+    "ExporterSpec",
     "Finding",
     "HookKind",
+    "ImporterSpec",
     "Job",
     "LoadContext",
     "LoadGenerator",
@@ -73,6 +81,7 @@ __all__ = [
     "MemoryReading",
     "Message",
     "Method",
+    "MetricSpec",
     "Placement",
     "PlacementRule",
     "Plugin",
@@ -94,6 +103,7 @@ __all__ = [
     "ScenarioSpec",
     "Scope",
     "SpecRegistry",
+    "StudySource",
     "TickingSampler",
     "TokenEvent",
     "WatchingSampler",

@@ -33,9 +33,9 @@ class BackendSpec:
         conflicts: backends that cannot be installed in one environment with it.
         resolve: maps its section to the canonical one of the same effect (fields without effect at their default),
             without importing the engine. Sections that resolve to one are one experiment.
-        fit: maps a resolved section to the canonical one of the same effect on so many requests at once (the dataset's n; 1
-            in single_stream): a batch size beyond them goes to the largest that can be reached. Only what changes nothing
-            else may be changed: neither memory nor what is compiled.
+        fit: maps a resolved section to the canonical one of the same effect on so many requests at once (the dataset's n, or the
+            most that the scenario has under way): a batch size beyond them goes to the largest that can be reached. Only
+            what changes nothing else may be changed: neither memory nor what is compiled.
         batch_size: how many requests run at once at the most, from a section; None where it says nothing of it.
         gpus: how many GPUs of one machine an experiment takes, from its section: 0 where it runs on the CPU, None where it
             takes all that it may see. Without it, an experiment of a backend that can use GPUs takes all.

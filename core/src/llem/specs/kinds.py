@@ -6,9 +6,13 @@ from typing import Any
 
 from llem.specs.accelerator import AcceleratorSpec
 from llem.specs.backend import BackendSpec
+from llem.specs.chart import ChartSpec
 from llem.specs.check import CheckSpec
 from llem.specs.command import CommandSpec
 from llem.specs.dataset import DatasetSpec
+from llem.specs.exporter import ExporterSpec
+from llem.specs.importer import ImporterSpec
+from llem.specs.metric import MetricSpec
 from llem.specs.registry import HookKind
 from llem.specs.runner import RunnerSpec
 from llem.specs.sampler import SamplerSpec
@@ -22,6 +26,23 @@ DATASETS = HookKind("dataset", "llem_datasets", DatasetSpec)
 SCENARIOS = HookKind("scenario", "llem_scenarios", ScenarioSpec)
 COMMANDS = HookKind("command", "llem_commands", CommandSpec)
 ACCELERATORS = HookKind("accelerator", "llem_accelerators", AcceleratorSpec)
+METRICS = HookKind("metric", "llem_metrics", MetricSpec)
+CHARTS = HookKind("chart", "llem_charts", ChartSpec)
+EXPORTERS = HookKind("exporter", "llem_exporters", ExporterSpec)
+IMPORTERS = HookKind("importer", "llem_importers", ImporterSpec)
 
-KINDS: tuple[HookKind[Any], ...] = (BACKENDS, RUNNERS, SAMPLERS, CHECKS, DATASETS, SCENARIOS, COMMANDS, ACCELERATORS)
+KINDS: tuple[HookKind[Any], ...] = (
+    BACKENDS,
+    RUNNERS,
+    SAMPLERS,
+    CHECKS,
+    DATASETS,
+    SCENARIOS,
+    COMMANDS,
+    ACCELERATORS,
+    METRICS,
+    CHARTS,
+    EXPORTERS,
+    IMPORTERS,
+)
 """All rows, in the order in which people read them."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from llem.errors import SamplerUnavailable
+from llem.plugin_api import SamplerUnavailable
 from llem_file_meter.sampler import FILE, STALE_S, FileMeterSampler
 from llem_plugin_kit import SamplerConformance
 

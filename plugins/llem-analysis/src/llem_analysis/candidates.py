@@ -6,9 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from llem.plugin_api import Environment, Figure, codes_of, kind_of
+from llem.plugin_api import Environment, Figure, MetricSpec, codes_of, kind_of
 from llem_analysis.design import Configured, configured, find_parameters
-from llem_analysis.figures import FigureSpec
 from llem_analysis.wording import as_written
 
 
@@ -56,12 +55,12 @@ class Candidate:
         return any(method == "estimate" for _, method in self.kinds)
 
 
-def candidates(rows: Iterable[Mapping[str, Any]], specs: Sequence[FigureSpec]) -> list[Candidate]:
+def candidates(rows: Iterable[Mapping[str, Any]], specs: Sequence[MetricSpec]) -> list[Candidate]:
     """Every configuration that has a run that is done, with these figures."""
     return candidates_of(configured(rows), specs)
 
 
-def candidates_of(configurations: Sequence[Configured], specs: Sequence[FigureSpec]) -> list[Candidate]:
+def candidates_of(configurations: Sequence[Configured], specs: Sequence[MetricSpec]) -> list[Candidate]:
     """The same of rows that have been brought together by configuration."""
     parameters = find_parameters(configurations)
     return [
@@ -70,7 +69,7 @@ def candidates_of(configurations: Sequence[Configured], specs: Sequence[FigureSp
     ]
 
 
-def _candidate(one: Configured, keys: Sequence[str], specs: Sequence[FigureSpec]) -> Candidate:
+def _candidate(one: Configured, keys: Sequence[str], specs: Sequence[MetricSpec]) -> Candidate:
     first = one.rows[0]
     kinds = frozenset(
         (row.get("energy.headline.scope"), row["energy.headline.method"])
@@ -95,7 +94,7 @@ def _candidate(one: Configured, keys: Sequence[str], specs: Sequence[FigureSpec]
     )
 
 
-def refuse_mixed(found: Sequence[Candidate], specs: Sequence[FigureSpec], where: str) -> None:
+def refuse_mixed(found: Sequence[Candidate], specs: Sequence[MetricSpec], where: str) -> None:
     """Raise ResultError where energy would be ranked across methods or scopes."""
     from llem.plugin_api import ResultError
 

@@ -34,7 +34,7 @@ def caveats(
         figures: what was analysed.
         asked: names of the figures that were asked for, also those that no run has (any more).
     """
-    columns = [FIGURES[name].column for name in dict.fromkeys([*asked, *(figure.name for figure in figures)])]
+    columns = [c for name in dict.fromkeys([*asked, *(figure.name for figure in figures)]) for c in FIGURES[name].of]
     told = tellings(rows, columns)
     sentences = list(_caveats(rows, configurations, figures))
     # What the runs themselves warn of comes before what the design leaves open, and what changes nothing at the end.

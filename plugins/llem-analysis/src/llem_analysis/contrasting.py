@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from llem.plugin_api import ConfigError, Interval, ResultError, inform_sentence, tellings, too_few
+from llem.plugin_api import ConfigError, Interval, MetricSpec, ResultError, inform_sentence, tellings, too_few
 from llem_analysis import circumstances, holm
 from llem_analysis.circumstances import Difference, Doubt
 from llem_analysis.comparison import Comparison, compare
-from llem_analysis.figures import MAIN, FigureSpec, figure_specs
+from llem_analysis.figures import MAIN, figure_specs
 from llem_analysis.sides import Side, choose_baseline, matched, read_place
 from llem_analysis.wording import counted
 
@@ -141,7 +141,7 @@ def _same(one: Side, other: Side) -> bool:
     return one.study.resolve() == other.study.resolve() and one.candidate.directory == other.candidate.directory
 
 
-def _compared(pairs: Sequence[tuple[Side, Side]], specs: Sequence[FigureSpec], anyway: bool) -> tuple[Pair, ...]:
+def _compared(pairs: Sequence[tuple[Side, Side]], specs: Sequence[MetricSpec], anyway: bool) -> tuple[Pair, ...]:
     found = [_pair(base, other, specs, anyway) for base, other in pairs]
     for spec in specs:
         tested = [
@@ -154,7 +154,7 @@ def _compared(pairs: Sequence[tuple[Side, Side]], specs: Sequence[FigureSpec], a
     return tuple(found)
 
 
-def _pair(base: Side, other: Side, specs: Sequence[FigureSpec], anyway: bool) -> Pair:
+def _pair(base: Side, other: Side, specs: Sequence[MetricSpec], anyway: bool) -> Pair:
     same_study = base.study.resolve() == other.study.resolve()
     doubts = list(circumstances.doubts(base.result, other.result, same_study=same_study))
     refused = set() if anyway else {doubt.refused for doubt in doubts}
@@ -194,17 +194,17 @@ def _varied(base: Side, other: Side) -> set[str]:
     return {key for key in keys if settings[0].get(key) != settings[1].get(key)}
 
 
-def _warned(place: str, side: Side, specs: Sequence[FigureSpec]) -> Iterator[Doubt]:
+def _warned(place: str, side: Side, specs: Sequence[MetricSpec]) -> Iterator[Doubt]:
     """Warnings of a side's runs, as far as they void or qualify these figures; both sides may have one name."""
-    for one in tellings(side.candidate.rows, [spec.column for spec in specs]):
+    for one in tellings(side.candidate.rows, [name for spec in specs for name in spec.of]):
         if one.weight != "inform":
             yield Doubt(one.code, f"of the {place}, {side.name}, {one.runs} of {counted(one.of, 'run')} {one.text}.")
 
 
-def _informing(pairs: Sequence[tuple[Side, Side]], specs: Sequence[FigureSpec]) -> tuple[str, ...]:
+def _informing(pairs: Sequence[tuple[Side, Side]], specs: Sequence[MetricSpec]) -> tuple[str, ...]:
     """One sentence for warnings that change none of the figures."""
     rows = {id(row): row for pair in pairs for side in pair for row in side.candidate.rows}
-    found = [one for one in tellings(rows.values(), [s.column for s in specs]) if one.weight == "inform"]
+    found = [one for one in tellings(rows.values(), [name for s in specs for name in s.of]) if one.weight == "inform"]
     return (inform_sentence(found),) if found else ()
 
 
@@ -219,16 +219,20 @@ def _not_averaged(found: Sequence[Pair]) -> Iterator[str]:
         )
 
 
-def _percentiles(pairs: Sequence[tuple[Side, Side]], specs: Sequence[FigureSpec]) -> Iterator[str]:
+def _percentiles(pairs: Sequence[tuple[Side, Side]], specs: Sequence[MetricSpec]) -> Iterator[str]:
     """Reason for which a percentile that was asked for is not compared."""
     rows = [row for pair in pairs for side in pair for row in side.candidate.rows]
     for spec in specs:
-        reasons = dict.fromkeys(why for row in rows if (why := too_few(spec.column, row)) is not None)
+        reasons = dict.fromkeys(
+            why
+            for row in rows
+            if (why := next((w for c in spec.of if (w := too_few(c, row)) is not None), None)) is not None
+        )
         if reasons:
             yield f"{spec.label} is not compared where {next(iter(reasons))} (ten have to lie beyond a percentile)."
 
 
-def _overall(found: Sequence[Pair], specs: Sequence[FigureSpec]) -> dict[str, Overall]:
+def _overall(found: Sequence[Pair], specs: Sequence[MetricSpec]) -> dict[str, Overall]:
     overall = {}
     for spec in specs:
         ratios = [ratio for pair in found if spec.name in pair.figures and (ratio := pair.figures[spec.name].ratio)]

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from llem.plugin_api import MANIFEST, LlemError
+from llem.plugin_api import MANIFEST, LlemError, MetricSpec
 from llem_analysis.design import Configured, configured
-from llem_analysis.figures import FIGURES, FigureSpec
+from llem_analysis.figures import FIGURES
 from llem_analysis.loading import load_rows
 
 POWER = 0.8
@@ -87,7 +87,7 @@ class EarlierStudies:
         self._loaded: list[tuple[str, Sequence[Configured]]] = []
         self._left: Iterator[tuple[str, Sequence[Configured]]] | None = None
 
-    def spread(self, spec: FigureSpec) -> Spread | None:
+    def spread(self, spec: MetricSpec) -> Spread | None:
         """Of one figure: the pilot's, or that of the latest study in the same folder that repeated its experiments."""
         for name, configurations in self._studies():
             if (found := spread_of_study(configurations, spec.column, name)) is not None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from llem.plugin_api import MetricSpec
 from llem_analysis import contrasts, drift
 from llem_analysis.cell_means import CellMeans, Estimate
 from llem_analysis.contexts import Rectangles
@@ -27,7 +28,6 @@ from llem_analysis.effect_models import (
     Parameter,
 )
 from llem_analysis.figure_design import Designs, FigureDesign
-from llem_analysis.figures import FigureSpec
 from llem_analysis.shares import Shares, shares
 from llem_analysis.sums import Sums
 
@@ -43,7 +43,7 @@ DRIFTED = "configurations kept their places, and a drift over these explains all
 
 
 def analyse_figure(
-    spec: FigureSpec,
+    spec: MetricSpec,
     configurations: Sequence[Configured],
     parameters: Sequence[Parameter],
     seed: int,

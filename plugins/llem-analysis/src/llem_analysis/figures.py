@@ -1,61 +1,28 @@
-"""The figures that analyses, comparisons and choices are made over: what they are called, their unit, which way is better."""
+"""The figures that analyses, comparisons and choices are made over: the metrics that are registered."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+import difflib
+from collections.abc import Iterator, Mapping, Sequence
 
-from llem.plugin_api import ConfigError
-
-
-@dataclass(frozen=True)
-class FigureSpec:
-    """One figure of a result.
-
-    Attributes:
-        name: as `--figure` takes it; column: in `results.parquet`.
-        label: for people, without unit; noun phrase that fits into a sentence.
-        better: which direction is.
-        energy: it comes from a meter, so that its method counts (measured or estimated).
-    """
-
-    name: str
-    column: str
-    label: str
-    unit: str
-    better: Literal["lower", "higher"]
-    energy: bool = False
+from llem.plugin_api import METRICS, ConfigError, MetricSpec
+from llem_analysis.installed import registry
 
 
-_LATENCIES = {
-    "ttft": "time to first token",
-    "itl": "inter-token latency",
-    "tpot": "time per output token",
-    "e2e": "end-to-end latency",
-}
-_PERCENTILES = {50: "median", 90: "90th percentile", 95: "95th percentile", 99: "99th percentile"}
+class _Registered(Mapping[str, MetricSpec]):
+    """The metrics of this environment. They are asked for when one is looked up, not when this is imported."""
 
-_ALL = (
-    FigureSpec(
-        "j_per_output_token", "energy.headline.j_per_output_token", "energy per output token", "J", "lower", True
-    ),
-    FigureSpec("j_per_token", "energy.headline.j_per_token", "energy per token", "J", "lower", True),
-    FigureSpec("j_per_request", "energy.headline.j_per_request", "energy per request", "J", "lower", True),
-    FigureSpec("mean_w", "energy.headline.mean_w", "mean power", "W", "lower", True),
-    FigureSpec("tokens_per_s", "throughput.tokens_per_s", "throughput", "tokens/s", "higher"),
-    FigureSpec("requests_per_s", "throughput.requests_per_s", "request rate", "requests/s", "higher"),
-    *(
-        FigureSpec(f"{name}_p{p}_s", f"latency.{name}_s.p{p}", f"{label} ({_PERCENTILES[p]})", "s", "lower")
-        for name, label in _LATENCIES.items()
-        for p in _PERCENTILES
-    ),
-    FigureSpec("peak_memory_mb", "memory.peak_memory_mb", "peak device memory", "MiB", "lower"),
-    FigureSpec("device_memory_mb", "memory.device_memory_mb", "used device memory", "MiB", "lower"),
-    FigureSpec("host_peak_rss_mb", "memory.host_peak_rss_mb", "peak host memory", "MiB", "lower"),
-)
+    def __getitem__(self, name: str) -> MetricSpec:
+        return registry()[METRICS][name]
 
-FIGURES: dict[str, FigureSpec] = {spec.name: spec for spec in _ALL}
+    def __iter__(self) -> Iterator[str]:
+        return iter(registry()[METRICS])
+
+    def __len__(self) -> int:
+        return len(registry()[METRICS])
+
+
+FIGURES: Mapping[str, MetricSpec] = _Registered()
 """Every figure by name."""
 
 MAIN = (
@@ -70,13 +37,21 @@ MAIN = (
 """Figures that are looked at where nobody asks for anything else."""
 
 
-def figure_specs(names: Sequence[str]) -> list[FigureSpec]:
-    """Figures by their names. Raises ConfigError, which names the nearest one that there is."""
-    import difflib
+def figure_specs(names: Sequence[str]) -> list[MetricSpec]:
+    """Figures by their names.
 
+    Raises:
+        ConfigError: there is none of this name, and it names the nearest; or ratios of it mean nothing.
+    """
     for name in names:
         if name not in FIGURES:
             near = difflib.get_close_matches(name, FIGURES, n=1)
             hint = f"Did you mean `{near[0]}`? " if near else ""
             raise ConfigError(f"there is no figure `{name}`.", remedy=f"{hint}Figures: {', '.join(FIGURES)}.")
+        if FIGURES[name].scale != "log":
+            raise ConfigError(
+                f"the figure `{name}` has a linear scale: what is told here are ratios, and those of {FIGURES[name].label} "
+                "mean nothing.",
+                remedy=f"See it by llem show STUDY --sort {FIGURES[name].column}, or export it.",
+            )
     return [FIGURES[name] for name in dict.fromkeys(names)]

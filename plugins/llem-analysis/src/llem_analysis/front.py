@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from llem.plugin_api import Interval, caveat_sentences, mean
+from llem.plugin_api import Interval, MetricSpec, caveat_sentences, mean
 from llem_analysis.candidates import Candidate, candidates, refuse_mixed
 from llem_analysis.comparison import PAIRS_CYCLES
-from llem_analysis.figures import FigureSpec, figure_specs
+from llem_analysis.figures import figure_specs
 from llem_analysis.loading import load_rows, study_name, study_order
 from llem_analysis.selected import Noise, is_told_lower, log_interval, noise_of
 
@@ -119,12 +119,12 @@ def pareto(study: Path | str | StudyResult, figures: Sequence[str] = OBJECTIVES)
         points=tuple(points),
         missing=tuple(one.label for one in found if one not in whole),
         estimated=any(spec.energy for spec in specs) and any(one.estimated for one in whole),
-        cautions=tuple(caveat_sentences(rows, [spec.column for spec in specs])),
+        cautions=tuple(caveat_sentences(rows, [name for spec in specs for name in spec.of])),
     )
 
 
 def _told(
-    found: Sequence[Candidate], specs: Sequence[FigureSpec], flags: Sequence[bool], paired: bool
+    found: Sequence[Candidate], specs: Sequence[MetricSpec], flags: Sequence[bool], paired: bool
 ) -> list[tuple[Membership | None, tuple[int, ...]]]:
     """Evidence of each one's place by its cycles: whether it is on the front, and who is not told from it."""
     axes: list[tuple[list[float], Noise]] = []
@@ -154,7 +154,7 @@ def _told(
     return told
 
 
-def on_front(points: Sequence[Sequence[float]], specs: Sequence[FigureSpec]) -> list[bool]:
+def on_front(points: Sequence[Sequence[float]], specs: Sequence[MetricSpec]) -> list[bool]:
     """For each point whether no other is at least as good in all figures and better in one. Equal points stay together."""
     signed = [tuple(v if spec.better == "lower" else -v for v, spec in zip(p, specs, strict=True)) for p in points]
     found = [False] * len(points)

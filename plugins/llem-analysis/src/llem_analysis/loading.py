@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any
 from llem.plugin_api import (
     COLUMNS,
     MANIFEST,
+    ComputedColumn,
+    MetricSpec,
     ResultError,
     StudyResult,
+    computed_columns,
     holds_impossible,
     mark_whole,
     nothing_here,
@@ -19,7 +22,7 @@ from llem.plugin_api import (
     read_parquet,
     several_here,
 )
-from llem_analysis.figures import FigureSpec
+from llem_analysis.installed import registry
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -45,19 +48,37 @@ _OF_RUNS = (
 
 
 def load_rows(
-    study: Path | str | StudyResult, specs: Iterable[FigureSpec] | None = None, more: Sequence[str] = ()
+    study: Path | str | StudyResult, specs: Iterable[MetricSpec] | None = None, more: Sequence[str] = ()
 ) -> list[dict[str, Any]]:
-    """The rows of a study's folder, of a `results.parquet`, or of a study that is open. Raises ResultError for anything else.
+    """The rows of a study's folder, of a `results.parquet`, or of a study that is open, with the metrics that plugins compute.
 
     Args:
         specs: of rows what conclusions from these figures take; None for everything.
         more: further columns; one that ends in a dot stands for all that begin with it.
+
+    Raises:
+        ResultError: it is anything else.
     """
     table = _table(study)
     if specs is None:
-        return parquet_rows(table)
-    rows = parquet_rows(_concluding(table, [spec.column for spec in specs], more))
+        return with_computed(parquet_rows(table))
+    asked = list(specs)
+    rows = parquet_rows(_concluding(table, [name for spec in asked for name in spec.of], more))
     mark_whole(rows)
+    return with_computed(rows, asked)
+
+
+def computed(specs: Iterable[MetricSpec] | None = None) -> list[ComputedColumn]:
+    """The metrics that plugins of this environment compute; of these specs only, where any are given."""
+    names = None if specs is None else {spec.column for spec in specs}
+    return [column for column in computed_columns(registry()) if names is None or column.name in names]
+
+
+def with_computed(rows: list[dict[str, Any]], specs: Iterable[MetricSpec] | None = None) -> list[dict[str, Any]]:
+    """The same rows, with a column for each metric that a plugin computes; of these specs only, where any are given."""
+    for column in computed(specs):
+        for row in rows:
+            row[column.name] = column.value(row)
     return rows
 
 

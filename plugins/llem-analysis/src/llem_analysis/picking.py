@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llem.plugin_api import FEWEST, Interval, ResultError, inform_sentence, mean, tellings
+from llem.plugin_api import FEWEST, Interval, MetricSpec, ResultError, inform_sentence, mean, tellings
 from llem_analysis.candidates import Candidate, candidates, refuse_mixed
 from llem_analysis.comparison import PAIRS_CYCLES
 from llem_analysis.design import ENVIRONMENT
-from llem_analysis.figures import FigureSpec, figure_specs
+from llem_analysis.figures import figure_specs
 from llem_analysis.loading import load_rows, study_name, study_order
 from llem_analysis.selected import Selected, chosen_ratio, chosen_value, contenders, log_interval, noise_of
 from llem_analysis.wording import amount, counted
@@ -145,7 +145,7 @@ def pick_among(
     if not whole:
         lacking = [spec.label for spec in specs.values() if not any(spec.name in one.figures for one in found)]
         what = " and ".join(lacking) if lacking else "all these figures together"
-        warned = [t for t in tellings(rows, [s.column for s in specs.values()]) if t.weight == "void"]
+        warned = [t for t in tellings(rows, [name for s in specs.values() for name in s.of]) if t.weight == "void"]
         why = "".join(f" {one.sentence}" for one in warned)
         raise ResultError(f"no configuration has {what}.{why}", where=where, remedy=_why_missing(specs))
     kept = [one for one in whole if all(_keeps(one, specs[limit.figure], limit) for limit in limits)]
@@ -181,12 +181,12 @@ def pick_among(
     )
 
 
-def _keeps(one: Candidate, spec: FigureSpec, limit: Limit) -> bool:
+def _keeps(one: Candidate, spec: MetricSpec, limit: Limit) -> bool:
     value = one.figures[spec.name].mean
     return value <= limit.bound if spec.better == "lower" else value >= limit.bound
 
 
-def _picked(best: Candidate, spec: FigureSpec, bound: float | None, corrected: Selected | None) -> PickedFigure:
+def _picked(best: Candidate, spec: MetricSpec, bound: float | None, corrected: Selected | None) -> PickedFigure:
     figure = best.figures[spec.name]
     return PickedFigure(
         label=spec.label,
@@ -208,7 +208,7 @@ class _Choice:
     advantages: tuple[Advantage, ...] = ()
 
 
-def _choose(kept: Sequence[Candidate], spec: FigureSpec, paired: bool) -> _Choice:
+def _choose(kept: Sequence[Candidate], spec: MetricSpec, paired: bool) -> _Choice:
     # Lower is better of all of these: of a figure that is to be high its reciprocal.
     sign = 1.0 if spec.better == "lower" else -1.0
     logs = [{c: sign * math.log(v) for c, v in one.figures[spec.name].by_cycle.items()} for one in kept]
@@ -236,7 +236,7 @@ def _turned(one: Selected, sign: float) -> tuple[float, Interval]:
     return 1 / one.estimate, replace(one.interval, low=1 / one.interval.high, high=1 / one.interval.low)
 
 
-def _cautions(best: Candidate, specs: Mapping[str, FigureSpec], limits: Sequence[Limit]) -> tuple[str, ...]:
+def _cautions(best: Candidate, specs: Mapping[str, MetricSpec], limits: Sequence[Limit]) -> tuple[str, ...]:
     found = []
     for limit in limits:
         figure, spec = best.figures[limit.figure], specs[limit.figure]
@@ -255,9 +255,9 @@ def _cautions(best: Candidate, specs: Mapping[str, FigureSpec], limits: Sequence
     return tuple(found)
 
 
-def _warned(best: Candidate, considered: Sequence[Candidate], specs: Mapping[str, FigureSpec]) -> Iterator[str]:
+def _warned(best: Candidate, considered: Sequence[Candidate], specs: Mapping[str, MetricSpec]) -> Iterator[str]:
     """Warnings of the picked one's runs, then those of the others, then what changes none of the figures."""
-    columns = [spec.column for spec in specs.values()]
+    columns = [name for spec in specs.values() for name in spec.of]
     own = tellings(best.rows, columns)
     others = tellings((row for one in considered if one is not best for row in one.rows), columns)
     yield from (f"its runs {one.text}: {one.runs} of {one.of}." for one in own if one.weight != "inform")
@@ -267,7 +267,7 @@ def _warned(best: Candidate, considered: Sequence[Candidate], specs: Mapping[str
         yield inform_sentence(informing)
 
 
-def _nearest(whole: Sequence[Candidate], specs: Mapping[str, FigureSpec], limits: Sequence[Limit]) -> str:
+def _nearest(whole: Sequence[Candidate], specs: Mapping[str, MetricSpec], limits: Sequence[Limit]) -> str:
     """The configuration that misses its limits by least, relative to each."""
 
     def excess(one: Candidate) -> float:
@@ -288,7 +288,7 @@ def _nearest(whole: Sequence[Candidate], specs: Mapping[str, FigureSpec], limits
     return f"The nearest is {one.label}: {values}."
 
 
-def _why_missing(specs: Mapping[str, FigureSpec]) -> str:
+def _why_missing(specs: Mapping[str, MetricSpec]) -> str:
     tails = {"_p90_s": "100", "_p95_s": "200", "_p99_s": "1,000"}
     needed = [n for ending, n in tails.items() if any(name.endswith(ending) for name in specs)]
     if needed:

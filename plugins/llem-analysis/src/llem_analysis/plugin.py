@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from llem.plugin_api import API_VERSION, CommandSpec, hookimpl
+from llem.plugin_api import API_VERSION, CommandSpec, MetricSpec, hookimpl
+from llem_analysis.metrics import metrics
 
 
 @hookimpl
@@ -36,3 +37,9 @@ def llem_commands() -> Sequence[CommandSpec]:
             command="llem_analysis.commands.pick:pick",
         ),
     ]
+
+
+@hookimpl
+def llem_metrics() -> Sequence[MetricSpec]:
+    """Energy, throughput, latency and memory."""
+    return metrics()

@@ -12,6 +12,7 @@ from llem.plugin_api import (
     RESULT,
     ConfigError,
     ExperimentResult,
+    MetricSpec,
     ResultError,
     differing,
     environment_of,
@@ -21,8 +22,7 @@ from llem.plugin_api import (
 )
 from llem_analysis.candidates import Candidate, candidates
 from llem_analysis.design import ENVIRONMENT
-from llem_analysis.figures import FigureSpec
-from llem_analysis.loading import load_rows, require_job, study_name, study_order
+from llem_analysis.loading import load_rows, require_job, study_name, study_order, with_computed
 from llem_analysis.wording import as_written
 
 
@@ -56,7 +56,7 @@ class Place:
     sides: Sequence[Side]
 
 
-def read_place(path: Path, specs: Sequence[FigureSpec]) -> Place:
+def read_place(path: Path, specs: Sequence[MetricSpec]) -> Place:
     """Read a study's folder, an experiment's folder or its `result.json`. Raises ResultError where it is neither."""
     folder = path.parent if path.name == RESULT else path
     if (folder / RESULT).is_file():
@@ -72,11 +72,11 @@ def read_place(path: Path, specs: Sequence[FigureSpec]) -> Place:
     return Place(path, "study", [Side(one.label, folder, order, one) for one in found])
 
 
-def _experiment(folder: Path, specs: Sequence[FigureSpec]) -> Side:
+def _experiment(folder: Path, specs: Sequence[MetricSpec]) -> Side:
     result = read_result(folder)
     if result.status != "done":
         raise ResultError("this experiment failed, so there is nothing to compare.", where=str(folder))
-    study, row = folder.parent.parent, result_row(result, folder.name)
+    study, (row,) = folder.parent.parent, with_computed([result_row(result, folder.name)])
     if folder.parent.name == EXPERIMENTS and is_study(study):
         for one in candidates(load_rows(study, specs), specs):
             same = one.config_hash == result.identity.config_hash

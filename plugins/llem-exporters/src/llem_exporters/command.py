@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from llem.plugin_api import study_folders
+from llem.plugin_api import EXPORTERS, Exported, ExporterSpec, Registered, study_folders
 from llem_analysis.commands.footprint_options import factors_of, footprint_options
 
 if TYPE_CHECKING:
     from llem_exporters.source import Source
-
-FORMATS = ("csv", "parquet", "latex", "aienergyscore", "ml-energy", "mlflow")
 
 
 @click.command()
@@ -23,9 +21,11 @@ FORMATS = ("csv", "parquet", "latex", "aienergyscore", "ml-energy", "mlflow")
 @click.option(
     "--format",
     "form",
-    type=click.Choice(FORMATS),
+    metavar="NAME",
+    type=Registered(EXPORTERS),
     required=True,
-    help="csv and parquet: every run; latex: a table of configurations; the others as those tools read them.",
+    help="csv and parquet: every run; latex: a table of configurations; aienergyscore, ml-energy, mlflow: as those tools read "
+    "them; or another that `llem plugins` lists.",
 )
 @click.option(
     "--output",
@@ -37,7 +37,7 @@ FORMATS = ("csv", "parquet", "latex", "aienergyscore", "ml-energy", "mlflow")
 @footprint_options
 def export(
     study: Path,
-    form: str,
+    form: ExporterSpec,
     output: str | None,
     as_json: bool,
     carbon_intensity: str | None,
@@ -64,69 +64,42 @@ def export(
     from llem.plugin_api import ConfigError
     from llem_exporters.source import Source
 
-    if as_json and output is None and form != "mlflow":
+    if as_json and output is None and form.output != "service":
         raise ConfigError("--json says what was written, so it takes --output.", remedy="Give --output PATH.")
-    source = Source(study, factors_of(carbon_intensity, price, currency, pue))
-    written = _write(source, form, output)
+    written = _write(Source(study, factors_of(carbon_intensity, price, currency, pue)), form, output)
+    where = written.address or output
     if as_json:
-        click.echo(json.dumps({"format": form, **written}, ensure_ascii=False, indent=1))
-    elif output is not None or form == "mlflow":
-        for reason in written.get("left_out", ()):
+        left_out = {"left_out": list(written.left_out)} if written.left_out else {}
+        said = {"format": form.name, "output": where, "count": written.count, "what": written.what, **left_out}
+        click.echo(json.dumps(said, ensure_ascii=False, indent=1))
+    elif where is not None:
+        for reason in written.left_out:
             click.echo(f"left out: {reason}", err=True)
-        click.echo(f"Wrote {written['count']} {written['what']} to {written['output']}.")
+        click.echo(f"Wrote {written.count} {written.what} to {where}.")
 
 
-def _write(source: Source, form: str, output: str | None) -> dict[str, Any]:
-    if form == "mlflow":
-        from llem_exporters.mlflow_runs import log_mlflow
+def _write(source: Source, form: ExporterSpec, output: str | None) -> Exported:
+    from llem.plugin_api import ConfigError, load_object
 
-        store, count = log_mlflow(source, output)
-        return {"output": store, "count": count, "what": "runs"}
-    if form in ("parquet", "aienergyscore", "ml-energy"):
-        return _write_files(source, form, output)
-    from llem_exporters.latex import latex_table
-    from llem_exporters.tables import write_csv
-
-    if form == "csv" and output is None:
-        write_csv(source, sys.stdout)
-    elif form == "csv":
-        _saving(output or "", lambda path: _csv(source, path, write_csv))
-    elif output is None:
-        click.echo(latex_table(source), nl=False)
-    else:
-        content = latex_table(source)
-        _saving(output, lambda path: path.write_text(content, encoding="utf-8"))
-    return {"output": output, "count": len(source.rows), "what": "runs"}
-
-
-def _csv(source: Source, path: Path, write: Callable[..., None]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as stream:
-        write(source, stream)
-
-
-def _write_files(source: Source, form: str, output: str | None) -> dict[str, Any]:
-    from llem.plugin_api import ConfigError
-
+    write: Callable[[Source, Any], Exported] = load_object(form.write)
+    if form.output == "service":
+        return write(source, output)
+    if form.output == "text":
+        if output is None:
+            return write(source, sys.stdout)
+        return _saving(output, lambda path: _as_text(source, path, write))
     if output is None:
-        what = "a file" if form == "parquet" else "a folder of files"
-        raise ConfigError(f"{form} is {what}, and no text.", remedy="Name where: --output PATH.")
-    if form == "parquet":
-        from llem_exporters.tables import write_parquet
-
-        _saving(output, lambda path: write_parquet(source, path))
-        return {"output": output, "count": len(source.rows), "what": "runs"}
-    if form == "ml-energy":
-        from llem_exporters.ml_energy.folder import write_ml_energy
-
-        count, left_out = _saving(output, lambda path: write_ml_energy(source, path))
-        return {"output": output, "count": count, "what": "runs", "left_out": left_out}
-    from llem_exporters.aienergyscore import write_aienergyscore
-
-    count, left_out = _saving(output, lambda path: write_aienergyscore(source, path))
-    return {"output": output, "count": count, "what": "configurations", "left_out": left_out}
+        what = "a file" if form.output == "file" else "a folder of files"
+        raise ConfigError(f"{form.name} is {what}, and no text.", remedy="Name where: --output PATH.")
+    return _saving(output, lambda path: write(source, path))
 
 
-def _saving(output: str, write: Callable[[Path], Any]) -> Any:
+def _as_text(source: Source, path: Path, write: Callable[[Source, Any], Exported]) -> Exported:
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        return write(source, stream)
+
+
+def _saving(output: str, write: Callable[[Path], Exported]) -> Exported:
     from llem.plugin_api import ConfigError
 
     try:

@@ -6,9 +6,9 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 
-from llem.plugin_api import Figure, caveat_sentences, plain
+from llem.plugin_api import Figure, MetricSpec, caveat_sentences, plain
 from llem_analysis.candidates import Candidate, candidates
-from llem_analysis.figures import FIGURES, FigureSpec
+from llem_analysis.figures import FIGURES
 from llem_analysis.footprint import footprint
 from llem_analysis.wording import amount, as_written
 from llem_exporters.source import Source
@@ -50,10 +50,10 @@ def latex_table(source: Source) -> str:
 def _lines(
     source: Source,
     found: Sequence[Candidate],
-    specs: Sequence[FigureSpec],
+    specs: Sequence[MetricSpec],
     keys: Sequence[str],
     headers: Sequence[str],
-    asked: Sequence[FigureSpec],
+    asked: Sequence[MetricSpec],
 ) -> Iterator[str]:
     left = max(1, len(keys))
     yield f"% {_comment(source.name)}; needs \\usepackage{{booktabs}}"
@@ -70,11 +70,11 @@ def _lines(
     yield r"\bottomrule"
     yield r"\end{tabular}"
     yield "% " + _comment(_note(source, found))
-    asked_columns = [spec.column for spec in asked]
+    asked_columns = [name for spec in asked for name in spec.of]
     yield from (f"% {_comment(text)}" for text in caveat_sentences(source.rows, asked_columns))
 
 
-def _cell(one: Candidate, spec: FigureSpec) -> str:
+def _cell(one: Candidate, spec: MetricSpec) -> str:
     figure = one.figures.get(spec.name)
     if figure is None:
         return "--"

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from llem.plugin_api import API_VERSION, CommandSpec, hookimpl
+from llem.plugin_api import API_VERSION, CommandSpec, ExporterSpec, ImporterSpec, Output, hookimpl
+
+FORMS: tuple[tuple[str, str, str, Output], ...] = (
+    ("csv", "csv", "every run as a line of text, units in the columns' names", "text"),
+    ("parquet", "parquet", "every run, units in each field's metadata", "file"),
+    ("latex", "latex", "a table of configurations, means over cycles", "text"),
+    ("aienergyscore", "aienergyscore", "each configuration as AIEnergyScore's files", "folder"),
+    ("ml-energy", "ml_energy", "every run as ML.ENERGY's reader takes it", "folder"),
+    ("mlflow", "mlflow", "every run in an MLflow store", "service"),
+)
+"""Name, function, what it writes, and what `--output` names."""
 
 
 @hookimpl
 def llem_commands() -> Sequence[CommandSpec]:
-    """The command `export`."""
+    """The commands `export` and `import`."""
     return [
         CommandSpec(
             name="export",
@@ -17,4 +27,38 @@ def llem_commands() -> Sequence[CommandSpec]:
             summary="results as CSV, Parquet, LaTeX, or for other tools",
             command="llem_exporters.command:export",
         ),
+        CommandSpec(
+            name="import",
+            api_version=API_VERSION,
+            summary="results of another tool, as a study",
+            command="llem_exporters.importing:import_command",
+        ),
+    ]
+
+
+@hookimpl
+def llem_exporters() -> Sequence[ExporterSpec]:
+    """Tables, and the files of other tools."""
+    return [
+        ExporterSpec(
+            name=name,
+            api_version=API_VERSION,
+            summary=summary,
+            write=f"llem_exporters.forms:{function}",
+            output=output,
+        )
+        for name, function, summary, output in FORMS
+    ]
+
+
+@hookimpl
+def llem_importers() -> Sequence[ImporterSpec]:
+    """The form of the ML.ENERGY benchmark."""
+    return [
+        ImporterSpec(
+            name="ml-energy",
+            api_version=API_VERSION,
+            summary="runs of the ML.ENERGY benchmark, as mlenergy-data keeps them",
+            read="llem_exporters.ml_energy.reading:read_ml_energy",
+        )
     ]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from llem.plugin_api import MODIFIED, SIZE, ExperimentResult, ResultError, inside, read_result
 from llem_analysis.footprint import Factors, footprint
-from llem_analysis.loading import load_rows, study_name
+from llem_analysis.loading import computed, load_rows, study_name
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -48,7 +48,12 @@ class Source:
         """The rows as an Arrow table, without the stamps of the files that they were read from."""
         from llem.plugin_api import rows_table
 
-        return rows_table(self.rows).drop_columns([MODIFIED, SIZE])
+        table = rows_table(self.rows).drop_columns([MODIFIED, SIZE])
+        for one in computed():  # a name tells no unit
+            place = table.schema.get_field_index(one.name)
+            field = table.schema.field(place).with_metadata({"unit": one.unit})
+            table = table.set_column(place, field, table.column(place))
+        return table
 
     def footprint(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """Carbon and cost of one run; nothing without factors, null without energy."""

@@ -12,7 +12,7 @@ from llem.plugin_api import PROJECT, HookKind, Registry, default_registry
 
 _CODE = """
 import sys
-from llem.plugins import Registry
+from llem.plugin_api import Registry
 Registry().plugins()
 print(*[name for name in sys.argv[1:] if name in sys.modules])
 """

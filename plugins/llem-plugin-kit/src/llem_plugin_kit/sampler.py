@@ -39,8 +39,8 @@ millijoules differ by more."""
 
 _ELSEWHERE = """
 import json, sys
-from llem.plugins import Registry, load_object
-from llem.specs.kinds import SAMPLERS
+from llem.plugin_api import Registry, load_object
+from llem.plugin_api import SAMPLERS
 sampler = load_object(Registry().find(SAMPLERS, sys.argv[1]).sampler)()
 try:
     print(json.dumps([d.id for d in sampler.open(json.loads(sys.argv[2]))]))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from llem.plugin_api import ConfigError, ResultError
-from llem_analysis.figures import FIGURES, FigureSpec
+from llem.plugin_api import ConfigError, MetricSpec, ResultError
+from llem_analysis.figures import FIGURES
 from llem_analysis.wording import amount, counted, percent
 from llem_report.models import Answer, Mean, ReportConfiguration
 
@@ -51,7 +51,7 @@ def answer_of(
     return Answer(sentence, _choice(chosen), costs, _equal(chosen))
 
 
-def _once(configurations: Sequence[ReportConfiguration], spec: FigureSpec) -> str:
+def _once(configurations: Sequence[ReportConfiguration], spec: MetricSpec) -> str:
     having = [one for one in configurations if spec.name in one.figures]
     best = _best(having, spec)
     mark = "~" * (spec.energy and best.estimated)
@@ -111,7 +111,7 @@ def _apart(ratio: float) -> str:
     return f"{percent(abs(ratio - 1))} {'above' if ratio > 1 else 'below'}"
 
 
-def _best(configurations: Sequence[ReportConfiguration], spec: FigureSpec) -> ReportConfiguration:
+def _best(configurations: Sequence[ReportConfiguration], spec: MetricSpec) -> ReportConfiguration:
     def value(one: ReportConfiguration) -> float:
         figures: Mapping[str, Mean] = one.figures
         return figures[spec.name].mean

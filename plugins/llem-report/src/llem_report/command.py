@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from llem.plugin_api import study_folders
+from llem.plugin_api import CHARTS, ChartSpec, Registered, study_folders
 
-FIGURE_NAMES = ("effects", "pareto", "phases", "power", "latency")
+if TYPE_CHECKING:
+    from llem.plugin_api import Registry
+
 FORMATS = ("html", "png", "svg", "pdf")
 PAGE = "report.html"
 FIGURES = "figures"
@@ -18,7 +20,7 @@ FIGURES = "figures"
 
 @click.command(
     epilog="Figures: effects (which parameters matter), pareto (energy against speed), phases (energy by phase), power "
-    "(power and temperature over time), latency (distributions)."
+    "(power and temperature over time), latency (distributions), and those of plugins (`llem plugins` lists them)."
 )
 @click.argument("study", metavar="STUDY", type=click.Path(path_type=Path), shell_complete=study_folders)
 @click.option(
@@ -39,7 +41,7 @@ FIGURES = "figures"
     "names",
     metavar="NAME",
     multiple=True,
-    type=click.Choice(FIGURE_NAMES),
+    type=Registered(CHARTS),
     help="Only this figure; repeatable. With png, svg or pdf.",
 )
 @click.option(
@@ -55,11 +57,13 @@ FIGURES = "figures"
 )
 @click.option("--port", type=click.IntRange(0, 65535), help="With --serve: the port; 0 takes any that is free.")
 @click.option("--open", "opening", is_flag=True, help="Open the page in a browser.")
+@click.pass_obj
 def report(
+    registry: Registry,
     study: Path,
     output: Path | None,
     form: str | None,
-    names: tuple[str, ...],
+    names: tuple[ChartSpec, ...],
     theme: Any,
     width: Any,
     serving: bool,
@@ -82,17 +86,18 @@ def report(
     """
     if serving:
         _refuse(output=output, format=form, figure=names, theme=theme, width=width)
-        _serve(study, port, opening)
+        _serve(registry, study, port, opening)
         return
     _refuse_without_serve(port)
     form = form or _by_ending(output) or ("png" if names else "html")
     if form == "html":
         _refuse_in_page(figure=names, theme=theme, width=width)
-        _page(study, output, opening)
+        _page(registry, study, output, opening)
     else:
         if opening:
             raise click.UsageError("--open opens the page; figures are written as files only.")
-        _figures(study, output, form, names or FIGURE_NAMES, theme or "light", width or "double", one=len(names) == 1)
+        asked = [spec.name for spec in names]
+        _figures(registry, study, output, form, asked, theme or "light", width or "double")
 
 
 def _by_ending(output: Path | None) -> str | None:
@@ -121,13 +126,15 @@ def _refuse_in_page(**given: object) -> None:
             )
 
 
-def _serve(study: Path, port: int | None, opening: bool) -> None:
+def _serve(registry: Registry, study: Path, port: int | None, opening: bool) -> None:
     import webbrowser
 
+    from llem_report.charts import charts
     from llem_report.serve import PORT, serve
 
     _require_extra()
-    serve(study, port=PORT if port is None else port, say=_say, started=_browse(webbrowser.open) if opening else None)
+    started = _browse(webbrowser.open) if opening else None
+    serve(study, charts(registry), port=PORT if port is None else port, say=_say, started=started)
 
 
 def _browse(open_page: Any) -> Any:
@@ -147,10 +154,11 @@ def _require_extra() -> None:
     require_extra()
 
 
-def _page(study: Path, output: Path | None, opening: bool) -> None:
+def _page(registry: Registry, study: Path, output: Path | None, opening: bool) -> None:
     import webbrowser
 
     from llem_report import bundle
+    from llem_report.charts import charts
     from llem_report.gather import gather
     from llem_report.page import write_page
 
@@ -158,23 +166,24 @@ def _page(study: Path, output: Path | None, opening: bool) -> None:
     bundle.begin()
     found = gather(study)
     path = study / PAGE if output is None else output / PAGE if output.is_dir() else output
-    _saving(path, lambda: write_page(found, path))
+    _saving(path, lambda: write_page(found, path, charts(registry)))
     click.echo(f"Wrote {path}.")
     if opening:
         webbrowser.open(path.resolve().as_uri())
 
 
 def _figures(
-    study: Path, output: Path | None, form: Any, names: Sequence[str], theme: Any, width: Any, *, one: bool
+    registry: Registry, study: Path, output: Path | None, form: Any, names: Sequence[str], theme: Any, width: Any
 ) -> None:
+    """Write figures as files; all of them where none is named."""
     from llem.plugin_api import ResultError
+    from llem_report.charts import charts
     from llem_report.export import save
-    from llem_report.figures import FIGURES as ALL
     from llem_report.gather import gather
 
     _require_extra()
-    found = gather(study)
-    drawn = [ALL[name].draw(found, width) for name in names]
+    found, known, one = gather(study), charts(registry), len(names) == 1
+    drawn = [known[name].draw(found, width) for name in names or known]
     if one and drawn[0].spec is None:
         raise ResultError(f"there is no figure `{names[0]}`: {drawn[0].why_not}", where=str(study))
     folder = study / FIGURES if output is None else output

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from llem_analysis.wording import counted
+from llem_report.figures import FIGURES, Figure
 from llem_report.models import FigureColumn, Mean, ReportConfiguration, ReportStudy
 from llem_report.packing import packed, plain
 
@@ -22,11 +23,15 @@ Block = str | Mapping[str, Any]
 """A paragraph; `{"list": [...]}`; or `{"pairs": [[key, text], ...]}`. One with a `summary` opens on demand."""
 
 
-def document(study: ReportStudy, *, live: bool = False) -> dict[str, Any]:
-    """Everything that the page shows. `live`: it is served, and will ask again while the study runs."""
-    from llem_report.figures import FIGURES
+def document(study: ReportStudy, charts: Mapping[str, Figure] = FIGURES, *, live: bool = False) -> dict[str, Any]:
+    """Everything that the page shows.
 
-    drawn = [figure.draw(study) for figure in FIGURES.values()]
+    Args:
+        study: as `llem_report.gather` gives it.
+        charts: by name, in the page's order; by default the report's own.
+        live: it is served, and will ask again while the study runs.
+    """
+    drawn = [chart.draw(study) for chart in charts.values()]
     return {
         "title": study.title,
         "state": _state(study),

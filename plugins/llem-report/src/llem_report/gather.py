@@ -41,7 +41,7 @@ SHOWN = (
     "peak_memory_mb",
     "host_peak_rss_mb",
 )
-"""Figures of the table of experiments, those that a study has."""
+"""Figures of the table of experiments, those that a study has; metrics that plugins compute follow them."""
 
 _MORE = (
     "warning_messages",
@@ -68,20 +68,21 @@ def gather(study_dir: Path | str) -> ReportStudy:
     from llem.plugin_api import head_beside_results
 
     folder = Path(study_dir)
-    specs = [FIGURES[name] for name in dict.fromkeys((*SHOWN, *MAIN))]
+    computed = [spec for spec in FIGURES.values() if spec.value is not None and spec.scale == "log"]
+    specs = [*(FIGURES[name] for name in SHOWN), *computed]
     rows = sorted(
-        load_rows(folder, specs, _MORE),
+        load_rows(folder, [*specs, *(FIGURES[name] for name in MAIN)], _MORE),
         key=lambda r: (r.get("position") is None, r.get("position") or 0, str(r["directory"])),
     )
     head, damage = head_beside_results(folder, has_results=bool(rows))
     state = _state(folder, head)
     columns = [
         FigureColumn(spec.name, spec.label, spec.unit, spec.better, spec.energy)
-        for spec in (FIGURES[name] for name in SHOWN)
+        for spec in specs
         if any(row.get(spec.column) is not None for row in rows)
     ]
     groups = configured(rows)
-    found = candidates_of(groups, [FIGURES[name] for name in SHOWN])
+    found = candidates_of(groups, specs)
     configurations, common = _configurations(found, groups)
     environments, environment_of = environments_of(folder, rows)
     analysis, no_findings = _analysis(folder, rows, groups)

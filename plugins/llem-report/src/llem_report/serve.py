@@ -12,7 +12,7 @@ import hashlib
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from llem.plugin_api import LlemError
 from llem_report.document import document
+from llem_report.figures import FIGURES, Figure
 from llem_report.packing import as_json
 from llem_report.page import SERVED_POLICY, rendered
 
@@ -36,8 +37,8 @@ REST = 4.0
 class Snapshot:
     """A study's page and data as of a moment ago."""
 
-    def __init__(self, gather: Callable[[], ReportStudy]) -> None:
-        self._gather = gather
+    def __init__(self, gather: Callable[[], ReportStudy], charts: Mapping[str, Figure]) -> None:
+        self._gather, self._charts = gather, charts
         self._lock = threading.Lock()
         self._due = 0.0
         self._document: dict[str, Any] = {}
@@ -60,7 +61,7 @@ class Snapshot:
         started = time.monotonic()
         if started < self._due:
             return
-        self._document = document(self._gather(), live=True)
+        self._document = document(self._gather(), self._charts, live=True)
         self._data = as_json(self._document).encode()
         self._tag = f'"{hashlib.sha256(self._data).hexdigest()[:32]}"'
         ended = time.monotonic()
@@ -129,8 +130,10 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
     allow_reuse_address = True
 
-    def __init__(self, gather: Callable[[], ReportStudy], port: int = PORT) -> None:
-        self.snapshot = Snapshot(gather)
+    def __init__(
+        self, gather: Callable[[], ReportStudy], port: int = PORT, charts: Mapping[str, Figure] = FIGURES
+    ) -> None:
+        self.snapshot = Snapshot(gather, charts)
         try:
             super().__init__((ADDRESS, port), _Handler)
         except OSError as error:
@@ -165,6 +168,7 @@ def _print(line: str) -> None:
 
 def serve(
     study_dir: Path,
+    charts: Mapping[str, Figure] = FIGURES,
     *,
     port: int = PORT,
     say: Callable[[str], None] = _print,
@@ -174,6 +178,7 @@ def serve(
 
     Args:
         study_dir: the study's folder; it may still run.
+        charts: as `llem_report.document.document` takes them.
         port: 0 takes any that is free.
         say: takes each line for the user.
         started: is called with the page's address when it answers.
@@ -184,7 +189,7 @@ def serve(
     from llem_report.gather import gather
 
     gather(study_dir)  # whatever is wrong with the study is said here, in the terminal
-    with Server(lambda: gather(study_dir), port) as server:
+    with Server(lambda: gather(study_dir), port, charts) as server:
         try:
             say(f"Report of {study_dir} at {server.url} (this machine only). Ctrl-C ends it.")
             if started is not None:

@@ -39,9 +39,9 @@ def version(name):
         return None
 found = {"llem": version("llem"), "schema": None, "backends": {}, "aside": []}
 if found["llem"]:
-    from llem.plugins import Registry, missing_requirements
-    from llem.results.job_directory import JOB_SCHEMA
-    from llem.specs.kinds import BACKENDS
+    from llem.plugin_api import Registry, missing_requirements
+    from llem.plugin_api import JOB_SCHEMA
+    from llem.plugin_api import BACKENDS
     registry = Registry()
     found["schema"] = JOB_SCHEMA
     found["backends"] = {name: missing_requirements(spec.requires) for name, spec in registry[BACKENDS].items()}

@@ -1,0 +1,49 @@
+"""`llem import`: results of another tool, as a study that every command reads."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from llem.plugin_api import IMPORTERS, ImporterSpec, Registered
+
+
+@click.command("import")
+@click.argument("path", metavar="PATH", type=click.Path(path_type=Path))
+@click.option(
+    "--from",
+    "form",
+    metavar="NAME",
+    type=Registered(IMPORTERS),
+    required=True,
+    help="ml-energy: runs/llm.parquet of the ML.ENERGY benchmark; or another that `llem plugins` lists.",
+)
+@click.option("--name", default="imported", show_default=True, help="Name of the study.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    default=Path("results"),
+    show_default=True,
+    help="The folder in which the study's own is made.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document that says what was read.")
+def import_command(path: Path, form: ImporterSpec, name: str, output: Path, as_json: bool) -> None:
+    """Read another tool's results into a study's folder.
+
+    What that tool's file does not tell is null. Every result has the warning `imported`, and says in its environment which file
+    it came from: its figures are by that tool's definitions.
+
+    \b
+    Examples:
+      llem import ml-energy/ --from ml-energy --name leaderboard
+      llem import runs/llm.parquet --from ml-energy --output results
+    """
+    from llem_exporters.imported import write_study
+
+    folder, count = write_study(path, form, name, output)
+    if as_json:
+        click.echo(json.dumps({"study": str(folder), "count": count, "from": form.name}, ensure_ascii=False, indent=1))
+    else:
+        click.echo(f"Read {count:,} run{'s' * (count != 1)} into {folder}. Next: llem show {folder}")
