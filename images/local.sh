@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # local.sh BACKEND TAG: builds a backend's CPU image from nothing but this machine: an engine (engine.sh), a base (base.sh),
-# certificates as pip here trusts them, torch's wheel as pip here finds it. Run with `llem` on the PATH. Prints the tag.
+# index and certificates as pip here has them, torch's wheel as pip here finds it. Run with `llem` on the PATH. Prints the tag.
 #
 # What another machine has otherwise can be said by variables: BASE (an image to start from), WHEELHOUSE (a folder of wheels).
 set -euo pipefail
@@ -20,6 +20,13 @@ elif [[ -z ${BASE:-} ]]; then
 fi
 
 options=(--target cpu --base "${BASE}" --tag "${tag}" --network host)
+work=$(mktemp -d)
+trap 'rm -rf "${work}"' EXIT
+
+bash "${here}/pip-conf.sh" >"${work}/pip.conf"
+if [[ -s ${work}/pip.conf ]]; then
+  options+=(--pip-conf "${work}/pip.conf")
+fi
 
 certificates=$(python -m pip config get global.cert 2>/dev/null || python -m pip config get :env:.cert 2>/dev/null || true)
 if [[ -f ${certificates} ]]; then
@@ -29,8 +36,7 @@ fi
 # Torch for CPUs stands on few indices. Where it is installed here, pip here knows one.
 torch=$(python -c 'import importlib.metadata as m; print(m.version("torch"))' 2>/dev/null || true)
 if [[ -z ${WHEELHOUSE:-} && ${torch} == *+cpu ]]; then
-  WHEELHOUSE=$(mktemp -d)
-  trap 'rm -rf "${WHEELHOUSE}"' EXIT
+  WHEELHOUSE=${work}/wheelhouse
   python=$(docker run --rm --network host "${BASE}" sh -c 'apt-get update -qq && apt-cache show python3 | sed -n "s/^Version: \([0-9]*\.[0-9]*\).*/\1/p" | head -n 1')
   python -m pip download --quiet --no-deps --only-binary :all: --python-version "${python}" --dest "${WHEELHOUSE}" "torch==${torch%+*}"
 fi
