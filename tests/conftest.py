@@ -67,7 +67,7 @@ class Running:
 
 @dataclass
 class Outcome:
-    """How an experiment ended: its result, its folder, what the terminal said."""
+    """The end of an experiment: its result, its folder, what the terminal said."""
 
     result: Mapping[str, Any]
     directory: Path

@@ -10,14 +10,21 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-SOURCES = ["core/src", "tools", "bench", "docs", *(str(p.relative_to(ROOT)) for p in ROOT.glob("[pr]*s/*/src"))]
+SOURCES = [
+    *("core", "bench", "docs", "examples", "tests", "tools"),
+    *(str(folder.parent.relative_to(ROOT)) for kind in ("plugins", "runners") for folder in ROOT.glob(f"{kind}/*/src")),
+]
 QUESTION = re.compile(r"(What|Whether|Which|How|So|Who|When|Why)\b")
 
 
 def _texts(file: Path) -> Iterator[tuple[int, str]]:
     """The line and the first line of each docstring of a file: of modules, classes, functions, and names that are assigned."""
-    lines = file.read_text(encoding="utf-8").splitlines()
-    for node in ast.walk(ast.parse("\n".join(lines))):
+    text = (
+        re.sub(r"\$\{?\w+\}?", "NAME", file.read_text(encoding="utf-8"))
+        if file.suffix == ".txt"
+        else file.read_text("utf-8")
+    )
+    for node in ast.walk(ast.parse(text)):
         body = getattr(node, "body", None)
         if not isinstance(body, list):
             continue
@@ -33,7 +40,7 @@ def questions(folder: Path) -> list[str]:
     """Docstrings below a folder that open with a question word, each with its place."""
     return [
         f"{file.relative_to(folder)}:{line}: {text}"
-        for file in sorted(folder.rglob("*.py"))
+        for file in sorted([*folder.rglob("*.py"), *folder.rglob("*.py.txt")])
         for line, text in _texts(file)
         if QUESTION.match(text)
     ]

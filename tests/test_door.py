@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import fnmatch
 import re
 import subprocess
@@ -59,10 +60,23 @@ def test_contributing_says_how_to_add_each_kind_that_plugins_register() -> None:
     from llem.specs.kinds import KINDS
 
     table = _folded("CONTRIBUTING.md").split("| you want to add |")[1]
-    words = {"energy sampler": "a meter", "preflight check": "a check", "accelerator": "an accelerator"}
+    words = {"energy sampler": "a sampler", "preflight check": "a check"}
     for kind in KINDS:
         word = words.get(kind.word, kind.word)
         assert re.search(rf"\b{word}\b", table), f"CONTRIBUTING.md does not say how to add: {kind.word}"
+
+
+def test_an_order_of_experiments_touches_the_files_that_contributing_names() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    (row,) = [line for line in page.splitlines() if line.startswith("| an order of experiments |")]
+    sources = [*ROOT.glob("core/src/**/*.py"), *ROOT.glob("plugins/*/src/**/*.py"), *ROOT.glob("runners/*/src/**/*.py")]
+    touched = {
+        str(file.relative_to(ROOT))
+        for file in sources
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and node.value == "latin_square"
+    }
+    assert touched == set(re.findall(r"`([\w./-]+\.py)`", row))
 
 
 def test_the_citation_is_valid_and_of_this_version() -> None:

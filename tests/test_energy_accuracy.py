@@ -1,4 +1,4 @@
-"""What the accuracy benchmark makes of errors: rows, goals, the file and the page."""
+"""The accuracy benchmark's account of errors: rows, goals, the file and the page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What only a real NVIDIA GPU can show: energy by its counter, memory by the allocator, devices by UUID."""
+"""Facts that only a real NVIDIA GPU can show: energy by its counter, memory by the allocator, devices by UUID."""
 
 from __future__ import annotations
 

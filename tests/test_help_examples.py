@@ -14,7 +14,7 @@ from llem.cli.group import command_line
 from llem.plugins import default_registry
 
 WORDS_AFTER = re.compile(r"\s{2,}\S.*$|\s+#\s.*$")
-"""What an example means, after two spaces or a number sign."""
+"""The meaning of an example, after two spaces or a number sign."""
 
 
 def walk(command: click.Command, context: click.Context) -> Iterator[tuple[str, click.Command]]:
@@ -37,7 +37,7 @@ def examples(command: click.Command) -> list[str]:
 
 
 def calls(line: str) -> Iterator[list[str]]:
-    """What a shell would give llem: of each `llem …` in a line with pipes, substitutions and redirections."""
+    """The words that a shell would give llem: of each `llem …` in a line with pipes, substitutions and redirections."""
     plain = WORDS_AFTER.sub("", re.sub(r'^eval "\$\((.*)\)"', r"\1", line))
     lexer = shlex.shlex(plain, posix=True, punctuation_chars=True)
     lexer.whitespace_split = True

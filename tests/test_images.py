@@ -32,7 +32,7 @@ def _docker(*words: str) -> subprocess.CompletedProcess[str]:
 
 
 def _run(image: str, *words: str, user: str | None = None) -> str:
-    """What a command in a container prints."""
+    """The output of a command in a container."""
     done = _docker("run", "--rm", "--network", "none", *(["--user", user] if user else []), image, *words)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()

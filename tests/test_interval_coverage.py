@@ -12,7 +12,7 @@ STUDIES = 400
 
 
 def deviations(share: float, of: float) -> float:
-    """How many standard errors of the simulation this share lies from another."""
+    """The distance of this share from another, in standard errors of the simulation."""
     return (share - of) / math.sqrt(of * (1 - of) / STUDIES)
 
 

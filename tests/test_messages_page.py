@@ -1,4 +1,4 @@
-"""What docs/troubleshooting.md quotes is what the code says, and docs/reference/messages.md leaves nothing out."""
+"""docs/troubleshooting.md quotes what the code says, and docs/reference/messages.md leaves nothing out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What results and analyses show in a notebook: small tables, well formed, with nothing of theirs taken for HTML."""
+"""Results and analyses in a notebook: small tables, well formed, with nothing of theirs taken for HTML."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes wrong with a GPU or its driver inside the measured window: a right figure with its warning, or none."""
+"""Faults of a GPU or its driver inside the measured window: a right figure with its warning, or none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes wrong with the host inside the measured window: processes killed or stopped, clocks moved, other tenants."""
+"""Faults of the host inside the measured window: processes killed or stopped, clocks moved, other tenants."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What plugins import of the core: one module, listed, documented, light, and held for every plugin of this repository."""
+"""Plugins' imports of the core: one module, listed, documented, light, and held for every plugin of this repository."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is left on the GPUs before an experiment: told where there is something, silent where there is not."""
+"""Memory that is left on the GPUs before an experiment: told where there is something, silent where there is not."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ print(json.dumps(find(backend, MeasurementConfig(residual_memory_mb=LIMIT))))
 def residual(
     environment: Mapping[str, str], limit: float = 100, capabilities: str = '{"gpu"}', **variables: str
 ) -> list[dict[str, Any]]:
-    """What is found in a process with this environment; nothing else may be said there."""
+    """The finds in a process with this environment; nothing else may be said there."""
     environment = {k: v for k, v in environment.items() if k != "CUDA_VISIBLE_DEVICES"} | variables
     code = CODE.replace("LIMIT", str(limit)).replace("CAPABILITIES", capabilities)
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)

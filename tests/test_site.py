@@ -24,7 +24,7 @@ STANDING = {"canonical", "prev", "next", "alternate"}
 
 
 class Reader(HTMLParser):
-    """What a page links to, fetches, and can be linked at; and its paragraphs."""
+    """A page's links, what it fetches, its anchors, and its paragraphs."""
 
     def __init__(self, html: str) -> None:
         super().__init__()

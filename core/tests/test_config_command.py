@@ -29,7 +29,7 @@ sweep:
 
 @dataclass(frozen=True)
 class Done:
-    """What a command left."""
+    """The outcome of a command."""
 
     returncode: int
     stdout: str

@@ -1,4 +1,4 @@
-"""Which commit a study file stands at."""
+"""The commit that a study file stands at."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ IDS = [f"{section}.{facts.key}" for section, facts in FIELDS]
 
 
 def errors_at(section: str, key: str, value: Any) -> list[Any]:
-    """What validation says of this one field; rules between fields are left aside."""
+    """Validation's word on this one field; rules between fields are left aside."""
     path = key.split(".")
     document: Any = value
     for part in reversed(path):

@@ -1,4 +1,4 @@
-"""What is wrong with a study, in words: place, key, value, what is accepted, and what was probably meant."""
+"""Mistakes in a study, in words: place, key, value, what is accepted, and what was probably meant."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HEAD = "model: random:tiny-llama\nbackend: other\n"
 
 
 def complaint(tmp_path: Path, text: str) -> str:
-    """What the user reads, with the file's name without its folder."""
+    """The text that the user reads, with the file's name without its folder."""
     path = tmp_path / "study.yaml"
     path.write_text(text)
     with pytest.raises(LlemError) as caught:

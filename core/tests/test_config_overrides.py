@@ -1,4 +1,4 @@
-"""What the command line and the environment do to a sweep: an axis gives way to the one value, and a note says so."""
+"""The command line and the environment over a sweep: an axis gives way to the one value, and a note says so."""
 
 from __future__ import annotations
 

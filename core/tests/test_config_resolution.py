@@ -1,4 +1,4 @@
-"""What the core's sections come to: presets written out, fields without effect at their default, misfits refused."""
+"""The core's sections, resolved: presets written out, fields without effect at their default, misfits refused."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ BASE: dict[str, Any] = {"model": "random:tiny-llama", "backend": "testbed"}
 
 
 def is_taken(document: dict[str, Any]) -> bool:
-    """Whether llem itself takes it, its points included."""
+    """Tell whether llem itself takes it, its points included."""
     try:
         loaded = load_study(document=document, environ={"XDG_CONFIG_HOME": "/nonexistent"}, backends=BACKENDS)
         list(Sweep(loaded.config, BACKENDS, SCENARIOS, loaded.locate))

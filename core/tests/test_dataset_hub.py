@@ -22,7 +22,7 @@ MISSING = "needs the package `datasets`"
 
 
 def load(folder: Path, **fields: object) -> str:
-    """What loading gives, as JSON, or the error; in a process of its own, without network, with a cache of its own."""
+    """The yield of loading, as JSON, or the error; in a process of its own, without network, with a cache of its own."""
     code = (
         "import json, sys; from llem.config.experiment import DatasetConfig; from llem.datasets import hub\n"
         "config = DatasetConfig.model_validate(json.loads(sys.argv[1]))\n"

@@ -1,4 +1,4 @@
-"""What disturbed the window from outside is told: other processes, sleep, and readings that came too slowly."""
+"""Disturbances of the window from outside are told: other processes, sleep, and readings that came too slowly."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an engine may not answer, each named."""
+"""Answers that an engine may not give, each named."""
 
 from __future__ import annotations
 

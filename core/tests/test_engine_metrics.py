@@ -1,4 +1,4 @@
-"""What an engine counts itself stands in the result, over the measured window alone."""
+"""An engine's own counts stand in the result, over the measured window alone."""
 
 from __future__ import annotations
 

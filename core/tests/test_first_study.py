@@ -1,4 +1,4 @@
-"""What `llem init` writes and offers, apart from the command."""
+"""The studies that `llem init` writes and the axes that it offers, apart from the command."""
 
 from __future__ import annotations
 

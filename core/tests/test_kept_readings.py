@@ -1,4 +1,4 @@
-"""What the meters had read stays with an experiment that failed, in the same table as everywhere."""
+"""Readings of the meters stay with an experiment that failed, in the same table as everywhere."""
 
 from __future__ import annotations
 

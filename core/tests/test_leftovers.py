@@ -1,4 +1,4 @@
-"""What a killed llem left running on this machine is ended before its study is resumed, and nothing else is."""
+"""Processes that a killed llem left on this machine are ended before its study is resumed, and no others are."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def start(tmp_path: Path) -> Iterator[Callable[[str], LocalJob]]:
 
 
 def logged(job_dir: Path, word: str) -> str:
-    """What stands after a word in the log, once the worker has printed it."""
+    """The text after a word in the log, once the worker has printed it."""
     for _ in range(1000):
         for line in (job_dir / "worker.log").read_text().splitlines():
             if line.startswith(word):

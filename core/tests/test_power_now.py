@@ -42,7 +42,7 @@ def events(tmp_path: Path) -> Iterator[Events]:
 
 
 def told(events: Events, devices: list[Device], watts: list[float], *, used: list[str] | None = None) -> list[Any]:
-    """What is told in three seconds in which each device draws as much, read ten times a second, by counter and power."""
+    """The reports of three seconds in which each device draws as much, read ten times a second, by counter and power."""
     power = PowerNow(events.stream)
     power.open(devices)
     if used is not None:

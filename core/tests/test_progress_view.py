@@ -1,4 +1,4 @@
-"""What the view of a running study shows, for any width, height and number of experiments side by side."""
+"""The view of a running study, for any width, height and number of experiments side by side."""
 
 from __future__ import annotations
 

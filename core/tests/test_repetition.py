@@ -1,4 +1,4 @@
-"""Which experiments are repeated further (`execution.until`), from results as they come."""
+"""Experiments that are repeated further (`execution.until`), from results as they come."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FAILED = Failure(type="Crash", message="gone", phase="window", exit_code=1, sign
 
 @dataclass(frozen=True)
 class Run:
-    """What a planned run tells about itself."""
+    """The facts that a planned run tells about itself."""
 
     config_hash: str = "a" * 64
     directory: str = "experiments/1"

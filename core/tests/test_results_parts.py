@@ -44,7 +44,7 @@ def study(make_result: Any, write_study: Any) -> Path:
 
 
 def positions(folder: Path) -> list[int]:
-    """What the table holds as llem reads it."""
+    """The table's content as llem reads it."""
     found: list[Any] = StudyTable(folder).read(["position"]).column("position").to_pylist()
     return sorted(found)
 

@@ -1,4 +1,4 @@
-"""Which samplers measure, and why the others do not."""
+"""The choice of samplers, and the reason why the others do not measure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How two machines differ, in words."""
+"""Differences between two machines, in words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a study was started with gives the same plan again, whatever environment, user file and working folder there are."""
+"""The record of a study's start gives the same plan again, whatever environment, user file and working folder there are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long a study still takes, from those of its experiments that have ended."""
+"""The time that a study still takes, from those of its experiments that have ended."""
 
 from __future__ import annotations
 

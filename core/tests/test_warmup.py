@@ -1,4 +1,4 @@
-"""Which batches warm-up runs, and when it stops."""
+"""The batches that warm-up runs, and its end."""
 
 from __future__ import annotations
 

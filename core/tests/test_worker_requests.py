@@ -1,4 +1,4 @@
-"""What a worker says of single requests, in both scenarios and both modes of work, and without any meter."""
+"""A worker's record of single requests, in both scenarios and both modes of work, and without any meter."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def unpack(folder: Path) -> Path:
 
 
 def _source() -> str:
-    """What the image is made of, as one hash."""
+    """The parts that the image is made of, as one hash."""
     found = hashlib.sha256()
     files = [
         path for name in ("core/src", "tests/testbed") for path in sorted((ROOT / name).rglob("*")) if path.is_file()

@@ -14,7 +14,7 @@ from crash.processes import PATIENCE_S, Role, find, kill
 from crash.study import Study
 
 KILLS = 10
-"""So many of one study."""
+"""Number of kills of one study."""
 
 _ROLES: tuple[Role, ...] = ("host", "host", "host", "host", "worker", "worker", "sampler", "supervisor")
 _MOST = {"host": 40, "worker": 22, "sampler": 6}
@@ -47,7 +47,7 @@ class Kill:
 
 
 def is_warm(seed: int) -> bool:
-    """Whether the study of a seed forks its workers."""
+    """Tell whether the study of a seed forks its workers."""
     return seed % 2 == 1
 
 
@@ -146,7 +146,7 @@ class Campaign:
         return kill(pid)
 
     def _account(self, error: BaseException) -> str:
-        """What went wrong, after which kills, and how to have it again."""
+        """A failure, the kills before it, and the way to have it again."""
         study = self.study
         said = study.said[-1].read_text(errors="replace")[-3000:] if study.said else ""
         kills = "\n".join(f"  {i}. {text}" for i, text in enumerate(self.landed, start=1))

@@ -1,4 +1,4 @@
-"""What all crash tests share."""
+"""The common part of all crash tests."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ class Ext4:
         Path("/sys/fs/ext4", Path(device).name, "trigger_fs_error").write_text("1")
 
     def repair(self) -> None:
-        """What an administrator does after that: check it and mount it again."""
+        """Check the disk and mount it again, as an administrator does after that."""
         self.umount()
         done = subprocess.run(["e2fsck", "-fp", str(self.image)], capture_output=True, text=True, check=False)
         assert done.returncode in (0, 1), done.stdout + done.stderr

@@ -1,4 +1,4 @@
-"""What a disk holds after a power loss at any instant of a run, from the record of that run (see crash.c).
+"""The content of a disk after a power loss at any instant of a run, from the record of that run (see crash.c).
 
 Only what was forced to the disk is there. Of a file's content that is what it held at its last fsync; one that never had
 any is empty. Of a folder's entries it is what POSIX promises, those of the folder's last fsync, or what journalling file
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 Entries = dict[str, int]
-"""What a folder holds: name to number of a file or folder."""
+"""The content of a folder: name to number of a file or folder."""
 
 
 @dataclass

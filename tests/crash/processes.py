@@ -36,7 +36,7 @@ def marked(mark: str) -> dict[int, list[str]]:
 
 
 def roles(mark: str) -> dict[int, Role]:
-    """What each process of a test is: by its command line, or by whose fork it is."""
+    """The kind of each process of a test: by its command line, or by whose fork it is."""
     found: dict[int, Role] = {}
     living = marked(mark)
 
@@ -60,7 +60,7 @@ def roles(mark: str) -> dict[int, Role]:
 
 
 _FORKS: dict[Role | None, Role] = {"template": "supervisor", "supervisor": "worker", "worker": "sampler"}
-"""What the forks of a template are, by what has forked them."""
+"""Kinds of a template's forks, by what has forked them."""
 
 
 def _parent(pid: int) -> int:

@@ -35,11 +35,11 @@ execution: {cycles: 1, experiment_gap_s: 0, cycle_gap_s: 0, warm_start: WARM}
 POINTS = 3
 
 KEPT = ("result.json", "requests.parquet", "timeseries.parquet")
-"""What a finished experiment consists of."""
+"""The files that a finished experiment consists of."""
 
 
 def assert_told(text: str) -> None:
-    """What llem said is for people: no traceback, and nothing that it takes for its own fault."""
+    """Check that llem's words are for people: no traceback, and nothing that it takes for its own fault."""
     assert "Traceback" not in text, text[-4000:]
     assert "this is a bug of llem" not in text, text[-4000:]
 
@@ -89,7 +89,7 @@ class Study:
 
     @property
     def running(self) -> bool:
-        """Whether llem runs."""
+        """Tell whether llem runs."""
         return self.process is not None and self.process.poll() is None
 
     def start(self, *more: str, record: Path | None = None) -> None:

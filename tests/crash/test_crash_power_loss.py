@@ -18,7 +18,7 @@ from llem.study.verify import verify
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(600)]
 
 RESUMED = 3
-"""So many of the states are resumed to the end, for each kind of file system."""
+"""Number of states that are resumed to the end, for each kind of file system."""
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ if "NOTE_START" in os.environ:
     with open(os.environ["NOTE_START"], "w") as file:
         file.write(os.environ.get("LLEM_START", ""))
 """
-"""What every interpreter of a job does first where `NOTE_START` names a file; a worker that is gone soon has told then."""
+"""The first act of every interpreter of a job where `NOTE_START` names a file; a worker that soon is gone has told."""
 
 
 class Bed:

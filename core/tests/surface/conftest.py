@@ -75,7 +75,7 @@ def hidden(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Mapping[st
 
 @pytest.fixture(autouse=True)
 def without_other_plugins(bare_site: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Whether other distributions of this repository are installed changes nothing for the tests."""
+    """Hide other distributions of this repository: installed or not, they change nothing for the tests."""
     monkeypatch.syspath_prepend(bare_site)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(bare_site), os.environ["PYTHONPATH"]]))
     default_registry.cache_clear()

@@ -18,7 +18,7 @@ Offered = Callable[..., list[str]]
 
 @pytest.fixture
 def offered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Offered:
-    """What bash is offered for the last word of a line, each with its kind; nothing else may be printed."""
+    """The words that bash is offered for the last one of a line, each with its kind; nothing else may be printed."""
     monkeypatch.chdir(tmp_path)
 
     def ask(line: str, **variables: str) -> list[str]:

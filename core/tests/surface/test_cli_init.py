@@ -22,7 +22,7 @@ TINY = ("--model", "random:tiny-llama", "--backend", "testbed")
 
 @dataclass(frozen=True)
 class Done:
-    """What a command left."""
+    """The outcome of a command."""
 
     returncode: int
     stdout: str

@@ -43,7 +43,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 def in_window(folder: Path, position: int) -> Callable[[], bool]:
-    """Whether the experiment at this position has reached its measured window."""
+    """Tell whether the experiment at this position has reached its measured window."""
     pattern = f"results/*/experiments/{position:05}*/events.jsonl"
     return lambda: any('"window"' in path.read_text() for path in folder.glob(pattern))
 

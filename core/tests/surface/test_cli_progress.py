@@ -1,4 +1,4 @@
-"""What a running study says where there is no terminal: plain lines."""
+"""The words of a running study where there is no terminal: plain lines."""
 
 from __future__ import annotations
 

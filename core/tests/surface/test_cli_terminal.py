@@ -25,7 +25,7 @@ PATIENCE_S = 120
 ROWS = 120
 """More than a study of two prints on a busy machine, which has many warnings."""
 VIEW = re.compile(r"\d+/\d+ ended|for \d+ s|Enter skips it|(?<![━─])[━─]{24}(?![━─])")
-"""What only the view has."""
+"""Text that only the view prints."""
 
 
 class Terminal:

@@ -1,4 +1,4 @@
-"""What `llem doctor` says to do next, for each kind of machine."""
+"""The next step that `llem doctor` names, for each kind of machine."""
 
 from __future__ import annotations
 

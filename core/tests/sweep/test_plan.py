@@ -1,4 +1,4 @@
-"""What a plan says before anything runs."""
+"""The words of a plan before anything runs."""
 
 from __future__ import annotations
 

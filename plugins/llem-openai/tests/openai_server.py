@@ -17,7 +17,7 @@ VOCABULARY = 1000
 
 @dataclass
 class Behaviour:
-    """How the server answers.
+    """The server's way of answering.
 
     Attributes:
         counts: it tells with each chunk how many tokens there are by now, as vLLM does; else it refuses to be asked.

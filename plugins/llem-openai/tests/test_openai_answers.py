@@ -1,4 +1,4 @@
-"""What is told of an answer is what came over the wire; whatever goes wrong is one paragraph, without the key."""
+"""The record of an answer is what came over the wire; whatever goes wrong is one paragraph, without the key."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def tiny_model(seed: int = 7, shape: str = "tiny-llama") -> Any:
 
 
 def plain_answer(model: Any, ids: Sequence[int], length: int, end_ids: Sequence[int] = ()) -> list[int]:
-    """What a bare greedy `generate` of one prompt gives, the reference of every batch."""
+    """The answer of a bare greedy `generate` to one prompt, the reference of every batch."""
     settings = transformers.GenerationConfig(
         max_new_tokens=length, do_sample=False, eos_token_id=list(end_ids) or None, pad_token_id=2
     )

@@ -1,4 +1,4 @@
-"""How keys and values are kept, how prompts are prefilled and tokens drafted changes cost, never the greedy answer."""
+"""Ways of keeping keys and values, of prefilling and of drafting change cost, never the greedy answer."""
 
 from __future__ import annotations
 

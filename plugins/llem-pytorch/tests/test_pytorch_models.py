@@ -1,4 +1,4 @@
-"""Which models load, what is said of them, and one clear paragraph for each that does not."""
+"""Models that load, what is said of them, and one clear paragraph for each that does not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an option needs and this machine lacks is said before anything runs, with the command that brings it."""
+"""Needs of an option that this machine lacks are said before anything runs, with the command that brings it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the engine hands to torch and transformers, seen where it arrives; and that those still take it."""
+"""Arguments that the engine hands to torch and transformers, seen where they arrive; those still take them."""
 
 from __future__ import annotations
 

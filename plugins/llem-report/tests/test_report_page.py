@@ -47,7 +47,7 @@ class Outline(HTMLParser):
 
     @property
     def data(self) -> dict[str, Any]:
-        """What the page's scripts read."""
+        """The data that the page's scripts read."""
         found: dict[str, Any] = json.loads(self.scripts[0])
         return found
 

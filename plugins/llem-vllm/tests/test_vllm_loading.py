@@ -1,4 +1,4 @@
-"""How a vLLM starts and ends: sources of models, refusals, drafts, and that nothing is left."""
+"""Start and end of a vLLM: sources of models, refusals, drafts, and that nothing is left."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def write_model(folder: Path) -> Path:
 
 
 def transformers_answers(folder: Path) -> dict[str, Any]:
-    """What transformers alone makes of `PROMPTS`."""
+    """The answers of transformers alone to `PROMPTS`."""
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     model: Any = transformers.AutoModelForCausalLM.from_pretrained(folder)
     stop = model.config.eos_token_id
@@ -82,7 +82,7 @@ def transformers_answers(folder: Path) -> dict[str, Any]:
 
 
 def plain_answer(model: Any, ids: Sequence[int], length: int, end_ids: Sequence[int] = ()) -> list[int]:
-    """What a bare greedy `generate` of one prompt gives."""
+    """The answer of a bare greedy `generate` to one prompt."""
     settings = transformers.GenerationConfig(
         max_new_tokens=length, do_sample=False, eos_token_id=list(end_ids) or None, pad_token_id=2
     )

@@ -67,12 +67,12 @@ result = {
     "ended_at": "2026-01-01T00:00:01+00:00",
 }
 """
-"""What every program in place of the worker finds: its job, and a result that would be taken."""
+"""The finds of every program in place of the worker: its job, and a result that would be taken."""
 
 
 @dataclass
 class Ran:
-    """What a `llem run` left."""
+    """The outcome of a `llem run`."""
 
     code: int
     stderr: str

@@ -1,4 +1,4 @@
-"""What the cards of a machine decide, on simulated ones and on none: which of them a container gets, and which image."""
+"""The cards of a machine, simulated or none, decide on those that a container gets, and on its image."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ print(json.dumps(image_of(RunnerContext(registry=default_registry(), backend="an
 
 
 def told(code: str, environment: Mapping[str, str], *words: str) -> Any:
-    """What a program prints, as JSON."""
+    """The output of a program, as JSON."""
     done = subprocess.run(
         [sys.executable, "-c", code, *words], env=environment, capture_output=True, text=True, check=False
     )

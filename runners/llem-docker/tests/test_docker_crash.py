@@ -53,7 +53,7 @@ class Attacked:
 
     @property
     def running(self) -> bool:
-        """Whether llem runs."""
+        """Tell whether llem runs."""
         return self.process is not None and self.process.poll() is None
 
     def start(self) -> None:

@@ -1,4 +1,4 @@
-"""What goes wrong with a container is told by its true cause, and the study goes on."""
+"""Faults of a container are told by their true cause, and the study goes on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is taken from a container: events, files, output and baselines, none of it trusted."""
+"""Intake from a container: events, files, output and baselines, none of it trusted."""
 
 from __future__ import annotations
 

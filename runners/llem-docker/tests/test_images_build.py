@@ -1,4 +1,4 @@
-"""What `llem images` does around the engine: contexts, clients, progress, the bill of materials."""
+"""`llem images` around the engine: contexts, clients, progress, the bill of materials."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ class Bed:
 
 @dataclass
 class Ran:
-    """What a `llem run` left."""
+    """The outcome of a `llem run`."""
 
     code: int
     said: str

@@ -1,4 +1,4 @@
-"""What is found before anything starts: no cluster, other versions, nodes that lack something, and what to do about each."""
+"""Finds before anything starts: no cluster, other versions, nodes that lack something, and what to do about each."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_wrong_options_are_refused_with_their_place(runs: Runs) -> None:
 
 
 def joining(modules: Path) -> str:
-    """What a process says that joins a cluster with these modules before all others."""
+    """The words of a process that joins a cluster with these modules before all others."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(modules), os.environ["PYTHONPATH"]])}
     code = "from llem_ray.connection import join; join('auto')"
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
@@ -106,6 +106,6 @@ def test_a_python_without_ray_is_told_how_to_get_it(tmp_path: Path) -> None:
 
 
 def test_the_library_that_breaks_rays_import_is_named(tmp_path: Path) -> None:
-    """What happens with the package amdsmi on a machine without ROCm."""
+    """The case of the package amdsmi on a machine without ROCm."""
     (tmp_path / "amdsmi.py").write_text("{}['libamd_smi.so']\n")
     assert "pip uninstall amdsmi" in joining(tmp_path)

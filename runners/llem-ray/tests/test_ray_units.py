@@ -1,4 +1,4 @@
-"""What needs no cluster: needs, nodes, placement, what a worker inherits, output on its way, and the light specs."""
+"""The parts that need no cluster: needs, nodes, placement, what a worker inherits, output on its way, and the light specs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How jobs end on a real cluster that do not end by themselves, and what the result says of it."""
+"""Ends of jobs on a real cluster that do not end by themselves, and what the result says of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What preflight finds on a real cluster: what is wrong, why, and the command that mends it."""
+"""Finds of preflight on a real cluster: what is wrong, why, and the command that mends it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What llem asks of Slurm and understands of its answers, without one."""
+"""Questions of llem to Slurm and its reading of the answers, without one."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def environment(library: Path, scenario: Path) -> Mapping[str, str]:
 
 
 class Truth:
-    """What a scenario's cards really consume: the exact integral of their power, whatever counters and meters say.
+    """The true consumption of a scenario's cards: the exact integral of their power, whatever counters and meters say.
 
     One scenario at a time in a process: a second one takes the place of the first.
 

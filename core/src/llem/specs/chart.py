@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class ChartSpec:
-    """What a chart registers through `llem_charts`.
+    """Registration of a chart, by `llem_charts`.
 
     Attributes:
         name: the word in `llem report --figure`, and the name of its file.

@@ -18,7 +18,7 @@ Output = Literal["text", "file", "folder", "service"]
 
 @dataclass(frozen=True, kw_only=True)
 class ExporterSpec:
-    """What an exporter registers through `llem_exporters`.
+    """Registration of an exporter, by `llem_exporters`.
 
     Attributes:
         name: the word in `llem export --format`.
@@ -61,7 +61,7 @@ class StudySource(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Exported:
-    """What was written.
+    """The files or records that were written.
 
     Attributes:
         count: how many.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class ImporterSpec:
-    """What an importer registers through `llem_importers`.
+    """Registration of an importer, by `llem_importers`.
 
     Attributes:
         name: the word in `llem import --from`.

@@ -8,7 +8,7 @@ from typing import Literal
 
 @dataclass(frozen=True, kw_only=True)
 class MetricSpec:
-    """What a metric registers through `llem_metrics`.
+    """Registration of a metric, by `llem_metrics`.
 
     Attributes:
         name: the word in `--figure`.

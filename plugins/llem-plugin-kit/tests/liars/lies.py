@@ -1,4 +1,4 @@
-"""What each plugin of this folder lies about: the test of the conformance suite that must fail on it; None is the honest one."""
+"""The lie of each plugin of this folder: the test of the conformance suite that must fail on it; None is the honest one."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def report(make_result, write_study, tmp_path: Path) -> Callable[..., Path]:
 
 
 def column(page: Page, label: str) -> list[str]:
-    """What the rows in view show under a heading."""
+    """The cells of the rows in view under a heading."""
     place = page.locator("#scroller thead th").all_text_contents().index(label)
     return [row.locator("td").nth(place).inner_text() for row in page.locator(ROWS).all()]
 
@@ -157,7 +157,7 @@ def test_the_system_chooses_the_theme_until_somebody_does(report, open_page, sch
 
 
 def brightness(page: Page) -> str:
-    """Which theme it is, by paper and ink alike, in a figure too."""
+    """The theme in use, by paper and ink alike, in a figure too."""
     seen = []
     for selector, style in (("body", "backgroundColor"), ("body", "color"), (".chart text", "fill")):
         rgb = page.locator(selector).first.evaluate(f"(one) => getComputedStyle(one).{style}")

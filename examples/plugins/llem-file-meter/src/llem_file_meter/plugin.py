@@ -1,4 +1,4 @@
-"""What llem-file-meter registers. It imports no driver: llem reads this in every command."""
+"""Registrations of llem-file-meter. It imports no driver: llem reads this in every command."""
 
 from __future__ import annotations
 

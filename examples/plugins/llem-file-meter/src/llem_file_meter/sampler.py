@@ -41,7 +41,7 @@ class FileMeterSampler:
         return [Device(id=ID, name=f"meter behind {file}", scope="host", methods=methods)]  # type: ignore[arg-type]
 
     def read(self) -> Sequence[Reading]:
-        """What the file says now; nothing where it is stale or half written."""
+        """The file's word now; nothing where it is stale or half written."""
         if self._file is None:
             return []
         before = time.monotonic_ns()

@@ -173,7 +173,7 @@ class LlamacppEngine:
 
 
 def sampling_fields(config: ExperimentConfig) -> dict[str, Any]:
-    """How the next token is chosen, in llama.cpp's words. Raises ModelError for what cannot be done here."""
+    """The choice of the next token in llama.cpp's words. Raises ModelError for what cannot be done here."""
     decoding = config.decoding
     if config.dataset.chat_template:
         raise ModelError("prompts go as they are here.", where="dataset.chat_template", remedy="Leave it out.")

@@ -1,4 +1,4 @@
-"""What llem-llamacpp registers. It imports no engine: llem reads this in every command."""
+"""Registrations of llem-llamacpp. It imports no engine: llem reads this in every command."""
 
 from __future__ import annotations
 
