@@ -11,7 +11,8 @@ INSTALL := $(AS_ROOT) apt-get update -q && $(AS_ROOT) env DEBIAN_FRONTEND=nonint
 MEMBERS := -e core -e plugins/llem-pytorch -e plugins/llem-vllm -e plugins/llem-openai -e plugins/llem-zeus -e plugins/llem-codecarbon -e plugins/llem-plugin-kit -e plugins/llem-analysis -e plugins/llem-report -e plugins/llem-exporters -e runners/llem-docker -e runners/llem-slurm
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-vllm test-install test-bench test-gpu wheels test-docker test-crash test-crash-nightly test-ray test-slurm \
+.PHONY: help setup demo unit test test-processes test-vllm test-install test-bench test-gpu wheels test-docker test-crash test-crash-nightly \
+  test-ray test-slurm \
   test-browser check check-python check-types check-imports check-images check-workflows check-shell bench docs docs-site clean
 
 help:  ## this list
@@ -34,9 +35,16 @@ setup: $(VENV)/.ready  ## the environment in .venv, with every distribution of t
 demo: setup  ## a small sweep on a real model, with real figures, in results/
 	$(BIN)/llem run examples/demo.yaml --no-gaps
 
-# Files run side by side, so threads of an engine wait asleep: a spinning one would hold up its neighbour's.
-test: setup  ## the tests that every machine can run, the real model included
-	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile -m "not install and not bench and not gpu and not docker and not vllm and not crash and not ray and not slurm and not browser"
+unit: setup  ## the tests that start no process and load no engine, in less than a minute
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 -m unit
+
+test: unit test-processes  ## the tests that every machine can run, the real model included
+
+# Most of these wait, for a clock or a process: four files at once also on two cores. Threads of an engine wait asleep: a spinning
+# one would hold up its neighbour's.
+ELSEWHERE := install or bench or gpu or docker or vllm or crash or ray or slurm or browser
+test-processes: setup  ## those of them that start processes or load engines
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 4 --dist loadfile -m "not unit and not ($(ELSEWHERE))"
 
 test-install: setup  ## builds the wheels and installs them into an empty environment
 	$(BIN)/python -m pytest -m install

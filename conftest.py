@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import functools
 import json
 import os
@@ -20,15 +21,32 @@ import pytest
 
 _ROOT = Path(__file__).parent
 _TESTBED = str(_ROOT / "tests" / "testbed")
-sys.path.insert(0, _TESTBED)
-sys.path.insert(0, str(_ROOT / "tests" / "fixtures"))
-pytest_plugins = ["designed_studies", "results_by_hand"]
+sys.path[:0] = [_TESTBED, str(_ROOT / "tests" / "fixtures"), str(_ROOT / "tests"), str(_ROOT)]
+pytest_plugins = ["designed_studies", "kinds", "results_by_hand"]
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [_TESTBED, os.environ.get("PYTHONPATH")]))
 
 # Tests run side by side, and none shall wait for another's study: each process of pytest is a machine of its own.
 _LOCKS = Path(tempfile.gettempdir()) / f"pytest-locks-{os.getpid()}"
 os.environ["LLEM_LOCK_DIR"] = str(_LOCKS)
 atexit.register(shutil.rmtree, _LOCKS, ignore_errors=True)
+
+
+def _memory() -> str | None:
+    """A file system in memory, with room, from which a library can be loaded."""
+    with contextlib.suppress(OSError):
+        facts = os.statvfs("/dev/shm")
+        if (
+            facts.f_bavail * facts.f_frsize > 4 << 30
+            and not facts.f_flag & os.ST_NOEXEC
+            and os.access("/dev/shm", os.W_OK)
+        ):
+            return "/dev/shm"
+    return None
+
+
+# Results and journals are forced to the disk, which takes most of the time of many tests where it is a real one.
+if (_found := _memory()) is not None:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", _found)
 
 # A shell that starts tests in the background leaves them, and whatever they start, deaf to these.
 for _number, _heard in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
@@ -74,7 +92,6 @@ def cpu_image() -> Callable[[str], str]:
 @pytest.fixture(scope="session")
 def nvml_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The simulated libnvidia-ml.so.1, compiled."""
-    sys.path.insert(0, str(_ROOT / "tests"))
     from sim import nvml
 
     return nvml.build(tmp_path_factory.mktemp("nvml"))
@@ -106,7 +123,6 @@ def _seeing(nvml_library: Path, folder: Path, scenario: str) -> Mapping[str, str
 @pytest.fixture(scope="session")
 def amd_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The simulated libamd_smi.so, compiled, in `lib/` of a folder for ROCM_PATH."""
-    sys.path.insert(0, str(_ROOT / "tests"))
     from sim import amdsmi
 
     return amdsmi.build(tmp_path_factory.mktemp("rocm"))

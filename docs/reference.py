@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import posixpath
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -36,24 +37,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m docs.reference", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 where a page is out of date")
     check = parser.parse_args(arguments).check
-    stale = {name for name, make in PAGES.items() if not _is_current(name, make(), say=check)}
-    stale_parts = {
-        name for name, make in PARTS.items() if not _is_current(f"../{name}", _whole(name, make()), say=check)
-    }
+    texts = {name: make() for name, make in PAGES.items()}
+    texts |= {f"../{name}": _whole(name, make()) for name, make in PARTS.items()}
+    stale = {name: text for name, text in texts.items() if not _is_current(name, text, say=check)}
     extra = {path.name for path in FOLDER.glob("*.md")} - set(PAGES)
     if check:
         for name in sorted(extra):
             print(f"docs/reference/{name} is no page that is generated: remove it.")
-        if stale or stale_parts or extra:
+        if stale or extra:
             print("The reference is out of date: run `make docs` and commit what changes.")
-        return 1 if stale or stale_parts or extra else 0
+        return 1 if stale or extra else 0
     FOLDER.mkdir(exist_ok=True)
-    for name in sorted(stale):
-        (FOLDER / name).write_text(PAGES[name](), encoding="utf-8")
-        print(f"wrote docs/reference/{name}")
-    for name in sorted(stale_parts):
-        (FOLDER.parent / name).write_text(_whole(name, PARTS[name]()), encoding="utf-8")
-        print(f"wrote docs/{name}")
+    for name, text in sorted(stale.items()):
+        (FOLDER / name).write_text(text, encoding="utf-8")
+        print(f"wrote {posixpath.normpath(f'docs/reference/{name}')}")
     for name in sorted(extra):
         (FOLDER / name).unlink()
         print(f"removed docs/reference/{name}")

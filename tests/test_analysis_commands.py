@@ -152,6 +152,7 @@ def test_what_is_no_study_is_one_paragraph(
         assert len(text.strip().splitlines()) == 1
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda c: c[0])
 def test_a_folder_of_studies_asks_for_one(capsys: pytest.CaptureFixture[str], ran: Path, command: list[str]) -> None:
     code, text = said(capsys, command[0], ran.parent, *command[1:])
@@ -159,6 +160,7 @@ def test_a_folder_of_studies_asks_for_one(capsys: pytest.CaptureFixture[str], ra
     assert "this folder holds 1 study; name one" in text
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

@@ -13,7 +13,8 @@ import pytest
 SCRIPT = Path(__file__).parents[1] / ".ci" / "run"
 STEPS = {
     "check": "check",
-    "unit": "test",
+    "unit": "unit",
+    "processes": "test-processes",
     "demo": "demo",
     "install": "test-install",
     "crash": "test-crash",
@@ -32,7 +33,7 @@ def ci(folder: Path, recipes: Mapping[str, str], *names: str, minute_s: int = 60
     """Run the script with these recipes for steps, and good ones for the others."""
     (folder / ".ci").mkdir()
     shutil.copy(SCRIPT, folder / ".ci" / "run")
-    rules = {name: "true" if target in ("check", "demo") else GOOD for name, target in STEPS.items()} | dict(recipes)
+    rules = {name: "true" if name in ("check", "demo") else GOOD for name, target in STEPS.items()} | dict(recipes)
     lines = [f"{STEPS[name]}:\n\t@{recipe}\n" for name, recipe in rules.items()]
     (folder / "Makefile").write_text(f".PHONY: {' '.join(STEPS.values())}\n" + "".join(lines))
     tools = folder / "tools"
@@ -55,20 +56,23 @@ def last_line(done: subprocess.CompletedProcess[str]) -> str:
     return done.stdout.splitlines()[-1]
 
 
+@pytest.mark.process
 def test_the_last_line_sums_the_tests_of_all_steps(tmp_path: Path) -> None:
     done = ci(tmp_path, {"gpu": "echo '=== 7 passed, 2 deselected in 61.10s (0:01:01) ==='"})
     assert done.returncode == 0, done.stdout
-    assert last_line(done) == f"{2 + 9 * 3 + 7} passed, 0 failed"
+    assert last_line(done) == f"{2 + 10 * 3 + 7} passed, 0 failed"
 
 
+@pytest.mark.process
 def test_a_failing_step_keeps_no_other_from_running_and_its_failures_are_named_at_the_end(tmp_path: Path) -> None:
     summary = r"printf 'FAILED a.py::test_b - no\n=== 2 failed, 5 passed, 1 error in 3.00s ===\n'; exit 1"
     done = ci(tmp_path, {"unit": summary, "check": "exit 3"})
     assert done.returncode != 0
-    assert last_line(done) == f"{1 + 5 + 9 * 3} passed, {1 + 3} failed"
+    assert last_line(done) == f"{1 + 5 + 10 * 3} passed, {1 + 3} failed"
     assert "FAILED a.py::test_b - no" in done.stdout.split("=== failures and counts")[1]
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("recipe", "why"),
     [
@@ -88,6 +92,7 @@ def test_a_step_that_ends_badly_without_a_failed_test_is_a_failure(tmp_path: Pat
     assert "crash: 3 passed" in done.stdout
 
 
+@pytest.mark.process
 def test_a_step_that_hangs_is_ended_and_the_next_one_runs(tmp_path: Path) -> None:
     done = ci(tmp_path, {"browser": "echo begun; sleep 100"}, "browser", "bench", minute_s=1)
     assert done.returncode != 0
@@ -96,6 +101,7 @@ def test_a_step_that_hangs_is_ended_and_the_next_one_runs(tmp_path: Path) -> Non
     assert last_line(done) == "3 passed, 1 failed"
 
 
+@pytest.mark.process
 def test_a_process_that_a_step_leaves_behind_holds_nothing_up(tmp_path: Path) -> None:
     (tmp_path / "leave.sh").write_text("setsid sleep 30 & echo $! > left.pid\n")
     try:
@@ -106,6 +112,7 @@ def test_a_process_that_a_step_leaves_behind_holds_nothing_up(tmp_path: Path) ->
         subprocess.run(["kill", (tmp_path / "left.pid").read_text().strip()], check=False)
 
 
+@pytest.mark.process
 def test_no_step_runs_beyond_the_time_of_the_whole(tmp_path: Path) -> None:
     done = ci(tmp_path, {}, "gpu", minute_s=0)
     assert done.returncode != 0
@@ -113,11 +120,13 @@ def test_no_step_runs_beyond_the_time_of_the_whole(tmp_path: Path) -> None:
     assert last_line(done) == "0 passed, 1 failed"
 
 
+@pytest.mark.process
 def test_a_gpu_tier_may_skip_all_where_there_is_no_gpu(tmp_path: Path) -> None:
     done = ci(tmp_path, {"gpu": "echo '=== 9 skipped in 0.50s ==='"}, "gpu")
     assert last_line(done) == f"0 passed, {int(Path('/dev/nvidiactl').exists())} failed"
 
 
+@pytest.mark.process
 def test_a_name_that_is_no_steps_is_a_failure(tmp_path: Path) -> None:
     done = ci(tmp_path, {}, "unit", "unti")
     assert done.returncode != 0
@@ -125,6 +134,7 @@ def test_a_name_that_is_no_steps_is_a_failure(tmp_path: Path) -> None:
     assert last_line(done) == "3 passed, 1 failed"
 
 
+@pytest.mark.process
 def test_named_steps_keep_the_environments_and_the_whole_makes_them_anew(tmp_path: Path) -> None:
     (tmp_path / ".venv").mkdir()
     ci(tmp_path, {}, "unit")
@@ -139,5 +149,5 @@ def test_the_budgets_that_are_written_down_are_those_of_every_tier(tmp_path: Pat
     steps = [line.split()[1:4] for line in SCRIPT.read_text().splitlines() if line.startswith("step ")]
     assert {name: target for name, _, target in steps} == STEPS
     makefile = (SCRIPT.parents[1] / "Makefile").read_text()
-    targets = {line.split(":")[0] for line in makefile.splitlines() if line.startswith(("test:", "test-"))}
+    targets = {line.split(":")[0] for line in makefile.splitlines() if line.startswith("test-")}
     assert targets - {"test-crash-nightly"} <= set(STEPS.values())

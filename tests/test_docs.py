@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import functools
 import os
 import re
 import shlex
@@ -85,6 +86,7 @@ def _anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
+@pytest.mark.process
 def test_the_reference_is_what_the_code_says() -> None:
     command = [sys.executable, "-m", "docs.reference", "--check"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -96,6 +98,8 @@ def test_the_check_notices_a_page_that_was_edited(tmp_path: Path, monkeypatch: p
     from docs import reference
 
     monkeypatch.setattr(reference, "FOLDER", tmp_path / "reference")
+    # The code does not change meanwhile: each page is made once.
+    monkeypatch.setattr(reference, "PAGES", {name: functools.cache(make) for name, make in reference.PAGES.items()})
     for name in reference.PARTS:  # the rest of such a page is written by hand
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(f"before\n{reference.BEGIN}\nold\n{reference.END}\nafter\n", encoding="utf-8")
@@ -206,6 +210,7 @@ def test_python_in_the_docs_is_python(name: str, text: str) -> None:
     ast.parse(text, name)
 
 
+@pytest.mark.process
 def test_the_python_on_the_page_of_backends_runs() -> None:
     done = subprocess.run([sys.executable, "-c", _python("backends.md")], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -216,6 +221,7 @@ def _python(page: str) -> str:
     return "\n".join(text for name, text in _blocks("python") if name.startswith(f"docs/{page}:"))
 
 
+@pytest.mark.process
 def test_the_python_on_the_pages_runs_from_top_to_bottom(tmp_path: Path) -> None:
     """The library page makes a study; the pages that read one then read it, under the name that they give it."""
     library = _python("library.md")

@@ -22,6 +22,7 @@ def _bench_can_be_imported(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         del sys.modules[name]
 
 
+@pytest.mark.process
 def test_a_traceback_a_hang_an_escape_and_a_death_are_counted_and_the_rest_goes_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +22,7 @@ def _quotes() -> list[str]:
     return [quote for line in PAGE.read_text(encoding="utf-8").splitlines() for quote in QUOTED.findall(line)]
 
 
+@functools.cache
 def _literals() -> list[str]:
     """Every text in the sources, with `…` for what an f-string fills in."""
     found = []
@@ -35,32 +38,33 @@ def _literals() -> list[str]:
     return found
 
 
-LITERALS = _literals()
-
-
 @pytest.mark.parametrize("quote", _quotes())
 def test_a_message_that_is_explained_is_in_the_code(quote: str) -> None:
     pieces = [re.escape(piece.strip(" `")) for piece in quote.split(GAP)]
     pattern = re.compile(".*".join(piece for piece in pieces if piece), re.DOTALL)
-    assert any(pattern.search(text) for text in LITERALS), f"no message says {quote!r}"
+    assert any(pattern.search(text) for text in _literals()), f"no message says {quote!r}"
 
 
-def test_each_topic_has_its_messages_and_its_section(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(ROOT))
+@pytest.fixture(scope="module")
+def found() -> list[Any]:
+    """Every message of the sources, as the generated page has it."""
+    from docs.reference_pages.messages import messages
+
+    return list(messages())
+
+
+def test_each_topic_has_its_messages_and_its_section(found: list[Any]) -> None:
     from docs.reference_pages import messages
 
     titles = {line.removeprefix("## ") for line in PAGE.read_text(encoding="utf-8").splitlines() if line[:3] == "## "}
     assert titles == {*messages.TITLES.values(), "Failed experiments", "Bugs"}
     assert {FAILED_EXPERIMENTS, BUGS} == {"failed-experiments", "bugs"}
-    found = messages.messages()
     assert {message.topic for message in found} == set(messages.TITLES)
 
 
-def test_the_list_of_messages_reads_errors_findings_and_problems(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(str(ROOT))
-    from docs.reference_pages.messages import Message, messages
+def test_the_list_of_messages_reads_errors_findings_and_problems(found: list[Any]) -> None:
+    from docs.reference_pages.messages import Message
 
-    found = messages()
     tell = {(m.topic, m.text) for m in found}
     assert ("results", "there is nothing here.") in tell
     assert ("preflight", "backends … and … cannot share one environment") in tell

@@ -10,11 +10,13 @@ from bench.meter_faults import KINDS
 from llem.results.warning_codes import kind_of
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name.replace(" ", "-"))
 def test_what_misbehaves_is_named_and_leaves_no_unmarked_figure(kind: Kind) -> None:
     assert unmarked(kind, kind.happen()) is None
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("number", range(2 * len(honest.FAMILIES)))
 def test_an_honest_run_bears_no_mark(number: int) -> None:
     run = honest.run(number)

@@ -12,6 +12,8 @@ import pytest
 
 from llem_plugin_kit import SamplerConformance
 
+pytestmark = pytest.mark.process
+
 Simulated = Callable[[str], Mapping[str, str]]
 
 A, B = "GPU-aaaaaaaa-0000-0000-0000-000000000001", "GPU-bbbbbbbb-0000-0000-0000-000000000002"
@@ -28,6 +30,7 @@ from llem_plugin_kit import SamplerConformance
 
 class TestIt(SamplerConformance):
     sampler = "{name}"
+    readings = (12, 0.04)
 """
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.process
+
 Experiment = Callable[..., Any]
 
 A = "GPU-aaaaaaaa-0000-0000-0000-000000000001"

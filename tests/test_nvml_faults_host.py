@@ -15,6 +15,8 @@ import pytest
 
 from llem.results.job_directory import READINGS, TIMESERIES
 
+pytestmark = pytest.mark.process
+
 Experiment = Callable[..., Any]
 
 A = "GPU-aaaaaaaa-0000-0000-0000-000000000001"

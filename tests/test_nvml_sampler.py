@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.process
+
 Gpus = Callable[[str], Mapping[str, str]]
 Ask = Callable[..., Any]
 

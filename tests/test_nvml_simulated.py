@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from small_workload import SETTINGS
 
+pytestmark = pytest.mark.process
+
 Gpus = Callable[[str], Mapping[str, str]]
 
 A = "GPU-aaaaaaaa-0000-0000-0000-000000000001"

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.process
+
 Gpus = Callable[[str], Mapping[str, str]]
 
 UUIDS = [f"GPU-{digit * 8}-0000-0000-0000-00000000000{digit}" for digit in "1234"]

@@ -50,6 +50,7 @@ def test_a_backend_is_under_100_lines() -> None:
     assert sum(len(text.splitlines()) for text in modules) < 100
 
 
+@pytest.mark.process
 def test_it_passes_every_conformance_test(plugin: tuple[Path, Mapping[str, str]]) -> None:
     from llem_plugin_kit import BackendConformance
 
@@ -58,6 +59,7 @@ def test_it_passes_every_conformance_test(plugin: tuple[Path, Mapping[str, str]]
     assert f"{len(tests)} passed" in output
 
 
+@pytest.mark.process
 def test_it_is_listed_with_what_it_provides(plugin: tuple[Path, Mapping[str, str]]) -> None:
     listed = json.loads(_run([sys.executable, "-m", "llem", "plugins", "--json"], *plugin))
     (bigram,) = [p for p in listed["plugins"] if p["distribution"] == "llem-bigram"]
@@ -65,6 +67,7 @@ def test_it_is_listed_with_what_it_provides(plugin: tuple[Path, Mapping[str, str
     assert bigram["set_aside"] is None
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("scenario", ["offline", "single_stream"])
 def test_llem_runs_it(plugin: tuple[Path, Mapping[str, str]], scenario: str, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "llem", "run", "--backend", "bigram", "--model", "random:tiny-llama", "-n", "4"]

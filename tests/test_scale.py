@@ -59,6 +59,7 @@ def test_a_study_text_has_as_many_experiments_as_it_says(experiments: int) -> No
         study_text(experiments + 1)
 
 
+@pytest.mark.process
 def test_each_cost_is_measured_and_every_result_is_in_the_table(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -87,6 +88,7 @@ run(200, Path(sys.argv[1]))
 """
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("ended", [1, 11, 30, 60])
 def test_a_study_that_is_killed_leaves_a_table_with_each_result_once(tmp_path: Path, ended: int) -> None:
     study = subprocess.Popen([sys.executable, "-c", SMALL_PARTS, str(tmp_path)], cwd=ROOT, stdout=subprocess.DEVNULL)
@@ -107,6 +109,7 @@ def test_a_study_that_is_killed_leaves_a_table_with_each_result_once(tmp_path: P
         assert sorted(map(str, directories)) == sorted(found)
 
 
+@pytest.mark.process
 def test_a_runner_is_told_where_earlier_cycles_ran(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nothing, "NothingRunner", Recording)
     monkeypatch.setattr(Recording, "placements", [])

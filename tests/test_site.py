@@ -88,12 +88,14 @@ def pages(site: Path) -> dict[str, Reader]:
     }
 
 
+@pytest.mark.process
 def test_every_page_of_the_docs_is_on_the_site(pages: dict[str, Reader]) -> None:
     sources = [p.relative_to(ROOT / "docs").with_suffix("") for p in (ROOT / "docs").rglob("*.md")]
     wanted = {"" if str(p) == "index" else f"{p.as_posix().removesuffix('index').rstrip('/')}/" for p in sources}
     assert wanted <= pages.keys()
 
 
+@pytest.mark.process
 def test_every_link_and_anchor_on_the_site_leads_somewhere(site: Path, pages: dict[str, Reader]) -> None:
     lost = [
         f"{page}: {link}"
@@ -114,6 +116,7 @@ def _is_lost(page: str, link: str, site: Path, pages: dict[str, Reader]) -> bool
     return not (site / path).is_file()
 
 
+@pytest.mark.process
 def test_a_reader_s_browser_fetches_nothing_from_elsewhere(site: Path, pages: dict[str, Reader]) -> None:
     fetched = {f"{page}: {what}" for page, r in pages.items() for what in r.fetched if re.match(r"(https?:)?//", what)}
     styles = [f for f in site.rglob("*.css") if re.search(r"url\([\"']?(https?:)?//|@import", f.read_text("utf-8"))]
@@ -121,6 +124,7 @@ def test_a_reader_s_browser_fetches_nothing_from_elsewhere(site: Path, pages: di
     assert not styles
 
 
+@pytest.mark.process
 def test_lists_are_lists(pages: dict[str, Reader]) -> None:
     flat = [
         f"{page}: {text[:80]}"
@@ -142,17 +146,20 @@ def _public() -> Iterator[str]:
     yield from ("API_VERSION", "PROJECT", "hookimpl")
 
 
+@pytest.mark.process
 def test_every_public_name_is_in_the_library_reference(pages: dict[str, Reader]) -> None:
     described = {anchor.rpartition(".")[2] for anchor in pages["api/"].anchors if anchor.startswith("llem")}
     assert set(_public()) <= described
 
 
+@pytest.mark.process
 def test_every_spec_is_in_the_reference_of_hooks(pages: dict[str, Reader]) -> None:
     specs = importlib.import_module("llem.specs")
     classes = {name for name in specs.__all__ if isinstance(getattr(specs, name), type)}
     assert {name.lower() for name in classes} <= pages["reference/hooks/"].anchors
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("page", "word"),
     [

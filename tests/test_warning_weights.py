@@ -67,20 +67,18 @@ def said(name: str, folder: Path) -> str:
 
 
 @pytest.mark.parametrize("code", OF_RESULTS)
-@pytest.mark.parametrize("name", CONCLUDING)
-def test_a_warning_on_every_run_is_told_by_every_command_that_concludes(
-    write_design: WriteDesign, name: str, code: str
-) -> None:
-    text = said(name, study(write_design, code))
-    sentences = [line for line in text.splitlines() if f"`{code}`" in line]
-    assert sentences, f"{name} does not tell of {code}:\n{text}"
-    assert re.search(r"\b[39] of [39]\b", " ".join(sentences)), "the number of runs is told"
-    informs = [line for line in sentences if "For information" in line]
-    touched = WARNINGS[code].touches & {"energy", "work"}
-    if WARNINGS[code].weight == "inform":
-        assert informs == sentences, "what informs is told once, at the end"
-    elif touched:
-        assert len(informs) < len(sentences), "what voids or qualifies energy is no mere information"
+def test_a_warning_on_every_run_is_told_by_every_command_that_concludes(write_design: WriteDesign, code: str) -> None:
+    folder, touched = study(write_design, code), WARNINGS[code].touches & {"energy", "work"}
+    for name in CONCLUDING:
+        text = said(name, folder)
+        sentences = [line for line in text.splitlines() if f"`{code}`" in line]
+        assert sentences, f"{name} does not tell of {code}:\n{text}"
+        assert re.search(r"\b[39] of [39]\b", " ".join(sentences)), f"{name} tells the number of runs"
+        informs = [line for line in sentences if "For information" in line]
+        if WARNINGS[code].weight == "inform":
+            assert informs == sentences, f"{name} tells once, at the end, what informs"
+        elif touched:
+            assert len(informs) < len(sentences), f"{name}: what voids or qualifies energy is no mere information"
 
 
 @pytest.mark.parametrize("code", OF_RESULTS)

@@ -10,6 +10,8 @@ from llem_testbed import TestbedEngine
 from llem.specs.kinds import BACKENDS, SCENARIOS
 from llem_plugin_kit import BackendConformance
 
+pytestmark = pytest.mark.process
+
 
 class TestTestbedConforms(BackendConformance):
     backend = "testbed"

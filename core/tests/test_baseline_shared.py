@@ -10,6 +10,8 @@ import pytest
 
 from llem.results.job_directory import EXPERIMENT
 
+pytestmark = pytest.mark.process
+
 Make = Callable[..., Any]
 
 

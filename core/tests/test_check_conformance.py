@@ -16,6 +16,8 @@ from llem.specs.check import PreflightContext
 from llem.specs.kinds import BACKENDS, SCENARIOS
 from llem_plugin_kit import CheckConformance
 
+pytestmark = pytest.mark.process
+
 
 def planned(base_dir: Path, output: Path | None = None, **sections: Any) -> PreflightContext:
     """A study of one experiment on the testbed."""

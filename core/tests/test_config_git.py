@@ -12,6 +12,8 @@ from config_backends import BACKENDS
 from llem.config.git import GitCommit, commit_of
 from llem.config.layers import load_study
 
+pytestmark = pytest.mark.process
+
 
 def git(folder: Path, *arguments: str) -> str:
     identity = ["-c", "user.name=a", "-c", "user.email=a@b.c", "-c", "commit.gpgsign=false"]

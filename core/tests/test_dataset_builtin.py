@@ -129,12 +129,14 @@ def load_offline(cache: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
 
 
+@pytest.mark.process
 def test_what_the_hub_gave_is_checked_too(tmp_path: Path) -> None:
     table = pyarrow.table({"text": aienergyscore.prompts()})
     pyarrow.parquet.write_table(table, in_cache(tmp_path) / "train-00000-of-00001.parquet")
     assert "not the genuine AIEnergyScore set: the SHA-256" in load_offline(tmp_path).stdout
 
 
+@pytest.mark.process
 def test_without_network_and_cache_the_message_names_the_way_out(tmp_path: Path) -> None:
     told = load_offline(tmp_path).stdout
     assert "AIEnergyScore/text_generation cannot be fetched" in told

@@ -23,6 +23,8 @@ from llem.specs.check import PreflightContext
 from llem.specs.dataset import LoadedDataset, Message
 from llem.specs.kinds import BACKENDS, SCENARIOS
 
+pytestmark = pytest.mark.engine
+
 HISTORY = [
     {"role": "system", "content": "be short"},
     {"role": "user", "content": "first"},

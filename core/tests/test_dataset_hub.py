@@ -16,6 +16,8 @@ import pytest
 from llem.datasets.hub import hash_of
 from llem.specs.dataset import Prompt
 
+pytestmark = pytest.mark.process
+
 TEXTS = ["one", "two", "three"]
 INSTALLED = importlib.util.find_spec("datasets") is not None
 MISSING = "needs the package `datasets`"

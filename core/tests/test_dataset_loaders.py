@@ -157,6 +157,7 @@ def test_the_digest_of_prompts_tells_where_one_ends(found: list[str]) -> None:
     assert hub.hash_of(texts(whole, "a\nb")) != hub.hash_of(texts(whole, "a", "b"))
 
 
+@pytest.mark.process
 def test_prompts_can_be_had_without_engine_arrow_or_network() -> None:
     code = (
         "import sys; from llem.datasets import aienergyscore; assert len(aienergyscore.prompts()) == 1000; "

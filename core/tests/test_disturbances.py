@@ -107,6 +107,7 @@ def test_the_window_is_as_long_as_the_slowest_meter_in_use_needs() -> None:
     assert resolved_window_s([Track("nvml", GPU)], ["GPU-2"], 20) == 0
 
 
+@pytest.mark.process
 def test_who_descends_from_the_worker_or_carries_its_mark_is_of_the_experiment(monkeypatch: pytest.MonkeyPatch) -> None:
     sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
     monkeypatch.setenv("LLEM_JOB_ID", "of-this-test")

@@ -31,6 +31,7 @@ def started() -> Iterator[list[subprocess.Popen[bytes]]]:
         process.wait()
 
 
+@pytest.mark.process
 def test_a_process_that_still_writes_a_jobs_log_is_ended(
     job: Path, tmp_path: Path, started: list[subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -46,6 +47,7 @@ def test_a_process_that_still_writes_a_jobs_log_is_ended(
     assert [process.poll() for process in started] == [-9, -9, None, None]
 
 
+@pytest.mark.process
 def test_one_that_ends_by_itself_is_waited_for_and_not_mentioned(
     job: Path, tmp_path: Path, started: list[subprocess.Popen[bytes]]
 ) -> None:

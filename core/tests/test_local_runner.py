@@ -22,6 +22,8 @@ from llem.runners.environment import worker_environment
 from llem.runners.local import LocalJob, LocalRunner
 from llem.specs.runner import Job, RunnerContext
 
+pytestmark = pytest.mark.process
+
 CONFIG = ExperimentConfig.model_construct(backend="testbed", options=Section())
 LONG = "import time; time.sleep(600)"
 STUBBORN = (

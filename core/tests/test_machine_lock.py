@@ -47,6 +47,7 @@ def other(tmp_path: Path) -> Iterator[Callable[[str], subprocess.Popen[str]]]:
         one.wait()
 
 
+@pytest.mark.process
 def test_the_second_is_told_who_has_the_machine_and_gets_it_after_a_kill(
     tmp_path: Path, other: Callable[[str], subprocess.Popen[str]]
 ) -> None:
@@ -65,6 +66,7 @@ def test_the_second_is_told_who_has_the_machine_and_gets_it_after_a_kill(
     lock.release()
 
 
+@pytest.mark.process
 def test_who_measures_alone_sees_whoever_comes_beside(
     tmp_path: Path, other: Callable[[str], subprocess.Popen[str]]
 ) -> None:
@@ -80,6 +82,7 @@ def test_who_measures_alone_sees_whoever_comes_beside(
     lock.release()
 
 
+@pytest.mark.process
 def test_who_comes_beside_sees_whoever_measures_alone_and_each_other(
     tmp_path: Path, other: Callable[[str], subprocess.Popen[str]]
 ) -> None:
@@ -101,6 +104,7 @@ def test_who_comes_beside_sees_whoever_measures_alone_and_each_other(
     late.release()
 
 
+@pytest.mark.process
 def test_nobody_has_the_machine_alone_while_others_share_it(
     tmp_path: Path, other: Callable[[str], subprocess.Popen[str]]
 ) -> None:
@@ -113,6 +117,7 @@ def test_nobody_has_the_machine_alone_while_others_share_it(
     lock.release()
 
 
+@pytest.mark.process
 def test_a_fork_neither_holds_nor_frees_the_machine(tmp_path: Path) -> None:
     lock = MachineLock("mine", tmp_path)
     assert lock.take() is None
@@ -158,6 +163,7 @@ def test_what_somebody_else_put_in_its_place_is_refused_and_left_alone(tmp_path:
     assert target.read_text() == "precious"
 
 
+@pytest.mark.process
 def test_a_holder_that_somebody_made_up_reaches_no_terminal(
     tmp_path: Path, other: Callable[[str], subprocess.Popen[str]]
 ) -> None:
@@ -188,6 +194,7 @@ def warnings_of(folder: Path) -> dict[str, str]:
     return {w["code"]: w["message"] for w in json.loads(file.read_text())["warnings"]}
 
 
+@pytest.mark.process
 def test_a_second_llem_says_who_measures_waits_and_goes_on(
     tmp_path: Path, other: Callable[[str], subprocess.Popen[str]]
 ) -> None:
@@ -224,6 +231,7 @@ def test_with_allow_shared_it_runs_beside_and_the_result_says_so(
     assert f"process {holder.pid}" in warnings_of(tmp_path)["machine_shared"]
 
 
+@pytest.mark.process
 def test_ctrl_c_ends_the_waiting_and_leaves_nothing(
     tmp_path: Path, other: Callable[[str], subprocess.Popen[str]]
 ) -> None:

@@ -23,6 +23,8 @@ from llem.results.job_directory import READINGS
 from llem.specs.kinds import SAMPLERS
 from llem.specs.sampler import SamplerSpec
 
+pytestmark = pytest.mark.process
+
 STEADY = '''
 import time
 from llem.specs.sampler import Device, Reading

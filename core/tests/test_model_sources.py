@@ -156,6 +156,7 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
     assert "Give the folder that it is in" in refusal("m.safetensors", tmp_path)
 
 
+@pytest.mark.process
 def test_a_file_in_an_installed_package_is_found_without_running_the_package(tmp_path: Path) -> None:
     package = tmp_path / "with_model"
     (package / "deep").mkdir(parents=True)

@@ -301,6 +301,7 @@ print(json.dumps([share.own_s, share.others_s, share.reason]))
 """
 
 
+@pytest.mark.process
 def test_what_the_experiment_burns_by_itself_a_child_and_an_orphan_is_its_own(tmp_path: Path) -> None:
     files = {name: str(tmp_path / name) for name in ("go", "burnt", "over")}
     code = BURN + OWN.format(orphan=BURN + ORPHAN.format(**files), child=BURN + "burn(0.3)", **files)

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -57,6 +58,7 @@ def on_a_terminal(*arguments: str) -> str:
     return seen.decode()
 
 
+@pytest.mark.process
 def test_show_prints_no_escape_of_a_result(make_result: Any, write_study: Any) -> None:
     result = make_result()
     result.status = "failed"

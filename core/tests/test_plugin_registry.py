@@ -173,6 +173,7 @@ def test_an_event_reaches_every_plugin_though_one_raises(
     assert "llem-a-raises 1.0" in complaints[0]
 
 
+@pytest.mark.process
 def test_missing_requirements_are_found_without_importing_them() -> None:
     assert missing_requirements(("json", "no_such_package", "no_such.sub")) == ["no_such_package", "no_such.sub"]
     code = "import sys; from llem.plugins import missing_requirements; missing_requirements(('wave',)); print('wave' in sys.modules)"

@@ -110,6 +110,7 @@ def test_a_full_disk_stops_no_sampling(tmp_path: Path) -> None:
         os.close(stream)
 
 
+@pytest.mark.process
 def test_the_sampling_process_tells_it_while_it_samples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(TESTMETER), os.environ["PYTHONPATH"]]))
     process = SamplingProcess(tmp_path)

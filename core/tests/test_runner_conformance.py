@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import pytest
+
 from llem_plugin_kit import RunnerConformance
+
+pytestmark = pytest.mark.process
 
 
 class TestLocal(RunnerConformance):

@@ -13,6 +13,8 @@ import pytest
 from llem.samplers.rapl import RaplSampler
 from llem_plugin_kit import SamplerConformance
 
+pytestmark = pytest.mark.process
+
 _ZONES = {"intel-rapl:0": "package-0", "intel-rapl:0:0": "core", "intel-rapl:0:1": "dram", "intel-rapl:1": "package-1"}
 
 

@@ -22,6 +22,8 @@ from llem.measure.sampling_process import SamplingProcess
 from llem.measure.series import Series, SeriesReader
 from llem.results.job_directory import EVENTS, READINGS
 
+pytestmark = pytest.mark.process
+
 ESTIMATE = {"estimate": "llem.samplers.estimate:EstimateSampler"}
 SETTINGS = {"cpu_tdp_w": 100.0, "devices": None}
 PARENT = """

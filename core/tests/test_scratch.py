@@ -27,6 +27,7 @@ def owner(tmp_path: Path) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.process
 def test_a_folder_goes_when_its_owner_was_killed_and_not_before(owner: subprocess.Popen[str], tmp_path: Path) -> None:
     assert owner.stdout is not None
     folder = Path(owner.stdout.readline().strip())
@@ -39,6 +40,7 @@ def test_a_folder_goes_when_its_owner_was_killed_and_not_before(owner: subproces
     assert not folder.exists()
 
 
+@pytest.mark.process
 def test_a_folder_that_a_process_still_has_for_its_own_stays(owner: subprocess.Popen[str], tmp_path: Path) -> None:
     assert owner.stdout is not None
     folder = Path(owner.stdout.readline().strip())

@@ -44,6 +44,7 @@ def test_the_second_is_refused_and_told_who_has_it(tmp_path: Path) -> None:
     Lock(tmp_path).release()
 
 
+@pytest.mark.process
 def test_a_process_that_was_killed_keeps_nothing(tmp_path: Path) -> None:
     process = holder(tmp_path)
     try:
@@ -73,6 +74,7 @@ def test_a_lock_file_that_says_nothing_is_no_hindrance(tmp_path: Path, text: str
         assert lock.doubt is None
 
 
+@pytest.mark.process
 def test_a_forked_process_does_not_keep_the_lock(tmp_path: Path) -> None:
     started, end = multiprocessing.get_context("fork").Event(), multiprocessing.get_context("fork").Event()
 

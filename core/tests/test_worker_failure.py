@@ -14,6 +14,8 @@ import pytest
 
 from llem.results.job_directory import EVENTS, EXPERIMENT, RESULT, TIMESERIES
 
+pytestmark = pytest.mark.process
+
 Make = Callable[..., Any]
 
 

@@ -18,6 +18,8 @@ from llem.plugins import Registry
 from llem.results.job_directory import JobDocument
 from llem.specs.kinds import BACKENDS, SCENARIOS
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture
 def job(tmp_path: Path) -> Callable[..., Path]:

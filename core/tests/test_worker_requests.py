@@ -19,6 +19,8 @@ from llem.results.job_directory import REQUESTS, TIMESERIES
 from llem.specs.kinds import BACKENDS, SAMPLERS
 from llem.specs.registry import HookKind
 
+pytestmark = pytest.mark.process
+
 Make = Callable[..., Any]
 
 

@@ -86,12 +86,14 @@ def test_every_stable_function_and_class_is_documented() -> None:
             assert inspect.getdoc(found), name
 
 
+@pytest.mark.process
 def test_importing_llem_imports_nothing_heavy() -> None:
     code = "import sys, llem; print(sorted({'pydantic', 'pyarrow', 'click', 'torch', 'yaml', 'pluggy'} & sys.modules.keys()))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
 
 
+@pytest.mark.process
 def test_one_experiment_is_run_and_returned(tmp_path: Path) -> None:
     result = llem.run_experiment(
         "random:tiny-llama", backend="testbed", output=tmp_path, testbed={"batch_size": 2}, **QUICK_SECTIONS
@@ -104,6 +106,7 @@ def test_one_experiment_is_run_and_returned(tmp_path: Path) -> None:
     assert result.throughput.tokens_per_s is not None
 
 
+@pytest.mark.process
 def test_an_experiment_that_fails_is_returned_and_not_raised(tmp_path: Path) -> None:
     result = llem.run_experiment(
         {"source": "random:tiny-llama"}, backend="testbed", output=tmp_path, testbed={"fail": "raise"}, **QUICK_SECTIONS
@@ -134,6 +137,7 @@ def test_what_cannot_start_is_raised_and_leaves_nothing(tmp_path: Path, monkeypa
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.process
 def test_a_study_goes_to_arrow_and_pandas_and_is_loaded_again(study: Any, tmp_path: Path) -> None:
     path = study(sweep={"testbed.batch_size": [1, 2]})
     run = llem.run_study(path, overrides={"execution.cycles": 2}, output=tmp_path / "out")
@@ -151,6 +155,7 @@ def test_a_study_goes_to_arrow_and_pandas_and_is_loaded_again(study: Any, tmp_pa
     assert llem.load_study(loaded.directory).to_arrow().equals(table)
 
 
+@pytest.mark.process
 def test_a_mapping_is_a_study_too_and_a_reporter_hears_of_it(tmp_path: Path) -> None:
     from llem.study.reporter import SilentReporter
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.process
+
 BASE = (
     "model: random:tiny-llama\nbackend: testbed\ndataset: {name: synthetic, n: 2, input_tokens: 4, output_tokens: 3}\n"
 )

@@ -13,6 +13,8 @@ import pytest
 from llem.results.models import ExperimentResult, Failure
 from llem.results.store import iter_results
 
+pytestmark = pytest.mark.process
+
 Crashed = tuple[Path, CompletedProcess[str]]
 
 

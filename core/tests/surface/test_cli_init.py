@@ -231,6 +231,7 @@ def test_on_a_terminal_it_asks_again_until_an_answer_is_taken(llem: Any, tmp_pat
     assert planned(llem, "study.yaml")["distinct"] == 4
 
 
+@pytest.mark.process
 def test_on_a_terminal_an_offer_is_taken_by_its_number(tmp_path: Path) -> None:
     code, seen = on_a_terminal(
         tmp_path, "1\n\n", *TINY, "--dataset", "aienergyscore", "-n", "2", "--output-tokens", "2", "--quick"
@@ -240,6 +241,7 @@ def test_on_a_terminal_an_offer_is_taken_by_its_number(tmp_path: Path) -> None:
     assert len(read_yaml((tmp_path / "study.yaml").read_text(), "study").data["sweep"]) == 1
 
 
+@pytest.mark.process
 def test_on_a_terminal_a_short_file_of_prompts_is_no_dead_end(tmp_path: Path) -> None:
     (tmp_path / "mine.jsonl").write_text('{"prompt": "a"}\n' * 3)
     (tmp_path / "below").mkdir()
@@ -251,12 +253,14 @@ def test_on_a_terminal_a_short_file_of_prompts_is_no_dead_end(tmp_path: Path) ->
     assert (found["dataset"]["path"], found["dataset"]["n"]) == ("../mine.jsonl", 3)
 
 
+@pytest.mark.process
 def test_on_a_terminal_nothing_is_asked_with_yes(tmp_path: Path) -> None:
     code, seen = on_a_terminal(tmp_path, "", *TINY, "--yes")
     assert code == 0
     assert "Vary" not in seen
 
 
+@pytest.mark.process
 def test_whoever_leaves_the_questions_leaves_nothing_behind(tmp_path: Path) -> None:
     code, seen = on_a_terminal(tmp_path, "random:tiny-llama\n\x04")
     assert code == 130, seen
@@ -264,6 +268,7 @@ def test_whoever_leaves_the_questions_leaves_nothing_behind(tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.process
 def test_what_keeps_any_study_from_being_read_is_told_before_the_first_question(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

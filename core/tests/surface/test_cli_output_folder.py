@@ -16,6 +16,8 @@ from typing import Any
 import psutil
 import pytest
 
+pytestmark = pytest.mark.process
+
 
 def nothing_more() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))

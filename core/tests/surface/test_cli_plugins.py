@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.process
+
 TWO = {"testbed.batch_size": [1, 2]}
 
 RIVAL = """

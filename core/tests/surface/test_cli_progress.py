@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.process
+
 TWO = {"testbed.batch_size": [1, 2]}
 
 

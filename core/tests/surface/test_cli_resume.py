@@ -21,6 +21,8 @@ from llem.study.manifest_writer import ManifestWriter
 from llem.study.record import RECORD
 from llem.study.set_aside import SET_ASIDE
 
+pytestmark = pytest.mark.process
+
 Llem = Callable[..., subprocess.CompletedProcess[str]]
 
 

@@ -12,6 +12,8 @@ import pytest
 
 from llem.results.models import Failure
 
+pytestmark = pytest.mark.process
+
 Crashed = tuple[Path, CompletedProcess[str]]
 
 

@@ -19,6 +19,8 @@ from llem.results.store import read_object
 from llem.study.manifest import PREVIOUS, read_manifest
 from llem.study.record import RECORD
 
+pytestmark = pytest.mark.process
+
 FILES = [
     "manifest.json",
     PREVIOUS,

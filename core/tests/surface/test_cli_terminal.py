@@ -18,6 +18,8 @@ from typing import Any
 import pyte
 import pytest
 
+pytestmark = pytest.mark.process
+
 TWO = {"testbed.batch_size": [1, 2]}
 ENDLESS = {"token_s": 600}
 TESTMETER = Path(__file__).parents[3] / "tests" / "testmeter"

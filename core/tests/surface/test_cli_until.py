@@ -8,7 +8,11 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from llem.study.manifest import read_manifest
+
+pytestmark = pytest.mark.process
 
 TESTMETER = Path(__file__).parents[3] / "tests" / "testmeter"
 """A meter that reads 50 W whatever happens: the interval of `mean_w` is narrow on any machine."""

@@ -13,6 +13,8 @@ import pytest
 
 import llem as library
 
+pytestmark = pytest.mark.process
+
 
 @pytest.mark.parametrize("option", ["--version", "-V"])
 def test_the_version_is_printed(llem: Any, option: str) -> None:

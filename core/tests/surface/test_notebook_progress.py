@@ -42,6 +42,7 @@ def run(kernel: Any, code: str) -> list[tuple[str, Any]]:
     return put_out
 
 
+@pytest.mark.process
 def test_a_study_in_a_notebook_has_one_output_that_lives_and_ends_as_a_table(kernel: Any, study: Any) -> None:
     path = study(sweep={"testbed.batch_size": [1, 2]}, testbed={"token_s": 0.4})
     put_out = run(kernel, f"import llem\nllem.run_study({str(path)!r})")
@@ -59,11 +60,13 @@ def test_a_study_in_a_notebook_has_one_output_that_lives_and_ends_as_a_table(ker
     assert result["data"]["text/plain"].startswith("StudyResult(")
 
 
+@pytest.mark.process
 def test_silence_is_silence(kernel: Any, study: Any) -> None:
     put_out = run(kernel, f"import llem\nresult = llem.run_study({str(study())!r}, progress=False)")
     assert {kind for kind, _ in put_out} <= {"status", "execute_input"}
 
 
+@pytest.mark.process
 def test_an_error_ends_with_where_to_read_on(kernel: Any) -> None:
     answer = kernel.execute_interactive(
         "import llem\nllem.load_study('nowhere')", timeout=PATIENCE_S, allow_stdin=False, output_hook=lambda _: None

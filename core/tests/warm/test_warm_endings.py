@@ -17,6 +17,8 @@ from warm_bed import CONFIG, TELL, Bed, replaced, warm
 from llem.runners.template import DEVICES
 from llem.specs.runner import Job
 
+pytestmark = pytest.mark.process
+
 CHILDREN = """
 import subprocess, time, signal
 spawned = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]).pid

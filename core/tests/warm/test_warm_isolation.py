@@ -8,7 +8,10 @@ import subprocess
 import sys
 import tempfile
 
+import pytest
 from warm_bed import Bed, replaced, warm
+
+pytestmark = pytest.mark.process
 
 STATE = """
 import random, signal, tempfile, threading, resource, gc

@@ -24,6 +24,7 @@ def test_the_door_opens_to_everything_it_names() -> None:
         _ = llem_analysis.nothing_like_it
 
 
+@pytest.mark.process
 def test_importing_it_imports_no_numbers_library() -> None:
     code = (
         "import sys, llem_analysis, llem_analysis.study_effects, llem_analysis.figure_effects, llem_analysis.front, "

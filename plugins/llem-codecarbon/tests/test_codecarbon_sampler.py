@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.process
+
 Gpus = Callable[[str], Mapping[str, str]]
 Testbed = Callable[..., dict[str, Any]]
 
@@ -20,7 +22,8 @@ STEADY = f"gpu {A} {H100}\npower constant 250\ncounter 0.02 0 1\n"
 LIMITS = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER")
 
 PREAMBLE = """
-import json, time
+import json, os, struct, time
+from pathlib import Path
 from llem.errors import SamplerUnavailable
 from llem_codecarbon.sampler import CodeCarbonSampler
 
@@ -32,6 +35,8 @@ def opened(**settings):
         return str(error)
 def told():
     return {r.device: [r.energy_j, r.power_w] for r in sampler.read()}
+def at(seconds):
+    Path(os.environ["CLOCK"]).write_bytes(struct.pack("q", round(seconds * 1e9)))
 """
 
 
@@ -49,6 +54,18 @@ def with_tools(tmp_path: Path) -> Callable[[Mapping[str, str]], dict[str, str]]:
         return {**kept, "PATH": f"{folder}:{environment['PATH']}", "HOME": str(tmp_path)}
 
     return add
+
+
+@pytest.fixture
+def clocked(tmp_path: Path) -> Callable[[Gpus, str], dict[str, str]]:
+    """Takes cards and a scenario; returns an environment in which the cards' time is what `at` says, at first 0."""
+
+    def start(gpus: Gpus, scenario: str) -> dict[str, str]:
+        clock = tmp_path / "clock"
+        clock.write_bytes(bytes(8))
+        return {**gpus(f"epoch 0\nclock {clock}\n{scenario}"), "CLOCK": str(clock)}
+
+    return start
 
 
 def ask(environment: Mapping[str, str], code: str, **variables: str) -> Any:
@@ -83,19 +100,19 @@ def test_unless_it_is_named_it_does_not_run(simulated_gpus: Gpus, with_tools: An
     assert "measurement.samplers" in report["reason"]
 
 
-def test_a_card_is_counted_and_the_rest_is_called_an_estimate(simulated_gpus: Gpus, with_tools: Any) -> None:
-    code = "devices = opened(); first = told(); t = time.monotonic(); time.sleep(2)\n"
-    code += (
-        "last = told(); s = time.monotonic() - t\nanswer = [devices, {d: (last[d][0] - first[d][0]) / s for d in last}]"
-    )
-    devices, watts = ask(with_tools(simulated_gpus(STEADY)), code)
+def test_a_card_is_counted_and_the_rest_is_called_an_estimate(
+    simulated_gpus: Gpus, with_tools: Any, clocked: Any
+) -> None:
+    code = "devices = opened(); first = told(); at(2); time.sleep(1.2); last = told()\n"
+    code += "answer = [devices, {d: (last[d][0] - first[d][0]) / 2 for d in last}]"
+    devices, watts = ask(with_tools(clocked(simulated_gpus, STEADY)), code)
     assert [d[:3] for d in devices] == [
         [A, "gpu", ["counter"]],
         ["codecarbon:ram", "dram", ["estimate"]],
         ["codecarbon:cpu", "cpu", ["estimate"]],
     ]
     assert all("estimate, not a measurement" in d[3] for d in devices[1:])
-    assert watts[A] == pytest.approx(250, rel=0.02)
+    assert watts[A] == pytest.approx(250, rel=0.001)
     assert watts["codecarbon:ram"] > 0
     assert watts["codecarbon:cpu"] > 0
 
@@ -128,10 +145,10 @@ def test_a_card_without_a_counter_has_power_alone(simulated_gpus: Gpus, with_too
     assert told[A] == [None, 150.0]
 
 
-def test_a_counter_that_goes_backwards_ends_the_figure(simulated_gpus: Gpus, with_tools: Any) -> None:
+def test_a_counter_that_goes_backwards_ends_the_figure(simulated_gpus: Gpus, with_tools: Any, clocked: Any) -> None:
     # CodeCarbon itself would go on with power.
-    code = "opened(); first = told(); time.sleep(15); after = told(); time.sleep(0.1); answer = [first, after, told()]"
-    first, after, later = ask(with_tools(simulated_gpus(f"{STEADY}counter_reset_at 15\n")), code)
+    code = "opened(); first = told(); at(15.1); after = told(); at(15.2); answer = [first, after, told()]"
+    first, after, later = ask(with_tools(clocked(simulated_gpus, f"{STEADY}counter_reset_at 15\n")), code)
     assert first[A][0] is not None
     assert after[A] == [None, None]
     assert later[A] == [None, None]
@@ -154,14 +171,14 @@ def test_a_mig_card_is_listed_and_not_measured(simulated_gpus: Gpus, with_tools:
     assert told[A] == [None, None]
 
 
-def test_an_amd_card_has_the_id_of_the_sampler_amd(simulated_amd_gpus: Gpus, with_tools: Any) -> None:
+def test_an_amd_card_has_the_id_of_the_sampler_amd(simulated_amd_gpus: Gpus, with_tools: Any, clocked: Any) -> None:
     card = "GPU-aaaaaaaaaaaaaaa1"
     scenario = f"gpu {card} AMD Instinct MI210\npower constant 200\ncounter 0.02 0 1\n"
-    code = "devices = opened(); first = told(); t = time.monotonic(); time.sleep(1)\n"
-    code += f"answer = [devices[0], (told()[{card!r}][0] - first[{card!r}][0]) / (time.monotonic() - t)]"
-    device, watts = ask(with_tools(simulated_amd_gpus(scenario)), code)
+    code = "devices = opened(); first = told(); at(1)\n"
+    code += f"answer = [devices[0], told()[{card!r}][0] - first[{card!r}][0]]"
+    device, joules = ask(with_tools(clocked(simulated_amd_gpus, scenario)), code)
     assert device[:3] == [card, "gpu", ["counter"]]
-    assert watts == pytest.approx(200, rel=0.05)
+    assert joules == pytest.approx(200, rel=0.001)
 
 
 def test_a_die_that_shows_nothing_is_not_measured_as_zero(simulated_amd_gpus: Gpus, with_tools: Any) -> None:

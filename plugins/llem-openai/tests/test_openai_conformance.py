@@ -16,6 +16,8 @@ from llem_plugin_kit import BackendConformance, CheckConformance
 sys.path.insert(0, str(Path(__file__).parent))
 from openai_server import VOCABULARY, Behaviour, serving
 
+pytestmark = pytest.mark.process
+
 
 class OnAServer(BackendConformance):
     backend = "openai"

@@ -16,6 +16,8 @@ import yaml
 sys.path.insert(0, str(Path(__file__).parent))
 from replay import EVENT_S, STREAMS, Behaviour, replaying
 
+pytestmark = pytest.mark.process
+
 TESTMETER = Path(__file__).parents[3] / "tests" / "testmeter"
 COMPLETIONS = {
     *("vllm", "tgi-eos", "zero-until-the-end", "increments", "line-separators", "carriage-returns", "no-blank-lines"),

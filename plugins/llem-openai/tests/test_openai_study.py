@@ -49,6 +49,7 @@ def llem_run(address: str, output: Path, **settings: object) -> tuple[dict[str, 
     return result, done.stdout + done.stderr + "".join(written)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("scenario", ["offline", "single_stream"])
 def test_a_server_on_this_machine_has_energy_speed_and_latency(scenario: str, tmp_path: Path) -> None:
     with serving(Behaviour(key=KEY)) as address:
@@ -63,6 +64,7 @@ def test_a_server_on_this_machine_has_energy_speed_and_latency(scenario: str, tm
     assert KEY not in told
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("scenario", ["offline", "single_stream"])
 def test_pieces_give_the_first_token_and_the_end_and_nothing_between(scenario: str, tmp_path: Path) -> None:
     with serving(Behaviour(counts=False, a_piece=3)) as address:
@@ -72,6 +74,7 @@ def test_pieces_give_the_first_token_and_the_end_and_nothing_between(scenario: s
     assert (latency["itl_s"], latency["tpot_s"]) == (None, None)
 
 
+@pytest.mark.process
 def test_of_a_server_elsewhere_no_energy_is_told_and_the_result_says_so(tmp_path: Path) -> None:
     with serving(Behaviour()) as address:
         result, told = llem_run(address, tmp_path, openai__same_machine="false")
@@ -83,6 +86,7 @@ def test_of_a_server_elsewhere_no_energy_is_told_and_the_result_says_so(tmp_path
     assert "another machine" in told
 
 
+@pytest.mark.process
 def test_synthetic_prompts_are_token_ids_and_need_the_vocabulary(tmp_path: Path) -> None:
     behaviour = Behaviour()
     with serving(behaviour) as address:

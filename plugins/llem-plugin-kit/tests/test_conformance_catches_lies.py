@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.process
+
 LIARS = Path(__file__).parent / "liars"
 _TABLES = runpy.run_path(str(LIARS / "lies.py"))
 KINDS: Mapping[str, Mapping[str, str | None]] = {

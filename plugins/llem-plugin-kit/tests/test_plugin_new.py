@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.process
+
 KINDS = {"backend": "a-backend", "runner": "a-runner", "sampler": "a-sampler", "check": "a-check"}
 PROVIDED = {
     "backend": {"backend": ["a_backend"]},

@@ -2,33 +2,42 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-import torch
 
 from llem.config.compose import Composer
 from llem.plugins import default_registry
 from llem.specs.backend import LoadContext
 from llem.specs.kinds import BACKENDS, SCENARIOS
-from llem_pytorch.engine import PyTorchEngine
+
+if TYPE_CHECKING:
+    from pytorch_lab import Session
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from pytorch_lab import PROMPTS, Session, plain_answer, tiny_model, tiny_tokenizer
+from pytorch_prompts import PROMPTS
 
-torch.set_num_threads(1)  # several threads on a tiny model only wait for each other
-gc.freeze()  # every engine that closes collects garbage; what was imported is none
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what loads an engine by its fixtures."""
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents and not {"load", "model_folder"}.isdisjoint(getattr(item, "fixturenames", ())):
+            item.add_marker("engine")
 
 
 @pytest.fixture
 def load() -> Iterator[Callable[..., Session]]:
     """Takes a model source, the section `pytorch` and further sections; returns a loaded engine. On the CPU in float32."""
+    import torch
+    from pytorch_lab import PyTorchEngine, Session
+
     open_engines: list[PyTorchEngine] = []
     threads, precision = torch.get_num_threads(), torch.get_float32_matmul_precision()
 
@@ -58,6 +67,8 @@ def load() -> Iterator[Callable[..., Session]]:
 @pytest.fixture(scope="session")
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny model with its tokenizer, as `save_pretrained` writes them. Its stop token comes early in some answers, late or never in others."""
+    from pytorch_lab import plain_answer, tiny_model, tiny_tokenizer
+
     folder = tmp_path_factory.mktemp("tiny-model")
     tokenizer, model = tiny_tokenizer(), tiny_model()
     answers = [plain_answer(model, tokenizer(p)["input_ids"], 24) for p in PROMPTS]

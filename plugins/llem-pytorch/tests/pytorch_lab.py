@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 import transformers
+from pytorch_prompts import SENTENCES
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
 from llem.models.shapes import load_shape
 from llem.specs.backend import LoadReport, Request, RequestRecord
 from llem_pytorch.engine import PyTorchEngine
 
-SENTENCES = (
-    "the quick brown fox jumps over the lazy dog",
-    "a long time ago there was a small house at the edge of a dark wood",
-    "numbers such as 17 and 42 are counted one after another",
-    "what is the energy of one token, and who pays for it?",
-)
-PROMPTS = tuple(" ".join((SENTENCES[i % 4], "and then " * (i % 7), f"number {i}")) for i in range(16))
-"""Sixteen prompts of quite different lengths."""
+torch.set_num_threads(1)  # several threads on a tiny model only wait for each other
+gc.freeze()  # every engine that closes collects garbage; what was imported is none
 
 
 @dataclass

@@ -9,10 +9,13 @@ from typing import Any
 import pytest
 import torch
 import transformers
-from pytorch_lab import PROMPTS, Session, tiny_model
+from pytorch_lab import Session, tiny_model
+from pytorch_prompts import PROMPTS
 
 from llem.errors import LlemError, ModelError
 from llem.specs.backend import Request
+
+pytestmark = pytest.mark.engine
 
 WAYS: dict[str, dict[str, Any]] = {
     "without a cache": {"use_cache": False},

@@ -5,15 +5,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from pytorch_lab import PROMPTS, Session
+from pytorch_prompts import PROMPTS
 
 from llem.results.warning_codes import WARNINGS
 from llem.specs.backend import Request
 from llem.specs.dataset import Message
 from llem_pytorch.caveats import Beyond, Listener, not_taken, settings_caveat
 from llem_pytorch.config import PyTorchConfig
+
+if TYPE_CHECKING:
+    from pytorch_lab import Session
 
 EFFECTIVE = {"attn_implementation": "sdpa", "num_threads": 2, "num_interop_threads": 1, "float32_matmul": "highest"}
 

@@ -13,6 +13,8 @@ from llem.specs.check import PreflightContext
 from llem.specs.kinds import BACKENDS, SCENARIOS
 from llem_plugin_kit import CheckConformance
 
+pytestmark = pytest.mark.engine
+
 
 def planned(base_dir: Path, **options: Any) -> PreflightContext:
     document = {"model": "random:tiny-llama", "backend": "pytorch", "pytorch": options}

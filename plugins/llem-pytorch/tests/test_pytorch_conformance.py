@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import pytest
+
 from llem_plugin_kit import BackendConformance
+
+pytestmark = pytest.mark.engine
 
 
 class TestOneAtATime(BackendConformance):

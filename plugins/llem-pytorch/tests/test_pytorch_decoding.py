@@ -9,12 +9,15 @@ from typing import Any
 import pytest
 import torch
 import transformers
-from pytorch_lab import PROMPTS, Session
+from pytorch_lab import Session
+from pytorch_prompts import PROMPTS
 
 from llem.config.experiment import DecodingConfig
 from llem.config.introspect import facts_of
 from llem.specs.backend import Request
 from llem_pytorch.arguments import sampling_arguments
+
+pytestmark = pytest.mark.engine
 
 PROMPT = PROMPTS[2]
 

@@ -6,6 +6,8 @@ import pytest
 
 from llem_pytorch.devices import hip_id
 
+pytestmark = pytest.mark.engine
+
 
 @pytest.mark.parametrize(
     ("uuid", "expected"),

@@ -8,9 +8,12 @@ from typing import Any, NamedTuple
 
 import pytest
 import transformers
-from pytorch_lab import PROMPTS, Session, plain_answer
+from pytorch_lab import Session, plain_answer
+from pytorch_prompts import PROMPTS
 
 from llem.specs.backend import Request
+
+pytestmark = pytest.mark.engine
 
 LENGTH = 24
 

@@ -11,10 +11,13 @@ from typing import Any
 import pytest
 import torch
 import transformers
-from pytorch_lab import PROMPTS, Session
+from pytorch_lab import Session
+from pytorch_prompts import PROMPTS
 
 from llem.errors import ModelError
 from llem.specs.backend import Request
+
+pytestmark = pytest.mark.engine
 
 
 @pytest.mark.parametrize("shape", ["tiny-llama", "tiny-qwen2", "tiny-mixtral"])

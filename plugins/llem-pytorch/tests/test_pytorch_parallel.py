@@ -9,7 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pytorch_lab import PROMPTS, Session
+import pytest
+from pytorch_lab import Session
+from pytorch_prompts import PROMPTS
+
+pytestmark = pytest.mark.engine
 
 PROGRAM = """
 import json, sys, time

@@ -160,6 +160,7 @@ def test_an_apple_gpu_is_needed_for_mps() -> None:
     assert not device_problems(options, cuda=None, gpus=0, apple=True)
 
 
+@pytest.mark.engine
 def test_the_cuda_version_of_torch_is_read_without_importing_it() -> None:
     import torch
 

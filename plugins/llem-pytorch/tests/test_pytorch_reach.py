@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 import torch
 import transformers
-from pytorch_lab import PROMPTS, Session, tiny_model
+from pytorch_lab import Session, tiny_model
+from pytorch_prompts import PROMPTS
 from transformers.distributed.configuration_utils import DistributedConfig
 
 from llem.config.experiment import DecodingConfig
@@ -21,6 +22,8 @@ from llem.specs.backend import Request
 from llem_pytorch import arguments
 from llem_pytorch.config import PyTorchConfig
 from llem_pytorch.generation import generation_config
+
+pytestmark = pytest.mark.engine
 
 
 @pytest.fixture

@@ -12,9 +12,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from pytorch_lab import PROMPTS, Session
+from pytorch_lab import Session
+from pytorch_prompts import PROMPTS
 
 from llem.specs.backend import Request, TokenEvent
+
+pytestmark = pytest.mark.engine
 
 
 def stream(session: Session, request: Request) -> list[TokenEvent]:

@@ -9,6 +9,8 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from llem.models.flops import architecture_of, parameter_count
 from llem.models.shapes import load_shape, shape_names
 
+pytestmark = pytest.mark.engine
+
 
 @pytest.mark.parametrize("name", shape_names())
 def test_a_shape_has_as_many_parameters_as_its_model(name: str) -> None:

@@ -86,6 +86,7 @@ def test_what_cannot_be_done_is_refused_in_a_sentence(study, capsys, options, co
     assert said in " ".join(capsys.readouterr().err.split())
 
 
+@pytest.mark.process
 def test_without_the_extra_it_says_what_to_install(study, tmp_path):
     hidden = tmp_path / "hidden"
     hidden.mkdir()
@@ -134,6 +135,7 @@ def test_one_experiment_has_a_report_without_findings(make_result, write_study):
     assert any("estimated" in sentence for sentence in found.method)
 
 
+@pytest.mark.process
 def test_a_study_that_runs_says_so_and_what_is_still_to_come(tmp_path):
     (tmp_path / "study.yaml").write_text(RUNNING)
     environment = {**os.environ, **{name: str(tmp_path / "home") for name in ("XDG_CONFIG_HOME", "XDG_CACHE_HOME")}}

@@ -110,6 +110,7 @@ LABELS = {
 }
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("width", ["single", "double"])
 @pytest.mark.parametrize("name", FIGURES)
 def test_a_figure_is_valid_vega_lite_with_its_units_and_no_colour_left_open(study, name, width):
@@ -129,6 +130,7 @@ def test_a_figure_is_valid_vega_lite_with_its_units_and_no_colour_left_open(stud
     assert "NaN" not in json.dumps(drawn.spec)
 
 
+@pytest.mark.process
 def test_files_are_what_they_say_and_as_wide_as_a_column_in_print(study, tmp_path):
     for width in ("single", "double"):
         drawn = FIGURES["phases"].draw(study, width)
@@ -147,6 +149,7 @@ def test_files_are_what_they_say_and_as_wide_as_a_column_in_print(study, tmp_pat
     assert sorted(p.suffix for p in tmp_path.iterdir()) == [".pdf", ".pdf", ".png", ".png", ".svg", ".svg"]
 
 
+@pytest.mark.process
 def test_the_largest_effect_stands_first_with_its_interval(study):
     drawn = FIGURES["effects"].draw(study)
     energy = drawn_spec(drawn)["vconcat"][0]["data"]["values"]
@@ -156,6 +159,7 @@ def test_the_largest_effect_stands_first_with_its_interval(study):
     assert "95 % intervals" in drawn.caption
 
 
+@pytest.mark.process
 def test_the_front_is_told_by_line_fill_and_number_and_not_by_colour_alone(study):
     drawn = FIGURES["pareto"].draw(study)
     found = marks(drawn_spec(drawn))
@@ -164,6 +168,7 @@ def test_the_front_is_told_by_line_fill_and_number_and_not_by_colour_alone(study
     assert len(set(SHAPES)) == len(SHAPES)
 
 
+@pytest.mark.process
 def test_power_over_time_is_that_of_the_meter(folder, study):
     found = recording(folder / study.configurations[0].directories[0])
     assert found is not None
@@ -180,6 +185,7 @@ def copied(folder: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(folder, tmp_path / "copy"))
 
 
+@pytest.mark.process
 def test_temperature_is_drawn_dashed_on_an_axis_of_its_own(folder, tmp_path):
     copy = copied(folder, tmp_path)
     for path in copy.glob(f"experiments/*/{TIMESERIES}"):
@@ -194,6 +200,7 @@ def test_temperature_is_drawn_dashed_on_an_axis_of_its_own(folder, tmp_path):
     assert "temperature, °C (dashed)" in rendered(drawn, "svg").decode()
 
 
+@pytest.mark.process
 def test_a_counter_without_power_becomes_power_by_its_rise(folder, study, tmp_path):
     copy = copied(folder, tmp_path)
     job = copy / study.configurations[0].directories[0]
@@ -208,6 +215,7 @@ def test_a_counter_without_power_becomes_power_by_its_rise(folder, study, tmp_pa
     assert inside == pytest.approx([50.0] * len(inside), rel=0.05)
 
 
+@pytest.mark.process
 def test_damaged_tables_of_runs_leave_their_figures_out(folder, tmp_path):
     copy = copied(folder, tmp_path)
     for name in ("timeseries.parquet", "requests.parquet"):
@@ -226,6 +234,7 @@ def why_not(study: ReportStudy) -> dict[str, str]:
     return {name: drawn.why_not for name, drawn in found.items() if drawn.why_not}
 
 
+@pytest.mark.process
 def test_a_study_without_energy_says_so_and_ranks_speed(make_result, write_study):
     results = [
         make_result(config_hash=str(n) * 64, point={"testbed.batch_size": n}, tokens_per_s=100.0 * n, j_per_token=None)
@@ -238,6 +247,7 @@ def test_a_study_without_energy_says_so_and_ranks_speed(make_result, write_study
     assert "effects" not in absent
 
 
+@pytest.mark.process
 def test_no_room_is_kept_for_shares_that_nothing_tells(make_result, write_study, study):
     once = [
         make_result(config_hash=str(n) * 64, point={"testbed.batch_size": n}, tokens_per_s=100.0 * n) for n in (1, 2)
@@ -248,12 +258,14 @@ def test_no_room_is_kept_for_shares_that_nothing_tells(make_result, write_study,
     assert all(len(view["hconcat"]) == 2 for view in drawn_spec(FIGURES["effects"].draw(study))["vconcat"])
 
 
+@pytest.mark.process
 def test_one_experiment_has_no_effects_and_no_front(make_result, write_study):
     absent = why_not(gather(write_study(make_result())))
     assert "only one configuration" in absent["effects"]
     assert "Fewer than two configurations" in absent["pareto"]
 
 
+@pytest.mark.process
 def test_a_study_of_failures_has_no_figure_and_says_why(make_result, write_study):
     failure = Failure(type="OutOfMemory", message="no room left", phase="load")
     assert set(why_not(gather(write_study(make_result(failure=failure))))) == set(FIGURES)
@@ -278,6 +290,7 @@ def test_estimates_say_so_and_are_not_drawn_beside_measurements(make_result, wri
     assert "different methods" in str(mixed.why_not)
 
 
+@pytest.mark.process
 def test_ten_thousand_configurations_are_drawn_in_few_data(study, enlarged):
     many = enlarged(study, 10_000)
     for name in ("pareto", "phases", "latency"):

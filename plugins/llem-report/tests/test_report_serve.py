@@ -130,6 +130,7 @@ def test_a_taken_port_is_one_clear_paragraph(llem, study_dir):
     assert "--port" in done.stderr
 
 
+@pytest.mark.process
 def test_ctrl_c_ends_it_with_a_line_and_without_an_error(study_dir):
     command = [sys.executable, "-m", "llem", "report", str(study_dir), "--serve", "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:

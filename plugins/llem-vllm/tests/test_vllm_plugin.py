@@ -19,6 +19,8 @@ from llem_vllm import preflight
 from llem_vllm.preflight import check_options, check_version
 from llem_vllm.schema import installed, versions
 
+pytestmark = pytest.mark.process
+
 PACKAGE = Path(llem_vllm.__file__).parent
 
 

@@ -195,6 +195,7 @@ def test_the_schema_of_every_version_makes_a_section() -> None:
         assert model.model_validate({}) == model()
 
 
+@pytest.mark.process
 def test_reading_the_section_imports_no_engine() -> None:
     code = "import sys, llem_vllm.config; print([n for n in ('torch', 'vllm', 'transformers', 'psutil') if n in sys.modules])"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

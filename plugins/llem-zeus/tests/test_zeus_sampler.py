@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.process
+
 Gpus = Callable[[str], Mapping[str, str]]
 Testbed = Callable[..., dict[str, Any]]
 
@@ -23,7 +25,7 @@ TWO = (
 LIMITS = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER")
 
 PREAMBLE = """
-import json, sys, time
+import json, os, struct, sys, time
 from pathlib import Path
 from llem.errors import SamplerUnavailable
 from llem_zeus.sampler import ZeusSampler
@@ -34,6 +36,8 @@ def opened():
         return [[d.id, d.scope, sorted(d.methods), d.note] for d in sampler.open({"devices": None})]
     except SamplerUnavailable as error:
         return str(error)
+def at(seconds):
+    Path(os.environ["CLOCK"]).write_bytes(struct.pack("q", round(seconds * 1e9)))
 def mean_w(seconds):
     first = {r.device: r for r in sampler.read()}
     time.sleep(seconds)
@@ -44,6 +48,14 @@ def mean_w(seconds):
         for r in sampler.read()
     }
 """
+
+
+@pytest.fixture
+def clocked_gpus(simulated_gpus: Gpus, tmp_path: Path) -> Gpus:
+    """`simulated_gpus` whose time is what `at` says, at first 0."""
+    clock = tmp_path / "clock"
+    clock.write_bytes(bytes(8))
+    return lambda scenario: {**simulated_gpus(f"epoch 0\nclock {clock}\n{scenario}"), "CLOCK": str(clock)}
 
 
 def ask(environment: Mapping[str, str], code: str, **variables: str) -> Any:
@@ -124,20 +136,20 @@ def test_a_mig_card_is_refused_and_beside_a_whole_one_listed_unmeasured(simulate
     assert [(d[0], d[2]) for d in both] == [(A, []), (B, ["counter", "power"])]
 
 
-def test_a_counter_that_goes_backwards_ends_the_figure(simulated_gpus: Gpus) -> None:
+def test_a_counter_that_goes_backwards_ends_the_figure(clocked_gpus: Gpus) -> None:
     scenario = f"gpu {A} {H100}\npower constant 200\ncounter 0.02 0 1\ncounter_reset_at 4\n"
     code = "opened(); first = sampler.read()[0].energy_j\n"
-    code += "time.sleep(4.5); after = sampler.read()[0]; time.sleep(0.1)\n"
+    code += "at(4.5); after = sampler.read()[0]; at(4.6)\n"
     code += "answer = [first, after.energy_j, after.power_w, sampler.read()[0].energy_j]"
-    first, after, power, later = ask(simulated_gpus(scenario), code)
+    first, after, power, later = ask(clocked_gpus(scenario), code)
     assert first is not None
     assert (after, power, later) == (None, 200.0, None)
 
 
-def test_a_lost_card_stays_listed_and_says_nothing(simulated_gpus: Gpus) -> None:
+def test_a_lost_card_stays_listed_and_says_nothing(clocked_gpus: Gpus) -> None:
     scenario = f"gpu {A} {H100}\npower constant 200\nlost_at 4\n"
-    code = "opened(); time.sleep(4.5)\nanswer = [[r.device, r.energy_j, r.power_w] for r in sampler.read()]"
-    assert ask(simulated_gpus(scenario), code) == [[A, None, None]]
+    code = "opened(); at(4.5)\nanswer = [[r.device, r.energy_j, r.power_w] for r in sampler.read()]"
+    assert ask(clocked_gpus(scenario), code) == [[A, None, None]]
 
 
 def test_where_there_is_nothing_to_measure_it_says_what_it_needs() -> None:

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.process
+
 CARDS = [f"GPU-{digit * 8}-0000-0000-0000-000000000000" for digit in "123"]
 NO_CARDS = "driver 580.65\n"
 SCENARIO = "".join(f"gpu {uuid} NVIDIA H100\npower constant 100\n" for uuid in CARDS)

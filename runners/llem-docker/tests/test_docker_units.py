@@ -276,6 +276,7 @@ def test_a_container_of_a_living_llem_is_told_from_one_of_a_dead() -> None:
     assert owner.is_gone({owner.OWNER: f"{boot}:{2**22 + os.getpid()}:1"})
 
 
+@pytest.mark.process
 def test_registering_imports_no_sdk() -> None:
     import subprocess
 

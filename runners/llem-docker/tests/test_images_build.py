@@ -34,6 +34,7 @@ NEW_WITHOUT = 'case "$1" in --version) echo "Docker version 28.2.2, build e6534b
 OLD = 'case "$1" in --version) echo "Docker version 20.10.24, build 297e128";; *) exit 1;; esac'
 
 
+@pytest.mark.process
 def test_the_context_holds_all_that_the_dockerfile_asks_for(tmp_path: Path) -> None:
     house = tmp_path / "house"
     house.mkdir()
@@ -58,11 +59,13 @@ def test_a_wheelhouse_without_wheels_is_an_error(tmp_path: Path) -> None:
         write_context(recipe(Registry(), "vllm"), tmp_path / "new", tmp_path)
 
 
+@pytest.mark.process
 def test_a_client_with_buildx_is_taken(tmp_path: Path) -> None:
     client = _program(tmp_path, BUILDX)
     assert builder(client) == [client, "buildx", "build", "--load"]
 
 
+@pytest.mark.process
 def test_a_new_client_without_buildx_is_passed_over_for_an_old_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -79,12 +82,14 @@ def test_no_client_is_said_with_what_to_install(tmp_path: Path, monkeypatch: pyt
         builder(None)
 
 
+@pytest.mark.process
 def test_a_failed_build_names_the_command_that_can_be_repeated(tmp_path: Path) -> None:
     client = _program(tmp_path, BUILDX)
     with pytest.raises(LlemError, match=r"ended with exit code 1.* buildx build --load --build-arg TARGET=cpu"):
         build(recipe(Registry(), "vllm"), tmp_path, BuildOptions(target="cpu"), client)
 
 
+@pytest.mark.process
 def test_the_build_takes_secrets_as_files_never_as_values(tmp_path: Path) -> None:
     secret = tmp_path / "pip.conf"
     secret.write_text("[global]\nindex-url = https://user:word@index.example/simple\n")
@@ -133,6 +138,7 @@ def test_the_list_has_what_backends_want_first_and_then_what_is_here() -> None:
     assert (image.llem_version, image.cuda, image.size_mb) == ("0.0.1", None, 3.0)
 
 
+@pytest.mark.process
 def test_the_bill_of_materials_holds_every_distribution_once() -> None:
     script = str(Path(sbom.__file__))
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
@@ -143,6 +149,7 @@ def test_the_bill_of_materials_holds_every_distribution_once() -> None:
     assert any(reference.startswith("pkg:pypi/pydantic@") for reference in references)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("value", [None, "/nowhere/experiment.json", "SETUP"])
 def test_the_entrypoint_says_what_it_lacks(value: str | None, tmp_path: Path) -> None:
     script = recipe(Registry(), "vllm").folder / "entrypoint.sh"

@@ -21,6 +21,7 @@ def _install(wheel: Path, target: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.process
 def test_an_installed_distribution_becomes_a_wheel_that_pip_installs(tmp_path: Path) -> None:
     wheel = wheel_of("pluggy", tmp_path)
     assert wheel.name == f"pluggy-{importlib.metadata.version('pluggy')}-py3-none-any.whl"
@@ -41,6 +42,7 @@ def test_the_wheel_keeps_entry_points_and_leaves_the_installers_notes_behind(tmp
     assert not [name for name in names if name.startswith(("..", "/")) or name.endswith(".pyc")]
 
 
+@pytest.mark.process
 def test_an_editable_installation_is_built_from_its_source(tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel_of("llem", tmp_path)) as wheel:
         assert {"llem/worker.py", "llem/hookspecs.py"} <= set(wheel.namelist())

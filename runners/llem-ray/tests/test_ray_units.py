@@ -27,6 +27,7 @@ from llem_ray.parcels import OutputTooLarge, Storage, StorageFailed, sizes, take
 from llem_ray.placement import Places
 
 
+@pytest.mark.process
 def test_registering_imports_neither_ray_nor_asyncio() -> None:
     code = "import sys, llem_ray.plugin as p; p.llem_runners(); p.llem_preflight_checks(); "
     code += "sys.exit(' '.join({'ray', 'asyncio', 'fsspec'} & set(sys.modules)) or None)"

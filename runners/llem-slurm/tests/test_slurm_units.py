@@ -105,6 +105,7 @@ def test_jobs_do_not_inherit_the_job_that_llem_runs_in() -> None:
     }
 
 
+@pytest.mark.process
 def test_commands_that_are_missing_silent_or_refuse_are_told_apart() -> None:
     with pytest.raises(SlurmMissing, match="no-such-command"):
         run(["no-such-command"])

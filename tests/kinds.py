@@ -1,0 +1,125 @@
+"""The kinds of tests. One without a marker of `OTHERS` is a unit test: it starts no process and loads no engine, and fails
+where it does. `pytest -m unit` runs these alone, and does not even import modules that are marked as a whole."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Generator
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+OTHERS = (
+    "process",
+    "engine",
+    "model",
+    "bench",
+    "install",
+    "gpu",
+    "slurm",
+    "docker",
+    "vllm",
+    "ray",
+    "browser",
+    "crash",
+)
+STARTING = frozenset(
+    {
+        "amd_library",
+        "clock_library",
+        "cpu_image",
+        "llem",
+        "make_job",
+        "nvml_library",
+        "tenant",
+        "wheels",
+    }
+)
+"""Fixtures that start a process: a test that asks for one is marked `process` by that."""
+
+ENGINES = frozenset({"torch", "transformers", "vllm", "ray"})
+STARTS = frozenset({"subprocess.Popen", "os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system"})
+_MARKS = re.compile(r"^pytestmark = (.*?)(?:\n\n|\Z)", re.MULTILINE | re.DOTALL)
+_OTHER = re.compile(rf"pytest\.mark\.(?:{'|'.join(OTHERS)})\b")
+
+
+class _Watch:
+    """What the unit test at work has done that it may not; None while none is at work."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] | None = None
+        sys.addaudithook(self._heard)
+        start = BaseProcess.start
+
+        def started(process: BaseProcess) -> None:  # its start by `spawn` and `forkserver` is no event
+            self._heard("multiprocessing", (process, process.name))
+            start(process)
+
+        BaseProcess.start = started  # type: ignore[method-assign]
+
+    def _heard(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if self.seen is not None and (event in STARTS or event == "multiprocessing"):
+            what = arguments[1] if len(arguments) > 1 else ""
+            self.seen.append(f"{event}: {what}")
+
+
+_WATCH = _Watch()
+
+
+def _loaded() -> frozenset[str]:
+    return frozenset(name for name in ENGINES if getattr(sys.modules.get(name), "__file__", None))
+
+
+def _watched(item: pytest.Item) -> Generator[None, Any, Any]:
+    if item.get_closest_marker("unit") is None:
+        return (yield)
+    before, _WATCH.seen = _loaded(), []
+    try:
+        result = yield
+        seen = _WATCH.seen
+    finally:
+        _WATCH.seen = None
+    if seen:
+        pytest.fail(f"starts a process, and has not the marker `process`: {'; '.join(seen)}", pytrace=False)
+    if new := _loaded() - before:
+        pytest.fail(f"loads {', '.join(sorted(new))}, and has not the marker `engine`", pytrace=False)
+    return result
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Watch what fixtures of a unit test do."""
+    return (yield from _watched(item))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Watch what a unit test does."""
+    return (yield from _watched(item))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what starts processes by its fixtures, and what has no other kind as `unit`."""
+    for item in items:
+        if not STARTING.isdisjoint(getattr(item, "fixturenames", ())):
+            item.add_marker("process")
+        if not any(item.get_closest_marker(name) for name in OTHERS):
+            item.add_marker("unit")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave a module unread that holds no unit test, where only these run."""
+    if config.option.markexpr != "unit" or collection_path.suffix != ".py":
+        return None
+    marks = _MARKS.search(collection_path.read_text())
+    return True if marks and _OTHER.search(marks[1]) else None
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """End a run of unit tests whose modules load an engine when they are read."""
+    if session.config.option.markexpr == "unit" and (found := _loaded()):
+        raise pytest.UsageError(f"reading the tests loads {', '.join(sorted(found))}: mark that module as `engine`")
