@@ -12,6 +12,8 @@ import pytest
 
 from llem.distributions import DISTRIBUTIONS, commands_elsewhere
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture
 def core_alone(hidden: Any) -> Mapping[str, str]:

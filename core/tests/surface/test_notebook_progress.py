@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from jupyter_client.manager import KernelManager
 
+pytestmark = pytest.mark.process
+
 PATIENCE_S = 120
 
 
