@@ -22,7 +22,7 @@ import pytest
 _ROOT = Path(__file__).parent
 _TESTBED = str(_ROOT / "tests" / "testbed")
 sys.path[:0] = [_TESTBED, str(_ROOT / "tests" / "fixtures"), str(_ROOT / "tests"), str(_ROOT)]
-pytest_plugins = ["designed_studies", "kinds", "results_by_hand"]
+pytest_plugins = ["designed_studies", "kinds", "results_by_hand", "two_backends"]
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [_TESTBED, os.environ.get("PYTHONPATH")]))
 
 # Tests run side by side, and none shall wait for another's study: each process of pytest is a machine of its own.

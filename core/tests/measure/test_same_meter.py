@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import random
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
-
 from sim.meters import PACKAGE, WALL, Bench, Load, Meter
 
 BENCH = Bench(load=Load([(12, 10.0), (1e9, 68.0)]), seconds=32)

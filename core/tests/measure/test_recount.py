@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
-
 from sim.meters import GPU, IDLE_THEN_WORK, WALL, Bench, Meter, S
 
 from llem.measure import energy as figure_maker

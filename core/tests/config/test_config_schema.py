@@ -21,7 +21,7 @@ from llem.plugins import default_registry
 from llem.specs import kinds
 from llem.sweep.expansion import Sweep
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SCHEMA = json_schema(BACKENDS)
 VALIDATOR = Draft202012Validator(SCHEMA)
 BASE: dict[str, Any] = {"model": "random:tiny-llama", "backend": "testbed"}

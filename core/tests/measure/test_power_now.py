@@ -15,7 +15,7 @@ from llem.measure.sampling_process import SamplingProcess
 from llem.results.job_directory import EVENTS, EventReader
 from llem.specs import Device
 
-TESTMETER = Path(__file__).parents[2] / "tests" / "testmeter"
+TESTMETER = Path(__file__).parents[3] / "tests" / "testmeter"
 S = 1_000_000_000
 GPUS = [Device(id=f"GPU-{i}", name="a card", scope="gpu", methods=frozenset({"counter", "power"})) for i in range(2)]
 CPU = Device(id="rapl:package-0", name="a CPU", scope="cpu", methods=frozenset({"counter"}))
