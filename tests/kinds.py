@@ -47,7 +47,7 @@ _OTHER = re.compile(rf"pytest\.mark\.(?:{'|'.join(OTHERS)})\b")
 
 
 class _Watch:
-    """What the unit test at work has done that it may not; None while none is at work."""
+    """Forbidden acts of the unit test at work, in `seen`; None while none is at work."""
 
     def __init__(self) -> None:
         self.seen: list[str] | None = None

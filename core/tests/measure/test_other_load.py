@@ -287,11 +287,11 @@ if os.fork() == 0:
 OWN = """
 import json, subprocess
 from llem.measure import other_load
-subprocess.run([sys.executable, "-c", {orphan!r}], check=True)
+subprocess.run([sys.executable, "-I", "-S", "-c", {orphan!r}], check=True)
 before = other_load.begin()
 assert not isinstance(before, str), before
 burn(0.4)
-subprocess.run([sys.executable, "-c", {child!r}], check=True)
+subprocess.run([sys.executable, "-I", "-S", "-c", {child!r}], check=True)
 open({go!r}, "w").close()
 while not os.path.exists({burnt!r}):
     time.sleep(0.01)

@@ -173,7 +173,7 @@ def test_a_reporter_whose_study_breaks_off_leaves_a_clean_terminal(monkeypatch: 
         with open(slave, "w", encoding="utf-8", newline="") as terminal, pytest.raises(ZeroDivisionError):  # noqa: PTH123
             break_off(terminal)
     finally:
-        reader.join(10)
+        reader.join(120)
         os.close(master)
     assert [row.rstrip() for row in screen.display if row.strip()] == [
         "2 experiments, results in results/demo-20260101T120000Z",

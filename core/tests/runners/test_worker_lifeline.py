@@ -74,7 +74,7 @@ def test_a_worker_ends_when_nobody_holds_its_lifeline_any_more(job: Callable[...
         while not (events.exists() and '"window"' in events.read_text()):
             assert process.poll() is None
         os.close(held)
-        output, _ = process.communicate(timeout=30)
+        output, _ = process.communicate(timeout=120)
     assert process.returncode == 1
     assert "whoever started this experiment is gone" in output
     result = json.loads((folder / "result.json").read_text())

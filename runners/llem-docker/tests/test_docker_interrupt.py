@@ -62,7 +62,7 @@ def test_one_interrupt_stops_the_container_within_its_grace(
 ) -> None:
     process = start(measurement__min_window_s=600)
     process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=30)
+    _, stderr = process.communicate(timeout=120)
     assert process.returncode == 130, stderr
     assert containers() == []
     assert [entry["state"] for entry in manifest(tmp_path)["experiments"]] == ["interrupted", "pending"]
@@ -83,7 +83,7 @@ def test_a_second_interrupt_does_not_wait_for_a_worker_that_is_deaf(
     assert process.poll() is None
     assert len(containers()) == 1
     process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=30)
+    _, stderr = process.communicate(timeout=120)
     assert process.returncode == 130, stderr
     assert time.monotonic() - begin < 4.5, "it waited for the worker's whole grace"
     assert containers() == []
@@ -130,4 +130,4 @@ def test_containers_of_an_llem_that_lives_are_left_alone(start: Start) -> None:
     done = subprocess.run([sys.executable, "-m", "llem", "doctor"], capture_output=True, text=True, check=False)
     assert "no container is left from before" in done.stdout
     os.kill(process.pid, signal.SIGINT)
-    process.communicate(timeout=30)
+    process.communicate(timeout=120)
