@@ -79,6 +79,7 @@ def test_an_order_of_experiments_touches_the_files_that_contributing_names() -> 
     assert touched == set(re.findall(r"`([\w./-]+\.py)`", row))
 
 
+@pytest.mark.process
 def test_the_citation_is_valid_and_of_this_version() -> None:
     command = [sys.executable, "-m", "cffconvert.cli.cli", "--validate", "--infile", str(ROOT / "CITATION.cff")]
     code = "import sys; from cffconvert.cli.cli import cli; cli(sys.argv[1:])"

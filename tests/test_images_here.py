@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.process
+
 IMAGES = Path(__file__).parents[1] / "images"
 needs_apt = pytest.mark.skipif(shutil.which("apt-get") is None, reason="apt is not on this machine")
 

@@ -142,6 +142,7 @@ def test_each_step_of_an_installation_has_its_size_beside_it(page: str, line: st
     assert re.search(r"#.*\d (MB|GB)", line), f"{page}: {line}"
 
 
+@pytest.mark.process
 def test_doctor_here_advises_nothing_that_the_page_forbids() -> None:
     command = [sys.executable, "-m", "llem", "doctor", "--json"]
     told = json.loads(subprocess.run(command, capture_output=True, text=True, check=False).stdout)

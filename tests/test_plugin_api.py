@@ -8,6 +8,8 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pytest
+
 from docs.reference_pages.plugin_api import page
 from llem import plugin_api
 
@@ -44,6 +46,7 @@ def test_each_name_is_explained_on_its_page() -> None:
         assert len(row.removeprefix(f"| `{name}` | ").strip(" |")) > 2, row
 
 
+@pytest.mark.process
 def test_importing_it_imports_nothing_of_what_it_names() -> None:
     code = "import sys, llem.plugin_api; print(*sorted(n for n in sys.modules if n.startswith('llem')))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -67,6 +67,7 @@ def test_it_is_one_file_beside_its_metadata() -> None:
     assert project["project"]["entry-points"]["llem"] == {"tokens-per-joule": FILE.stem}
 
 
+@pytest.mark.process
 def test_it_is_listed_and_registering_it_is_light(say: Say) -> None:
     listed = json.loads(said(say, "plugins", "--json"))["plugins"]
     (found,) = [plugin for plugin in listed if plugin["distribution"] == "llem-tokens-per-joule"]
@@ -78,6 +79,7 @@ def test_it_is_listed_and_registering_it_is_light(say: Say) -> None:
     }
 
 
+@pytest.mark.process
 def test_show_orders_and_chooses_by_the_metric(say: Say, study: Path) -> None:
     def order(*words: str) -> list[int]:
         shown = json.loads(said(say, "show", study, "--json", *words))
@@ -88,6 +90,7 @@ def test_show_orders_and_chooses_by_the_metric(say: Say, study: Path) -> None:
     assert order("--where", "tokens_per_joule>0.6") == [2]
 
 
+@pytest.mark.process
 def test_analyses_take_the_metric_as_any_other(say: Say, study: Path) -> None:
     found = json.loads(said(say, "analyze", study, "--figure", "tokens_per_joule", "--json"))
     (figure,) = found["figures"]
@@ -98,6 +101,7 @@ def test_analyses_take_the_metric_as_any_other(say: Say, study: Path) -> None:
     assert chosen["figures"]["tokens_per_joule"]["value"] == pytest.approx(1.0, rel=0.05)
 
 
+@pytest.mark.process
 def test_the_report_has_the_chart_and_the_metric_as_a_column(say: Say, study: Path) -> None:
     said(say, "report", study)
     page = (study / "report.html").read_text(encoding="utf-8")
@@ -108,6 +112,7 @@ def test_the_report_has_the_chart_and_the_metric_as_a_column(say: Say, study: Pa
     assert (study.parent / "chart.svg").read_text().startswith("<svg ")
 
 
+@pytest.mark.process
 def test_every_export_has_the_metric_and_there_is_one_more(say: Say, study: Path) -> None:
     import pyarrow.parquet as pq
 
@@ -126,6 +131,7 @@ def test_every_export_has_the_metric_and_there_is_one_more(say: Say, study: Path
     assert (study.parent / "t.md").read_text().splitlines() == table
 
 
+@pytest.mark.process
 def test_what_a_warning_voids_voids_what_is_computed_from_it(say: Say, write_design: WriteDesign) -> None:
     points = [{"testbed.batch_size": size} for size in (1, 2)]
     warned = {"warnings": {"averaged_power": "the power is a mean"}}
@@ -137,6 +143,7 @@ def test_what_a_warning_voids_voids_what_is_computed_from_it(say: Say, write_des
     assert [line.split(" | ")[2:] for line in lines] == [["–", "– |"]] * 2
 
 
+@pytest.mark.process
 def test_an_unknown_form_or_figure_is_told_with_the_nearest(say: Say, study: Path) -> None:
     wrong = say("export", study, "--format", "markdwon")
     assert wrong.returncode == 4
@@ -146,6 +153,7 @@ def test_an_unknown_form_or_figure_is_told_with_the_nearest(say: Say, study: Pat
     assert "Did you mean `tokens-per-joule`?" in wrong.stderr
 
 
+@pytest.mark.process
 def test_one_that_fails_is_named_and_everything_else_works(say: Say, study: Path) -> None:
     broken = FILE.read_text(encoding="utf-8").replace("joules = row[ENERGY]", "joules = row['nothing']")
     broken = broken.replace("    having = [", "    raise RuntimeError('kaputt')\n    having = [")
@@ -162,6 +170,7 @@ def test_one_that_fails_is_named_and_everything_else_works(say: Say, study: Path
     assert "kaputt" in one.stderr
 
 
+@pytest.mark.process
 def test_a_metric_of_a_linear_scale_is_ordered_by_and_never_a_ratio(say: Say, study: Path) -> None:
     linear = FILE.read_text(encoding="utf-8").replace("            energy=True,\n", '            scale="linear",\n')
     linear = linear.replace("1 / joules", "1 / joules - 0.75")
