@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from llem_analysis.run_layout import RunLayout
@@ -162,7 +163,7 @@ class CellMeans:
         slopes = basis.of(covariates.moved) @ covariates.inverse
         # What covariates add to the runs of one configuration sums to 0, so that the two parts of each weight do not meet.
         spread = (basis.weights * basis.folded(self.of_means)) @ basis.weights.T
-        spread += slopes @ covariates.squares(self.variances) @ slopes.T
+        spread += slopes @ self._noise_of_covariates @ slopes.T
         whole = float(np.trace(spread))
         if whole <= 0:
             return None
@@ -171,6 +172,11 @@ class CellMeans:
         first = whole**2 / float((spread**2).sum())
         statistic = float((basis.of(self.means) ** 2).sum()) / whole
         return float(fdtrc(first, self._dfs((squares * self.variances)[None, :])[0], statistic))
+
+    @cached_property
+    def _noise_of_covariates(self) -> Floats:
+        """Products of the covariates over runs, each with its variance."""
+        return self.layout.covariates.squares(self.variances)
 
     def _slopes(self, rows: Floats) -> Floats:
         """Slopes that take out of these sums what covariates add to them: (sums, columns)."""

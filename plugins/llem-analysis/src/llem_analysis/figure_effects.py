@@ -30,6 +30,7 @@ from llem_analysis.effect_models import (
 from llem_analysis.figure_design import Designs, FigureDesign
 from llem_analysis.shares import Shares, shares
 from llem_analysis.sums import Sums
+from llem_analysis.verdicts import may_tell
 
 if TYPE_CHECKING:
     import numpy as np
@@ -124,10 +125,7 @@ class _Analysis:
         if self.trend is not None and self.trend.inseparable:
             self.reason = DRIFTED
         self.tested = self.reason is None
-        split = design.split
-        self.shares: Shares | None = None
-        if split is not None and means.repeats and self.reason != DRIFTED:
-            self.shares = shares(split, means.in_blocks(), seed)
+        self.seed = seed
 
     def result(self) -> FigureAnalysis:
         """The whole figure."""
@@ -151,16 +149,14 @@ class _Analysis:
             else:
                 untold.append(pair)
         pooled = self.means.pooled
-        return replace(
+        whole = replace(
             self.head,
             lowest=ratio_of(float(self.means.means.min())),
             highest=ratio_of(float(self.means.means.max())),
             mean=ratio_of(float(self.means.means.mean())),
-            sd=self.shares.sd if self.shares else None,
             noise_sd=None if pooled is None else math.sqrt(pooled),
             order=self.means.layout.timeline.order,
             design=self._design(),
-            unexplained=self.shares.unexplained if self.shares else None,
             effects=tuple(effects),
             interactions=tuple(interactions),
             refused=tuple(refused),
@@ -168,6 +164,11 @@ class _Analysis:
             trend=self.trend,
             misfit=self._misfit(),
         )
+        split = self.design.split
+        # Where nothing is told there are no shares either.
+        if split is None or not self.means.repeats or self.reason == DRIFTED or not may_tell(whole):
+            return whole
+        return _with_shares(whole, shares(split, self.means.in_blocks(), self.seed))
 
     def _design(self) -> Design:
         if self.design.split is not None:
@@ -196,16 +197,7 @@ class _Analysis:
         if self.reason == DRIFTED:
             bare = tuple(replace(step, interval=None, p=None) for step in effect.steps)
             return replace(effect, steps=bare, contrast=replace(effect.contrast, ratio_interval=None))
-        if self.shares is None:
-            return effect
-        return replace(
-            effect,
-            share=self.shares.alone.get((name,)),
-            share_total=self.shares.in_all.get(name),
-            share_within=self.shares.within.get(name),
-            share_interval=self.shares.intervals.get((name,)),
-            share_total_interval=self.shares.intervals.get(name),
-        )
+        return effect
 
     def _levels(self, name: str) -> list[Level]:
         import numpy as np
@@ -270,7 +262,7 @@ class _Analysis:
         widest = int(np.argmax(np.abs(found.differences.of(self.means.means)).round(contrasts.EQUAL_DIGITS)))
         ends = self.means.estimates(Sums.of_rows(found.ends(widest)))
         (start, end), at = found.first[widest], found.second[widest]
-        interaction = Interaction(
+        return Interaction(
             parameters=pair,
             extremes=Extremes(
                 start=first.values[start],
@@ -283,9 +275,6 @@ class _Analysis:
             p=self.means.p_of_basis(found.basis) if self.tested else None,
             reason=self.reason,
         )
-        if self.shares is None:
-            return interaction
-        return replace(interaction, share=self.shares.alone.get(pair), share_interval=self.shares.intervals.get(pair))
 
     def _cells(self, pair: tuple[str, str]) -> list[Cell]:
         import numpy as np
@@ -307,6 +296,32 @@ class _Analysis:
             return None
         left = self.design.left
         return Misfit(len(left.weights), self.means.p_of_basis(left)) if len(left.weights) else None
+
+
+def _with_shares(figure: FigureAnalysis, found: Shares) -> FigureAnalysis:
+    """The same with the shares of the variance between configurations."""
+    effects = [
+        replace(
+            effect,
+            share=found.alone.get((effect.parameter,)),
+            share_total=found.in_all.get(effect.parameter),
+            share_within=found.within.get(effect.parameter),
+            share_interval=found.intervals.get((effect.parameter,)),
+            share_total_interval=found.intervals.get(effect.parameter),
+        )
+        for effect in figure.effects
+    ]
+    interactions = [
+        replace(one, share=found.alone.get(one.parameters), share_interval=found.intervals.get(one.parameters))
+        for one in figure.interactions
+    ]
+    return replace(
+        figure,
+        sd=found.sd,
+        unexplained=found.unexplained,
+        effects=tuple(effects),
+        interactions=tuple(interactions),
+    )
 
 
 def needed(figure: FigureAnalysis, effect: Effect, spread: Spread | None, tests: int) -> CyclesNeeded:

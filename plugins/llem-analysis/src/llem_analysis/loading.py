@@ -54,12 +54,18 @@ def load_rows(
 
     Args:
         specs: of rows what conclusions from these figures take; None for everything.
-        more: further columns; one that ends in a dot stands for all that begin with it.
+        more: further columns.
 
     Raises:
         ResultError: it is anything else.
     """
-    table = _table(study)
+    return rows_of(load_table(study), specs, more)
+
+
+def rows_of(
+    table: pa.Table, specs: Iterable[FigureSpec] | None = None, more: Sequence[str] = ()
+) -> list[dict[str, Any]]:
+    """The same of a table of results."""
     if specs is None:
         return with_computed(parquet_rows(table))
     asked = list(specs)
@@ -87,14 +93,15 @@ def _concluding(table: pa.Table, figures: Sequence[str], more: Sequence[str]) ->
     names = table.column_names
     swept = [name.removeprefix("point.") for name in names if name.startswith("point.")]
     wanted = {*_OF_RUNS, *figures, *more, *(f"{name.rpartition('.')[0]}.n" for name in figures)}
-    wanted |= {name for name in names if name.startswith(("point.", *(one for one in more if one.endswith("."))))}
+    wanted |= {name for name in names if name.startswith("point.")}
     # A key that only some experiments sweep has its value in the configuration of the others.
     wanted |= {name for name in names for key in swept if f"{name}.".startswith(f"config.{key}.")}
     # The run of a figure that cannot be is told of, whichever figure is looked at.
     return table.select([name for name in names if name in wanted or holds_impossible(table, name)])
 
 
-def _table(study: Path | str | StudyResult) -> pa.Table:
+def load_table(study: Path | str | StudyResult) -> pa.Table:
+    """The results of a study's folder, of a `results.parquet`, or of a study that is open. Raises ResultError for anything else."""
     if isinstance(study, StudyResult):
         return study.to_arrow()
     path = Path(study)

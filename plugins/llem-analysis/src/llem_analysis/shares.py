@@ -25,8 +25,11 @@ DRAWS = 2_000
 FEWEST_DF = 4
 """Shares have no interval where cycles leave fewer degrees of freedom than this for their own variation."""
 
-_AT_ONCE = 2_000_000
-"""Number of values drawn together: bounds the memory."""
+_DRAWN = 2_000_000
+"""Number of values drawn together. The draws depend on it, and with them the intervals."""
+
+_AT_ONCE = 200_000
+"""Number of values that shares are computed of together: as many as a processor's cache holds."""
 
 
 @dataclass(frozen=True)
@@ -140,13 +143,15 @@ class _Shares:
         generator = np.random.default_rng(self.seed)
         errors = np.sqrt(self.noise)[:, None]
         drawn: dict[Any, list[Floats]] = {}
-        most = max(1, _AT_ONCE // len(errors))
+        most, together = max(1, _DRAWN // len(errors)), max(1, _AT_ONCE // len(errors))
         for start in range(0, DRAWS, most):
             size = min(most, DRAWS - start)
-            # The noise is in the means already, and drawn once more: twice its part is taken off.
-            values = self.means + errors * generator.standard_normal((len(errors), size))
-            for key, share in self._shares(self.split.margins(values), excess=2).items():
-                drawn.setdefault(key, []).append(share)
+            normal = generator.standard_normal((len(errors), size))
+            for first in range(0, size, together):
+                # The noise is in the means already, and drawn once more: twice its part is taken off.
+                values = self.means + errors * normal[:, first : first + together]
+                for key, share in self._shares(self.split.margins(values), excess=2).items():
+                    drawn.setdefault(key, []).append(share)
         cut = statistics.NormalDist().cdf(-student.quantile(LEVEL, self.df))
         found = {}
         for key, parts in drawn.items():

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
-_RANK = 1e-9
-"""Singular values below this share of the largest are 0."""
+_RANK = 1e-12
+"""Squares of singular values below this share of the largest are 0."""
 
 
 @dataclass(frozen=True)
@@ -128,5 +128,10 @@ class Folded:
 
         # As many configurations as share a column make it longer.
         length = np.sqrt(self.folded(np.ones(len(self.column))))
-        _, sizes, found = np.linalg.svd(self.weights * length, full_matrices=False)
-        return Folded(found[sizes > _RANK * sizes[0]] / length, self.column)
+        rows = self.weights * length
+        many, wide = rows.shape
+        # By the smaller of the two products: sums are far more than columns, or the other way round.
+        sizes, vectors = np.linalg.eigh(rows.T @ rows if many > wide else rows @ rows.T)
+        there = vectors[:, sizes > _RANK * sizes[-1]]
+        found = there.T if many > wide else np.linalg.qr(rows.T @ there)[0].T
+        return Folded(found / length, self.column)

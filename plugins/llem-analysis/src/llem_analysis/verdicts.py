@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from llem_analysis import holm
-from llem_analysis.effect_models import Alias, Contrast, Effect, FigureAnalysis, Interaction, Misfit, Trend
+from llem_analysis.effect_models import TOLD_AT, Alias, Contrast, Effect, FigureAnalysis, Interaction, Misfit, Trend
 
 Tested = TypeVar("Tested", Effect, Interaction, Alias, Misfit, Trend)
 
@@ -16,6 +16,12 @@ Tested = TypeVar("Tested", Effect, Interaction, Alias, Misfit, Trend)
 def tests_of(figures: Sequence[FigureAnalysis]) -> list[float]:
     """The p of every test, in the order in which `verdicts` takes them."""
     return [p for figure in figures for p in _p_values(figure)]
+
+
+def may_tell(figure: FigureAnalysis) -> bool:
+    """False where no test tells anything of a figure by itself: then none does among those of others, which raise every p."""
+    tests = tests_of([figure])
+    return not tests or min(holm.adjusted(tests)) <= TOLD_AT
 
 
 def verdicts(figures: Sequence[FigureAnalysis]) -> list[FigureAnalysis]:

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llem.plugin_api import ResultError
+from llem.plugin_api import ResultError, parquet_rows
 from llem_analysis.candidates import Candidate, candidates_of
 from llem_analysis.design import Configured, configured
 from llem_analysis.figures import FIGURES, MAIN
-from llem_analysis.loading import load_rows, study_name
+from llem_analysis.loading import load_table, rows_of, study_name
 from llem_analysis.picking import pick_among
 from llem_analysis.wording import as_written
 from llem_report.answer import answer_of
@@ -21,6 +21,8 @@ from llem_report.methods import METHOD_COLUMNS, method_sentences
 from llem_report.models import FigureColumn, Mean, ReportConfiguration, ReportStudy
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from llem.plugin_api import Figure, Head, Interval
     from llem_analysis.effect_models import StudyAnalysis
 
@@ -49,10 +51,9 @@ _MORE = (
     "failure.message",
     "energy.headline.devices",
     "energy.phases_j",
-    "config.",
     *METHOD_COLUMNS,
 )
-"""Columns that a report takes besides what it concludes from; one that ends in a dot stands for all that begin with it."""
+"""Columns that a report takes besides what it concludes from."""
 
 
 def gather(study_dir: Path | str) -> ReportStudy:
@@ -70,8 +71,9 @@ def gather(study_dir: Path | str) -> ReportStudy:
     folder = Path(study_dir)
     computed = [spec for spec in FIGURES.values() if spec.value is not None and spec.scale == "log"]
     specs = [*(FIGURES[name] for name in SHOWN), *computed]
+    table = load_table(folder)
     rows = sorted(
-        load_rows(folder, [*specs, *(FIGURES[name] for name in MAIN)], _MORE),
+        rows_of(table, [*specs, *(FIGURES[name] for name in MAIN)], _MORE),
         key=lambda r: (r.get("position") is None, r.get("position") or 0, str(r["directory"])),
     )
     head, damage = head_beside_results(folder, has_results=bool(rows))
@@ -83,7 +85,8 @@ def gather(study_dir: Path | str) -> ReportStudy:
     ]
     groups = configured(rows)
     found = candidates_of(groups, specs)
-    configurations, common = _configurations(found, groups)
+    configurations, common = _configurations(found, groups, _first_configs(table, groups))
+    del table
     environments, environment_of = environments_of(folder, rows)
     analysis, no_findings = _analysis(folder, rows, groups)
     counts = dict(head.totals) if head else {"experiments": len(rows), **Counter(_status(row) for row in rows)}
@@ -153,37 +156,54 @@ def _caveats(rows: Sequence[Mapping[str, Any]], groups: Sequence[Configured]) ->
     return (*mark, *caveats(rows, groups, ()))
 
 
-def _configs(groups: Sequence[Configured]) -> tuple[dict[str, list[str]], dict[str, dict[str, Any]]]:
-    """For each backend the columns in which its configurations differ, and the keys and values that all of them share."""
+def _first_configs(table: pa.Table, groups: Sequence[Configured]) -> list[dict[str, Any]]:
+    """For each configuration its keys and values, as the first of its runs has them."""
+    import numpy as np
+
+    place = {name: number for number, name in enumerate(table.column("directory").to_pylist())}
+    names = [name for name in table.column_names if name.startswith("config.")]
+    first = np.array([place[group.rows[0]["directory"]] for group in groups], dtype=np.int64)
+    rows = parquet_rows(table.select(names).take(first))
+    return [{name.removeprefix("config."): value for name, value in row.items()} for row in rows]
+
+
+def _configs(
+    groups: Sequence[Configured], configs: Sequence[Mapping[str, Any]]
+) -> tuple[dict[str, list[str]], dict[str, dict[str, Any]]]:
+    """For each backend the keys in which its configurations differ, and the keys and values that all of them share."""
     of_backend: dict[str, list[Mapping[str, Any]]] = {}
-    for group in groups:
-        of_backend.setdefault(str(group.backend), []).append(group.rows[0])
+    for group, config in zip(groups, configs, strict=True):
+        of_backend.setdefault(str(group.backend), []).append(config)
     differing: dict[str, list[str]] = {}
     common: dict[str, dict[str, Any]] = {}
-    for backend, rows in of_backend.items():
+    for backend, of_it in of_backend.items():
         differing[backend], common[backend] = [], {}
-        for name in dict.fromkeys(name for row in rows for name in row if name.startswith("config.")):
-            first = rows[0].get(name)
-            if any(row.get(name) != first for row in rows):
+        for name in dict.fromkeys(name for config in of_it for name in config):
+            first = of_it[0].get(name)
+            if any(config.get(name) != first for config in of_it):
                 differing[backend].append(name)
             elif first is not None:
-                common[backend][name.removeprefix("config.")] = first
+                common[backend][name] = first
     return differing, common
 
 
 def _configurations(
-    found: Sequence[Candidate], groups: Sequence[Configured]
+    found: Sequence[Candidate], groups: Sequence[Configured], configs: Sequence[Mapping[str, Any]]
 ) -> tuple[tuple[ReportConfiguration, ...], dict[str, dict[str, Any]]]:
     """Every configuration, and for each backend the keys and values that all of its configurations share."""
     from llem_analysis.many_intervals import intervals_of
 
-    differing, common = _configs(groups)
+    differing, common = _configs(groups, configs)
     intervals = iter(intervals_of([figure.values for one in found for figure in one.figures.values()]))
     means = [{name: _mean(figure, next(intervals)) for name, figure in one.figures.items()} for one in found]
     return tuple(
-        _configuration(one, group, figures, differing[str(group.backend)])
-        for one, group, figures in zip(found, groups, means, strict=True)
+        _configuration(one, group, figures, _only(config, differing[str(group.backend)]))
+        for one, group, figures, config in zip(found, groups, means, configs, strict=True)
     ), common
+
+
+def _only(config: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    return {name: config[name] for name in names if config.get(name) is not None}
 
 
 def _mean(figure: Figure, interval: Interval | None) -> Mean:
@@ -192,10 +212,9 @@ def _mean(figure: Figure, interval: Interval | None) -> Mean:
 
 
 def _configuration(
-    one: Candidate, group: Configured, figures: Mapping[str, Mean], differing: Sequence[str]
+    one: Candidate, group: Configured, figures: Mapping[str, Mean], config: Mapping[str, Any]
 ) -> ReportConfiguration:
     (kind,) = one.kinds if len(one.kinds) == 1 else [(None, None)]
-    first = group.rows[0]
     return ReportConfiguration(
         config_hash=one.config_hash,
         label=one.label,
@@ -207,7 +226,7 @@ def _configuration(
         estimated=one.estimated,
         scope=kind[0],
         method=kind[1],
-        config={name.removeprefix("config."): first[name] for name in differing if first.get(name) is not None},
+        config=config,
         directories=tuple(str(row["directory"]) for row in group.rows),
         disturbed=tuple(sorted(one.disturbed)),
     )

@@ -29,8 +29,13 @@ METHOD_COLUMNS = (
     "warmup.prompts",
     "baseline.source",
     "baseline.duration_s",
+    "config.dataset.input_tokens",
+    "config.dataset.output_tokens",
+    "config.measurement.min_window_s",
+    "config.warmup.batches",
+    "config.warmup.cv_threshold",
 )
-"""Columns of `results.parquet` that the paragraph and the citation are made of, besides the configuration's and the meters'."""
+"""Columns of `results.parquet` that the paragraph and the citation are made of, besides the meters'."""
 
 _METHODS = {
     "counter": "by the hardware's energy counters",

@@ -28,7 +28,7 @@ class FigureColumn:
     energy: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Mean:
     """A figure over the cycles of one configuration.
 
