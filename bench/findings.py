@@ -27,9 +27,9 @@ from bench.report import Figure, arguments, machine, publish
 from llem.config.study import ExecutionConfig
 from llem.plan.schedule import Schedule
 from llem.results.arrow_table import METADATA
-from llem_analysis.effect_models import FigureAnalysis, StudyAnalysis
 from llem_analysis.picking import pick
 from llem_analysis.study_effects import analyse_rows
+from llem_analysis.study_models import FigureAnalysis, StudyAnalysis
 
 SEED = 20_261_128
 CYCLES = 3

@@ -14,8 +14,8 @@ import pytest
 
 from llem_analysis import analyze
 from llem_analysis.commands.analyze import analysis_lines
-from llem_analysis.effect_models import StudyAnalysis
 from llem_analysis.study_effects import analyse_rows
+from llem_analysis.study_models import StudyAnalysis
 
 Point = Mapping[str, Any]
 BATCH, DTYPE, ATTENTION = "engine.batch", "engine.dtype", "engine.attention"

@@ -16,10 +16,11 @@ from statsmodels.stats.anova import anova_lm
 
 from llem_analysis.decomposition import decompose
 from llem_analysis.design import Configured
-from llem_analysis.effect_models import FigureAnalysis, Parameter
+from llem_analysis.effect_models import Parameter
 from llem_analysis.figure_effects import analyse_figure
 from llem_analysis.figures import FIGURES
 from llem_analysis.space import make_space
+from llem_analysis.study_models import FigureAnalysis
 
 SPEC = FIGURES["tokens_per_s"]
 

@@ -96,7 +96,7 @@ def test_latex_is_a_table_of_configurations(study: Path) -> None:
     assert len(lines) == 3, "what failed has no line"
     columns = text.partition(r"\begin{tabular}{")[2].partition("}")[0]
     assert all(line.count("&") == len(columns) - 1 for line in lines)
-    assert "sim: an estimate, not a measurement" in text
+    assert r"\sim: an estimate, not a measurement" in text
 
 
 def test_latex_shows_variation_that_is_small_and_none_where_there_is_one_cycle(write_design: WriteDesign) -> None:

@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from llem_analysis.contrasting import StudyContrast, contrast
-    from llem_analysis.effect_models import StudyAnalysis
     from llem_analysis.front import Front, pareto
     from llem_analysis.picking import Limit, Pick, pick
     from llem_analysis.study_effects import analyze
+    from llem_analysis.study_models import StudyAnalysis
 
 __all__ = [
     "Front",

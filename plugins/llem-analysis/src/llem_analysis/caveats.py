@@ -8,8 +8,8 @@ from typing import Any
 
 from llem.plugin_api import Environment, differences, inform_sentence, of_machine, tellings
 from llem_analysis.design import ENVIRONMENT, Configured
-from llem_analysis.effect_models import FigureAnalysis
 from llem_analysis.figures import FIGURES, MAIN
+from llem_analysis.study_models import FigureAnalysis
 from llem_analysis.wording import counted
 
 WAITING = (

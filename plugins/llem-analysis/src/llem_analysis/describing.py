@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from llem_analysis.effect_models import CyclesNeeded, FigureAnalysis, Finding
+from llem_analysis.study_models import CyclesNeeded, FigureAnalysis, Finding
 from llem_analysis.wording import amount, and_, change, counted, label_of, mark_of, percent
 
 FIRST_RANGES = 2

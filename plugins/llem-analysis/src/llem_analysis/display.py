@@ -12,9 +12,10 @@ from llem_analysis.wording import amount, as_written, change, change_span, count
 if TYPE_CHECKING:
     from llem.plugin_api import Interval
     from llem_analysis.contrasting import Pair, StudyContrast
-    from llem_analysis.effect_models import Effect, FigureAnalysis, StudyAnalysis
+    from llem_analysis.effect_models import Effect
     from llem_analysis.front import Front
     from llem_analysis.picking import Pick
+    from llem_analysis.study_models import FigureAnalysis, StudyAnalysis
 
 MOST_TABLES = 8
 """Number of figures, or pairs, that have a table of their own."""

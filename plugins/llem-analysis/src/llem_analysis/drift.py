@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from llem_analysis.aliasing import MOST_CELLS
 from llem_analysis.cell_means import CellMeans
 from llem_analysis.contrasts import ratio_interval, ratio_of
-from llem_analysis.effect_models import TOLD_AT, Trend
+from llem_analysis.effect_models import TOLD_AT
+from llem_analysis.study_models import Trend
 from llem_analysis.sums import Folded
 
 if TYPE_CHECKING:

@@ -14,21 +14,10 @@ from llem_analysis.contexts import Rectangles
 from llem_analysis.contrasts import Compared, ratio_interval, ratio_of
 from llem_analysis.cycles_needed import Spread, cycles_for
 from llem_analysis.design import Configured
-from llem_analysis.effect_models import (
-    Alias,
-    Cell,
-    CyclesNeeded,
-    Design,
-    Effect,
-    Extremes,
-    FigureAnalysis,
-    Interaction,
-    Level,
-    Misfit,
-    Parameter,
-)
+from llem_analysis.effect_models import Cell, Effect, Extremes, Interaction, Level, Parameter
 from llem_analysis.figure_design import Designs, FigureDesign
 from llem_analysis.shares import Shares, shares
+from llem_analysis.study_models import Alias, CyclesNeeded, Design, FigureAnalysis, Misfit
 from llem_analysis.sums import Sums
 from llem_analysis.verdicts import may_tell
 

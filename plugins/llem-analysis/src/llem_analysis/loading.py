@@ -63,7 +63,7 @@ def load_rows(
 
 
 def rows_of(
-    table: pa.Table, specs: Iterable[FigureSpec] | None = None, more: Sequence[str] = ()
+    table: pa.Table, specs: Iterable[MetricSpec] | None = None, more: Sequence[str] = ()
 ) -> list[dict[str, Any]]:
     """The same of a table of results."""
     if specs is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from llem_analysis.effect_models import Alias, FigureAnalysis, Finding, Trend
+from llem_analysis.study_models import Alias, FigureAnalysis, Finding, Trend
 from llem_analysis.wording import and_, as_written, change, change_span, label_of, mark_of
 
 

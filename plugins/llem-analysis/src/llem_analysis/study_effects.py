@@ -14,9 +14,9 @@ from llem_analysis.caveats import caveats
 from llem_analysis.cycles_needed import EarlierStudies, spread_of_study
 from llem_analysis.design import Configured, configured, find_parameters
 from llem_analysis.design_notes import design_notes
-from llem_analysis.effect_models import FigureAnalysis, StudyAnalysis
 from llem_analysis.figures import FIGURES, MAIN, figure_specs
 from llem_analysis.loading import load_rows, study_name
+from llem_analysis.study_models import FigureAnalysis, StudyAnalysis
 from llem_analysis.verdicts import tests_of, verdicts
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import TypeVar
 
 from llem_analysis import holm
-from llem_analysis.effect_models import TOLD_AT, Alias, Contrast, Effect, FigureAnalysis, Interaction, Misfit, Trend
+from llem_analysis.effect_models import TOLD_AT, Contrast, Effect, Interaction
+from llem_analysis.study_models import Alias, FigureAnalysis, Misfit, Trend
 
 Tested = TypeVar("Tested", Effect, Interaction, Alias, Misfit, Trend)
 

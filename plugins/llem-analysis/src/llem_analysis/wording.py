@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from llem.plugin_api import Interval
 
 if TYPE_CHECKING:
-    from llem_analysis.effect_models import FigureAnalysis
+    from llem_analysis.study_models import FigureAnalysis
 
 MINUS = "\N{MINUS SIGN}"
 

@@ -110,11 +110,11 @@ def _note(source: Source, found: Sequence[Candidate]) -> str:
     cycles = [figure.n for one in found for figure in one.figures.values()]
     parts = [] if cycles else ["nothing was measured"]
     if any(n > 1 for n in cycles):
-        parts.append(f"pm: standard deviation over cycles ({min(cycles)} to {max(cycles)})")
+        parts.append(rf"\pm: standard deviation over cycles ({min(cycles)} to {max(cycles)})")
     elif cycles:
         parts.append("one cycle each: no standard deviation")
     if any(one.estimated for one in found):
-        parts.append("sim: an estimate, not a measurement")
+        parts.append(r"\sim: an estimate, not a measurement")
     if source.factors is not None:
         parts.append(source.factors.text)
     return "; ".join(parts)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from llem.plugin_api import Figure, Head, Interval
-    from llem_analysis.effect_models import StudyAnalysis
+    from llem_analysis.study_models import StudyAnalysis
 
 __all__ = ["FigureColumn", "Mean", "ReportConfiguration", "ReportStudy", "gather"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from llem_analysis.effect_models import StudyAnalysis
+from llem_analysis.study_models import StudyAnalysis
 
 
 @dataclass(frozen=True)

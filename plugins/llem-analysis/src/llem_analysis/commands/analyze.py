@@ -13,7 +13,8 @@ from llem.plugin_api import study_folders
 from llem_analysis.figures import FIGURES, MAIN
 
 if TYPE_CHECKING:
-    from llem_analysis.effect_models import Effect, FigureAnalysis, StudyAnalysis
+    from llem_analysis.effect_models import Effect
+    from llem_analysis.study_models import FigureAnalysis, StudyAnalysis
 
 
 def _share(_context: click.Context, _parameter: click.Parameter, value: str) -> float:

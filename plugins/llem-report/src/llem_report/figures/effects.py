@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from llem_analysis.effect_models import Contrast, Effect, FigureAnalysis
+from llem_analysis.effect_models import Contrast, Effect
+from llem_analysis.study_models import FigureAnalysis
 from llem_analysis.wording import amount, as_written, change, percent
 from llem_report.figures.drawn import Drawn, Figure
 from llem_report.figures.style import BG, FG, GRID, MUTED, SERIES, TOTAL, Width, document, label_width, shortened
