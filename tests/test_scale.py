@@ -136,7 +136,7 @@ def test_a_runner_is_told_where_earlier_cycles_ran(tmp_path: Path, monkeypatch: 
 def test_a_study_of_whole_results_has_about_as_many_experiments_as_asked(shape: str, experiments: int) -> None:
     installed = whole.registry()
     document = read_yaml(shape_text(shape, experiments), "study.yaml").data
-    plan = make_plan(load_study(None, document=document, environ={}, backends=installed.backends), installed)
+    plan = make_plan(load_study(None, document=document, environ={}, backends=installed[BACKENDS]), installed)
     assert 0.9 * experiments <= plan.total <= 1.1 * experiments
 
 

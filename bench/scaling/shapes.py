@@ -16,6 +16,7 @@ from llem.config.layers import load_study
 from llem.config.reading import read_yaml
 from llem.plan import make_plan
 from llem.progress import TextReporter
+from llem.specs.kinds import BACKENDS
 from llem.study.conduct import bring_together
 from llem.study.folder import create
 from llem.study.loop import run_plan
@@ -112,7 +113,7 @@ def make(shape: str, n: int, output: Path) -> tuple[Path, int]:
     """Run a study of this shape; its folder, and how many results it has."""
     installed = registry()
     document = read_yaml(study_text(shape, n), "study.yaml").data
-    plan = make_plan(load_study(None, document=document, environ={}, backends=installed.backends), installed)
+    plan = make_plan(load_study(None, document=document, environ={}, backends=installed[BACKENDS]), installed)
     folder = create(output, plan.name)
     with Path("/dev/null").open("w") as nowhere:
         outcome = run_plan(plan, installed, folder, TextReporter(nowhere))

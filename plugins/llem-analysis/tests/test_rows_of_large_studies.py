@@ -176,7 +176,7 @@ def test_a_row_of_which_nothing_is_left_out_is_weighed_once(monkeypatch: pytest.
         {"status": "done", "throughput.tokens_per_s": 1.0},
         {"status": "done", "throughput.tokens_per_s": 0.0},
     ]
-    mark_whole(rows)
+    mark_whole(rows, rows[0])
     assert rows[0][VOIDED] == {}
     assert VOIDED not in rows[1]
     assert weighed(rows[0]) is rows[0]

@@ -104,19 +104,24 @@ def weighed(row: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**row, **dict.fromkeys(voided), VOIDED: voided} if voided else row
 
 
-def mark_whole(rows: Iterable[dict[str, Any]]) -> None:
-    """Note in each row of which nothing is left out that this is so: `weighed` takes it as it is, without a second look."""
+def mark_whole(rows: Iterable[dict[str, Any]], columns: Iterable[str]) -> None:
+    """Note in each row of which nothing is left out that this is so: `weighed` takes it as it is, without a second look.
+
+    Args:
+        columns: all that the rows have.
+    """
+    checked = [column for column in columns if _checks(column) is not None]
     for row in rows:
-        if VOIDED not in row and next(_voided(row), None) is None:
+        if VOIDED not in row and next(_voided(row, checked), None) is None:
             row[VOIDED] = {}
 
 
-def _voided(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _voided(row: Mapping[str, Any], columns: Iterable[str] | None = None) -> Iterator[tuple[str, str]]:
     if row.get("status", "done") != "done":
         return
     voiding = [kind for code in row.get("warnings") or () if (kind := kind_of(code)).weight == "void"]
-    for column, value in row.items():
-        if value is None or (checks := _checks(column)) is None:
+    for column in row if columns is None else columns:
+        if (checks := _checks(column)) is None or (value := row.get(column)) is None:
             continue
         if voiding:
             qualities = qualities_of(column, row)
@@ -192,7 +197,7 @@ def codes_of(row: Mapping[str, Any]) -> tuple[str, ...]:
     found = dict.fromkeys(row.get("warnings") or ())
     if row.get("energy.headline.unreliable"):
         found[UNRELIABLE] = None
-    if IMPOSSIBLE in dict(weighed(row).get(VOIDED) or {}).values():
+    if (voided := weighed(row).get(VOIDED)) and IMPOSSIBLE in voided.values():
         found[IMPOSSIBLE] = None
     return tuple(found)
 
@@ -229,8 +234,8 @@ _GRAVITY: dict[Weight, int] = {"void": 0, "qualify": 1, "inform": 2}
 
 def _few(row: Mapping[str, Any], columns: Collection[str]) -> tuple[str, ...]:
     """Told only where such a percentile is asked for: every short run of an earlier version has some."""
-    voided = dict(weighed(row).get(VOIDED) or {})
-    return (FEW,) if any(voided.get(column) == FEW for column in columns) else ()
+    voided = weighed(row).get(VOIDED)
+    return (FEW,) if voided and any(voided.get(column) == FEW for column in columns) else ()
 
 
 def _weight(kind: WarningKind, row: Mapping[str, Any], columns: Collection[str]) -> Weight:

@@ -69,8 +69,9 @@ def rows_of(
     if specs is None:
         return with_computed(parquet_rows(table))
     asked = list(specs)
-    rows = parquet_rows(_concluding(table, [name for spec in asked for name in spec.of], more))
-    mark_whole(rows)
+    concluding = _concluding(table, [name for spec in asked for name in spec.of], more)
+    rows = parquet_rows(concluding)
+    mark_whole(rows, concluding.column_names)
     return with_computed(rows, asked)
 
 

@@ -12,6 +12,7 @@ import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from llem.plugin_api import FEWEST, LEVEL, Interval, mean, student
 
@@ -36,12 +37,17 @@ class Noise:
 
     def df_of(self, places: Sequence[int], weights: Sequence[float]) -> float:
         """Of a weighted sum of own variances (Satterthwaite, Biometrics Bulletin 2, 1946); pooled ones share theirs."""
-        if len(set(self.dfs)) == 1 and len(set(self.own)) == 1:
+        if self._alike:
             return self.dfs[0]
         parts = [(weight * self.own[i], self.dfs[i]) for i, weight in zip(places, weights, strict=True)]
         total = sum(part for part, _ in parts)
         below = sum(part**2 / df for part, df in parts)
         return total**2 / below if below else self.whole_df
+
+    @cached_property
+    def _alike(self) -> bool:
+        """All means have one pooled variance."""
+        return len(set(self.dfs)) == 1 and len(set(self.own)) == 1
 
 
 @dataclass(frozen=True)
@@ -63,18 +69,24 @@ def noise_of(logs: Sequence[Mapping[int, float]], *, paired: bool) -> Noise | No
     df = sum(len(one) - 1 for one in values)
     if df < 1 or max(map(len, values)) < FEWEST:
         return None
-    pooled = sum(statistics.variance(one) * (len(one) - 1) for one in values if len(one) > 1) / df
+    pooled = sum(_variance(one) * (len(one) - 1) for one in values if len(one) > 1) / df
     if pooled <= 0:
         return None
     if _unequal(values, pooled):
         # Never below what all vary by: few values that are close together by chance are no certainty.
-        own = [max(statistics.variance(one) if len(one) > 1 else 0.0, pooled) / len(one) for one in values]
+        own = [max(_variance(one) if len(one) > 1 else 0.0, pooled) / len(one) for one in values]
         dfs = [float(max(1, len(one) - 1)) for one in values]
         return Noise(tuple(own), tuple(dfs), 0.0, min(dfs))
     cycles = sorted(logs[0])
     if paired and len(logs) > 1 and all(sorted(one) == cycles for one in logs):
         return _by_blocks([[one[c] for c in cycles] for one in logs])
     return Noise(tuple(pooled / len(one) for one in values), (float(df),) * len(values), 0.0, float(df))
+
+
+def _variance(values: Sequence[float]) -> float:
+    """The sample variance, of two values or more."""
+    middle = mean(values)
+    return math.fsum((value - middle) ** 2 for value in values) / (len(values) - 1)
 
 
 def _by_blocks(values: Sequence[Sequence[float]]) -> Noise | None:
@@ -100,13 +112,11 @@ def _by_blocks(values: Sequence[Sequence[float]]) -> Noise | None:
 def _unequal(values: Sequence[Sequence[float]], pooled: float) -> bool:
     """Bartlett's test that variances are equal (Proceedings of the Royal Society A 160, 1937)."""
     several = [one for one in values if len(one) > 1]
-    if len(several) < 2 or any(statistics.variance(one) <= 0 for one in several):
+    if len(several) < 2 or any(_variance(one) <= 0 for one in several):
         return False
     dfs = [len(one) - 1 for one in several]
     total, k = sum(dfs), len(several)
-    found = total * math.log(pooled) - sum(
-        df * math.log(statistics.variance(one)) for df, one in zip(dfs, several, strict=True)
-    )
+    found = total * math.log(pooled) - sum(df * math.log(_variance(one)) for df, one in zip(dfs, several, strict=True))
     found /= 1 + (sum(1 / df for df in dfs) - 1 / total) / (3 * (k - 1))
     # Wilson and Hilferty's normal form of χ²: good to a thousandth where it decides.
     free = k - 1

@@ -248,6 +248,14 @@ def _status(row: Mapping[str, Any]) -> str:
     return "interrupted" if row.get("failure.type") == "Interrupted" else str(row.get("status"))
 
 
+def _point(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name.removeprefix("point."): value for name, value in row.items() if name.startswith("point.")}
+
+
+def _label(settings: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key}={as_written(value)}" for key, value in settings.items())
+
+
 def _rows(
     rows: Sequence[Mapping[str, Any]],
     columns: Sequence[FigureColumn],
@@ -259,9 +267,7 @@ def _rows(
     shown = []
     for row in rows:
         configuration = place.get(row["directory"])
-        point = {name.removeprefix("point."): value for name, value in row.items() if name.startswith("point.")}
-        settings = point if configuration is None else found[configuration].settings
-        label = ", ".join(f"{key}={as_written(value)}" for key, value in settings.items())
+        settings = _point(row) if configuration is None else found[configuration].settings
         failure = ": ".join(str(row[f"failure.{part}"]) for part in ("type", "message") if row.get(f"failure.{part}"))
         shown.append(
             {
@@ -269,7 +275,7 @@ def _rows(
                 "cycle": row.get("cycle"),
                 "config_hash": row.get("config_hash"),
                 "configuration": configuration,
-                "label": label if configuration is None else found[configuration].label,
+                "label": _label(settings) if configuration is None else found[configuration].label,
                 "backend": row.get("config.backend"),
                 "settings": settings,
                 "status": _status(row),

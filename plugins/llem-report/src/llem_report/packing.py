@@ -18,12 +18,21 @@ DIGITS = 7
 def packed(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """`{"n", "columns": {key: {"same"} | {"values", "of"} | {"list"}}}`; a key that a row lacks is null there."""
     keys = dict.fromkeys(key for row in rows for key in row)
-    return {"n": len(rows), "columns": {key: _column([plain(row.get(key)) for row in rows]) for key in keys}}
+    return {"n": len(rows), "columns": {key: _column([row.get(key) for row in rows]) for key in keys}}
+
+
+_AS_THEY_ARE = frozenset({str, int, bool, type(None)})
+"""Types whose values JSON holds as they are."""
 
 
 def _column(values: list[Any]) -> dict[str, Any]:
+    kinds = set(map(type, values))
+    if not kinds <= _AS_THEY_ARE:
+        values = [plain(value) for value in values]
+    # Values of one type are told apart by themselves; of several 1 and true would be one.
+    keys = values if len(kinds - {type(None)}) == 1 and kinds <= {*_AS_THEY_ARE, float} else map(_key, values)
     places: dict[object, int] = {}
-    of = [places.setdefault(_key(value), len(places)) for value in values]
+    of = [places.setdefault(key, len(places)) for key in keys]
     if len(places) == 1:
         return {"same": values[0]}
     if len(places) * 2 <= len(values):
