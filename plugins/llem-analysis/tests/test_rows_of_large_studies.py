@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from llem.errors import ResultError
 from llem.metrics import environments, intervals
 from llem.metrics.summary import parquet_rows
+from llem.plugins import default_registry
 from llem.results.aggregate import aggregate
 from llem.results.arrow_table import rows_table
 from llem.results.models import Failure
@@ -209,7 +210,7 @@ def test_a_table_by_itself_is_answered_with_what_to_give(command: str, write_des
     (tmp_path / "alone").mkdir()
     alone = tmp_path / "alone" / "results.parquet"
     shutil.copy(aggregate(folder), alone)
-    done = CliRunner().invoke({"pick": pick, "compare": compare}[command], [str(alone)])
+    done = CliRunner().invoke({"pick": pick, "compare": compare}[command], [str(alone)], obj=default_registry())
     assert isinstance(done.exception, ResultError)
     assert "it is not there: results.parquet has the metrics and no whole results" in str(done.exception)
     assert "Give the study's folder" in str(done.exception)
