@@ -31,6 +31,7 @@ def sources(tmp_path: Path) -> str:
     """A configuration of apt whose sources are these alone."""
     (tmp_path / "sources.list").write_text(
         "deb http://packages.example.org/php bookworm main\n"
+        "deb http://packages.example.org/debian/php bookworm main\n"
         "deb http://mirror.example.org/debian-security bookworm-security main\n"
         "deb http://downloads.example.org/debian bookworm stable\n"
         "deb [arch=amd64] https://mirror.example.org/pub/debian/ bookworm main contrib\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -61,3 +62,12 @@ def test_without_a_backend_it_says_what_to_install(llem: Any, without_backends: 
     done = llem("doctor", env=without_backends)
     assert done.returncode == 3
     assert done.stdout.splitlines()[-1] == "Next: pip install llem-pytorch"
+
+
+def test_a_machine_with_a_gpu_is_not_told_of_the_build_for_none(
+    llem: Any, without_backends: Mapping[str, str], simulated_gpus: Callable[[str], Mapping[str, str]]
+) -> None:
+    card = "gpu GPU-aaaaaaaa-0000-0000-0000-000000000001 NVIDIA H100 80GB HBM3\npower constant 250\ncounter 0.02 0 1\n"
+    seeing = {**simulated_gpus(card), "PYTHONPATH": without_backends["PYTHONPATH"]}
+    assert "PIP_EXTRA_INDEX_URL" in json.loads(llem("doctor", "--json", env=without_backends).stdout)["next"]["state"]
+    assert "PIP_EXTRA_INDEX_URL" not in json.loads(llem("doctor", "--json", env=seeing).stdout)["next"]["state"]

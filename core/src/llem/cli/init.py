@@ -104,6 +104,7 @@ def init(
     from llem.errors import PluginError
     from llem.first_study import Answers, check, preferred_backend, read_axes, seen_from
     from llem.plan.show import duration
+    from llem.preflight.engines import FIRST_REMEDY
 
     if unexpected:
         raise click.UsageError(f"the file to write is named by -o: llem init -o {shlex.quote(unexpected[0])}.")
@@ -114,9 +115,7 @@ def init(
         refuse_existing(output)
     first = preferred_backend(registry[BACKENDS].values())
     if first is None:
-        raise PluginError(
-            "no backend is installed, and a study needs one.", remedy="Install one: pip install llem-pytorch."
-        )
+        raise PluginError("no backend is installed, and a study needs one.", remedy=FIRST_REMEDY)
     vocabulary = Vocabulary(registry[BACKENDS], registry[RUNNERS])
     axes, others = read_axes(vary, vocabulary), read_settings(settings, vocabulary)
     for key in ("model", "backend", "dataset"):

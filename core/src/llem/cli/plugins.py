@@ -27,6 +27,8 @@ def plugins(registry: Registry, as_json: bool) -> None:
       llem plugins
       llem plugins --json | jq '.plugins[].provides.backend'
     """
+    from llem.preflight.engines import FIRST_REMEDY
+
     document = plugin_document(registry)
     if as_json:
         click.echo(json.dumps(document, ensure_ascii=False, indent=1))
@@ -41,7 +43,7 @@ def plugins(registry: Registry, as_json: bool) -> None:
                 click.echo(f"  {kind:<16} {name:<22} {summaries[kind][name]}")
         click.echo()
     if not any("backend" in plugin["provides"] for plugin in document["plugins"]):
-        click.echo("No backend is installed: pip install llem-pytorch.")
+        click.echo(f"No backend is installed. {FIRST_REMEDY}")
 
 
 def plugin_document(registry: Registry) -> dict[str, Any]:

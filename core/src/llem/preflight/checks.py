@@ -175,7 +175,7 @@ def check_requirements(context: PreflightContext) -> Iterator[Finding]:
                     remedy=f"Run one in a container: pip install llem-docker, then runners: {{{other}: docker}}; or split the study.",
                 )
     if doctor and not registry[BACKENDS]:
-        yield Finding(level="error", message="no backend is installed", remedy=f"{engines.FIRST_BACKEND}.")
+        yield Finding(level="error", message="no backend is installed", remedy=engines.FIRST_REMEDY)
 
 
 def check_governor(context: PreflightContext) -> Iterator[Finding]:

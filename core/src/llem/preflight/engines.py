@@ -13,6 +13,9 @@ FIRST_BACKEND = "pip install llem-pytorch"
 CPU_TORCH = "PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu"
 """The setting by which pip finds torch's build for machines without a GPU: 0.2 GB in place of 2.7."""
 
+FIRST_REMEDY = f"Install one: {FIRST_BACKEND}; without a GPU set {CPU_TORCH} first."
+"""The advice to whoever has no backend yet."""
+
 CONTAINERS = "pip install llem-docker"
 """The command that brings a runner in whose containers conflicting backends have an environment each."""
 
