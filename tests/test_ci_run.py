@@ -145,9 +145,10 @@ def test_named_steps_keep_the_environments_and_the_whole_makes_them_anew(tmp_pat
     assert not (tmp_path / ".venv").exists()
 
 
-def test_the_budgets_that_are_written_down_are_those_of_every_tier(tmp_path: Path) -> None:
+def test_every_tier_has_a_budget_and_all_of_them_are_an_hour() -> None:
     steps = [line.split()[1:4] for line in SCRIPT.read_text().splitlines() if line.startswith("step ")]
     assert {name: target for name, _, target in steps} == STEPS
+    assert sum(int(minutes) for _, minutes, _ in steps) <= 60
     makefile = (SCRIPT.parents[1] / "Makefile").read_text()
     targets = {line.split(":")[0] for line in makefile.splitlines() if line.startswith("test-")}
     assert targets - {"test-crash-nightly"} <= set(STEPS.values())
