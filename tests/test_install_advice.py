@@ -33,7 +33,10 @@ def _advice() -> list[tuple[str, str]]:
     found = []
     for member in MEMBERS:
         for file in sorted((member / "src").rglob("*.py")):
-            tree = ast.parse(file.read_text(encoding="utf-8"))
+            source = file.read_text(encoding="utf-8")
+            if "pip install" not in source:
+                continue
+            tree = ast.parse(source)
             inside = {id(v) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for v in node.values}
             for node in ast.walk(tree):
                 if isinstance(node, ast.JoinedStr):

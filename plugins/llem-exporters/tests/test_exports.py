@@ -9,11 +9,10 @@ import re
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 import pytest
-from mlflow import MlflowClient
 
 from llem.errors import ResultError
 from llem.results.aggregate import PARQUET, aggregate, study_table
@@ -27,6 +26,9 @@ from llem_exporters.ml_energy.folder import write_ml_energy
 from llem_exporters.mlflow_runs import log_mlflow
 from llem_exporters.source import Source
 from llem_exporters.tables import write_csv, write_parquet
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 WriteDesign = Callable[..., Path]
 FACTORS = Factors(56.0, 0.25, "EUR", 1.2)
@@ -226,10 +228,16 @@ def change(job: Path, how: Callable[[dict[str, Any]], Any]) -> None:
     (job / "result.json").write_text(json.dumps(data))
 
 
+def mlflow_client(uri: str) -> MlflowClient:
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=uri)
+
+
 def test_mlflow_gets_a_run_for_each_result(study: Path, tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     assert log_mlflow(Source(study, FACTORS), uri) == (uri, 6)
-    client = MlflowClient(tracking_uri=uri)
+    client = mlflow_client(uri)
     experiment = client.get_experiment_by_name("designed")
     assert experiment is not None
     runs = client.search_runs([experiment.experiment_id])
@@ -250,7 +258,7 @@ def test_mlflow_gets_a_run_for_each_result(study: Path, tmp_path: Path) -> None:
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tracking store that holds nothing yet: MLflow takes seconds to make one."""
     path = tmp_path_factory.mktemp("mlflow") / "mlflow.db"
-    MlflowClient(tracking_uri=f"sqlite:///{path}").search_experiments()
+    mlflow_client(f"sqlite:///{path}").search_experiments()
     return path
 
 
@@ -263,7 +271,7 @@ def store(empty_store: Path, tmp_path: Path) -> str:
 def logged(source: Source, store: str) -> dict[str, Any]:
     """Every run's data in a store, by its directory, as MLflow's client reads it."""
     log_mlflow(source, store)
-    client = MlflowClient(tracking_uri=store)
+    client = mlflow_client(store)
     experiment = client.get_experiment_by_name(source.name)
     assert experiment is not None
     return {str(run.info.run_name): run.data for run in client.search_runs([experiment.experiment_id])}
