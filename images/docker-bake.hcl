@@ -1,8 +1,8 @@
 # Every image that a release publishes:  docker buildx bake -f images/docker-bake.hcl
 # The build contexts come first:         images/contexts.sh build/images
 #
-# Tag scheme: REGISTRY/BACKEND:VERSION-cudaMAJOR and …-cpu, VERSION being llem's own. What is inside beyond that (engine,
-# its version, CUDA with its minor) stands in labels; `llem images list` shows them.
+# Tags are the names in the backends' specs: REGISTRY/BACKEND:VERSION-cudaMAJOR and …-cpu, VERSION being llem's own. What is
+# inside beyond that (engine, its version, CUDA with its minor) stands in labels; `llem images list` shows them.
 
 variable "REGISTRY" {
   default = "ghcr.io/llenergymeasure"
@@ -42,10 +42,9 @@ target "image" {
   platforms = ["linux/amd64"]
   tags      = ["${REGISTRY}/${backend}:${VERSION}-${kind == "cuda" ? "cuda${CUDA_MAJOR}" : kind}"]
   args = {
-    TARGET       = kind
-    LLEM_VERSION = VERSION
-    REVISION     = REVISION
-    SOURCE       = SOURCE
-    CREATED      = timestamp()
+    TARGET   = kind
+    REVISION = REVISION
+    SOURCE   = SOURCE
+    CREATED  = timestamp()
   }
 }

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# local.sh BACKEND TAG: builds a backend's CPU image from nothing but this machine: an engine (engine.sh), a base (base.sh),
-# index and certificates as pip here has them, torch's wheel as pip here finds it. Run with `llem` on the PATH. Prints the tag.
+# local.sh BACKEND [TAG]: builds a backend's CPU image from nothing but this machine: an engine (engine.sh), a base (base.sh),
+# index and certificates as pip here has them, torch's wheel as pip here finds it. Without TAG it gets the name that its backend
+# gives it, by which a run finds it. Run with `llem` on the PATH. Prints the tag.
 #
 # What another machine has otherwise can be said by variables: BASE (an image to start from), WHEELHOUSE (a folder of wheels).
 set -euo pipefail
 
-backend=${1:?usage: local.sh BACKEND TAG}
-tag=${2:?usage: local.sh BACKEND TAG}
+backend=${1:?usage: local.sh BACKEND [TAG]}
+tag=${2:-}
 here=$(cd "$(dirname "$0")" && pwd)
 
 bash "${here}/engine.sh" >/dev/null
@@ -19,7 +20,7 @@ elif [[ -z ${BASE:-} ]]; then
   BASE=$(. /etc/os-release && echo "${ID}:${VERSION_CODENAME}")
 fi
 
-options=(--target cpu --base "${BASE}" --tag "${tag}" --network host)
+options=(--target cpu --base "${BASE}" --network host ${tag:+--tag "${tag}"})
 work=$(mktemp -d)
 trap 'rm -rf "${work}"' EXIT
 
@@ -33,15 +34,22 @@ if [[ -f ${certificates} ]]; then
   options+=(--ca "${certificates}")
 fi
 
-# Torch for CPUs stands on few indices. Where it is installed here, pip here knows one.
-torch=$(python -c 'import importlib.metadata as m; print(m.version("torch"))' 2>/dev/null || true)
-if [[ -z ${WHEELHOUSE:-} && ${torch} == *+cpu ]]; then
-  WHEELHOUSE=${work}/wheelhouse
-  python=$(docker run --rm --network host "${BASE}" sh -c 'apt-get update -qq && apt-cache show python3 | sed -n "s/^Version: \([0-9]*\.[0-9]*\).*/\1/p" | head -n 1')
-  python -m pip download --quiet --no-deps --only-binary :all: --python-version "${python}" --dest "${WHEELHOUSE}" "torch==${torch%+*}"
+# Torch for CPUs stands on few indices. Where it is installed here, pip here knows one. A Dockerfile without TORCH_INDEX has no
+# torch to ask for.
+if python -c 'import sys; from llem.plugins import Registry; from llem_docker.images.recipe import recipe
+sys.exit("TORCH_INDEX" not in recipe(Registry(), sys.argv[1]).declared())' "${backend}"; then
+  torch=$(python -c 'import importlib.metadata as m; print(m.version("torch"))' 2>/dev/null || true)
+  if [[ -z ${WHEELHOUSE:-} && ${torch} == *+cpu ]]; then
+    WHEELHOUSE=${work}/wheelhouse
+    python=$(docker run --rm --network host "${BASE}" sh -c 'apt-get update -qq && apt-cache show python3 | sed -n "s/^Version: \([0-9]*\.[0-9]*\).*/\1/p" | head -n 1')
+    python -m pip download --quiet --no-deps --only-binary :all: --python-version "${python}" --dest "${WHEELHOUSE}" "torch==${torch%+*}"
+  fi
+  if compgen -G "${WHEELHOUSE:-}/torch-*+cpu*.whl" >/dev/null; then
+    options+=(--build-arg TORCH_INDEX=)
+  fi
 fi
-if compgen -G "${WHEELHOUSE:-}/torch-*+cpu*.whl" >/dev/null; then
-  options+=(--wheelhouse "${WHEELHOUSE}" --build-arg TORCH_INDEX=)
+if [[ -n ${WHEELHOUSE:-} ]]; then
+  options+=(--wheelhouse "${WHEELHOUSE}")
 fi
 
 llem images build "${backend}" "${options[@]}"

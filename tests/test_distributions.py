@@ -85,7 +85,11 @@ def test_wheels_carry_their_data_and_type_marker(wheels: dict[str, Path]) -> Non
     assert {f"{templates}/common/ci.yml.txt", f"{templates}/sampler/test.py.txt"} <= kit
     for package in ("llem_pytorch", "llem_vllm"):
         names = zipfile.ZipFile(wheels[package]).namelist()
-        assert {f"{package}/image/Dockerfile", f"{package}/image/entrypoint.sh"} <= set(names)
+        assert f"{package}/image/Dockerfile" in names
+    shared = ROOT / "runners" / "llem-docker" / "src" / "llem_docker" / "images" / "shared"
+    named = {f"llem_docker/images/shared/{path.name}" for path in shared.iterdir() if path.is_file()}
+    assert {"llem_docker/images/shared/Dockerfile.last", "llem_docker/images/shared/entrypoint.sh"} <= named
+    assert named <= set(zipfile.ZipFile(wheels["llem_docker"]).namelist())
     for package in wheels:
         assert f"{package}/py.typed" in zipfile.ZipFile(wheels[package]).namelist()
     for wheel in wheels.values():

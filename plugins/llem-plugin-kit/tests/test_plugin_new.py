@@ -74,6 +74,22 @@ def test_what_is_written_is_formatted_and_typed(made: tuple[Path, Mapping[str, s
         assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_a_backend_brings_the_recipe_of_an_image_under_the_name_that_it_says(
+    made: tuple[Path, Mapping[str, str]], tmp_path: Path
+) -> None:
+    folder, environment = made
+    dockerfile = folder / "llem-a-backend" / "src" / "llem_a_backend" / "image" / "Dockerfile"
+    assert "${BASE}" in dockerfile.read_text()
+    listed = json.loads(llem("images", "list", "--json", env=environment).stdout)["images"]
+    assert ("a_backend", "llem-a-backend:0.1.0") in [(image["backend"], image["reference"]) for image in listed]
+    done = llem("images", "build", "a_backend", "--context", str(tmp_path / "context"), env=environment)
+    assert done.returncode == 0, done.stderr
+    context = tmp_path / "context"
+    assert (context / "Dockerfile").read_text().startswith(dockerfile.read_text())
+    wheels = [path.name for path in (context / "llem").iterdir()]
+    assert any(name.startswith("llem_a_backend-0.1.0-") for name in wheels), wheels
+
+
 def test_it_is_whole(made: tuple[Path, Mapping[str, str]]) -> None:
     folder = made[0] / "llem-a-sampler"
     assert {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} >= {

@@ -134,7 +134,7 @@ def test_a_failed_pull_says_what_to_do_about_its_cause(text: str, word: str) -> 
 
 
 def test_an_image_of_llems_own_that_is_not_to_be_had_is_told_how_to_be_built() -> None:
-    error = pull_error("manifest unknown", "ghcr.io/llenergymeasure/vllm:0.1.0-cpu")
+    error = pull_error("manifest unknown", "ghcr.io/llenergymeasure/vllm:0.1.0-cpu", Registry())
     assert "Build it here: llem images build vllm --target cpu, or --target cuda" in str(error)
 
 

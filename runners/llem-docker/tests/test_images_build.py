@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from llem.errors import ConfigError, LlemError, PreflightError
+from llem.errors import ConfigError, LlemError, PluginError, PreflightError
 from llem.plugins import Registry
 from llem_docker.errors import DiskFull, PullFailed
-from llem_docker.images import sbom
 from llem_docker.images.build import BuildOptions, build, builder
 from llem_docker.images.context import write_context
 from llem_docker.images.inventory import inventory
+from llem_docker.images.names import all_names
 from llem_docker.images.pull import progress
-from llem_docker.images.recipe import recipe, recipes
+from llem_docker.images.recipe import SHARED, dockerfile_of, recipe
+from llem_docker.images.shared import sbom
 
 
 def _program(folder: Path, script: str) -> str:
@@ -43,9 +46,26 @@ def test_the_context_holds_all_that_the_dockerfile_asks_for(tmp_path: Path) -> N
     assert (folder / "wheelhouse" / "torch-1-py3-none-any.whl").read_bytes() == b"wheel"
     assert {path.name.split("-")[0] for path in (folder / "llem").iterdir()} == {"llem", "llem_vllm"}
     text = (folder / "Dockerfile").read_text(encoding="utf-8")
-    for name in ("entrypoint.sh", "sbom.py", "llem", "wheelhouse"):
-        assert (folder / name).exists()
-        assert f"source={name}" in text or f"COPY {name}" in text
+    assert text == dockerfile_of(recipe(Registry(), "vllm"))
+    for name in ("shared", "llem", "wheelhouse"):
+        assert (folder / name).is_dir()
+        assert f"source={name}," in text
+    for name in re.findall(r"/shared/([\w.]+)|COPY shared/(\S+)", text):
+        assert (folder / "shared" / "".join(name)).is_file(), name
+    assert {path.name for path in folder.iterdir()} == {"Dockerfile", "shared", "llem", "wheelhouse"}
+
+
+def test_other_files_of_the_folder_go_into_the_context_and_none_takes_the_place_of_llems(tmp_path: Path) -> None:
+    image = tmp_path / "image"
+    (image / "patches").mkdir(parents=True)
+    (image / "Dockerfile").write_text("FROM debian\nCOPY patches /patches\n")
+    (image / "patches" / "one.patch").write_text("+1\n")
+    theirs = dataclasses.replace(recipe(Registry(), "vllm"), folder=image)
+    folder = write_context(theirs, tmp_path / "context")
+    assert (folder / "patches" / "one.patch").read_text() == "+1\n"
+    (image / "shared").mkdir()
+    with pytest.raises(PluginError, match="brings `image/shared`, a name that llem's own part"):
+        write_context(theirs, tmp_path / "another")
 
 
 def test_a_context_is_not_mixed_with_what_is_there(tmp_path: Path) -> None:
@@ -122,20 +142,40 @@ def test_an_error_in_the_stream_of_a_pull_is_told_by_its_cause() -> None:
         list(progress([{"error": "write /var/lib/docker/tmp/x: no space left on device"}], "x:1"))
 
 
+LABELLED = {
+    "Id": "sha256:1",
+    "Size": 3 << 20,
+    "Config": {"Labels": {"llem.backend": "vllm", "llem.target": "cpu", "llem.version": "0.0.1", "llem.cuda": ""}},
+}
+
+
 def test_the_list_has_what_backends_want_first_and_then_what_is_here() -> None:
-    found = recipes(Registry())
-    here = {"Id": "sha256:1", "RepoTags": [found["vllm"].tag("cpu")], "Size": 3 << 20}
-    here["Config"] = {
-        "Labels": {"llem.backend": "vllm", "llem.target": "cpu", "llem.version": "0.0.1", "llem.cuda": ""}
-    }
-    other = {**here, "Id": "sha256:2", "RepoTags": ["mine:latest"]}
-    untagged = {**here, "Id": "sha256:3", "RepoTags": []}
-    listed = list(inventory(found, [here, other, untagged]))
+    names = all_names(Registry())
+    wanted = names["vllm"]["cpu"]
+    other = {**LABELLED, "Id": "sha256:2", "RepoTags": ["mine:latest"]}
+    untagged = {**LABELLED, "Id": "sha256:3", "RepoTags": []}
+    listed = list(inventory(names, [{**LABELLED, "RepoTags": [wanted]}, other, untagged]))
     present = {image.reference: image for image in listed if image.present}
-    assert present.keys() == {found["vllm"].tag("cpu"), "mine:latest", "sha256:3"}
+    assert present.keys() == {wanted, "mine:latest", "sha256:3"}
     assert listed[-2].reference == "mine:latest"
-    image = present[found["vllm"].tag("cpu")]
+    image = present[wanted]
     assert (image.llem_version, image.cuda, image.size_mb) == ("0.0.1", None, 3.0)
+
+
+def test_an_image_from_outside_is_listed_by_the_name_that_its_backend_says() -> None:
+    names = {"theirs": {"any": "docker.io/us/theirs"}}
+    vendors = {"Id": "sha256:4", "Size": 1 << 20, "RepoTags": ["us/theirs:latest", "us/theirs:old"], "Config": {}}
+    assert [(i.reference, i.present) for i in inventory(names, [])] == [("docker.io/us/theirs", False)]
+    (image,) = inventory(names, [vendors])
+    assert (image.reference, image.backend, image.target, image.present) == (
+        "docker.io/us/theirs",
+        "theirs",
+        "any",
+        True,
+    )
+    assert (image.llem_version, image.engine) == (None, None)
+    own = {**LABELLED, "RepoTags": ["us/theirs:latest"]}
+    assert len(list(inventory(names, [own]))) == 1
 
 
 @pytest.mark.process
@@ -152,7 +192,7 @@ def test_the_bill_of_materials_holds_every_distribution_once() -> None:
 @pytest.mark.process
 @pytest.mark.parametrize("value", [None, "/nowhere/experiment.json", "SETUP"])
 def test_the_entrypoint_says_what_it_lacks(value: str | None, tmp_path: Path) -> None:
-    script = recipe(Registry(), "vllm").folder / "entrypoint.sh"
+    script = SHARED / "entrypoint.sh"
     (tmp_path / "other.json").write_text("{}")
     environment = {"PATH": os.environ["PATH"]}
     if value:

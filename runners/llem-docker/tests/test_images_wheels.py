@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import platform
 import subprocess
 import sys
 import zipfile
@@ -56,3 +57,49 @@ def test_compiled_code_is_refused(tmp_path: Path) -> None:
 def test_what_is_not_installed_is_named(tmp_path: Path) -> None:
     with pytest.raises(PluginError, match=r"llem-nothing is not installed here\. pip install llem-nothing"):
         wheel_of("llem-nothing", tmp_path)
+
+
+BUILDS_ITSELF = """
+import zipfile
+
+def build_wheel(folder, settings=None, metadata=None):
+    name = "theirs-1.0-{tag}.whl"
+    with zipfile.ZipFile(f"{folder}/{name}", "w") as wheel:
+        wheel.writestr("theirs.py", "")
+        wheel.writestr("theirs-1.0.dist-info/METADATA", "Metadata-Version: 2.1\\nName: theirs\\nVersion: 1.0\\n")
+        wheel.writestr("theirs-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: {tag}\\n")
+        wheel.writestr("theirs-1.0.dist-info/RECORD", "")
+    return name
+"""
+
+
+def editable(tmp_path: Path, tag: str) -> None:
+    """A distribution `theirs`, whose project brings what builds it, installed in editable mode in a folder of `tmp_path`."""
+    source, facts = tmp_path / "source", tmp_path / "site" / "theirs-1.0.dist-info"
+    source.mkdir()
+    facts.mkdir(parents=True)
+    (source / "builder.py").write_text(BUILDS_ITSELF.replace("{tag}", tag))
+    project = '[build-system]\nrequires = []\nbuild-backend = "builder"\nbackend-path = ["."]\n'
+    (source / "pyproject.toml").write_text(f'{project}[project]\nname = "theirs"\nversion = "1.0"\n')
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: theirs\nVersion: 1.0\n")
+    (facts / "direct_url.json").write_text(f'{{"url": "{source.as_uri()}", "dir_info": {{"editable": true}}}}')
+
+
+def test_a_plugin_in_editable_mode_is_built_by_what_its_author_chose(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    editable(tmp_path, "py3-none-any")
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    made = wheel_of("theirs", tmp_path)
+    assert made.name == "theirs-1.0-py3-none-any.whl"
+    assert "theirs.py" in zipfile.ZipFile(made).namelist()
+
+
+def test_a_plugin_in_editable_mode_with_compiled_code_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = f"cp{sys.version_info.major}{sys.version_info.minor}"
+    editable(tmp_path, f"{running}-{running}-linux_{platform.machine()}")
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    with pytest.raises(PluginError, match="theirs holds compiled code"):
+        wheel_of("theirs", tmp_path)

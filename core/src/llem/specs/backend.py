@@ -28,7 +28,8 @@ class BackendSpec:
         requires: import names that must be present where it runs, such as `("torch",)`; looked up, never imported.
         install: the command that brings them, for messages.
         cpu_install: the one for a machine without a GPU, or None where `install` serves there too.
-        image: default container image, or None.
+        image: name of its container image, or None. Whatever builds, lists, pulls or runs it goes by this name; the folder
+            `image/` of the engine's package holds its Dockerfile.
         cpu_image: the one for a machine without an NVIDIA GPU, or None where `image` serves there too.
         conflicts: backends that cannot be installed in one environment with it.
         resolve: maps its section to the canonical one of the same effect (fields without effect at their default),

@@ -65,6 +65,7 @@ def new(registry: Registry, name: str, kind: Kind, directory: Path) -> None:
         ("pytest", "the conformance tests, which pass as it stands"),
         ("llem plugins", f"lists {names.distribution}"),
         (USAGE[kind].format(word=names.word), "uses it"),
+        *([(f"llem images build {names.word}", "its container image, with llem-docker")] if kind == "backend" else []),
     ]
     click.echo("\nNext:")
     for command, what in steps:

@@ -16,7 +16,7 @@ import requests
 from docker.context import ContextAPI
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 
-from llem.plugin_api import LlemError
+from llem.plugin_api import LlemError, Registry
 from llem_docker.errors import EngineUnavailable, ImageMissing, how_to_build, pull_error, start_error
 
 DEFAULT = "unix:///var/run/docker.sock"
@@ -56,11 +56,15 @@ def address() -> str:
 class Engine:
     """A connection to the engine.
 
+    Args:
+        registry: holds the backends whose images a message may say how to build.
+
     Raises:
         EngineUnavailable: it is not installed, not running, elsewhere, or not for this user; says which, and what to do.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, registry: Registry | None = None) -> None:
+        self.registry = registry
         self.address = address()
         _reach(self.address)
         try:
@@ -88,13 +92,20 @@ class Engine:
         except (EngineUnavailable, DockerException, requests.RequestException, OSError):
             return False
 
-    def find(self, reference: str) -> Image | None:
-        """An image that is here, or None."""
+    def attributes(self, reference: str) -> Mapping[str, Any] | None:
+        """An image that is here, as the engine's inspection gives it, or None."""
         with self.answering():
             try:
-                attrs = self.client.images.get(reference).attrs
+                found: Mapping[str, Any] = self.client.images.get(reference).attrs
             except ImageNotFound:
                 return None
+            return found
+
+    def find(self, reference: str) -> Image | None:
+        """An image that is here, or None."""
+        attrs = self.attributes(reference)
+        if attrs is None:
+            return None
         config = attrs.get("Config") or {}
         variables = (entry.partition("=") for entry in config.get("Env") or ())
         return Image(
@@ -116,7 +127,7 @@ class Engine:
         if found is None and (not pull or reference.startswith("sha256:")):
             raise ImageMissing(
                 f"the image {reference} is not here, and is not to be pulled.",
-                remedy=f"{how_to_build(reference)} Or pull it (docker pull {reference}), or unset LLEM_DOCKER_PULL.",
+                remedy=f"{how_to_build(reference, self.registry)} Or pull it (docker pull {reference}), or unset LLEM_DOCKER_PULL.",
             )
         if found is None:
             self._pull(reference)
@@ -132,13 +143,13 @@ class Engine:
         try:
             for line in client.pull(repository, tag=tag, stream=True, decode=True):
                 if line.get("error"):
-                    raise pull_error(str(line["error"]), reference)
+                    raise pull_error(str(line["error"]), reference, self.registry)
         except APIError as error:
-            raise pull_error(str(error.explanation or error), reference) from error
+            raise pull_error(str(error.explanation or error), reference, self.registry) from error
         except (DockerException, requests.RequestException, OSError) as error:
             if not self.answers():
                 raise gone(self.address) from error
-            raise pull_error(str(error), reference) from error
+            raise pull_error(str(error), reference, self.registry) from error
         finally:
             client.close()
 
@@ -191,7 +202,7 @@ class Engine:
             try:
                 yield
             except APIError as error:
-                raise start_error(str(error.explanation or error), image.reference) from error
+                raise start_error(str(error.explanation or error), image.reference, self.registry) from error
 
     @contextmanager
     def answering(self) -> Iterator[None]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from llem.plugin_api import LlemError, PreflightError
-from llem_docker.images.recipe import REGISTRY
+from llem.plugin_api import LlemError, PreflightError, Registry
+from llem_docker.images.recipe import builder_of, recipes
 
 
 class EngineUnavailable(PreflightError):  # noqa: N818
@@ -75,7 +75,7 @@ def no_python(image: str) -> ImageUnfit:
     )
 
 
-def start_error(text: str, image: str) -> LlemError:
+def start_error(text: str, image: str, registry: Registry | None = None) -> LlemError:
     """The error that the engine's own message about creating or starting a container means."""
     message = _first_words(text)
     lower = text.lower()
@@ -104,14 +104,14 @@ def start_error(text: str, image: str) -> LlemError:
     if "no such image" in lower:
         return ImageMissing(
             f"the image {image} is not here.",
-            remedy=f"See `docker images`; `llem images pull` fetches it. {how_to_build(image)}",
+            remedy=f"See `docker images`; `llem images pull` fetches it. {how_to_build(image, registry)}",
         )
     return ContainerRefused(
         f"the engine refuses the container: {message}", remedy="See the engine's log: journalctl -u docker."
     )
 
 
-def pull_error(text: str, image: str) -> LlemError:
+def pull_error(text: str, image: str, registry: Registry | None = None) -> LlemError:
     """The error that the engine's message about a pull means."""
     message = _first_words(text)
     lower = text.lower()
@@ -128,14 +128,21 @@ def pull_error(text: str, image: str) -> LlemError:
         remedy = (
             f"Check the network of the engine (docker pull {image}); behind a proxy, set it for the engine's service."
         )
-    return PullFailed(what, remedy=f"{remedy} {how_to_build(image)}")
+    return PullFailed(what, remedy=f"{remedy} {how_to_build(image, registry)}")
 
 
-def how_to_build(image: str) -> str:
-    """A sentence with the command that builds an image here, for either kind of machine."""
-    own = re.match(rf"{re.escape(REGISTRY)}/([\w.-]+):", image)
-    what, backend = ("it", own[1]) if own else ("one of llem's own", "BACKEND")
-    return f"Build {what} here: llem images build {backend} --target cpu, or --target cuda for a machine with an NVIDIA GPU."
+def how_to_build(image: str, registry: Registry | None) -> str:
+    """A sentence with the command that builds an image here; for either kind of machine where it is another for each.
+
+    Args:
+        image: its reference.
+        registry: holds the backends whose recipes are known; None where nobody told.
+    """
+    builder = builder_of(image, recipes(registry)) if registry is not None else None
+    what, backend = ("it", builder.backend) if builder else ("one of a backend that brings its own", "BACKEND")
+    either = builder is None or len(builder.targets) > 1
+    kinds = " --target cpu, or --target cuda for a machine with an NVIDIA GPU" if either else ""
+    return f"Build {what} here: llem images build {backend}{kinds}."
 
 
 def _first_words(text: str) -> str:

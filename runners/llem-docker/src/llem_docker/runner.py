@@ -26,6 +26,7 @@ from llem_docker import owner
 from llem_docker.container import LIFELINE, Inside, creation
 from llem_docker.engine import Engine, Image
 from llem_docker.gpus import gpus_of, target_here
+from llem_docker.images.names import name_of
 from llem_docker.intake import remove_folder
 from llem_docker.job import DockerJob, Parts, read_experiment
 from llem_docker.keepsakes import Keepsakes
@@ -136,7 +137,7 @@ class DockerRunner:
             self._engine.close()
             self._engine = None
         if self._engine is None:
-            self._engine = Engine()
+            self._engine = Engine(self._context.registry)
         return self._engine
 
     def _remove_left(self) -> None:
@@ -171,10 +172,7 @@ def image_of(context: RunnerContext) -> str:
     Raises:
         ConfigError: there is none.
     """
-    reference = context.argument
-    if reference is None and context.cpu_image is not None and target_here() == "cpu":
-        reference = context.cpu_image
-    reference = reference or context.image
+    reference = context.argument or name_of(context.image, context.cpu_image, target_here())
     if not reference:
         raise ConfigError(
             f"the backend `{context.backend}` names no image of its own.",

@@ -95,7 +95,7 @@ def _look(context: PreflightContext) -> Sight:
     output = (context.output or Path()).expanduser().absolute()
     near = next(folder for folder in (output, *output.parents) if folder.is_dir())
     settings = read_settings(os.environ)
-    return Sight(engine=Engine(), settings=settings, uses=_uses(context), near=near)
+    return Sight(engine=Engine(context.registry), settings=settings, uses=_uses(context), near=near)
 
 
 def _uses(context: PreflightContext) -> list[Use]:

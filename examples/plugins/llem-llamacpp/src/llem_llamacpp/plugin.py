@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from collections.abc import Sequence
 
 from pydantic import Field
 
 from llem.plugin_api import API_VERSION, BackendSpec, Section, hookimpl
+
+IMAGE = f"llem-llamacpp:{importlib.metadata.version('llem-llamacpp')}"
+"""The image that image/Dockerfile makes."""
 
 
 class LlamacppConfig(Section):
@@ -30,5 +34,6 @@ def llem_backends() -> Sequence[BackendSpec]:
             capabilities=frozenset({"cpu", "streaming"}),
             requires=("xllamacpp",),
             install="pip install llem-llamacpp",
+            image=IMAGE,
         )
     ]

@@ -23,8 +23,14 @@ _COMMON = {
 }
 """Path in the distribution to its template; None is an empty file."""
 
+_MORE = {"backend": {"src/{package}/image/Dockerfile": "backend/Dockerfile.txt"}}
+"""The same, of what one kind has beside its plugin and its implementation."""
+
 IMPLEMENTATION = {"backend": "engine.py", "runner": "runner.py", "sampler": "sampler.py", "check": "check.py"}
 """The file that an author replaces by their own, in the package."""
+
+_FURTHER = {"backend": "backend/README.md.txt"}
+"""What the README of one kind says besides."""
 
 _SUMMARIES = {
     "backend": "a model of bytes with random weights, in plain Python",
@@ -47,6 +53,7 @@ def contents(names: Names) -> dict[str, str]:
     kind = names.kind
     templates: dict[str, str | None] = {
         **_COMMON,
+        **_MORE.get(kind, {}),
         "src/{package}/plugin.py": f"{kind}/plugin.py.txt",
         f"src/{{package}}/{IMPLEMENTATION[kind]}": f"{kind}/{IMPLEMENTATION[kind]}.txt",
         "tests/test_{module}.py": f"{kind}/test.py.txt",
@@ -65,6 +72,7 @@ def contents(names: Names) -> dict[str, str]:
         "variable": f"{names.package.removeprefix('llem_').upper()}_HWMON",
         "llem_version": importlib.metadata.version("llem"),
     }
+    values["further"] = Template(_read(_FURTHER[kind])).substitute(values) if kind in _FURTHER else ""
     files = {}
     for path, template in templates.items():
         text = "" if template is None else _read(template)

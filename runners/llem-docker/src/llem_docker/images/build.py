@@ -25,7 +25,7 @@ class BuildOptions:
 
     Attributes:
         target: `cuda` or `cpu`.
-        tag: of the image; None for the recipe's.
+        tag: of the image; None for the backend's.
         base: the image to start from; None for the recipe's.
         engine_version: None for the recipe's.
         cuda: the CUDA version that the engine is built for; None for the recipe's.
@@ -49,27 +49,31 @@ class BuildOptions:
 
 
 def tag_of(recipe: Recipe, options: BuildOptions) -> str:
-    """The reference that the build gives its image."""
-    return options.tag or recipe.tag(options.target, options.engine_version)
+    """The reference that the build gives its image. Raises ConfigError where the backend names none and none is given."""
+    return options.tag or recipe.tag(options.target, options.engine_version, options.cuda)
 
 
 def arguments_of(recipe: Recipe, options: BuildOptions) -> dict[str, str]:
     """The Dockerfile's arguments for these options. Raises ConfigError for one that it does not have."""
-    found = {"TARGET": options.target, "LLEM_VERSION": recipe.version}
-    if options.base:
-        found["BASE" if options.target == "cuda" else "CPU_BASE"] = options.base
-    if options.engine_version:
-        found["ENGINE_VERSION"] = options.engine_version
-    if options.cuda:
-        found["CUDA_VERSION"] = options.cuda
+    declared = recipe.declared()
+    wanted = {
+        recipe.base_argument(options.target): ("--base", options.base),
+        "ENGINE_VERSION": ("--engine-version", options.engine_version),
+        "CUDA_VERSION": ("--cuda", options.cuda),
+        **{name: (f"--build-arg {name}", value) for name, value in options.arguments.items()},
+    }
+    found = {"TARGET": options.target} if "TARGET" in recipe.arguments else {}
     found["CREATED"] = datetime.now(UTC).isoformat(timespec="seconds")
-    declared = re.findall(r"^ARG\s+(\w+)", (recipe.folder / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)
-    for name in options.arguments:
+    for name, (option, value) in wanted.items():
+        if value is None:
+            continue
         if name not in declared:
             raise ConfigError(
-                f"the Dockerfile of {recipe.backend} has no argument `{name}`; it has: {', '.join(dict.fromkeys(declared))}."
+                f"{option} changes nothing: the Dockerfile of {recipe.backend} has no argument `{name}`; "
+                f"it has: {', '.join(declared)}."
             )
-    return {**found, **options.arguments}
+        found[name] = value
+    return found
 
 
 def build(recipe: Recipe, context: Path, options: BuildOptions, client: str | None = None) -> str:

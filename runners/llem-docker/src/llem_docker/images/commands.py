@@ -30,7 +30,8 @@ _target = click.option(
 def images() -> None:
     """Images that containers start from: build, list, pull.
 
-    Every backend brings the recipe of its image in its package; what is built here holds llem as it is installed here.
+    A backend brings the recipe of its image in its package, and names the image; all commands here, and a run, go by that
+    name. What is built here holds llem and the backend's plugin as they are installed here.
 
     \b
     Examples:
@@ -54,16 +55,20 @@ def list_images(registry: Registry, as_json: bool) -> None:
     from llem_docker.engine import Engine
     from llem_docker.images import labels
     from llem_docker.images.inventory import inventory
-    from llem_docker.images.recipe import recipes
+    from llem_docker.images.names import all_names
 
     unreachable = None
     local = []
+    names = all_names(registry)
     try:
-        with closing(Engine()) as engine, engine.answering():
+        with closing(Engine(registry)) as engine, engine.answering():
             local = [image.attrs for image in engine.client.images.list(filters={"label": labels.BACKEND})]
+            # One that is built without llem's labels has the name all the same.
+            named = (engine.attributes(name) for images in names.values() for name in images.values())
+            local += [attributes for attributes in named if attributes is not None]
     except LlemError as error:
         unreachable = error
-    found = list(inventory(recipes(registry), local))
+    found = list(inventory(names, local))
     if as_json:
         entries = [{**asdict(image), "present": None if unreachable else image.present} for image in found]
         click.echo(json.dumps({"images": entries}, ensure_ascii=False, indent=1))
@@ -105,18 +110,26 @@ def pull(registry: Registry, backends: tuple[str, ...], target: str | None, refe
       llem images pull vllm
       llem images pull vllm pytorch --target cpu
     """
+    from llem.plugin_api import BACKENDS
     from llem_docker.engine import Engine
     from llem_docker.gpus import target_here
+    from llem_docker.images.names import all_names, name_of
     from llem_docker.images.pull import pull as pull_image
-    from llem_docker.images.recipe import recipe, recipes
 
     wanted = list(references)
     if backends or not references:
         kind = target or target_here()
-        wanted += [recipe(registry, name).tag(kind) for name in backends or recipes(registry)]
+        for spec in (registry.find(BACKENDS, name) for name in backends or all_names(registry)):
+            name = name_of(spec.image, spec.cpu_image, kind)
+            if name is None and backends:
+                raise ConfigError(
+                    f"the backend `{spec.name}` names no image for the target `{kind}`.",
+                    remedy="Name one with --image.",
+                )
+            wanted += [name] if name is not None else []
     if not wanted:
-        raise ConfigError("no installed backend brings an image.", remedy="Name one with --image.")
-    with closing(Engine()) as engine:
+        raise ConfigError("no installed backend names an image.", remedy="Name one with --image.")
+    with closing(Engine(registry)) as engine:
         for reference in wanted:
             click.echo(f"pulling {reference}", err=True)
             identity = pull_image(engine, reference, lambda line: click.echo(f"  {line}", err=True))
@@ -126,7 +139,7 @@ def pull(registry: Registry, backends: tuple[str, ...], target: str | None, refe
 @images.command()
 @click.argument("backend")
 @_target
-@click.option("--tag", help="Name of the image, instead of the one that llem looks for by default.")
+@click.option("--tag", help="Name of the image, instead of the backend's, which a run looks for by default.")
 @click.option("--base", metavar="IMAGE", help="Start from this image (Debian or Ubuntu), instead of the recipe's.")
 @click.option("--engine-version", metavar="VERSION", help="Version of the engine, instead of the recipe's.")
 @click.option("--cuda", metavar="VERSION", help="CUDA that this engine version is built for, where it is another.")

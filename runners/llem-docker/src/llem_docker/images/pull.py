@@ -10,6 +10,7 @@ import requests
 from docker.errors import APIError, DockerException
 from docker.utils import parse_repository_tag
 
+from llem.plugin_api import Registry
 from llem_docker.engine import PULL_TIMEOUT_S, Engine, gone
 from llem_docker.errors import pull_error
 
@@ -32,27 +33,29 @@ def pull(engine: Engine, reference: str, tell: Callable[[str], None]) -> str:
     repository, tag = parse_repository_tag(reference)
     client = docker.APIClient(base_url=engine.address, version="auto", timeout=PULL_TIMEOUT_S)
     try:
-        for line in progress(client.pull(repository, tag=tag or "latest", stream=True, decode=True), reference):
+        for line in progress(
+            client.pull(repository, tag=tag or "latest", stream=True, decode=True), reference, engine.registry
+        ):
             tell(line)
         return str(engine.client.images.get(reference).id)
     except APIError as error:
-        raise pull_error(str(error.explanation or error), reference) from error
+        raise pull_error(str(error.explanation or error), reference, engine.registry) from error
     except (DockerException, requests.RequestException, OSError) as error:
         if not engine.answers():
             raise gone(engine.address) from error
-        raise pull_error(str(error), reference) from error
+        raise pull_error(str(error), reference, engine.registry) from error
     finally:
         client.close()
 
 
-def progress(events: Iterable[Mapping[str, Any]], reference: str) -> Iterator[str]:
+def progress(events: Iterable[Mapping[str, Any]], reference: str, registry: Registry | None = None) -> Iterator[str]:
     """Lines that tell how far a pull is. Raises what `pull_error` makes of an error in the stream."""
     layers: dict[str, tuple[int, int]] = {}
     finished: set[str] = set()
     last = -1
     for event in events:
         if "error" in event:
-            raise pull_error(str(event["error"]), reference)
+            raise pull_error(str(event["error"]), reference, registry)
         name, status, detail = event.get("id"), event.get("status", ""), event.get("progressDetail") or {}
         if name and status == "Downloading" and "total" in detail:
             layers[name] = (detail["current"], detail["total"])

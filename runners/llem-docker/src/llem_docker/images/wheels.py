@@ -9,11 +9,13 @@ import base64
 import csv
 import hashlib
 import importlib.metadata
+import importlib.util
 import io
 import json
 import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
@@ -56,18 +58,36 @@ def _editable_source(distribution: importlib.metadata.Distribution) -> Path | No
 
 
 def _built(name: str, source: Path, folder: Path) -> Path:
-    """Build it from its source; only an editable installation needs this, and what it needs is a developer's."""
+    """Build it from its source, by whatever builds it; only an editable installation needs this."""
     before = set(folder.glob("*.whl"))
-    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder.resolve())]
-    done = subprocess.run(command, cwd=source, capture_output=True, text=True, check=False)
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "wheel", "--quiet", "--no-deps"]
+    here = ["--no-build-isolation"] if _builds_here(source) else []
+    command = [*pip, *here, "--wheel-dir", str(folder.resolve()), str(source)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     made = set(folder.glob("*.whl")) - before
     if done.returncode or len(made) != 1:
         raise PluginError(
             f"{name} is installed in editable mode from {source}, and its wheel cannot be built: "
             f"{(done.stderr or done.stdout).strip()[-400:]}",
-            remedy="pip install hatchling, or install it as a wheel.",
+            remedy="Install what builds it (llem's own: pip install hatchling), or install it as a wheel.",
         )
-    return made.pop()
+    wheel = made.pop()
+    if not wheel.name.endswith("-none-any.whl"):
+        raise PluginError(f"{name} holds compiled code, and cannot go into an image from here.")
+    return wheel
+
+
+def _builds_here(source: Path) -> bool:
+    """Whether the build backend that a project names is installed here; where it is not, pip fetches it."""
+    try:
+        project = tomllib.loads((source / "pyproject.toml").read_text(encoding="utf-8"))
+        backend = str(project["build-system"]["build-backend"])
+    except (OSError, KeyError, TypeError, ValueError):
+        backend = "setuptools.build_meta"
+    try:
+        return importlib.util.find_spec(backend.partition(":")[0]) is not None
+    except ImportError:
+        return False
 
 
 def _repacked(distribution: importlib.metadata.Distribution, folder: Path) -> Path:
