@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from docs.reference_pages import cli, configuration, hooks, messages, plugin_api, results, warnings
+from docs.reference_pages import cli, configuration, hooks, messages, plugin_api, results, vllm_options, warnings
 
 FOLDER = Path(__file__).parent / "reference"
 
@@ -23,6 +23,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "hooks.md": hooks.page,
     "plugin-api.md": plugin_api.page,
     "messages.md": messages.page,
+    "vllm.md": vllm_options.page,
 }
 """File name to what makes its content."""
 

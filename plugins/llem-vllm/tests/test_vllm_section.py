@@ -69,6 +69,13 @@ def test_nothing_is_a_key_that_the_schema_does_not_have() -> None:
     assert set(VllmConfig.model_fields) - {f["name"] for f in SCHEMA["engine"]} == {*GROUPS, *OWN}
 
 
+def test_the_description_of_a_key_is_what_was_judged_of_it() -> None:
+    facts = facts_of(VllmConfig)
+    for key, field, model in everything():
+        if key in facts and field["name"] in model.model_fields:
+            assert facts[key].description == field["why"], key
+
+
 def test_every_option_is_judged_with_a_reason() -> None:
     for key, field, _ in everything():
         assert field["energy"] in (True, False, None), key

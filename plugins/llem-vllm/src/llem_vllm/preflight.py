@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from llem.plugin_api import ConfigError, Finding, PreflightContext
 from llem_vllm.arguments import check_lengths
 from llem_vllm.config import SCHEMA_VERSION
-from llem_vllm.schema import installed, versions
+from llem_vllm.schema import DEFAULT, installed, versions
 
 
 def check_options(context: PreflightContext) -> Iterator[Finding]:
@@ -38,7 +38,7 @@ def check_version(context: PreflightContext) -> Iterator[Finding]:
             level="warning",
             message=f"vLLM {found} is installed, and llem-vllm knows the options of {', '.join(versions())}: "
             f"those of {SCHEMA_VERSION} are taken.",
-            remedy=f"Install a known one: pip install vllm=={versions()[-1]}; or a newer llem-vllm.",
+            remedy=f"Install a known one: pip install vllm=={DEFAULT}; or a newer llem-vllm.",
         )
     else:
         yield Finding(level="ok", message=f"vLLM {found}, with its own options.")

@@ -25,7 +25,6 @@ GROUPS = {
 
 _BOUNDS = {"minimum": "ge", "maximum": "le", "exclusiveMinimum": "gt", "exclusiveMaximum": "lt"}
 _PLAIN: Mapping[str, Any] = {"boolean": bool, "integer": int, "number": float, "string": str, "null": None}
-_LONGEST = 200
 
 Retired = Mapping[str, str]
 
@@ -83,13 +82,12 @@ def _refused(fields: Iterable[Field], prefix: str, retired: Retired) -> Retired:
 
 def _definition(field: Field, prefix: str, retired: Retired) -> tuple[Any, Any]:
     """Annotation and default of one field. A part with fields of its own is null until one of them is given."""
-    value, text = field["value"], _brief(field["description"])
-    name = field["name"]
+    name, why = field["name"], field["why"]
     if "fields" in field:
         title = "".join(part.capitalize() for part in name.split("_"))
-        inner = _model(title, text.rstrip(".") or title, field["fields"], f"{prefix}{name}.", retired)
-        return inner | None, pydantic.Field(None, description=text or title)
-    return _annotation(value), pydantic.Field(field["default"], description=text or name.replace("_", " "))
+        inner = _model(title, why, field["fields"], f"{prefix}{name}.", retired)
+        return inner | None, pydantic.Field(None, description=why)
+    return _annotation(field["value"]), pydantic.Field(field["default"], description=why)
 
 
 def _annotation(value: Mapping[str, Any]) -> Any:
@@ -108,11 +106,3 @@ def _annotation(value: Mapping[str, Any]) -> Any:
     if kind is None:
         return Any
     return Annotated[_PLAIN[kind], pydantic.Field(**bounds)] if bounds else _PLAIN[kind]
-
-
-def _brief(text: str) -> str:
-    """The first sentence of a description, on one line."""
-    first = " ".join(text.split("\n\n")[0].split())
-    head, dot, _ = first.partition(". ")
-    sentence = head + dot.strip()
-    return sentence if len(sentence) <= _LONGEST else sentence[: _LONGEST - 1].rstrip() + "…"

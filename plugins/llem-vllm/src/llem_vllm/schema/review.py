@@ -1,8 +1,8 @@
 """Judgements by hand of each option: whether it changes energy, why, and who sets it. Pure functions over plain data.
 
-`review.toml` holds, for each group of fields (`engine`, `sampling`, `environment`), a list of judgements with the names
-that they hold for. A name is exact, or ends with `*`; the longest that fits decides. What holds for an option holds for
-its parts (`compilation_config.mode`) unless they are named.
+`review.toml` holds, for each group of fields (`engine`, `sampling`, `environment`), a list of judgements; its table `why`
+gives the reason of each option that it holds for. A name is exact, or ends with `*`; the longest that fits decides. What
+holds for an option holds for its parts (`compilation_config.mode`) unless they are named.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ GROUPS = ("engine", "sampling", "environment")
 
 @dataclass(frozen=True)
 class Judgement:
-    """Of some options.
+    """Of an option.
 
     Attributes:
-        energy: whether they change what is computed, moved or kept powered.
-        why: the reason.
-        set_by: what a study writes in their place, or None where it may give them.
+        energy: whether it changes what is computed, moved or kept powered.
+        why: what it decides, and the reason.
+        set_by: what a study writes in its place, or None where it may give it.
     """
 
     energy: bool
@@ -45,11 +45,10 @@ class Review:
         for group, entries in tomllib.loads(text).items():
             table = self._by_group.setdefault(group, {})
             for entry in entries:
-                judgement = Judgement(entry["energy"], entry["why"], entry.get("set_by"))
-                for name in entry["fields"]:
+                for name, why in entry["why"].items():
                     if name in table:
                         raise ValueError(f"{group}: {name} is judged twice")
-                    table[name] = judgement
+                    table[name] = Judgement(entry["energy"], why, entry.get("set_by"))
 
     def of(self, group: str, name: str) -> Judgement | None:
         """The judgement of an option or of a part of one, by its dotted name; None where nobody has judged it."""
@@ -69,7 +68,7 @@ class Review:
 
 
 def judged(raw: Mapping[str, Any], review: Review) -> tuple[dict[str, Any], list[str]]:
-    """The schema with every judgement, and the dotted names that have none."""
+    """The schema with every judgement and without vLLM's own help texts, and the dotted names that have no judgement."""
     missing: list[str] = []
 
     def one(group: str, field: Mapping[str, Any], prefix: str) -> dict[str, Any]:
@@ -78,7 +77,7 @@ def judged(raw: Mapping[str, Any], review: Review) -> tuple[dict[str, Any], list
         if found is None:
             missing.append(f"{group}: {name}")
             found = Judgement(energy=False, why="")
-        result = {key: value for key, value in field.items() if key != "fields"}
+        result = {key: value for key, value in field.items() if key not in ("fields", "description")}
         result |= {"energy": found.energy, "why": found.why}
         if found.set_by is not None:
             # No key of the section: its parts concern nobody.
@@ -86,8 +85,7 @@ def judged(raw: Mapping[str, Any], review: Review) -> tuple[dict[str, Any], list
         if "fields" in field and found.set_by is None:
             result["fields"] = [one(group, inner, f"{name}.") for inner in field["fields"]]
             if found.energy is False and any(inner["energy"] for inner in result["fields"]):
-                result["energy"] = None
-                result["why"] = "its parts are judged one by one"
+                result["energy"] = None  # its parts are judged one by one
         return result
 
     schema = {"vllm": raw["vllm"], **{group: [one(group, f, "") for f in raw[group]] for group in GROUPS}}
