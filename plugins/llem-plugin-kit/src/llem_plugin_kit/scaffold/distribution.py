@@ -30,7 +30,7 @@ IMPLEMENTATION = {"backend": "engine.py", "runner": "runner.py", "sampler": "sam
 """The file that an author replaces by their own, in the package."""
 
 _FURTHER = {"backend": "backend/README.md.txt"}
-"""What the README of one kind says besides."""
+"""Further part of the README of one kind."""
 
 _SUMMARIES = {
     "backend": "a model of bytes with random weights, in plain Python",

@@ -16,7 +16,7 @@ from llem.plugin_api import BACKENDS, BackendSpec, ConfigError, PluginError, Reg
 from llem_docker.images.names import CPU, CUDA, name_of, names_of, repository, varied
 
 SHARED = Path(__file__).parent / "shared"
-"""What all images have in common."""
+"""The parts that all images have in common."""
 
 LAST = SHARED / "Dockerfile.last"
 """The part of a Dockerfile that llem appends to a backend's."""

@@ -78,7 +78,7 @@ def _built(name: str, source: Path, folder: Path) -> Path:
 
 
 def _builds_here(source: Path) -> bool:
-    """Whether the build backend that a project names is installed here; where it is not, pip fetches it."""
+    """True where the build backend that a project names is installed here; else pip fetches it."""
     try:
         project = tomllib.loads((source / "pyproject.toml").read_text(encoding="utf-8"))
         backend = str(project["build-system"]["build-backend"])

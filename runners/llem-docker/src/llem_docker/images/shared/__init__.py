@@ -1,1 +1,1 @@
-"""What all images have in common: it goes into each build context, and runs while an image is built."""
+"""The parts that all images have in common: each goes into each build context, and runs while an image is built."""

@@ -11,7 +11,7 @@ import sys
 
 
 def fault(built: str | None, said: str) -> str | None:
-    """What is wrong, or None.
+    """The fault in one sentence, or None.
 
     Args:
         built: the CUDA that torch is built for, such as `13.0`; None where it is built for none.
