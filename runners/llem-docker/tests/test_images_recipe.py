@@ -147,6 +147,7 @@ def test_facts_that_a_dockerfile_declares_keep_its_values_and_others_are_said(tm
     assert "ARG PLUGIN_VERSION=1.2\n" in told
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("backend", [*BACKENDS, "theirs"])
 def test_a_whole_dockerfile_is_clean(backend: str, tmp_path: Path) -> None:
     hadolint = shutil.which("hadolint", path=str(Path(sys.executable).parent))

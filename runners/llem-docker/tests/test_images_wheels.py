@@ -85,6 +85,7 @@ def editable(tmp_path: Path, tag: str) -> None:
     (facts / "direct_url.json").write_text(f'{{"url": "{source.as_uri()}", "dir_info": {{"editable": true}}}}')
 
 
+@pytest.mark.process
 def test_a_plugin_in_editable_mode_is_built_by_what_its_author_chose(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -95,6 +96,7 @@ def test_a_plugin_in_editable_mode_is_built_by_what_its_author_chose(
     assert "theirs.py" in zipfile.ZipFile(made).namelist()
 
 
+@pytest.mark.process
 def test_a_plugin_in_editable_mode_with_compiled_code_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
