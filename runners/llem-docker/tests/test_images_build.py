@@ -55,6 +55,7 @@ def test_the_context_holds_all_that_the_dockerfile_asks_for(tmp_path: Path) -> N
     assert {path.name for path in folder.iterdir()} == {"Dockerfile", "shared", "llem", "wheelhouse"}
 
 
+@pytest.mark.process
 def test_other_files_of_the_folder_go_into_the_context_and_none_takes_the_place_of_llems(tmp_path: Path) -> None:
     image = tmp_path / "image"
     (image / "patches").mkdir(parents=True)
