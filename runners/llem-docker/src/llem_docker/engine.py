@@ -16,7 +16,7 @@ import requests
 from docker.context import ContextAPI
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 
-from llem.plugin_api import LlemError, Registry
+from llem.plugin_api import LlemError, SpecRegistry
 from llem_docker.errors import EngineUnavailable, ImageMissing, how_to_build, pull_error, start_error
 
 DEFAULT = "unix:///var/run/docker.sock"
@@ -63,7 +63,7 @@ class Engine:
         EngineUnavailable: it is not installed, not running, elsewhere, or not for this user; says which, and what to do.
     """
 
-    def __init__(self, registry: Registry | None = None) -> None:
+    def __init__(self, registry: SpecRegistry | None = None) -> None:
         self.registry = registry
         self.address = address()
         _reach(self.address)

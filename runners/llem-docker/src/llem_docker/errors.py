@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from llem.plugin_api import LlemError, PreflightError, Registry
+from llem.plugin_api import LlemError, PreflightError, SpecRegistry
 from llem_docker.images.recipe import builder_of, recipes
 
 
@@ -75,7 +75,7 @@ def no_python(image: str) -> ImageUnfit:
     )
 
 
-def start_error(text: str, image: str, registry: Registry | None = None) -> LlemError:
+def start_error(text: str, image: str, registry: SpecRegistry | None = None) -> LlemError:
     """The error that the engine's own message about creating or starting a container means."""
     message = _first_words(text)
     lower = text.lower()
@@ -111,7 +111,7 @@ def start_error(text: str, image: str, registry: Registry | None = None) -> Llem
     )
 
 
-def pull_error(text: str, image: str, registry: Registry | None = None) -> LlemError:
+def pull_error(text: str, image: str, registry: SpecRegistry | None = None) -> LlemError:
     """The error that the engine's message about a pull means."""
     message = _first_words(text)
     lower = text.lower()
@@ -131,7 +131,7 @@ def pull_error(text: str, image: str, registry: Registry | None = None) -> LlemE
     return PullFailed(what, remedy=f"{remedy} {how_to_build(image, registry)}")
 
 
-def how_to_build(image: str, registry: Registry | None) -> str:
+def how_to_build(image: str, registry: SpecRegistry | None) -> str:
     """A sentence with the command that builds an image here; for either kind of machine where it is another for each.
 
     Args:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from docker.utils import parse_repository_tag
 
-from llem.plugin_api import BACKENDS, BackendSpec, Registry
+from llem.plugin_api import BACKENDS, BackendSpec, SpecRegistry
 
 CUDA, CPU, ANY = "cuda", "cpu", "any"
 
@@ -30,7 +30,7 @@ def names_of(spec: BackendSpec) -> dict[str, str]:
     return {target: name for target, name in named.items() if name}
 
 
-def all_names(registry: Registry) -> dict[str, Mapping[str, str]]:
+def all_names(registry: SpecRegistry) -> dict[str, Mapping[str, str]]:
     """`names_of` every installed backend that names an image, by backend."""
     found = {name: names_of(spec) for name, spec in registry[BACKENDS].items()}
     return {name: named for name, named in sorted(found.items()) if named}

@@ -10,7 +10,7 @@ import requests
 from docker.errors import APIError, DockerException
 from docker.utils import parse_repository_tag
 
-from llem.plugin_api import Registry
+from llem.plugin_api import SpecRegistry
 from llem_docker.engine import PULL_TIMEOUT_S, Engine, gone
 from llem_docker.errors import pull_error
 
@@ -48,7 +48,9 @@ def pull(engine: Engine, reference: str, tell: Callable[[str], None]) -> str:
         client.close()
 
 
-def progress(events: Iterable[Mapping[str, Any]], reference: str, registry: Registry | None = None) -> Iterator[str]:
+def progress(
+    events: Iterable[Mapping[str, Any]], reference: str, registry: SpecRegistry | None = None
+) -> Iterator[str]:
     """Lines that tell how far a pull is. Raises what `pull_error` makes of an error in the stream."""
     layers: dict[str, tuple[int, int]] = {}
     finished: set[str] = set()

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from llem.plugin_api import BACKENDS, BackendSpec, ConfigError, PluginError, Registry
+from llem.plugin_api import BACKENDS, BackendSpec, ConfigError, PluginError, SpecRegistry
 from llem_docker.images.names import CPU, CUDA, name_of, names_of, repository, varied
 
 SHARED = Path(__file__).parent / "shared"
@@ -101,7 +101,7 @@ class Recipe:
         return varied(name, parts) if parts else name
 
 
-def recipes(registry: Registry) -> dict[str, Recipe]:
+def recipes(registry: SpecRegistry) -> dict[str, Recipe]:
     """The recipes of all installed backends that bring one, by backend. No engine is imported."""
     found: dict[str, Recipe] = {}
     for name, spec in registry[BACKENDS].items():
@@ -119,7 +119,7 @@ def recipes(registry: Registry) -> dict[str, Recipe]:
     return found
 
 
-def recipe(registry: Registry, backend: str) -> Recipe:
+def recipe(registry: SpecRegistry, backend: str) -> Recipe:
     """The recipe of one backend.
 
     Raises:
@@ -176,7 +176,7 @@ def dockerfile_of(recipe: Recipe) -> str:
 
 def _licence(distribution: str) -> str:
     """The SPDX expression of a distribution, in quotes; empty where it states none."""
-    stated = importlib.metadata.metadata(distribution).get("License-Expression") or ""
+    (stated, *_) = importlib.metadata.metadata(distribution).get_all("License-Expression") or [""]
     return f'"{stated}"'
 
 
