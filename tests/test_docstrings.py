@@ -24,6 +24,8 @@ def _texts(file: Path) -> Iterator[tuple[int, str]]:
         if file.suffix == ".txt"
         else file.read_text("utf-8")
     )
+    if not re.search(rf"\"\s*{QUESTION.pattern}", text):
+        return  # most files, which need no parser
     for node in ast.walk(ast.parse(text)):
         body = getattr(node, "body", None)
         if not isinstance(body, list):

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.process
 
 CONFIG = ExperimentConfig.model_construct(backend="testbed", options=Section())
 PATIENCE_S = 120.0
-"""What a busy machine may take for anything."""
+"""Time that a busy machine may take for anything."""
 
 LONG = "import time; time.sleep(600)"
 STUBBORN = (

@@ -1,4 +1,4 @@
-"""What the tiny models are asked."""
+"""The prompts that the tiny models are asked."""
 
 SENTENCES = (
     "the quick brown fox jumps over the lazy dog",
