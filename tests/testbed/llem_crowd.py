@@ -1,4 +1,5 @@
-"""A runner whose jobs run nowhere and end when a test says so: `crowd:N` takes N of them at once. With it a second backend."""
+"""Runners whose jobs run nowhere and end when a test says so: `crowd:N` takes N of them at once, on other machines; `nearby` says
+that they run on this one. With them a second backend."""
 
 from __future__ import annotations
 
@@ -16,9 +17,10 @@ from llem.results.job_directory import RESULT, EventLog, JobDocument, write_atom
 from llem.results.models import ExperimentResult, Identity
 from llem.specs.backend import BackendSpec
 from llem.specs.check import Finding
-from llem.specs.runner import Exit, Job, RunnerContext, RunnerSpec
+from llem.specs.runner import Exit, Job, Location, RunnerContext, RunnerSpec
 
 _LIMIT_S = 60.0
+LOCATIONS: dict[str, Location] = {"crowd": "elsewhere", "nearby": "here"}
 
 STARTED: list[CrowdJob] = []
 """Every job in the order of its start; a test empties it."""
@@ -129,12 +131,14 @@ def started(count: int) -> list[CrowdJob]:
 def llem_runners() -> Sequence[RunnerSpec]:
     return [
         RunnerSpec(
-            name="crowd",
+            name=name,
             api_version=API_VERSION,
             summary="runs nothing, and ends when it is told",
             runner="llem_crowd:CrowdRunner",
+            location=location,
             argument="N",
         )
+        for name, location in LOCATIONS.items()
     ]
 
 

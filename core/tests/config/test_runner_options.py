@@ -39,7 +39,7 @@ class WithQueue(Registry):
     """The installed plugins, and a runner `queue`."""
 
     def __getitem__(self, kind: Any) -> Any:
-        queue = SimpleNamespace(isolates_environment=False, argument=None, options=QueueOptions)
+        queue = SimpleNamespace(location="here", argument=None, options=QueueOptions)
         return {"queue": queue} if kind is kinds.RUNNERS else super().__getitem__(kind)
 
 

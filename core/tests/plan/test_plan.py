@@ -33,7 +33,7 @@ def container(name: str = "box") -> RunnerSpec:
         api_version=API_VERSION,
         summary=name,
         runner="nowhere:Runner",
-        isolates_environment=True,
+        location="container",
         argument="IMAGE",
     )
 

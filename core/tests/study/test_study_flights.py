@@ -22,7 +22,7 @@ from llem.plan import make_plan
 from llem.plugins import Registry
 from llem.specs.kinds import BACKENDS
 from llem.specs.runner import Exit
-from llem.study import folder
+from llem.study import folder, residual
 from llem.study.loop import StudyOutcome, run_plan
 from llem.study.reporter import SilentReporter
 
@@ -179,10 +179,10 @@ def test_events_of_all_reach_the_reporter_with_their_number(run: Callable[..., R
 
 def mixed(**document: Any) -> dict[str, Any]:
     experiments = [{"backend": name, name: {"batch_size": n}} for n in (1, 2) for name in ("testbed", "crowded")]
-    return {"experiments": experiments, "runners": {"testbed": "crowd", "crowded": "crowd:3"}, **document}
+    return {"experiments": experiments, "runners": {"testbed": "nearby", "crowded": "crowd:3"}, **document}
 
 
-def test_what_runs_one_at_a_time_does_not_keep_others_waiting(run: Callable[..., Running]) -> None:
+def test_what_runs_on_this_machine_does_not_keep_others_waiting(run: Callable[..., Running]) -> None:
     study = run(**mixed())
     jobs = started(3)
     time.sleep(0.3)
@@ -195,8 +195,18 @@ def test_what_runs_one_at_a_time_does_not_keep_others_waiting(run: Callable[...,
     assert study.end().counts["done"] == 4
 
 
-def test_two_runners_of_one_at_a_time_share_the_machine(run: Callable[..., Running]) -> None:
-    study = run(**mixed(runners={"testbed": "crowd", "crowded": "crowd:1"}))
+def test_a_runner_on_this_machine_serves_one_at_a_time_however_many_it_could_take(run: Callable[..., Running]) -> None:
+    study = run(**crowd(2, 3, runners={"testbed": "nearby:3"}))
+    for count in (1, 2):
+        job = started(count)[-1]
+        time.sleep(0.3)
+        assert positions() == list(range(1, count + 1))
+        job.done()
+    assert study.end().counts["done"] == 2
+
+
+def test_two_runners_on_this_machine_share_it(run: Callable[..., Running]) -> None:
+    study = run(**mixed(runners={"testbed": "nearby", "crowded": "nearby:2"}))
     for count in (1, 2, 3, 4):
         job = started(count)[-1]
         time.sleep(0.2)
@@ -218,6 +228,38 @@ def test_pauses_concern_this_machine_only(run: Callable[..., Running]) -> None:
     started(4)
     next(job for job in llem_crowd.STARTED if job.position == 3).done()
     assert study.end().counts["done"] == 4
+
+
+def test_a_cluster_that_takes_one_job_at_a_time_has_no_pauses(run: Callable[..., Running]) -> None:
+    study = run(**crowd(3, 1, execution={"experiment_gap_s": 3600}))
+    for count in (1, 2, 3):
+        started(count)[-1].done()
+    assert study.end().counts["done"] == 3
+    assert study.listener.gaps == []
+
+
+def test_two_clusters_of_one_job_at_a_time_do_not_wait_for_each_other(run: Callable[..., Running]) -> None:
+    study = run(**mixed(runners={"testbed": "crowd:1", "crowded": "crowd:1"}))
+    jobs = started(2)
+    assert [job.position for job in jobs] == [1, 2]
+    for job in jobs:
+        job.done()
+    for job in started(4)[2:]:
+        job.done()
+    assert study.end().counts["done"] == 4
+
+
+@pytest.mark.parametrize(("runner", "looked_at"), [("crowd:1", False), ("nearby", True)])
+def test_what_is_left_on_this_machines_gpus_concerns_only_what_runs_here(
+    run: Callable[..., Running], monkeypatch: pytest.MonkeyPatch, runner: str, looked_at: bool
+) -> None:
+    warning = {"code": "residual_gpu_memory", "message": "GPU-0 has 900 MiB in use."}
+    monkeypatch.setattr(residual, "find", lambda *_: [warning])
+    study = run(**crowd(1, 1, runners={"testbed": runner}))
+    (job,) = started(1)
+    assert (warning in [dict(one) for one in job.document.warnings]) is looked_at
+    job.done()
+    study.end()
 
 
 def test_failures_in_a_row_stop_what_has_not_started(run: Callable[..., Running]) -> None:

@@ -13,7 +13,7 @@ from llem.plan.models import AllRuns, Plan
 from llem.plan.runners import choose_runners
 from llem.plan.schedule import Schedule, gaps_s
 from llem.plugins import Registry
-from llem.specs.kinds import BACKENDS, SCENARIOS
+from llem.specs.kinds import BACKENDS, RUNNERS, SCENARIOS
 from llem.sweep import Sweep
 
 WARMUP_RUN_S = 1.0
@@ -40,13 +40,15 @@ def make_plan(study: LoadedStudy, registry: Registry, *, runner: str | None = No
     execution = study.config.execution
     count = len(sweep)
     least_s, room_s = _time_s(sweep)
+    here = any(registry.find(RUNNERS, choice.name).on_this_machine for choice in runners.values())
+    pauses_s = gaps_s(execution, count) if here else 0.0
     return Plan(
         name=_name(study),
         study_design_hash=design_hash(sweep.digests(), execution),
         experiments=AllRuns(sweep, Schedule.of(execution, count), runners),
         distinct=count,
         duplicates=sweep.duplicates,
-        estimate_s=least_s * execution.fewest_cycles + gaps_s(execution, count),
+        estimate_s=least_s * execution.fewest_cycles + pauses_s,
         warmup_room_s=room_s * execution.fewest_cycles,
         runners=runners,
         execution=execution,

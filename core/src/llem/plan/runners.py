@@ -56,8 +56,8 @@ def choose_runners(
     """
     chosen = {name: _explicit(name, study, given) for name in backends}
     specs = {name: registry.find(BACKENDS, name) for name in backends}
-    container = next((name for name, spec in registry[RUNNERS].items() if spec.isolates_environment), None)
-    crowded = _conflicting([name for name in backends if _is_here(chosen[name], registry)], specs)
+    container = next((name for name, spec in registry[RUNNERS].items() if spec.location == "container"), None)
+    crowded = _conflicting([name for name in backends if _shares_environment(chosen[name], registry)], specs)
     found: dict[str, RunnerChoice] = {}
     for name, choice in chosen.items():
         missing = missing_requirements(specs[name].requires)
@@ -68,7 +68,7 @@ def choose_runners(
         found[name] = choice or RunnerChoice(LOCAL, None, Origin("default"))
         _check_argument(found[name], registry)
         found[name] = replace(found[name], options=_options(found[name], study, registry))
-    left = _conflicting([name for name in backends if _is_here(found[name], registry)], specs)
+    left = _conflicting([name for name in backends if _shares_environment(found[name], registry)], specs)
     if left:
         _refuse(left[0], container)
     return found
@@ -95,8 +95,9 @@ def _explicit(backend: str, study: LoadedStudy, given: str | None) -> RunnerChoi
     return RunnerChoice(name, argument or None, origin)
 
 
-def _is_here(choice: RunnerChoice | None, registry: Registry) -> bool:
-    return choice is None or not _spec(choice, registry).isolates_environment
+def _shares_environment(choice: RunnerChoice | None, registry: Registry) -> bool:
+    """True where backends cannot each have an environment of their own, here or on other machines."""
+    return choice is None or _spec(choice, registry).location != "container"
 
 
 def _spec(choice: RunnerChoice, registry: Registry) -> RunnerSpec:

@@ -17,6 +17,7 @@ from llem.specs.check import Finding, PreflightContext
 from llem.specs.dataset import LoadedDataset
 from llem.specs.kinds import BACKENDS, DATASETS, RUNNERS, SAMPLERS
 from llem.specs.registry import SpecRegistry
+from llem.specs.runner import Location
 
 LEAST_FREE_BYTES = 16 * 2**20
 BYTES_PER_EXPERIMENT = 256 * 2**10
@@ -32,7 +33,7 @@ def check_meters(context: PreflightContext) -> Iterator[Finding]:
     from llem.samplers.select import close_samplers, open_samplers
 
     registry = context.registry
-    if context.runners and all(_is_elsewhere(registry, runner) for runner in context.runners.values()):
+    if context.runners and "here" not in _locations(context):
         yield Finding(level="ok", message="energy is read where the experiments run, not on this machine")
         return
     settings = _distinct(e.measurement for e in context.experiments) or [MeasurementConfig.model_validate({})]
@@ -154,7 +155,7 @@ def check_datasets(context: PreflightContext) -> Iterator[Finding]:
 def check_requirements(context: PreflightContext) -> Iterator[Finding]:
     """Look for the engine of each backend where that runs; backends that conflict must not share an environment."""
     registry = context.registry
-    used = {b for b, runner in context.runners.items() if not _is_elsewhere(registry, runner)}
+    used = {backend for backend, runner in context.runners.items() if _location(registry, runner) == "here"}
     doctor = not context.runners
     for name, spec in registry[BACKENDS].items():
         if not doctor and name not in used:
@@ -180,6 +181,9 @@ def check_requirements(context: PreflightContext) -> Iterator[Finding]:
 
 def check_governor(context: PreflightContext) -> Iterator[Finding]:
     """A CPU that changes its frequency by itself, or that others use, makes figures that do not repeat."""
+    if context.runners and _locations(context) == {"elsewhere"}:
+        yield Finding(level="ok", message="no experiment runs on this machine: its clocks and load are in no figure")
+        return
     found = governors(CPUFREQ)
     if other := sorted(found - {"performance"}):
         yield Finding(
@@ -219,10 +223,14 @@ def _told(subject: str, error: LlemError) -> str:
     return f"{subject}: {error.what}" if named else f"{subject}: {error.where}: {error.what}"
 
 
-def _is_elsewhere(registry: SpecRegistry, runner: str) -> bool:
-    """True where a runner's workers see another environment than this one."""
-    spec = registry.find(RUNNERS, runner.partition(":")[0])
-    return spec.isolates_environment or spec.remote
+def _location(registry: SpecRegistry, runner: str) -> Location:
+    """Where a runner's workers run."""
+    return registry.find(RUNNERS, runner.partition(":")[0]).location
+
+
+def _locations(context: PreflightContext) -> set[Location]:
+    """Where the plan's experiments run."""
+    return {_location(context.registry, runner) for runner in context.runners.values()}
 
 
 def _distinct(measurements: Iterable[MeasurementConfig]) -> list[MeasurementConfig]:

@@ -16,6 +16,11 @@ PlacementRule = Literal["same_node", "spread"]
 """Where the cycles of one configuration run: all on one node, or each on another one as far as there are nodes."""
 
 
+Location = Literal["here", "container", "elsewhere"]
+"""`here`: processes on this machine, in llem's own environment. `container`: on this machine too, in an environment that comes
+along, such as an image. `elsewhere`: on other machines, of which nothing that is seen here says anything."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunnerSpec:
     """Registration of a runner, by `llem_runners`.
@@ -25,9 +30,10 @@ class RunnerSpec:
         api_version: the `API_VERSION` that it was written for.
         summary: one line for `llem plugins`.
         runner: `package.module:Class` of the `Runner`, imported when a plan uses it.
-        isolates_environment: it brings the backend's environment along (a container image), so that backends which
-            conflict on the host can be in one study, and an engine need not be installed here.
-        remote: workers run on other machines: what is installed and metered here says nothing about them.
+        location: where its workers run; how many at once is another matter (`Runner.capacity`). Those on this machine, `here`
+            and in a `container`, run one after another with pauses between them, and what preflight finds here is in their
+            results. Those in a `container` may be of backends that conflict, and need no engine here. Those `elsewhere` wait
+            for none but each other.
         argument: what may follow the colon, such as `IMAGE`, or None.
         requires: import names that must be present; looked up, never imported.
         install: the command that brings them, for messages.
@@ -48,8 +54,7 @@ class RunnerSpec:
     api_version: int
     summary: str
     runner: str
-    isolates_environment: bool = False
-    remote: bool = False
+    location: Location = "here"
     argument: str | None = None
     requires: tuple[str, ...] = ()
     install: str | None = None
@@ -57,6 +62,11 @@ class RunnerSpec:
     options: type[Section] | None = None
     by_gpu: bool = False
     reclaim: str | None = None
+
+    @property
+    def on_this_machine(self) -> bool:
+        """True where its workers share this machine with llem and with each other."""
+        return self.location != "elsewhere"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,7 +196,9 @@ class Runner(Protocol):
         """Check that it can run these: one of each distinct combination of backend, section and model."""
 
     def capacity(self) -> int:
-        """Number of jobs at once. 1 means that they run on this machine, which then runs nothing else of the study."""
+        """Number of jobs at once. Asked of runners elsewhere: on this machine experiments run one after another, however many
+        it could take, or one on each of its GPUs (`RunnerSpec.by_gpu`).
+        """
 
     def start(self, job: Job) -> RunningJob:
         """Start the worker; its outputs appear in the job directory, `events.jsonl` and `worker.log` while it runs.

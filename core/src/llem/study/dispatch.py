@@ -121,8 +121,10 @@ class Dispatcher:
         def needed(planned: Planned) -> int | None:
             return spec.gpus_of(planned.config.options)
 
-        shares = len(self.gpus) > 1 and registry.find(RUNNERS, choice.name).by_gpu
-        return Room(capacity=max(1, self.runner(backend, choice).capacity()), gpus=needed if shares else None)
+        runs = registry.find(RUNNERS, choice.name)
+        if not runs.on_this_machine:
+            return Room(elsewhere=max(1, self.runner(backend, choice).capacity()))
+        return Room(gpus=needed if len(self.gpus) > 1 and runs.by_gpu else None)
 
     def launch(
         self,

@@ -97,21 +97,21 @@ class Room:
     """The share of a backend's experiments in what they run on.
 
     Attributes:
-        capacity: how many jobs its runner takes at once.
+        elsewhere: how many jobs its runner takes at once on other machines; None where they run on this one.
         gpus: how many of this machine's GPUs an experiment holds, where it can share them: None for all; the whole is
             None where it cannot.
     """
 
-    capacity: int
+    elsewhere: int | None = None
     gpus: Callable[[Planned], int | None] | None = None
 
 
 def lanes_of(rooms: Mapping[str, Room], gpus: Sequence[str] = ()) -> dict[str, Lane]:
     """A lane for each backend.
 
-    Runners that take one job at a time share one lane, since they run on this machine: two experiments at once would be
-    in each other's figures. Where its GPUs are shared out they are the slots, and what cannot do with some of them holds
-    all.
+    All that runs on this machine shares one lane, since two experiments at once would be in each other's figures. Where its
+    GPUs are shared out they are the slots, and what cannot do with some of them holds all. Runners elsewhere have a lane each,
+    of as many slots as they take jobs at once, be that one.
 
     Args:
         gpus: this machine's, where experiments on different ones run side by side; UUIDs.
@@ -124,7 +124,7 @@ def lanes_of(rooms: Mapping[str, Room], gpus: Sequence[str] = ()) -> dict[str, L
     host = Lane(gpus, needs=needs) if len(gpus) > 1 else Lane([HOST])
     return {
         backend: host
-        if room.capacity <= 1 or room.gpus is not None
-        else Lane([f"{backend} {i}" for i in range(room.capacity)], gaps=False)
+        if room.elsewhere is None
+        else Lane([f"{backend} {i}" for i in range(room.elsewhere)], gaps=False)
         for backend, room in rooms.items()
     }

@@ -63,7 +63,7 @@ def this_machine(
     Args:
         allow_shared: beside `execution.allow_shared`: do not wait.
     """
-    if all(registry.find(RUNNERS, choice.name).remote for choice in plan.runners.values()):
+    if not any(registry.find(RUNNERS, choice.name).on_this_machine for choice in plan.runners.values()):
         yield Machine(None)
         return
     try:

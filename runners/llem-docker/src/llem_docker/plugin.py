@@ -32,7 +32,7 @@ def llem_runners() -> Sequence[RunnerSpec]:
             runner="llem_docker.runner:DockerRunner",
             reclaim="llem_docker.leftovers:reclaim",
             placements=frozenset({"same_node"}),
-            isolates_environment=True,
+            location="container",
             argument="IMAGE",
             requires=("docker",),
             install="pip install llem-docker",

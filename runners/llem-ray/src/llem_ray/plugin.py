@@ -26,7 +26,7 @@ def llem_runners() -> Sequence[RunnerSpec]:
             api_version=API_VERSION,
             summary="a task on a Ray cluster for each experiment",
             runner="llem_ray.runner:RayRunner",
-            remote=True,
+            location="elsewhere",
             requires=("ray",),
             install="pip install llem-ray",
             placements=frozenset({"same_node", "spread"}),

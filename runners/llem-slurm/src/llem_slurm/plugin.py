@@ -28,6 +28,7 @@ def llem_runners() -> Sequence[RunnerSpec]:
             api_version=API_VERSION,
             summary="job arrays of a Slurm cluster, an element for each experiment",
             runner="llem_slurm.runner:SlurmRunner",
+            location="elsewhere",
             argument="IMAGE",
             install="pip install llem-slurm",
             options=SlurmOptions,
