@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, TypeVar, cast
 
 from llem.config.experiment import ExperimentConfig
 from llem.config.section import Section
 from llem.specs.registry import SpecRegistry
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +39,17 @@ class PreflightContext:
     placement: str = "any"
     parallel: str = "none"
     runner_options: dict[str, Section] = field(default_factory=dict)
+    _found: dict[Callable[[Any], Any], Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def once(self, look: Callable[[PreflightContext], T]) -> T:
+        """Look at the first call, and give what was found then at every further one: for checks that share one costly look.
+
+        Args:
+            look: takes the context. Where it raises, nothing is kept, and the next call looks again.
+        """
+        if look not in self._found:
+            self._found[look] = look(self)
+        return cast(T, self._found[look])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -123,8 +123,6 @@ def lanes_of(rooms: Mapping[str, Room], gpus: Sequence[str] = ()) -> dict[str, L
 
     host = Lane(gpus, needs=needs) if len(gpus) > 1 else Lane([HOST])
     return {
-        backend: host
-        if room.elsewhere is None
-        else Lane([f"{backend} {i}" for i in range(room.elsewhere)], gaps=False)
+        backend: host if room.elsewhere is None else Lane([f"{backend} {i}" for i in range(room.elsewhere)], gaps=False)
         for backend, room in rooms.items()
     }

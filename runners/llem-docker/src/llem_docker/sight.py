@@ -77,18 +77,16 @@ class Sight:
         return found
 
 
-_SEEN: dict[int, tuple[PreflightContext, Sight | LlemError]] = {}
-
-
 def sight_of(context: PreflightContext) -> Sight | LlemError:
     """The view that the checks of one preflight share; the error where there is no engine."""
-    if id(context) not in _SEEN:
-        _SEEN.clear()
-        try:
-            _SEEN[id(context)] = (context, _look(context))
-        except LlemError as error:
-            _SEEN[id(context)] = (context, error)
-    return _SEEN[id(context)][1]
+    return context.once(_look_or_error)
+
+
+def _look_or_error(context: PreflightContext) -> Sight | LlemError:
+    try:
+        return _look(context)
+    except LlemError as error:
+        return error
 
 
 def _look(context: PreflightContext) -> Sight:

@@ -34,18 +34,16 @@ class Sight:
     seen: Mapping[str, Any]
 
 
-_SEEN: dict[int, tuple[PreflightContext, Sight | ClusterError]] = {}
-
-
 def sight_of(context: PreflightContext) -> Sight | ClusterError:
     """The view that the checks of one preflight share; the error where no cluster answers."""
-    if id(context) not in _SEEN:
-        _SEEN.clear()
-        try:
-            _SEEN[id(context)] = (context, _look(context))
-        except ClusterError as error:
-            _SEEN[id(context)] = (context, error)
-    return _SEEN[id(context)][1]
+    return context.once(_look_or_error)
+
+
+def _look_or_error(context: PreflightContext) -> Sight | ClusterError:
+    try:
+        return _look(context)
+    except ClusterError as error:
+        return error
 
 
 def _look(context: PreflightContext) -> Sight:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-import time
 from collections.abc import Iterator, Sequence
-from functools import cache
 
 from llem.plugin_api import BACKENDS, Finding, LlemError, PreflightContext
 from llem_slurm.commands import INSTALL, is_here, run, user
@@ -23,14 +21,11 @@ SHOW = "Show what there is: sinfo -o '%P %l %D %G %f'."
 def options_in(context: PreflightContext) -> SlurmOptions | None:
     """The study's settings; None where it does not run on Slurm (`llem doctor`), or where no Slurm answers."""
     options = context.runner_options.get(RUNNER)
-    return (
-        options if isinstance(options, SlurmOptions) and is_here() and "is UP" in _ping(int(time.time() / 30)) else None
-    )
+    return options if isinstance(options, SlurmOptions) and is_here() and "is UP" in context.once(_ping) else None
 
 
-@cache
-def _ping(lately: int) -> str:
-    """The controller's answer to a ping, or why there is none; the same for all checks of a while."""
+def _ping(context: PreflightContext) -> str:
+    """The controller's answer to a ping, or why there is none."""
     try:
         return run(["scontrol", "ping"], timeout_s=60)
     except LlemError as error:
@@ -44,7 +39,7 @@ def check_controller(context: PreflightContext) -> Iterator[Finding]:
         message = "Slurm's command sbatch is not on this machine"
         yield Finding(level="error" if wanted else "ok", message=message, remedy=INSTALL if wanted else None)
         return
-    said = _ping(int(time.time() / 30))
+    said = context.once(_ping)
     if "is UP" not in said:
         yield Finding(
             level="error" if RUNNER in context.runner_options else "warning",
