@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 from small_workload import SETTINGS
 
+from llem.accelerators.facts import device_facts, with_use
 from llem.metrics.environments import differing, environment_of
+from llem.plugins import default_registry
 from llem.results.models import ExperimentResult
 from llem.results.rows import result_row
-from llem.samplers.facts import device_facts, with_use
 from llem.specs.sampler import DeviceFacts
 
 Gpus = Callable[[str], Mapping[str, str]]
@@ -57,7 +58,9 @@ class Meter:
 
 
 def test_a_sampler_from_outside_describes_devices_that_llem_cannot_ask() -> None:
-    assert DeviceFacts(id="TPU-0", model="TPU v5", power_limit_w=300.0) in device_facts([Meter(), object()])
+    assert DeviceFacts(id="TPU-0", model="TPU v5", power_limit_w=300.0) in device_facts(
+        default_registry(), [Meter(), object()]
+    )
 
 
 def test_the_engines_word_says_which_devices_are_in_use() -> None:

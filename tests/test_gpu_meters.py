@@ -161,7 +161,7 @@ def test_every_form_of_cuda_visible_devices_names_the_card_that_torch_uses(form:
 
 
 def test_another_process_on_the_card_is_told_wherever_the_driver_shows_it(tmp_path: Path) -> None:
-    from llem.samplers.nvml import used_memory
+    from llem.samplers.nvml_accelerators import find
 
     environment = {k: v for k, v in os.environ.items() if k != "LLEM_JOB_ID"}
     other = subprocess.Popen(
@@ -170,7 +170,7 @@ def test_another_process_on_the_card_is_told_wherever_the_driver_shows_it(tmp_pa
     try:
         assert other.stdout is not None
         assert other.stdout.readline() == "ready\n"
-        shown = any(other.pid in memory.processes for memory in used_memory().values())
+        shown = any(other.pid in (one.processes or ()) for one in find())
         command = [sys.executable, "-m", "llem", "run", "--model", "random:tiny-llama", "--backend", "pytorch"]
         command += ["--no-gaps", "--output", str(tmp_path), "--set", "dataset.name=synthetic", "--set", "dataset.n=4"]
         command += ["--set", "dataset.input_tokens=32", "--set", "dataset.output_tokens=16"]

@@ -50,7 +50,7 @@ INTERFACES: dict[str, tuple[type, ...]] = {
     "dataset": (specs.LoadedDataset, specs.Prompt, specs.Message),
     "scenario": (specs.LoadGenerator, specs.Answer),
     "command": (),
-    "accelerator": (specs.Accelerator, specs.AcceleratorMemory),
+    "accelerator": (specs.Accelerator, specs.AcceleratorMemory, specs.AcceleratorLimits, specs.AcceleratorSettings),
     "metric": (),
     "chart": (),
     "exporter": (specs.StudySource, specs.Exported),

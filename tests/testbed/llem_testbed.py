@@ -53,17 +53,10 @@ def gpus(section: Section) -> int | None:
 
 
 def _visible_gpus() -> list[str]:
-    from llem.errors import SamplerUnavailable
-    from llem.samplers.amd import AmdSampler
-    from llem.samplers.nvml import used_memory
+    from llem.accelerators.asking import accelerators_here
+    from llem.plugins import Registry
 
-    amd = AmdSampler()
-    try:
-        return list(used_memory()) or [device.id for device in amd.open({})]
-    except SamplerUnavailable:
-        return []
-    finally:
-        amd.close()
+    return [one.id for one in accelerators_here(Registry())]
 
 
 class TestbedEngine:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from llem.hookspecs import API_VERSION, hookimpl
+from llem.specs.accelerator import AcceleratorSpec
 from llem.specs.check import CheckSpec
 from llem.specs.command import CommandSpec
 from llem.specs.dataset import DatasetSpec
@@ -70,12 +71,44 @@ def llem_energy_samplers() -> Sequence[SamplerSpec]:
 
 
 @hookimpl
+def llem_accelerators() -> Sequence[AcceleratorSpec]:
+    """The cards of NVIDIA and of AMD. A machine's processors are facts of every host, and have no driver to ask."""
+    return [
+        AcceleratorSpec(
+            name="nvml",
+            api_version=API_VERSION,
+            summary="NVIDIA GPUs, by NVML",
+            find="llem.samplers.nvml_accelerators:find",
+            confine="llem.samplers.nvml_accelerators:confine",
+            device_files=("/dev/nvidia", "/dev/dxg"),
+            libraries=("libcuda.so", "libnvidia-ml.so"),
+            look="nvidia-smi",
+        ),
+        AcceleratorSpec(
+            name="amd",
+            api_version=API_VERSION,
+            summary="AMD GPUs, by AMD SMI",
+            find="llem.samplers.amd_accelerators:find",
+            confine="llem.samplers.amd_accelerators:confine",
+            device_files=("/dev/kfd", "/dev/dri/"),
+            libraries=("libamd_smi.so",),
+            look="amd-smi",
+        ),
+    ]
+
+
+@hookimpl
 def llem_preflight_checks() -> Sequence[CheckSpec]:
     """Checks that concern every study."""
     return [
         CheckSpec(name=name, api_version=API_VERSION, summary=summary, check=f"llem.preflight.{function}")
         for name, summary, function in (
             ("meters", "which energy samplers work here, and why the others do not", "checks:check_meters"),
+            (
+                "accelerators",
+                "which accelerators are seen here, and of which nothing is known",
+                "devices:check_accelerators",
+            ),
             ("output", "the results folder can be written and has room", "checks:check_output"),
             ("models", "local model folders and files exist and are readable", "checks:check_models"),
             ("datasets", "datasets can be read and have enough prompts", "checks:check_datasets"),
@@ -83,7 +116,7 @@ def llem_preflight_checks() -> Sequence[CheckSpec]:
             (
                 "parallel",
                 "experiments can run side by side on different GPUs, where that is asked for",
-                "parallel:check_parallel",
+                "devices:check_parallel",
             ),
             (
                 "governor",

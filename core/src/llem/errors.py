@@ -119,3 +119,16 @@ class SamplerUnavailable(LlemError):  # noqa: N818 - a normal answer of a sample
     """This sampler cannot measure here. `what` says why, `remedy` what would make it work."""
 
     topic = "meters"
+
+
+class SamplerClosed(SamplerUnavailable):
+    """The meter is there, and this user may not read it.
+
+    Args:
+        command: what lets every user read it.
+        caution: what to think of before, a sentence.
+    """
+
+    def __init__(self, what: str, *, command: str, caution: str, remedy: str | None = None) -> None:
+        super().__init__(what, remedy=remedy)
+        self.command, self.caution = command, caution

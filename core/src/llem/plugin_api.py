@@ -23,7 +23,7 @@ TOPICS: dict[str, dict[str, str]] = {
     "Errors": {
         "llem.errors": (
             "ConfigError DatasetError DOCUMENTATION LlemError ModelError PluginError PreflightError "
-            "ResultError SamplerUnavailable"
+            "ResultError SamplerClosed SamplerUnavailable"
         ),
     },
     "Configuration": {
@@ -57,14 +57,14 @@ TOPICS: dict[str, dict[str, str]] = {
         ),
         "llem.runners.failure": "log_tail",
         "llem.runners.local": "LocalJob",
-        "llem.specs.runner": "Exit Job Placement PlacementRule Queues Runner RunnerContext RunnerSpec RunningJob",
+        "llem.specs.runner": "Exit Job Location Placement PlacementRule Queues Runner RunnerContext RunnerSpec RunningJob",
     },
     "Energy samplers and accelerators": {
         "llem.samplers.amd": "AmdSampler uuid_of visible_amd_gpus",
         "llem.samplers.nvml": "MIG_NOTE NvmlSampler",
         "llem.samplers.nvml_library": "Nvml",
         "llem.samplers.visible": "Gpu Visible visible_gpus",
-        "llem.specs.accelerator": "Accelerator AcceleratorMemory AcceleratorSpec",
+        "llem.specs.accelerator": "Accelerator AcceleratorLimits AcceleratorMemory AcceleratorSettings AcceleratorSpec",
         "llem.specs.sampler": (
             "Device Method MODULE QuickPowerSampler Reading Sampler SamplerSpec Scope TickingSampler WatchingSampler"
         ),
@@ -121,7 +121,7 @@ TOPICS: dict[str, dict[str, str]] = {
         "llem.results.weighing": (
             "caveat_sentences codes_of holds_impossible inform_sentence mark_whole tellings too_few VOIDED voiding_code weighed"
         ),
-        "llem.study": "residual",
+        "llem.accelerators": "residual",
         "llem.study.lock": "is_held",
         "llem.study.manifest_head": "Head head_beside_results",
     },

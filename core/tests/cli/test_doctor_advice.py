@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 
 from llem.cli.next_step import Machine, after_doctor
+from llem.errors import SamplerClosed
 from llem.specs.check import Finding
 
 METERED = frozenset({"counter", "power"})
 WARNING = Finding(check="governor", level="warning", message="clocks vary", remedy="Fix them.")
 FULL = Finding(check="output", level="error", message="only 1 MiB free", remedy="Make room.")
 HERE = {"pytorch": None}
+CLOSED = SamplerClosed("the counters are not readable for this user.", command="sudo open-it", caution="Think first.")
 
 
 @pytest.mark.parametrize(
@@ -23,7 +25,7 @@ HERE = {"pytorch": None}
         (Machine(methods=METERED), "No backend is installed", "pip install llem-pytorch"),
         (Machine(set_aside=["llem-pytorch"]), "set aside", "pip install --force-reinstall llem-pytorch"),
         (Machine(backends=HERE, methods=METERED), "Ready.", "llem init"),
-        (Machine(backends=HERE, methods=METERED, rapl_is_closed=True), "Ready.", "llem init"),
+        (Machine(backends=HERE, methods=METERED, closed=[CLOSED]), "Ready.", "llem init"),
         (Machine(backends=HERE, methods=METERED, findings=[WARNING]), "Ready, with 1 warning to judge.", "llem init"),
         (Machine(backends=HERE, findings=[FULL, WARNING]), "1 error", "Make room; then llem doctor"),
         (
@@ -33,9 +35,9 @@ HERE = {"pytorch": None}
         ),
         (Machine(backends={"vllm": "pip install x", **HERE}, methods=METERED), "Ready.", "llem init"),
         (
-            Machine(backends=HERE, methods=frozenset({"estimate"}), rapl_is_closed=True),
-            "may not read the CPU's energy counters",
-            "sudo chmod a+r /sys/class/powercap/*/energy_uj && llem doctor",
+            Machine(backends=HERE, methods=frozenset({"estimate"}), closed=[CLOSED]),
+            "Energy would be an estimate: the counters are not readable for this user. Think first.",
+            "sudo open-it && llem doctor",
         ),
         (Machine(backends=HERE, methods=frozenset({"estimate"})), "an estimate", "llem init"),
         (Machine(backends=HERE), "energy will not", "llem init"),

@@ -8,15 +8,18 @@ from typing import Any
 
 import pytest
 
+from llem.accelerators.asking import Answer
 from llem.builtin import llem_preflight_checks
 from llem.config.compose import Composer
 from llem.plugins import default_registry
-from llem.preflight import checks, parallel
+from llem.preflight import checks, devices
+from llem.specs.accelerator import Accelerator, AcceleratorSpec
 from llem.specs.check import PreflightContext
-from llem.specs.kinds import BACKENDS, SCENARIOS
+from llem.specs.kinds import ACCELERATORS, BACKENDS, SCENARIOS
 from llem_plugin_kit import CheckConformance
 
 pytestmark = pytest.mark.process
+NVML: AcceleratorSpec = default_registry()[ACCELERATORS]["nvml"]
 
 
 def planned(base_dir: Path, output: Path | None = None, **sections: Any) -> PreflightContext:
@@ -62,6 +65,15 @@ class TestOutputThatIsFine(CheckConformance):
         return planned(tmp_path, output=tmp_path / "results")
 
 
+class TestAccelerators(CheckConformance):
+    check = "accelerators"
+
+    @pytest.fixture
+    def trouble(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PreflightContext:
+        monkeypatch.setattr(devices, "ask", lambda _: [Answer(NVML, trouble="RuntimeError: the driver hangs")])
+        return planned(tmp_path)
+
+
 class TestModels(CheckConformance):
     check = "models"
 
@@ -104,7 +116,7 @@ class TestParallel(CheckConformance):
 
     @pytest.fixture
     def trouble(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PreflightContext:
-        monkeypatch.setattr(parallel, "used_memory", lambda: {"GPU-the-only-one": 0})
+        monkeypatch.setattr(devices, "ask", lambda _: [Answer(NVML, [Accelerator(id="GPU-1", kind="gpu")])])
         return replace(planned(tmp_path), parallel="by_gpu")
 
 

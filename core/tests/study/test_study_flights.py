@@ -16,13 +16,14 @@ import llem_crowd
 import pytest
 from llem_crowd import CrowdJob, started
 
+from llem.accelerators import residual
 from llem.config.layers import load_study
 from llem.errors import LlemError
 from llem.plan import make_plan
 from llem.plugins import Registry
 from llem.specs.kinds import BACKENDS
 from llem.specs.runner import Exit
-from llem.study import folder, residual
+from llem.study import folder
 from llem.study.loop import StudyOutcome, run_plan
 from llem.study.reporter import SilentReporter
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from llem.plugins import default_registry
 from llem.study.hosts import differences, host
 
 
 def test_a_machine_does_not_differ_from_itself() -> None:
-    first, second = host(), host()
+    first, second = (host(default_registry()) for _ in range(2))
     assert first["host"]
     assert "llem" in first["packages"]
     assert list(differences(first, second)) == []

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from llem.errors import EXIT_DONE, EXIT_PREFLIGHT
+from llem.errors import EXIT_DONE, EXIT_PREFLIGHT, LlemError
 from llem.specs.check import Finding
 from llem.specs.kinds import BACKENDS, CHECKS
 
@@ -89,15 +89,21 @@ def finding_lines(finding: Finding) -> list[str]:
 def machine_of(registry: Registry, findings: Sequence[Finding]) -> Machine:
     """Facts that decide on the next step beside the findings: backends that can run here, ways to read energy."""
     from llem.cli.next_step import Machine
+    from llem.errors import SamplerClosed
     from llem.plugins import missing_requirements
     from llem.preflight.engines import next_command
-    from llem.samplers.rapl import RaplSampler, find_zones
-    from llem.samplers.select import close_samplers, open_samplers
+    from llem.samplers.select import try_samplers
 
     backends = sorted(registry[BACKENDS].values(), key=lambda spec: ("online" in spec.capabilities, spec.name))
-    opened, _ = open_samplers(registry, None, {"cpu_tdp_w": None, "devices": None})
-    close_samplers(opened)
-    has_gpu = any(device.scope == "gpu" for one in opened for device in one.devices)
+    methods: set[str] = set()
+    closed: list[SamplerClosed] = []
+    has_gpu = False
+    for tried in try_samplers(registry, {"cpu_tdp_w": None, "devices": None}):
+        if isinstance(tried, SamplerClosed):
+            closed.append(tried)
+        elif not isinstance(tried, LlemError):
+            methods.update(method for device in tried.devices for method in device.methods)
+            has_gpu = has_gpu or any(device.scope == "gpu" for device in tried.devices)
     return Machine(
         findings=findings,
         backends={
@@ -105,7 +111,7 @@ def machine_of(registry: Registry, findings: Sequence[Finding]) -> Machine:
             for spec in backends
         },
         set_aside=[plugin.distribution for plugin in registry.plugins() if plugin.set_aside],
-        methods=frozenset(method for one in opened for device in one.devices for method in device.methods),
+        methods=frozenset(methods),
         has_gpu=has_gpu,
-        rapl_is_closed=bool(find_zones(RaplSampler.root)) and "rapl" not in {one.name for one in opened},
+        closed=closed,
     )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from llem.preflight.engines import CPU_TORCH, FIRST_BACKEND
 
 if TYPE_CHECKING:
+    from llem.errors import SamplerClosed
     from llem.specs.check import Finding
 
 
@@ -46,7 +47,7 @@ class Machine:
         set_aside: distributions whose plugin was set aside.
         methods: what energy can be read by: `counter`, `power`, `estimate`.
         has_gpu: a meter of a GPU works.
-        rapl_is_closed: the CPU has energy counters, and this user may not read them.
+        closed: meters that are there, and that this user may not read.
     """
 
     findings: Sequence[Finding] = ()
@@ -54,7 +55,7 @@ class Machine:
     set_aside: Sequence[str] = ()
     methods: frozenset[str] = frozenset()
     has_gpu: bool = False
-    rapl_is_closed: bool = False
+    closed: Sequence[SamplerClosed] = ()
 
 
 @dataclass(frozen=True)
@@ -88,11 +89,10 @@ def after_doctor(machine: Machine) -> Advice:
     ready = "Ready." if not warnings else f"Ready, with {warnings} warning{'s' * (warnings > 1)} to judge."
     if machine.methods & {"counter", "power"}:
         return Advice(ready, "llem init")
-    if machine.rapl_is_closed:
+    if machine.closed:
+        first = machine.closed[0]
         return Advice(
-            f"{ready} Energy would be an estimate: this user may not read the CPU's energy counters. The command below opens "
-            "them until the next boot; leave it on a machine that you share, whose users it lets watch each other.",
-            "sudo chmod a+r /sys/class/powercap/*/energy_uj && llem doctor",
+            f"{ready} Energy would be an estimate: {first.what} {first.caution}", f"{first.command} && llem doctor"
         )
     if "estimate" in machine.methods:
         return Advice(

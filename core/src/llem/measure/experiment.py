@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from llem.accelerators.facts import with_use
 from llem.config.experiment import ExperimentConfig
 from llem.datasets.chat import check_takers
 from llem.measure import other_load
@@ -29,7 +30,6 @@ from llem.measure.watts import Watts
 from llem.measure.workload import build_requests
 from llem.plugins import Registry, load_object
 from llem.results.models import Baseline, ModelReport
-from llem.samplers.facts import with_use
 from llem.specs.backend import Engine, LoadContext, LoadReport, MemoryReading, ReportsCaveats, ReportsMetrics, Request
 from llem.specs.caveat import Caveat
 from llem.specs.dataset import LoadedDataset

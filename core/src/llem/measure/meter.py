@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from llem.accelerators.facts import device_facts
 from llem.config.experiment import MeasurementConfig
 from llem.measure import curve
 from llem.measure.energy import energy_between
@@ -16,7 +17,6 @@ from llem.measure.series import Key, Series, SeriesReader, Track, report_rate
 from llem.results.facts import DeviceFacts, devices_told
 from llem.results.job_directory import READINGS
 from llem.results.models import ResultWarning, SamplerReport
-from llem.samplers.facts import device_facts
 from llem.samplers.select import OpenSampler, close_samplers, open_samplers
 from llem.specs.kinds import SAMPLERS
 from llem.specs.registry import SpecRegistry
@@ -76,7 +76,7 @@ class Meter:
             opened, self._reports = open_samplers(self._registry, self._config.samplers, settings)
             self._ticking = {one.name for one in opened if isinstance(one.sampler, TickingSampler)}
             self._environment = {one.name: dict(one.sampler.environment()) for one in opened}
-            facts = device_facts(one.sampler for one in opened)
+            facts = device_facts(self._registry, (one.sampler for one in opened))
             self._facts = facts or list(devices_told(self._environment, {}))
             if opened:
                 names = {one.name: one.spec.sampler for one in opened}
@@ -102,7 +102,7 @@ class Meter:
         return self._environment
 
     def device_facts(self) -> list[DeviceFacts]:
-        """The accelerators that the experiment may use, whichever sampler meters them (see `llem.samplers.facts`)."""
+        """The accelerators that the experiment may use, whichever sampler meters them (see `llem.accelerators`)."""
         return self._facts
 
     def edge(self, synchronize: Callable[[], None]) -> int:

@@ -27,19 +27,17 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from llem.measure.forked import FORKED, START, WORKER, call_itself
 from llem.runners.supervisor import Supervisor
-from llem.specs.kinds import BACKENDS, DATASETS, SAMPLERS
+from llem.specs.kinds import ACCELERATORS, BACKENDS, DATASETS, SAMPLERS
+from llem.specs.registry import SpecRegistry
 
 MARK = "LLEM_JOB_ID"
-DEVICES = ("/dev/nvidia", "/dev/kfd", "/dev/dri/", "/dev/dxg")
-"""Files that a process has open, or mapped, where it has touched a GPU."""
-DRIVERS = ("libcuda.so", "libnvidia-ml.so")
-"""Libraries that are loaded by the first call to the driver, and not by an import."""
 QUIET = {"JE_ARROW_MALLOC_CONF": "background_thread:false"}
 """Set for the template alone: libraries that start a thread with their import do not."""
 
@@ -55,7 +53,29 @@ class _Forked(BaseException):
         self.request = request
 
 
-def prepare(backend: str) -> str | None:
+@dataclass(frozen=True)
+class Traces:
+    """What shows that a process has touched an accelerator.
+
+    Attributes:
+        files: how paths of device files begin that it has open, or mapped.
+        libraries: how names of libraries begin that are loaded by the first call to a driver, and not by an import.
+    """
+
+    files: tuple[str, ...] = ()
+    libraries: tuple[str, ...] = ()
+
+
+def traces_of(registry: SpecRegistry) -> Traces:
+    """The traces of every accelerator that is registered."""
+    specs = registry[ACCELERATORS].values()
+    return Traces(
+        tuple(path for spec in specs for path in spec.device_files),
+        tuple(name for spec in specs for name in spec.libraries),
+    )
+
+
+def prepare(backend: str, registry: SpecRegistry, traces: Traces) -> str | None:
     """Import what a worker of this backend will need. Returns why nothing can be forked from here, or None.
 
     The engine's class is looked up and not made.
@@ -68,9 +88,8 @@ def prepare(backend: str) -> str | None:
     import llem.measure.sampling
     import llem.worker  # noqa: F401
     from llem.measure.environment import packages_here
-    from llem.plugins import Registry, load_object
+    from llem.plugins import load_object
 
-    registry = Registry()
     spec = registry.find(BACKENDS, backend)
     load_object(spec.engine)
     for name in spec.preload:
@@ -86,12 +105,12 @@ def prepare(backend: str) -> str | None:
     gc.freeze()  # what is here now is never collected: a collection in a worker would copy all of it
     _rehearse()
     end = time.monotonic() + _SETTLE_S
-    while (why := objection()) is not None and time.monotonic() < end:
+    while (why := objection(traces)) is not None and time.monotonic() < end:
         time.sleep(0.01)
     return why
 
 
-def objection() -> str | None:
+def objection(traces: Traces) -> str | None:
     """The reason why this process must not fork a worker now, or None."""
     threads = [_read(entry / "comm").strip() for entry in Path("/proc/self/task").iterdir()]
     if len(threads) != 1:
@@ -103,11 +122,11 @@ def objection() -> str | None:
             target = str(entry.readlink())
         except OSError:
             continue  # the listing's own
-        if target.startswith(DEVICES):
+        if target.startswith(traces.files):
             return f"its imports opened {target}, which no fork may share"
     mapped = {line.split(maxsplit=5)[-1] for line in _read(Path("/proc/self/maps")).splitlines()}
     for path in sorted(mapped):
-        if path.startswith(DEVICES) or Path(path).name.startswith(DRIVERS):
+        if path.startswith(traces.files) or Path(path).name.startswith(traces.libraries):
             return f"its imports mapped {path}, which no fork may share"
     return None
 
@@ -130,8 +149,8 @@ def _read(path: Path) -> str:
 class Template:
     """Answers requests until llem has closed its end of the socket."""
 
-    def __init__(self, llem: socket.socket) -> None:
-        self._llem = llem
+    def __init__(self, llem: socket.socket, traces: Traces) -> None:
+        self._llem, self._traces = llem, traces
         self._statuses: dict[int, int] = {}
         libc = ctypes.CDLL(None)
         libc.getenv.restype = ctypes.c_void_p
@@ -163,7 +182,7 @@ class Template:
         document, control, reports, log, status, host = fds
         with os.fdopen(document, "rb") as stream:
             request = json.load(stream)
-        why = objection()
+        why = objection(self._traces)
         pid = 0 if why else os.fork()
         if pid == 0 and why is None:
             self._supervise(request, control, reports, log, host)
@@ -263,15 +282,20 @@ def main(arguments: list[str]) -> int:
     llem = socket.socket(fileno=int(number))
     for number_ in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number_, signal.SIG_IGN)
+    traces = Traces()
     try:
-        why = prepare(backend)
+        from llem.plugins import Registry
+
+        registry = Registry()
+        traces = traces_of(registry)
+        why = prepare(backend, registry, traces)
     except Exception as error:  # noqa: BLE001 - a worker that is started afresh will say it better
         why = f"it could not import what a worker needs ({type(error).__name__}: {error})"
     llem.sendall(json.dumps({"ready": True} if why is None else {"refused": why}).encode() + b"\n")
     if why is not None:
         return 0
     try:
-        Template(llem).serve()
+        Template(llem, traces).serve()
     except _Forked as forked:
         request = forked.request
     else:

@@ -14,7 +14,7 @@ from typing import Any
 from llem.errors import SamplerUnavailable
 from llem.samplers.cards import count_cards, power_cards, read_cards
 from llem.samplers.visible import Gpu, Visible, visible_gpus
-from llem.specs.sampler import Device, DeviceFacts, Method, Reading
+from llem.specs.sampler import Device, Method, Reading
 
 COUNTER_PERIOD_S = 0.1
 """AMD SMI documents no update period of the accumulator; the firmware's metrics table is refreshed about so often."""
@@ -230,18 +230,6 @@ class _Card:
             "power_field": self.power_field,
         }
 
-    def facts(self) -> DeviceFacts:
-        """Facts that change its energy, typed."""
-        told = self.environment()
-        return DeviceFacts.model_validate(
-            {
-                "id": self.gpu.uuid,
-                "model": self.gpu.name,
-                "driver": told["driver"],
-                "power_limit_w": told["power_limit_w"],
-            }
-        )
-
 
 class AmdSampler:
     """The cards that this process may use, by the id that HIP gives them."""
@@ -278,10 +266,6 @@ class AmdSampler:
     def powers(self) -> Mapping[str, tuple[int, float]]:
         """Power alone, as fast as AMD SMI answers: id to (monotonic ns, watts)."""
         return power_cards(self._cards)
-
-    def device_facts(self) -> Sequence[DeviceFacts]:
-        """Facts that change the energy of its cards."""
-        return [card.facts() for card in self._cards]
 
     def environment(self) -> Mapping[str, object]:
         seen = {name.lower(): os.environ[name] for name in AMD_VARIABLES if name in os.environ}

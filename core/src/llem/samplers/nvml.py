@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from llem.errors import SamplerUnavailable
 from llem.samplers.cards import count_cards, power_cards, read_cards
 from llem.samplers.nvml_library import Nvml
 from llem.samplers.visible import Gpu, visible_gpus
-from llem.specs.sampler import MODULE, Device, DeviceFacts, Method, Reading
+from llem.specs.sampler import MODULE, Device, Method, Reading
 
 COUNTER_PERIOD_S = 0.1
 """NVML documents no update period; cards show 20 to 100 ms."""
@@ -192,15 +191,6 @@ class _Card:
             "superchip": self.superchip,
         }
 
-    def facts(self, driver: str | None, cuda: str | None) -> DeviceFacts:
-        """Facts that change its energy, typed."""
-        told = self.environment()
-        names = DeviceFacts.model_fields.keys() & told.keys()
-        found = {name: told[name] for name in names}
-        return DeviceFacts.model_validate(
-            {**found, "id": self.gpu.uuid, "model": self.gpu.name, "driver": driver, "cuda": cuda}
-        )
-
 
 class _Module:
     """The module that a superchip's GPU is on, with its CPU and memory: what NVML's counter and its module scope mean."""
@@ -283,25 +273,10 @@ class NvmlSampler:
         """Pids that hold memory on each card, ours among them."""
         return {card.gpu.uuid: card.processes() for card in self._cards}
 
-    def device_facts(self) -> Sequence[DeviceFacts]:
-        """Facts that change the energy of its cards."""
-        driver, cuda = self._versions()
-        return [card.facts(driver, cuda) for card in self._cards]
-
-    def _versions(self) -> tuple[str | None, str | None]:
-        """Of the driver, and of the CUDA that it brings."""
-        if self._nvml is None:
-            return None, None
-        driver, cuda = self._nvml.ask("nvmlSystemGetDriverVersion"), self._nvml.ask("nvmlSystemGetCudaDriverVersion")
-        return (
-            driver.decode() if isinstance(driver, bytes) else driver,
-            None if cuda is None else f"{cuda // 1000}.{cuda % 1000 // 10}",
-        )
-
     def environment(self) -> Mapping[str, object]:
         if self._nvml is None:
             return {}
-        driver, cuda = self._versions()
+        driver, cuda = self._nvml.versions()
         return {
             "driver": driver,
             "cuda_driver": cuda,
@@ -329,37 +304,3 @@ def _choose(gpus: Sequence[Gpu], wanted: object) -> tuple[Sequence[Gpu], str | N
             remedy="Name GPUs by index or UUID, or unset it.",
         )
     return visible.gpus, visible.note
-
-
-@dataclass(frozen=True)
-class UsedMemory:
-    """Memory in use on a card (MiB), and the processes that hold it: pid to MiB, None where the driver does not tell."""
-
-    name: str
-    used_mb: float
-    processes: Mapping[int, float | None]
-
-
-def used_memory() -> dict[str, UsedMemory]:
-    """Memory in use by UUID, of the cards that this process may use. Empty, at once and silently, without NVML.
-
-    Processes outside this process's namespace (a container sees only its own) are counted in `used_mb` alone.
-    """
-    try:
-        nvml = Nvml()
-    except SamplerUnavailable:
-        return {}
-    found: dict[str, UsedMemory] = {}
-    try:
-        handles = nvml.cards()
-        visible = {gpu.uuid for gpu in visible_gpus([gpu for gpu, _ in handles], os.environ).gpus}
-        for gpu, handle in handles:
-            memory = nvml.memory(handle) if gpu.uuid in visible else None
-            if memory is None:
-                continue
-            found[gpu.uuid] = UsedMemory(gpu.name, memory.used / 2**20, nvml.processes(handle))
-    except SamplerUnavailable:
-        return found  # a MIG slice: its memory is not the card's
-    finally:
-        nvml.close()
-    return found

@@ -73,6 +73,11 @@ class Nvml:
                 found[process.pid] = None if held is None else held / 2**20
         return found
 
+    def versions(self) -> tuple[str | None, str | None]:
+        """Of the driver, and of the CUDA that it brings."""
+        driver, cuda = self.ask("nvmlSystemGetDriverVersion"), self.ask("nvmlSystemGetCudaDriverVersion")
+        return driver, None if cuda is None else f"{cuda // 1000}.{cuda % 1000 // 10}"
+
     def close(self) -> None:
         """Let go of the library."""
         self.ask("nvmlShutdown")

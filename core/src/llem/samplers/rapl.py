@@ -8,15 +8,19 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from llem.errors import SamplerUnavailable
+from llem.errors import SamplerClosed, SamplerUnavailable
 from llem.specs.sampler import Device, Reading, Scope
 
 POWERCAP = Path("/sys/class/powercap")
 MOST_W = 1_000.0
 """No zone draws more on average: what would need more is no wrap-around but a reset, or a lost count."""
 
+_OPEN = "sudo chmod a+r /sys/class/powercap/*/energy_uj"
+
+_CAUTION = "The command below opens them until the next boot; leave it on a machine that you share, whose users it lets watch each other."
+
 _REMEDY = (
-    "Let users read it until the next boot: sudo chmod a+r /sys/class/powercap/*/energy_uj; for good, by a udev rule "
+    f"Let users read it until the next boot: {_OPEN}; for good, by a udev rule "
     "that does so. Kernels keep it from users because of CVE-2020-8694 (a fast reader can learn about other "
     "users' work), so do it on machines you share with nobody."
 )
@@ -167,7 +171,12 @@ class RaplSampler:
             )
         readable, closed = self._sort(zones)
         if not readable:
-            raise SamplerUnavailable(f"RAPL's counters are not readable for this user ({closed}).", remedy=_REMEDY)
+            raise SamplerClosed(
+                f"RAPL's counters are not readable for this user ({closed}).",
+                command=_OPEN,
+                caution=_CAUTION,
+                remedy=_REMEDY,
+            )
         ids = _ids(zones)
         self._zones = {ids[z.folder.name]: (z, WrappingCounter(z.range_uj)) for z in readable}
         names = {z.folder.name for z in readable}

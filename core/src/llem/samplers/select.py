@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import pkgutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from llem.errors import LlemError, SamplerUnavailable
@@ -80,6 +80,22 @@ def open_samplers(
         else SamplerReport(name=s.name, used=False, reason=reasons[s.name])
         for s in specs
     ]
+
+
+def try_samplers(registry: SpecRegistry, settings: Mapping[str, object]) -> Iterator[OpenSampler | SamplerUnavailable]:
+    """Try each sampler that need not be named: give it, open until the next one is asked for, or why it does not work."""
+    for spec in registry[SAMPLERS].values():
+        if spec.on_request:
+            continue
+        try:
+            one = _open(spec, settings)
+        except SamplerUnavailable as error:
+            yield error
+            continue
+        try:
+            yield one
+        finally:
+            close_samplers([one])
 
 
 def close_samplers(opened: Sequence[OpenSampler]) -> None:

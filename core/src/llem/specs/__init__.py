@@ -6,7 +6,7 @@ The implementation is imported only where it runs.
 
 from __future__ import annotations
 
-from llem.specs.accelerator import Accelerator, AcceleratorMemory, AcceleratorSpec
+from llem.specs.accelerator import Accelerator, AcceleratorLimits, AcceleratorMemory, AcceleratorSettings, AcceleratorSpec
 from llem.specs.backend import (
     BackendSpec,
     Capability,
@@ -55,7 +55,9 @@ from llem.specs.scenario import Answer, LoadGenerator, ScenarioSpec
 
 __all__ = [
     "Accelerator",
+    "AcceleratorLimits",
     "AcceleratorMemory",
+    "AcceleratorSettings",
     "AcceleratorSpec",
     "Answer",
     "BackendSpec",

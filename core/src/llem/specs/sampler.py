@@ -146,7 +146,8 @@ class QuickPowerSampler(Protocol):
 
 @runtime_checkable
 class DescribingSampler(Protocol):
-    """Interface that a sampler may offer besides, where it knows devices that llem cannot ask itself (it asks NVML and AMD SMI).
+    """Interface that a sampler may offer besides, where it knows devices of which no
+    `llem_accelerators` tells.
 
     Cycles whose devices differ in any of these facts are never averaged.
     """

@@ -58,7 +58,7 @@ def conduct(
         directory = folder.create(output, plan.name)
         with Lock(directory):
             with folder.writing(directory):
-                record_of(study, runner=runner, hosts=[host()]).write(directory)
+                record_of(study, runner=runner, hosts=[host(registry)]).write(directory)
                 keep_study_file(directory, study.text)
             outcome = run_plan(plan, registry, directory, reporter, provenance=ready.facts, machine=ready.machine)
             bring_together(directory, outcome.state, outcome.table)

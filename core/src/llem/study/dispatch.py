@@ -9,6 +9,8 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
+from llem.accelerators import residual
+from llem.accelerators.sharing import Shares, shares_here
 from llem.config.experiment import LimitsConfig
 from llem.config.study import ExecutionConfig
 from llem.measure.node import EXCLUSIVE
@@ -20,7 +22,6 @@ from llem.results.store import EXPERIMENTS
 from llem.runners.failure import Ended
 from llem.specs.kinds import BACKENDS, RUNNERS
 from llem.specs.runner import Job, Runner, RunnerContext
-from llem.study import residual
 from llem.study.flight import Flight, Limits
 from llem.study.folder import writing
 from llem.study.gaps import STEP_S
@@ -70,7 +71,6 @@ class Surroundings:
             )
 
 
-VISIBLE = "CUDA_VISIBLE_DEVICES"
 LONGEST_BEAT_S = 60.0
 BEATS_AT_ONCE = 8
 """Number of flights that wake up every `STEP_S`; of more, each sleeps the longer: together they cost the same."""
@@ -81,9 +81,14 @@ class Dispatcher:
 
     def __init__(self, around: Surroundings) -> None:
         self._around = around
-        self.gpus = gpus_side_by_side(around.execution)
+        self._shares = shares_here(around.registry) if around.execution.parallel == "by_gpu" else Shares()
         self.placements = Placements(around.execution.placement)
         self._runners: dict[tuple[str, str, str | None], Runner] = {}
+
+    @property
+    def gpus(self) -> Sequence[str]:
+        """Ids of this machine's GPUs where experiments on different ones run side by side; else empty."""
+        return self._shares.ids
 
     def runner(self, backend: str, choice: RunnerChoice) -> Runner:
         """The runner of a backend, made at its first use. Raises PluginError where it cannot be."""
@@ -140,7 +145,7 @@ class Dispatcher:
         Args:
             at_once: how many experiments may be under way beside it, itself counted.
             landed: receives the flight at its end.
-            gpus: UUIDs of the GPUs that it may use, where it has neighbours on the others; empty where it has none.
+            gpus: ids of the GPUs that it may use, where it has neighbours on the others; empty where it has none.
             here: whether it runs on this machine.
 
         Raises:
@@ -171,7 +176,7 @@ class Dispatcher:
             directory=job_dir,
             config=planned.config,
             config_hash=planned.config_hash,
-            environment={VISIBLE: ",".join(gpus), EXCLUSIVE: "0"} if gpus else {},
+            environment={**self._shares.shown(gpus), EXCLUSIVE: "0"} if gpus else {},
             placement=self.placements.of(planned.config_hash),
         )
         runner = self.runner(planned.config.backend, planned.runner)
@@ -201,9 +206,10 @@ class Dispatcher:
         return result, ended.why == "Interrupted" and result.status == "failed"
 
     def _left_behind(self, planned: Planned, gpus: Sequence[str]) -> list[dict[str, str]]:
-        """Memory that others hold on these GPUs of this machine, or on all."""
-        backend = self._around.registry.find(BACKENDS, planned.config.backend)
-        warnings = residual.find(backend, planned.config.measurement, gpus)
+        """Memory and processes of others on these GPUs of this machine, or on all."""
+        registry = self._around.registry
+        backend = registry.find(BACKENDS, planned.config.backend)
+        warnings = residual.find(registry, backend, planned.config.measurement, gpus)
         for warning in warnings:
             self._around.reporter.message("warning", warning["message"])
         return warnings
@@ -221,15 +227,6 @@ class Dispatcher:
         """Close every runner."""
         for runner in self._runners.values():
             runner.close()
-
-
-def gpus_side_by_side(execution: ExecutionConfig) -> list[str]:
-    """UUIDs of this machine's GPUs where experiments on different ones run side by side; else empty."""
-    if execution.parallel != "by_gpu":
-        return []
-    from llem.samplers.nvml import used_memory
-
-    return list(used_memory())
 
 
 def _facts(planned: Planned) -> dict[str, Any]:

@@ -6,11 +6,12 @@ import platform
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from llem.accelerators.facts import device_facts
 from llem.measure.environment import installed, plugin_distributions
 from llem.measure.host import host_facts
 from llem.metrics.environments import Environment, differing, named_facts, of_machine
 from llem.results.facts import DeviceFacts, facts_of
-from llem.samplers.facts import device_facts
+from llem.specs.registry import SpecRegistry
 from llem.study.manifest import now_utc
 
 _SAID = {
@@ -26,9 +27,9 @@ _SAID = {
 """Facts by key, as people call them. What `facts` tells besides is compared as results are."""
 
 
-def host() -> dict[str, Any]:
+def host(registry: SpecRegistry) -> dict[str, Any]:
     """This machine, now: name, CPU, GPUs, system and versions."""
-    facts, devices = host_facts(), device_facts()
+    facts, devices = host_facts(), device_facts(registry)
     memory_mb = facts["memory"]["total_mb"]
     return {
         "at": now_utc(),

@@ -114,7 +114,7 @@ def lanes_of(rooms: Mapping[str, Room], gpus: Sequence[str] = ()) -> dict[str, L
     of as many slots as they take jobs at once, be that one.
 
     Args:
-        gpus: this machine's, where experiments on different ones run side by side; UUIDs.
+        gpus: this machine's, where experiments on different ones run side by side; their ids.
     """
 
     def needs(planned: Planned) -> int:

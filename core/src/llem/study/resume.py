@@ -158,7 +158,7 @@ def look(folder: Path, registry: Registry, reporter: Reporter, wishes: Wishes) -
         )
     _reopen(laid, manifest, found)
     result = Found(folder, before, agreement, laid, found, recovered, _strays(folder, laid))
-    for level, text in told(result):
+    for level, text in told(result, registry):
         reporter.message(level, text)
     return result
 
@@ -217,7 +217,7 @@ def _carry_on(found: Found, registry: Registry, reporter: Reporter, ready: Ready
     remaining = laid.runs.only(found.remaining)
     with writing(folder):
         _tidy(found)
-        hosts = [*(found.before.hosts if found.before else ()), *([host()] if remaining else [])]
+        hosts = [*(found.before.hosts if found.before else ()), *([host(registry)] if remaining else [])]
         record_of(found.agreement.study, runner=found.agreement.runner, hosts=hosts).write(folder)
         _replace_study_file(found)
     manifest = laid.manifest

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
+from llem.specs.registry import SpecRegistry
 from llem.study.hosts import differences, host
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ _NAMED = 5
 """Number of experiments that are named in one sentence."""
 
 
-def told(found: Found) -> Iterator[tuple[Literal["info", "warning"], str]]:
+def told(found: Found, registry: SpecRegistry) -> Iterator[tuple[Literal["info", "warning"], str]]:
     """The findings, what is kept, what runs again and why; a sentence each."""
     for text in _losses(found):
         yield "warning", text
@@ -26,7 +27,7 @@ def told(found: Found) -> Iterator[tuple[Literal["info", "warning"], str]]:
     if found.laid.manifest.state == "stopped" and budget_s is not None:
         yield "info", f"the budget of {budget_s:g} s (execution.budget_s) begins anew."
     last = found.before.hosts[-1] if found.before is not None and found.before.hosts else None
-    if last is not None and (differing := list(differences(last, host()))):
+    if last is not None and (differing := list(differences(last, host(registry)))):
         yield (
             "warning",
             f"the machine is not as it was ({'; '.join(differing)}): compare with care what ran before and after.",

@@ -14,7 +14,8 @@ import psutil
 import pytest
 from warm_bed import CONFIG, TELL, Bed, replaced, warm
 
-from llem.runners.template import DEVICES
+from llem.plugins import default_registry
+from llem.runners.template import traces_of
 from llem.specs.runner import Job
 
 pytestmark = pytest.mark.process
@@ -104,7 +105,7 @@ def test_a_template_has_one_thread_and_no_device_open(bed: Bed) -> None:
     template = psutil.Process(pid)
     assert template.num_threads() == 1
     files = [str(entry.readlink()) for entry in Path(f"/proc/{pid}/fd").iterdir()]
-    assert not [name for name in files if name.startswith(DEVICES)]
+    assert not [name for name in files if name.startswith(traces_of(default_registry()).files)]
 
 
 @pytest.mark.parametrize(

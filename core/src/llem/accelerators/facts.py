@@ -1,36 +1,43 @@
-"""The accelerators that this process may use, as typed facts, whichever sampler meters them."""
+"""The accelerators that this process may use, as the typed facts of a result, whichever sampler meters them."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from contextlib import suppress
 
-from llem.errors import SamplerUnavailable
-from llem.samplers.amd import AmdSampler
-from llem.samplers.nvml import NvmlSampler
+from llem.accelerators.asking import accelerators_here
+from llem.specs.accelerator import Accelerator
+from llem.specs.registry import SpecRegistry
 from llem.specs.sampler import DescribingSampler, DeviceFacts
 
 
-def device_facts(samplers: Iterable[object] = ()) -> list[DeviceFacts]:
-    """Facts that NVML and AMD SMI tell, then what samplers tell of further devices; empty where nothing tells of any.
+def device_facts(registry: SpecRegistry, samplers: Iterable[object] = ()) -> list[DeviceFacts]:
+    """Facts that the makers of accelerators tell, then what samplers tell of further devices; empty where nothing tells of any.
 
     Args:
         samplers: that are open; those that describe their devices are asked.
     """
-    found: dict[str, DeviceFacts] = {}
-    for library in (NvmlSampler(), AmdSampler()):
-        try:
-            with suppress(
-                SamplerUnavailable
-            ):  # no such cards here; those of which there are slices alone are told none the less
-                library.open({})
-            found |= {one.id: one for one in library.device_facts()}
-        finally:
-            library.close()
+    found = {one.id: facts_of(one) for one in accelerators_here(registry)}
     for sampler in samplers:
         if isinstance(sampler, DescribingSampler):
             found |= {one.id: _merged(found.get(one.id), one) for one in sampler.device_facts()}
     return list(found.values())
+
+
+def facts_of(accelerator: Accelerator) -> DeviceFacts:
+    """An accelerator as a result tells it: what changes its energy, and not what it held when it was asked."""
+    limits, settings = accelerator.limits, accelerator.settings
+    return DeviceFacts(
+        id=accelerator.id,
+        model=accelerator.model,
+        driver=accelerator.driver,
+        cuda=settings.runtime,
+        power_limit_w=limits.power_w,
+        gpu_clock_application_mhz=limits.clock_mhz,
+        memory_clock_application_mhz=limits.memory_clock_mhz,
+        persistence_mode=settings.persistence_mode,
+        ecc=settings.ecc,
+        mig=settings.partitioned,
+    )
 
 
 def _merged(known: DeviceFacts | None, told: DeviceFacts) -> DeviceFacts:

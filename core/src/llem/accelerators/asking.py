@@ -1,0 +1,66 @@
+"""Ask all who registered accelerators what there is on this machine now."""
+
+from __future__ import annotations
+
+import importlib.util
+import pkgutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from llem.specs.accelerator import Accelerator, AcceleratorSpec
+from llem.specs.kinds import ACCELERATORS
+from llem.specs.registry import SpecRegistry
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The accelerators of one maker, as they are now.
+
+    Attributes:
+        spec: whose they are.
+        accelerators: those that this process may use; empty where there are none, or nobody knows.
+        trouble: why nothing is known of them; None where that is known.
+    """
+
+    spec: AcceleratorSpec
+    accelerators: Sequence[Accelerator] = ()
+    trouble: str | None = None
+
+
+def ask(registry: SpecRegistry) -> list[Answer]:
+    """An answer of each that is registered. One that breaks keeps no other from answering."""
+    return [_answer(spec) for spec in registry[ACCELERATORS].values()]
+
+
+def accelerators_here(registry: SpecRegistry) -> list[Accelerator]:
+    """All accelerators that this process may use."""
+    return [accelerator for answer in ask(registry) for accelerator in answer.accelerators]
+
+
+def confined_to(spec: AcceleratorSpec, ids: Sequence[str]) -> Mapping[str, str]:
+    """Variables by which a process sees these accelerators of a maker and no others of it; empty where it has no such."""
+    if spec.confine is None:
+        return {}
+    confine = pkgutil.resolve_name(spec.confine)
+    found: Mapping[str, str] = confine(ids)
+    return found
+
+
+def _answer(spec: AcceleratorSpec) -> Answer:
+    missing = [name for name in spec.requires if not _is_there(name)]
+    if missing:
+        return Answer(spec, trouble=f"the package {', '.join(missing)} is not installed")
+    try:
+        found = tuple(pkgutil.resolve_name(spec.find)())
+        if wrong := next((one for one in found if not isinstance(one, Accelerator)), None):
+            raise TypeError(f"it returns a {type(wrong).__name__}, not an Accelerator")
+    except Exception as error:  # noqa: BLE001 - whatever a third party's driver does
+        return Answer(spec, trouble=f"{type(error).__name__}: {error}")
+    return Answer(spec, found)
+
+
+def _is_there(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except (ImportError, ValueError):
+        return False
