@@ -90,9 +90,9 @@ def after_doctor(machine: Machine) -> Advice:
     if machine.methods & {"counter", "power"}:
         return Advice(ready, "llem init")
     if machine.closed:
-        first = machine.closed[0]
+        meter = machine.closed[0]
         return Advice(
-            f"{ready} Energy would be an estimate: {first.what} {first.caution}", f"{first.command} && llem doctor"
+            f"{ready} Energy would be an estimate: {meter.what} {meter.caution}", f"{meter.command} && llem doctor"
         )
     if "estimate" in machine.methods:
         return Advice(
