@@ -60,6 +60,7 @@ TOPICS: dict[str, dict[str, str]] = {
         "llem.specs.runner": "Exit Job Location Placement PlacementRule Queues Runner RunnerContext RunnerSpec RunningJob",
     },
     "Energy samplers and accelerators": {
+        "llem.accelerators": "residual",
         "llem.samplers.amd": "AmdSampler uuid_of visible_amd_gpus",
         "llem.samplers.nvml": "MIG_NOTE NvmlSampler",
         "llem.samplers.nvml_library": "Nvml",
@@ -121,7 +122,6 @@ TOPICS: dict[str, dict[str, str]] = {
         "llem.results.weighing": (
             "caveat_sentences codes_of holds_impossible inform_sentence mark_whole tellings too_few VOIDED voiding_code weighed"
         ),
-        "llem.accelerators": "residual",
         "llem.study.lock": "is_held",
         "llem.study.manifest_head": "Head head_beside_results",
     },

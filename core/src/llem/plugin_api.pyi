@@ -1,5 +1,6 @@
 """The names of `llem.plugin_api`, for type checkers; a test holds the two together."""
 
+from llem.accelerators import residual as residual
 from llem.cli.completing import study_folders as study_folders
 from llem.cli.registered import Registered as Registered
 from llem.cli.table import table as table
@@ -24,6 +25,7 @@ from llem.errors import ModelError as ModelError
 from llem.errors import PluginError as PluginError
 from llem.errors import PreflightError as PreflightError
 from llem.errors import ResultError as ResultError
+from llem.errors import SamplerClosed as SamplerClosed
 from llem.errors import SamplerUnavailable as SamplerUnavailable
 from llem.files import inside as inside
 from llem.hookspecs import API_VERSION as API_VERSION
@@ -140,7 +142,9 @@ from llem.samplers.visible import Gpu as Gpu
 from llem.samplers.visible import Visible as Visible
 from llem.samplers.visible import visible_gpus as visible_gpus
 from llem.specs.accelerator import Accelerator as Accelerator
+from llem.specs.accelerator import AcceleratorLimits as AcceleratorLimits
 from llem.specs.accelerator import AcceleratorMemory as AcceleratorMemory
+from llem.specs.accelerator import AcceleratorSettings as AcceleratorSettings
 from llem.specs.accelerator import AcceleratorSpec as AcceleratorSpec
 from llem.specs.backend import BackendSpec as BackendSpec
 from llem.specs.backend import Capability as Capability
@@ -187,6 +191,7 @@ from llem.specs.registry import Plugin as Plugin
 from llem.specs.registry import SpecRegistry as SpecRegistry
 from llem.specs.runner import Exit as Exit
 from llem.specs.runner import Job as Job
+from llem.specs.runner import Location as Location
 from llem.specs.runner import Placement as Placement
 from llem.specs.runner import PlacementRule as PlacementRule
 from llem.specs.runner import Queues as Queues
@@ -207,7 +212,6 @@ from llem.specs.sampler import WatchingSampler as WatchingSampler
 from llem.specs.scenario import Answer as Answer
 from llem.specs.scenario import LoadGenerator as LoadGenerator
 from llem.specs.scenario import ScenarioSpec as ScenarioSpec
-from llem.study import residual as residual
 from llem.study.lock import is_held as is_held
 from llem.study.manifest_head import Head as Head
 from llem.study.manifest_head import head_beside_results as head_beside_results

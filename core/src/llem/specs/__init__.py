@@ -6,7 +6,13 @@ The implementation is imported only where it runs.
 
 from __future__ import annotations
 
-from llem.specs.accelerator import Accelerator, AcceleratorLimits, AcceleratorMemory, AcceleratorSettings, AcceleratorSpec
+from llem.specs.accelerator import (
+    Accelerator,
+    AcceleratorLimits,
+    AcceleratorMemory,
+    AcceleratorSettings,
+    AcceleratorSpec,
+)
 from llem.specs.backend import (
     BackendSpec,
     Capability,
