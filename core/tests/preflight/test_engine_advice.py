@@ -31,7 +31,7 @@ def backend(name: str, *, requires: Sequence[str], conflicts: Sequence[str] = ()
 
 def registry(*backends: BackendSpec, containers: bool = False) -> Any:
     """The part of a registry that the advice reads."""
-    runners = {"boxes": SimpleNamespace(isolates_environment=True)} if containers else {}
+    runners = {"boxes": SimpleNamespace(location="container")} if containers else {}
     return {BACKENDS: {spec.name: spec for spec in backends}, RUNNERS: runners}
 
 

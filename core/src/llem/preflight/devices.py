@@ -14,7 +14,7 @@ _LEAVE = "Leave execution.parallel at none, which runs one experiment at a time"
 
 
 def check_accelerators(context: PreflightContext) -> Iterator[Finding]:
-    """Who fails to tell of accelerators is a warning: what others left on them is not seen then."""
+    """Accelerators by maker. One who fails to tell is a warning: what others left on them is not seen then."""
     registry = context.registry
     runners = [registry.find(RUNNERS, runner.partition(":")[0]) for runner in context.runners.values()]
     if runners and not any(spec.on_this_machine for spec in runners):

@@ -39,7 +39,7 @@ def commands(spec: BackendSpec) -> str | None:
 def remedy(spec: BackendSpec, registry: SpecRegistry) -> str:
     """The advice on a backend whose engine is missing here: never an installation beside one that it conflicts with."""
     if beside := rivals(spec, registry):
-        held = any(runner.isolates_environment for runner in registry[RUNNERS].values())
+        held = any(runner.location == "container" for runner in registry[RUNNERS].values())
         image = "run it in its image, as a study does by itself," if held else f"run it in its image ({CONTAINERS})"
         own = f"install it in an environment of its own ({commands(spec)})" if spec.install else ""
         ways = " or ".join(way for way in (image if spec.image else "", own) if way)
