@@ -22,11 +22,11 @@ while True:
 def test_a_container_that_takes_too_much_memory_is_told_from_one_that_is_killed(
     hostile: Callable[[str, str], str], llem_run: Callable[..., Any]
 ) -> None:
-    ran = llem_run(hostile("eat", EAT), environ={"LLEM_DOCKER_MEMORY": "200m"})
+    ran = llem_run(hostile("eat", EAT), environ={"LLEM_RUNNER_OPTIONS_DOCKER_MEMORY": "200m"})
     assert ran.code == 1
     failure = ran.result["failure"]
     assert (failure["type"], failure["exit_code"]) == ("OutOfMemory", 137)
-    assert "its limit of 200 MiB (LLEM_DOCKER_MEMORY)" in failure["message"]
+    assert "its limit of 200 MiB (runner_options.docker.memory)" in failure["message"]
 
 
 def test_a_worker_that_is_killed_from_outside_is_not_out_of_memory(bed: str, llem_run: Callable[..., Any]) -> None:
@@ -44,7 +44,7 @@ result.update(status="failed", failure={{"type": "EngineDead", "message": f"the 
 (job / "result.json").write_text(json.dumps(result))
 sys.exit(1)
 """
-    ran = llem_run(hostile("eating-child", program), environ={"LLEM_DOCKER_MEMORY": "200m"})
+    ran = llem_run(hostile("eating-child", program), environ={"LLEM_RUNNER_OPTIONS_DOCKER_MEMORY": "200m"})
     failure = ran.result["failure"]
     assert failure["type"] == "OutOfMemory"
     assert "The worker said: the engine ended with -9" in failure["message"]
@@ -82,7 +82,7 @@ def test_a_timeout_ends_the_container_with_all_that_is_in_it(
 def test_a_missing_image_that_is_not_to_be_pulled_stops_the_study_before_it_starts(
     llem_run: Callable[..., Any],
 ) -> None:
-    ran = llem_run("llem-no-such:image", environ={"LLEM_DOCKER_PULL": "never"})
+    ran = llem_run("llem-no-such:image", environ={"LLEM_RUNNER_OPTIONS_DOCKER_PULL": "never"})
     assert ran.code == 3
     assert "the image llem-no-such:image is not here" in ran.stderr
     assert "llem images build" in ran.stderr
@@ -144,10 +144,10 @@ for i in range(1000):
     time.sleep(0.02)
 time.sleep(600)
 """
-    ran = llem_run(hostile("writer", program), environ={"LLEM_DOCKER_OUTPUT": "100m"})
+    ran = llem_run(hostile("writer", program), environ={"LLEM_RUNNER_OPTIONS_DOCKER_OUTPUT": "100m"})
     failure = ran.result["failure"]
     assert failure["type"] == "OutputTooLarge"
-    assert "LLEM_DOCKER_OUTPUT" in failure["message"]
+    assert "runner_options.docker.output" in failure["message"]
 
 
 def test_one_file_cannot_grow_past_the_limit(hostile: Callable[[str, str], str], llem_run: Callable[..., Any]) -> None:
@@ -159,7 +159,7 @@ try:
 except OSError as error:
     print("STOPPED", error.strerror, flush=True)
 """
-    ran = llem_run(hostile("grower", program), environ={"LLEM_DOCKER_OUTPUT": "50m"})
+    ran = llem_run(hostile("grower", program), environ={"LLEM_RUNNER_OPTIONS_DOCKER_OUTPUT": "50m"})
     assert "STOPPED File too large" in ran.log
 
 

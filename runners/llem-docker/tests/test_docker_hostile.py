@@ -58,7 +58,9 @@ time.sleep(1)
 def test_an_odd_file_is_refused_by_what_it_is(
     hostile: Callable[[str, str], str], llem_run: Callable[..., Any], how: str, says: str
 ) -> None:
-    ran = llem_run(hostile(f"odd-{abs(hash(how)) % 10**8}", how + "\n"), environ={"LLEM_DOCKER_OUTPUT": "20g"})
+    ran = llem_run(
+        hostile(f"odd-{abs(hash(how)) % 10**8}", how + "\n"), environ={"LLEM_RUNNER_OPTIONS_DOCKER_OUTPUT": "20g"}
+    )
     assert says in refused(ran)
 
 

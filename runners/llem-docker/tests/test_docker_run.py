@@ -104,7 +104,9 @@ def test_the_events_of_a_container_drive_the_same_progress(bed: str, llem_run: C
 def test_a_container_has_no_powers_and_only_what_it_needs(
     hostile: Callable[[str, str], str], llem_run: Callable[..., Any]
 ) -> None:
-    ran = llem_run(hostile("tell", TELL), environ={"LLEM_DOCKER_SHM": "1g", "VLLM_CPU_KVCACHE_SPACE": "1"})
+    ran = llem_run(
+        hostile("tell", TELL), environ={"LLEM_RUNNER_OPTIONS_DOCKER_SHM": "1g", "VLLM_CPU_KVCACHE_SPACE": "1"}
+    )
     found = told(ran.log)
     assert found["user"] == [os.getuid(), os.getgid()]
     assert {int(value, 16) for value in found["capabilities"]} == {0}
@@ -199,7 +201,7 @@ while not pathlib.Path("/llem/job/went").exists():
 
     watcher = threading.Thread(target=look)
     watcher.start()
-    ran = llem_run(image, environ={"HF_TOKEN": token, "LLEM_DOCKER_NETWORK": "host"})
+    ran = llem_run(image, environ={"HF_TOKEN": token, "LLEM_RUNNER_OPTIONS_DOCKER_NETWORK": "host"})
     watcher.join()
     assert f"TOKEN {len(token)} {token[::-1]} 0o400" in ran.log
     assert len(seen) == 1

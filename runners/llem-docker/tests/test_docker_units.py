@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from llem.config.compose import Composer
 from llem.config.experiment import ExperimentConfig
+from llem.config.layers import load_study
 from llem.errors import ConfigError
+from llem.plan.runners import choose_runners
 from llem.plugins import Registry
-from llem.specs.kinds import BACKENDS, SCENARIOS
+from llem.specs.kinds import BACKENDS, RUNNERS, SCENARIOS
 from llem_docker import cuda, owner, tokens
 from llem_docker.checks import alive
 from llem_docker.container import Inside, creation, passed_on
@@ -29,8 +33,9 @@ from llem_docker.errors import (
     pull_error,
     start_error,
 )
+from llem_docker.options import DockerOptions
 from llem_docker.places import HOME, HUB, PACKAGES, Places, is_cached, places_of
-from llem_docker.settings import Settings, read_settings, size_of
+from llem_docker.sizes import size_of
 
 
 def experiment(**sections: Any) -> ExperimentConfig:
@@ -49,26 +54,57 @@ def test_sizes_are_read_as_docker_writes_them(text: str, size: int) -> None:
     assert size_of(text) == size
 
 
+def docker_options(**values: object) -> DockerOptions:
+    return DockerOptions.model_validate(values)
+
+
 @pytest.mark.parametrize(
-    ("name", "value", "says"),
+    ("key", "value", "says"),
     [
-        ("LLEM_DOCKER_MEMROY", "8g", "Did you mean LLEM_DOCKER_MEMORY?"),
-        ("LLEM_DOCKER_MEMORY", "much", "not a size"),
-        ("LLEM_DOCKER_PIDS", "0", "a whole number above 0"),
-        ("LLEM_DOCKER_CPUS", "nan", "a number above 0"),
-        ("LLEM_DOCKER_PULL", "always", "missing or never"),
-        ("LLEM_DOCKER_NETWORK", "a b", "the name of a Docker network"),
+        ("memroy", "8g", "Extra inputs are not permitted"),
+        ("memory", "much", "a size of 6 MiB or more, such as 512m or 8g"),
+        ("memory", "1m", "a size of 6 MiB or more"),
+        ("shm", "much", "a size of 1 MiB or more"),
+        ("pids", 0, "greater than or equal to 1"),
+        ("cpus", float("nan"), "finite number"),
+        ("pull", "always", "'missing' or 'never'"),
+        ("network", "a b", "should match pattern"),
     ],
 )
-def test_a_setting_that_cannot_be_is_named(name: str, value: str, says: str) -> None:
-    with pytest.raises(ConfigError, match=r"LLEM_DOCKER_MEM|is not") as caught:
-        read_settings({name: value})
-    assert says in str(caught.value)
+def test_an_option_that_cannot_be_is_refused(key: str, value: object, says: str) -> None:
+    with pytest.raises(ValidationError, match=re.escape(says)):
+        docker_options(**{key: value})
 
 
-def test_settings_are_neutral_by_default_and_empty_ones_are_unset() -> None:
-    assert read_settings({"LLEM_DOCKER_MEMORY": "", "OTHER": "x"}) == Settings()
-    assert read_settings({"LLEM_DOCKER_MEMORY": "2g", "LLEM_DOCKER_CPUS": "1.5"}) == Settings(memory=2**31, cpus=1.5)
+def test_options_are_neutral_by_default_and_sizes_are_bytes_where_they_are_used() -> None:
+    default = docker_options()
+    assert (default.memory_bytes, default.cpus, default.shm_bytes, default.output_bytes) == (None, None, 2**33, 2**33)
+    given = docker_options(memory="2g", cpus=1.5, output="50m")
+    assert (given.memory_bytes, given.cpus, given.output_bytes) == (2**31, 1.5, 50 * 2**20)
+
+
+def test_options_are_part_of_the_record_with_where_they_came_from() -> None:
+    document = {"model": "random:tiny-llama", "backend": "testbed", "runners": {"testbed": "docker:img"}}
+    environ = {"LLEM_RUNNER_OPTIONS_DOCKER_MEMORY": "2g"}
+    registry = Registry()
+    study = load_study(None, document=document, backends=registry[BACKENDS], runners=registry[RUNNERS], environ=environ)
+    assert study.config.runner_options["docker"] == {"memory": "2g"}
+    assert study.origins["runner_options.docker.memory"].kind == "environment"
+    (choice,) = choose_runners(study, ["testbed"], registry, None).values()
+    assert choice.options == docker_options(memory="2g")
+
+
+@pytest.mark.parametrize("name", ["LLEM_DOCKER_MEMORY", "LLEM_DOCKER_MEMROY"])
+def test_a_variable_of_former_versions_is_refused_with_the_one_that_sets_the_option(name: str) -> None:
+    registry = Registry()
+    with pytest.raises(ConfigError, match=f"{name} is unknown: LLEM_RUNNER_OPTIONS_DOCKER_MEMORY sets that option"):
+        load_study(
+            None,
+            document={"model": "random:tiny-llama", "backend": "testbed"},
+            backends=registry[BACKENDS],
+            runners=registry[RUNNERS],
+            environ={name: "8g"},
+        )
 
 
 @pytest.mark.parametrize(
@@ -184,7 +220,7 @@ def test_a_container_is_created_without_powers() -> None:
         job=Path("/j"),
         scratch=Path("/s"),
         places=Places(packages=["p"]),
-        settings=Settings(memory=2**30),
+        options=docker_options(memory="1g"),
         user="1000:1000",
         network="none",
         gpus=["GPU-1"],
@@ -291,7 +327,7 @@ def test_the_hubs_cache_can_be_written_only_where_something_has_to_be_fetched(fe
         job=tmp_path,
         scratch=tmp_path,
         places=Places(hub=tmp_path / "hub", fetches=fetches),
-        settings=read_settings({}),
+        options=docker_options(),
         user="1:1",
         network="none",
     )

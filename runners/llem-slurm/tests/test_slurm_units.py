@@ -13,10 +13,12 @@ import pytest
 from pydantic import ValidationError
 
 from llem.config.compose import Composer
-from llem.plugins import default_registry
+from llem.errors import ConfigError
+from llem.plugins import Registry, default_registry
 from llem.results.job_directory import EXPERIMENT, LOG, RESULT, EventReader, JobDocument
 from llem.results.warning_codes import WARNINGS
 from llem.specs.kinds import BACKENDS, CHECKS, RUNNERS, SCENARIOS
+from llem.specs.runner import RunnerContext
 from llem_slurm.checks import minutes_of
 from llem_slurm.commands import environment, run, said
 from llem_slurm.ending import ending_of
@@ -27,8 +29,9 @@ from llem_slurm.options import SlurmOptions
 from llem_slurm.places import Batch, Record, Task, Tasks
 from llem_slurm.queue import Seen, read_accounts, read_queue
 from llem_slurm.reclaim import reclaim
+from llem_slurm.runner import SlurmRunner
 from llem_slurm.script import Need, array_options, gpus_of, need_of, script, wishes
-from llem_slurm.worker_start import apptainer
+from llem_slurm.worker_start import apptainer, container_options
 
 BED = default_registry().find(BACKENDS, "testbed")
 
@@ -255,3 +258,16 @@ def test_the_runner_and_its_checks_are_registered() -> None:
     assert spec.options is SlurmOptions
     assert {"slurm", "slurm-place", "slurm-node"} <= default_registry()[CHECKS].keys()
     assert json.dumps(SlurmOptions().model_dump(mode="json"))
+
+
+def test_options_of_a_container_are_those_of_its_runner_and_others_are_refused_before_a_job_is_submitted() -> None:
+    docker = Registry().find(RUNNERS, "docker")
+    given = container_options(docker, {"memory": "64g"})
+    assert given is not None
+    assert given.model_dump()["memory"] == "64g"
+    with pytest.raises(ConfigError, match=r"memroy: Extra inputs are not permitted"):
+        container_options(docker, {"memroy": "64g"})
+    options = SlurmOptions(image="x", container="docker", container_options={"shm": "much"})
+    (finding,) = SlurmRunner(RunnerContext(registry=Registry(), options=options)).preflight([])
+    assert finding.level == "error"
+    assert "container_options: shm: Value error, a size of 1 MiB or more" in finding.message

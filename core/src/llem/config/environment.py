@@ -28,8 +28,7 @@ RESERVED: Mapping[str, str] = {
 }
 """Variables that are no value of a study, with what they do."""
 
-RUNNERS_OWN = ("LLEM_DOCKER_",)
-"""Prefixes of variables that a runner reads and checks itself."""
+OPTION_PREFIX = "LLEM_RUNNER_OPTIONS_"
 
 
 def variable_of(key: str) -> str:
@@ -68,10 +67,13 @@ def from_environment(environ: Mapping[str, str], vocabulary: Vocabulary) -> dict
 
 
 def _may_be_value(name: str) -> bool:
-    return name.startswith(PREFIX) and name not in RESERVED and not name.startswith(RUNNERS_OWN)
+    return name.startswith(PREFIX) and name not in RESERVED
 
 
 def _unknown(name: str, known: Sequence[str], backends: Sequence[str]) -> str:
+    whole = name.replace(PREFIX, OPTION_PREFIX, 1)
+    if option := difflib.get_close_matches(whole, [n for n in known if n.startswith(OPTION_PREFIX)], n=1, cutoff=0.95):
+        return f"the environment variable {name} is unknown: {option[0]} sets that option of its runner."
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
     if name.startswith(RUNNER_PREFIX):
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.85)

@@ -19,8 +19,8 @@ from llem_docker import cuda, owner
 from llem_docker.errors import TOOLKIT_REMEDY, GpuRefused, ToolkitMissing
 from llem_docker.gpus import driver, gpus_here
 from llem_docker.images import labels
-from llem_docker.settings import in_words
 from llem_docker.sight import sight_of
+from llem_docker.sizes import in_words
 
 LEAST_FREE = 256 * 2**20
 ROOM_FOR_AN_IMAGE = 20 * 2**30
@@ -228,7 +228,7 @@ def check_shm(context: PreflightContext) -> Iterator[Finding]:
     sight = sight_of(context)
     if isinstance(sight, LlemError):
         return
-    wanted = sight.settings.shm
+    wanted = sight.options.shm_bytes
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     for use in sight.uses:
         found = sight.plain(use)
@@ -238,13 +238,13 @@ def check_shm(context: PreflightContext) -> Iterator[Finding]:
             yield Finding(
                 level="error",
                 message=f"/dev/shm inside {use.reference} has {in_words(found.shm)}, and {in_words(wanted)} were asked for",
-                remedy="Lower LLEM_DOCKER_SHM, or see which setting of the engine limits it.",
+                remedy="Lower runner_options.docker.shm, or see which setting of the engine limits it.",
             )
         elif wanted > memory:
             yield Finding(
                 level="warning",
                 message=f"shared memory of {in_words(wanted)} is more than this machine's {in_words(memory)}",
-                remedy="Lower it, such as LLEM_DOCKER_SHM=2g: an engine that fills it would be ended for want of memory.",
+                remedy="Lower it, such as --set runner_options.docker.shm=2g: an engine that fills it would be ended for want of memory.",
             )
         else:
             yield Finding(level="ok", message=f"{in_words(found.shm)} of shared memory inside {use.reference}")

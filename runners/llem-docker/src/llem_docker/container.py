@@ -13,8 +13,8 @@ from docker.types import DeviceRequest, LogConfig, Mount, Ulimit
 
 from llem.plugin_api import EXPERIMENT, tells_a_secret
 from llem_docker.engine import Image
+from llem_docker.options import DockerOptions
 from llem_docker.places import HOME, HUB, JOB, PACKAGES, SCRATCH, TMP, TOKEN, Places
-from llem_docker.settings import Settings
 
 WORKER = ("python3", "-m", "llem.worker")
 """The command that runs inside: the worker, which calls `ExperimentOrchestrator` as a library."""
@@ -68,7 +68,7 @@ class Inside:
     job: Path
     scratch: Path
     places: Places
-    settings: Settings
+    options: DockerOptions
     user: str
     network: str
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -90,11 +90,11 @@ def creation(inside: Inside, environ: Mapping[str, str] = os.environ) -> dict[st
         "user": inside.user,
         "use_config_proxy": inside.network != "none",
         "working_dir": SCRATCH,
-        **confinement(inside.settings, inside.gpus),
+        **confinement(inside.options, inside.gpus),
     }
 
 
-def confinement(settings: Settings, gpus: Sequence[str]) -> dict[str, Any]:
+def confinement(options: DockerOptions, gpus: Sequence[str]) -> dict[str, Any]:
     """The limits of a container: rights, memory, processes. No log is kept by the engine: llem reads it as it comes."""
     return {
         "init": True,
@@ -103,14 +103,14 @@ def confinement(settings: Settings, gpus: Sequence[str]) -> dict[str, Any]:
         "privileged": False,
         # An engine's processes share memory among themselves, in their own space and of this size; the host's is not theirs.
         "ipc_mode": "private",
-        "shm_size": settings.shm,
-        "mem_limit": settings.memory,
-        "memswap_limit": settings.memory,
-        "nano_cpus": round(settings.cpus * 1e9) if settings.cpus else None,
-        "pids_limit": settings.pids,
+        "shm_size": options.shm_bytes,
+        "mem_limit": options.memory_bytes,
+        "memswap_limit": options.memory_bytes,
+        "nano_cpus": round(options.cpus * 1e9) if options.cpus else None,
+        "pids_limit": options.pids,
         "ulimits": [
             Ulimit(name="core", soft=0, hard=0),
-            Ulimit(name="fsize", soft=settings.output, hard=settings.output),
+            Ulimit(name="fsize", soft=options.output_bytes, hard=options.output_bytes),
         ],
         "device_requests": [DeviceRequest(device_ids=list(gpus), capabilities=[["gpu"]])] if gpus else None,
         "log_config": LogConfig(type="none"),

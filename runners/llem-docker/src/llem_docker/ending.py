@@ -9,7 +9,7 @@ from typing import Any
 
 from llem.plugin_api import Exit
 from llem_docker.errors import NOT_FOUND, ImageUnfit
-from llem_docker.settings import in_words
+from llem_docker.sizes import in_words
 
 OUT_OF_MEMORY = "OutOfMemory"
 ENGINE_GONE = "EngineGone"
@@ -58,7 +58,7 @@ def _memory_cause(state: Mapping[str, Any], code: int, limit: int | None, killed
     if state.get("OOMKilled"):
         if limit is not None:
             return (
-                f"out of memory: the container reached its limit of {in_words(limit)} (LLEM_DOCKER_MEMORY), "
+                f"out of memory: the container reached its limit of {in_words(limit)} (runner_options.docker.memory), "
                 "and the kernel ended a process in it"
             )
         return "out of memory: this machine's memory was used up, and the kernel ended a process in the container"

@@ -127,7 +127,7 @@ class Engine:
         if found is None and (not pull or reference.startswith("sha256:")):
             raise ImageMissing(
                 f"the image {reference} is not here, and is not to be pulled.",
-                remedy=f"{how_to_build(reference, self.registry)} Or pull it (docker pull {reference}), or unset LLEM_DOCKER_PULL.",
+                remedy=f"{how_to_build(reference, self.registry)} Or pull it (docker pull {reference}), or set runner_options.docker.pull to missing.",
             )
         if found is None:
             self._pull(reference)

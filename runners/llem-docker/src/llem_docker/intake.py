@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from llem.plugin_api import EVENTS, READINGS, REQUESTS, RESULT, TIMESERIES, write_json
-from llem_docker.settings import in_words
+from llem_docker.sizes import in_words
 
 MOST_BYTES = {RESULT: 64 * 2**20, TIMESERIES: 2 * 2**30, REQUESTS: 2 * 2**30, READINGS: 2 * 2**30}
 """Most bytes that a file may hold; a larger one is refused."""

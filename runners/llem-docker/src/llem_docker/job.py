@@ -20,7 +20,8 @@ from llem_docker.engine import Engine
 from llem_docker.intake import Events, amend_failure, remove_folder, take, written
 from llem_docker.keepsakes import Keepsakes
 from llem_docker.logs import LogStream
-from llem_docker.settings import Settings, in_words
+from llem_docker.options import DockerOptions
+from llem_docker.sizes import in_words
 
 _KILL_S = 30.0
 """A container that SIGKILL does not end for so long hangs in a driver; it is reported instead of waited for."""
@@ -44,7 +45,7 @@ class Parts:
 
     engine: Engine
     container: str
-    settings: Settings
+    options: DockerOptions
     directory: Path
     exchange: Path
     scratch: Path
@@ -179,7 +180,7 @@ class DockerJob:
         if self._killed_before is not None and (now := ending.killed_for_memory()) is not None:
             killed = now - self._killed_before
         found = ending.ending_of(
-            state, limit=parts.settings.memory, killed_here=killed, asked=self._asked or self._reason is not None
+            state, limit=parts.options.memory_bytes, killed_here=killed, asked=self._asked or self._reason is not None
         )
         full = _full_disk(parts) if found.code or found.signal else None
         refused = take(parts.exchange, parts.directory, parts.expected, parts.secrets) if gone else []
@@ -277,13 +278,13 @@ def _used(parts: Parts) -> dict[Path, int]:
 def _space_trouble(parts: Parts, before: Mapping[Path, int]) -> tuple[str, str] | None:
     """The container writes more than it may. Counting its files costs time, so it is done only where the disk says so."""
     grown = {place: used - before[place] for place, used in _used(parts).items()}
-    if max(grown.values()) <= parts.settings.output:
+    if max(grown.values()) <= parts.options.output_bytes:
         return None
     total = sum(written(place) for place in _places(parts))
-    if total <= parts.settings.output:
+    if total <= parts.options.output_bytes:
         return None
-    most = in_words(parts.settings.output)
-    cause = f"the container wrote {in_words(total)}, more than {most} (LLEM_DOCKER_OUTPUT), and llem ended it"
+    most = in_words(parts.options.output_bytes)
+    cause = f"the container wrote {in_words(total)}, more than {most} (runner_options.docker.output), and llem ended it"
     return ending.OUTPUT_TOO_LARGE, cause
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from llem.plugin_api import API_VERSION, CheckSpec, RunnerSpec, checks_in, hookimpl
+from llem_docker.options import DockerOptions
 
 RUNNER = "docker"
 
@@ -34,6 +35,7 @@ def llem_runners() -> Sequence[RunnerSpec]:
             placements=frozenset({"same_node"}),
             location="container",
             argument="IMAGE",
+            options=DockerOptions,
             requires=("docker",),
             install="pip install llem-docker",
         )

@@ -23,8 +23,8 @@ from llem_docker.errors import NOT_FOUND, ImageUnfit, no_python
 from llem_docker.intake import remove_folder
 from llem_docker.leftovers import PROBE, clear_probes
 from llem_docker.logs import LogStream
+from llem_docker.options import DockerOptions
 from llem_docker.places import JOB
-from llem_docker.settings import Settings
 
 WAIT_S = 120
 _MOST_BYTES = 2**20
@@ -85,7 +85,9 @@ class Found:
     gpus: str | None = None
 
 
-def look_into(engine: Engine, image: Image, gpus: Sequence[str], settings: Settings, user: str, near: Path) -> Found:
+def look_into(
+    engine: Engine, image: Image, gpus: Sequence[str], options: DockerOptions, user: str, near: Path
+) -> Found:
     """Run the probe in an image, confined as an experiment is.
 
     Args:
@@ -109,7 +111,7 @@ def look_into(engine: Engine, image: Image, gpus: Sequence[str], settings: Setti
             "mounts": [Mount(JOB, str(folder), type="bind")],
             "network_mode": "none",
             "user": user,
-            **confinement(settings, gpus),
+            **confinement(options, gpus),
         }
         container = engine.create(image, options)
         undo.callback(engine.remove, container)

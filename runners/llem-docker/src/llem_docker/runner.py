@@ -31,8 +31,8 @@ from llem_docker.intake import remove_folder
 from llem_docker.job import DockerJob, Parts, read_experiment
 from llem_docker.keepsakes import Keepsakes
 from llem_docker.logs import LogStream
+from llem_docker.options import DockerOptions, options_of
 from llem_docker.places import SCRATCH, Places, places_of
-from llem_docker.settings import Settings, read_settings
 from llem_docker.tokens import TokenFile, hub_token
 
 EXCHANGE = "container"
@@ -44,17 +44,16 @@ class DockerRunner:
 
     def __init__(self, context: RunnerContext) -> None:
         self._context = context
-        self._settings: Settings | None = None
+        self._options = options_of(context)
         self._engine: Engine | None = None
         self._image: Image | None = None
         self._left: list[str] = []
         self._keepsakes = Keepsakes()
 
     def preflight(self, experiments: Sequence[ExperimentConfig]) -> Iterable[Finding]:
-        """Check that an image and the settings are given; what they lead to, the checks of this plugin find out."""
+        """Check that an image is given; what it leads to, the checks of this plugin find out."""
         try:
             image_of(self._context)
-            read_settings(os.environ)
         except ConfigError as error:
             yield Finding(level="error", message=str(error.what), remedy=error.remedy)
 
@@ -68,14 +67,14 @@ class DockerRunner:
         Raises:
             LlemError: the engine, the image, the toolkit or a model is not there; its class is the failure's type.
         """
-        settings = self._settings = self._settings or read_settings(os.environ)
+        options = self._options
         engine = self._connect()
         self._remove_left()
         if self._image is None or engine.find(self._image.id) is None:
-            self._image = engine.image(image_of(self._context), pull=settings.pull == "missing")
+            self._image = engine.image(image_of(self._context), pull=options.pull == "missing")
         expected = read_experiment(job.directory / EXPERIMENT)
         places = places_of(job.config, expected["base_dir"])
-        network = _network(settings, places)
+        network = _network(options, places)
         gpus = gpus_of(job.config, self._context.registry)
         with ExitStack() as always, ExitStack() as undo:
             try:
@@ -91,7 +90,7 @@ class DockerRunner:
                 job=exchange,
                 scratch=scratch,
                 places=places,
-                settings=settings,
+                options=options,
                 user=user_of(engine),
                 network=network,
                 labels=owner.labels(self._context.study_id, job.directory, job.config_hash, self._context.backend),
@@ -110,7 +109,7 @@ class DockerRunner:
             parts = Parts(
                 engine=engine,
                 container=container,
-                settings=settings,
+                options=options,
                 directory=job.directory,
                 exchange=exchange,
                 scratch=scratch,
@@ -150,7 +149,7 @@ class DockerRunner:
 
     def _facts(self, inside: Inside, engine: Engine) -> dict[str, Any]:
         """Facts of the container that a reader of the result needs."""
-        settings = inside.settings
+        options = inside.options
         return {
             "image": inside.image.reference,
             "image_id": inside.image.id,
@@ -158,10 +157,10 @@ class DockerRunner:
             "engine_version": engine.version,
             "gpus": list(inside.gpus),
             "network": inside.network,
-            "shm_bytes": settings.shm,
-            "memory_limit_bytes": settings.memory,
-            "cpus": settings.cpus,
-            "pids_limit": settings.pids,
+            "shm_bytes": options.shm_bytes,
+            "memory_limit_bytes": options.memory_bytes,
+            "cpus": options.cpus,
+            "pids_limit": options.pids,
             "meters_read": "inside the container, from the machine's devices",
         }
 
@@ -188,9 +187,9 @@ def user_of(engine: Engine) -> str:
     return "0:0" if rootless else f"{os.getuid()}:{os.getgid()}"
 
 
-def _network(settings: Settings, places: Places) -> str:
-    if settings.network != "auto":
-        return settings.network
+def _network(options: DockerOptions, places: Places) -> str:
+    if options.network != "auto":
+        return options.network
     return "bridge" if places.fetches else "none"
 
 

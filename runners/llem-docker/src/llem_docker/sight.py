@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -11,10 +10,10 @@ from typing import Any
 from llem.plugin_api import BACKENDS, ConfigError, LlemError, PreflightContext, RunnerContext
 from llem_docker.engine import Engine, Image
 from llem_docker.gpus import gpus_of
+from llem_docker.options import DockerOptions
 from llem_docker.plugin import RUNNER
 from llem_docker.probe import Found, guarded, look_into
 from llem_docker.runner import image_of, user_of
-from llem_docker.settings import Settings, read_settings
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class Sight:
     """
 
     engine: Engine
-    settings: Settings
+    options: DockerOptions
     uses: list[Use]
     near: Path
     _images: dict[str, Image | LlemError] = field(default_factory=dict)
@@ -50,7 +49,7 @@ class Sight:
         """The image, pulled where it is not here; or why there is none."""
         if use.reference not in self._images:
             try:
-                self._images[use.reference] = self.engine.image(use.reference, pull=self.settings.pull == "missing")
+                self._images[use.reference] = self.engine.image(use.reference, pull=self.options.pull == "missing")
             except LlemError as error:
                 self._images[use.reference] = error
         return self._images[use.reference]
@@ -64,7 +63,7 @@ class Sight:
                 image
                 if isinstance(image, LlemError)
                 else guarded(
-                    lambda: look_into(self.engine, image, use.gpus, self.settings, user_of(self.engine), self.near)
+                    lambda: look_into(self.engine, image, use.gpus, self.options, user_of(self.engine), self.near)
                 )
             )
         return self._found[key]
@@ -92,8 +91,10 @@ def _look_or_error(context: PreflightContext) -> Sight | LlemError:
 def _look(context: PreflightContext) -> Sight:
     output = (context.output or Path()).expanduser().absolute()
     near = next(folder for folder in (output, *output.parents) if folder.is_dir())
-    settings = read_settings(os.environ)
-    return Sight(engine=Engine(context.registry), settings=settings, uses=_uses(context), near=near)
+    options = context.runner_options.get(RUNNER)
+    if not isinstance(options, DockerOptions):
+        options = DockerOptions.model_validate({})
+    return Sight(engine=Engine(context.registry), options=options, uses=_uses(context), near=near)
 
 
 def _uses(context: PreflightContext) -> list[Use]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -48,6 +48,9 @@ class SlurmOptions(Section):
     capacity: int = Field(1_000, ge=1, description="jobs in the queue at once; the site's own limits lower it")
     image: str | None = Field(None, min_length=1, description="image that experiments run in; also as slurm:IMAGE")
     container: Literal["apptainer", "docker"] = Field("apptainer", description="what runs the image on the nodes")
+    container_options: dict[str, Any] = Field(
+        default_factory=dict, description="options of the runner docker on the nodes, such as {memory: 64g}"
+    )
     python: str | None = Field(
         None, pattern=r"^/\S+$", description="Python with llem on the nodes; null: the one that llem runs with here"
     )

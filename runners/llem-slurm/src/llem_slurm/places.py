@@ -73,6 +73,7 @@ class Tasks:
         requeues: how often each may begin anew.
         exclusive: each has its node for itself, because it was asked for.
         image, container: what the worker runs in; None: the node's own Python.
+        container_options: of the runner that runs the image.
     """
 
     tasks: tuple[Task, ...]
@@ -80,6 +81,7 @@ class Tasks:
     exclusive: bool
     image: str | None = None
     container: str = "apptainer"
+    container_options: Mapping[str, Any] = field(default_factory=dict)
     binds: tuple[str, ...] = ()
 
     def write(self, path: Path) -> None:

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from llem.plugin_api import BACKENDS, ConfigError, ExperimentConfig, Finding, Job, RunnerContext, RunningJob
+from llem.plugin_api import BACKENDS, RUNNERS, ConfigError, ExperimentConfig, Finding, Job, RunnerContext, RunningJob
 from llem_slurm.cluster import Cluster
 from llem_slurm.job import SlurmJob
 from llem_slurm.limits import SiteLimits, site_limits
@@ -14,6 +14,7 @@ from llem_slurm.nodes import Placer
 from llem_slurm.options import SlurmOptions
 from llem_slurm.script import need_of
 from llem_slurm.submission import Submission
+from llem_slurm.worker_start import container_options
 
 
 class SlurmRunner:
@@ -36,6 +37,12 @@ class SlurmRunner:
                 f"{self._options.image}",
                 remedy="Keep one of them.",
             )
+        docker = self._context.registry[RUNNERS].get("docker")
+        if docker is not None:
+            try:
+                container_options(docker, self._options.container_options)
+            except ConfigError as error:
+                yield Finding(level="error", message=f"{error.where}: {error.what}", remedy="See docs/docker.md.")
 
     def capacity(self) -> int:
         """As many as the site lets this user have in the queue, and the options allow."""

@@ -126,6 +126,7 @@ class Submission:
             exclusive=options.exclusive,
             image=self._image,
             container=options.container,
+            container_options=options.container_options,
         )
         try:
             batch.folder.mkdir(parents=True)

@@ -8,19 +8,25 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
 
 from llem.plugin_api import (
     BACKENDS,
     RUNNERS,
     SCENARIOS,
     Composer,
+    ConfigError,
     Job,
     JobDocument,
     LlemError,
     LocalJob,
     Registry,
     RunnerContext,
+    RunnerSpec,
     RunningJob,
+    Section,
     load_object,
 )
 from llem_slurm.commands import environment as of_commands
@@ -39,14 +45,16 @@ def start(
     config = Composer(registry[BACKENDS], registry[SCENARIOS]).compose(document.config)
     job = Job(directory=directory, config=config, config_hash=document.config_hash, environment=environment)
     if tasks.image is not None and tasks.container == "docker":
+        docker = registry.find(RUNNERS, "docker")
         context = RunnerContext(
             registry=registry,
+            options=container_options(docker, tasks.container_options),
             argument=tasks.image,
             study_id=document.study or "",
             backend=config.backend,
             image=tasks.image,
         )
-        running: RunningJob = load_object(registry.find(RUNNERS, "docker").runner)(context).start(job)
+        running: RunningJob = load_object(docker.runner)(context).start(job)
         return running
     worker = [sys.executable, "-m", "llem.worker", str(directory)]
     if tasks.image is not None:
@@ -55,6 +63,15 @@ def start(
         return LocalJob(worker, job, scratch)
     except OSError as error:
         raise LlemError(f"the worker cannot be started on {os.uname().nodename}: {error}.") from error
+
+
+def container_options(runner: RunnerSpec, given: Mapping[str, Any]) -> Section | None:
+    """The options of the runner that runs the image. Raises ConfigError where they are none of it."""
+    try:
+        return None if runner.options is None else runner.options.model_validate(dict(given))
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
+        raise ConfigError(f"{wrong}.", where="runner_options.slurm.container_options") from error
 
 
 def apptainer(tasks: Tasks, directory: Path, base_dir: str) -> list[str]:
