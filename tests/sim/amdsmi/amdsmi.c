@@ -22,6 +22,7 @@ typedef struct { uint32_t total_mb, used_mb, reserved[2]; } vram_t;
 typedef struct { uint32_t gfx, umc, mm, reserved[13]; } activity_t;
 typedef struct { uint64_t cap_uw, default_uw, dpm, min_uw, max_uw, reserved[3]; } cap_t;
 typedef struct { uint32_t mhz, min, max; uint8_t locked, deep_sleep, pad[2]; uint32_t reserved[4]; } clock_mhz_t;
+typedef struct { char name[256]; uint32_t pid, pad; uint64_t mem, gfx, enc; uint32_t reserved_engines[12]; uint64_t gtt, cpu, vram; uint32_t reserved_memory[10]; char container[256]; uint32_t cu_occupancy, reserved[11]; } process_t;
 typedef struct { char version[256], date[256], name[256]; } driver_t;
 
 static int initialized;
@@ -115,6 +116,20 @@ API int amdsmi_get_clock_info(device_t g, unsigned type, clock_mhz_t *found) {
     return OK;
 }
 API int amdsmi_get_gpu_vram_usage(device_t g, vram_t *found) { ENTER(g); found->total_mb = (uint32_t)g->memory_total_mib; found->used_mb = (uint32_t)g->memory_used_mib; return OK; }
+API int amdsmi_get_gpu_process_list(device_t g, uint32_t *count, process_t *list) {
+    ENTER(g);
+    uint32_t room = *count;
+    *count = 0;
+    for (unsigned i = 0; i < g->processes; i++) {
+        const struct tenant *t = &g->tenants[i];
+        if (!scenario_fault(t->from_s, t->to_s) || *count >= room) continue;
+        memset(&list[*count], 0, sizeof *list);
+        list[*count].pid = t->pid;
+        list[*count].mem = list[*count].vram = (uint64_t)t->mib << 20;
+        ++*count;
+    }
+    return OK;
+}
 API int amdsmi_get_gpu_activity(device_t g, activity_t *found) { ENTER(g); memset(found, 0, sizeof *found); found->gfx = 50; return OK; }
 API int amdsmi_get_power_cap_info(device_t g, uint32_t sensor, cap_t *found) {
     (void)sensor;
