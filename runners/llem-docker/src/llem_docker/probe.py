@@ -86,7 +86,7 @@ class Found:
 
 
 def look_into(
-    engine: Engine, image: Image, gpus: Sequence[str], options: DockerOptions, user: str, near: Path
+    engine: Engine, image: Image, gpus: Sequence[str], limits: DockerOptions, user: str, near: Path
 ) -> Found:
     """Run the probe in an image, confined as an experiment is.
 
@@ -111,7 +111,7 @@ def look_into(
             "mounts": [Mount(JOB, str(folder), type="bind")],
             "network_mode": "none",
             "user": user,
-            **confinement(options, gpus),
+            **confinement(limits, gpus),
         }
         container = engine.create(image, options)
         undo.callback(engine.remove, container)
