@@ -238,11 +238,16 @@ def test_who_holds_a_card_is_told_by_card(ask: Ask) -> None:
 
 def test_a_slow_driver_is_asked_for_telemetry_less_often(ask: Ask) -> None:
     code = """
+import time
+real, passed_ns = time.monotonic_ns, 0
+time.monotonic_ns = lambda: real() + passed_ns
 answer = []
 for t in range(6):
     at(float(t))
     answer.append("temperature_c" in sampler.read()[0].telemetry)
-    time.sleep(0.55)
+    passed_ns += STEP_NS
 """
-    assert ask(STEADY, f"import time{code}") == [True] * 6
-    assert ask(f"{STEADY}slow nvmlDeviceGetTemperature 400\n", f"import time{code}").count(True) == 1
+    assert ask(STEADY, f"STEP_NS = 5_000_000_000{code}") == [True] * 6
+    slow = f"{STEADY}slow nvmlDeviceGetTemperature 400\n"
+    assert ask(slow, f"STEP_NS = 550_000_000{code}") == [True] + [False] * 5
+    assert ask(slow, f"STEP_NS = 60_000_000_000{code}") == [True] * 6
