@@ -85,9 +85,7 @@ class Found:
     gpus: str | None = None
 
 
-def look_into(
-    engine: Engine, image: Image, gpus: Sequence[str], limits: DockerOptions, user: str, near: Path
-) -> Found:
+def look_into(engine: Engine, image: Image, gpus: Sequence[str], limits: DockerOptions, user: str, near: Path) -> Found:
     """Run the probe in an image, confined as an experiment is.
 
     Args:
