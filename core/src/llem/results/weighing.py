@@ -128,7 +128,7 @@ def _voided(row: Mapping[str, Any], columns: Iterable[str] | None = None) -> Ite
             if qualities and (code := next((kind.code for kind in voiding if touches(kind, qualities)), None)):
                 yield column, code
                 continue
-        if checks.positive and is_impossible(column, value):
+        if checks.positive and not (type(value) is float and value > 0) and is_impossible(column, value):
             yield column, IMPOSSIBLE
         elif checks.percentile and too_few(column, row) is not None:
             yield column, FEW

@@ -59,7 +59,16 @@ def load_rows(
     Raises:
         ResultError: it is anything else.
     """
-    return rows_of(load_table(study), specs, more)
+    rows = rows_of(load_table(study), specs, more)
+    give_back()
+    return rows
+
+
+def give_back() -> None:
+    """Give the memory that Arrow keeps for its next table back to the system: as much as thousands of rows take."""
+    import pyarrow as pa
+
+    pa.default_memory_pool().release_unused()
 
 
 def rows_of(

@@ -11,7 +11,7 @@ from llem.plugin_api import ResultError, parquet_rows
 from llem_analysis.candidates import Candidate, candidates_of
 from llem_analysis.design import Configured, configured
 from llem_analysis.figures import FIGURES, MAIN
-from llem_analysis.loading import load_table, rows_of, study_name
+from llem_analysis.loading import give_back, load_table, rows_of, study_name
 from llem_analysis.picking import pick_among
 from llem_analysis.wording import as_written
 from llem_report.answer import answer_of
@@ -87,6 +87,7 @@ def gather(study_dir: Path | str) -> ReportStudy:
     found = candidates_of(groups, specs)
     configurations, common = _configurations(found, groups, _first_configs(table, groups))
     del table
+    give_back()
     environments, environment_of = environments_of(folder, rows)
     analysis, no_findings = _analysis(folder, rows, groups)
     counts = dict(head.totals) if head else {"experiments": len(rows), **Counter(_status(row) for row in rows)}
