@@ -157,6 +157,8 @@ def _require_extra() -> None:
 def _page(registry: Registry, study: Path, output: Path | None, opening: bool) -> None:
     import webbrowser
 
+    import pyarrow
+
     from llem_report import bundle
     from llem_report.charts import charts
     from llem_report.gather import gather
@@ -164,6 +166,8 @@ def _page(registry: Registry, study: Path, output: Path | None, opening: bool) -
 
     _require_extra()
     bundle.begin()
+    # Arrow's own allocator keeps tens of megabytes in reserve, which a report has no use for.
+    pyarrow.set_memory_pool(pyarrow.system_memory_pool())
     found = gather(study)
     path = study / PAGE if output is None else output / PAGE if output.is_dir() else output
     _saving(path, lambda: write_page(found, path, charts(registry)))

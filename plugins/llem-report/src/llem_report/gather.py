@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from llem_analysis.figures import FIGURES, MAIN
 from llem_analysis.loading import give_back, load_table, rows_of, study_name
 from llem_analysis.picking import pick_among
 from llem_analysis.wording import as_written
-from llem_report.answer import answer_of
+from llem_report.answer import BY, answer_of
 from llem_report.citing import citation, study_manifest
 from llem_report.environments import environments_of, versions_of
 from llem_report.methods import METHOD_COLUMNS, method_sentences
@@ -86,6 +87,10 @@ def gather(study_dir: Path | str) -> ReportStudy:
     groups = configured(rows)
     found = candidates_of(groups, specs)
     configurations, common = _configurations(found, groups, _first_configs(table, groups))
+    # What thousands of rows and candidates held for these alone is let go.
+    found = [replace(one, figures={name: one.figures[name] for name in BY if name in one.figures}) for one in found]
+    for row in rows:
+        row.pop("energy.phases_j", None)
     del table
     give_back()
     environments, environment_of = environments_of(folder, rows)
