@@ -134,6 +134,9 @@ def test_experiments_run_side_by_side_each_on_a_card_of_its_own(machine: Machine
     results = [json.loads(path.read_text()) for path in tmp_path.glob("out/*/experiments/*/result.json")]
     seen = [[device["id"] for device in result["facts"]["devices"]] for result in results]
     assert sorted(seen) == [[A], [B]]
+    for result, (card,) in zip(results, seen, strict=True):
+        shown = {name: result["environment"]["variables"].get(name) for name in HIDING}
+        assert card in shown.values(), "the record says which card it was given"
     assert all(result["environment"]["exclusive"] is False for result in results)
 
 

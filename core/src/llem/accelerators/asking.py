@@ -46,6 +46,17 @@ def confined_to(spec: AcceleratorSpec, ids: Sequence[str]) -> Mapping[str, str]:
     return found
 
 
+def variables_of(registry: SpecRegistry) -> frozenset[str]:
+    """Variables by which processes are told which accelerators they may see, of every maker whose plugin says."""
+    found: set[str] = set()
+    for spec in registry[ACCELERATORS].values():
+        try:
+            found.update(confined_to(spec, ()))
+        except Exception:  # noqa: BLE001 - a third party's function; nothing is shared out on its accelerators then
+            continue
+    return frozenset(found)
+
+
 def _answer(spec: AcceleratorSpec) -> Answer:
     missing = [name for name in spec.requires if not _is_there(name)]
     if missing:

@@ -53,6 +53,7 @@ def capture(
     meters: Mapping[str, Any],
     *,
     devices: Sequence[DeviceFacts] = (),
+    seeing: Collection[str] = (),
     root: Path = ROOT,
     environ: Mapping[str, str] = os.environ,
 ) -> dict[str, Any]:
@@ -62,6 +63,7 @@ def capture(
         provenance: facts about the study, from the job's document.
         meters: facts about the metered devices by sampler (driver, limits, clocks), as `Meter.environment` gives them.
         devices: the accelerators that the experiment may use.
+        seeing: names of variables that say which those are.
         root: where the kernel's files are found.
         environ: this process's variables; those that change what an engine does are kept, secrets never.
 
@@ -80,7 +82,7 @@ def capture(
             "gil": getattr(sys, "_is_gil_enabled", lambda: True)(),
         },
         "packages": packages,
-        "variables": telling_variables(environ, packages),
+        "variables": telling_variables(environ, packages, seeing),
         "meters": dict(meters),
         "start": start_facts(environ),
         "study": dict(provenance),
@@ -128,18 +130,21 @@ def installed(names: Iterable[str]) -> dict[str, str]:
     return dict(sorted(found.items()))
 
 
-def telling_variables(environ: Mapping[str, str], packages: Collection[str]) -> dict[str, str]:
+def telling_variables(
+    environ: Mapping[str, str], packages: Collection[str], seeing: Collection[str] = ()
+) -> dict[str, str]:
     """Variables that change what an engine or a library below it does; one whose name tells of a secret is left out.
 
     Args:
         environ: all variables.
         packages: names of installed distributions: a variable that begins with one of them is its setting.
+        seeing: names of further ones.
     """
     prefixes = (*_PREFIXES, *(name.upper().replace("-", "_") + "_" for name in packages))
     return {
         name: value
         for name, value in sorted(environ.items())
-        if name.startswith(prefixes) and name not in _WITHOUT_EFFECT and not tells_a_secret(name)
+        if (name in seeing or name.startswith(prefixes)) and name not in _WITHOUT_EFFECT and not tells_a_secret(name)
     }
 
 

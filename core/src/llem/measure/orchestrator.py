@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+from llem.accelerators.asking import variables_of
 from llem.config.compose import Composer
 from llem.config.experiment import ExperimentConfig
 from llem.measure.draft import Draft
@@ -63,7 +64,7 @@ class ExperimentOrchestrator:
 
     def _run(self, draft: Draft, log: PhaseLog) -> ExperimentResult:
         # First of all: whatever fails, its result tells where.
-        draft.environment = capture(draft.job.provenance, {})
+        draft.environment = capture(draft.job.provenance, {}, seeing=variables_of(self._registry))
         config = Composer(self._registry[BACKENDS], self._registry[SCENARIOS]).compose(draft.job.config)
         draft.config = config.document()
         dataset = self._dataset(config, draft)

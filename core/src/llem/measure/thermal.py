@@ -7,22 +7,10 @@ from statistics import fmean
 
 from llem.measure.series import Series, Track
 from llem.results.models import DeviceThermal, ResultWarning
+from llem.specs.sampler import THROTTLE_REASONS
 
 NEAR_EDGE_NS = 1_000_000_000
 """Temperature is read less often than power: a reading this close to an edge of the window tells the edge's."""
-
-REASONS = {
-    0x001: "gpu_idle",
-    0x002: "applications_clocks_setting",
-    0x004: "sw_power_cap",
-    0x008: "hw_slowdown",
-    0x010: "sync_boost",
-    0x020: "sw_thermal_slowdown",
-    0x040: "hw_thermal_slowdown",
-    0x080: "hw_power_brake_slowdown",
-    0x100: "display_clock_setting",
-}
-"""Bits of `throttle_reasons` as NVML defines them (nvmlClocksEventReasons)."""
 
 IDLE = 0x001
 """Low clocks because there is no work: that slows nothing down."""
@@ -128,4 +116,4 @@ def _names(bits: Iterator[int]) -> list[str]:
     seen = 0
     for value in bits:
         seen |= value
-    return [REASONS.get(1 << i, f"bit_{1 << i:#x}") for i in range(seen.bit_length()) if seen >> i & 1]
+    return [THROTTLE_REASONS.get(1 << i, f"bit_{1 << i:#x}") for i in range(seen.bit_length()) if seen >> i & 1]

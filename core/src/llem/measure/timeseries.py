@@ -25,7 +25,7 @@ TELEMETRY: tuple[tuple[str, str, str, str], ...] = (
     ("power_limit_w", "float64", "W", "power limit in force"),
     ("memory_used_mb", "float64", "MiB", "memory in use on the device"),
     ("utilization_pct", "float64", "%", "share of the time in which the device was busy"),
-    ("throttle_reasons", "int64", "1", "bits as NVML defines them (nvmlClocksEventReasons)"),
+    ("throttle_reasons", "int64", "1", "bits, as llem.specs.sampler.THROTTLE_REASONS names them"),
 )
 """The telemetry that llem's own samplers read; null throughout where no device tells it. Others follow by name."""
 

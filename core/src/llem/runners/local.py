@@ -17,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from llem.accelerators.asking import variables_of
 from llem.config.experiment import ExperimentConfig
 from llem.errors import LlemError
 from llem.measure.forked import START
@@ -38,7 +39,8 @@ class LocalRunner:
 
     def __init__(self, context: RunnerContext) -> None:
         self._context = context
-        self._nursery = Nursery(context.backend) if context.warm_start and context.backend else None
+        warm = context.warm_start and context.backend
+        self._nursery = Nursery(context.backend, variables_of(context.registry)) if warm else None
 
     def preflight(self, experiments: Sequence[ExperimentConfig]) -> Iterable[Finding]:
         """Check that processes can be started and watched here."""

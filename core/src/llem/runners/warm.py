@@ -25,9 +25,9 @@ _IMPORT_S = 300.0
 _FORK_S = 30.0
 _TAIL_BYTES = 2000
 
-LATE = frozenset({"TMPDIR", "TEMP", "TMP", MARK, "CUDA_VISIBLE_DEVICES", "LLEM_NODE", "LLEM_NODE_EXCLUSIVE", START})
-"""Variables that a template need not share with its workers: read when a device, a temporary folder or the result is made,
-which no import does. All others have to be the same."""
+LATE = frozenset({"TMPDIR", "TEMP", "TMP", MARK, "LLEM_NODE", "LLEM_NODE_EXCLUSIVE", START})
+"""Variables that a template need not share with its workers: read when a temporary folder or the result is made, which no
+import does. So are those that say which accelerators a process may see. All others have to be the same."""
 
 
 class TemplateError(Exception):
@@ -73,13 +73,15 @@ class WarmTemplate:
     Args:
         backend: whose engine it imports.
         environment: the variables of a worker.
+        seeing: names of those that say which accelerators it may see.
 
     Raises:
         TemplateError: it did not come up, or cannot be forked.
     """
 
-    def __init__(self, backend: str, environment: Mapping[str, str]) -> None:
-        self._common = _common(environment)
+    def __init__(self, backend: str, environment: Mapping[str, str], seeing: frozenset[str]) -> None:
+        self._late = LATE | seeing
+        self._common = self._common_of(environment)
         self._lock = threading.Lock()
         self._scratch = tempfile.TemporaryDirectory(prefix=scratch_prefix(), ignore_cleanup_errors=True)
         self._log = os.fdopen(os.memfd_create("llem-template"), "w+b")
@@ -103,9 +105,12 @@ class WarmTemplate:
             self.close()
             raise
 
+    def _common_of(self, environment: Mapping[str, str]) -> dict[str, str]:
+        return {name: value for name, value in environment.items() if name not in self._late}
+
     def serves(self, environment: Mapping[str, str]) -> bool:
         """Tell whether a worker of these variables can be forked from it."""
-        return self._common == _common(environment)
+        return self._common == self._common_of(environment)
 
     def fork(self, job_dir: str, scratch: str, environment: Mapping[str, str], log: int) -> ForkedSupervisor:
         """Fork a supervisor with its worker.
@@ -186,8 +191,8 @@ class Nursery:
     Where there can be none, workers are started afresh, and each result says why.
     """
 
-    def __init__(self, backend: str) -> None:
-        self._backend = backend
+    def __init__(self, backend: str, seeing: frozenset[str]) -> None:
+        self._backend, self._seeing = backend, seeing
         self._template: WarmTemplate | None = None
         self._why: str | None = None
         self._lock = threading.Lock()
@@ -204,7 +209,7 @@ class Nursery:
                     self._template.close()
                     self._template = None
                 if self._template is None:
-                    self._template = WarmTemplate(self._backend, environment)
+                    self._template = WarmTemplate(self._backend, environment, self._seeing)
                 return self._template.fork(job_dir, scratch, environment, log), ""
             except (TemplateError, OSError) as error:
                 self._why = f"the template of {self._backend} cannot be used: {error}"
@@ -216,7 +221,3 @@ class Nursery:
             if self._template is not None:
                 self._template.close()
                 self._template = None
-
-
-def _common(environment: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in environment.items() if name not in LATE}

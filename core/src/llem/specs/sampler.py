@@ -68,6 +68,20 @@ class Device:
     note: str | None = None
 
 
+THROTTLE_REASONS = {
+    0x001: "gpu_idle",
+    0x002: "applications_clocks_setting",
+    0x004: "sw_power_cap",
+    0x008: "hw_slowdown",
+    0x010: "sync_boost",
+    0x020: "sw_thermal_slowdown",
+    0x040: "hw_thermal_slowdown",
+    0x080: "hw_power_brake_slowdown",
+    0x100: "display_clock_setting",
+}
+"""Reasons why a device is slower than it could be, by their bit in `throttle_reasons`: numbered as nvmlClocksEventReasons, which
+a sampler of another maker translates its own to."""
+
 MODULE = "/module"
 """Ends the id of the device that stands for the whole module of a GPU, after the GPU's own id."""
 
@@ -92,7 +106,7 @@ class Reading:
         energy_j: cumulative energy, from an arbitrary zero that stays for the life of the sampler; wrap-around undone.
         power_w: power as the device reports it.
         telemetry: other quantities by name with unit: temperature_c, gpu_clock_mhz, memory_clock_mhz, power_limit_w,
-            memory_used_mb, utilization_pct, throttle_reasons (bits, as NVML defines them).
+            memory_used_mb, utilization_pct, throttle_reasons (bits of `THROTTLE_REASONS`).
     """
 
     device: str

@@ -109,7 +109,15 @@ def test_variables_of_a_job_are_its_own(bed: Bed) -> None:
     tell = warm("TOLD = [os.environ.get(name) for name in ('CUDA_VISIBLE_DEVICES', 'LLEM_NODE_EXCLUSIVE')]")
     assert bed.run(tell, CUDA_VISIBLE_DEVICES="GPU-1", LLEM_NODE_EXCLUSIVE="0")[1] == ["GPU-1", "0"]
     assert bed.run(tell, CUDA_VISIBLE_DEVICES="GPU-2")[1] == ["GPU-2", None]
-    assert bed.run(tell)[1] == [None, None]
+
+
+def test_cards_of_any_maker_are_shown_to_workers_of_one_template(bed: Bed) -> None:
+    bed.install(replaced())
+    above = "int(open(f'/proc/{os.getppid()}/stat').read().rpartition(')')[2].split()[1])"
+    tell = warm(f"TOLD = [os.environ.get('ROCR_VISIBLE_DEVICES'), {above}]")
+    first, second = (bed.run(tell, ROCR_VISIBLE_DEVICES=card)[1] for card in ("GPU-1", "GPU-2"))
+    assert (first[0], second[0]) == ("GPU-1", "GPU-2")
+    assert first[1] == second[1]
 
 
 def test_a_variable_that_an_import_may_have_read_makes_a_new_template(bed: Bed) -> None:

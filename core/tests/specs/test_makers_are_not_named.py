@@ -1,0 +1,76 @@
+"""No stage names a maker of accelerators or meters: what a machine has is asked through the hooks."""
+
+from __future__ import annotations
+
+import io
+import re
+import tokenize
+from pathlib import Path
+
+import pytest
+
+import llem
+
+CORE = Path(llem.__file__).parent
+STAGES = (
+    "accelerators",
+    "cli",
+    "config",
+    "first_study",
+    "measure",
+    "plan",
+    "preflight",
+    "progress",
+    "runners",
+    "study",
+    "sweep",
+)
+MAKERS = re.compile(r"nvml|nvidia|cuda|rocm|rocr|amdsmi|\bamd\b|rapl\b|radeon|tesla", re.IGNORECASE)
+
+KNOWN = {
+    ("accelerators/facts.py", "cuda"): "the field of a result, called so since the first version",
+    ("measure/resolution.py", "nvmlDeviceGetPowerUsage"): "the field by name, as results of every version tell it",
+    ("measure/environment.py", "CUDA_"): "libraries below engines, whose variables are recorded wherever they are set",
+    ("measure/environment.py", "NVIDIA_"): "the same",
+    ("measure/environment.py", "ROCR_"): "the same",
+}
+"""Words that stay, each with its reason."""
+
+
+def texts(path: Path) -> set[str]:
+    """Names and strings of a file's code; comments and docstrings may say for whom something is."""
+    tokens = [
+        token
+        for token in tokenize.generate_tokens(io.StringIO(path.read_text(encoding="utf-8")).readline)
+        if token.type not in (tokenize.NL, tokenize.COMMENT)
+    ]
+    alone = (tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENCODING)
+    found = set()
+    for number, token in enumerate(tokens):
+        first = number == 0 or tokens[number - 1].type in alone
+        last = number + 1 == len(tokens) or tokens[number + 1].type in (*alone, tokenize.ENDMARKER)
+        if token.type == tokenize.NAME or (token.type == tokenize.STRING and not (first and last)):
+            found.add(token.string.strip("\"'"))
+    return found
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_no_stage_names_a_maker(stage: str) -> None:
+    found = {
+        (str(path.relative_to(CORE)), text)
+        for path in sorted((CORE / stage).rglob("*.py"))
+        for text in texts(path)
+        if MAKERS.search(text)
+    }
+    assert found - KNOWN.keys() == set()
+
+
+def test_what_is_let_pass_is_still_there() -> None:
+    for name, text in KNOWN:
+        assert text in texts(CORE / name)
+
+
+def test_a_name_and_a_string_are_seen_and_a_docstring_is_not(tmp_path: Path) -> None:
+    file = tmp_path / "stage.py"
+    file.write_text("'''For NVIDIA.'''\nfrom llem.samplers import nvml\nNAME = \"rocm\"\n# amdsmi\n")
+    assert {text for text in texts(file) if MAKERS.search(text)} == {"nvml", "rocm"}
