@@ -82,3 +82,12 @@ def test_stop_words_with_a_fixed_length_are_found_before_anything_runs() -> None
 def test_a_local_run_without_vllm_is_an_error_and_with_it_is_fine() -> None:
     findings = list(check_version(PreflightContext(registry=default_registry(), runners={"vllm": "local"})))
     assert [f.level for f in findings] == (["ok"] if installed() in versions() else ["error"])
+
+
+def test_a_vllm_whose_options_are_known_and_that_nobody_tried_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    context = PreflightContext(registry=default_registry(), runners={"vllm": "local"})
+    for version in versions():
+        monkeypatch.setattr(preflight, "installed", lambda found=version: found)
+        (finding,) = check_version(context)
+        assert finding.level == ("ok" if version == DEFAULT else "warning")
+        assert f"vLLM {version}" in finding.message

@@ -40,5 +40,11 @@ def check_version(context: PreflightContext) -> Iterator[Finding]:
             f"those of {SCHEMA_VERSION} are taken.",
             remedy=f"Install a known one: pip install vllm=={DEFAULT}; or a newer llem-vllm.",
         )
+    elif found != DEFAULT:
+        yield Finding(
+            level="warning",
+            message=f"vLLM {found} is installed: its options are known, and llem-vllm was tried with vLLM {DEFAULT} only.",
+            remedy=f"Install that one: pip install vllm=={DEFAULT}; or compare some answers and figures first.",
+        )
     else:
         yield Finding(level="ok", message=f"vLLM {found}, with its own options.")
