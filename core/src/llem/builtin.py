@@ -32,7 +32,7 @@ def llem_runners() -> Sequence[RunnerSpec]:
 
 @hookimpl
 def llem_energy_samplers() -> Sequence[SamplerSpec]:
-    """NVML, AMD SMI, RAPL, and an estimate for machines without either."""
+    """NVML, RAPL, and an estimate for machines without either."""
     return [
         SamplerSpec(
             name="nvml",
@@ -41,14 +41,6 @@ def llem_energy_samplers() -> Sequence[SamplerSpec]:
             methods=frozenset({"counter", "power"}),
             scopes=frozenset({"gpu", "module"}),
             sampler="llem.samplers.nvml:NvmlSampler",
-        ),
-        SamplerSpec(
-            name="amd",
-            api_version=API_VERSION,
-            summary="AMD GPUs by AMD SMI: energy accumulator and socket power",
-            methods=frozenset({"counter", "power"}),
-            scopes=frozenset({"gpu"}),
-            sampler="llem.samplers.amd:AmdSampler",
         ),
         SamplerSpec(
             name="rapl",
@@ -72,7 +64,7 @@ def llem_energy_samplers() -> Sequence[SamplerSpec]:
 
 @hookimpl
 def llem_accelerators() -> Sequence[AcceleratorSpec]:
-    """The cards of NVIDIA and of AMD. A machine's processors are facts of every host, and have no driver to ask."""
+    """The cards of NVIDIA. A machine's processors are facts of every host, and have no driver to ask."""
     return [
         AcceleratorSpec(
             name="nvml",
@@ -83,16 +75,6 @@ def llem_accelerators() -> Sequence[AcceleratorSpec]:
             device_files=("/dev/nvidia", "/dev/dxg"),
             libraries=("libcuda.so", "libnvidia-ml.so"),
             look="nvidia-smi",
-        ),
-        AcceleratorSpec(
-            name="amd",
-            api_version=API_VERSION,
-            summary="AMD GPUs, by AMD SMI",
-            find="llem.samplers.amd_accelerators:find",
-            confine="llem.samplers.amd_accelerators:confine",
-            device_files=("/dev/kfd", "/dev/dri/"),
-            libraries=("libamd_smi.so",),
-            look="amd-smi",
         ),
     ]
 

@@ -6,7 +6,10 @@ Nothing of them is imported here. A command or a module of one that is missing s
 from __future__ import annotations
 
 import importlib
+import importlib.util
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llem.errors import PluginError
@@ -17,19 +20,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Distribution:
-    """A distribution that adds commands to llem.
+    """A distribution that adds commands to llem, or the meters of a kind of device.
 
     Attributes:
         name: on the package index.
         package: its import name.
         asked_as: the words that pip takes for it.
         commands: the commands that it brings.
+        devices: what it meters, as people call it, and the file by which the kernel shows that there is some.
     """
 
     name: str
     package: str
     asked_as: str
-    commands: tuple[str, ...]
+    commands: tuple[str, ...] = ()
+    devices: tuple[str, str] | None = None
 
     @property
     def install(self) -> str:
@@ -41,10 +46,11 @@ DISTRIBUTIONS = (
     Distribution("llem-analysis", "llem_analysis", "llem[analysis]", ("analyze", "compare", "pareto", "pick")),
     Distribution("llem-report", "llem_report", "llem[report]", ("report",)),
     Distribution("llem-exporters", "llem_exporters", "llem[exporters]", ("export", "import")),
+    Distribution("llem-amd", "llem_amd", "llem-amd", devices=("AMD GPUs", "/dev/kfd")),
     Distribution("llem-plugin-kit", "llem_plugin_kit", "llem-plugin-kit", ("plugin",)),
     Distribution("llem-docker", "llem_docker", "llem-docker", ("images",)),
 )
-"""Those that bring commands. Each one's own registration is what counts; a test holds this table to it."""
+"""Those that the core names. Each one's own registration is what counts; a test holds this table to it."""
 
 
 def commands_elsewhere() -> dict[str, Distribution]:
@@ -66,6 +72,13 @@ def missing_command(name: str, registry: Registry) -> PluginError | None:
     return PluginError(
         f"the command `{name}` comes with {one.name}, which is not installed here.", remedy=f"{one.install}."
     )
+
+
+def unmetered_devices() -> Iterator[tuple[str, Distribution]]:
+    """Devices of this machine that a distribution would meter which is not installed: what they are, and the distribution."""
+    for one in DISTRIBUTIONS:
+        if one.devices is not None and Path(one.devices[1]).exists() and importlib.util.find_spec(one.package) is None:
+            yield f"{one.devices[0]} ({one.devices[1]})", one
 
 
 def attribute_of(package: str, name: str, door: str) -> Any:

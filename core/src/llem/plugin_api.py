@@ -61,7 +61,8 @@ TOPICS: dict[str, dict[str, str]] = {
     },
     "Energy samplers and accelerators": {
         "llem.accelerators": "residual",
-        "llem.samplers.amd": "AmdSampler uuid_of visible_amd_gpus",
+        "llem.accelerators.asking": "accelerators_here",
+        "llem.samplers.cards": "count_cards power_cards read_cards",
         "llem.samplers.nvml": "MIG_NOTE NvmlSampler",
         "llem.samplers.nvml_library": "Nvml",
         "llem.samplers.visible": "Gpu Visible visible_gpus",

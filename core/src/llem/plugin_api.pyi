@@ -1,6 +1,7 @@
 """The names of `llem.plugin_api`, for type checkers; a test holds the two together."""
 
 from llem.accelerators import residual as residual
+from llem.accelerators.asking import accelerators_here as accelerators_here
 from llem.cli.completing import study_folders as study_folders
 from llem.cli.registered import Registered as Registered
 from llem.cli.table import table as table
@@ -132,9 +133,9 @@ from llem.results.weighing import voiding_code as voiding_code
 from llem.results.weighing import weighed as weighed
 from llem.runners.failure import log_tail as log_tail
 from llem.runners.local import LocalJob as LocalJob
-from llem.samplers.amd import AmdSampler as AmdSampler
-from llem.samplers.amd import uuid_of as uuid_of
-from llem.samplers.amd import visible_amd_gpus as visible_amd_gpus
+from llem.samplers.cards import count_cards as count_cards
+from llem.samplers.cards import power_cards as power_cards
+from llem.samplers.cards import read_cards as read_cards
 from llem.samplers.nvml import MIG_NOTE as MIG_NOTE
 from llem.samplers.nvml import NvmlSampler as NvmlSampler
 from llem.samplers.nvml_library import Nvml as Nvml

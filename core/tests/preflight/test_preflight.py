@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from llem import distributions
 from llem.config.compose import Composer
 from llem.config.experiment import DatasetConfig, ExperimentConfig, ModelConfig
 from llem.datasets.chat import check_template
@@ -230,3 +232,15 @@ def test_a_chat_template_for_a_random_model_without_a_tokenizer_is_refused_too(t
     wrapped = experiment(dataset={**data, "chat_template": True})
     (error,) = by_level(checks.check_datasets(planned(plain, wrapped, base_dir=tmp_path)), "error")
     assert "`dataset.chat_template` is true" in error
+
+
+def test_devices_that_nothing_here_measures_are_told_with_what_would(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = distributions.Distribution("llem-odd", "llem_odd", "llem-odd", devices=("odd GPUs", str(tmp_path)))
+    absent = replace(there, devices=("other GPUs", str(tmp_path / "nothing")))
+    known = replace(there, package="llem")
+    monkeypatch.setattr(distributions, "DISTRIBUTIONS", (there, absent, known))
+    (told,) = [text for text in by_level(checks.check_meters(planned()), "warning") if "which measures them" in text]
+    assert f"this machine has odd GPUs ({tmp_path}), and llem-odd, which measures them, is not installed here" in told
+    assert told.endswith("pip install llem-odd.")

@@ -160,7 +160,7 @@ def test_where_there_is_nothing_to_measure_it_says_what_it_needs() -> None:
 
 def test_amd_cards_have_the_ids_of_the_sampler_amd(simulated_amd_gpus: Gpus) -> None:
     scenario = "gpu GPU-aaaaaaaaaaaaaaa1 AMD Instinct MI300X\npower constant 250\ncounter 0.02 0 1\n"
-    code = "from llem.samplers.amd import AmdSampler\n"
+    code = "from llem_amd.sampler import AmdSampler\n"
     code += "answer = [opened(), [d.id for d in AmdSampler().open({})], mean_w(1)]"
     opened, ids, mean = ask(simulated_amd_gpus(scenario), code)
     assert [d[0] for d in opened] == ids == ["GPU-aaaaaaaaaaaaaaa1"]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from llem.config.experiment import DatasetConfig, ExperimentConfig, MeasurementConfig
 from llem.datasets.chat import check_takers, check_template
+from llem.distributions import unmetered_devices
 from llem.errors import LlemError, SamplerUnavailable
 from llem.plugins import load_object, missing_requirements
 from llem.preflight import engines
@@ -36,6 +37,13 @@ def check_meters(context: PreflightContext) -> Iterator[Finding]:
     if context.runners and "here" not in _locations(context):
         yield Finding(level="ok", message="energy is read where the experiments run, not on this machine")
         return
+    for what, one in unmetered_devices():
+        yield Finding(
+            level="warning",
+            message=f"this machine has {what}, and {one.name}, which measures them, is not installed here: their energy is in "
+            "no figure",
+            remedy=f"{one.install}.",
+        )
     settings = _distinct(e.measurement for e in context.experiments) or [MeasurementConfig.model_validate({})]
     for measurement in settings:
         try:

@@ -22,10 +22,9 @@ from llem.plugin_api import (
     Reading,
     SamplerUnavailable,
     Visible,
-    uuid_of,
-    visible_amd_gpus,
     visible_gpus,
 )
+from llem_amd.sampler import uuid_of, visible_amd_gpus
 from llem_codecarbon.parts import GpuPart, HostPart, Part
 
 NO_ENERGY = "the card shows no energy, as the second die of a card does whose first shows both"

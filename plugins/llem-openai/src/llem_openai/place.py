@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import psutil
 
-from llem.plugin_api import ModelError, SamplerUnavailable
+from llem.plugin_api import ModelError
 from llem_openai.config import OpenaiConfig
 
 
@@ -67,13 +67,6 @@ def is_here(host: str, options: OpenaiConfig) -> bool:
 
 def visible_gpus() -> tuple[str, ...]:
     """Ids of the GPUs that this process may see."""
-    from llem.plugin_api import AmdSampler, NvmlSampler
+    from llem.plugin_api import Registry, accelerators_here
 
-    for sampler in (NvmlSampler(), AmdSampler()):
-        try:
-            return tuple(device.id for device in sampler.open({}))
-        except SamplerUnavailable:
-            continue
-        finally:
-            sampler.close()
-    return ()
+    return tuple(one.id for one in accelerators_here(Registry()) if one.kind == "gpu")

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from llem.plugin_api import Gpu, Visible, uuid_of, visible_amd_gpus, visible_gpus
+from llem.plugin_api import Gpu, Visible, visible_gpus
+from llem_amd.sampler import uuid_of, visible_amd_gpus
 
 VARIABLES = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES")
 """Variables that Zeus reads."""

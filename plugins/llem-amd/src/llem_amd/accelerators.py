@@ -6,10 +6,8 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from llem.errors import SamplerUnavailable
-from llem.samplers.amd import AmdSmi, visible_amd_gpus
-from llem.samplers.visible import Gpu
-from llem.specs.accelerator import Accelerator, AcceleratorLimits, AcceleratorMemory
+from llem.plugin_api import Accelerator, AcceleratorLimits, AcceleratorMemory, Gpu, SamplerUnavailable
+from llem_amd.sampler import AmdSmi, visible_amd_gpus
 
 
 def find() -> list[Accelerator]:

@@ -11,10 +11,18 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from llem.errors import SamplerUnavailable
-from llem.samplers.cards import count_cards, power_cards, read_cards
-from llem.samplers.visible import Gpu, Visible, visible_gpus
-from llem.specs.sampler import Device, Method, Reading
+from llem.plugin_api import (
+    Device,
+    Gpu,
+    Method,
+    Reading,
+    SamplerUnavailable,
+    Visible,
+    count_cards,
+    power_cards,
+    read_cards,
+    visible_gpus,
+)
 
 COUNTER_PERIOD_S = 0.1
 """AMD SMI documents no update period of the accumulator; the firmware's metrics table is refreshed about so often."""

@@ -1,0 +1,1 @@
+"""AMD GPUs for llem. Importing this package or its plugin does not load AMD SMI."""
