@@ -119,7 +119,7 @@ def test_llems_own_neighbours_are_no_foreign_processes(finished: list[dict[str, 
 @pytest.mark.parametrize(
     ("scenario", "gpus", "told"),
     [
-        ("", 1, "no NVIDIA GPU"),
+        ("", 1, "llem sees no GPU on this machine"),
         (SCENARIO[: SCENARIO.index("gpu", 5)], 1, f"one GPU ({UUIDS[0]})"),
         (SCENARIO, 5, "takes 5 GPUs, and llem sees 4"),
     ],

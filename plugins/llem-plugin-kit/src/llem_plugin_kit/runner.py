@@ -146,6 +146,7 @@ class RunnerConformance:
         assert spec.summary
         assert "\n" not in spec.summary
         assert (spec.argument is not None) or self.argument is None, "an argument that is taken has a name in the spec"
+        assert spec.on_this_machine or not spec.by_gpu, "this machine's GPUs are shared out among what runs on it"
 
     def test_every_option_has_a_default(self, spec: RunnerSpec) -> None:
         assert spec.options is None or spec.options.model_validate({}) is not None
