@@ -106,8 +106,23 @@ def test_a_card_without_a_counter_has_power_alone(simulated_gpus: Gpus) -> None:
     assert readings == [[None, 150.0]]
 
 
+GH200 = f"gpu {A} NVIDIA GH200 480GB\npower constant 300\nmodule 200\ncounter 0.02 0 1\n"
+
+
+def test_counter_and_power_that_zeus_reads_of_a_superchip_are_its_modules(
+    simulated_gpus: Gpus, testbed_result: Testbed
+) -> None:
+    # Zeus asks for the module's power where a link from chip to chip is on, as on a real GH200.
+    devices, powers = ask(simulated_gpus(GH200), "answer = [opened(), {r.device: r.power_w for r in sampler.read()}]")
+    assert [device[:3] for device in devices] == [[A, "gpu", []], [f"{A}/module", "module", ["counter", "power"]]]
+    assert "nothing of the GPU alone" in devices[0][3]
+    assert powers == {A: None, f"{A}/module": 500.0}
+    headline = testbed_result(simulated_gpus(GH200), measurement__samplers='["zeus"]')["energy"]["headline"]
+    assert (headline["scope"], headline["mean_w"]) == ("module", pytest.approx(500, rel=0.03))
+
+
 def test_the_counter_of_a_superchip_is_its_modules_and_the_gpu_has_power_alone(simulated_gpus: Gpus) -> None:
-    scenario = f"gpu {A} NVIDIA GH200 480GB\npower constant 300\nmodule 200\ncounter 0.02 0 1\n"
+    scenario = f"{GH200}error nvmlDeviceGetC2cModeInfoV 3\n"
     devices, means, powers = ask(
         simulated_gpus(scenario), "answer = [opened(), mean_w(0.5), {r.device: r.power_w for r in sampler.read()}]"
     )

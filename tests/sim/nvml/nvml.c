@@ -190,7 +190,7 @@ API int nvmlDeviceGetPersistenceMode(device_t g, unsigned *mode) { ENTER(g); *mo
 API int nvmlDeviceGetArchitecture(device_t g, unsigned *architecture) { ENTER(g); *architecture = g->architecture; return OK; }
 API int nvmlDeviceGetCudaComputeCapability(device_t g, int *major, int *minor) { ENTER(g); *major = (int)g->architecture; *minor = 0; return OK; }
 API int nvmlDeviceGetTemperatureV(device_t g, temperature_t *t) { ENTER(g); t->celsius = (int)g->temperature_c; return OK; }
-API int nvmlDeviceGetC2cModeInfoV(device_t g, unsigned *enabled) { (void)enabled; ENTER(g); return NOT_SUPPORTED; } /* no Grace Hopper */
+API int nvmlDeviceGetC2cModeInfoV(device_t g, unsigned *enabled) { ENTER(g); *enabled = 1; return g->module_w >= 0 ? OK : NOT_SUPPORTED; }
 API int nvmlDeviceGetComputeMode(device_t g, unsigned *mode) { ENTER(g); *mode = 0; return OK; }
 API int nvmlDeviceGetPowerManagementLimitConstraints(device_t g, unsigned *least, unsigned *most) {
     ENTER(g);

@@ -19,6 +19,7 @@ class Card:
 
     Attributes:
         superchip: the GPU is on a module with its CPU, and NVML's energy counter is the module's.
+        module_power: the power that Zeus reads is the module's too.
     """
 
     gpu: Gpu
@@ -26,6 +27,7 @@ class Card:
     amd: bool
     mig: bool
     superchip: bool
+    module_power: bool = False
 
 
 def identify(zeus: Any) -> Card:
@@ -50,7 +52,14 @@ def identify(zeus: Any) -> Card:
         mig = False
     uuid: str = pynvml.nvmlDeviceGetUUID(zeus.handle)
     superchip = not mig and _on_module(pynvml, zeus.handle)
-    return Card(Gpu(zeus.gpu_index, uuid, zeus.get_name()), zeus, amd=False, mig=mig, superchip=superchip)
+    return Card(
+        Gpu(zeus.gpu_index, uuid, zeus.get_name()),
+        zeus,
+        amd=False,
+        mig=mig,
+        superchip=superchip,
+        module_power=superchip and _is_linked(pynvml, zeus.handle),
+    )
 
 
 def _on_module(pynvml: Any, handle: Any) -> bool:
@@ -59,6 +68,14 @@ def _on_module(pynvml: Any, handle: Any) -> bool:
         asked = pynvml.NVML_FI_DEV_POWER_INSTANT, pynvml.NVML_POWER_SCOPE_MODULE
         return bool(pynvml.nvmlDeviceGetFieldValues(handle, [asked])[0].nvmlReturn == 0)
     except (AttributeError, pynvml.NVMLError):  # older bindings, or an older driver
+        return False
+
+
+def _is_linked(pynvml: Any, handle: Any) -> bool:
+    """True where a link from chip to chip is on: there Zeus asks for the power of the module, else for that of the GPU."""
+    try:
+        return bool(pynvml.nvmlDeviceGetC2cModeInfoV(handle).isC2cEnabled)
+    except (AttributeError, pynvml.NVMLError):
         return False
 
 

@@ -23,6 +23,9 @@ COUNTER_PERIOD_S = 0.1
 
 RAPL_PERIOD_S = 0.001
 
+WAYS = {"get_instant_power_usage": "instant", "get_average_power_usage": "an average of the last second or so"}
+"""Methods of Zeus that tell power, the best first, and what they tell."""
+
 
 @dataclass
 class _Meter:
@@ -107,11 +110,12 @@ class ZeusSampler:
         if card.mig:
             return _Meter(Device(id=gpu.uuid, name=gpu.name, scope="gpu", methods=frozenset(), note=MIG_NOTE), None)
         has_counter = not card.superchip and _counts(card)
-        ways = {"get_instant_power_usage": "instant", "get_average_power_usage": "an average of the last second or so"}
-        way = next((name for name in ways if _told(getattr(zeus, name)) is not None), None)
+        way = None if card.module_power else _way(card)
         methods: dict[Method, bool] = {"counter": has_counter, "power": way is not None}
-        field = f"power field zeus.{way}: {ways[way]}" if way else None
+        field = f"power field zeus.{way}: {WAYS[way]}" if way else None
         alone = "of the GPU alone, while the energy counter is the whole module's" if card.superchip else None
+        if card.module_power:
+            alone = "Zeus reads counter and power of the whole module, and nothing of the GPU alone"
         return _Meter(
             Device(
                 id=gpu.uuid,
@@ -129,15 +133,17 @@ class ZeusSampler:
     @staticmethod
     def _module(card: Card) -> _Meter:
         """The module of a superchip: GPU, CPU and memory, which is what its counter means."""
+        way = _way(card) if card.module_power else None
+        field = f"; power field zeus.{way}: {WAYS[way]}" if way else ""
         device = Device(
             id=card.gpu.uuid + MODULE,
             name=f"module of {card.gpu.name}",
             scope="module",
-            methods=frozenset({"counter"}),
+            methods=frozenset({"counter", "power"} if way else {"counter"}),
             update_period_s=COUNTER_PERIOD_S,
-            note="GPU, CPU and memory of the superchip",
+            note=f"GPU, CPU and memory of the superchip{field}",
         )
-        return _Meter(device, card.zeus.get_total_energy_consumption)
+        return _Meter(device, card.zeus.get_total_energy_consumption, getattr(card.zeus, way) if way else None)
 
     def _cpus(self) -> list[_Meter]:
         from zeus.device import get_cpus
@@ -194,6 +200,11 @@ def _counts(card: Card) -> bool:
     """True where Zeus reads an energy counter behind this card, of whichever scope it is."""
     there = bool(_told(card.zeus.supports_get_total_energy_consumption))
     return there and _told(card.zeus.get_total_energy_consumption) is not None
+
+
+def _way(card: Card) -> str | None:
+    """The method of Zeus that tells a card's power; None where none does."""
+    return next((name for name in WAYS if _told(getattr(card.zeus, name)) is not None), None)
 
 
 def _zone(id_: str, scope: Scope, energy_mj: Callable[[], float]) -> _Meter:
