@@ -60,6 +60,19 @@ def test_doctor_ends_with_it(llem: Any) -> None:
     assert done.stdout.splitlines()[-1] == f"Next: {told['step']}"
 
 
+def test_checks_without_anything_to_do_are_one_line_that_counts_them_and_are_listed_on_request(llem: Any) -> None:
+    told = json.loads(llem("doctor", "--json").stdout)["findings"]
+    idle = [finding["check"] for finding in told if finding["message"] == "nothing to check without a study"]
+    assert len(idle) > 1
+    short, long = llem("doctor").stdout, llem("doctor", "--all").stdout
+    assert "nothing to check" not in short
+    assert f"{len(idle)} checks look at a study's own settings" in short
+    assert [f"  {check}: nothing to check without a study" in long for check in idle] == [True] * len(idle)
+    assert "--all" not in long
+    for finding in told:
+        assert (f"  {finding['check']}: " in short) is (finding["check"] not in idle)
+
+
 def test_without_a_backend_it_says_what_to_install(llem: Any, without_backends: dict[str, str]) -> None:
     done = llem("doctor", env=without_backends)
     assert done.returncode == 3

@@ -16,13 +16,16 @@ if TYPE_CHECKING:
     from llem.cli.next_step import Machine
     from llem.plugins import Registry
 
+NOTHING = "nothing to check without a study"
+
 MARKS = {"ok": "ok     ", "warning": "warning", "error": "error  "}
 
 
 @click.command()
+@click.option("--all", "everything", is_flag=True, help="List the checks too that have nothing to do without a study.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_obj
-def doctor(registry: Registry, as_json: bool) -> int:
+def doctor(registry: Registry, everything: bool, as_json: bool) -> int:
     """Check this machine: meters, backends, results folder, load; says what to do, and what to do next.
 
     Ends with exit code 3 where something keeps every study from running. A study's own models and datasets are checked
@@ -50,8 +53,13 @@ def doctor(registry: Registry, as_json: bool) -> int:
         }
         click.echo(json.dumps(document, ensure_ascii=False, indent=1))
     else:
+        idle = [] if everything else [finding for finding in findings if finding.message == NOTHING]
         for finding in findings:
-            click.echo("\n".join(finding_lines(finding)))
+            if finding not in idle:
+                click.echo("\n".join(finding_lines(finding)))
+        if idle:
+            noun = f"{len(idle)} checks look" if len(idle) > 1 else "1 check looks"
+            click.echo(f"{MARKS['ok']}  {noun} at a study's own settings when it is run (--all lists them)")
         click.echo(f"\n{advice.state}\nNext: {advice.step}")
     return EXIT_PREFLIGHT if errors else EXIT_DONE
 
@@ -64,7 +72,7 @@ def examine(registry: Registry) -> list[Finding]:
     findings = run_checks(PreflightContext(registry=registry))
     for name in registry[CHECKS]:
         if not any(f.check == name for f in findings):
-            findings.append(Finding(check=name, level="ok", message="nothing to check without a study"))
+            findings.append(Finding(check=name, level="ok", message=NOTHING))
     for plugin in registry.plugins():
         if plugin.set_aside:
             findings.append(
