@@ -16,7 +16,7 @@ from llem.progress.log_tail import LogTail
 from llem.progress.notebook import NotebookView, is_notebook
 from llem.progress.screen import Screen
 from llem.progress.state import Running, StudyState
-from llem.results.job_directory import LOG
+from llem.results.job_directory import INTERRUPTED, LOG
 from llem.results.text import PARAGRAPH, duration, energy_text, number, one_line, plain
 
 LOGS_AT_ONCE = 8
@@ -112,7 +112,7 @@ class TextReporter:
         self._state.finished += 1
         if result.get("status") == "done":
             self._say(f"{self._title(this)}: done{_figures(result)}")
-        elif (failure := result.get("failure") or {}).get("type") == "Interrupted":
+        elif (failure := result.get("failure") or {}).get("type") == INTERRUPTED:
             self._state.interrupted += 1
             self._say(f"{self._title(this)}: interrupted", always=True)
         else:

@@ -25,6 +25,8 @@ LOG = "worker.log"
 EVENTS = "events.jsonl"
 POWER = "power"
 """The one kind of event that is no sign of life of the worker: another process tells it."""
+INTERRUPTED = "Interrupted"
+"""Type of the failure of an experiment that was told to end: it has not failed by itself."""
 READINGS = "readings.jsonl"
 """Raw readings, streamed by the sampling process while it runs; folded into `timeseries.parquet` at the end."""
 

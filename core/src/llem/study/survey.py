@@ -8,15 +8,12 @@ from pathlib import Path
 
 from llem.errors import LlemError, ResultError
 from llem.files import NotAFileError, OutsideError, inside
-from llem.results.job_directory import EXPERIMENT, RESULT
+from llem.results.job_directory import EXPERIMENT, INTERRUPTED, RESULT
 from llem.results.models import ExperimentResult
 from llem.results.store import read_result
 from llem.runners.failure import failure_summary
 from llem.study.manifest import Entry, ExperimentState
 from llem.study.verify import seal, verify
-
-INTERRUPTED = "Interrupted"
-"""Type of the failure of an experiment that was told to end; it has not failed by itself."""
 
 _UNDER_WAY = ("running", "interrupted")
 
