@@ -139,6 +139,23 @@ def test_more_cycles_are_added_behind_what_is_there(ended: Path, llem: Llem, rea
     assert record["document"]["execution"]["cycles"] == 2
 
 
+@pytest.mark.parametrize("command", [("resume",), ("run", "--resume")])
+def test_pauses_can_be_left_out_of_what_still_runs_without_calling_that_a_change(
+    ended: Path, llem: Llem, command: tuple[str, ...]
+) -> None:
+    path = ended / RECORD
+    record = json.loads(path.read_text())
+    record["document"]["execution"] |= {"experiment_gap_s": 600, "cycle_gap_s": 600}
+    path.write_text(json.dumps(record))
+    (ended.parent.parent / "study.yaml").write_text(record["text"])
+    done = llem(*command, ended, "--retry-failed", "--cycles", "2", "--no-gaps")
+    assert done.returncode == 1, done.stderr
+    assert "pause" not in done.stderr
+    assert states(ended) == ["done", "done", "failed"] * 2
+    execution = json.loads(path.read_text())["document"]["execution"]
+    assert (execution["experiment_gap_s"], execution["cycle_gap_s"]) == (0, 0)
+
+
 @pytest.mark.parametrize("edited", ["study.yaml", "results"])
 def test_a_changed_study_is_shown_and_refused_until_it_is_allowed(
     document: dict[str, Any], ended: Path, llem: Llem, tmp_path: Path, edited: str
@@ -154,6 +171,8 @@ def test_a_changed_study_is_shown_and_refused_until_it_is_allowed(
     assert "1 of 3 stay (1 have ended), 2 would be dropped (2 have ended" in refused.stderr
     assert "--allow-changes" in refused.stderr
     assert jobs(ended) == before
+
+    assert "`llem resume --as-started`" in refused.stderr
 
     assert llem("resume", ended, "--as-started").returncode == 1
     assert jobs(ended) == before

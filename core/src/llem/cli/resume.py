@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 @click.option("--cycles", type=click.IntRange(min=1), help="So many cycles in all, more than before.")
 @click.option("--allow-changes", is_flag=True, help="Go on although the study file was changed.")
 @click.option("--as-started", is_flag=True, help="Go on as the study was started, whatever its file says now.")
+@click.option("--no-gaps", is_flag=True, help="No pauses between experiments and cycles.")
 @click.option(
     "--allow-shared",
     is_flag=True,
@@ -38,6 +39,7 @@ def resume(
     cycles: int | None,
     allow_changes: bool,
     as_started: bool,
+    no_gaps: bool,
     allow_shared: bool,
     skip_preflight: tuple[str, ...],
     quiet: bool,
@@ -75,6 +77,7 @@ def resume(
         cycles=cycles,
         allow_changes=allow_changes,
         as_started=as_started,
+        no_gaps=no_gaps,
         allow_shared=allow_shared,
     )
     with TextReporter(sys.stderr, quiet=quiet, verbose=verbose) as reporter:

@@ -146,12 +146,16 @@ def run(
 
     _check_resume(resume, output, retry_failed=retry_failed, allow_changes=allow_changes, dry_run=dry_run)
     if resume is not None and study is None and model is None:
-        if settings or backend or dataset or prompts or output_tokens or order or no_gaps or runner:
+        if settings or backend or dataset or prompts or output_tokens or order or runner:
             raise click.UsageError(
                 "options that change a study need the study: llem run STUDY.yaml --resume STUDY_DIR …"
             )
         wishes = Wishes(
-            retry_failed=retry_failed, allow_changes=allow_changes, cycles=cycles, allow_shared=allow_shared
+            retry_failed=retry_failed,
+            allow_changes=allow_changes,
+            cycles=cycles,
+            no_gaps=no_gaps,
+            allow_shared=allow_shared,
         )
         return _go_on(resume, registry, wishes, skip_preflight, quiet=quiet, verbose=verbose, as_json=as_json)
     given = {
@@ -185,6 +189,7 @@ def run(
         wishes = Wishes(
             study=loaded,
             runner=runner,
+            no_gaps=no_gaps,
             retry_failed=retry_failed,
             allow_changes=allow_changes,
             cycles=cycles,
@@ -194,7 +199,8 @@ def run(
     plan = make_plan(loaded, registry, runner=runner)
     if dry_run:
         _print_plan(plan, [*loaded.notes, *moved(plan.runners)], as_json=as_json, verbose=verbose)
-        refuse_missing(plan, registry, skip_preflight)
+        with TextReporter(sys.stderr, quiet=quiet) as reporter:
+            refuse_missing(plan, registry, reporter, skip_preflight)
         return 0
     output = output or Path("results")
     with TextReporter(sys.stderr, quiet=quiet, verbose=verbose, estimate_s=plan.estimate_s) as reporter:

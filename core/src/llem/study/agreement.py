@@ -21,6 +21,9 @@ from llem.study.record import StudyRecord, as_edited, as_started, document_of
 if TYPE_CHECKING:
     from llem.plugins import Registry
 
+GAPS = ("execution.experiment_gap_s", "execution.cycle_gap_s")
+"""Keys that `--no-gaps` sets to 0."""
+
 _SHOWN = 30
 
 
@@ -36,6 +39,7 @@ class Wishes:
         as_started: go on as it was started, even where its file was changed since.
         cycles: so many in all; None for as many as before.
         allow_shared: do not wait for another llem that measures on this machine.
+        no_gaps: no pauses between experiments and cycles.
     """
 
     study: LoadedStudy | None = None
@@ -45,6 +49,7 @@ class Wishes:
     as_started: bool = False
     cycles: int | None = None
     allow_shared: bool = False
+    no_gaps: bool = False
 
 
 @dataclass(frozen=True)
@@ -77,7 +82,7 @@ class Agreement:
         if not self.changes:
             lines.append(f"  {self._unexplained(manifest, wishes)}")
         lines.append(f"  experiments: {_counts(laid, manifest)}")
-        stay = "" if wishes.study is not None else "; --as-started goes on as it was started"
+        stay = "" if wishes.study is not None else "; `llem resume --as-started` goes on as it was started"
         raise ConfigError(
             "\n".join(
                 [
@@ -122,6 +127,7 @@ def agree(folder: Path, before: StudyRecord | None, wishes: Wishes, registry: Re
         (key, text)
         for key, text in key_changes(before.document, document_of(study))
         if not (wishes.cycles is not None and key in {"execution.cycles", "execution.until.max_cycles"})
+        and not (wishes.no_gaps and key in GAPS)
     ]
     if runner != before.runner:
         changes.append(("--runner", f"was {before.runner or 'not given'}, is {runner or 'not given'}"))
@@ -146,11 +152,12 @@ def edited_file(folder: Path, before: StudyRecord) -> Path | None:
 
 
 def _asked(before: StudyRecord, wishes: Wishes) -> Mapping[str, Any]:
-    if wishes.cycles is None:
-        return {}
-    until = (before.document.get("execution") or {}).get("until") or {}
-    key = "execution.until.max_cycles" if until.get("ci_width") is not None else "execution.cycles"
-    return {key: wishes.cycles}
+    asked: dict[str, Any] = dict.fromkeys(GAPS, 0.0) if wishes.no_gaps else {}
+    if wishes.cycles is not None:
+        until = (before.document.get("execution") or {}).get("until") or {}
+        key = "execution.until.max_cycles" if until.get("ci_width") is not None else "execution.cycles"
+        asked[key] = wishes.cycles
+    return asked
 
 
 def _counts(laid: Laid, manifest: StudyManifest) -> str:
