@@ -48,6 +48,29 @@ def test_cycles_are_brought_together_and_failures_named(llem: Any, three: Path) 
     assert "failed: experiments/0003: OutOfMemory in load: too large" in shown.stdout
 
 
+def test_a_key_that_only_others_sweep_has_the_value_that_it_is_set_to(
+    llem: Any, make_result: Any, write_study: Any
+) -> None:
+    folder = write_study(
+        make_result(point={"dataset.n": 64}, dataset_n=64),
+        make_result(point={"testbed.batch_size": 4}, dataset_n=8, position=2, config_hash="b" * 64),
+    )
+    for rebuilt in ((), ("--rebuild",)):
+        lines = llem("show", folder, *rebuilt).stdout.splitlines()
+        assert lines[2].split()[:2] == ["n", "batch_size"]
+        assert lines[4].split()[:2] == ["64", "–"], "this backend's section tells nothing of it"
+        assert lines[5].split()[:2] == ["8", "4"]
+
+
+def test_what_qualifies_the_figures_stands_in_the_notes_below_the_table(
+    llem: Any, make_result: Any, write_study: Any
+) -> None:
+    told = {"context_exceeded": "1 prompt too long.", "batch_fill": "mean 3 of 8.", "machine_busy": "load 9 on 2."}
+    shown = llem("show", write_study(make_result(warnings=told))).stdout
+    for code, message in told.items():
+        assert f": {code}: {message}" in shown
+
+
 def test_a_study_as_json_has_null_where_nothing_was_measured(llem: Any, three: Path) -> None:
     document = json.loads(llem("show", three, "--json").stdout)
     assert document["study"] == "made-by-hand"

@@ -18,10 +18,14 @@ MOST_LINES = 20
 
 
 def study_table(configurations: Sequence[Configuration]) -> str:
-    """One line for each configuration: swept values, then figures. A figure that no configuration has gets no column."""
+    """One line for each configuration: swept values, then figures. A figure that no configuration has gets no column.
+
+    A key that a configuration does not sweep has the value there that it is set to.
+    """
     keys = list(dict.fromkeys(key for c in configurations for key in c.point))
     headers, left = _short(keys), len(keys)
-    cells = [[value(c.point[key]) if key in c.point else NOTHING for key in keys] for c in configurations]
+    settings = [{**c.base, **c.point} for c in configurations]
+    cells = [[value(setting[key]) if key in setting else NOTHING for key in keys] for setting in settings]
     if not keys:
         headers, left = ["model", "backend"], 2
         cells = [[c.model or NOTHING, c.backend or NOTHING] for c in configurations]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from llem.metrics import environments
 from llem.metrics.conditions import column_of, condition
 from llem.metrics.environments import Environment
-from llem.metrics.summary import FIGURES, Configuration, parquet_rows, summarise
+from llem.metrics.summary import FIGURES, Configuration, config_column, parquet_rows, summarise
 from llem.results.weighing import weighed
 
 if TYPE_CHECKING:
@@ -102,6 +102,7 @@ def select(
     conditions = [condition(text, columns) for text in where]
     by = column_of(sort.removeprefix("-"), columns) if sort else None
     swept = [name for name in columns if name.startswith("point.")]
+    swept += [name for name in (config_column(key.removeprefix("point.")) for key in swept) if name in columns]
     wanted = [*_ROW, *swept, *(c.column for c in conditions), *([by, _count_of(by)] if by else [])]
     table = source.read(list(dict.fromkeys(name for name in wanted if name in columns)))
     for one in conditions:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from llem.metrics import intervals
 from llem.metrics.environments import EXCLUSIVE, NODE, Environment, are_alike, by_environment
 from llem.metrics.intervals import Interval
+from llem.results.job_directory import INTERRUPTED
 from llem.results.weighing import VOIDED, codes_of, weighed
 
 if TYPE_CHECKING:
@@ -112,6 +113,7 @@ class Configuration:
 
     Attributes:
         point: the swept keys with their values.
+        base: keys that only other configurations sweep, with the values that they have here.
         statuses: how many cycles ended how.
         figures: by the names of `FIGURES`, over the cycles that are done; absent where nothing was measured.
         scope, method: of the energy figures; None where there are none, or where cycles differ in it (then no energy
@@ -128,6 +130,7 @@ class Configuration:
     backend: str | None
     model: str | None
     point: dict[str, Any]
+    base: dict[str, Any] = field(default_factory=dict)
     statuses: Counter[str] = field(default_factory=Counter)
     figures: dict[str, Figure] = field(default_factory=dict)
     scope: str | None = None
@@ -175,14 +178,35 @@ def summarise(rows: Iterable[Mapping[str, Any]]) -> list[Configuration]:
     groups: dict[object, list[Mapping[str, Any]]] = {}
     for row in sorted(rows, key=_place):
         groups.setdefault(row.get("config_hash") or row["directory"], []).append(row)
+    swept = dict.fromkeys(key for group in groups.values() for key in _swept(group[0]))
     found = []
     for group in groups.values():
         parts = by_environment(group)
         for environment, rows_of_kind in parts:
             configuration = _configuration(rows_of_kind)
+            configuration.base = _base(rows_of_kind[0], [key for key in swept if key not in configuration.point])
             configuration.environment, configuration.is_part = environment, len(parts) > 1
             found.append(configuration)
     return found
+
+
+def config_column(key: str) -> str:
+    """The column of `results.parquet` that tells what a swept key is set to, whether it was swept there or not."""
+    return f"config.{_WHOLE.get(key, key)}"
+
+
+_WHOLE = {"model": "model.source", "dataset": "dataset.name"}
+"""Sections that may be swept as a whole, and the key that names what they hold."""
+
+
+def _swept(row: Mapping[str, Any]) -> list[str]:
+    """The swept keys of a row."""
+    return [name.removeprefix("point.") for name in row if name.startswith("point.")]
+
+
+def _base(row: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    """The values of keys that a row did not sweep. What it has no such key for, as that of another backend, is left out."""
+    return {key: found for key in keys if (found := row.get(config_column(key))) is not None}
 
 
 def _place(row: Mapping[str, Any]) -> tuple[bool, int, str]:
@@ -196,7 +220,7 @@ def _configuration(rows: Sequence[Mapping[str, Any]]) -> Configuration:
         config_hash=first.get("config_hash"),
         backend=first.get("config.backend"),
         model=first.get("config.model.source"),
-        point={key.removeprefix("point."): value for key, value in first.items() if key.startswith("point.")},
+        point={key: first[f"point.{key}"] for key in _swept(first)},
     )
     done = [weighed(row) for row in rows if row.get("status") == "done"]
     kinds = {kind for row in done if (kind := _kind(row)) is not None}
@@ -245,7 +269,7 @@ def figure_of(rows: Iterable[Mapping[str, Any]], name: str) -> Figure | None:
 
 def _ending(row: Mapping[str, Any]) -> str:
     """The end of a run. One that the user interrupted has a failed result, but did not fail by itself."""
-    return "interrupted" if row.get("failure.type") == "Interrupted" else str(row.get("status"))
+    return "interrupted" if row.get("failure.type") == INTERRUPTED else str(row.get("status"))
 
 
 def _kind(row: Mapping[str, Any]) -> tuple[str | None, str] | None:
