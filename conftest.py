@@ -52,6 +52,9 @@ def _memory() -> str | None:
 if (_found := _memory()) is not None:
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", _found)
 
+# No test asks the hub: one that needs its answers brings a server of its own.
+os.environ.setdefault("HF_ENDPOINT", "http://127.0.0.1:9")
+
 # A shell that starts tests in the background leaves them, and whatever they start, deaf to these.
 for _number, _heard in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
     if signal.getsignal(_number) is signal.SIG_IGN:

@@ -137,7 +137,7 @@ def llem_datasets() -> Sequence[DatasetSpec]:
             summary="a dataset of the Hugging Face hub (dataset.path, split, revision)",
             loader="llem.datasets.hub:load",
             requires=("datasets",),
-            install="pip install datasets",
+            install="pip install 'llem[hub]'",
         ),
         DatasetSpec(
             name="synthetic",

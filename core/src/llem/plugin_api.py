@@ -37,6 +37,7 @@ TOPICS: dict[str, dict[str, str]] = {
     },
     "Backends": {
         "llem.models.flops": "architecture_of parameter_count",
+        "llem.models.hub": "hub_cache hub_token is_cached",
         "llem.models.shapes": "load_shape",
         "llem.models.sources": "locate_model ModelLocation",
         "llem.models.tokens": "ByteTokenizer TextTokenizer Tokenizer",

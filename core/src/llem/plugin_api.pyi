@@ -61,6 +61,9 @@ from llem.metrics.summary import Figure as Figure
 from llem.metrics.summary import parquet_rows as parquet_rows
 from llem.models.flops import architecture_of as architecture_of
 from llem.models.flops import parameter_count as parameter_count
+from llem.models.hub import hub_cache as hub_cache
+from llem.models.hub import hub_token as hub_token
+from llem.models.hub import is_cached as is_cached
 from llem.models.shapes import load_shape as load_shape
 from llem.models.sources import ModelLocation as ModelLocation
 from llem.models.sources import locate_model as locate_model

@@ -157,6 +157,25 @@ def test_a_file_that_is_there_stays_unless_it_may_be_replaced(run: Run, tmp_path
     assert list(tmp_path.iterdir()) == [file]
 
 
+def test_of_a_file_of_prompts_all_are_taken_where_nobody_says_how_many(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "mine.jsonl").write_text('{"_provenance": "me"}\n' + '{"prompt": "a"}\n' * 3 + "\n")
+    done = run("init", *TINY, "--dataset", "mine.jsonl", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert "n" not in read_yaml((tmp_path / "study.yaml").read_text(), "study").data["dataset"]
+    plan = json.loads(run("run", "study.yaml", "--dry-run", "--json").stdout)
+    assert [e["config"]["dataset"]["n"] for e in plan["experiments"]] == [3]
+
+
+@pytest.mark.parametrize("where", ["init", "run"])
+def test_a_backend_that_is_given_as_the_model_is_told(run: Run, tmp_path: Path, where: str) -> None:
+    more = ("--yes",) if where == "init" else ("--dry-run",)
+    done = run(where, "--model", "testbed", "--backend", "testbed", *more)
+    assert done.returncode in (2, 3)
+    assert "model `testbed`: that is a backend, which runs models" in done.stderr
+    assert "Set backend: testbed, and name a model" in done.stderr
+    assert not (tmp_path / "study.yaml").exists()
+
+
 def test_a_path_that_is_typed_here_is_found_from_the_study(run: Run, tmp_path: Path) -> None:
     (tmp_path / "below").mkdir()
     (tmp_path / "mine.jsonl").write_text('{"prompt": "a"}\n' * 20)
@@ -246,9 +265,10 @@ def test_on_a_terminal_a_short_file_of_prompts_is_no_dead_end(tmp_path: Path) ->
     (tmp_path / "mine.jsonl").write_text('{"prompt": "a"}\n' * 3)
     (tmp_path / "below").mkdir()
     flags = (*TINY, "--quick", "--output-tokens", "2", "-o", "below/study.yaml")
-    code, seen = on_a_terminal(tmp_path, "mine.jsonl\n\n3\n\n", *flags)
+    code, seen = on_a_terminal(tmp_path, "mine.jsonl\n4\n\n\n", *flags)
     assert code == 0, seen
-    assert "16 are asked for" in seen
+    assert "4 are asked for" in seen
+    assert "How many prompts [3]" in seen, "all that the file has"
     found = read_yaml((tmp_path / "below" / "study.yaml").read_text(), "study").data
     assert (found["dataset"]["path"], found["dataset"]["n"]) == ("../mine.jsonl", 3)
 

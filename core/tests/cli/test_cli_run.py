@@ -117,6 +117,9 @@ def test_a_dry_run_names_count_identities_runner_and_time(llem: Any, study: Any)
         ({"model": "./gone.gguf"}, 3, "there is no such file or folder"),
         ({"dataset": {"name": "jsonl", "path": "gone.jsonl", "n": 1}}, 3, "gone.jsonl"),
         ({"dataset": {"name": "no-such-dataset", "n": 1}}, 4, "no dataset `no-such-dataset` is installed"),
+        ({"measurement": {"samplers": ["nvlm"]}}, 4, "no energy sampler `nvlm` is installed"),
+        ({"model": {"source": "random:tiny-llama", "tokenizer": "./gone"}}, 3, "gone: no such folder"),
+        ({"model": {"source": "random:tiny-llama", "tokenizer": "."}}, 3, "has no tokenizer (tokenizer.json, "),
     ],
 )
 def test_a_dry_run_prints_its_plan_and_ends_as_the_run_would_where_a_model_or_dataset_is_not_there(
@@ -125,6 +128,21 @@ def test_a_dry_run_prints_its_plan_and_ends_as_the_run_would_where_a_model_or_da
     done = llem("run", study(sweep=TWO, **sections), "--dry-run")
     assert (done.returncode, says in done.stderr) == (code, True), done.stderr
     assert "2 experiments to run" in done.stdout
+
+
+@pytest.mark.parametrize("dry", [("--dry-run",), ()])
+def test_everything_that_a_study_names_and_that_is_not_there_is_told_at_once(
+    llem: Any, study: Any, dry: tuple[str, ...]
+) -> None:
+    gone = {
+        "model": {"source": "./gone.gguf", "tokenizer": "./nowhere"},
+        "measurement": {"samplers": ["nvlm", "zeuss"]},
+    }
+    done = llem("run", study(experiments=[{"dataset": "gone.jsonl"}, {"dataset": "aienergyscor"}], **gone), *dry)
+    assert done.returncode == 4
+    assert "6 things are wrong; nothing has run:" in done.stderr
+    for part in ("dataset `aienergyscor`", "sampler `nvlm`", "sampler `zeuss`", "gone.gguf", "nowhere", "gone.jsonl"):
+        assert part in done.stderr
 
 
 def test_a_dry_run_leaves_out_what_skip_preflight_names(llem: Any, study: Any) -> None:

@@ -15,6 +15,7 @@ from llem.config.compose import Composer
 from llem.config.experiment import ExperimentConfig
 from llem.config.layers import load_study
 from llem.errors import ConfigError
+from llem.models.hub import hub_token, is_cached
 from llem.plan.runners import choose_runners
 from llem.plugins import Registry
 from llem.specs.kinds import BACKENDS, RUNNERS, SCENARIOS
@@ -34,7 +35,7 @@ from llem_docker.errors import (
     start_error,
 )
 from llem_docker.options import DockerOptions
-from llem_docker.places import HOME, HUB, PACKAGES, Places, is_cached, places_of
+from llem_docker.places import HOME, HUB, PACKAGES, Places, places_of
 from llem_docker.sizes import size_of
 
 
@@ -291,10 +292,10 @@ def test_a_folder_whose_links_lead_out_of_it_brings_what_they_lead_to(tmp_path: 
 
 
 def test_a_token_is_found_where_the_hubs_library_finds_it_and_its_file_is_the_owners_alone(tmp_path: Path) -> None:
-    assert tokens.hub_token({"HF_HOME": str(tmp_path)}) is None
+    assert hub_token({"HF_HOME": str(tmp_path)}) is None
     (tmp_path / "token").write_text("from the file\n")
-    assert tokens.hub_token({"HF_HOME": str(tmp_path)}) == "from the file"
-    assert tokens.hub_token({"HF_HOME": str(tmp_path), "HF_TOKEN": "from the variable"}) == "from the variable"
+    assert hub_token({"HF_HOME": str(tmp_path)}) == "from the file"
+    assert hub_token({"HF_HOME": str(tmp_path), "HF_TOKEN": "from the variable"}) == "from the variable"
     with tokens.TokenFile("t") as path:
         assert path.read_text() == "t"
         assert path.stat().st_mode & 0o777 == 0o400

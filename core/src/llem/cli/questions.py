@@ -9,8 +9,10 @@ from typing import Any
 
 import click
 
+from llem.config.experiment import DatasetConfig
 from llem.config.keys import Vocabulary
 from llem.config.template import written
+from llem.datasets.jsonl import count_prompts
 from llem.errors import ConfigError, LlemError
 from llem.first_study import CARE, Answers, Checked, Offer, check, every_key, offers_of, read_axes, seen_from
 from llem.plan.show import duration
@@ -46,7 +48,7 @@ class _Questions:
         self._backends()
         self._care()
         self._dataset()
-        self._count("prompts", "How many prompts", CARE[self.answers.care].prompts)
+        self._count("prompts", "How many prompts", self._usual_prompts())
         self._count("output_tokens", "Output tokens for each", CARE[self.answers.care].output_tokens)
         self._vary()
         return self.answers
@@ -92,6 +94,13 @@ class _Questions:
         for name, spec in self.registry[DATASETS].items():
             _say(f"  {name:<22} {spec.summary}")
         self._until_taken("Dataset", self.answers.dataset, lambda typed: {"dataset": seen_from(self.folder, typed)})
+
+    def _usual_prompts(self) -> int:
+        """Number of prompts where nothing else is typed: all of a file, else what the care suggests."""
+        dataset = self.answers.dataset
+        of_file = DatasetConfig(name="jsonl", path=dataset) if dataset.endswith(".jsonl") else None
+        found = count_prompts(of_file, str(self.folder)) if of_file is not None else None
+        return CARE[self.answers.care].prompts if found is None else found
 
     def _count(self, name: str, question: str, usual: int) -> None:
         if name not in self.given:

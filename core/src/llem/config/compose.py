@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from pydantic import ValidationError
 
-from llem.config.experiment import SECTIONS, ExperimentConfig, MeasurementConfig
+from llem.config.experiment import SECTIONS, DatasetConfig, ExperimentConfig, MeasurementConfig
 from llem.config.identity import section_text
 from llem.config.problems import Problem, dotted, problems_of, raise_all
 from llem.config.resolution import resolve_section, section_problems
@@ -92,11 +92,19 @@ class Composer:
     Args:
         backends: specs by name.
         scenarios: likewise.
+        sizes: tells how many prompts a dataset's file has, which are all taken where a study does not say how many; it returns
+            None for what is no such file. Without it no file is looked at.
     """
 
-    def __init__(self, backends: Mapping[str, Backend], scenarios: Mapping[str, Scenario]) -> None:
+    def __init__(
+        self,
+        backends: Mapping[str, Backend],
+        scenarios: Mapping[str, Scenario],
+        sizes: Callable[[DatasetConfig], int | None] | None = None,
+    ) -> None:
         self._backends = backends
         self._scenarios = scenarios
+        self._sizes = sizes
         self._known: dict[tuple[str, str, str], Part] = {}
 
     def compose(
@@ -178,7 +186,7 @@ class Composer:
             problems = section_problems(key, section) + self._scenario_problems(section, spec)
             if problems:
                 return Part(None, problems=tuple(problems))
-            section = resolve_section(key, section)
+            section = self._counted(resolve_section(key, section))
             if key == OPTIONS and spec.resolve is not None:
                 section = spec.resolve(section)
         except ValidationError as error:
@@ -187,6 +195,13 @@ class Composer:
             # A backend's resolve may find that two of its options exclude each other.
             return Part(None, problems=(Problem((name,), raw, str(error), None, None),))
         return _finished(key, section)
+
+    def _counted(self, section: Section) -> Section:
+        """A dataset with as many prompts as its file has, where nothing says how many; any other section as it is."""
+        if not isinstance(section, DatasetConfig) or self._sizes is None or "n" in section.model_fields_set:
+            return section
+        n = self._sizes(section)
+        return section if n is None or n == section.n else section.model_copy(update={"n": n})
 
     def fitted(self, options: Part, spec: Backend, dataset: Part, measurement: Part) -> Part:
         """The backend's section as far as the experiment's requests can tell: see `BackendSpec.fit`. Itself where nothing changes."""

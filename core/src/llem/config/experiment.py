@@ -37,7 +37,9 @@ class DatasetConfig(Section):
     """The prompts that are sent, and the length of the answers. A plain string is its `name`, or a `.jsonl` file."""
 
     name: str = Field("aienergyscore", min_length=1, description="a dataset that `llem plugins` lists")
-    n: int = Field(100, ge=1, le=10_000_000, description="how many prompts")
+    n: int = Field(
+        100, ge=1, le=10_000_000, description="how many prompts; of a jsonl file all, where this is left out"
+    )
     input_tokens: int | None = Field(
         None, ge=1, le=10_000_000, description="synthetic: exactly so many; text: prompts are cut to at most so many"
     )

@@ -81,7 +81,7 @@ def _read(config: DatasetConfig, local: Path) -> Any:
         raise DatasetError(
             "reading a dataset of the hub needs the package `datasets`.",
             where=f"dataset.path ({config.path})",
-            remedy="Install it: pip install datasets.",
+            remedy="Install it: pip install 'llem[hub]'.",
         ) from error
     assert config.path is not None
     name, _, subset = config.path.partition(":")

@@ -49,6 +49,25 @@ def load(config: DatasetConfig, base_dir: str) -> LoadedDataset:
     )
 
 
+def count_prompts(config: DatasetConfig, base_dir: str) -> int | None:
+    """Number of prompts in the file of a jsonl dataset; None for another dataset, or where the file cannot be read.
+
+    Lines are counted and not looked at: what is wrong with one is told where the file is loaded.
+    """
+    if config.name != "jsonl" or config.path is None:
+        return None
+    try:
+        lines = [
+            line
+            for line in read_file(Path(base_dir, Path(config.path).expanduser()), MOST_BYTES).split(b"\n")
+            if line.strip()
+        ]
+        records, _ = split_provenance([(1, parse_json(lines[0].removeprefix(b"\xef\xbb\xbf")))] if lines else [])
+    except (OSError, ValueError, TypeError):
+        return None
+    return (len(lines) - 1 + len(records)) or None if lines else None
+
+
 def prompts_of(raw: bytes, where: str, field: str | None) -> tuple[list[Prompt], str]:
     """Every prompt of a file's bytes, and their field with what the first line tells of their origin.
 

@@ -61,11 +61,12 @@ def _values(answers: Answers) -> dict[str, tuple[Any, str]]:
     settings = {key: value for key, value in answers.settings.items() if key != "name"}
     until = any(key.startswith("execution.until") for key in settings)  # it stands in place of a number of cycles
     is_file = answers.dataset.endswith(".jsonl")
+    n = answers.prompts or (None if is_file else care.prompts)  # of a file all are taken
     return {
         "model.source": (answers.model, ""),
         "dataset.name": ("jsonl" if is_file else answers.dataset, ""),
         **({"dataset.path": (answers.dataset, "")} if is_file else {}),
-        "dataset.n": (answers.prompts or care.prompts, ""),
+        **({"dataset.n": (n, "")} if n is not None else {}),
         **({"dataset.input_tokens": (given, "")} if given is not None else {}),
         "dataset.output_tokens": (answers.output_tokens or care.output_tokens, ""),
         **{key: found for key, found in care.settings.items() if not (until and key == "execution.cycles")},

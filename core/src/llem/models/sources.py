@@ -69,7 +69,7 @@ def locate_model(source: str, base_dir: str | Path) -> ModelLocation:
     path = Path(base_dir, Path(source).expanduser()).absolute()
     if path.exists():
         return _local(path, source)
-    if source.startswith(("./", "../", "/", "~", ".\\")) or source in (".", ".."):
+    if _is_path(source):
         raise ModelError(
             "there is no such file or folder.",
             where=str(path),
@@ -81,13 +81,22 @@ def locate_model(source: str, base_dir: str | Path) -> ModelLocation:
             where=str(path),
             remedy=f"Correct model.source ({source}); a relative path starts from {Path(base_dir).absolute()}.",
         )
-    if not _HUB_ID.fullmatch(source):
+    if not is_hub_id(source):
         raise ModelError(
             f"`{source}` is neither a folder or file below {Path(base_dir).absolute()} nor a hub id.",
             where="model.source",
             remedy="Give org/name of the hub, a folder, a .gguf file, pkg:PACKAGE/FILE or random:ARCHITECTURE.",
         )
     return ModelLocation("hub", None, source)
+
+
+def is_hub_id(text: str) -> bool:
+    """True for text that is formed as the id of something on the hub."""
+    return not _is_path(text) and _HUB_ID.fullmatch(text) is not None
+
+
+def _is_path(text: str) -> bool:
+    return text.startswith(("./", "../", "/", "~", ".\\")) or text in (".", "..")
 
 
 def _local(path: Path, source: str) -> ModelLocation:

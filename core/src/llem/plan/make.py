@@ -35,7 +35,7 @@ def make_plan(study: LoadedStudy, registry: Registry, *, runner: str | None = No
         ConfigError: the sweep or points of it are not valid; everything that is wrong, at once.
         PluginError: a backend or runner is missing, or backends cannot share this environment.
     """
-    sweep = Sweep(study.config, registry[BACKENDS], registry[SCENARIOS], study.locate)
+    sweep = Sweep(study.config, registry[BACKENDS], registry[SCENARIOS], study.locate, study.base_dir)
     runners = choose_runners(study, sweep.backends, registry, runner)
     execution = study.config.execution
     count = len(sweep)

@@ -12,8 +12,11 @@ from llem.config.experiment import DatasetConfig, ExperimentConfig, MeasurementC
 from llem.datasets.chat import check_takers, check_template
 from llem.distributions import unmetered_devices
 from llem.errors import LlemError, SamplerUnavailable
+from llem.models.hub import Availability
+from llem.models.sources import is_hub_id, locate_model
 from llem.plugins import load_object, missing_requirements
 from llem.preflight import engines
+from llem.preflight.hub import hub_finding
 from llem.specs.check import Finding, PreflightContext
 from llem.specs.dataset import LoadedDataset
 from llem.specs.kinds import BACKENDS, DATASETS, RUNNERS, SAMPLERS
@@ -90,7 +93,7 @@ def check_output(context: PreflightContext) -> Iterator[Finding]:
     """The results folder, or the nearest folder above it that exists, takes a file and has room."""
     output = (context.output or Path("results")).expanduser().absolute()
     folder = next(p for p in (output, *output.parents) if p.exists())
-    remedy = "Choose another folder with --output."
+    remedy = "`llem run --output` takes another folder; a study's folder can be moved, and goes on where it is then."
     if not folder.is_dir():
         yield Finding(level="error", message=f"{folder} is a file, not a folder", remedy=remedy)
         return
@@ -118,16 +121,56 @@ def check_output(context: PreflightContext) -> Iterator[Finding]:
 
 
 def check_models(context: PreflightContext) -> Iterator[Finding]:
-    """Every distinct model is located: a local one must be there and readable; a hub model is left to the worker."""
-    from llem.models.sources import locate_model
-
-    for source in dict.fromkeys(e.model.source for e in context.experiments):
+    """Locate every distinct model and tokenizer: a local one must be there and readable, and the hub must have the others."""
+    here = [e for e in context.experiments if not _is_elsewhere_of(context, e.backend)]
+    asked: dict[tuple[str, str | None], Availability] = {}
+    for source, revision in dict.fromkeys((e.model.source, e.model.revision) for e in context.experiments):
+        what = f"model `{source}`"
         try:
             location = locate_model(source, str(context.base_dir))
         except LlemError as error:
-            yield Finding(level="error", message=_told(f"model `{source}`", error), remedy=error.remedy)
+            yield Finding(level="error", message=_told(what, error), remedy=error.remedy)
+            continue
+        if location.kind == "hub" and source in context.registry[BACKENDS]:
+            yield Finding(
+                level="error",
+                message=f"{what}: that is a backend, which runs models",
+                remedy=f"Set backend: {source}, and name a model: a hub id, a folder, a .gguf file, or random:ARCHITECTURE.",
+            )
+        elif location.kind == "hub" and any((e.model.source, e.model.revision) == (source, revision) for e in here):
+            yield hub_finding(what, source, revision, asked)
         else:
-            yield Finding(level="ok", message=f"model `{source}`: {location.kind}")
+            yield Finding(level="ok", message=f"{what}: {location.kind}")
+    for name in dict.fromkeys(e.model.tokenizer for e in context.experiments if e.model.tokenizer is not None):
+        what = f"tokenizer `{name}`"
+        folder = Path(context.base_dir, Path(name).expanduser())
+        if folder.exists() or not is_hub_id(name):
+            yield _tokenizer_folder(what, folder)
+        elif any(e.model.tokenizer == name for e in here):
+            yield hub_finding(what, name, None, asked)
+
+
+_TOKENIZERS = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "vocab.json", "vocab.txt", "spiece.model")
+"""Files of which a folder with a tokenizer has one at least."""
+
+
+def _tokenizer_folder(what: str, folder: Path) -> Finding:
+    remedy = "Correct model.tokenizer: a folder, or a hub id; a relative path starts from the study's folder."
+    if not folder.is_dir():
+        found = "a file, not a folder" if folder.exists() else "no such folder"
+        return Finding(level="error", message=f"{what}: {folder}: {found}", remedy=remedy)
+    if not any((folder / name).is_file() for name in _TOKENIZERS):
+        return Finding(
+            level="error", message=f"{what}: {folder} has no tokenizer ({', '.join(_TOKENIZERS)})", remedy=remedy
+        )
+    return Finding(level="ok", message=f"{what}: folder")
+
+
+def _is_elsewhere_of(context: PreflightContext, backend: str) -> bool:
+    """True where experiments of a backend load their model in another environment, which may reach another hub."""
+    spec = context.registry.find(BACKENDS, backend)
+    runner = context.runners.get(backend)
+    return "online" in spec.capabilities or (runner is not None and _location(context.registry, runner) != "here")
 
 
 def check_datasets(context: PreflightContext) -> Iterator[Finding]:

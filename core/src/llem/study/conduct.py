@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from llem.config.experiment import ExperimentConfig
 from llem.config.section import Section
-from llem.errors import LlemError, PreflightError, ResultError
+from llem.errors import LlemError, PluginError, PreflightError, ResultError
 from llem.plan.runners import moved
 from llem.plugins import Registry
 from llem.preflight.checks import check_datasets, check_models
@@ -18,13 +18,14 @@ from llem.preflight.run import run_checks
 from llem.results.aggregate import TableWriter
 from llem.specs.check import Finding, PreflightContext
 from llem.specs.kinds import DATASETS, SAMPLERS
+from llem.specs.registry import HookKind
 from llem.study import folder
 from llem.study.hosts import host
 from llem.study.lock import Lock
 from llem.study.loop import StudyOutcome, run_plan
 from llem.study.machine import Machine, this_machine
 from llem.study.record import keep_study_file, record_of
-from llem.study.reporter import Reporter, SilentReporter
+from llem.study.reporter import Reporter
 
 if TYPE_CHECKING:
     from llem.config.layers import LoadedStudy
@@ -119,9 +120,9 @@ def prepare(
         PluginError, PreflightError: as `conduct`.
     """
     context = preflight_context(plan, registry, output)
-    _require_plugins(context)
-    findings = run_checks(context, skip_preflight)
-    report_findings(findings, reporter)
+    missing = missing_plugins(context)
+    findings = run_checks(context, skip_preflight) if not missing else _looked_up(context, skip_preflight)
+    report_findings(findings, reporter, missing)
     for note in (*study.notes, *moved(plan.runners)):
         reporter.message("info", note)
     facts = provenance(study)
@@ -199,45 +200,65 @@ def preflight_context(plan: Plan, registry: Registry, output: Path) -> Preflight
     )
 
 
-def _require_plugins(context: PreflightContext) -> None:
-    for experiment in context.experiments:
-        context.registry.find(DATASETS, experiment.dataset.name)
-        for sampler in experiment.measurement.samplers or ():
-            context.registry.find(SAMPLERS, sampler)
+def missing_plugins(context: PreflightContext) -> list[PluginError]:
+    """An error for each dataset and each energy sampler that a study names and no plugin brings."""
+    named: list[tuple[HookKind[Any], str]] = [(DATASETS, e.dataset.name) for e in context.experiments]
+    named += [(SAMPLERS, name) for e in context.experiments for name in e.measurement.samplers or ()]
+    found = []
+    for kind, name in dict.fromkeys(named):
+        try:
+            context.registry.find(kind, name)
+        except PluginError as error:
+            found.append(error)
+    return found
 
 
-def refuse_missing(plan: Plan, registry: Registry, skip_preflight: Sequence[str] = ()) -> None:
-    """Raise as `conduct` would where a plan names a dataset, a model or a file that is not there; looks at no meter and no load.
+def _looked_up(context: PreflightContext, skip_preflight: Iterable[str] = ()) -> list[Finding]:
+    """The findings on what a plan names: models and datasets. Looks at no meter and no load."""
+    known = [e for e in context.experiments if e.dataset.name in context.registry[DATASETS]]
+    looked_at = (("models", check_models, context), ("datasets", check_datasets, replace(context, experiments=known)))
+    return [
+        replace(finding, check=name)
+        for name, check, seen in looked_at
+        if name not in set(skip_preflight)
+        for finding in check(seen)
+    ]
+
+
+def refuse_missing(plan: Plan, registry: Registry, reporter: Reporter, skip_preflight: Sequence[str] = ()) -> None:
+    """Raise as `conduct` would where a plan names a dataset, a sampler, a model or a file that is not there.
 
     Raises:
         PluginError, PreflightError: as `conduct`.
     """
     context = preflight_context(plan, registry, Path())
-    _require_plugins(context)
-    looked_at = (("models", check_models), ("datasets", check_datasets))
-    findings = [
-        replace(finding, check=name)
-        for name, check in looked_at
-        if name not in skip_preflight
-        for finding in check(context)
-        if finding.level == "error"
-    ]
-    report_findings(findings, SilentReporter())
+    report_findings(_looked_up(context, skip_preflight), reporter, missing_plugins(context))
 
 
-def report_findings(findings: Sequence[Finding], reporter: Reporter) -> None:
-    """Tell what the checks found wrong; raises PreflightError with all errors at once.
+def report_findings(findings: Sequence[Finding], reporter: Reporter, missing: Sequence[PluginError] = ()) -> None:
+    """Tell what the checks found wrong; raises all errors at once.
 
     Which meters are used the first worker says: it reads them, here or elsewhere, and once is enough.
+
+    Args:
+        missing: what no plugin brings.
+
+    Raises:
+        PluginError: something is missing; PreflightError: nothing is, and a check failed.
     """
     for finding in findings:
         if finding.level == "warning":
             remedy = f" {finding.remedy}" if finding.remedy else ""
             reporter.message("warning", f"{finding.check}: {finding.message}.{remedy}")
     errors = [f for f in findings if f.level == "error"]
-    if len(errors) == 1:
+    if len(missing) == 1 and not errors:
+        raise missing[0]
+    if len(errors) == 1 and not missing:
         only = errors[0]
         raise PreflightError(f"{only.message.rstrip('.')}.", where=f"preflight {only.check}", remedy=only.remedy)
+    lines = [f"  plugins: {error}" for error in missing]
+    lines += [f"  {f.check}: {f.message.rstrip('.')}.{f' {f.remedy}' if f.remedy else ''}" for f in errors]
+    if missing:
+        raise PluginError("\n".join([f"{len(lines)} things are wrong; nothing has run:", *lines]))
     if errors:
-        lines = [f"  {f.check}: {f.message.rstrip('.')}.{f' {f.remedy}' if f.remedy else ''}" for f in errors]
         raise PreflightError("\n".join([f"{len(errors)} preflight checks failed; nothing has run:", *lines]))

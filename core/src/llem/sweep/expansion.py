@@ -7,8 +7,9 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import accumulate
+from pathlib import Path
 from typing import Any
 
 from llem.config.compose import Backend, Composer, Part, Scenario, assemble
@@ -16,6 +17,7 @@ from llem.config.experiment import ExperimentConfig
 from llem.config.identity import identity_head
 from llem.config.keys import Vocabulary
 from llem.config.study import StudyConfig
+from llem.datasets.jsonl import count_prompts
 from llem.errors import ConfigError
 from llem.sweep.block import Block
 from llem.sweep.faults import Faults
@@ -100,6 +102,7 @@ class Sweep:
         backends: specs by name.
         scenarios: likewise.
         locate: says where a key of the study stands, for messages.
+        base_dir: the folder that paths of datasets start from; None: their files are not looked at.
 
     Raises:
         ConfigError: the sweep cannot be read, has no points, or more than `execution.max_experiments`.
@@ -112,9 +115,11 @@ class Sweep:
         backends: Mapping[str, Backend],
         scenarios: Mapping[str, Scenario],
         locate: Callable[[Sequence[str | int]], str],
+        base_dir: Path | None = None,
     ) -> None:
         self._locate = locate
-        self._composer = Composer(backends, scenarios)
+        sizes = partial(count_prompts, base_dir=str(base_dir)) if base_dir is not None else None
+        self._composer = Composer(backends, scenarios, sizes)
         self._blocks = lay_out(study, self._composer, Vocabulary(backends), locate)
         self._ends = list(accumulate(block.size for block in self._blocks))
         self.size = self._ends[-1]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from llem.plugin_api import DatasetConfig, ExperimentConfig, LlemError, locate_model, paths_in
+from llem.plugin_api import DatasetConfig, ExperimentConfig, LlemError, hub_cache, is_cached, locate_model, paths_in
 
 JOB = "/llem/job"
 SCRATCH = "/llem/scratch"
@@ -64,41 +64,6 @@ def places_of(config: ExperimentConfig, base_dir: str, environ: Mapping[str, str
     elif hub.is_dir() and any(not Path(base_dir, s).exists() and _is_hub(s, base_dir) for s, _ in _models(config)):
         places.hub = hub
     return places
-
-
-def hub_cache(environ: Mapping[str, str]) -> Path:
-    """The cache of the Hugging Face hub, as its library finds it."""
-    if environ.get("HF_HUB_CACHE"):
-        return Path(environ["HF_HUB_CACHE"]).expanduser().absolute()
-    return hf_home(environ) / "hub"
-
-
-def hf_home(environ: Mapping[str, str]) -> Path:
-    """The hub library's own folder."""
-    if environ.get("HF_HOME"):
-        return Path(environ["HF_HOME"]).expanduser().absolute()
-    cache = environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(cache).expanduser().absolute() / "huggingface"
-
-
-def is_cached(name: str, revision: str | None, hub: Path) -> bool:
-    """Tell whether a snapshot of a hub model is whole in the cache: a configuration, weights or a tokenizer."""
-    folder = hub / f"models--{name.replace('/', '--')}"
-    try:
-        commit = (folder / "refs" / (revision or "main")).read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError):
-        commit = revision or ""
-    snapshot = folder / "snapshots" / commit
-    if not commit or "/" in commit or not snapshot.is_dir():
-        return False
-    if any((folder / "blobs").glob("*.incomplete")):
-        return False
-    files = [path for path in snapshot.rglob("*") if not path.is_dir()]
-    if any(not path.exists() for path in files):
-        return False
-    return any(
-        path.suffix in {".safetensors", ".bin", ".gguf", ".model"} or path.name == "tokenizer.json" for path in files
-    )
 
 
 def _models(config: ExperimentConfig) -> list[tuple[str, str | None]]:

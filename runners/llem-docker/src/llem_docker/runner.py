@@ -20,6 +20,7 @@ from llem.plugin_api import (
     LlemError,
     RunnerContext,
     RunningJob,
+    hub_token,
     write_json,
 )
 from llem_docker import owner
@@ -33,7 +34,7 @@ from llem_docker.keepsakes import Keepsakes
 from llem_docker.logs import LogStream
 from llem_docker.options import DockerOptions, options_of
 from llem_docker.places import SCRATCH, Places, places_of
-from llem_docker.tokens import TokenFile, hub_token
+from llem_docker.tokens import TokenFile
 
 EXCHANGE = "container"
 """The folder in a job directory that a container sees; gone when it has ended."""

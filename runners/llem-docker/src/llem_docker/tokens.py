@@ -5,26 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 
-from llem_docker.places import hf_home
-
-_VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 _MEMORY = Path("/dev/shm")
 """A file system without a disk behind it."""
-
-
-def hub_token(environ: Mapping[str, str] = os.environ) -> str | None:
-    """The token that the hub's library would use here, or None."""
-    for name in _VARIABLES:
-        if environ.get(name, "").strip():
-            return environ[name].strip()
-    file = Path(environ["HF_TOKEN_PATH"]) if environ.get("HF_TOKEN_PATH") else hf_home(environ) / "token"
-    try:
-        return file.expanduser().read_text(encoding="utf-8").strip() or None
-    except (OSError, UnicodeDecodeError):
-        return None
 
 
 class TokenFile:
