@@ -92,7 +92,11 @@ def llem_preflight_checks() -> Sequence[CheckSpec]:
                 "devices:check_accelerators",
             ),
             ("output", "the results folder can be written and has room", "checks:check_output"),
-            ("models", "local model folders and files exist and are readable", "checks:check_models"),
+            (
+                "models",
+                "models and tokenizers are there: folders and files, and names of the hub",
+                "checks:check_models",
+            ),
             ("datasets", "datasets can be read and have enough prompts", "checks:check_datasets"),
             ("requirements", "what each backend needs is installed where it runs", "checks:check_requirements"),
             (

@@ -162,8 +162,11 @@ def test_of_a_file_of_prompts_all_are_taken_where_nobody_says_how_many(run: Run,
     done = run("init", *TINY, "--dataset", "mine.jsonl", "--yes")
     assert done.returncode == 0, done.stderr
     assert "n" not in read_yaml((tmp_path / "study.yaml").read_text(), "study").data["dataset"]
-    plan = json.loads(run("run", "study.yaml", "--dry-run", "--json").stdout)
-    assert [e["config"]["dataset"]["n"] for e in plan["experiments"]] == [3]
+    plans = [
+        json.loads(run("run", "study.yaml", "--dry-run", "--json", *n).stdout) for n in ((), ("-n", "3"), ("-n", "2"))
+    ]
+    all_of_it, three, two = (plan["experiments"][0]["config_hash"] for plan in plans)
+    assert all_of_it == three != two
 
 
 @pytest.mark.parametrize("where", ["init", "run"])

@@ -241,3 +241,19 @@ def test_an_error_has_an_end_whatever_it_quotes() -> None:
     error = LlemError("x" * 1_000_000, where="y" * 1_000_000, remedy="\n".join(["z" * 900] * 5_000))
     assert len(str(error)) < 25_000
     assert str(LlemError("short.", where="here")) == "here: short."
+
+
+def test_backends_that_are_missing_hide_nothing_else_that_is_wrong(tmp_path: Path) -> None:
+    text = "model: x\nsweep: {backend: [testbd, vlm]}\ndatset: {n: 3}\ndecoding: {length: long}\n"
+    path = tmp_path / "study.yaml"
+    path.write_text(text)
+    with pytest.raises(PluginError) as caught:
+        load_study(path, backends=BACKENDS, environ={}, user_file=_no_user_file(tmp_path))
+    first, *lines = str(caught.value).replace(f"{tmp_path}/", "").splitlines()
+    assert first == "4 problems in the study:"
+    assert lines == [
+        "  study.yaml:2:19: the backend `testbd` is not installed; there is: other, testbed. Did you mean `testbed`?",
+        "  study.yaml:2:27: the backend `vlm` is not installed; there is: other, testbed. Install it: pip install llem-vlm.",
+        "  study.yaml:3:1: `datset` is an unknown key. Did you mean `dataset`?",
+        '  study.yaml:4:12: `decoding.length` is not accepted: found "long". Accepted: one of fixed, natural.',
+    ]

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 from llem.config.backends_in_use import backends_in_use
 from llem.config.keys import OPTIONS, Vocabulary
 from llem.config.merging import Merged, Origin
+from llem.config.problems import listed
 from llem.errors import LlemError, PluginError
 
 
@@ -55,16 +56,34 @@ def one_of(names: Sequence[str]) -> str:
 
 
 def raise_missing(
-    name: str, where: str, vocabulary: Vocabulary, find_backend: Callable[[str], object] | None
+    missing: Mapping[str, str],
+    problems: Sequence[tuple[str, str]],
+    vocabulary: Vocabulary,
+    find_backend: Callable[[str], object] | None,
 ) -> NoReturn:
-    """Raise for a backend that is not installed, with the registry's own reason where it has one."""
+    """Raise for backends that are not installed, with whatever else is wrong with the study.
+
+    Args:
+        missing: each backend's name to the place where the study names it.
+        problems: place and text of everything else.
+    """
+    errors = [_missing(name, where, vocabulary, find_backend) for name, where in sorted(missing.items())]
+    if len(errors) == 1 and not problems:
+        raise errors[0]
+    lines = [(e.where or "study", f"{e.what} {e.remedy}" if e.remedy else e.what) for e in errors]
+    found = listed([*lines, *problems])
+    raise type(errors[0])("\n".join([f"{len({*lines, *problems}):,} problems in the study:", *found]))
+
+
+def _missing(name: str, where: str, vocabulary: Vocabulary, find_backend: Callable[[str], object] | None) -> LlemError:
+    """The error on one backend, with the registry's own reason where it has one."""
     if find_backend is not None:
         try:
             find_backend(name)
         except LlemError as error:
-            raise type(error)(error.what, where=error.where or where, remedy=error.remedy) from error
+            return type(error)(error.what, where=error.where or where, remedy=error.remedy)
     near = difflib.get_close_matches(name, vocabulary.backends, n=1)
-    raise PluginError(
+    return PluginError(
         f"the backend `{name}` is not installed; there is: {one_of(vocabulary.backends)}.",
         where=where,
         remedy=f"Did you mean `{near[0]}`?" if near else f"Install it: pip install llem-{name}.",

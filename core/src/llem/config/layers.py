@@ -164,7 +164,8 @@ def load_study(
     if complete and not used and "backend" not in data:
         problems.append(Problem(("backend",), message="is missing", accepted=one_of(vocabulary.backends)))
     if missing:
-        raise_missing(sorted(missing)[0], locate(used[sorted(missing)[0]]), vocabulary, find_backend)
+        others = [(locate(p.key), p.text) for p in problems]
+        raise_missing({name: locate(used[name]) for name in missing}, others, vocabulary, find_backend)
     raise_all(problems, locate)
     return loaded(_config(data))
 

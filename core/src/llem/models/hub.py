@@ -8,14 +8,10 @@ from __future__ import annotations
 import json
 import os
 import threading
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
-from http import HTTPStatus
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal
 
 ENDPOINT = "https://huggingface.co"
 ANSWER_S = 1.5
@@ -23,7 +19,10 @@ ANSWER_S = 1.5
 
 _TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 _YES = {"1", "ON", "YES", "TRUE"}
-_MOST = 2**20
+_REFUSED = (401, 403, 404)
+"""Unauthorized, forbidden, not found: the hub does not tell a private model from one that is not there."""
+_MOST, _LONGEST = 2**20, 200
+"""So much of a refusal is read (bytes), and so much of its words shown (characters)."""
 
 State = Literal["cached", "there", "missing", "unreachable", "offline"]
 
@@ -109,6 +108,11 @@ def endpoint(environ: Mapping[str, str] = os.environ) -> str:
 
 
 def _ask(name: str, revision: str | None, environ: Mapping[str, str]) -> Availability:
+    # Here and not above: it takes a tenth of a second, and most studies ask nobody.
+    import urllib.error
+    import urllib.parse
+    import urllib.request
+
     at = f"/revision/{urllib.parse.quote(revision, safe='')}" if revision else ""
     request = urllib.request.Request(f"{endpoint(environ)}/api/models/{urllib.parse.quote(name)}{at}")
     if token := hub_token(environ):
@@ -118,18 +122,18 @@ def _ask(name: str, revision: str | None, environ: Mapping[str, str]) -> Availab
             return Availability("there")
     except urllib.error.HTTPError as error:
         with error:
-            if error.code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND):
-                return Availability("missing", _words(error))
+            if error.code in _REFUSED:
+                return Availability("missing", _words(error) or f"HTTP {error.code}")
             return Availability("unreachable", f"it answers with HTTP {error.code}")
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", None) or error
         return Availability("unreachable", str(getattr(reason, "strerror", None) or reason))
 
 
-def _words(error: urllib.error.HTTPError) -> str:
-    """The hub's own words about a refusal, such as `Repository not found`."""
+def _words(body: IO[bytes]) -> str | None:
+    """The hub's own words about a refusal, such as `Repository not found`; None where it has none that can be shown."""
     try:
-        told = json.loads(error.read(_MOST)).get("error")
+        told = json.loads(body.read(_MOST)).get("error")
     except (OSError, ValueError, AttributeError):
-        told = None
-    return told if isinstance(told, str) and told.isprintable() and len(told) <= 200 else f"HTTP {error.code}"
+        return None
+    return told if isinstance(told, str) and told.isprintable() and len(told) <= _LONGEST else None
