@@ -150,7 +150,7 @@ def test_pauses_can_be_left_out_of_what_still_runs_without_calling_that_a_change
     (ended.parent.parent / "study.yaml").write_text(record["text"])
     done = llem(*command, ended, "--retry-failed", "--cycles", "2", "--no-gaps")
     assert done.returncode == 1, done.stderr
-    assert "pause" not in done.stderr
+    assert "pause of" not in done.stderr
     assert states(ended) == ["done", "done", "failed"] * 2
     execution = json.loads(path.read_text())["document"]["execution"]
     assert (execution["experiment_gap_s"], execution["cycle_gap_s"]) == (0, 0)
