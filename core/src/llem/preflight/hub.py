@@ -1,4 +1,4 @@
-"""Says of a model or tokenizer of the hub whether it can be had, before a worker waits for it."""
+"""The availability of models and tokenizers on the hub, told before a worker waits for them."""
 
 from __future__ import annotations
 
