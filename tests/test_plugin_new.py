@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from plain_environment import plain_environment
 
 KINDS = {"backend": "a-backend", "runner": "a-runner", "sampler": "a-sampler", "check": "a-check"}
 PROVIDED = {
@@ -37,7 +38,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Mapping[str, s
     command = [sys.executable, "-m", "pip", "install", *options, "--target", str(site)]
     done = subprocess.run([*command, *map(str, folder.iterdir())], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("LLEM_", "PYTEST_"))}
+    environment = plain_environment()
     path = os.pathsep.join([str(site), os.environ["PYTHONPATH"]])
     return folder, {**environment, "PYTHONPATH": path, "XDG_CONFIG_HOME": str(site / "no-config")}
 
