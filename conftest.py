@@ -20,7 +20,7 @@ import pytest
 
 _ROOT = Path(__file__).parent
 _TESTBED = str(_ROOT / "tests" / "testbed")
-sys.path.insert(0, _TESTBED)
+sys.path[:0] = [_TESTBED, str(_ROOT / "tests" / "fixtures")]
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [_TESTBED, os.environ.get("PYTHONPATH")]))
 
 # Tests run side by side, and none shall wait for another's study: each process of pytest is a machine of its own.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -82,9 +83,11 @@ def test_the_window_is_long_enough_and_holds_whole_passes(make_job: Make) -> Non
     assert result.tokens.input == 4 * 6 * result.passes
     rows = pq.read_table(job.directory / REQUESTS).to_pylist()
     assert [row["id"] for row in rows] == [0, 1, 2, 3] * result.passes
-    # The pass that reached the length is the last.
+    # The pass that reached the length is the last. A meter that is read late on a busy machine lengthens the window.
+    told = " ".join(event["text"] for event in job.events if event.get("code") == "window_lengthened")
+    length_s = max([0.3, *(1.005 * float(rounded) for rounded in re.findall(r"made (\S+) s long", told))])
     last = min(row["arrival_s"] for row in rows if row["pass"] == result.passes)
-    assert last < 0.3
+    assert last < length_s <= 1.005 * result.energy.window_s
 
 
 def test_energy_is_power_times_window_and_agrees_with_the_speed(make_job: Make) -> None:
