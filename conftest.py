@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import functools
 import json
 import os
@@ -23,10 +24,32 @@ _TESTBED = str(_ROOT / "tests" / "testbed")
 sys.path[:0] = [_TESTBED, str(_ROOT / "tests" / "fixtures")]
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [_TESTBED, os.environ.get("PYTHONPATH")]))
 
+# Hundreds of processes import the same modules: what Python compiles is kept, also where the shell asks for the opposite.
+if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
+    sys.dont_write_bytecode = False
+
 # Tests run side by side, and none shall wait for another's study: each process of pytest is a machine of its own.
 _LOCKS = Path(tempfile.gettempdir()) / f"pytest-locks-{os.getpid()}"
 os.environ["LLEM_LOCK_DIR"] = str(_LOCKS)
 atexit.register(shutil.rmtree, _LOCKS, ignore_errors=True)
+
+
+def _memory() -> str | None:
+    """A file system in memory, with room, from which a library can be loaded."""
+    with contextlib.suppress(OSError):
+        facts = os.statvfs("/dev/shm")
+        if (
+            facts.f_bavail * facts.f_frsize > 4 << 30
+            and not facts.f_flag & os.ST_NOEXEC
+            and os.access("/dev/shm", os.W_OK)
+        ):
+            return "/dev/shm"
+    return None
+
+
+# Results and journals are forced to the disk, which takes most of the time of many tests where it is a real one.
+if (_found := _memory()) is not None:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", _found)
 
 # A shell that starts tests in the background leaves them, and whatever they start, deaf to these.
 for _number, _heard in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):

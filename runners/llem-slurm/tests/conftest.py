@@ -57,7 +57,7 @@ def study(cluster: Cluster, tmp_path: Path) -> Callable[..., Study]:
             "backend": "testbed",
             "runners": {"testbed": "slurm"},
             "runner_options": {
-                "slurm": {"mem": "300M", "time": "0:30:00", "gpus": 0, "probe_s": 0, "poll_s": 5, **options}
+                "slurm": {"mem": "300M", "time": "0:30:00", "gpus": 0, "probe_s": 0, "poll_s": 1, **options}
             },
             "dataset": {"name": "synthetic", "n": 2, "input_tokens": 8, "output_tokens": 4},
             "warmup": {"enabled": False},

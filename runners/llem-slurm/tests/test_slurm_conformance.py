@@ -30,7 +30,7 @@ def on_the_cluster(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
 
 class TestSlurm(RunnerConformance):
     runner = "slurm"
-    options: ClassVar = {"mem": "300M", "time": "0:30:00", "gpus": 0, "probe_s": 0, "poll_s": 2, "file_delay_s": 5}
+    options: ClassVar = {"mem": "300M", "time": "0:30:00", "gpus": 0, "probe_s": 0, "poll_s": 1, "file_delay_s": 5}
     backend: ClassVar = "testbed"  # the nodes have an environment of their own
 
     def job(self, directory: Path, fail: str, environment: Mapping[str, str]) -> Job:
