@@ -6,7 +6,7 @@ HEAD = """\
 name: large
 model: random:tiny-llama
 backend: pytorch
-dataset: {name: synthetic, n: 8, input_tokens: 16}
+dataset: {name: synthetic, n: 16}
 """
 
 
@@ -23,6 +23,6 @@ sweep:
   pytorch.batch_size: [1, 2, 4, 8, 16]
   pytorch.dtype: [float32, bfloat16]
   decoding.temperature: [0, 0.5, 0.7, 1.0, 1.5]
-  measurement.scenario: [offline, single_stream]
+  dataset.input_tokens: [16, 32]
 """
     )

@@ -13,4 +13,4 @@ SETTINGS = {
     "warmup.enabled": "false",
     "baseline.enabled": "false",
 }
-"""NVML's counters are taken to need a window of 5 s, whatever is asked."""
+"""The window may be longer than asked: it holds 50 update periods of the counter, as they were seen before it opens."""

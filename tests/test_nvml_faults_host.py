@@ -73,7 +73,7 @@ def test_a_stepped_wall_clock_changes_no_figure(experiment: Experiment, clock_li
     found = experiment(CARD, lambda _: steps.write_text("0 -7200\n"), environment)
     assert found.result["status"] == "done", found.result["failure"]
     assert found.result["ended_at"] < found.result["started_at"]  # the step did reach the worker
-    assert 5 <= found.result["energy"]["window_s"] < 20
+    assert 1 <= found.result["energy"]["window_s"] < 20
     assert found.result["energy"]["headline"]["mean_w"] == pytest.approx(250, rel=0.02)
     assert found.result["energy"]["devices"][0]["disagreement"] < 0.02
     starts = [phase["start_ns"] for phase in found.result["phases"]]

@@ -76,8 +76,8 @@ def logged(job_dir: Path, word: str) -> str:
     """The text after a word in the log, once the worker has printed it."""
     end = time.monotonic() + PATIENCE_S
     while time.monotonic() < end:
-        for line in (job_dir / "worker.log").read_text().splitlines():
-            if line.startswith(word):
+        for line in (job_dir / "worker.log").read_text().splitlines(keepends=True):
+            if line.startswith(word) and line.endswith("\n"):  # a line may be half written
                 return line.removeprefix(word).strip()
         time.sleep(0.01)
     raise AssertionError(f"the worker never printed {word}: {(job_dir / 'worker.log').read_text()}")
