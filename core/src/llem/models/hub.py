@@ -22,7 +22,7 @@ _YES = {"1", "ON", "YES", "TRUE"}
 _REFUSED = (401, 403, 404)
 """Unauthorized, forbidden, not found: the hub does not tell a private model from one that is not there."""
 _MOST, _LONGEST = 2**20, 200
-"""So much of a refusal is read (bytes), and so much of its words shown (characters)."""
+"""Limits on a refusal: how much of it is read (bytes), and how much of its words is shown (characters)."""
 
 State = Literal["cached", "there", "missing", "unreachable", "offline"]
 

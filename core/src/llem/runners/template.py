@@ -55,7 +55,7 @@ class _Forked(BaseException):
 
 @dataclass(frozen=True)
 class Traces:
-    """What shows that a process has touched an accelerator.
+    """Traces by which a process shows that it has touched an accelerator.
 
     Attributes:
         files: how paths of device files begin that it has open, or mapped.
