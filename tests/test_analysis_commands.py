@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import re
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from plain_environment import plain_environment
 
 from llem.cli import main
 from llem.results.store import job_directories, read_result
@@ -38,7 +38,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "execution": {"experiment_gap_s": 0, "cycle_gap_s": 0, "cycles": 3},
     }
     (folder / "study.yaml").write_text(json.dumps(document))
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("LLEM_")}
+    environment = plain_environment()
     environment |= {"XDG_CONFIG_HOME": str(folder / "config"), "XDG_CACHE_HOME": str(folder / "cache")}
     command = [sys.executable, "-m", "llem", "run", "study.yaml", "--output", "results"]
     done = subprocess.run(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import contextlib
 import functools
-import os
 import re
 import shlex
 import subprocess
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import click
 import pytest
+from plain_environment import plain_environment
 
 from llem.cli.group import command_line
 from llem.config.layers import load_study
@@ -237,7 +237,7 @@ study.directory.rename("results/batching-20260101T120000Z")
 assert failed == []
 {_python("getting-started.md")}
 """
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("LLEM_")}
+    environment = plain_environment()
     environment["XDG_CONFIG_HOME"] = str(tmp_path / "no-config")
     command = [sys.executable, "-c", script]
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from plain_environment import plain_environment
 
 PAGE = Path(__file__).parent.parent / "docs" / "plugins.md"
 TITLED = re.compile(r'^```\w+ title="([^"]+)"\n(.*?)^```$', re.MULTILINE | re.DOTALL)
@@ -33,7 +33,7 @@ def plugin(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Mapping[str,
     command = [sys.executable, "-m", "pip", "install", *options, "--target", str(site), str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("LLEM_", "PYTEST_"))}
+    environment = plain_environment()
     environment |= {"PYTHONPATH": str(site), "XDG_CONFIG_HOME": str(site / "no-config")}
     return folder, environment
 

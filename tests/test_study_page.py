@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from pathlib import Path
 
 import pytest
+from plain_environment import set_for_llem
 
 from llem.cli.invoke import invoke
 
@@ -40,7 +40,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current folder, without settings of whoever runs the tests."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "no-config"))
-    for name in [name for name in os.environ if name.startswith("LLEM_")]:
+    for name in set_for_llem():
         monkeypatch.delenv(name)
     return tmp_path
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from plain_environment import plain_environment, set_for_llem
 
 from llem.plugins import default_registry
 
@@ -34,7 +35,7 @@ Install = Callable[..., Mapping[str, str]]
 def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No configuration, cache or variable of whoever runs the tests reaches them."""
     home = tmp_path_factory.mktemp("home")
-    for name in [name for name in os.environ if name.startswith("LLEM_")]:
+    for name in set_for_llem():
         monkeypatch.delenv(name)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(home / "config"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))
@@ -184,7 +185,7 @@ def crashed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.
         text=True,
         timeout=200,
         stdin=subprocess.DEVNULL,
-        env={name: value for name, value in os.environ.items() if not name.startswith("LLEM_")},
+        env=plain_environment(),
         check=False,
     )
     return only_study(folder / "results"), done

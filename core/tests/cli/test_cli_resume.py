@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from plain_environment import plain_environment
 
 import llem as library
 from llem.study.lock import Lock
@@ -41,7 +42,7 @@ def once(document: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> 
     done = subprocess.run(
         [sys.executable, "-m", "llem", "run", "study.yaml", "--quiet", "--skip-preflight", "governor"],
         cwd=folder,
-        env={name: value for name, value in os.environ.items() if not name.startswith("LLEM_")},
+        env=plain_environment(),
         capture_output=True,
         text=True,
         timeout=120,

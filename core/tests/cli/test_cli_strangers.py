@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from plain_environment import plain_environment
 
 from llem.cli import main
 from llem.results.store import read_object
@@ -45,7 +46,7 @@ def once(quick: Mapping[str, Any], tmp_path_factory: pytest.TempPathFactory) -> 
     done = subprocess.run(
         [sys.executable, "-m", "llem", "run", "study.yaml", "--quiet", "--skip-preflight", "governor"],
         cwd=folder,
-        env={name: value for name, value in os.environ.items() if not name.startswith("LLEM_")},
+        env=plain_environment(),
         capture_output=True,
         text=True,
         timeout=120,

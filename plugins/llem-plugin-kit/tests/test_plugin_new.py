@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from plain_environment import plain_environment
 
 pytestmark = pytest.mark.process
 
@@ -39,7 +40,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Mapping[str, s
     command = [sys.executable, "-m", "pip", "install", *options, "--target", str(site)]
     done = subprocess.run([*command, *map(str, folder.iterdir())], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(("LLEM_", "PYTEST_"))}
+    environment = plain_environment()
     path = os.pathsep.join([str(site), os.environ["PYTHONPATH"]])
     return folder, {**environment, "PYTHONPATH": path, "XDG_CONFIG_HOME": str(site / "no-config")}
 
