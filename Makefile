@@ -41,7 +41,7 @@ demo: setup  ## a small sweep on a real model, with real figures, in results/
 	$(BIN)/llem run examples/demo.yaml --no-gaps
 
 unit: setup  ## the tests that start no process and load no engine, in less than a minute
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 -m unit
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal -m unit
 
 test: unit test-processes  ## the tests that every machine can run, the real model included
 
