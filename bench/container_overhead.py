@@ -24,10 +24,10 @@ from llem.errors import LlemError
 from llem.plugins import default_registry, load_object
 from llem.results.job_directory import JobDocument
 from llem.results.store import read_result
-from llem.runners.failure import Ended, settle
+from llem.runners.failure import Ended, final_result
 from llem.specs.kinds import BACKENDS, RUNNERS, SCENARIOS
 from llem.specs.runner import Job, RunnerContext
-from llem.study.gaps import STEP_S
+from llem.study.schedule.pauses import STEP_S
 
 ROOT = Path(__file__).parents[1]
 PYTHON = "/usr/bin/python3"
@@ -98,7 +98,7 @@ def timed(runner: str, job_dir: Path) -> float:
         if time.perf_counter() - begin > LIMIT_S:
             running.stop(0)
             sys.exit(f"{runner}: the experiment did not end in {LIMIT_S:g} s")
-    settle(job_dir, document, Ended(why="Crash", ending=ending, started_at=started_at))
+    final_result(job_dir, document, Ended(why="Crash", ending=ending, started_at=started_at))
     seconds = time.perf_counter() - begin
     made.close()
     result = read_result(job_dir)

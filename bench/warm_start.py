@@ -67,7 +67,7 @@ def _experiments(folder: Path) -> tuple[Callable[[bool], float], Callable[[], No
     from llem.config.identity import config_hash
     from llem.plugins import Registry
     from llem.results.job_directory import JobDocument
-    from llem.runners.failure import Ended, settle
+    from llem.runners.failure import Ended, final_result
     from llem.runners.local import LocalRunner
     from llem.specs.runner import Job, RunnerContext
 
@@ -97,7 +97,7 @@ def _experiments(folder: Path) -> tuple[Callable[[bool], float], Callable[[], No
         running = runners[warm].start(Job(directory=job_dir, config=config, config_hash=identity))
         while (ending := running.wait(_STEP_S)) is None:
             pass
-        result = settle(job_dir, document, Ended(why="Crash", ending=ending, started_at=started_at))
+        result = final_result(job_dir, document, Ended(why="Crash", ending=ending, started_at=started_at))
         seconds = time.perf_counter() - begin
         if result.status != "done" or result.environment["start"]["warm"] is not warm:
             sys.exit(f"the experiment went otherwise: {result.failure} {result.environment.get('start')}")

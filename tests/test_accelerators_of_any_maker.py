@@ -77,10 +77,10 @@ def asked(environment: Mapping[str, str], code: str) -> Any:
 
 
 LEFT = """
-from llem.accelerators.residual import find
+from llem.accelerators.residual import residual_memory
 from llem.config.experiment import MeasurementConfig
 from llem.specs.kinds import BACKENDS
-answer = find(registry, registry.find(BACKENDS, "testbed"), MeasurementConfig(residual_memory_mb=100), USED)
+answer = residual_memory(registry, registry.find(BACKENDS, "testbed"), MeasurementConfig(residual_memory_mb=100), USED)
 """
 HOST = "from llem.study.hosts import host\nanswer = host(registry)"
 

@@ -80,14 +80,14 @@ def test_a_write_outside_of_the_study_is_an_escape(monkeypatch: pytest.MonkeyPat
 
 def test_the_study_that_is_mutated_is_whole(capsys: pytest.CaptureFixture[str]) -> None:
     from bench.fuzz import folders
-    from llem.study.agreement import Wishes
-    from llem.study.resume import look
+    from llem.study.resume.request import ResumeRequest
+    from llem.study.resume.resume import find
 
     try:
         reporter: Any = folders._Quiet()
-        found = look(folders._template(), folders._registry(), reporter, Wishes(as_started=True))
-        assert found.survey.kept == {1: "done", 2: "done"}
-        assert not found.survey.damaged
+        found = find(folders._template(), folders._registry(), reporter, ResumeRequest(as_started=True))
+        assert found.inspection.kept == {1: "done", 2: "done"}
+        assert not found.inspection.damaged
         assert found.remaining == []
     finally:
         folders.clear()

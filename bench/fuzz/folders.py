@@ -42,14 +42,14 @@ from llem.results.models import EnergyBreakdown, EnergyFigure, ExperimentResult,
 from llem.results.store import EXPERIMENTS, MANIFEST
 from llem.runners.failure import log_tail
 from llem.specs.kinds import BACKENDS, RUNNERS
-from llem.study.agreement import Wishes
-from llem.study.journal import JOURNAL, line_of
 from llem.study.lock import Lock
-from llem.study.manifest import PREVIOUS
-from llem.study.manifest_writer import ManifestWriter
-from llem.study.outline import new_manifest
+from llem.study.manifest.journal import JOURNAL, line_of
+from llem.study.manifest.manifest import PREVIOUS
+from llem.study.manifest.new import new_manifest
+from llem.study.manifest.writer import ManifestWriter
 from llem.study.record import RECORD, keep_study_file, record_of
-from llem.study.resume import _tidy, look, study_folder
+from llem.study.resume.request import ResumeRequest
+from llem.study.resume.resume import _tidy, find, study_folder
 from llem.study.verify import seal
 
 STUDY = """name: fuzzed
@@ -315,7 +315,9 @@ def _use(study: Path, seed: int) -> None:
     log_tail(job / LOG)
     try:
         with Lock(study_folder(study)):
-            found = look(study, _registry(), _Quiet(), Wishes(as_started=seed % 2 == 0, allow_changes=seed % 3 == 0))
+            found = find(
+                study, _registry(), _Quiet(), ResumeRequest(as_started=seed % 2 == 0, allow_changes=seed % 3 == 0)
+            )
             with contextlib.suppress(OSError):  # the command tells it: the study's folder can no longer be written
                 _tidy(found)
     except LlemError as error:

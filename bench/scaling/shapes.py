@@ -17,9 +17,9 @@ from llem.config.reading import read_yaml
 from llem.plan import make_plan
 from llem.progress import TextReporter
 from llem.specs.kinds import BACKENDS
-from llem.study.conduct import bring_together
 from llem.study.folder import create
 from llem.study.loop import run_plan
+from llem.study.run import bring_together
 
 HEAD = """\
 model: random:tiny-llama

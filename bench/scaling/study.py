@@ -21,10 +21,10 @@ from llem.plan import make_plan
 from llem.progress import TextReporter
 from llem.specs.kinds import BACKENDS
 from llem.study import flight
-from llem.study.conduct import bring_together
-from llem.study.dispatch import Dispatcher
 from llem.study.folder import create
 from llem.study.loop import run_plan
+from llem.study.run import bring_together
+from llem.study.schedule.dispatch import Dispatcher
 
 CYCLES = 4
 WARM_UP = 100

@@ -17,7 +17,7 @@ from typing import Any
 
 from crash import preload
 from crash.processes import MARK, PATIENCE_S, all_gone
-from llem.study.manifest import StudyManifest, read_manifest
+from llem.study.manifest.manifest import StudyManifest, read_manifest
 
 STUDY = """\
 name: crash

@@ -10,9 +10,9 @@ import pytest
 from crash.study import Study
 from llem.errors import ResultError
 from llem.results.store import read_result
-from llem.study.journal import JOURNAL
-from llem.study.manifest import MANIFEST, PREVIOUS, Entry, StudyManifest, recover
-from llem.study.manifest_writer import SMALL, ManifestWriter
+from llem.study.manifest.journal import JOURNAL
+from llem.study.manifest.manifest import MANIFEST, PREVIOUS, Entry, StudyManifest, recover
+from llem.study.manifest.writer import SMALL, ManifestWriter
 from llem.study.verify import verify
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(600)]

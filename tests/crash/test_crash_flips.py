@@ -9,8 +9,8 @@ import pytest
 
 from crash.study import Study
 from llem.errors import ResultError
-from llem.study.journal import JOURNAL
-from llem.study.manifest import MANIFEST, PREVIOUS, recover
+from llem.study.manifest.journal import JOURNAL
+from llem.study.manifest.manifest import MANIFEST, PREVIOUS, recover
 from llem.study.verify import verify
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(600)]

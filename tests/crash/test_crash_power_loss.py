@@ -12,7 +12,7 @@ import pytest
 from crash.power import Disk, instants
 from crash.study import POINTS, Study
 from llem.errors import ResultError
-from llem.study.manifest import recover
+from llem.study.manifest.manifest import recover
 from llem.study.verify import verify
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(600)]

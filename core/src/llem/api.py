@@ -109,13 +109,13 @@ def run_study(
         >>> study.to_arrow().select(["point.pytorch.batch_size", "throughput.tokens_per_s"])  # doctest: +SKIP
     """
     from llem.plan import make_plan
-    from llem.study.conduct import conduct
+    from llem.study import run
 
     registry = _registry()
     loaded = _configuration(study, overrides, registry)
     plan = make_plan(loaded, registry, runner=runner)
     with _told(progress, reporter, plan.estimate_s) as listener:
-        outcome = conduct(
+        outcome = run.run_study(
             loaded,
             plan,
             registry,
@@ -171,8 +171,8 @@ def resume(
         >>> study = llem.resume("results/demo-20260101T120000Z", retry_failed=True)  # doctest: +SKIP
         >>> study.manifest["totals"]  # doctest: +SKIP
     """
-    from llem.study.agreement import Wishes
-    from llem.study.resume import resume as go_on
+    from llem.study.resume.request import ResumeRequest
+    from llem.study.resume.resume import resume as go_on
 
     if study is None and (overrides or runner is not None):
         raise ConfigError("`overrides` and `runner` change a study; which one is not said.", remedy="Give `study` too.")
@@ -181,7 +181,7 @@ def resume(
     if study is not None:
         own = {} if cycles is None else {"execution.cycles": cycles}
         loaded = _configuration(study, {**(overrides or {}), **own}, registry)
-    wishes = Wishes(
+    request = ResumeRequest(
         study=loaded,
         runner=runner,
         retry_failed=retry_failed,
@@ -190,7 +190,7 @@ def resume(
         cycles=cycles,
     )
     with _told(progress, reporter) as listener:
-        outcome = go_on(Path(study_dir), registry, listener, wishes, skip_preflight=skip_preflight)
+        outcome = go_on(Path(study_dir), registry, listener, request, skip_preflight=skip_preflight)
     return _left_behind(outcome)
 
 

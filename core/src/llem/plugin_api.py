@@ -125,7 +125,7 @@ TOPICS: dict[str, dict[str, str]] = {
             "caveat_sentences codes_of holds_impossible inform_sentence mark_whole tellings too_few VOIDED voiding_code weighed"
         ),
         "llem.study.lock": "is_held",
-        "llem.study.manifest_head": "Head head_beside_results",
+        "llem.study.manifest.head": "Head head_beside_results",
     },
 }
 """The names by topic and by the module where each lives."""

@@ -17,10 +17,10 @@ from plain_environment import plain_environment
 
 import llem as library
 from llem.study.lock import Lock
-from llem.study.manifest import PREVIOUS, read_manifest
-from llem.study.manifest_writer import ManifestWriter
+from llem.study.manifest.manifest import PREVIOUS, read_manifest
+from llem.study.manifest.writer import ManifestWriter
 from llem.study.record import RECORD
-from llem.study.set_aside import SET_ASIDE
+from llem.study.resume.set_aside import SET_ASIDE
 
 pytestmark = pytest.mark.process
 

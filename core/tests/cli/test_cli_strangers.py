@@ -17,7 +17,7 @@ from plain_environment import plain_environment
 
 from llem.cli import main
 from llem.results.store import read_object
-from llem.study.manifest import PREVIOUS, read_manifest
+from llem.study.manifest.manifest import PREVIOUS, read_manifest
 from llem.study.record import RECORD
 
 pytestmark = pytest.mark.process

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from llem.study.manifest import read_manifest
+from llem.study.manifest.manifest import read_manifest
 
 pytestmark = pytest.mark.process
 

@@ -15,7 +15,7 @@ from llem.results.aggregate import study_table
 from llem.results.facts import devices_told
 from llem.results.job_directory import JobDocument
 from llem.results.rows import result_row
-from llem.runners.failure import Ended, settle
+from llem.runners.failure import Ended, final_result
 from llem.specs.runner import Exit
 
 
@@ -94,7 +94,7 @@ def test_a_worker_that_left_nothing_has_the_node_that_its_runner_knew(tmp_path: 
     folder.mkdir(parents=True)
     document = JobDocument(config={"backend": "testbed"}, config_hash="a" * 64, base_dir="/")
     ended = Ended(why="Crash", started_at=datetime.now(UTC), ending=Exit(cause="the node went down", node="n3"))
-    assert settle(folder, document, ended).environment == {"node": "n3"}
+    assert final_result(folder, document, ended).environment == {"node": "n3"}
     table = study_table(tmp_path)
     assert table.column("environment.node").to_pylist() == ["n3"]
     assert table.column("environment.exclusive").to_pylist() == [None]

@@ -33,7 +33,7 @@ from llem.results.models import Failure
 from llem.results.parts import ParquetTable
 from llem.results.rows import result_row, study_rows
 from llem.results.table import StudyTable
-from llem.study.repetition import Repetition
+from llem.study.schedule.stopping import StoppingRule
 
 H200 = {"cpu": {"model": "EPYC 9"}, "gpu": {"models": ["NVIDIA H200"], "driver": "550.1"}}
 A100 = {"cpu": {"model": "EPYC 7"}, "gpu": {"models": ["NVIDIA A100"], "driver": "550.1"}}
@@ -139,10 +139,10 @@ def test_an_experiment_whose_cycles_ran_on_unlike_nodes_is_not_repeated_for_an_i
         point: Mapping[str, Any] = {"testbed.batch_size": 1}
 
     run: Any = Run()
-    repetition = Repetition(UntilConfig(ci_width=0.02, figure="tokens_per_s"))
+    repetition = StoppingRule(UntilConfig(ci_width=0.02, figure="tokens_per_s"))
     for cycle, hardware in enumerate((A100, H200, A100), 1):
         repetition.add(run, on(f"n{cycle}", hardware, cycle=cycle))
-    verdict = repetition.enough(run.config_hash)
+    verdict = repetition.is_met(run.config_hash)
     assert verdict is not None
     assert verdict[0] == "warning"
     assert "ran in environments that differ in GPU and CPU (NVIDIA A100, EPYC 7; NVIDIA H200, EPYC 9)" in verdict[1]
@@ -252,10 +252,10 @@ def test_until_does_not_stop_on_a_mixture(make_result: Any, name: str, update: d
         point: Mapping[str, Any] = {"testbed.batch_size": 1}
 
     run: Any = Run()
-    repetition = Repetition(UntilConfig(ci_width=0.5, figure="tokens_per_s"))
+    repetition = StoppingRule(UntilConfig(ci_width=0.5, figure="tokens_per_s"))
     for cycle, facts in enumerate((FACTS, FACTS.model_copy(update=update), FACTS), 1):
         repetition.add(run, make_result(cycle=cycle).model_copy(update={"facts": facts}))
-    verdict = repetition.enough(run.config_hash)
+    verdict = repetition.is_met(run.config_hash)
     assert verdict is not None
     assert verdict[0] == "warning", "identical figures, and yet no interval is told to be narrow enough"
     assert f"ran in environments that differ in {name}" in verdict[1]

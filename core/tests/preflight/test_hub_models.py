@@ -163,8 +163,8 @@ def test_the_remedy_of_a_hub_out_of_reach_is_one_sentence(
 @pytest.fixture
 def reported() -> Callable[[Finding], str]:
     """A finding as the user reads it."""
-    from llem.study.conduct import report_findings
     from llem.study.reporter import SilentReporter
+    from llem.study.run import report_findings
 
     def say(finding: Finding) -> str:
         said: list[str] = []

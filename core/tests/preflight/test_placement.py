@@ -16,7 +16,7 @@ from llem.plugins import default_registry
 from llem.preflight.run import run_checks
 from llem.specs import Finding, Placement, PreflightContext
 from llem.specs.kinds import BACKENDS, SCENARIOS
-from llem.study.placement import Placements
+from llem.study.schedule.placement import Placements
 
 A, B = "a" * 64, "b" * 64
 

@@ -21,8 +21,8 @@ from llem.specs.check import CheckSpec, Finding, PreflightContext
 from llem.specs.dataset import Message, Prompt
 from llem.specs.kinds import BACKENDS, CHECKS, RUNNERS, SCENARIOS
 from llem.specs.registry import HookKind, Plugin
-from llem.study.conduct import report_findings
 from llem.study.reporter import SilentReporter
+from llem.study.run import report_findings
 
 
 def experiment(**sections: Any) -> ExperimentConfig:

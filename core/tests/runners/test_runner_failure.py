@@ -12,7 +12,7 @@ import pytest
 from llem.results.job_directory import EVENTS, LOG, RESULT, EventLog, JobDocument
 from llem.results.models import ExperimentResult
 from llem.results.store import read_result
-from llem.runners.failure import INVALID, TAIL_BYTES, TAIL_LINES, Ended, log_tail, settle
+from llem.runners.failure import INVALID, TAIL_BYTES, TAIL_LINES, Ended, final_result, log_tail
 from llem.specs.runner import Exit
 
 DOCUMENT = JobDocument(
@@ -51,7 +51,7 @@ def test_a_crash_says_phase_signal_and_log_tail(tmp_path: Path) -> None:
         log.append("phase", name=name, state=state)
     log.close()
     (tmp_path / LOG).write_text("first\nSegmentation fault\n")
-    result = settle(tmp_path, DOCUMENT, ended(ending=Exit(signal="SIGSEGV")))
+    result = final_result(tmp_path, DOCUMENT, ended(ending=Exit(signal="SIGSEGV")))
     assert result == read_result(tmp_path)
     assert result.status == "failed"
     assert result.failure is not None
@@ -85,7 +85,7 @@ def test_a_crash_says_phase_signal_and_log_tail(tmp_path: Path) -> None:
     ],
 )
 def test_every_exit_is_told_in_words(tmp_path: Path, ending: Exit | None, message: str) -> None:
-    failure = settle(tmp_path, DOCUMENT, ended(ending=ending)).failure
+    failure = final_result(tmp_path, DOCUMENT, ended(ending=ending)).failure
     assert failure is not None
     assert failure.message == message
 
@@ -107,7 +107,7 @@ def test_every_exit_is_told_in_words(tmp_path: Path, ending: Exit | None, messag
 )
 def test_a_result_that_is_none_is_kept_aside_and_replaced(tmp_path: Path, text: str) -> None:
     (tmp_path / RESULT).write_text(text)
-    result = settle(tmp_path, DOCUMENT, ended(ending=Exit(code=0)))
+    result = final_result(tmp_path, DOCUMENT, ended(ending=Exit(code=0)))
     assert result.failure is not None
     assert INVALID in result.failure.message
     assert (tmp_path / INVALID).read_text() == text
@@ -118,7 +118,7 @@ def test_a_result_that_is_none_is_kept_aside_and_replaced(tmp_path: Path, text: 
 def test_a_done_result_stands_however_the_process_ended(tmp_path: Path, why: str) -> None:
     (tmp_path / RESULT).write_text(json.dumps(a_result()))
     before = (tmp_path / RESULT).read_bytes()
-    assert settle(tmp_path, DOCUMENT, ended(why=why, ending=Exit(signal="SIGSEGV"))).status == "done"
+    assert final_result(tmp_path, DOCUMENT, ended(why=why, ending=Exit(signal="SIGSEGV"))).status == "done"
     assert (tmp_path / RESULT).read_bytes() == before
 
 
@@ -129,12 +129,12 @@ def failed(kind: str) -> ExperimentResult:
 
 def test_what_a_worker_says_of_its_own_failure_stands(tmp_path: Path) -> None:
     (tmp_path / RESULT).write_text(failed("ModelError").model_dump_json())
-    assert settle(tmp_path, DOCUMENT, ended(ending=Exit(code=1))) == failed("ModelError")
+    assert final_result(tmp_path, DOCUMENT, ended(ending=Exit(code=1))) == failed("ModelError")
 
 
 def test_a_worker_that_the_study_ended_failed_for_the_studys_reason(tmp_path: Path) -> None:
     (tmp_path / RESULT).write_text(failed("Interrupted").model_dump_json())
-    result = settle(tmp_path, DOCUMENT, ended(why="Timeout", message="too long.", ending=Exit(code=1)))
+    result = final_result(tmp_path, DOCUMENT, ended(why="Timeout", message="too long.", ending=Exit(code=1)))
     assert result == read_result(tmp_path)
     assert result.failure is not None
     assert (result.failure.type, result.failure.message, result.failure.phase) == ("Timeout", "too long.", "window")
@@ -144,7 +144,7 @@ def test_a_worker_that_the_study_ended_failed_for_the_studys_reason(tmp_path: Pa
 def test_secrets_are_in_neither_the_result_nor_the_log(tmp_path: Path) -> None:
     secret = "hf_" + "aB3" * 10
     (tmp_path / LOG).write_text(f"a\r\ntoken {secret}\nhttps://me:pa55word@example.org/x\n")
-    settle(tmp_path, DOCUMENT, ended(message=f"refused: {secret}"))
+    final_result(tmp_path, DOCUMENT, ended(message=f"refused: {secret}"))
     for name in (RESULT, LOG):
         text = (tmp_path / name).read_text()
         assert secret not in text
@@ -166,11 +166,11 @@ def test_a_log_tail_is_bounded_in_lines_and_bytes(tmp_path: Path) -> None:
 
 def test_a_job_directory_that_cannot_be_written_is_an_os_error(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file"):
-        settle(tmp_path / "gone", DOCUMENT, ended())
+        final_result(tmp_path / "gone", DOCUMENT, ended())
 
 
 def test_a_worker_that_could_not_start_is_told_by_the_last_line_of_its_log(tmp_path: Path) -> None:
     (tmp_path / LOG).write_text("Traceback (most recent call last):\nImportError: cannot import name 'x'\n")
-    failure = settle(tmp_path, DOCUMENT, ended(ending=Exit(code=1))).failure
+    failure = final_result(tmp_path, DOCUMENT, ended(ending=Exit(code=1))).failure
     assert failure is not None
     assert failure.message.endswith("left no result. Its log ends with: ImportError: cannot import name 'x'")

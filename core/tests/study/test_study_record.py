@@ -12,16 +12,16 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from llem.study.changes import key_changes
 
 from llem.config.layers import LoadedStudy, load_study
 from llem.errors import ResultError
 from llem.plan import make_plan
 from llem.plugins import default_registry
 from llem.specs.kinds import BACKENDS, RUNNERS
-from llem.study.changes import key_changes
-from llem.study.continuation import lay_over
-from llem.study.outline import new_manifest
+from llem.study.manifest.new import new_manifest
 from llem.study.record import RECORD, as_edited, as_started, document_of, read_record, record_of
+from llem.study.resume.plan import resume_plan
 
 BASE: dict[str, Any] = {
     "model": "random:tiny-llama",
@@ -113,7 +113,7 @@ def test_a_plan_laid_over_another_has_each_experiment_once_and_moves_none(memory
     first = make_plan(started(folder, before, {}, {}, {}), registry)
     second = make_plan(started(folder, now, {}, {}, {}), registry)
     manifest = new_manifest(first)
-    laid = lay_over(manifest, second)
+    laid = resume_plan(manifest, second)
     rows = laid.manifest.experiments
     assert [row.position for row in rows] == list(range(1, len(rows) + 1))
     assert [(r.config_hash, r.cycle) for r in rows[: first.total]] == [
@@ -128,7 +128,7 @@ def test_a_plan_laid_over_another_has_each_experiment_once_and_moves_none(memory
         assert (run.config_hash, run.cycle) == (row.config_hash, row.cycle)
         assert row.directory == f"experiments/{run.directory}"
     assert all(row.state == "pending" for row in manifest.experiments)  # the one given is left alone
-    back = lay_over(laid.manifest, first)
+    back = resume_plan(laid.manifest, first)
     assert len(back.manifest.experiments) == len(rows)
 
 

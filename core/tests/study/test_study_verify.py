@@ -10,9 +10,9 @@ import pytest
 from llem.errors import LlemError, ResultError
 from llem.results.job_directory import EXPERIMENT, REQUESTS, RESULT, TIMESERIES, write_json
 from llem.results.models import ExperimentResult, Failure
-from llem.study.manifest import Entry
-from llem.study.set_aside import keep_aside, set_aside
-from llem.study.survey import survey
+from llem.study.manifest.manifest import Entry
+from llem.study.resume.inspection import inspect_results
+from llem.study.resume.set_aside import keep_aside, set_aside
 from llem.study.verify import seal, verify
 
 MakeResult = Callable[..., ExperimentResult]
@@ -114,7 +114,7 @@ def entry(state: str, **values: object) -> Entry:
 
 @pytest.mark.parametrize("state", ["pending", "running", "interrupted", "done"])
 def test_a_result_counts_whatever_the_manifest_had_come_to_know(job: Path, tmp_path: Path, state: str) -> None:
-    found = survey(tmp_path, [entry(state)], retry_failed=True, with_results=True)
+    found = inspect_results(tmp_path, [entry(state)], retry_failed=True, with_results=True)
     assert found.kept == {1: "done"}
     assert found.results[1].status == "done"
     assert found.found == (set() if state == "done" else {1})
@@ -135,7 +135,7 @@ def test_failures_count_where_somebody_vouches_for_them(
     job: Path, tmp_path: Path, make_result: MakeResult, state: str, kind: str, retry: bool, where: str
 ) -> None:
     failed(job, make_result, kind)
-    found = survey(tmp_path, [entry(state)], retry_failed=retry, with_results=False)
+    found = inspect_results(tmp_path, [entry(state)], retry_failed=retry, with_results=False)
     assert [name for name in ("kept", "again", "half_done", "gone", "damaged") if getattr(found, name)] == [where]
 
 
@@ -143,13 +143,13 @@ def test_failures_count_where_somebody_vouches_for_them(
 def test_what_left_no_result_is_gone_or_half_done(job: Path, tmp_path: Path, state: str, where: str) -> None:
     (job / RESULT).unlink()
     (job / EXPERIMENT).write_text("{}")
-    found = survey(tmp_path, [entry(state)], retry_failed=False, with_results=False)
+    found = inspect_results(tmp_path, [entry(state)], retry_failed=False, with_results=False)
     assert [name for name in ("kept", "again", "half_done", "gone", "damaged") if getattr(found, name)] == [where]
 
 
 def test_what_never_began_or_is_no_part_is_passed_over(tmp_path: Path) -> None:
     rows = [entry("pending"), entry("dropped"), entry("not_needed")]
-    found = survey(tmp_path, rows, retry_failed=False, with_results=False)
+    found = inspect_results(tmp_path, rows, retry_failed=False, with_results=False)
     assert not any((found.kept, found.again, found.half_done, found.gone, found.damaged))
 
 
@@ -157,7 +157,7 @@ def test_a_result_that_cannot_be_read_stops_everything_and_is_not_measured_again
     (job / RESULT).unlink()
     (job / RESULT).symlink_to("/proc/self/mem")  # reading its beginning is an I/O error
     with pytest.raises(LlemError, match="cannot be read") as caught:
-        survey(tmp_path, [entry("done")], retry_failed=False, with_results=False)
+        inspect_results(tmp_path, [entry("done")], retry_failed=False, with_results=False)
     assert f"move {job} away" in str(caught.value)
 
 

@@ -18,7 +18,7 @@ import docker
 import pytest
 
 from llem.results.store import job_directories
-from llem.study.manifest import read_manifest
+from llem.study.manifest.manifest import read_manifest
 from llem_docker import owner
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]

@@ -10,7 +10,7 @@ from llem.specs.backend import BackendSpec
 from llem.specs.registry import SpecRegistry
 
 
-def find(
+def residual_memory(
     registry: SpecRegistry, backend: BackendSpec, measurement: MeasurementConfig, used: Collection[str] = ()
 ) -> list[dict[str, str]]:
     """Warnings for the result, `code` and `message` each; empty for a clean machine, and where nothing tells of any.

@@ -67,12 +67,12 @@ def resume(
     """
     from llem.cli.outcome import print_outcome
     from llem.progress import TextReporter
-    from llem.study.agreement import Wishes
-    from llem.study.resume import resume as go_on
+    from llem.study.resume.request import ResumeRequest
+    from llem.study.resume.resume import resume as go_on
 
     if allow_changes and as_started:
         raise click.UsageError("--allow-changes and --as-started say the opposite of each other: give one of them.")
-    wishes = Wishes(
+    request = ResumeRequest(
         retry_failed=retry_failed,
         cycles=cycles,
         allow_changes=allow_changes,
@@ -81,6 +81,6 @@ def resume(
         allow_shared=allow_shared,
     )
     with TextReporter(sys.stderr, quiet=quiet, verbose=verbose) as reporter:
-        outcome = go_on(study_dir, registry, reporter, wishes, skip_preflight=skip_preflight)
+        outcome = go_on(study_dir, registry, reporter, request, skip_preflight=skip_preflight)
     print_outcome(outcome, as_json=as_json)
     return outcome.exit_code

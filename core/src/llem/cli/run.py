@@ -18,7 +18,7 @@ from llem.specs.kinds import BACKENDS, RUNNERS
 if TYPE_CHECKING:
     from llem.plan import Plan
     from llem.plugins import Registry
-    from llem.study.agreement import Wishes
+    from llem.study.resume.request import ResumeRequest
 
 SHOWN_IN_PLAN = 40
 """Number of a plan's experiments that `--dry-run` lists; -v lists them all."""
@@ -141,8 +141,8 @@ def run(
     from llem.plan import make_plan
     from llem.plan.runners import moved
     from llem.progress import TextReporter
-    from llem.study.agreement import Wishes
-    from llem.study.conduct import conduct, refuse_missing
+    from llem.study.resume.request import ResumeRequest
+    from llem.study.run import refuse_missing, run_study
 
     _check_resume(resume, output, retry_failed=retry_failed, allow_changes=allow_changes, dry_run=dry_run)
     if resume is not None and study is None and model is None:
@@ -150,14 +150,14 @@ def run(
             raise click.UsageError(
                 "options that change a study need the study: llem run STUDY.yaml --resume STUDY_DIR …"
             )
-        wishes = Wishes(
+        request = ResumeRequest(
             retry_failed=retry_failed,
             allow_changes=allow_changes,
             cycles=cycles,
             no_gaps=no_gaps,
             allow_shared=allow_shared,
         )
-        return _go_on(resume, registry, wishes, skip_preflight, quiet=quiet, verbose=verbose, as_json=as_json)
+        return _go_on(resume, registry, request, skip_preflight, quiet=quiet, verbose=verbose, as_json=as_json)
     given = {
         "model": _beside(model, study),
         "backend": backend,
@@ -186,7 +186,7 @@ def run(
             raise click.UsageError("there is nothing to run: give a STUDY.yaml, or --model and --backend.") from error
         raise
     if resume is not None:
-        wishes = Wishes(
+        request = ResumeRequest(
             study=loaded,
             runner=runner,
             no_gaps=no_gaps,
@@ -195,7 +195,7 @@ def run(
             cycles=cycles,
             allow_shared=allow_shared,
         )
-        return _go_on(resume, registry, wishes, skip_preflight, quiet=quiet, verbose=verbose, as_json=as_json)
+        return _go_on(resume, registry, request, skip_preflight, quiet=quiet, verbose=verbose, as_json=as_json)
     plan = make_plan(loaded, registry, runner=runner)
     if dry_run:
         _print_plan(plan, [*loaded.notes, *moved(plan.runners)], as_json=as_json, verbose=verbose)
@@ -204,7 +204,9 @@ def run(
         return 0
     output = output or Path("results")
     with TextReporter(sys.stderr, quiet=quiet, verbose=verbose, estimate_s=plan.estimate_s) as reporter:
-        outcome = conduct(loaded, plan, registry, reporter, output=output, runner=runner, skip_preflight=skip_preflight)
+        outcome = run_study(
+            loaded, plan, registry, reporter, output=output, runner=runner, skip_preflight=skip_preflight
+        )
     print_outcome(outcome, as_json=as_json)
     return outcome.exit_code
 
@@ -232,7 +234,7 @@ def _print_plan(plan: Plan, notes: Sequence[str], *, as_json: bool, verbose: boo
 def _go_on(
     directory: Path,
     registry: Registry,
-    wishes: Wishes,
+    request: ResumeRequest,
     skip: Sequence[str],
     *,
     quiet: bool,
@@ -241,10 +243,10 @@ def _go_on(
 ) -> int:
     from llem.cli.outcome import print_outcome
     from llem.progress import TextReporter
-    from llem.study.resume import resume
+    from llem.study.resume.resume import resume
 
     with TextReporter(sys.stderr, quiet=quiet, verbose=verbose) as reporter:
-        outcome = resume(directory, registry, reporter, wishes, skip_preflight=skip)
+        outcome = resume(directory, registry, reporter, request, skip_preflight=skip)
     print_outcome(outcome, as_json=as_json)
     return outcome.exit_code
 

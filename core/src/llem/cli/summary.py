@@ -16,7 +16,7 @@ from llem.errors import FAILED_EXPERIMENTS, help_url
 if TYPE_CHECKING:
     from llem.metrics.environments import Environment
     from llem.metrics.selection import Selection, Source
-    from llem.study.manifest_head import Head
+    from llem.study.manifest.head import Head
 
 SHOWN = 100
 """Number of configurations that are listed where nobody asks for more."""
@@ -86,7 +86,7 @@ def summary_of(
 def _head(folder: Path, *, has_results: bool) -> tuple[Head | None, list[str]]:
     """The manifest's word on the whole, and its damage. A study whose manifest is lost still has its results."""
     from llem.study.lock import is_held
-    from llem.study.manifest_head import head_beside_results
+    from llem.study.manifest.head import head_beside_results
 
     head, damage = head_beside_results(folder, has_results=has_results)
     if head is None or is_held(folder):  # while it is at work the last line of its journal may be under way

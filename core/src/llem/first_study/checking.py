@@ -17,7 +17,7 @@ from llem.plan.runners import moved
 from llem.plugins import Registry
 from llem.preflight.checks import check_datasets, check_models
 from llem.specs.kinds import BACKENDS, DATASETS, RUNNERS
-from llem.study.conduct import preflight_context
+from llem.study.run import preflight_context
 
 
 @dataclass(frozen=True)

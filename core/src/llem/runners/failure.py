@@ -47,7 +47,7 @@ class Ended:
     ending: Exit | None = None
 
 
-def settle(directory: Path, document: JobDocument, ended: Ended) -> ExperimentResult:
+def final_result(directory: Path, document: JobDocument, ended: Ended) -> ExperimentResult:
     """The result of a job whose worker has ended; where it left no valid one, a failed one is written.
 
     A `result.json` that is truncated, of another experiment or not of the schema counts as none and is kept aside as

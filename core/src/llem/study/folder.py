@@ -10,7 +10,7 @@ from pathlib import Path
 
 from llem.errors import LlemError, PreflightError
 from llem.results.store import EXPERIMENTS
-from llem.study.journal import sync_folder
+from llem.study.manifest.journal import sync_folder
 
 STUDY_FILE = "study.yaml"
 """The study as the user wrote it."""

@@ -12,7 +12,7 @@ from llem.measure.host import host_facts
 from llem.metrics.environments import Environment, differing, named_facts, of_machine
 from llem.results.facts import DeviceFacts, facts_of
 from llem.specs.registry import SpecRegistry
-from llem.study.manifest import now_utc
+from llem.study.manifest.manifest import now_utc
 
 _SAID = {
     "host": "host",

@@ -22,7 +22,7 @@ from typing import Any
 
 from llem.errors import PreflightError
 from llem.files import parse_json
-from llem.study.manifest import now_utc
+from llem.study.manifest.manifest import now_utc
 
 LOCK = ".lock"
 

@@ -1,4 +1,4 @@
-"""The study loop: every experiment of a plan, whatever becomes of each, and the books about it."""
+"""The study loop: every experiment of a plan, whatever becomes of each, and the account of it."""
 
 from __future__ import annotations
 
@@ -13,18 +13,20 @@ from llem.plugins import Registry
 from llem.results.aggregate import TableWriter
 from llem.results.models import ExperimentResult
 from llem.results.store import EXPERIMENTS
-from llem.study.continuation import Continuation
-from llem.study.dispatch import Dispatcher, Surroundings
+from llem.study.context import StudyContext
 from llem.study.folder import writing
 from llem.study.interrupts import Interrupts
-from llem.study.lanes import lanes_of
-from llem.study.machine import Machine
-from llem.study.manifest import ExperimentState, StudyManifest, StudyState, now_utc
-from llem.study.manifest_writer import ManifestWriter
-from llem.study.outline import new_manifest
-from llem.study.repetition import Repetition
+from llem.study.machine import MeasuringMachine
+from llem.study.manifest.manifest import ExperimentState, StudyManifest, StudyState, now_utc
+from llem.study.manifest.new import new_manifest
+from llem.study.manifest.writer import ManifestWriter
 from llem.study.reporter import Reporter
-from llem.study.traffic import Ending, Traffic
+from llem.study.resume.plan import Remaining
+from llem.study.schedule.dispatch import Dispatcher
+from llem.study.schedule.pools import pools_of
+from llem.study.schedule.runners import StudyRunners
+from llem.study.schedule.scheduler import Ending, Scheduler
+from llem.study.schedule.stopping import StoppingRule
 from llem.study.verify import seal
 
 if TYPE_CHECKING:
@@ -56,8 +58,8 @@ def run_plan(
     reporter: Reporter,
     *,
     provenance: Mapping[str, Any] | None = None,
-    continued: Continuation | None = None,
-    machine: Machine | None = None,
+    continued: Remaining | None = None,
+    machine: MeasuringMachine | None = None,
 ) -> StudyOutcome:
     """Run every experiment of the plan, or those that are left, and record what became of it.
 
@@ -74,7 +76,7 @@ def run_plan(
         LlemError: the folder cannot be written any more; what finished is kept.
     """
     with Interrupts() as interrupts:
-        around = Surroundings(
+        context = StudyContext(
             directory=directory,
             base_dir=plan.base_dir,
             execution=plan.execution,
@@ -84,29 +86,29 @@ def run_plan(
             interrupts=interrupts,
             runners=plan.runners,
             planned=plan.total,
-            machine=machine or Machine(None),
+            machine=machine or MeasuringMachine(None),
         )
-        dispatcher = Dispatcher(around)
+        runners = StudyRunners(context)
         try:
             for backend, choice in plan.runners.items():
-                dispatcher.runner(backend, choice)
-            return _Study(plan, around, dispatcher, Repetition(plan.execution.until), continued).run()
+                runners.of(backend, choice)
+            return _Study(plan, context, runners, StoppingRule(plan.execution.until), continued).run()
         finally:
-            dispatcher.close()
+            runners.close()
 
 
 @dataclass
 class _Study:
     plan: Plan
-    around: Surroundings
-    dispatcher: Dispatcher
-    repetition: Repetition
-    continued: Continuation | None = None
+    context: StudyContext
+    runners: StudyRunners
+    stopping: StoppingRule
+    continued: Remaining | None = None
     writer: ManifestWriter = field(init=False)
     table: TableWriter = field(init=False)
 
     def run(self) -> StudyOutcome:
-        directory, reporter = self.around.directory, self.around.reporter
+        directory, reporter = self.context.directory, self.context.reporter
         self.table = TableWriter(directory)
         manifest = self.continued.manifest if self.continued else new_manifest(self.plan)
         with writing(directory):
@@ -114,7 +116,7 @@ class _Study:
             self.writer = ManifestWriter(directory, manifest)
         try:
             reporter.study_started(directory, len(manifest.experiments))
-            self.around.notify(
+            self.context.notify(
                 "llem_study_started",
                 study={
                     "name": manifest.name,
@@ -132,21 +134,22 @@ class _Study:
             self.writer.close()
         counts = {key: value for key, value in manifest.totals.items() if key != "experiments"}
         reporter.study_finished(state, counts)
-        self.around.notify("llem_study_finished", summary={"state": state, **counts})
+        self.context.notify("llem_study_finished", summary={"state": state, **counts})
         return StudyOutcome(state, counts, directory, exit_code(state, manifest), self.table)
 
     def _run_all(self) -> Ending:
+        dispatcher = Dispatcher(self.context, self.runners)
         for earlier, result in self.continued.ended if self.continued else ():
-            self.repetition.add(earlier, result)
-            self.dispatcher.placements.ended(earlier.config_hash, result.environment)
+            self.stopping.add(earlier, result)
+            dispatcher.placements.ended(earlier.config_hash, result.environment)
         upcoming = self.continued.remaining if self.continued else self.plan.experiments
-        rooms = {backend: self.dispatcher.room(backend) for backend in self.plan.runners}
-        lanes = lanes_of(rooms, self.dispatcher.gpus)
-        return Traffic(self.around, self.dispatcher, self.repetition, self, lanes, upcoming, len(upcoming)).run()
+        shares = {backend: self.runners.share(backend) for backend in self.plan.runners}
+        pools = pools_of(shares, self.runners.gpus)
+        return Scheduler(self.context, dispatcher, self.stopping, self, pools, upcoming, len(upcoming)).run()
 
     def record(self, position: int, state: ExperimentState, **values: Any) -> None:
         """Write what became of an experiment to the manifest."""
-        directory = self.around.directory
+        directory = self.context.directory
         with writing(directory):
             ended = state in ("done", "failed", "interrupted")
             files = seal(directory / self.writer.manifest.experiments[position - 1].directory) if ended else None
@@ -155,11 +158,11 @@ class _Study:
     def tell(self, planned: Planned, result: ExperimentResult) -> None:
         """Tell the reporter and the plugins about an experiment that ended."""
         data = result.model_dump(mode="json")
-        self.around.reporter.experiment_finished(planned.position, data)
+        self.context.reporter.experiment_finished(planned.position, data)
         with suppress(ResultError):  # the end of the study tells, and has the row from the job directory
             self.table.add(result, f"{EXPERIMENTS}/{planned.directory}")
-        job_dir = self.around.directory / EXPERIMENTS / planned.directory
-        self.around.notify("llem_experiment_finished", job_dir=job_dir, result=data)
+        job_dir = self.context.directory / EXPERIMENTS / planned.directory
+        self.context.notify("llem_experiment_finished", job_dir=job_dir, result=data)
 
     def _leave_in_order(self) -> None:
         """After an error of llem itself: the manifest says stopped, if it still can be written."""

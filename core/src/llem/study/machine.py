@@ -21,7 +21,7 @@ LOOK_S = 1.0
 """Seconds after which a study that waits looks again whether the machine is free: the other one measures meanwhile."""
 
 
-class Machine:
+class MeasuringMachine:
     """This machine, as long as a study has it.
 
     Args:
@@ -40,12 +40,12 @@ class Machine:
     def warnings(self) -> list[dict[str, str]]:
         """Warnings for the result of an experiment that starts on this machine now, `code` and `message` each."""
         found = [{"code": f.code, "message": f"{f.message}."} for f in self.findings if f.code and f.level == "warning"]
-        company = self._lock.company() if self._lock is not None else None
-        if company is not None:
+        others = self._lock.others() if self._lock is not None else None
+        if others is not None:
             found.append(
                 {
                     "code": "machine_shared",
-                    "message": f"{company} measured on this machine when the experiment began: each is in the other's "
+                    "message": f"{others} measured on this machine when the experiment began: each is in the other's "
                     "energy and speed. Repeat it alone.",
                 }
             )
@@ -55,7 +55,7 @@ class Machine:
 @contextmanager
 def this_machine(
     plan: Plan, registry: Registry, reporter: Reporter, *, allow_shared: bool = False
-) -> Iterator[Machine]:
+) -> Iterator[MeasuringMachine]:
     """Have this machine, alone or shared, until left. Waits while another llem measures on it.
 
     Experiments of one study that run side by side are one llem, and those that run on other machines need no lock here.
@@ -64,13 +64,13 @@ def this_machine(
         allow_shared: beside `execution.allow_shared`: do not wait.
     """
     if not any(registry.find(RUNNERS, choice.name).on_this_machine for choice in plan.runners.values()):
-        yield Machine(None)
+        yield MeasuringMachine(None)
         return
     try:
         lock = MachineLock(plan.name)
     except PreflightError as error:
         reporter.message("warning", str(error))
-        yield Machine(None)
+        yield MeasuringMachine(None)
         return
     try:
         waited = False
@@ -78,7 +78,7 @@ def this_machine(
             lock.share()
         else:
             waited = _wait(lock, reporter)
-        yield Machine(lock, waited=waited)
+        yield MeasuringMachine(lock, waited=waited)
     finally:
         lock.release()
 

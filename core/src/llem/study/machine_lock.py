@@ -88,7 +88,7 @@ class MachineLock:
             fcntl.flock(self._beside.descriptor, fcntl.LOCK_SH)
             self._beside.write_holder(study=self._study)
 
-    def company(self) -> str | None:
+    def others(self) -> str | None:
         """Others that measure on this machine now, in words; None where nobody does."""
         with _or_without_locks(), suppress(OSError):
             if self._is_alone:

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+
+from llem.results.scrub import scrub
+
+if TYPE_CHECKING:
+    from llem.plan import Planned
 
 
 class Reporter(Protocol):
@@ -59,3 +64,8 @@ class SilentReporter:
 
     def message(self, level: Literal["info", "warning", "error"], text: str) -> None: ...
     def study_finished(self, state: str, counts: Mapping[str, int]) -> None: ...
+
+
+def label(planned: Planned) -> str:
+    """A name that distinguishes an experiment, for people; without secrets."""
+    return scrub(", ".join(f"{key}={value}" for key, value in planned.point.items())) or planned.config.backend

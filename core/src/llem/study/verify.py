@@ -12,7 +12,7 @@ from llem.files import open_file, require_regular
 from llem.results.job_directory import REQUESTS, RESULT, TIMESERIES
 from llem.results.models import ExperimentResult
 from llem.results.store import read_result
-from llem.study.journal import sync_folder
+from llem.study.manifest.journal import sync_folder
 
 SEALED = (RESULT, TIMESERIES, REQUESTS)
 """The files of a job directory that figures are made of."""

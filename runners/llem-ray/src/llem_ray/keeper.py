@@ -104,7 +104,7 @@ def _run(folder: Path, order: Mapping[str, Any], host: int) -> None:
         document = JobDocument.read(directory)
         registry = Registry()
         config = Composer(registry[BACKENDS], registry[SCENARIOS]).compose(document.config)
-        found = residual.find(registry, registry.find(BACKENDS, config.backend), config.measurement)
+        found = residual.residual_memory(registry, registry.find(BACKENDS, config.backend), config.measurement)
         replace(document, warnings=[*document.warnings, *found]).write(directory)
         job = Job(directory=directory, config=config, config_hash=document.config_hash, environment=settings)
         running = LocalJob([sys.executable, "-m", "llem.worker", str(directory)], job, str(scratch))

@@ -90,7 +90,7 @@ class Cluster:
             except LlemError as error:
                 self._poll_soon(self._pause_s)
                 self._give_up_unreachable(jobs, error)
-            except Exception as error:  # noqa: BLE001 - no flight may wait for ever on a thread that died
+            except Exception as error:  # noqa: BLE001 - no experiment may wait for ever on a thread that died
                 print(f"llem-slurm: {type(error).__name__}: {error}", file=sys.stderr)
                 self._poll_soon(_FIRST_POLL_S)
 

@@ -9,9 +9,9 @@ import threading
 import pytest
 
 from llem.runners.oom import oom_kills
-from llem.study.gaps import Pause
 from llem.study.interrupts import AtOnce, Interrupts
 from llem.study.reporter import SilentReporter
+from llem.study.schedule.pauses import Pause
 
 
 class Watcher(SilentReporter):

@@ -10,7 +10,7 @@ import pytest
 from llem.config.study import ExecutionConfig, UntilConfig
 from llem.metrics.summary import FIGURES
 from llem.results.models import Failure
-from llem.study.repetition import Repetition
+from llem.study.schedule.stopping import StoppingRule
 
 FAILED = Failure(type="Crash", message="gone", phase="window", exit_code=1, signal=None, log_tail="")
 
@@ -35,12 +35,12 @@ def test_every_figure_that_may_be_asked_for_is_one_that_is_summarised() -> None:
 
 
 def test_an_experiment_is_enough_at_the_first_cycle_whose_interval_is_narrow(make_result: Any) -> None:
-    repetition = Repetition(TWO_PERCENT)
+    repetition = StoppingRule(TWO_PERCENT)
     verdicts = []
     # t(0.975, df 2) = 4.303: the interval of 0.50, 0.50, 0.51 is 5.7 % wide; the ninth cycle's is the first below 2 %.
     for cycle, joules in enumerate([0.50, 0.50, 0.51, 0.504, 0.502, 0.503, 0.503, 0.503, 0.503], 1):
         repetition.add(RUN, make_result(cycle=cycle, j_per_token=joules))
-        verdicts.append(repetition.enough(RUN.config_hash))
+        verdicts.append(repetition.is_met(RUN.config_hash))
     first = next(place for place, verdict in enumerate(verdicts) if verdict)
     assert first >= 3
     assert verdicts[2] is None
@@ -53,42 +53,42 @@ def test_an_experiment_is_enough_at_the_first_cycle_whose_interval_is_narrow(mak
 
 
 def test_steady_cycles_are_enough_only_after_the_fewest(make_result: Any) -> None:
-    repetition = Repetition(UntilConfig(ci_width=0.02, min_cycles=5))
+    repetition = StoppingRule(UntilConfig(ci_width=0.02, min_cycles=5))
     seen = []
     for cycle in range(1, 7):
         repetition.add(RUN, make_result(cycle=cycle, j_per_token=0.5))
-        seen.append(repetition.enough(RUN.config_hash) is not None)
+        seen.append(repetition.is_met(RUN.config_hash) is not None)
     assert seen == [False] * 4 + [True] * 2
 
 
 def test_each_experiment_is_judged_by_itself(make_result: Any) -> None:
-    repetition = Repetition(UntilConfig(ci_width=0.02, figure="tokens_per_s"))
+    repetition = StoppingRule(UntilConfig(ci_width=0.02, figure="tokens_per_s"))
     noisy: Any = Run("b" * 64, point={"testbed.batch_size": 8})
     for cycle, speed in enumerate((100.0, 130.0, 90.0), 1):
         repetition.add(RUN, make_result(cycle=cycle, tokens_per_s=100.0 + cycle / 100))
         repetition.add(noisy, make_result(cycle=cycle, config_hash="b" * 64, tokens_per_s=speed))
-    assert repetition.enough(RUN.config_hash)
-    assert repetition.enough(noisy.config_hash) is None
+    assert repetition.is_met(RUN.config_hash)
+    assert repetition.is_met(noisy.config_hash) is None
     (left,) = repetition.unfinished()
     assert left.startswith("testbed.batch_size=8: the 95 % interval of tokens_per_s is ")
     assert left.endswith("% wide after 3 cycles; 2 % was asked for.")
 
 
 def test_a_failed_cycle_counts_as_a_cycle_and_not_as_a_value(make_result: Any) -> None:
-    repetition = Repetition(TWO_PERCENT)
+    repetition = StoppingRule(TWO_PERCENT)
     for cycle, failure in enumerate((None, None, FAILED, None), 1):
-        assert repetition.enough(RUN.config_hash) is None
+        assert repetition.is_met(RUN.config_hash) is None
         repetition.add(RUN, make_result(cycle=cycle, failure=failure))
-    assert repetition.enough(RUN.config_hash), "three steady values after the fourth cycle"
+    assert repetition.is_met(RUN.config_hash), "three steady values after the fourth cycle"
 
 
 @pytest.mark.parametrize("missing", [{"failure": FAILED}, {"j_per_token": None}])
 def test_what_yields_no_figure_is_not_repeated_for_ever(make_result: Any, missing: dict[str, Any]) -> None:
-    repetition = Repetition(TWO_PERCENT)
+    repetition = StoppingRule(TWO_PERCENT)
     for cycle in (1, 2, 3):
-        assert repetition.enough(RUN.config_hash) is None
+        assert repetition.is_met(RUN.config_hash) is None
         repetition.add(RUN, make_result(cycle=cycle, **missing))
-    verdict = repetition.enough(RUN.config_hash)
+    verdict = repetition.is_met(RUN.config_hash)
     assert verdict == (
         "warning",
         "no interval of j_per_output_token: its first 3 cycles have none. It is not repeated.",
@@ -96,18 +96,18 @@ def test_what_yields_no_figure_is_not_repeated_for_ever(make_result: Any, missin
 
 
 def test_energy_of_different_methods_has_no_interval(make_result: Any) -> None:
-    repetition = Repetition(TWO_PERCENT)
+    repetition = StoppingRule(TWO_PERCENT)
     for cycle, method in enumerate(("counter", "counter", "estimate"), 1):
         repetition.add(RUN, make_result(cycle=cycle, method=method))
-    verdict = repetition.enough(RUN.config_hash)
+    verdict = repetition.is_met(RUN.config_hash)
     assert verdict is not None
     assert verdict[0] == "warning"
     assert "differ in how energy was measured" in verdict[1]
 
 
 def test_without_a_width_every_cycle_is_needed(make_result: Any) -> None:
-    repetition = Repetition(ExecutionConfig(cycles=50).until)
+    repetition = StoppingRule(ExecutionConfig(cycles=50).until)
     for cycle in range(1, 6):
         repetition.add(RUN, make_result(cycle=cycle))
-    assert repetition.enough(RUN.config_hash) is None
+    assert repetition.is_met(RUN.config_hash) is None
     assert list(repetition.unfinished()) == []

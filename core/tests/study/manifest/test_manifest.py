@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from llem.errors import ResultError
 from llem.study import manifest_writer as module
-from llem.study.journal import JOURNAL, Journal
-from llem.study.manifest import PREVIOUS, Entry, StudyManifest, now_utc, read_manifest, recover
-from llem.study.manifest_writer import SMALL, ManifestWriter
+from llem.study.manifest.journal import JOURNAL, Journal
+from llem.study.manifest.manifest import PREVIOUS, Entry, StudyManifest, now_utc, read_manifest, recover
+from llem.study.manifest.writer import SMALL, ManifestWriter
 
 
 def a_manifest(n: int) -> StudyManifest:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from llem.study.time_left import TimeLeft
+from llem.study.schedule.time_left import TimeLeft
 
 
 def test_nothing_is_known_before_anything_has_ended() -> None:

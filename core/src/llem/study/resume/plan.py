@@ -1,4 +1,4 @@
-"""The past of a study that goes on: its manifest, what is left to run, and what its results have shown so far."""
+"""The plan of a study that goes on: its experiments in the earlier manifest, what is left to run, and what has ended."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from llem.plan import Plan, Planned
 from llem.plan.models import Runs
 from llem.results.models import ExperimentResult
-from llem.study.manifest import Entry, StudyManifest
-from llem.study.outline import design, entries
+from llem.study.manifest.manifest import Entry, StudyManifest
+from llem.study.manifest.new import design, entries
 
 
 class PlacedRuns(Runs):
@@ -45,7 +45,7 @@ class PlacedRuns(Runs):
 
 
 @dataclass(frozen=True)
-class Continuation:
+class Remaining:
     """Where a study goes on.
 
     Attributes:
@@ -61,8 +61,8 @@ class Continuation:
 
 
 @dataclass(frozen=True)
-class Laid:
-    """A plan laid over the manifest of an earlier one.
+class ResumePlan:
+    """What of an earlier manifest stays in the study, and what is new.
 
     Attributes:
         manifest: positions of the earlier one stay what they were; what is new comes after them.
@@ -77,7 +77,7 @@ class Laid:
     added: Sequence[int]
 
 
-def lay_over(manifest: StudyManifest, plan: Plan) -> Laid:
+def resume_plan(manifest: StudyManifest, plan: Plan) -> ResumePlan:
     """Find every experiment of the plan in the manifest, by identity and cycle. The manifest given is not changed."""
     rows = [replace(entry) for entry in manifest.experiments]
     known = {(entry.config_hash, entry.cycle): entry.position for entry in rows}
@@ -97,5 +97,5 @@ def lay_over(manifest: StudyManifest, plan: Plan) -> Laid:
     dropped = [rows[position - 1] for position in known.values() if rows[position - 1].state != "dropped"]
     for row in dropped:
         row.state = "dropped"
-    laid = replace(manifest, experiments=rows, **design(plan))
-    return Laid(laid, PlacedRuns(plan, places), dropped, added)
+    merged = replace(manifest, experiments=rows, **design(plan))
+    return ResumePlan(merged, PlacedRuns(plan, places), dropped, added)

@@ -70,7 +70,7 @@ class Running:
 
     def __init__(self, tmp_path: Path, document: dict[str, Any]) -> None:
         self.listener = Listener()
-        self.directory = folder.create(tmp_path, "flights")
+        self.directory = folder.create(tmp_path, "crowd")
         self.outcome: StudyOutcome | None = None
         self.error: BaseException | None = None
         self._plan = plan_of(document)
@@ -255,7 +255,7 @@ def test_what_is_left_on_this_machines_gpus_concerns_only_what_runs_here(
     run: Callable[..., Running], monkeypatch: pytest.MonkeyPatch, runner: str, looked_at: bool
 ) -> None:
     warning = {"code": "residual_gpu_memory", "message": "GPU-0 has 900 MiB in use."}
-    monkeypatch.setattr(residual, "find", lambda *_: [warning])
+    monkeypatch.setattr(residual, "residual_memory", lambda *_: [warning])
     study = run(**crowd(1, 1, runners={"testbed": runner}))
     (job,) = started(1)
     assert (warning in [dict(one) for one in job.document.warnings]) is looked_at
@@ -350,7 +350,7 @@ def test_an_interrupt_stops_all_that_is_under_way(tmp_path: Path, twice: bool) -
 
     thread = threading.Thread(target=interrupt)
     thread.start()
-    directory = folder.create(tmp_path, "flights")
+    directory = folder.create(tmp_path, "crowd")
     outcome = run_plan(plan_of(crowd(5, 3)), REGISTRY, directory, Listener())
     thread.join()
     assert (outcome.state, outcome.exit_code) == ("interrupted", 130)

@@ -2,7 +2,7 @@
 
 `manifest.json` is a snapshot with a checksum, replaced atomically; `.manifest.previous.json` is the one before it. Every
 change is in `journal.jsonl` first. Whatever a crash or a failing disk leaves, one of the two snapshots and the journal
-give the last state that can be vouched for. `llem.study.manifest_writer` writes them, `recover` reads them.
+give the last state that can be vouched for. `llem.study.manifest.writer` writes them, `recover` reads them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any, Literal, get_args
 from llem.errors import ResultError
 from llem.files import parse_json, read_file
 from llem.results.store import EXPERIMENTS, MANIFEST
-from llem.study.journal import JOURNAL, JournalContent, read_journal
+from llem.study.manifest.journal import JOURNAL, JournalContent, read_journal
 
 MANIFEST_SCHEMA = 2
 """Version 1 had no checksum; it is still read."""

@@ -10,8 +10,8 @@ from typing import Any
 
 from llem.files import open_file, parse_json, read_file
 from llem.results.store import MANIFEST
-from llem.study.journal import JOURNAL, change_of
-from llem.study.manifest import MANIFEST_SCHEMA, PREVIOUS, ManifestError, recover, whole
+from llem.study.manifest.journal import JOURNAL, change_of
+from llem.study.manifest.manifest import MANIFEST_SCHEMA, PREVIOUS, ManifestError, recover, whole
 
 _EXPERIMENTS = b'\n "experiments": [\n'
 

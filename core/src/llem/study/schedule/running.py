@@ -1,25 +1,29 @@
-"""One experiment under way: a thread of its own sleeps until its worker has ended; the study's thread looks at what it tells.
+"""A running experiment: a thread of its own sleeps until its worker has ended; the study's thread polls what it tells.
 
-However many are under way, the study does not spin: a flight's thread sleeps in the runner, and the study's own thread looks
-at a few of them at a time (see `llem.study.flights`).
+However many run, the study does not spin: each one's thread sleeps in the runner, and the study's own thread polls a few of
+them at a time (see `llem.study.schedule.dispatch`).
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from queue import SimpleQueue
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llem.errors import LlemError
 from llem.results.job_directory import EVENTS, POWER, EventReader, JobDocument
 from llem.results.models import ExperimentResult
-from llem.runners.failure import Ended, Why, settle
+from llem.runners.failure import Ended, Why, final_result
 from llem.specs.runner import Exit, Job, Queues, RunningJob
 from llem.study.folder import writing
+from llem.study.schedule.pools import ResourcePool, Slot
+
+if TYPE_CHECKING:
+    from llem.plan import Planned
 
 INTERRUPT_GRACE_S = 5.0
 """Time that a worker may take to end when the user interrupts."""
@@ -36,35 +40,41 @@ class Limits:
     silence_timeout_s: float
 
 
-class Flight:
-    """One job, from its start by a runner to its result on disk. Made, looked at and landed by the study's thread.
+class RunningExperiment:
+    """One experiment, from its start by a runner to its result on disk. Made, polled and ended by the study's thread.
 
     Args:
+        pool, slots: what it holds.
+        started_at: when it started, ISO 8601.
         job: what runs; its directory holds `experiment.json`.
         document: that file's content.
-        start: starts it; called in the flight's own thread.
+        start: starts the job; called in a thread of its own.
         limits: what ends it.
-        beat_s: how long the flight's thread sleeps at a stretch, at the most.
+        poll_s: how long its thread sleeps at a stretch, at the most.
         tell: gets each event of the worker, in the study's thread.
-        landed: receives the flight when its result is on disk, or when there can be none.
+        ended: receives this when its result is on disk, or when there can be none.
     """
 
     def __init__(
         self,
+        planned: Planned,
+        pool: ResourcePool,
+        slots: Sequence[Slot],
+        started_at: str,
+        *,
         job: Job,
         document: JobDocument,
         start: Callable[[Job], RunningJob],
-        *,
         limits: Limits,
-        beat_s: float,
+        poll_s: float,
         tell: Callable[[Mapping[str, Any]], None],
-        landed: SimpleQueue[Flight],
+        ended: SimpleQueue[RunningExperiment],
     ) -> None:
-        self.job = job
-        self.ended: Ended | None = None
-        self._document, self._start, self._limits, self._beat_s = document, start, limits, beat_s
-        self._tell, self._landed = tell, landed
+        self.planned, self.pool, self.slots, self.started_at = planned, pool, slots, started_at
+        self._job, self._document, self._start, self._limits, self._poll_s = job, document, start, limits, poll_s
+        self._tell, self._queue = tell, ended
         self._events = EventReader(job.directory / EVENTS)
+        self._how: Ended | None = None
         self._result: ExperimentResult | None = None
         self._error: BaseException | None = None
         self._running: RunningJob | None = None
@@ -72,12 +82,12 @@ class Flight:
         self._grace_s: float | None = None
         self._since = self._last_sign = time.monotonic()
         self._lock = threading.Lock()
-        self._thread = threading.Thread(target=self._fly, name=f"flight-{document.position}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"experiment-{document.position}", daemon=True)
         self._thread.start()
 
     # For the study's thread.
 
-    def look(self) -> None:
+    def poll(self) -> None:
         """Pass on what is new, and end the job where its time is over."""
         for event in self._events.new():
             if event.get("event") != POWER:
@@ -105,8 +115,8 @@ class Flight:
         if running is not None:
             self._order(running, grace_s)
 
-    def land(self) -> tuple[ExperimentResult, Ended]:
-        """Its result, which is on disk, and how it ended; for a flight that came out of `landed`.
+    def outcome(self) -> tuple[ExperimentResult, Ended]:
+        """Its result, which is on disk, and how it ended; for one that came out of the queue `ended`.
 
         Raises:
             LlemError: the study's folder cannot be written any more.
@@ -116,29 +126,29 @@ class Flight:
         if self._error is not None:
             raise self._error
         assert self._result is not None
-        assert self.ended is not None
-        return self._result, self.ended
+        assert self._how is not None
+        return self._result, self._how
 
     def abandon(self, wait_s: float) -> None:
         """Kill the job and wait until that is done, at most so long; for a study that cannot go on."""
         self.stop("Interrupted", "the study ended early.", 0)
         self._thread.join(wait_s)
 
-    # In threads of the flight's own.
+    # In threads of its own.
 
-    def _fly(self) -> None:
+    def _run(self) -> None:
         try:
-            self.ended = self._to_the_end()
-            with writing(self.job.directory):
-                self._result = settle(self.job.directory, self._document, self.ended)
-        except BaseException as error:  # noqa: BLE001 - raised again where the study takes the flight
+            self._how = self._to_the_end()
+            with writing(self._job.directory):
+                self._result = final_result(self._job.directory, self._document, self._how)
+        except BaseException as error:  # noqa: BLE001 - raised again where the study takes the result
             self._error = self._error or error
-        self._landed.put(self)
+        self._queue.put(self)
 
     def _to_the_end(self) -> Ended:
         started_at = datetime.now(UTC)
         try:
-            running = self._start(self.job)
+            running = self._start(self._job)
         except LlemError as error:
             kind = type(error).__name__ if type(error) is not LlemError else None
             return Ended(why="StartFailed", message=str(error), started_at=started_at, ending=Exit(error=kind))
@@ -149,7 +159,7 @@ class Flight:
         if grace_s is not None:
             self._order(running, grace_s)
         try:
-            while (ending := running.wait(self._beat_s)) is None:
+            while (ending := running.wait(self._poll_s)) is None:
                 if self._error is not None:
                     raise self._error
         except BaseException:
@@ -168,7 +178,7 @@ class Flight:
         def end() -> None:
             try:
                 running.stop(grace_s)
-            except BaseException as error:  # noqa: BLE001 - as in `_fly`
+            except BaseException as error:  # noqa: BLE001 - as in `_run`
                 self._error = error
 
         threading.Thread(target=end, name=f"stop-{self._document.position}", daemon=True).start()

@@ -1,8 +1,8 @@
-"""Lanes: what may run at once, and what has to wait for another to end.
+"""Resource pools: what may run at once, and what has to wait for another to end.
 
-A lane is something of which there is only so much: this machine, which serves one experiment at a time, or a cluster with
-room for a thousand. Its slots are what experiments hold while they run. Experiments of one lane start in the plan's order;
-lanes do not wait for each other.
+A pool is something of which there is only so much: this machine, which serves one experiment at a time, or a cluster with
+room for a thousand. Its slots are what experiments hold while they run. Experiments of one pool start in the plan's order;
+pools do not wait for each other.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ HOST = "this machine"
 
 @dataclass(eq=False)
 class Slot:
-    """Room for one experiment, or for a part of one. `released_at` and `cycle` are of the last one that held it."""
+    """A place for one experiment, or for a part of one. `released_at` and `cycle` are of the last one that held it."""
 
     name: str
     released_at: float | None = None
@@ -31,17 +31,17 @@ class Slot:
 
 
 @dataclass(eq=False)
-class Lane:
+class ResourcePool:
     """Slots, and the experiments that wait for them.
 
     Args:
         slots: names of what is held.
-        gaps: whether what is held has to rest between two experiments.
+        pauses: whether what is held has to cool down between two experiments.
         needs: how many slots an experiment holds.
     """
 
     slots: Sequence[str]
-    gaps: bool = True
+    pauses: bool = True
     needs: Callable[[Planned], int] = lambda planned: 1
     waiting: deque[Planned] = field(default_factory=deque, init=False)
     _free: deque[Slot] = field(init=False)
@@ -55,22 +55,22 @@ class Lane:
         return len(self.slots)
 
     @property
-    def has_room(self) -> bool:
+    def has_free_slot(self) -> bool:
         """Tell whether any slot is free."""
         return bool(self._free)
 
     def is_shared_by(self, slots: Sequence[Slot]) -> bool:
         """Tell whether whoever holds these has neighbours on this machine."""
-        return self.gaps and len(slots) < self.size
+        return self.pauses and len(slots) < self.size
 
     def offer(self, planned: Planned) -> list[Slot] | None:
         """The slots that it would hold, those first that are free the longest; None while too few are."""
         count = min(self.needs(planned), self.size)
         return [self._free[i] for i in range(count)] if len(self._free) >= count else None
 
-    def rest_s(self, slots: Sequence[Slot], planned: Planned, execution: ExecutionConfig, now: float) -> float:
-        """The time that these slots have to rest yet before the experiment may start (seconds)."""
-        if not self.gaps:
+    def pause_s(self, slots: Sequence[Slot], planned: Planned, execution: ExecutionConfig, now: float) -> float:
+        """The time that these slots have to cool down yet before the experiment may start (seconds)."""
+        if not self.pauses:
             return 0.0
         used = [(slot.released_at, slot.cycle) for slot in slots if slot.released_at is not None]
         return max([0.0, *(at + gap_s(execution, cycle, planned.cycle) - now for at, cycle in used)])
@@ -86,14 +86,14 @@ class Lane:
             slot.released_at, slot.cycle = now, planned.cycle
             self._free.append(slot)
 
-    def skip_rest(self) -> None:
+    def skip_pause(self) -> None:
         """The user wants to wait no longer."""
         for slot in self._free:
             slot.released_at = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Room:
+class PoolShare:
     """The share of a backend's experiments in what they run on.
 
     Attributes:
@@ -106,11 +106,11 @@ class Room:
     gpus: Callable[[Planned], int | None] | None = None
 
 
-def lanes_of(rooms: Mapping[str, Room], gpus: Sequence[str] = ()) -> dict[str, Lane]:
-    """A lane for each backend.
+def pools_of(shares: Mapping[str, PoolShare], gpus: Sequence[str] = ()) -> dict[str, ResourcePool]:
+    """A pool for each backend.
 
-    All that runs on this machine shares one lane, since two experiments at once would be in each other's figures. Where its
-    GPUs are shared out they are the slots, and what cannot do with some of them holds all. Runners elsewhere have a lane each,
+    All that runs on this machine shares one pool, since two experiments at once would be in each other's figures. Where its
+    GPUs are shared out they are the slots, and what cannot do with some of them holds all. Runners elsewhere have a pool each,
     of as many slots as they take jobs at once, be that one.
 
     Args:
@@ -118,11 +118,13 @@ def lanes_of(rooms: Mapping[str, Room], gpus: Sequence[str] = ()) -> dict[str, L
     """
 
     def needs(planned: Planned) -> int:
-        of = rooms[planned.config.backend].gpus
+        of = shares[planned.config.backend].gpus
         return (of(planned) if of is not None else None) or len(gpus)
 
-    host = Lane(gpus, needs=needs) if len(gpus) > 1 else Lane([HOST])
+    host = ResourcePool(gpus, needs=needs) if len(gpus) > 1 else ResourcePool([HOST])
     return {
-        backend: host if room.elsewhere is None else Lane([f"{backend} {i}" for i in range(room.elsewhere)], gaps=False)
-        for backend, room in rooms.items()
+        backend: host
+        if share.elsewhere is None
+        else ResourcePool([f"{backend} {i}" for i in range(share.elsewhere)], pauses=False)
+        for backend, share in shares.items()
     }

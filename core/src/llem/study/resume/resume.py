@@ -15,29 +15,35 @@ from llem.results.parts import PARQUET
 from llem.results.places import nothing_here, several_here
 from llem.results.store import EXPERIMENTS, MANIFEST, is_study
 from llem.specs.kinds import RUNNERS
-from llem.study.agreement import Agreement, Wishes, agree
-from llem.study.conduct import Ready, bring_together, ready_machine
-from llem.study.continuation import Continuation, Laid, lay_over
 from llem.study.folder import STUDY_FILE, writing
 from llem.study.hosts import host
-from llem.study.journal import JOURNAL
 from llem.study.lock import Lock
 from llem.study.loop import StudyOutcome, exit_code, run_plan
-from llem.study.manifest import ManifestError, Recovered, StudyManifest, now_utc, recover
-from llem.study.manifest_writer import ManifestWriter
-from llem.study.outline import new_manifest
+from llem.study.manifest.journal import JOURNAL
+from llem.study.manifest.manifest import ManifestError, Recovered, StudyManifest, now_utc, recover
+from llem.study.manifest.new import new_manifest
+from llem.study.manifest.writer import ManifestWriter
 from llem.study.record import RECORD, StudyRecord, keep_study_file, read_record, record_of
 from llem.study.reporter import Reporter
-from llem.study.resume_report import told
-from llem.study.set_aside import SET_ASIDE, keep_aside, set_aside
-from llem.study.survey import Survey, settle_entry, survey
+from llem.study.resume.changes import StudyToResume, study_to_resume
+from llem.study.resume.inspection import Inspection, inspect_results, update_entry
+from llem.study.resume.plan import Remaining, ResumePlan, resume_plan
+from llem.study.resume.report import told
+from llem.study.resume.request import ResumeRequest
+from llem.study.resume.set_aside import SET_ASIDE, keep_aside, set_aside
+from llem.study.run import Ready, bring_together, ready_machine
 
 _WRITTEN = (EXPERIMENTS, SET_ASIDE, PARQUET)
 """Folders in a study's folder that a study which goes on writes to."""
 
 
 def resume(
-    directory: Path, registry: Registry, reporter: Reporter, wishes: Wishes, *, skip_preflight: Iterable[str] = ()
+    directory: Path,
+    registry: Registry,
+    reporter: Reporter,
+    request: ResumeRequest,
+    *,
+    skip_preflight: Iterable[str] = (),
 ) -> StudyOutcome:
     """Go on with the study in this folder, whatever state it is in.
 
@@ -46,7 +52,7 @@ def resume(
     Raises:
         ResultError: the folder is no study's, or there is no telling what the study was.
         ConfigError: the study was changed, and changes are not allowed; or more cycles cannot be had.
-        PluginError, PreflightError: as `llem.study.conduct.conduct`; PreflightError also where another llem works on it.
+        PluginError, PreflightError: as `llem.study.run.run_study`; PreflightError also where another llem works on it.
         LlemError: the folder cannot be written.
     """
     folder = study_folder(directory)
@@ -54,8 +60,8 @@ def resume(
         if lock.doubt:
             reporter.message("warning", lock.doubt)
         _reclaim(folder, registry, reporter)
-        found = look(folder, registry, reporter, wishes)
-        return _go_on(found, registry, reporter, skip_preflight, wishes.allow_shared)
+        found = find(folder, registry, reporter, request)
+        return _go_on(found, registry, reporter, skip_preflight, request.allow_shared)
 
 
 def _reclaim(folder: Path, registry: Registry, reporter: Reporter) -> None:
@@ -94,41 +100,42 @@ def study_folder(directory: Path) -> Path:
 
 
 @dataclass(frozen=True)
-class Found:
+class Resumable:
     """A study as it was found, before anything in it is changed.
 
     Attributes:
         before: the record of its last start; None where it is lost.
-        laid: its experiments as they are now, over those of the manifest.
+        plan: its experiments as they are now, at their positions in the manifest.
+        inspection: what the job directories prove.
         recovered: the manifest that was read; None where there was none.
         strays: job directories that belong to no experiment of the study.
     """
 
     directory: Path
     before: StudyRecord | None
-    agreement: Agreement
-    laid: Laid
-    survey: Survey
+    to_resume: StudyToResume
+    plan: ResumePlan
+    inspection: Inspection
     recovered: Recovered | None
     strays: Sequence[Path]
 
     @property
     def remaining(self) -> list[int]:
         """Positions of what will run, in order."""
-        kept = self.survey.kept
+        kept = self.inspection.kept
         return [
             entry.position
-            for entry in self.laid.manifest.experiments
+            for entry in self.plan.manifest.experiments
             if entry.position not in kept and entry.state not in ("dropped", "not_needed")
         ]
 
 
-def look(folder: Path, registry: Registry, reporter: Reporter, wishes: Wishes) -> Found:
+def find(folder: Path, registry: Registry, reporter: Reporter, request: ResumeRequest) -> Resumable:
     """Find out what there is and what is to be done, and tell it. Nothing is changed. Raises as `resume`."""
     try:
         before: StudyRecord | None = read_record(folder)
     except ResultError as error:
-        if wishes.study is None:
+        if request.study is None:
             raise ResultError(
                 f"what this study was started with cannot be told: {error.what}",
                 where=error.where,
@@ -142,38 +149,38 @@ def look(folder: Path, registry: Registry, reporter: Reporter, wishes: Wishes) -
         reporter.message("warning", f"{error} It is made anew from the study and the results that are there.")
     for text in recovered.damage if recovered else ():
         reporter.message("warning", text)
-    agreement = agree(folder, before, wishes, registry)
-    manifest = recovered.manifest if recovered else _made_anew(folder, new_manifest(agreement.plan))
-    laid = lay_over(manifest, agreement.plan)
-    agreement.check(laid, manifest, wishes)
-    for text in agreement.notes:
+    to_resume = study_to_resume(folder, before, request, registry)
+    manifest = recovered.manifest if recovered else _made_anew(folder, new_manifest(to_resume.plan))
+    plan = resume_plan(manifest, to_resume.plan)
+    to_resume.check(plan, manifest, request)
+    for text in to_resume.notes:
         reporter.message("info", text)
-    execution = agreement.plan.execution
+    execution = to_resume.plan.execution
     with writing(folder):
-        found = survey(
+        found = inspect_results(
             folder,
-            laid.manifest.experiments,
-            retry_failed=wishes.retry_failed,
+            plan.manifest.experiments,
+            retry_failed=request.retry_failed,
             with_results=execution.until.ci_width is not None or execution.placement != "any",
         )
-    _reopen(laid, manifest, found)
-    result = Found(folder, before, agreement, laid, found, recovered, _strays(folder, laid))
+    _reopen(plan, manifest, found)
+    result = Resumable(folder, before, to_resume, plan, found, recovered, _strays(folder, plan))
     for level, text in told(result, registry):
         reporter.message(level, text)
     return result
 
 
-def _reopen(laid: Laid, manifest: StudyManifest, found: Survey) -> None:
+def _reopen(plan: ResumePlan, manifest: StudyManifest, found: Inspection) -> None:
     """Cycles that were not needed are looked at again where what made them so has changed."""
-    entries = laid.manifest.experiments
+    entries = plan.manifest.experiments
     lost = {e.config_hash for e in entries if e.position in {*found.gone, *found.damaged, *found.again}}
     for entry in entries:
-        if entry.state == "not_needed" and (laid.manifest.until != manifest.until or entry.config_hash in lost):
+        if entry.state == "not_needed" and (plan.manifest.until != manifest.until or entry.config_hash in lost):
             entry.state = "pending"
 
 
-def _strays(folder: Path, laid: Laid) -> list[Path]:
-    known = {entry.directory for entry in laid.manifest.experiments}
+def _strays(folder: Path, plan: ResumePlan) -> list[Path]:
+    known = {entry.directory for entry in plan.manifest.experiments}
     root = folder / EXPERIMENTS
     return [
         path
@@ -195,13 +202,13 @@ def _made_anew(folder: Path, manifest: StudyManifest) -> StudyManifest:
 
 
 def _go_on(
-    found: Found, registry: Registry, reporter: Reporter, skip_preflight: Iterable[str], allow_shared: bool
+    found: Resumable, registry: Registry, reporter: Reporter, skip_preflight: Iterable[str], allow_shared: bool
 ) -> StudyOutcome:
     if not found.remaining:
         return _carry_on(found, registry, reporter, None)
     with ready_machine(
-        found.agreement.study,
-        found.agreement.plan,
+        found.to_resume.study,
+        found.to_resume.plan,
         registry,
         reporter,
         output=found.directory.parent,
@@ -211,27 +218,29 @@ def _go_on(
         return _carry_on(found, registry, reporter, ready)
 
 
-def _carry_on(found: Found, registry: Registry, reporter: Reporter, ready: Ready | None) -> StudyOutcome:
+def _carry_on(found: Resumable, registry: Registry, reporter: Reporter, ready: Ready | None) -> StudyOutcome:
     """Run what remains; `ready` is None where nothing does."""
-    folder, plan, laid = found.directory, found.agreement.plan, found.laid
-    remaining = laid.runs.only(found.remaining)
+    folder, runs = found.directory, found.plan.runs
+    remaining = runs.only(found.remaining)
     with writing(folder):
         _tidy(found)
         hosts = [*(found.before.hosts if found.before else ()), *([host(registry)] if remaining else [])]
-        record_of(found.agreement.study, runner=found.agreement.runner, hosts=hosts).write(folder)
+        record_of(found.to_resume.study, runner=found.to_resume.runner, hosts=hosts).write(folder)
         _replace_study_file(found)
-    manifest = laid.manifest
+    manifest = found.plan.manifest
     if ready is not None:
         facts = {**ready.facts, "resumed": len(found.before.hosts) if found.before else 1}
-        ended = [(planned, found.survey.results[planned.position]) for planned in laid.runs.only(found.survey.results)]
+        ended = [
+            (planned, found.inspection.results[planned.position]) for planned in runs.only(found.inspection.results)
+        ]
         manifest = replace(manifest, state="running", ended_at=None, seq=manifest.seq + 1)
         outcome = run_plan(
-            plan,
+            found.to_resume.plan,
             registry,
             folder,
             reporter,
             provenance=facts,
-            continued=Continuation(manifest, remaining, ended),
+            continued=Remaining(manifest, remaining, ended),
             machine=ready.machine,
         )
     else:
@@ -240,9 +249,9 @@ def _carry_on(found: Found, registry: Registry, reporter: Reporter, ready: Ready
     return outcome
 
 
-def _replace_study_file(found: Found) -> None:
+def _replace_study_file(found: Resumable) -> None:
     """Put the study file of now into the folder, and the one of before aside. An edit that is not followed stays. Raises OSError."""
-    folder, text = found.directory, found.agreement.study.text
+    folder, text = found.directory, found.to_resume.study.text
     before, copy = found.before.text if found.before else None, folder / STUDY_FILE
     if text is None or (text == before and copy.exists()):
         return
@@ -262,9 +271,9 @@ def _close(folder: Path, manifest: StudyManifest) -> StudyOutcome:
     return StudyOutcome("complete", counts, folder, exit_code("complete", manifest))
 
 
-def _tidy(found: Found) -> None:
+def _tidy(found: Resumable) -> None:
     """Move away what the study does not go on with, and bring every entry to what was found. Raises OSError."""
-    folder, entries = found.directory, found.laid.manifest.experiments
+    folder, entries = found.directory, found.plan.manifest.experiments
     for leftover in folder.glob(".*.tmp"):
         leftover.unlink(missing_ok=True)
     if found.recovered is not None and found.recovered.torn:
@@ -273,13 +282,13 @@ def _tidy(found: Found) -> None:
         set_aside(folder, stray)
     if found.recovered is None or found.recovered.damage:
         set_aside(folder, folder / MANIFEST)
-    for entry in found.laid.dropped:
+    for entry in found.plan.dropped:
         set_aside(folder, folder / entry.directory)
-    names = {planned.position: planned.directory for planned in found.laid.runs.only(found.remaining)}
+    names = {planned.position: planned.directory for planned in found.plan.runs.only(found.remaining)}
     for position, name in names.items():
         entry = entries[position - 1]
         for path in {folder / entry.directory, folder / EXPERIMENTS / name}:
             set_aside(folder, path)
     for entry in entries:
         if entry.state not in ("dropped", "not_needed"):
-            settle_entry(folder, entry, found.survey, f"{EXPERIMENTS}/{names.get(entry.position, '')}")
+            update_entry(folder, entry, found.inspection, f"{EXPERIMENTS}/{names.get(entry.position, '')}")

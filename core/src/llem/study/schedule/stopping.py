@@ -12,7 +12,7 @@ from llem.metrics.summary import FIGURES, Figure, figure_of
 from llem.results.models import ExperimentResult
 from llem.results.rows import result_row
 from llem.results.weighing import weighed
-from llem.study.dispatch import label
+from llem.study.reporter import label
 
 if TYPE_CHECKING:
     from llem.plan import Planned
@@ -30,7 +30,7 @@ class _Cycles:
     verdict: tuple[Level, str] | None = None
 
 
-class Repetition:
+class StoppingRule:
     """Follows the interval of each experiment's figure, from the same rows that `llem show` reads.
 
     Args:
@@ -55,12 +55,12 @@ class Repetition:
         if cycles.ended >= self._until.min_cycles:
             cycles.verdict = self._verdict(cycles)
 
-    def enough(self, config_hash: str) -> tuple[Level, str] | None:
+    def is_met(self, config_hash: str) -> tuple[Level, str] | None:
         """The reason why an experiment needs no further cycle, and whether that is good news; None where it does."""
         cycles = self._known.get(config_hash)
         return cycles.verdict if cycles else None
 
-    def is_due(self, planned: Planned) -> bool:
+    def needs(self, planned: Planned) -> bool:
         """Tell whether this cycle is known to be needed: beyond the first few, all before it have to have ended."""
         if self._until.ci_width is None or planned.cycle <= self._until.min_cycles:
             return True

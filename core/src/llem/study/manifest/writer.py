@@ -9,8 +9,8 @@ from typing import Any
 
 from llem.results.job_directory import write_atomically
 from llem.results.store import MANIFEST
-from llem.study.journal import JOURNAL, Journal
-from llem.study.manifest import PREVIOUS, ExperimentState, StudyManifest, StudyState, now_utc
+from llem.study.manifest.journal import JOURNAL, Journal
+from llem.study.manifest.manifest import PREVIOUS, ExperimentState, StudyManifest, StudyState, now_utc
 
 SMALL = 500
 """Up to so many experiments a snapshot follows each change."""

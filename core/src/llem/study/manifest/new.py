@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from llem.results.scrub import scrub, scrub_data
 from llem.results.store import EXPERIMENTS
-from llem.study.manifest import Entry, StudyManifest, now_utc
+from llem.study.manifest.manifest import Entry, StudyManifest, now_utc
 
 if TYPE_CHECKING:
     from llem.plan import Plan, Planned

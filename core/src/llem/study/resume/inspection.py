@@ -12,14 +12,14 @@ from llem.results.job_directory import EXPERIMENT, INTERRUPTED, RESULT
 from llem.results.models import ExperimentResult
 from llem.results.store import read_result
 from llem.runners.failure import failure_summary
-from llem.study.manifest import Entry, ExperimentState
+from llem.study.manifest.manifest import Entry, ExperimentState
 from llem.study.verify import seal, verify
 
 _UNDER_WAY = ("running", "interrupted")
 
 
 @dataclass
-class Survey:
+class Inspection:
     """The fate of each experiment, as its job directory tells.
 
     Attributes:
@@ -41,7 +41,7 @@ class Survey:
     damaged: dict[int, str] = field(default_factory=dict)
 
 
-def survey(study_dir: Path, entries: Iterable[Entry], *, retry_failed: bool, with_results: bool) -> Survey:
+def inspect_results(study_dir: Path, entries: Iterable[Entry], *, retry_failed: bool, with_results: bool) -> Inspection:
     """Look at every experiment's job directory. Nothing is changed.
 
     Args:
@@ -52,7 +52,7 @@ def survey(study_dir: Path, entries: Iterable[Entry], *, retry_failed: bool, wit
     Raises:
         LlemError: a result is there and cannot be read.
     """
-    found = Survey()
+    found = Inspection()
     for entry in entries:
         if entry.state in ("dropped", "not_needed"):
             continue
@@ -96,7 +96,7 @@ def survey(study_dir: Path, entries: Iterable[Entry], *, retry_failed: bool, wit
     return found
 
 
-def settle_entry(study_dir: Path, entry: Entry, found: Survey, directory: str) -> None:
+def update_entry(study_dir: Path, entry: Entry, found: Inspection, directory: str) -> None:
     """Bring an entry to what was found: its proven state, or pending in this directory. Raises OSError."""
     state = found.kept.get(entry.position)
     if state is None:

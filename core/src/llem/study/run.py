@@ -23,7 +23,7 @@ from llem.study import folder
 from llem.study.hosts import host
 from llem.study.lock import Lock
 from llem.study.loop import StudyOutcome, run_plan
-from llem.study.machine import Machine, this_machine
+from llem.study.machine import MeasuringMachine, this_machine
 from llem.study.record import keep_study_file, record_of
 from llem.study.reporter import Reporter
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from llem.plan import Plan
 
 
-def conduct(
+def run_study(
     study: LoadedStudy,
     plan: Plan,
     registry: Registry,
@@ -75,7 +75,7 @@ class Ready:
     """
 
     facts: Mapping[str, Any]
-    machine: Machine
+    machine: MeasuringMachine
 
 
 @contextmanager
@@ -95,7 +95,7 @@ def ready_machine(
     looked at again: it was busy then.
 
     Raises:
-        PluginError, PreflightError: as `conduct`.
+        PluginError, PreflightError: as `run_study`.
     """
     facts, findings = prepare(study, plan, registry, reporter, output=output, skip_preflight=skip_preflight)
     with this_machine(plan, registry, reporter, allow_shared=allow_shared) as machine:
@@ -117,7 +117,7 @@ def prepare(
     """Check what a plan needs, tell what was found, and return the facts for every result's environment, and the findings.
 
     Raises:
-        PluginError, PreflightError: as `conduct`.
+        PluginError, PreflightError: as `run_study`.
     """
     context = preflight_context(plan, registry, output)
     missing = missing_plugins(context)
@@ -226,10 +226,10 @@ def _looked_up(context: PreflightContext, skip_preflight: Iterable[str] = ()) ->
 
 
 def refuse_missing(plan: Plan, registry: Registry, reporter: Reporter, skip_preflight: Sequence[str] = ()) -> None:
-    """Raise as `conduct` would where a plan names a dataset, a sampler, a model or a file that is not there.
+    """Raise as `run_study` would where a plan names a dataset, a sampler, a model or a file that is not there.
 
     Raises:
-        PluginError, PreflightError: as `conduct`.
+        PluginError, PreflightError: as `run_study`.
     """
     context = preflight_context(plan, registry, Path())
     report_findings(_looked_up(context, skip_preflight), reporter, missing_plugins(context))

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from llem.study.journal import JOURNAL, Journal, change_of, line_of, parse_journal, read_journal
+from llem.study.manifest.journal import JOURNAL, Journal, change_of, line_of, parse_journal, read_journal
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text() | st.floats(allow_nan=False),

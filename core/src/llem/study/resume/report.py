@@ -10,21 +10,21 @@ from llem.specs.registry import SpecRegistry
 from llem.study.hosts import differences, host
 
 if TYPE_CHECKING:
-    from llem.study.resume import Found
+    from llem.study.resume.resume import Resumable
 
 _NAMED = 5
 """Number of experiments that are named in one sentence."""
 
 
-def told(found: Found, registry: SpecRegistry) -> Iterator[tuple[Literal["info", "warning"], str]]:
+def told(found: Resumable, registry: SpecRegistry) -> Iterator[tuple[Literal["info", "warning"], str]]:
     """The findings, what is kept, what runs again and why; a sentence each."""
     for text in _losses(found):
         yield "warning", text
-    yield "info", f"{found.laid.manifest.name}: {'; '.join(_counts(found))}."
+    yield "info", f"{found.plan.manifest.name}: {'; '.join(_counts(found))}."
     if not found.remaining:
         return
-    budget_s = found.agreement.plan.execution.budget_s
-    if found.laid.manifest.state == "stopped" and budget_s is not None:
+    budget_s = found.to_resume.plan.execution.budget_s
+    if found.plan.manifest.state == "stopped" and budget_s is not None:
         yield "info", f"the budget of {budget_s:g} s (execution.budget_s) begins anew."
     last = found.before.hosts[-1] if found.before is not None and found.before.hosts else None
     if last is not None and (differing := list(differences(last, host(registry)))):
@@ -34,15 +34,15 @@ def told(found: Found, registry: SpecRegistry) -> Iterator[tuple[Literal["info",
         )
 
 
-def _losses(found: Found) -> Iterator[str]:
+def _losses(found: Resumable) -> Iterator[str]:
     """Records that were there and cannot be kept."""
-    survey, entries = found.survey, found.laid.manifest.experiments
-    for text in survey.damaged.values():
+    inspection, entries = found.inspection, found.plan.manifest.experiments
+    for text in inspection.damaged.values():
         yield f"{text} It is set aside, and the experiment runs again."
-    if gone := survey.gone:
+    if gone := inspection.gone:
         names = _names(entries[position - 1].directory.rpartition("/")[2] for position in gone)
         yield f"{_many(len(gone), 'result is', 'results are')} not there any more ({names}) and will be measured again."
-    if dropped := found.laid.dropped:
+    if dropped := found.plan.dropped:
         count = _many(len(dropped), "experiment is", "experiments are")
         yield f"{count} no longer part of the study: what there is of them is set aside."
     if strays := found.strays:
@@ -50,20 +50,20 @@ def _losses(found: Found) -> Iterator[str]:
         yield f"{count} to no experiment of this study and will be set aside ({_names(path.name for path in strays)})."
 
 
-def _counts(found: Found) -> Iterator[str]:
-    survey, remaining = found.survey, len(found.remaining)
-    failed = sum(state == "failed" for state in survey.kept.values())
-    yield f"{len(survey.kept) - failed} of {len(found.laid.runs)} experiments are done, checked and kept"
-    if count := len(survey.half_done):
+def _counts(found: Resumable) -> Iterator[str]:
+    inspection, remaining = found.inspection, len(found.remaining)
+    failed = sum(state == "failed" for state in inspection.kept.values())
+    yield f"{len(inspection.kept) - failed} of {len(found.plan.runs)} experiments are done, checked and kept"
+    if count := len(inspection.half_done):
         yield f"{count} under way when it ended {_either(count, 'runs', 'run')} again"
-    if count := len(survey.again):
+    if count := len(inspection.again):
         yield f"{count} that failed {_either(count, 'runs', 'run')} again"
     if failed:
         yield (
             f"{failed} failed and {_either(failed, 'stays', 'stay')} so "
             f"(--retry-failed runs {_either(failed, 'it', 'them')} again)"
         )
-    if spared := sum(entry.state == "not_needed" for entry in found.laid.manifest.experiments):
+    if spared := sum(entry.state == "not_needed" for entry in found.plan.manifest.experiments):
         yield f"{spared} {_either(spared, 'is', 'are')} not needed (execution.until)"
     yield f"{remaining} to run" if remaining else "nothing is left to run"
 

@@ -1,0 +1,183 @@
+"""The scheduler: starts experiments in the plan's order, as many at once as each pool has slots for, with pauses between."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from llem.results.models import ExperimentResult
+from llem.runners.failure import failure_summary
+from llem.study.context import StudyContext
+from llem.study.manifest.manifest import ExperimentState, now_utc
+from llem.study.reporter import TellsTime, label
+from llem.study.schedule.dispatch import Dispatcher
+from llem.study.schedule.pauses import STEP_S, Pause
+from llem.study.schedule.pools import ResourcePool, Slot
+from llem.study.schedule.running import RunningExperiment
+from llem.study.schedule.stopping import StoppingRule
+from llem.study.schedule.time_left import TimeLeft
+
+if TYPE_CHECKING:
+    from llem.plan import Planned
+
+Ending = Literal["complete", "interrupted", "stopped"]
+
+
+class Account(Protocol):
+    """Interface that is told what became of each experiment."""
+
+    def record(self, position: int, state: ExperimentState, **values: Any) -> None:
+        """Write it to the manifest."""
+
+    def tell(self, planned: Planned, result: ExperimentResult) -> None:
+        """Tell the reporter and the plugins about one that ended."""
+
+
+class Scheduler:
+    """Runs experiments to their ends, in the study's own thread, which alone touches manifest, reporter and hooks.
+
+    Args:
+        pools: backend to the pool of its runner.
+        upcoming: what is to run, in the plan's order.
+        total: how many those are.
+    """
+
+    def __init__(
+        self,
+        context: StudyContext,
+        dispatcher: Dispatcher,
+        stopping: StoppingRule,
+        account: Account,
+        pools: Mapping[str, ResourcePool],
+        upcoming: Iterable[Planned],
+        total: int,
+    ) -> None:
+        self._context, self._stopping, self._account = context, stopping, account
+        self._pools = pools
+        self._distinct = list(dict.fromkeys(pools.values()))
+        self._upcoming = iter(upcoming)
+        self._dispatcher = dispatcher
+        self._pauses: dict[ResourcePool, Pause] = {}
+        self._ending: Ending = "complete"
+        self._begin = time.monotonic()
+        self._time_left = TimeLeft(total, context.execution.most_cycles, self._begin)
+        self._started = False
+        self._failures_in_a_row = 0
+
+    def run(self) -> Ending:
+        """Until everything has ended that is to run. Whatever is under way when this raises is killed."""
+        try:
+            while True:
+                pause_s = self._start_what_may()
+                if not self._dispatcher and pause_s is None:
+                    break
+                for running, result, interrupted in self._dispatcher.wait(min(STEP_S, pause_s or STEP_S)):
+                    self._ended(running, result, interrupted)
+                    running.pool.give_back(running.slots, running.planned, time.monotonic())
+        except BaseException:
+            self._dispatcher.abandon()
+            raise
+        if self._ending == "complete":
+            for text in self._stopping.unfinished():
+                self._context.reporter.message("warning", text)
+        return self._ending
+
+    def _ended(self, running: RunningExperiment, result: ExperimentResult, interrupted: bool) -> None:
+        planned, started_at = running.planned, running.started_at
+        state: ExperimentState = "interrupted" if interrupted else result.status
+        failure = failure_summary(result)
+        self._account.record(planned.position, state, started_at=started_at, ended_at=now_utc(), failure=failure)
+        self._account.tell(planned, result)
+        self._time_left.ended(planned.position, time.monotonic())
+        self._tell_time_left()
+        if interrupted:
+            self._ending = "interrupted"
+            return
+        self._stopping.add(planned, result)
+        self._failures_in_a_row = 0 if state == "done" else self._failures_in_a_row + 1
+
+    def _start_what_may(self) -> float | None:
+        """Start what there is room for. Returns how long the first has to wait that only a pause keeps back, else None."""
+        pauses = [pause_s for pool in self._distinct if (pause_s := self._serve(pool)) is not None]
+        return min(pauses, default=None)
+
+    def _serve(self, pool: ResourcePool) -> float | None:
+        """The same of one pool."""
+        while self._ending == "complete" and pool.has_free_slot and (planned := self._first(pool)) is not None:
+            if self._is_not_needed(planned):
+                pool.waiting.popleft()
+                continue
+            slots = pool.offer(planned)
+            if slots is None or not self._stopping.needs(planned) or self._is_over():
+                return None
+            pause_s = self._pause_s(pool, slots, planned)
+            if pause_s > 0 or self._ending != "complete":
+                return pause_s if self._ending == "complete" else None
+            pool.waiting.popleft()
+            self._start(pool, slots, planned)
+        return None
+
+    def _first(self, pool: ResourcePool) -> Planned | None:
+        """The next experiment of a pool. Those of other pools that come before it wait in theirs."""
+        while not pool.waiting:
+            planned = next(self._upcoming, None)
+            if planned is None:
+                return None
+            self._pools[planned.config.backend].waiting.append(planned)
+        return pool.waiting[0]
+
+    def _start(self, pool: ResourcePool, slots: Sequence[Slot], planned: Planned) -> None:
+        self._pauses.pop(pool, None)
+        self._started = True
+        started_at = now_utc()
+        self._account.record(planned.position, "running", started_at=started_at)
+        self._time_left.started(planned.position, planned.config_hash, time.monotonic())
+        self._dispatcher.start(planned, pool, slots, started_at)
+        self._tell_time_left()
+
+    def _is_not_needed(self, planned: Planned) -> bool:
+        """Tell whether earlier cycles of this experiment suffice; then that is recorded, and said once."""
+        why = self._stopping.is_met(planned.config_hash)
+        if why is None:
+            return False
+        self._account.record(planned.position, "not_needed")
+        self._time_left.dropped(planned.config_hash)
+        level, text = why
+        self._context.reporter.message(level, f"{label(planned)}: {text}")
+        return True
+
+    def _tell_time_left(self) -> None:
+        reporter = self._context.reporter
+        if isinstance(reporter, TellsTime):
+            reporter.time_left(self._time_left.seconds(time.monotonic()))
+
+    def _is_over(self) -> bool:
+        """Tell whether nothing shall start any more, because of the user or of failures."""
+        most = self._context.execution.max_consecutive_failures
+        if self._context.interrupts.asked:
+            self._ending = "interrupted"
+        elif most is not None and self._failures_in_a_row >= most:
+            self._stop(f"stopped after {most} failure(s) in a row (execution.max_consecutive_failures).")
+        return self._ending != "complete"
+
+    def _pause_s(self, pool: ResourcePool, slots: Sequence[Slot], planned: Planned) -> float:
+        """The time to wait before this experiment. A pause that only leads to the budget's end is not waited for."""
+        execution, now = self._context.execution, time.monotonic()
+        pause_s = pool.pause_s(slots, planned, execution, now)
+        budget_s = execution.budget_s
+        if budget_s is not None and self._started and now - self._begin + pause_s >= budget_s:
+            self._stop(f"stopped: the budget of {budget_s:g} s is used up (execution.budget_s).")
+            return 0.0
+        if pause_s <= 0:
+            return 0.0
+        between_cycles = planned.cycle > max(slot.cycle for slot in slots) and execution.order != "sequential"
+        pause = self._pauses.setdefault(pool, Pause(self._context.reporter))
+        if pause.is_skipped(pause_s, "between cycles" if between_cycles else "between experiments"):
+            pool.skip_pause()
+            return 0.0
+        return pause_s
+
+    def _stop(self, why: str) -> None:
+        self._ending = "stopped"
+        self._context.reporter.message("error", why)
