@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 
 from bench.report import Figure, arguments, machine, publish
 from llem.config.study import ExecutionConfig
-from llem.plan.schedule import Schedule
+from llem.plan.schedule import RunOrder
 from llem.results.arrow_table import METADATA
 from llem_analysis.picking import pick
 from llem_analysis.study_effects import analyse_rows
@@ -160,7 +160,7 @@ def study_rows(truth: Truth, generator: Generator, cycles: int = CYCLES) -> list
     """The rows of a study of this truth, run in the default order."""
     execution = ExecutionConfig(cycles=cycles, seed=int(generator.integers(2**31)))
     many = len(truth.points)
-    schedule = Schedule.of(execution, many)
+    schedule = RunOrder.of(execution, many)
     rows = []
     for position in range(len(schedule)):
         cycle, place = schedule[position]

@@ -1,6 +1,6 @@
 """The cost of an experiment besides its work: the whole of one that loads no model and generates for milliseconds.
 
-`fixed_s` is by a worker that is forked from a template, `plain_spawn_s` by one that is started afresh (`--no-warm-start`), both
+`fixed_s` is by a worker that is forked from a fork server, `plain_spawn_s` by one that is started afresh (`--no-warm-start`), both
 by the local runner, from dispatch to the result on disk: the worker, its sampler, the meters' choice, the facts of the machine,
 the tables and the result are in it. The engine imports what one on PyTorch has imported when a model is loaded.
 `optimum_process_launcher_s` is the process launcher of optimum-benchmark, with the same imports in the process and an empty

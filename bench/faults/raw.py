@@ -77,7 +77,7 @@ def recorded(says: Readings) -> Series:
             with patch("sys.stderr", nowhere_text()):
                 for slot in range(HZ * SECONDS):
                     Clock.now_ns = START_NS + slot * S // HZ
-                    recorder.sweep(slot)
+                    recorder.read_all(slot)
         return SeriesReader(Path(stream.name)).update()
 
 

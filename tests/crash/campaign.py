@@ -20,7 +20,7 @@ _ROLES: tuple[Role, ...] = ("host", "host", "host", "host", "worker", "worker", 
 _MOST = {"host": 40, "worker": 22, "sampler": 6}
 """About how many file operations each does; the others do none in the study's folder."""
 
-_LIVES_S = {"host": 3.0, "template": 3.0, "supervisor": 1.0, "worker": 0.7, "sampler": 0.3}
+_LIVES_S = {"host": 3.0, "fork_server": 3.0, "supervisor": 1.0, "worker": 0.7, "sampler": 0.3}
 """About how long each lives, or in the case of llem shall."""
 
 
@@ -52,10 +52,10 @@ def is_warm(seed: int) -> bool:
 
 
 def draw(seed: int) -> Iterator[Kill]:
-    """The kills of a seed, without end. Studies of even seeds start every worker afresh, and have no template."""
+    """The kills of a seed, without end. Studies of even seeds start every worker afresh, and have no fork server."""
     chance = random.Random(seed)
     while True:
-        role = chance.choice((*_ROLES, "template") if is_warm(seed) else _ROLES)
+        role = chance.choice((*_ROLES, "fork_server") if is_warm(seed) else _ROLES)
         most = _MOST.get(role)
         if most is not None and chance.random() < 0.5:
             manner = chance.choice(("before", "torn", "after"))

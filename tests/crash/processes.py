@@ -12,7 +12,7 @@ from typing import Literal
 MARK = "CRASH_MARK"
 """The variable that marks every process of a test."""
 
-Role = Literal["host", "template", "supervisor", "worker", "sampler"]
+Role = Literal["host", "fork_server", "supervisor", "worker", "sampler"]
 
 PATIENCE_S = 120.0
 """Nothing here takes so long on any machine; a wait that does ends the test."""
@@ -48,8 +48,8 @@ def roles(mark: str) -> dict[int, Role]:
             return "sampler"
         if "llem.worker" in words:
             return "worker"
-        if "llem.runners.template" in words:
-            return _FORKS.get(role_of(_parent(pid)), "template")
+        if "llem.runners.fork_server" in words:
+            return _FORKS.get(role_of(_parent(pid)), "fork_server")
         return "host" if "llem" in words else None
 
     for pid in living:
@@ -59,8 +59,8 @@ def roles(mark: str) -> dict[int, Role]:
     return found
 
 
-_FORKS: dict[Role | None, Role] = {"template": "supervisor", "supervisor": "worker", "worker": "sampler"}
-"""Kinds of a template's forks, by what has forked them."""
+_FORKS: dict[Role | None, Role] = {"fork_server": "supervisor", "supervisor": "worker", "worker": "sampler"}
+"""Kinds of a fork server's forks, by what has forked them."""
 
 
 def _parent(pid: int) -> int:

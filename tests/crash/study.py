@@ -52,7 +52,7 @@ class Study:
         root: a folder of its own.
         results: where llem makes the study's folder, `root/results` if not given.
         preload: the shared object that every process of it loads first (`crash.preload`, compiled).
-        warm: workers are forked from a template.
+        warm: workers are forked from a fork server.
         cycles: how many are asked for by now.
         finished: digest of every finished experiment that was ever seen, by its directory in the study.
         said: what every call of llem printed, in order.

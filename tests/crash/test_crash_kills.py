@@ -50,7 +50,7 @@ def test_as_many_kills_landed_as_were_asked_for(
     landed = [kill for future in under_way.values() for kill in future.result().landed]
     by_role = {
         role: sum(kill.startswith(role) for kill in landed)
-        for role in ("host", "template", "worker", "supervisor", "sampler")
+        for role in ("host", "fork_server", "worker", "supervisor", "sampler")
     }
     with capsys.disabled():
         print(

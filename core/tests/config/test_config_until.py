@@ -14,7 +14,7 @@ from llem.config.layers import LoadedStudy, load_study
 from llem.config.schema import json_schema
 from llem.config.study import ExecutionConfig
 from llem.errors import ConfigError
-from llem.plan.schedule import Schedule, gaps_s
+from llem.plan.schedule import RunOrder, gaps_s
 
 NONE: dict[str, Any] = {}
 
@@ -111,7 +111,7 @@ PLAIN_DESIGN = "7cc4d045efde047d678c91819a9b8c0aa43f7d6bbb9b20b7417f798e6b128785
 
 def test_the_schedule_holds_as_many_cycles_as_there_can_be_and_gaps_as_there_must() -> None:
     execution = ExecutionConfig(until={"ci_width": 0.02}, order="latin_square", experiment_gap_s=1, cycle_gap_s=10)  # type: ignore[arg-type]
-    schedule = Schedule.of(execution, 3)
+    schedule = RunOrder.of(execution, 3)
     assert len(schedule) == 60
     begins = [schedule[3 * cycle][1] for cycle in range(20)]
     assert sorted(begins[:3]) == [0, 1, 2], "balanced after the fewest cycles"

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llem.errors import LlemError
-from llem.measure.sampling import Schedule
+from llem.measure.sampling import SamplingSchedule
 from llem.measure.sampling_process import SamplingProcess
 from llem.measure.series import Series, SeriesReader
 from llem.results.job_directory import EVENTS, READINGS
@@ -164,7 +164,7 @@ def test_an_order_of_another_worker_is_not_taken(tmp_path: Path) -> None:
 
 @given(st.floats(0.1, 1000), st.lists(st.integers(0, 3 * 10**9), min_size=1, max_size=50))
 def test_the_schedule_never_drifts_and_never_catches_up(hz: float, delays: list[int]) -> None:
-    schedule, now = Schedule(0, hz), 0
+    schedule, now = SamplingSchedule(0, hz), 0
     for delay in delays:
         slot = schedule.slot
         now = max(now, schedule.due_ns) + delay

@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llem.config.study import ExecutionConfig, Order
-from llem.plan.schedule import Schedule, gap_s, gaps_s
+from llem.plan.schedule import RunOrder, gap_s, gaps_s
 
 ORDERS: list[Order] = ["sequential", "interleaved", "shuffled", "reversed", "latin_square"]
 
 
 def rows(count: int, cycles: int, order: Order, seed: int = 42) -> list[list[int]]:
     """Numbers of the experiments in order, by cycle."""
-    schedule = Schedule(count, cycles, order, seed)
+    schedule = RunOrder(count, cycles, order, seed)
     places = [schedule[i] for i in range(len(schedule))]
     return [[number for cycle, number in places if cycle == c] for c in range(cycles)]
 
@@ -25,7 +25,7 @@ def test_every_experiment_runs_once_in_every_cycle(count: int, cycles: int, orde
 
 
 def test_sequential_runs_all_cycles_of_an_experiment_then_the_next() -> None:
-    schedule = Schedule(2, 3, "sequential", 0)
+    schedule = RunOrder(2, 3, "sequential", 0)
     assert [schedule[i] for i in range(6)] == [(0, 0), (1, 0), (2, 0), (0, 1), (1, 1), (2, 1)]
 
 
@@ -59,7 +59,7 @@ def test_shuffled_follows_its_seed_and_differs_between_cycles_and_seeds() -> Non
 def test_a_place_outside_is_an_index_error() -> None:
     for place in (-1, 6):
         with pytest.raises(IndexError):
-            Schedule(2, 3, "shuffled", 0)[place]
+            RunOrder(2, 3, "shuffled", 0)[place]
 
 
 @given(
@@ -73,7 +73,7 @@ def test_the_sum_of_gaps_is_what_the_single_ones_add_up_to(
     count: int, order: Order, cycles: int, gap: float, cycle_gap: float
 ) -> None:
     execution = ExecutionConfig(cycles=cycles, order=order, experiment_gap_s=gap, cycle_gap_s=cycle_gap)
-    schedule = Schedule(count, cycles, order, 0)
+    schedule = RunOrder(count, cycles, order, 0)
     single = sum(gap_s(execution, schedule[i - 1][0], schedule[i][0]) for i in range(1, len(schedule)))
     assert gaps_s(execution, count) == pytest.approx(single)
 

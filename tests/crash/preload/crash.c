@@ -26,9 +26,9 @@ static const char *under, *order, *record;
 static const char *role = "other";
 static int done, owner;
 
-/* A template forks supervisors, these their workers, and these their samplers. */
+/* A fork server forks supervisors, these their workers, and these their samplers. */
 static void forked(void) {
-    if (!strcmp(role, "template")) role = "supervisor";
+    if (!strcmp(role, "fork_server")) role = "supervisor";
     else if (!strcmp(role, "supervisor")) role = "worker";
     else if (!strcmp(role, "worker")) role = "sampler";
 }
@@ -52,7 +52,7 @@ __attribute__((constructor)) static void begin(void) {
     if (strstr(words, "supervisor.py ")) role = "supervisor";
     else if (strstr(words, "-m llem.measure.sampling")) role = "sampler";
     else if (strstr(words, "-m llem.worker")) role = "worker";
-    else if (strstr(words, "-m llem.runners.template ")) role = "template";
+    else if (strstr(words, "-m llem.runners.fork_server ")) role = "fork_server";
     else if (strstr(words, "-m llem ")) role = "host";
 }
 

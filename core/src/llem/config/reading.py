@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import yaml
 
-from llem.config.yaml_nodes import Composer, Node
+from llem.config.yaml_nodes import YamlComposer, Node
 from llem.errors import ConfigError
 from llem.files import open_file
 
@@ -164,7 +164,7 @@ def _compose(text: str, name: str) -> Node | None:
     if len(text) > MAX_BYTES:
         _refuse_size(name)
     try:
-        return Composer(name).run(text)
+        return YamlComposer(name).run(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         problem = ", ".join(filter(None, (error.context, error.problem))) or "cannot be parsed"

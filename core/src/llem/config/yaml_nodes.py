@@ -34,7 +34,7 @@ class Node:
     depth: int = 1
 
 
-class Composer:
+class YamlComposer:
     """Builds nodes from events, without recursion, and refuses as soon as a limit is passed."""
 
     def __init__(self, name: str) -> None:

@@ -47,7 +47,7 @@ class Edges:
     Args:
         counters: reads all counters that tick, as fast as can be.
         powers: the same for power: index of the device to (monotonic ns, watts).
-        sweep: reads every device and returns the latest time of that.
+        read_all: reads every device and returns the latest time of that.
         write: appends to the readings.
         answer: tells the worker.
     """
@@ -56,11 +56,11 @@ class Edges:
         self,
         counters: Callable[[], Counted],
         powers: Callable[[], Counted],
-        sweep: Callable[[None], int],
+        read_all: Callable[[None], int],
         write: Callable[[Mapping[str, Any]], None],
         answer: Callable[[Mapping[str, Any]], None],
     ) -> None:
-        self._counters, self._powers, self._sweep = counters, powers, sweep
+        self._counters, self._powers, self._read_all = counters, powers, read_all
         self._write, self._answer = write, answer
         self._requests: list[Request] = []
         self._power_due_ns = 0
@@ -117,7 +117,7 @@ class Edges:
     def _settle(self, request: Request) -> None:
         """Every counter has ticked, or will not: the edge is known."""
         request.settled = True
-        latest_ns = self._sweep(None)
+        latest_ns = self._read_all(None)
         self._write_power()
         self._write_ticks()
         found_ns = request.watch.edge_ns

@@ -1,6 +1,6 @@
 """A process that is forked from this one instead of started afresh: it has its modules already.
 
-Only a worker that was itself forked from a template does so (`llem.runners.template`), and only while it has a single thread;
+Only a worker that was itself forked from a fork server does so (`llem.runners.fork_server`), and only while it has a single thread;
 elsewhere a fork may copy a lock that nobody will ever release.
 """
 
@@ -22,8 +22,8 @@ START = "LLEM_START"
 """Variable that tells how this worker was started: `forked`, or `spawned: WHY`; unset where nobody wanted a fork."""
 FORKED = "forked"
 
-TEMPLATE, WORKER, SAMPLING = "llem.runners.template", "llem.worker", "llem.measure.sampling"
-NAMES = (TEMPLATE, WORKER)
+FORK_SERVER, WORKER, SAMPLING = "llem.runners.fork_server", "llem.worker", "llem.measure.sampling"
+NAMES = (FORK_SERVER, WORKER)
 """Names under which a process that forks another may be listed."""
 
 
@@ -48,7 +48,7 @@ def call_itself(module: str) -> None:
     words = ctypes.string_at(start, end - start)
     at = next((place for name in NAMES if (place := words.find(b"-m\0" + name.encode())) >= 0), None)
     if at is not None:
-        ctypes.memmove(start + at + len(b"-m\0"), module.encode().ljust(len(TEMPLATE), b"\0"), len(TEMPLATE))
+        ctypes.memmove(start + at + len(b"-m\0"), module.encode().ljust(len(FORK_SERVER), b"\0"), len(FORK_SERVER))
 
 
 class ForkedProcess:

@@ -33,7 +33,7 @@ VALUES = 30
 """Power that agrees to the last digit at so many different values is one sensor's: two have noise of their own."""
 
 APART_NS = 20_000_000
-"""Readings of two devices that belong to one sweep lie no further apart."""
+"""Readings of two devices that belong to one reading pass lie no further apart."""
 
 
 def same_meters(tracks: Sequence[Track]) -> dict[Key, str]:
@@ -99,7 +99,7 @@ def _bare(id_: str) -> str:
 def _pairs(
     first: Track, second: Track, column: Literal["energy_j", "power_w"] = "energy_j"
 ) -> list[tuple[float, float]]:
-    """Counters, or power, of both as they were read in one sweep."""
+    """Counters, or power, of both as they were read in one reading pass."""
     found = []
     times, others, near = second.t_ns, getattr(second, column), 0
     if not times:

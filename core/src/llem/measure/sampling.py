@@ -46,7 +46,7 @@ def die_with(parent: int) -> bool:
     return os.getppid() == parent
 
 
-class Schedule:
+class SamplingSchedule:
     """Instants at a fixed rate from a fixed start, so that delays never add up."""
 
     def __init__(self, start_ns: int, hz: float) -> None:
@@ -114,7 +114,7 @@ class Recorder:
         )
         return refused
 
-    def sweep(self, slot: int | None) -> int:
+    def read_all(self, slot: int | None) -> int:
         """Read every device once; returns the latest time of a reading. `slot` is None for a marked instant."""
         begun = latest = time.monotonic_ns()
         rows: list[list[Any]] = []
@@ -175,7 +175,7 @@ class Recorder:
         found: dict[int, tuple[int, float]] = {}
         for _, sampler, indices in self._samplers:
             if isinstance(sampler, TickingSampler):
-                with contextlib.suppress(Exception):  # told about by `sweep`, which asks the same meter
+                with contextlib.suppress(Exception):  # told about by `read_all`, which asks the same meter
                     found |= counters_of(sampler.counters(), indices)
         return found
 
@@ -184,7 +184,7 @@ class Recorder:
         found: dict[int, tuple[int, float]] = {}
         for _, sampler, indices in self._samplers:
             if isinstance(sampler, TickingSampler):
-                with contextlib.suppress(Exception):  # told about by `sweep`, which asks the same meter
+                with contextlib.suppress(Exception):  # told about by `read_all`, which asks the same meter
                     told = sampler.powers() if isinstance(sampler, QuickPowerSampler) else _powers(sampler)
                     found |= {
                         indices[id_]: (t_ns, watts)
@@ -267,13 +267,13 @@ def main(arguments: Sequence[str]) -> int:
     stream = os.open(Path(arguments[0]) / READINGS, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o644)
     power = PowerNow(os.open(Path(arguments[0]) / EVENTS, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644))
     recorder = Recorder(stream, power)
-    schedule = Schedule(time.monotonic_ns(), order["hz"])
-    edges = Edges(recorder.counters, recorder.powers, recorder.sweep, recorder.write, answer)
+    schedule = SamplingSchedule(time.monotonic_ns(), order["hz"])
+    edges = Edges(recorder.counters, recorder.powers, recorder.read_all, recorder.write, answer)
     ending: str | None = None
     try:
         refused = recorder.open({**order, "start_ns": schedule.start_ns})
         schedule.advance(time.monotonic_ns())
-        recorder.sweep(None)
+        recorder.read_all(None)
         answer({"ready": True, "refused": refused})
         while True:
             pause_s = edges.poll_s
@@ -281,7 +281,7 @@ def main(arguments: Sequence[str]) -> int:
             for command in commands.until(min(schedule.due_ns, poll_ns)):
                 word, _, rest = command.partition(" ")
                 if word == "mark":
-                    answer({"mark": int(rest), "t_ns": recorder.sweep(None)})
+                    answer({"mark": int(rest), "t_ns": recorder.read_all(None)})
                 elif word == "edge":
                     number, timeout_s, asked_ns = rest.split()
                     edges.begin(int(asked_ns), float(timeout_s), int(number))
@@ -299,7 +299,7 @@ def main(arguments: Sequence[str]) -> int:
                 recorder.write({"end": ending})
                 return 0
             if time.monotonic_ns() >= schedule.due_ns:
-                recorder.sweep(schedule.slot)
+                recorder.read_all(schedule.slot)
                 schedule.advance(time.monotonic_ns())
     except BrokenPipeError:
         return 0  # the worker is gone

@@ -1,6 +1,6 @@
 """The readings of the samplers while an experiment ran, by device, and the file through which they reach the worker.
 
-The sampling process appends to `readings.jsonl`: a header line that names the devices, one line for each sweep over
+The sampling process appends to `readings.jsonl`: a header line that names the devices, one line for each reading pass over
 all of them, others for ticks of counters, power and instants around edges, and a line `end` when it was told to stop. All times are CLOCK_MONOTONIC in nanoseconds.
 """
 

@@ -11,7 +11,7 @@ from llem.config.layers import LoadedStudy
 from llem.measure.baseline_checks import PRESENT_S
 from llem.plan.models import AllRuns, Plan
 from llem.plan.runners import choose_runners
-from llem.plan.schedule import Schedule, gaps_s
+from llem.plan.schedule import RunOrder, gaps_s
 from llem.plugins import Registry
 from llem.specs.kinds import BACKENDS, RUNNERS, SCENARIOS
 from llem.sweep import Sweep
@@ -45,7 +45,7 @@ def make_plan(study: LoadedStudy, registry: Registry, *, runner: str | None = No
     return Plan(
         name=_name(study),
         study_design_hash=design_hash(sweep.digests(), execution),
-        experiments=AllRuns(sweep, Schedule.of(execution, count), runners),
+        experiments=AllRuns(sweep, RunOrder.of(execution, count), runners),
         distinct=count,
         duplicates=sweep.duplicates,
         estimate_s=least_s * execution.fewest_cycles + pauses_s,

@@ -11,7 +11,7 @@ from typing import Any, overload
 from llem.config.experiment import ExperimentConfig
 from llem.config.study import ExecutionConfig
 from llem.plan.runners import RunnerChoice
-from llem.plan.schedule import Schedule
+from llem.plan.schedule import RunOrder
 from llem.sweep import Duplicates, Point, Sweep
 
 
@@ -74,7 +74,7 @@ class Runs(Sequence[Planned]):
 class AllRuns(Runs):
     """Those of a whole plan."""
 
-    def __init__(self, sweep: Sweep, schedule: Schedule, runners: Mapping[str, RunnerChoice]) -> None:
+    def __init__(self, sweep: Sweep, schedule: RunOrder, runners: Mapping[str, RunnerChoice]) -> None:
         self._sweep, self._schedule, self._runners = sweep, schedule, runners
 
     def __len__(self) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from llem.config.study import ExecutionConfig, Order
 
 
-class Schedule:
+class RunOrder:
     """The place of each experiment in the order, without listing them all.
 
     Args:
@@ -26,7 +26,7 @@ class Schedule:
         self._shuffled: tuple[int, Sequence[int]] | None = None
 
     @classmethod
-    def of(cls, execution: ExecutionConfig, count: int) -> Schedule:
+    def of(cls, execution: ExecutionConfig, count: int) -> RunOrder:
         """The order of `count` experiments, with as many cycles as there may be."""
         return cls(count, execution.most_cycles, execution.order, execution.seed, execution.fewest_cycles)
 

@@ -26,7 +26,7 @@ from llem.runners import supervisor
 from llem.runners.environment import worker_environment
 from llem.runners.oom import oom_kills
 from llem.runners.scratch import clear_scratch, new_scratch
-from llem.runners.warm import ForkedSupervisor, Nursery
+from llem.runners.fork_servers import ForkedSupervisor, ForkServers
 from llem.specs.check import Finding
 from llem.specs.runner import Exit, Job, RunnerContext, RunningJob
 
@@ -40,7 +40,7 @@ class LocalRunner:
     def __init__(self, context: RunnerContext) -> None:
         self._context = context
         warm = context.warm_start and context.backend
-        self._nursery = Nursery(context.backend, variables_of(context.registry)) if warm else None
+        self._fork_servers = ForkServers(context.backend, variables_of(context.registry)) if warm else None
 
     def preflight(self, experiments: Sequence[ExperimentConfig]) -> Iterable[Finding]:
         """Check that processes can be started and watched here."""
@@ -76,7 +76,7 @@ class LocalRunner:
         try:
             scratch = new_scratch()
             command = [sys.executable, "-m", "llem.worker", str(job.directory)]
-            return LocalJob(command, job, scratch, self._nursery)
+            return LocalJob(command, job, scratch, self._fork_servers)
         except OSError as error:
             if scratch:
                 shutil.rmtree(scratch, ignore_errors=True)
@@ -87,9 +87,9 @@ class LocalRunner:
             ) from error
 
     def close(self) -> None:
-        """End the template, where there is one: all that is held between jobs."""
-        if self._nursery is not None:
-            self._nursery.close()
+        """End the fork server, where there is one: all that is held between jobs."""
+        if self._fork_servers is not None:
+            self._fork_servers.close()
 
 
 class LocalJob:
@@ -105,7 +105,7 @@ class LocalJob:
         OSError: a process, a pipe or the log cannot be made.
     """
 
-    def __init__(self, command: Sequence[str], job: Job, scratch: str, nursery: Nursery | None = None) -> None:
+    def __init__(self, command: Sequence[str], job: Job, scratch: str, fork_servers: ForkServers | None = None) -> None:
         self._scratch = scratch
         self._id = uuid.uuid4().hex
         self._oom_before = oom_kills()
@@ -113,7 +113,7 @@ class LocalJob:
         self._received = b""
         self._waiting = threading.Lock()
         environment = worker_environment(os.environ, scratch=scratch, job_id=self._id, settings=job.environment)
-        self._process = self._begin(command, job, environment, nursery)
+        self._process = self._begin(command, job, environment, fork_servers)
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._orders = self._process.stdin
@@ -121,11 +121,11 @@ class LocalJob:
         self._await_start()
 
     def _begin(
-        self, command: Sequence[str], job: Job, environment: dict[str, str], nursery: Nursery | None
+        self, command: Sequence[str], job: Job, environment: dict[str, str], fork_servers: ForkServers | None
     ) -> subprocess.Popen[bytes] | ForkedSupervisor:
         with (job.directory / LOG).open("ab") as log:
-            if nursery is not None:
-                forked, why = nursery.fork(str(job.directory), self._scratch, environment, log.fileno())
+            if fork_servers is not None:
+                forked, why = fork_servers.fork(str(job.directory), self._scratch, environment, log.fileno())
                 if forked is not None:
                     return forked
                 environment[START] = f"spawned: {why}"

@@ -1,4 +1,4 @@
-"""Workers forked from a template are watched over like those that are started afresh."""
+"""Workers forked from a fork server are watched over like those that are started afresh."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from warm_bed import CONFIG, TELL, Bed, replaced, warm
 
 from llem.plugins import default_registry
-from llem.runners.template import traces_of
+from llem.runners.fork_server import traces_of
 from llem.specs.runner import Job
 
 pytestmark = pytest.mark.process
@@ -78,12 +78,12 @@ def test_nothing_is_left_where_the_supervisor_is_killed(bed: Bed) -> None:
 def test_workers_outlive_their_template_and_the_next_is_started_afresh(bed: Bed) -> None:
     bed.install(replaced())
     running, job_dir = bed.start(f"import time\nTOLD = os.getppid()\n{TELL}\ntime.sleep(1)\nsys.exit(5)")
-    template = psutil.Process(logged(job_dir)).ppid()
-    os.kill(template, signal.SIGKILL)
+    fork_server = psutil.Process(logged(job_dir)).ppid()
+    os.kill(fork_server, signal.SIGKILL)
     ending = running.wait(60)
     assert ending is not None
     assert ending.code == 5
-    until(lambda: is_gone(template))
+    until(lambda: is_gone(fork_server))
     assert bed.runner is not None
     job = Job(directory=job_dir, config=CONFIG, config_hash="")
     last = bed.runner.start(job).wait(60)  # by the real worker, which finds no experiment there
@@ -102,8 +102,8 @@ def test_a_template_ends_with_its_runner(bed: Bed) -> None:
 def test_a_template_has_one_thread_and_no_device_open(bed: Bed) -> None:
     bed.install(replaced())
     _, pid, _ = bed.run(warm("import psutil\nTOLD = psutil.Process().parents()[1].pid"))
-    template = psutil.Process(pid)
-    assert template.num_threads() == 1
+    fork_server = psutil.Process(pid)
+    assert fork_server.num_threads() == 1
     files = [str(entry.readlink()) for entry in Path(f"/proc/{pid}/fd").iterdir()]
     assert not [name for name in files if name.startswith(traces_of(default_registry()).files)]
 
@@ -128,5 +128,5 @@ def test_where_nothing_can_be_forked_the_worker_is_started_afresh_and_told_why(
     running, _ = bed.start("", NOTE_START=str(note))
     assert running.wait(60) is not None
     start = note.read_text()
-    assert start.startswith("spawned: the template of probing cannot be used")
+    assert start.startswith("spawned: the fork server of probing cannot be used")
     assert reason in start

@@ -1,4 +1,4 @@
-"""Workers forked from a template are as isolated as those that are started afresh."""
+"""Workers forked from a fork server are as isolated as those that are started afresh."""
 
 from __future__ import annotations
 

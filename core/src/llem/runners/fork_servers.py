@@ -1,4 +1,4 @@
-"""llem's end of a template process: starts it, has it fork workers, and ends it."""
+"""llem's end of a fork server: starts it, has it fork workers, and ends it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from typing import IO, Any
 
 from llem.measure.forked import START
 from llem.runners.scratch import scratch_prefix
-from llem.runners.template import MARK, QUIET
+from llem.runners.fork_server import MARK, QUIET
 
 _IMPORT_S = 300.0
 """Importing an engine from a cold disk may take minutes."""
@@ -26,16 +26,16 @@ _FORK_S = 30.0
 _TAIL_BYTES = 2000
 
 LATE = frozenset({"TMPDIR", "TEMP", "TMP", MARK, "LLEM_NODE", "LLEM_NODE_EXCLUSIVE", START})
-"""Variables that a template need not share with its workers: read when a temporary folder or the result is made, which no
+"""Variables that a fork server need not share with its workers: read when a temporary folder or the result is made, which no
 import does. So are those that say which accelerators a process may see. All others have to be the same."""
 
 
-class TemplateError(Exception):
+class ForkServerError(Exception):
     """No worker can be forked; the text says why."""
 
 
 class ForkedSupervisor:
-    """A supervisor that a template forked: as much of `subprocess.Popen` as is needed of one.
+    """A supervisor that a fork server forked: as much of `subprocess.Popen` as is needed of one.
 
     Args:
         pid: its process.
@@ -50,7 +50,7 @@ class ForkedSupervisor:
         self._status = status
 
     def wait(self, timeout: float | None = None) -> int:
-        """Its exit code; -9 where only its end is known, as of one whose template was killed. Raises TimeoutExpired."""
+        """Its exit code; -9 where only its end is known, as of one whose fork server was killed. Raises TimeoutExpired."""
         if self.returncode is None:
             poller = select.poll()
             poller.register(self._status, select.POLLIN)
@@ -68,7 +68,7 @@ class ForkedSupervisor:
 
 
 class WarmTemplate:
-    """One template process. Used by several threads.
+    """One fork server. Used by several threads.
 
     Args:
         backend: whose engine it imports.
@@ -76,7 +76,7 @@ class WarmTemplate:
         seeing: names of those that say which accelerators it may see.
 
     Raises:
-        TemplateError: it did not come up, or cannot be forked.
+        ForkServerError: it did not come up, or cannot be forked.
     """
 
     def __init__(self, backend: str, environment: Mapping[str, str], seeing: frozenset[str]) -> None:
@@ -84,13 +84,13 @@ class WarmTemplate:
         self._common = self._common_of(environment)
         self._lock = threading.Lock()
         self._scratch = tempfile.TemporaryDirectory(prefix=scratch_prefix(), ignore_cleanup_errors=True)
-        self._log = os.fdopen(os.memfd_create("llem-template"), "w+b")
+        self._log = os.fdopen(os.memfd_create("llem-fork-server"), "w+b")
         self._socket, other = socket.socketpair()
         # As long as a job's mark, which is written over it.
         own = {"TMPDIR": self._scratch.name, "TEMP": self._scratch.name, "TMP": self._scratch.name, MARK: "0" * 32}
         with other:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "llem.runners.template", backend, str(other.fileno())],
+                [sys.executable, "-m", "llem.runners.fork_server", backend, str(other.fileno())],
                 stdin=subprocess.DEVNULL,
                 stdout=self._log,
                 stderr=self._log,
@@ -101,7 +101,7 @@ class WarmTemplate:
             )
         try:
             self._ask(_IMPORT_S)
-        except TemplateError:
+        except ForkServerError:
             self.close()
             raise
 
@@ -119,7 +119,7 @@ class WarmTemplate:
             log: descriptor of the worker's log.
 
         Raises:
-            TemplateError: the template has died, or must not fork any more.
+            ForkServerError: the fork server has died, or must not fork any more.
         """
         request = {"job_dir": job_dir, "scratch": scratch, "environment": dict(environment)}
         with self._lock, ExitStack() as theirs, ExitStack() as ours:
@@ -142,7 +142,7 @@ class WarmTemplate:
             try:
                 socket.send_fds(self._socket, [b"f"], [document, control, told, log, ended, host])
             except OSError as error:
-                raise TemplateError(f"its process has ended ({error})") from error
+                raise ForkServerError(f"its process has ended ({error})") from error
             answer = self._ask(_FORK_S)
             ours.pop_all()
         return ForkedSupervisor(int(answer["pid"]), orders, reports, status)
@@ -170,12 +170,12 @@ class WarmTemplate:
                     break
                 said += data
         except OSError as error:
-            raise TemplateError(f"its process does not answer ({error})") from error
+            raise ForkServerError(f"its process does not answer ({error})") from error
         if not said.endswith(b"\n"):
-            raise TemplateError(f"its process ended while it imported the engine: {self._tail()}")
+            raise ForkServerError(f"its process ended while it imported the engine: {self._tail()}")
         answer: dict[str, Any] = json.loads(said)
         if "refused" in answer:
-            raise TemplateError(str(answer["refused"]))
+            raise ForkServerError(str(answer["refused"]))
         return answer
 
     def _tail(self) -> str:
@@ -185,8 +185,8 @@ class WarmTemplate:
         return lines[-1] if lines else "it said nothing"
 
 
-class Nursery:
-    """The template of one backend, made when it is first needed and again when the variables have changed.
+class ForkServers:
+    """The fork server of one backend, made when it is first needed and again when the variables have changed.
 
     Where there can be none, workers are started afresh, and each result says why.
     """
@@ -211,12 +211,12 @@ class Nursery:
                 if self._template is None:
                     self._template = WarmTemplate(self._backend, environment, self._seeing)
                 return self._template.fork(job_dir, scratch, environment, log), ""
-            except (TemplateError, OSError) as error:
-                self._why = f"the template of {self._backend} cannot be used: {error}"
+            except (ForkServerError, OSError) as error:
+                self._why = f"the fork server of {self._backend} cannot be used: {error}"
                 return None, self._why
 
     def close(self) -> None:
-        """End the template."""
+        """End the fork server."""
         with self._lock:
             if self._template is not None:
                 self._template.close()

@@ -1,11 +1,11 @@
 """A process that has imported what a worker needs, the engine's module with it, and forks a fresh worker for each experiment.
 
-    python -m llem.runners.template BACKEND SOCKET
+    python -m llem.runners.fork_server BACKEND SOCKET
 
 SOCKET is the number of an inherited descriptor, one end of a pair. First it answers one line of JSON: `ready`, or `refused`
-with the reason. Then each message on it is one request (see `llem.runners.warm`), answered by a line with `pid` or `refused`.
+with the reason. Then each message on it is one request (see `llem.runners.fork_servers`), answered by a line with `pid` or `refused`.
 Between them it sleeps. It runs no experiment, instantiates no engine, and never opens a device; a worker's memory is a copy, so
-nothing that an experiment does can come back into the template and reach the next one. It refuses to fork where that would not
+nothing that an experiment does can come back into the fork server and reach the next one. It refuses to fork where that would not
 be so, or not be safe: when it has more than one thread, or a GPU's driver open.
 """
 
@@ -39,14 +39,14 @@ from llem.specs.registry import SpecRegistry
 
 MARK = "LLEM_JOB_ID"
 QUIET = {"JE_ARROW_MALLOC_CONF": "background_thread:false"}
-"""Set for the template alone: libraries that start a thread with their import do not."""
+"""Set for the fork server alone: libraries that start a thread with their import do not."""
 
 _SETTLE_S = 1.0
 """Time that threads which a library ends before a fork may take to be gone."""
 
 
 class _Forked(BaseException):
-    """Unwinds a forked process out of the template's loop, into the worker that it has become."""
+    """Unwinds a forked process out of the fork server's loop, into the worker that it has become."""
 
     def __init__(self, request: Mapping[str, Any]) -> None:
         super().__init__()
@@ -146,7 +146,7 @@ def _read(path: Path) -> str:
         return ""
 
 
-class Template:
+class ForkServer:
     """Answers requests until llem has closed its end of the socket."""
 
     def __init__(self, llem: socket.socket, traces: Traces) -> None:
@@ -210,13 +210,13 @@ class Template:
 
         try:
             Supervisor(host, request["scratch"], control, reports).run(become)
-        except Exception as error:  # noqa: BLE001 - it must not go on as a template
+        except Exception as error:  # noqa: BLE001 - it must not go on as a fork server
             os.write(2, f"llem: the supervisor failed: {type(error).__name__}: {error}\n".encode())
             os._exit(1)
         os._exit(0)
 
     def _set_mark(self, job_id: str) -> None:
-        """Write the job's mark where the kernel shows this process's variables: over the template's own, as long as that."""
+        """Write the job's mark where the kernel shows this process's variables: over the fork server's own, as long as that."""
         if self._mark:
             ctypes.memmove(self._mark, job_id.encode(), len(job_id))
 
@@ -248,7 +248,7 @@ def become_worker(request: Mapping[str, Any]) -> int:
     os.environ.update(request["environment"])
     os.environ[START] = FORKED
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    tempfile.tempdir = None  # it was the template's
+    tempfile.tempdir = None  # it was the fork server's
     sys.path[0] = request["scratch"]
     call_itself(WORKER)
     import llem.worker
@@ -295,7 +295,7 @@ def main(arguments: list[str]) -> int:
     if why is not None:
         return 0
     try:
-        Template(llem, traces).serve()
+        ForkServer(llem, traces).serve()
     except _Forked as forked:
         request = forked.request
     else:
