@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import yaml
 
-from llem.config.yaml_nodes import YamlComposer, Node
+from llem.config.yaml_nodes import Node, YamlComposer
 from llem.errors import ConfigError
 from llem.files import open_file
 

@@ -17,8 +17,8 @@ from contextlib import ExitStack, suppress
 from typing import IO, Any
 
 from llem.measure.forked import START
-from llem.runners.scratch import scratch_prefix
 from llem.runners.fork_server import MARK, QUIET
+from llem.runners.scratch import scratch_prefix
 
 _IMPORT_S = 300.0
 """Importing an engine from a cold disk may take minutes."""

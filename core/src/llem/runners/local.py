@@ -24,9 +24,9 @@ from llem.measure.forked import START
 from llem.results.job_directory import LOG
 from llem.runners import supervisor
 from llem.runners.environment import worker_environment
+from llem.runners.fork_servers import ForkedSupervisor, ForkServers
 from llem.runners.oom import oom_kills
 from llem.runners.scratch import clear_scratch, new_scratch
-from llem.runners.fork_servers import ForkedSupervisor, ForkServers
 from llem.specs.check import Finding
 from llem.specs.runner import Exit, Job, RunnerContext, RunningJob
 
