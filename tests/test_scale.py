@@ -32,7 +32,7 @@ from llem.specs.kinds import BACKENDS
 from llem.study.folder import create
 from llem.study.loop import run_plan
 from llem.study.reporter import SilentReporter
-from llem_analysis.figures import MAIN
+from llem_analysis.metric_names import MAIN
 from llem_analysis.study_effects import analyze
 
 ROOT = Path(__file__).parents[1]

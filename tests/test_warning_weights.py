@@ -25,7 +25,7 @@ from llem_analysis.commands.analyze import analyze
 from llem_analysis.commands.compare import compare
 from llem_analysis.commands.pareto import pareto
 from llem_analysis.commands.pick import pick
-from llem_analysis.figures import FIGURES, MAIN
+from llem_analysis.metric_names import MAIN, METRIC_SPECS
 from llem_exporters.latex import latex_table
 from llem_exporters.source import Source
 from llem_report.gather import gather
@@ -218,7 +218,7 @@ def test_the_page_of_warnings_is_the_table() -> None:
         assert f"| `{code}` | {touched_text(kind)} |" in page, "run `make docs`"
 
 
-FIGURE_COLUMNS = st.sampled_from([FIGURES[name].column for name in MAIN])
+FIGURE_COLUMNS = st.sampled_from([METRIC_SPECS[name].column for name in MAIN])
 ROWS = st.fixed_dictionaries(
     {
         "status": st.just("done"),
@@ -239,7 +239,7 @@ def test_weighing_is_done_once_changes_no_other_value_and_leaves_nothing_impossi
     voided = dict(once.get(VOIDED) or {})
     for column, value in row.items():
         assert once[column] == (None if column in voided else value)
-    assert all(once.get(FIGURES[n].column) is None or once[FIGURES[n].column] > 0 for n in MAIN)
+    assert all(once.get(METRIC_SPECS[n].column) is None or once[METRIC_SPECS[n].column] > 0 for n in MAIN)
     assert set(codes_of(once)) == set(codes_of(row))
 
 

@@ -95,7 +95,7 @@ TOPICS: dict[str, dict[str, str]] = {
         "llem.metrics.intervals": (
             "BOOTSTRAP_FROM BOOTSTRAP_TO draws expanded_tail FEWEST Interval LEVEL mean RESAMPLES SEED"
         ),
-        "llem.metrics.summary": "Configuration Figure parquet_rows",
+        "llem.metrics.summary": "Configuration MetricSummary parquet_rows",
         "llem.registered_metrics": "computed_columns",
         "llem.specs.chart": "ChartSpec",
         "llem.specs.exporter": "Exported ExporterSpec Output StudySource",

@@ -26,7 +26,7 @@ from llem.metrics.environments import (
     unlike,
 )
 from llem.metrics.selection import select
-from llem.metrics.summary import figure_of, summarise
+from llem.metrics.summary import metric_summary, summarise
 from llem.results.aggregate import aggregate
 from llem.results.facts import CpuFacts, DeviceFacts, Facts
 from llem.results.models import Failure
@@ -80,10 +80,10 @@ def test_cycles_on_unlike_nodes_are_apart_and_those_on_nodes_alike_together(mixe
 
 def test_no_mean_over_unlike_nodes_is_given_however_it_is_asked_for(mixed: Path) -> None:
     rows = list(study_rows(mixed))
-    assert figure_of(rows, "tokens_per_s") is None
-    assert figure_of(rows, "j_per_output_token") is None
+    assert metric_summary(rows, "tokens_per_s") is None
+    assert metric_summary(rows, "j_per_output_token") is None
     alike = [row for row in rows if row["environment.node"] != "n9"]
-    assert figure_of(alike, "tokens_per_s") is not None
+    assert metric_summary(alike, "tokens_per_s") is not None
 
 
 @pytest.mark.parametrize(("other", "apart"), [(A100, ["GPU", "CPU"]), (NEWER_DRIVER, ["driver"])])
@@ -239,7 +239,7 @@ def test_cycles_that_differ_in_any_fact_are_never_averaged_and_it_is_told_with_b
     assert apart.name == name
     found = select(StudyTable(folder)).configurations
     assert sorted(c.figures["tokens_per_s"].n for c in found) == [1, 2]
-    assert figure_of(study_rows(folder), "tokens_per_s") is None
+    assert metric_summary(study_rows(folder), "tokens_per_s") is None
     if name in ("power limit", "torch"):  # through the process that a user starts, once for each kind
         shown = llem("show", folder).stdout
         assert f"differ in {name} ({name} {apart.second}; {name} {apart.first})" in shown

@@ -19,7 +19,7 @@ from llem.plugin_api import (
 )
 
 if TYPE_CHECKING:
-    from llem_report.figures import Drawn
+    from llem_report.charts import Drawn
     from llem_report.models import ReportStudy
 
 METRIC, CHART, FORM = "tokens_per_joule", "tokens-per-joule", "markdown"
@@ -72,8 +72,8 @@ def tokens_per_joule(row: Mapping[str, Any]) -> float | None:
 
 def draw(study: ReportStudy, width: Literal["single", "double"] = "double") -> Drawn:
     """The chart: a Vega-Lite document with its data in it."""
-    from llem_report.figures import Drawn
-    from llem_report.figures.style import SERIES, TOTAL, document, quantity
+    from llem_report.charts import Drawn
+    from llem_report.charts.style import SERIES, TOTAL, document, quantity
 
     title = "Output tokens per joule"
     having = [one for one in study.configurations if METRIC in one.figures]

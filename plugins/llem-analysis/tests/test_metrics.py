@@ -5,7 +5,7 @@ from __future__ import annotations
 from llem.plugins import Registry
 from llem.results.columns import fixed_columns
 from llem.specs.kinds import METRICS
-from llem_analysis.figures import FIGURES, MAIN
+from llem_analysis.metric_names import MAIN, METRIC_SPECS
 
 
 def test_every_metric_is_registered_by_the_hook_and_is_a_column_of_every_table() -> None:
@@ -22,4 +22,4 @@ def test_every_metric_is_registered_by_the_hook_and_is_a_column_of_every_table()
         assert spec.of == (spec.column,)
         assert spec.column in columns
         assert spec.energy == spec.column.startswith("energy.")
-        assert FIGURES[name] == spec
+        assert METRIC_SPECS[name] == spec

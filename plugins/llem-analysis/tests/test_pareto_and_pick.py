@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from llem.errors import ConfigError, ResultError
 from llem.plugins import default_registry
 from llem_analysis.commands.pick import pick as command
-from llem_analysis.figures import FIGURES
 from llem_analysis.front import on_front, pareto
+from llem_analysis.metric_names import METRIC_SPECS
 from llem_analysis.picking import Limit, pick
 
 WriteDesign = Callable[..., Path]
-SPECS = [FIGURES["j_per_output_token"], FIGURES["tokens_per_s"]]
+SPECS = [METRIC_SPECS["j_per_output_token"], METRIC_SPECS["tokens_per_s"]]
 SIZES = [{"pytorch.batch_size": size} for size in (1, 2, 4, 8)]
 
 
@@ -42,7 +42,7 @@ def test_the_front_is_what_nobody_beats(points: list[tuple[int, int]]) -> None:
 
 @given(st.lists(st.tuples(*[st.integers(0, 3)] * 3), max_size=25))
 def test_a_front_of_three_figures(points: list[tuple[int, int, int]]) -> None:
-    specs = [*SPECS, FIGURES["peak_memory_mb"]]
+    specs = [*SPECS, METRIC_SPECS["peak_memory_mb"]]
     found = on_front([[float(v) for v in p] for p in points], specs)
     for place, (a, b, c) in enumerate(points):
         beaten = any(x <= a and y >= b and z <= c and (x, y, z) != (a, b, c) for x, y, z in points)

@@ -25,9 +25,9 @@ from llem.results.weighing import VOIDED, mark_whole, weighed
 from llem_analysis.commands.compare import compare
 from llem_analysis.commands.pick import pick
 from llem_analysis.design import configured
-from llem_analysis.figures import FIGURES, MAIN, figure_specs
 from llem_analysis.loading import load_rows
 from llem_analysis.many_intervals import intervals_of
+from llem_analysis.metric_names import MAIN, METRIC_SPECS, metric_specs
 from llem_analysis.study_effects import analyse_rows, analyze
 
 
@@ -153,12 +153,12 @@ def test_an_analysis_of_what_it_takes_is_that_of_everything(write_design: Any) -
 
 def test_only_what_an_analysis_takes_becomes_rows(write_design: Any) -> None:
     folder = a_study(write_design)
-    some = load_rows(folder, figure_specs(["tokens_per_s"]))
+    some = load_rows(folder, metric_specs(["tokens_per_s"]))
     assert len(some) == len(POINTS) * 3
     assert "throughput.tokens_per_s" in some[0]
     assert "energy.headline.j_per_output_token" not in some[0]
     assert "memory.peak_memory_mb" not in some[0]
-    more = load_rows(folder, figure_specs(["tokens_per_s"]), ["started_at", "config.dataset.n"])
+    more = load_rows(folder, metric_specs(["tokens_per_s"]), ["started_at", "config.dataset.n"])
     assert more[0]["started_at"]
     assert more[0]["config.dataset.n"] == 8
     assert set(load_rows(folder)[0]) >= set(StudyTable(folder).columns) - {
@@ -200,8 +200,8 @@ def test_what_rows_tell_alike_of_their_environment_is_read_once(monkeypatch: pyt
 def test_every_figure_has_its_column_among_those_that_are_read(write_design: Any) -> None:
     folder = a_study(write_design)
     names = StudyTable(folder).columns
-    some = load_rows(folder, FIGURES.values())
-    assert {spec.column for spec in FIGURES.values()} & set(names) <= some[0].keys()
+    some = load_rows(folder, METRIC_SPECS.values())
+    assert {spec.column for spec in METRIC_SPECS.values()} & set(names) <= some[0].keys()
 
 
 @pytest.mark.parametrize("command", ["pick", "compare"])

@@ -15,8 +15,8 @@ from llem_analysis.candidates import candidates
 from llem_analysis.comparison import compare_configurations
 from llem_analysis.contrasting import contrast
 from llem_analysis.design import ENVIRONMENT, configured
-from llem_analysis.figures import FIGURES
 from llem_analysis.loading import load_rows
+from llem_analysis.metric_names import METRIC_SPECS
 from llem_analysis.picking import pick
 from llem_analysis.study_effects import analyze
 
@@ -80,7 +80,7 @@ def test_nodes_that_are_alike_and_results_that_tell_nothing_make_no_parameter(wr
 
 def test_choices_are_made_among_figures_of_one_kind_of_node(write_design: WriteDesign) -> None:
     folder = write_design(POINTS, energy=lambda p: 1.0 + 0.1 * p["testbed.a"], noise=0.001, cycles=6, each=by_cycle)
-    found = candidates(load_rows(folder), [FIGURES["j_per_output_token"]])
+    found = candidates(load_rows(folder), [METRIC_SPECS["j_per_output_token"]])
     assert len(found) == 8
     assert {one.figures["j_per_output_token"].n for one in found} == {3}
     best = pick(folder)

@@ -18,11 +18,11 @@ from llem_analysis.decomposition import decompose
 from llem_analysis.design import Configured
 from llem_analysis.effect_models import Parameter
 from llem_analysis.figure_effects import analyse_figure
-from llem_analysis.figures import FIGURES
+from llem_analysis.metric_names import METRIC_SPECS
 from llem_analysis.space import make_space
 from llem_analysis.study_models import FigureAnalysis
 
-SPEC = FIGURES["tokens_per_s"]
+SPEC = METRIC_SPECS["tokens_per_s"]
 
 
 def configurations_of(points: list[dict[str, int]], logs: list[list[float]]) -> list[Configured]:

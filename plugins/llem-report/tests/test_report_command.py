@@ -14,9 +14,9 @@ import pytest
 from llem.cli import main
 from llem.plugins import Registry
 from llem.results.models import Failure
-from llem_report.charts import charts
-from llem_report.figures import FIGURES
+from llem_report.charts import CHARTS
 from llem_report.gather import gather
+from llem_report.registered_charts import charts
 
 RUNNING = """
 name: waiting
@@ -103,7 +103,7 @@ def test_without_the_extra_it_says_what_to_install(study, tmp_path):
 
 
 def test_help_teaches_with_examples(capsys):
-    assert tuple(FIGURES) == tuple(charts(Registry()))
+    assert tuple(CHARTS) == tuple(charts(Registry()))
     assert main(["report", "--help"]) == 0
     shown = capsys.readouterr().out
     assert "llem report results/demo-20260101T120000Z --figure pareto --width single -o pareto.svg" in shown

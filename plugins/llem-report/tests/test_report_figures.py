@@ -20,11 +20,11 @@ import pytest
 
 from llem.results.job_directory import TIMESERIES
 from llem.results.models import Failure
+from llem_report.charts import CHARTS
+from llem_report.charts.drawn import Drawn
+from llem_report.charts.readings import recording
+from llem_report.charts.style import PRINT_SCALE, SHAPES, TOTAL, distinct_labels, short_label
 from llem_report.export import DPI, rendered, save
-from llem_report.figures import FIGURES
-from llem_report.figures.drawn import Drawn
-from llem_report.figures.readings import recording
-from llem_report.figures.style import PRINT_SCALE, SHAPES, TOTAL, distinct_labels, short_label
 from llem_report.gather import gather
 from llem_report.models import ReportStudy
 
@@ -112,9 +112,9 @@ LABELS = {
 
 @pytest.mark.process
 @pytest.mark.parametrize("width", ["single", "double"])
-@pytest.mark.parametrize("name", FIGURES)
+@pytest.mark.parametrize("name", CHARTS)
 def test_a_figure_is_valid_vega_lite_with_its_units_and_no_colour_left_open(study, name, width):
-    drawn = FIGURES[name].draw(study, width)
+    drawn = CHARTS[name].draw(study, width)
     altair.Chart.from_dict(drawn_spec(drawn))
     for theme in ("light", "dark"):
         svg = rendered(drawn, "svg", theme).decode()
@@ -133,7 +133,7 @@ def test_a_figure_is_valid_vega_lite_with_its_units_and_no_colour_left_open(stud
 @pytest.mark.process
 def test_files_are_what_they_say_and_as_wide_as_a_column_in_print(study, tmp_path):
     for width in ("single", "double"):
-        drawn = FIGURES["phases"].draw(study, width)
+        drawn = CHARTS["phases"].draw(study, width)
         for form, magic in (("png", b"\x89PNG\r\n"), ("pdf", b"%PDF-"), ("svg", b"<svg ")):
             path = tmp_path / f"{width}.{form}"
             save(drawn, path, form)
@@ -151,7 +151,7 @@ def test_files_are_what_they_say_and_as_wide_as_a_column_in_print(study, tmp_pat
 
 @pytest.mark.process
 def test_the_largest_effect_stands_first_with_its_interval(study):
-    drawn = FIGURES["effects"].draw(study)
+    drawn = CHARTS["effects"].draw(study)
     energy = drawn_spec(drawn)["vconcat"][0]["data"]["values"]
     assert energy[0]["parameter"] == "testbed.token_s"
     assert 0 < energy[0]["low"] <= energy[0]["ratio"] <= energy[0]["high"] < 1
@@ -161,7 +161,7 @@ def test_the_largest_effect_stands_first_with_its_interval(study):
 
 @pytest.mark.process
 def test_the_front_is_told_by_line_fill_and_number_and_not_by_colour_alone(study):
-    drawn = FIGURES["pareto"].draw(study)
+    drawn = CHARTS["pareto"].draw(study)
     found = marks(drawn_spec(drawn))
     assert {(mark["type"], mark.get("filled")) for mark in found} >= {("point", True), ("point", False), ("line", None)}
     assert "1: testbed.batch_size=" in drawn.caption
@@ -193,7 +193,7 @@ def test_temperature_is_drawn_dashed_on_an_axis_of_its_own(folder, tmp_path):
         place = table.column_names.index("temperature_c")
         heat = pc.add(pc.multiply(table.column("t_s"), 0.1), 40.0)
         pq.write_table(table.set_column(place, table.schema.field(place), heat), path)
-    drawn = FIGURES["power"].draw(gather(copy))
+    drawn = CHARTS["power"].draw(gather(copy))
     altair.Chart.from_dict(drawn_spec(drawn))
     assert drawn.title == "Power and temperature over time"
     assert any(mark["type"] == "line" and mark.get("strokeDash") for mark in marks(drawn.spec))
@@ -222,13 +222,13 @@ def test_damaged_tables_of_runs_leave_their_figures_out(folder, tmp_path):
         for number, path in enumerate(sorted(copy.glob(f"experiments/*/{name}"))):
             path.unlink() if number % 2 else path.write_bytes(b"PAR1 and nothing else")
     study = gather(copy)
-    assert "readings of power" in str(FIGURES["power"].draw(study).why_not)
-    assert "missing or damaged" in str(FIGURES["latency"].draw(study).why_not)
-    assert FIGURES["effects"].draw(study).spec is not None
+    assert "readings of power" in str(CHARTS["power"].draw(study).why_not)
+    assert "missing or damaged" in str(CHARTS["latency"].draw(study).why_not)
+    assert CHARTS["effects"].draw(study).spec is not None
 
 
 def why_not(study: ReportStudy) -> dict[str, str]:
-    found = {name: figure.draw(study) for name, figure in FIGURES.items()}
+    found = {name: figure.draw(study) for name, figure in CHARTS.items()}
     assert all((drawn.spec is None) == (drawn.why_not is not None) for drawn in found.values())
     assert all(drawn.why_not.endswith(".") for drawn in found.values() if drawn.why_not)
     return {name: drawn.why_not for name, drawn in found.items() if drawn.why_not}
@@ -252,10 +252,10 @@ def test_no_room_is_kept_for_shares_that_nothing_tells(make_result, write_study,
     once = [
         make_result(config_hash=str(n) * 64, point={"testbed.batch_size": n}, tokens_per_s=100.0 * n) for n in (1, 2)
     ]
-    drawn = FIGURES["effects"].draw(gather(write_study(*once)))
+    drawn = CHARTS["effects"].draw(gather(write_study(*once)))
     assert all(len(view["hconcat"]) == 1 for view in drawn_spec(drawn)["vconcat"])
     assert "No shares of variance" in drawn.caption
-    assert all(len(view["hconcat"]) == 2 for view in drawn_spec(FIGURES["effects"].draw(study))["vconcat"])
+    assert all(len(view["hconcat"]) == 2 for view in drawn_spec(CHARTS["effects"].draw(study))["vconcat"])
 
 
 @pytest.mark.process
@@ -268,7 +268,7 @@ def test_one_experiment_has_no_effects_and_no_front(make_result, write_study):
 @pytest.mark.process
 def test_a_study_of_failures_has_no_figure_and_says_why(make_result, write_study):
     failure = Failure(type="OutOfMemory", message="no room left", phase="load")
-    assert set(why_not(gather(write_study(make_result(failure=failure))))) == set(FIGURES)
+    assert set(why_not(gather(write_study(make_result(failure=failure))))) == set(CHARTS)
 
 
 def test_estimates_say_so_and_are_not_drawn_beside_measurements(make_result, write_study):
@@ -282,11 +282,11 @@ def test_estimates_say_so_and_are_not_drawn_beside_measurements(make_result, wri
         )
         for n in (1, 2)
     ]
-    drawn = FIGURES["pareto"].draw(gather(write_study(*estimated, name="estimated")))
+    drawn = CHARTS["pareto"].draw(gather(write_study(*estimated, name="estimated")))
     assert "energy per output token, J (estimate)" in rendered(drawn, "svg").decode()
     assert "not a measurement" in drawn.caption
     measured = make_result(config_hash="3" * 64, point={"testbed.batch_size": 3}, position=3)
-    mixed = FIGURES["pareto"].draw(gather(write_study(*estimated, measured, name="mixed")))
+    mixed = CHARTS["pareto"].draw(gather(write_study(*estimated, measured, name="mixed")))
     assert "different methods" in str(mixed.why_not)
 
 
@@ -294,15 +294,15 @@ def test_estimates_say_so_and_are_not_drawn_beside_measurements(make_result, wri
 def test_ten_thousand_configurations_are_drawn_in_few_data(study, enlarged):
     many = enlarged(study, 10_000)
     for name in ("pareto", "phases", "latency"):
-        drawn = FIGURES[name].draw(many)
+        drawn = CHARTS[name].draw(many)
         if drawn.spec is not None:
             assert len(json.dumps(drawn.spec)) < 600_000
     assert (
         "Of 10,000 configurations in the order of energy per output token the best 12"
-        in FIGURES["phases"].draw(many).caption
+        in CHARTS["phases"].draw(many).caption
     )
-    assert "larger points stand for more" in FIGURES["pareto"].draw(many).caption
-    assert rendered(FIGURES["pareto"].draw(many), "svg").startswith(b"<svg ")
+    assert "larger points stand for more" in CHARTS["pareto"].draw(many).caption
+    assert rendered(CHARTS["pareto"].draw(many), "svg").startswith(b"<svg ")
 
 
 def test_short_labels_stay_distinct():

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from llem.results.models import Failure
-from llem_report.figures.style import THEMES
+from llem_report.charts.style import THEMES
 from llem_report.gather import gather
 from llem_report.models import ReportStudy
 from llem_report.packing import packed, script_json

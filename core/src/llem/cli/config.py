@@ -109,7 +109,7 @@ def _values(loaded: LoadedStudy, registry: Registry, *, everything: bool) -> Ite
     """Dotted key, value, kind of origin and its place: of every field, given or at its default."""
     from llem.config.backends_in_use import backends_in_use
     from llem.config.introspect import facts_of
-    from llem.config.keys import OPTIONS, Vocabulary
+    from llem.config.keys import RUNNER_OPTIONS, Vocabulary
     from llem.config.study import ExecutionConfig
 
     vocabulary = Vocabulary(registry[BACKENDS], registry[RUNNERS])
@@ -139,7 +139,7 @@ def _values(loaded: LoadedStudy, registry: Registry, *, everything: bool) -> Ite
     for runner, options in vocabulary.runner_options.items():
         for key, facts in facts_of(options).items() if runner in chosen or everything else ():
             given = study.runner_options.get(runner, {})
-            yield row(f"{OPTIONS}.{runner}.{key}", _at(given, key.split("."), facts.default))
+            yield row(f"{RUNNER_OPTIONS}.{runner}.{key}", _at(given, key.split("."), facts.default))
     for axis, values in study.sweep.items():
         yield f"sweep.{axis}", values, "study file", loaded.locate(("sweep", axis))
     for i, experiment in enumerate(study.experiments):

@@ -8,7 +8,7 @@ from typing import Any
 
 from llem.cli.table import NOTHING, number, one_line, span, table, value
 from llem.metrics.environments import study_kinds
-from llem.metrics.summary import Configuration, Figure
+from llem.metrics.summary import Configuration, MetricSummary
 from llem.results.text import PARAGRAPH, energy_text
 from llem.results.warning_codes import IMPOSSIBLE, WarningKind, Weight, kind_of, touched_text
 from llem.results.weighing import is_impossible
@@ -90,7 +90,7 @@ def _main(configurations: Sequence[Configuration]) -> str:
     return "j_per_output_token" if energy else "tokens_per_s"
 
 
-def _main_figures(configurations: Sequence[Configuration]) -> list[Figure]:
+def _main_figures(configurations: Sequence[Configuration]) -> list[MetricSummary]:
     return [f for c in configurations if (f := c.figures.get(_main(configurations)))]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from llem.config.backends_in_use import backends_in_use
-from llem.config.keys import OPTIONS, Vocabulary
+from llem.config.keys import RUNNER_OPTIONS, Vocabulary
 from llem.config.merging import Merged, Origin
 from llem.config.problems import listed
 from llem.errors import LlemError, PluginError
@@ -40,10 +40,14 @@ def drop_unused(merged: Merged, vocabulary: Vocabulary, used: Mapping[str, Any])
             if merged.origins.get(f"runners.{name}", Origin("default")).kind == "user file":
                 del runners[name]
                 del merged.origins[f"runners.{name}"]
-    options = merged.data.get(OPTIONS)
+    options = merged.data.get(RUNNER_OPTIONS)
     if isinstance(options, dict):
         for name in [n for n in options if n not in vocabulary.runners]:
-            keys = [k for k in merged.origins if k == f"{OPTIONS}.{name}" or k.startswith(f"{OPTIONS}.{name}.")]
+            keys = [
+                k
+                for k in merged.origins
+                if k == f"{RUNNER_OPTIONS}.{name}" or k.startswith(f"{RUNNER_OPTIONS}.{name}.")
+            ]
             if all(merged.origins[k].kind == "user file" for k in keys):
                 del options[name]
                 for key in keys:

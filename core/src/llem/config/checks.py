@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from llem.config.backends_in_use import explicit_experiments, group_entries
 from llem.config.introspect import from_text, nested_section, takes_text
-from llem.config.keys import OPTIONS, STUDY_KEYS, Vocabulary
+from llem.config.keys import RUNNER_OPTIONS, STUDY_KEYS, Vocabulary
 from llem.config.problems import Key, Problem, problems_of, unknown_key
 from llem.config.resolution import section_problems as rules_between_fields
 from llem.config.section import Section
@@ -124,7 +124,7 @@ def _study_keys(data: Mapping[str, Any], vocabulary: Vocabulary, missing: frozen
                 "text of letters, digits, dots, dashes and underscores, at most 100, that begins with a letter or digit"
             )
             yield Problem(("name",), data["name"], "is not accepted", words)
-    for kind, key in ((dict, "sweep"), (list, "experiments"), (dict, "runners"), (dict, OPTIONS)):
+    for kind, key in ((dict, "sweep"), (list, "experiments"), (dict, "runners"), (dict, RUNNER_OPTIONS)):
         if key in data and data[key] is None:
             yield _empty((key,))
         elif key in data and not isinstance(data[key], kind):
@@ -141,9 +141,9 @@ def _study_keys(data: Mapping[str, Any], vocabulary: Vocabulary, missing: frozen
             yield Problem(
                 ("runners", name), value, "is not accepted", "text of the form NAME or NAME:ARGUMENT, such as local"
             )
-    options = data.get(OPTIONS)
+    options = data.get(RUNNER_OPTIONS)
     for name, value in options.items() if isinstance(options, dict) else ():
-        yield from _runner_options((OPTIONS, name), value, vocabulary)
+        yield from _runner_options((RUNNER_OPTIONS, name), value, vocabulary)
 
 
 def _runner_options(key: Key, value: Any, vocabulary: Vocabulary) -> Iterator[Problem]:

@@ -21,8 +21,8 @@ from llem.config.resolution import resolve_section, section_problems
 from llem.config.section import Section
 from llem.errors import ConfigError, PluginError
 
-OPTIONS = "options"
-PARTS = tuple(sorted((*SECTIONS, OPTIONS)))
+BACKEND_OPTIONS = "options"
+PARTS = tuple(sorted((*SECTIONS, BACKEND_OPTIONS)))
 """Names of an experiment's sections, in the order of canonical JSON; `options` stands under the backend's name."""
 
 _REMEMBERED = 4_096
@@ -125,11 +125,11 @@ class Composer:
             problem = _no_backend(name, self._backends)
             raise ConfigError(problem.text, where=(locate or dotted)(problem.key))
         spec = self.backend(name)
-        parts = [self.part(key, document.get(name if key == OPTIONS else key, {}), spec) for key in PARTS]
+        parts = [self.part(key, document.get(name if key == BACKEND_OPTIONS else key, {}), spec) for key in PARTS]
         problems = self.unknown_keys(document, spec) + [p for part in parts for p in part.problems]
         if problems:
             raise_all(problems, locate or dotted)
-        at = PARTS.index(OPTIONS)
+        at = PARTS.index(BACKEND_OPTIONS)
         parts[at] = self.fitted(parts[at], spec, parts[PARTS.index("dataset")], parts[PARTS.index("measurement")])
         return assemble(spec.name, parts)
 
@@ -179,15 +179,15 @@ class Composer:
 
     def make(self, key: str, raw: Any, spec: Backend) -> Part:
         """As `part`, without remembering."""
-        model = spec.config if key == OPTIONS else SECTIONS[key]
-        name = spec.name if key == OPTIONS else key
+        model = spec.config if key == BACKEND_OPTIONS else SECTIONS[key]
+        name = spec.name if key == BACKEND_OPTIONS else key
         try:
             section = model.model_validate(raw)
             problems = section_problems(key, section) + self._scenario_problems(section, spec)
             if problems:
                 return Part(None, problems=tuple(problems))
             section = self._counted(resolve_section(key, section))
-            if key == OPTIONS and spec.resolve is not None:
+            if key == BACKEND_OPTIONS and spec.resolve is not None:
                 section = spec.resolve(section)
         except ValidationError as error:
             return Part(None, problems=tuple(problems_of(error, model, (name,))))
@@ -211,7 +211,7 @@ class Composer:
         limit = self._scenarios[measurement.section.scenario].at_once
         together = getattr(dataset.section, "n", 1)
         section = spec.fit(options.section, together if limit is None else min(limit, together))
-        return options if section is options.section else _finished(OPTIONS, section)
+        return options if section is options.section else _finished(BACKEND_OPTIONS, section)
 
     def _scenario_problems(self, section: Section, spec: Backend) -> list[Problem]:
         """Problems with the scenario that a section asks for: it is not installed, or not for this backend."""

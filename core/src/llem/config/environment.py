@@ -8,7 +8,7 @@ from typing import Any
 
 from llem.config import constraints
 from llem.config.introspect import facts_of
-from llem.config.keys import OPTIONS, Vocabulary
+from llem.config.keys import RUNNER_OPTIONS, Vocabulary
 from llem.config.reading import read_value
 from llem.config.study import ExecutionConfig
 from llem.errors import ConfigError
@@ -124,7 +124,7 @@ def _takes_only_text(key: str, vocabulary: Vocabulary) -> bool:
     if key in {"model", "dataset", "backend", "name"} or section == "runners":
         return True
     model = ExecutionConfig if section == "execution" else vocabulary.sections.get(section)
-    if section == OPTIONS:
+    if section == RUNNER_OPTIONS:
         runner, _, rest = rest.partition(".")
         model = vocabulary.runner_options.get(runner)
     facts = facts_of(model).get(rest) if model is not None else None

@@ -12,7 +12,7 @@ from llem.config.introspect import nested_section, retired_key
 from llem.config.section import Section
 from llem.config.study import ExecutionConfig, StudyConfig
 
-OPTIONS = "runner_options"
+RUNNER_OPTIONS = "runner_options"
 """The key of a study under which runners have their own sections."""
 
 
@@ -74,7 +74,7 @@ class Vocabulary:
     def settings(self) -> tuple[str, ...]:
         """Every dotted key that has one value in a study: what an environment variable or `--set` can name."""
         execution = [f"execution.{key}" for key, _ in _leaves(ExecutionConfig)]
-        options = [f"{OPTIONS}.{name}.{key}" for name, m in self.runner_options.items() for key, _ in _leaves(m)]
+        options = [f"{RUNNER_OPTIONS}.{name}.{key}" for name, m in self.runner_options.items() for key, _ in _leaves(m)]
         takes_text = ("model", "dataset", "backend", "name")
         return (*takes_text, *self.fields, *execution, *options)
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from llem.config import constraints
 from llem.config.introspect import facts_of, schema_of, takes_text
-from llem.config.keys import OPTIONS, HasConfig, HasOptions, Vocabulary
+from llem.config.keys import RUNNER_OPTIONS, HasConfig, HasOptions, Vocabulary
 from llem.config.section import Section
 from llem.config.study import ExecutionConfig, StudyConfig
 
@@ -65,9 +65,9 @@ def json_schema(
                 "properties": {name: {"type": "string", "pattern": RUNNER} for name in vocabulary.backends},
                 "additionalProperties": False,
             },
-            OPTIONS: {
+            RUNNER_OPTIONS: {
                 "type": "object",
-                "description": study[OPTIONS],
+                "description": study[RUNNER_OPTIONS],
                 "properties": {name: _section(model) for name, model in vocabulary.runner_options.items()},
                 "additionalProperties": False,
             },

@@ -8,7 +8,7 @@ from typing import Any
 
 from llem.config.experiment import SECTIONS
 from llem.config.introspect import FieldFacts, facts_of
-from llem.config.keys import OPTIONS, HasConfig, HasOptions, Vocabulary
+from llem.config.keys import RUNNER_OPTIONS, HasConfig, HasOptions, Vocabulary
 from llem.config.scalars import ScalarError, plain_value
 from llem.config.section import Section
 from llem.config.study import ExecutionConfig, StudyConfig
@@ -61,7 +61,7 @@ def commented_study(
         f"#   {chosen}: local",
     ]
     if vocabulary.runner_options:
-        lines += ["", f"# {OPTIONS}:{' ' * 2}# {StudyConfig.model_fields[OPTIONS].description}"]
+        lines += ["", f"# {RUNNER_OPTIONS}:{' ' * 2}# {StudyConfig.model_fields[RUNNER_OPTIONS].description}"]
     for runner, model_of_options in vocabulary.runner_options.items():
         lines.append(f"#   {runner}:{' ' * 2}# {_summary(model_of_options)}")
         lines += _fields(model_of_options, given={}, mark="#     ")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from llem.errors import ConfigError
-from llem.metrics.summary import FIGURES
+from llem.metrics.summary import METRIC_COLUMNS
 from llem.results.arrow_table import is_json, json_text
 
 if TYPE_CHECKING:
@@ -114,8 +114,8 @@ def column_of(name: str, columns: Collection[str]) -> str:
     for exact in (f"point.{name}", name):
         if exact in columns:
             return exact
-    if FIGURES.get(name) in columns:
-        return FIGURES[name]
+    if METRIC_COLUMNS.get(name) in columns:
+        return METRIC_COLUMNS[name]
     ending = [column for column in columns if column.endswith(f".{name}")]
     swept = [column for column in ending if column.startswith("point.")]
     for found in (swept, ending):
@@ -126,7 +126,7 @@ def column_of(name: str, columns: Collection[str]) -> str:
             f"`{name}` could mean {' or '.join(sorted(ending)[:_SUGGESTED])}.", remedy="Give the whole name."
         )
     last = {column.rpartition(".")[2]: column for column in columns}
-    near = difflib.get_close_matches(name, [*columns, *last, *FIGURES], n=1, cutoff=0.6)
+    near = difflib.get_close_matches(name, [*columns, *last, *METRIC_COLUMNS], n=1, cutoff=0.6)
     hint = f"Did you mean `{near[0]}`?" if near else "docs/reference/results.md lists the columns."
     raise ConfigError(f"there is no column `{name}`.", remedy=hint)
 

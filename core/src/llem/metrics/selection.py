@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from llem.metrics import environments
 from llem.metrics.conditions import column_of, condition
 from llem.metrics.environments import Environment
-from llem.metrics.summary import FIGURES, Configuration, config_column, parquet_rows, summarise
+from llem.metrics.summary import METRIC_COLUMNS, Configuration, config_column, parquet_rows, summarise
 from llem.results.weighing import weighed
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ _ROW = (
     "failure.type",
     "failure.phase",
     "failure.message",
-    *FIGURES.values(),
+    *METRIC_COLUMNS.values(),
     *environments.COLUMNS,
 )
 """Columns that `summarise` looks at, besides what was swept."""

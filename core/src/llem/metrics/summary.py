@@ -18,7 +18,7 @@ from llem.results.weighing import VOIDED, codes_of, weighed
 if TYPE_CHECKING:
     import pyarrow as pa
 
-FIGURES: dict[str, str] = {
+METRIC_COLUMNS: dict[str, str] = {
     "tokens_per_s": "throughput.tokens_per_s",
     "requests_per_s": "throughput.requests_per_s",
     "j_per_output_token": "energy.headline.j_per_output_token",
@@ -34,13 +34,13 @@ FIGURES: dict[str, str] = {
     "peak_memory_mb": "memory.peak_memory_mb",
     "host_peak_rss_mb": "memory.host_peak_rss_mb",
 }
-"""Figure to its column in `results.parquet`."""
+"""Metric to its column in `results.parquet`."""
 
 _ENERGY = frozenset({"j_per_output_token", "j_per_request", "energy_j", "adjusted_j", "mean_w"})
 
 
 @dataclass(frozen=True)
-class Figure:
+class MetricSummary:
     """One quantity over the cycles that have it.
 
     Attributes:
@@ -115,7 +115,7 @@ class Configuration:
         point: the swept keys with their values.
         base: keys that only other configurations sweep, with the values that they have here.
         statuses: how many cycles ended how.
-        figures: by the names of `FIGURES`, over the cycles that are done; absent where nothing was measured.
+        figures: by the names of `METRIC_COLUMNS`, over the cycles that are done; absent where nothing was measured.
         scope, method: of the energy figures; None where there are none, or where cycles differ in it (then no energy
             figure is given: values of different methods are never averaged).
         unreliable: at least one cycle's energy is marked unreliable.
@@ -132,7 +132,7 @@ class Configuration:
     point: dict[str, Any]
     base: dict[str, Any] = field(default_factory=dict)
     statuses: Counter[str] = field(default_factory=Counter)
-    figures: dict[str, Figure] = field(default_factory=dict)
+    figures: dict[str, MetricSummary] = field(default_factory=dict)
     scope: str | None = None
     method: str | None = None
     mixed_methods: bool = False
@@ -155,7 +155,7 @@ class Configuration:
             "model": self.model,
             "point": self.point,
             "statuses": dict(self.statuses),
-            "figures": {name: f.document() if (f := self.figures.get(name)) else None for name in FIGURES},
+            "figures": {name: f.document() if (f := self.figures.get(name)) else None for name in METRIC_COLUMNS},
             "energy": {"scope": self.scope, "method": self.method, "unreliable": self.unreliable}
             if self.method
             else None,
@@ -227,14 +227,14 @@ def _configuration(rows: Sequence[Mapping[str, Any]]) -> Configuration:
     if len(kinds) == 1:
         ((summary.scope, summary.method),) = kinds
     summary.mixed_methods = len(kinds) > 1
-    for name in FIGURES:
-        found = figure_of(done, name)
+    for name in METRIC_COLUMNS:
+        found = metric_summary(done, name)
         if found is not None:
             summary.figures[name] = found
     for row in done:
         summary.codes.update(codes_of(row))
         voided = row.get(VOIDED) or {}
-        summary.voided.update(name for name, column in FIGURES.items() if column in voided)
+        summary.voided.update(name for name, column in METRIC_COLUMNS.items() if column in voided)
     for row in rows:
         summary.statuses[_ending(row)] += 1
         summary.directories.append(row["directory"])
@@ -256,15 +256,17 @@ def _configuration(rows: Sequence[Mapping[str, Any]]) -> Configuration:
     return summary
 
 
-def figure_of(rows: Iterable[Mapping[str, Any]], name: str) -> Figure | None:
-    """One of `FIGURES` over rows that are done; None where none has it, or where they cannot be averaged.
+def metric_summary(rows: Iterable[Mapping[str, Any]], name: str) -> MetricSummary | None:
+    """One of `METRIC_COLUMNS` over rows that are done; None where none has it, or where they cannot be averaged.
 
     That is where they ran in unlike environments, and where it is energy and their methods differ. What warnings void does not count.
     """
-    found = [row for row in map(weighed, rows) if row.get(FIGURES[name]) is not None]
+    found = [row for row in map(weighed, rows) if row.get(METRIC_COLUMNS[name]) is not None]
     if not found or not are_alike(found) or (name in _ENERGY and len({_kind(row) for row in found}) > 1):
         return None
-    return Figure(tuple(float(row[FIGURES[name]]) for row in found), tuple(int(row.get("cycle") or 1) for row in found))
+    return MetricSummary(
+        tuple(float(row[METRIC_COLUMNS[name]]) for row in found), tuple(int(row.get("cycle") or 1) for row in found)
+    )
 
 
 def _ending(row: Mapping[str, Any]) -> str:

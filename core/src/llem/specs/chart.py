@@ -14,7 +14,7 @@ class ChartSpec:
         api_version: the `API_VERSION` that it was written for.
         summary: what it shows, one line.
         draw: `package.module:function`, imported when a report is made; takes a `llem_report.models.ReportStudy` and a
-            `width` (`single` or `double`, of a column in print), returns a `llem_report.figures.Drawn`. It raises nothing
+            `width` (`single` or `double`, of a column in print), returns a `llem_report.charts.Drawn`. It raises nothing
             over what a study lacks: it says so in `why_not`.
     """
 

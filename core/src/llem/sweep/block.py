@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import prod
 from typing import Any
 
-from llem.config.compose import OPTIONS, PARTS, Backend, Composer, Part
+from llem.config.compose import BACKEND_OPTIONS, PARTS, Backend, Composer, Part
 from llem.config.keys import Vocabulary
 from llem.config.problems import Problem
 from llem.sweep.dimensions import Dimension, Path
@@ -14,7 +14,7 @@ from llem.sweep.overlay import laid
 
 _REMEMBERED = 4_096
 _UNSET: Any = object()
-_OPTIONS_AT, _DATASET_AT, _MEASUREMENT_AT = (PARTS.index(name) for name in (OPTIONS, "dataset", "measurement"))
+_OPTIONS_AT, _DATASET_AT, _MEASUREMENT_AT = (PARTS.index(name) for name in (BACKEND_OPTIONS, "dataset", "measurement"))
 
 
 class Block:
@@ -49,7 +49,7 @@ class Block:
         self._origin = origin
         self._lengths = [len(d) for d in dimensions]
         self.size = prod(self._lengths)
-        self._names = [spec.name if part == OPTIONS else part for part in PARTS]
+        self._names = [spec.name if part == BACKEND_OPTIONS else part for part in PARTS]
         self._setters = [self._setters_of(name) for name in self._names]
         self._touching = [tuple(dict.fromkeys(place for place, *_ in setters)) for setters in self._setters]
         if spec.fit is not None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from llem.plugin_api import Environment, Figure, MetricSpec, codes_of, kind_of
+from llem.plugin_api import Environment, MetricSpec, MetricSummary, codes_of, kind_of
 from llem_analysis.design import Configured, configured, find_parameters
 from llem_analysis.wording import as_written
 
@@ -30,7 +30,7 @@ class Candidate:
     model: str | None
     settings: Mapping[str, Any]
     directory: str
-    figures: Mapping[str, Figure] = field(default_factory=dict)
+    figures: Mapping[str, MetricSummary] = field(default_factory=dict)
     kinds: frozenset[tuple[str | None, str]] = frozenset()
     rows: tuple[Mapping[str, Any], ...] = field(default=(), repr=False, compare=False)
     environment: Environment = field(default_factory=Environment)
@@ -80,7 +80,7 @@ def _candidate(one: Configured, keys: Sequence[str], specs: Sequence[MetricSpec]
     for spec in specs:
         values = [(int(row.get("cycle") or 1), float(v)) for row in one.rows if (v := row.get(spec.column)) is not None]
         if values and not (spec.energy and len(kinds) > 1):
-            figures[spec.name] = Figure(tuple(v for _, v in values), tuple(c for c, _ in values))
+            figures[spec.name] = MetricSummary(tuple(v for _, v in values), tuple(c for c, _ in values))
     return Candidate(
         config_hash=one.key,
         backend=one.backend,

@@ -8,7 +8,7 @@ from typing import Any
 
 from llem.plugin_api import Environment, differences, inform_sentence, of_machine, tellings
 from llem_analysis.design import ENVIRONMENT, Configured
-from llem_analysis.figures import FIGURES, MAIN
+from llem_analysis.metric_names import MAIN, METRIC_SPECS
 from llem_analysis.study_models import FigureAnalysis
 from llem_analysis.wording import counted
 
@@ -34,7 +34,9 @@ def caveats(
         figures: what was analysed.
         asked: names of the figures that were asked for, also those that no run has (any more).
     """
-    columns = [c for name in dict.fromkeys([*asked, *(figure.name for figure in figures)]) for c in FIGURES[name].of]
+    columns = [
+        c for name in dict.fromkeys([*asked, *(figure.name for figure in figures)]) for c in METRIC_SPECS[name].of
+    ]
     told = tellings(rows, columns)
     sentences = list(_caveats(rows, configurations, figures))
     # What the runs themselves warn of comes before what the design leaves open, and what changes nothing at the end.

@@ -141,7 +141,7 @@ def compare_all(base: Mapping[int, float], others: Sequence[Mapping[int, float]]
 def compare_configurations(
     base: Configuration, others: Sequence[Configuration], figure: str, order: str
 ) -> list[Comparison]:
-    """As `compare_all`, of one of `summary.FIGURES` of configurations; each says where it ran in another environment than `base`.
+    """As `compare_all`, of one of `summary.METRIC_COLUMNS` of configurations; each says where it ran in another environment than `base`.
 
     Raises:
         ValueError: one of them has no such figure.

@@ -12,7 +12,7 @@ from llem.plugin_api import ConfigError, Interval, MetricSpec, ResultError, info
 from llem_analysis import circumstances, holm
 from llem_analysis.circumstances import Difference, Doubt
 from llem_analysis.comparison import Comparison, compare
-from llem_analysis.figures import MAIN, figure_specs
+from llem_analysis.metric_names import MAIN, metric_specs
 from llem_analysis.sides import Side, choose_baseline, matched, read_place
 from llem_analysis.wording import counted
 
@@ -108,7 +108,7 @@ def contrast(
         ResultError: a path holds no results, or nothing can be matched.
         ConfigError: there is no such figure or baseline.
     """
-    specs = figure_specs(figures if figures is not None else MAIN)
+    specs = metric_specs(figures if figures is not None else MAIN)
     places = [read_place(Path(path), specs) for path in paths]
     first = places[0]
     if baseline is not None and first.kind != "study":

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from llem.plugin_api import MANIFEST, LlemError, MetricSpec
 from llem_analysis.design import Configured, configured
-from llem_analysis.figures import FIGURES
 from llem_analysis.loading import load_rows
+from llem_analysis.metric_names import METRIC_SPECS
 
 POWER = 0.8
 """The share of studies that tell the difference."""
@@ -105,7 +105,7 @@ class EarlierStudies:
 
     def _load(self) -> Iterator[tuple[str, Sequence[Configured]]]:
         if self._pilot is not None:
-            yield self._pilot.name, configured(load_rows(self._pilot, FIGURES.values()))
+            yield self._pilot.name, configured(load_rows(self._pilot, METRIC_SPECS.values()))
             return
         here = self._folder.resolve()
         if not here.is_dir():
@@ -114,7 +114,7 @@ class EarlierStudies:
         beside.sort(key=lambda one: one.stat().st_mtime, reverse=True)
         for one in beside[:_MOST_STUDIES]:
             try:
-                found = configured(load_rows(one, FIGURES.values()))
+                found = configured(load_rows(one, METRIC_SPECS.values()))
             except (LlemError, OSError):
                 continue  # a neighbour that cannot be read tells nothing
             yield one.name, found

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from llem.plugin_api import ESTIMATE, NOTHING, html
-from llem_analysis.figures import FIGURES
+from llem_analysis.metric_names import METRIC_SPECS
 from llem_analysis.wording import amount, as_written, change, change_span, counted, p_text, percent
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def _effect(effect: Effect, mark: str) -> list[str]:
 
 def front_html(front: Front) -> str:
     """The front first, then the others."""
-    marks = {name: "~" if front.estimated and FIGURES[name].energy else "" for name in front.figures}
+    marks = {name: "~" if front.estimated and METRIC_SPECS[name].energy else "" for name in front.figures}
     rows = [
         [p.label, "yes" if p.on_front else "", *(f"{mark}{amount(p.values[name])}" for name, mark in marks.items())]
         for p in front.points
@@ -77,9 +77,9 @@ def pick_html(found: Pick) -> str:
     """The pick, its figures, and what speaks against relying on it."""
     rows = []
     for name, figure in found.figures.items():
-        mark = "~" if found.estimated and FIGURES[name].energy else ""
+        mark = "~" if found.estimated and METRIC_SPECS[name].energy else ""
         interval = figure.interval
-        word = "at most" if FIGURES[name].better == "lower" else "at least"
+        word = "at most" if METRIC_SPECS[name].better == "lower" else "at least"
         rows.append(
             [
                 f"{figure.label}, {figure.unit}",
@@ -88,7 +88,7 @@ def pick_html(found: Pick) -> str:
                 NOTHING if figure.bound is None else f"{word} {amount(figure.bound)}",
             ]
         )
-    spec = FIGURES[found.by]
+    spec = METRIC_SPECS[found.by]
     best = "lowest" if spec.better == "lower" else "highest"
     remarks = [
         f"{best} {spec.label} of {counted(found.kept, 'configuration')} that keep all limits, of {found.considered}"
@@ -121,10 +121,10 @@ def contrast_html(found: StudyContrast) -> str:
     if found.overall:
         rows = []
         for name, overall in found.overall.items():
-            mark = "~" if estimated and FIGURES[name].energy else ""
+            mark = "~" if estimated and METRIC_SPECS[name].energy else ""
             change_ = _change(overall.ratio, mark)
             rows.append(
-                [FIGURES[name].label, change_, _span(overall.interval, mark), _p(overall.p), str(overall.pairs)]
+                [METRIC_SPECS[name].label, change_, _span(overall.interval, mark), _p(overall.p), str(overall.pairs)]
             )
         headers = ["over all pairs", "change (geometric mean)", "95 % interval", "p", "pairs"]
         parts.append(html.table(headers, rows))
@@ -139,10 +139,10 @@ def contrast_html(found: StudyContrast) -> str:
 def _pair(pair: Pair) -> str:
     rows = []
     for name, one in pair.figures.items():
-        mark = "~" if pair.estimated and FIGURES[name].energy else ""
+        mark = "~" if pair.estimated and METRIC_SPECS[name].energy else ""
         means = [f"{mark}{amount(one.base_mean)}", f"{mark}{amount(one.other_mean)}"]
         told = [_change(one.ratio, mark), _span(one.ratio_interval, mark), _p(one.p_adjusted)]
-        rows.append([f"{FIGURES[name].label}, {FIGURES[name].unit}", *means, *told])
+        rows.append([f"{METRIC_SPECS[name].label}, {METRIC_SPECS[name].unit}", *means, *told])
     words = {"all": "refused", "energy": "energy refused", None: "warning"}
     doubts = [f"different work: {d.key}: {as_written(d.base)} → {as_written(d.other)}" for d in pair.work]
     doubts += [f"{words[doubt.refused]}: {doubt.text}" for doubt in pair.doubts]

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from llem.plugin_api import Interval, MetricSpec, caveat_sentences, mean
 from llem_analysis.candidates import Candidate, candidates, refuse_mixed
 from llem_analysis.comparison import PAIRS_CYCLES
-from llem_analysis.figures import figure_specs
 from llem_analysis.loading import load_rows, study_name, study_order
+from llem_analysis.metric_names import metric_specs
 from llem_analysis.selected import Noise, is_told_lower, log_interval, noise_of
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def pareto(study: Path | str | StudyResult, figures: Sequence[str] = OBJECTIVES)
         ResultError: there is no study, or its energy was found by different methods.
         ConfigError: there is no such figure.
     """
-    specs = figure_specs(figures)
+    specs = metric_specs(figures)
     name, where = study_name(study)
     rows = load_rows(study, specs)
     found = candidates(rows, specs)

@@ -12,8 +12,8 @@ from llem.plugin_api import FEWEST, Interval, MetricSpec, ResultError, inform_se
 from llem_analysis.candidates import Candidate, candidates, refuse_mixed
 from llem_analysis.comparison import PAIRS_CYCLES
 from llem_analysis.design import ENVIRONMENT
-from llem_analysis.figures import figure_specs
 from llem_analysis.loading import load_rows, study_name, study_order
+from llem_analysis.metric_names import metric_specs
 from llem_analysis.selected import Selected, chosen_ratio, chosen_value, contenders, log_interval, noise_of
 from llem_analysis.wording import amount, counted
 
@@ -123,7 +123,7 @@ def pick(
         ResultError: there is no study, no configuration keeps the limits, or energy was found by different methods.
         ConfigError: there is no such figure.
     """
-    told = figure_specs([by, *(limit.figure for limit in limits), *also])
+    told = metric_specs([by, *(limit.figure for limit in limits), *also])
     rows = load_rows(study, told)
     return pick_among(candidates(rows, told), rows, study, by, limits, also)
 
@@ -137,9 +137,9 @@ def pick_among(
     also: Sequence[str] = (),
 ) -> Pick:
     """As `pick`, among configurations of a study that have these figures, with all its rows."""
-    specs = {spec.name: spec for spec in figure_specs([by, *(limit.figure for limit in limits)])}
+    specs = {spec.name: spec for spec in metric_specs([by, *(limit.figure for limit in limits)])}
     name, where = study_name(study)
-    told = {**specs, **{spec.name: spec for spec in figure_specs(also)}}
+    told = {**specs, **{spec.name: spec for spec in metric_specs(also)}}
     refuse_mixed(found, list(specs.values()), where)
     whole = [one for one in found if all(figure in one.figures for figure in specs)]
     if not whole:

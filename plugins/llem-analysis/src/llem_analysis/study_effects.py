@@ -14,8 +14,8 @@ from llem_analysis.caveats import caveats
 from llem_analysis.cycles_needed import EarlierStudies, spread_of_study
 from llem_analysis.design import Configured, configured, find_parameters
 from llem_analysis.design_notes import design_notes
-from llem_analysis.figures import FIGURES, MAIN, figure_specs
 from llem_analysis.loading import load_rows, study_name
+from llem_analysis.metric_names import MAIN, METRIC_SPECS, metric_specs
 from llem_analysis.study_models import FigureAnalysis, StudyAnalysis
 from llem_analysis.verdicts import tests_of, verdicts
 
@@ -57,7 +57,7 @@ def analyze(
     if not 0 <= interest < 1:
         raise ValueError("interest is a share: at least 0 and below 1")
     names = figures if figures is not None else MAIN
-    specs = figure_specs(names)
+    specs = metric_specs(names)
     name, directory = study_name(study)
     earlier = EarlierStudies(Path(directory), None if pilot is None else Path(pilot))
     return analyse_rows(
@@ -99,7 +99,7 @@ def analyse_configurations(
     seed: int = SEED,
 ) -> StudyAnalysis:
     """As `analyze`, of a study's rows that have been brought together by configuration already."""
-    specs = figure_specs(figures)
+    specs = metric_specs(figures)
     parameters = find_parameters(configurations)
     if not parameters:
         many = "only one configuration" if configurations else "no experiment"
@@ -156,7 +156,7 @@ def _with_needed(
     if not open_:
         return figure
     largest = max(open_, key=lambda e: max(abs(math.log(step.ratio)) for step in e.steps))
-    spec = FIGURES[figure.name]
+    spec = METRIC_SPECS[figure.name]
     if figure.noise_sd is not None:
         spread = spread_of_study(configurations, spec.column, "this study")
     else:

@@ -6,10 +6,10 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 
-from llem.plugin_api import Figure, MetricSpec, caveat_sentences, plain
+from llem.plugin_api import MetricSpec, MetricSummary, caveat_sentences, plain
 from llem_analysis.candidates import Candidate, candidates
-from llem_analysis.figures import FIGURES
 from llem_analysis.footprint import footprint
+from llem_analysis.metric_names import METRIC_SPECS
 from llem_analysis.wording import amount, as_written
 from llem_exporters.source import Source
 
@@ -33,9 +33,9 @@ def latex_table(source: Source) -> str:
 
     ± is the standard deviation over cycles, `\\sim` an estimate, -- what was not measured.
     """
-    asked = [FIGURES[name] for name in COLUMNS]
+    asked = [METRIC_SPECS[name] for name in COLUMNS]
     found = candidates(source.rows, asked)
-    specs = [FIGURES[name] for name in COLUMNS if any(name in one.figures for one in found)]
+    specs = [METRIC_SPECS[name] for name in COLUMNS if any(name in one.figures for one in found)]
     keys = list(dict.fromkeys(key for one in found for key in one.settings))
     factors = source.factors
     headers = [escaped(key) for key in keys] or ["model"]
@@ -82,7 +82,7 @@ def _cell(one: Candidate, spec: MetricSpec) -> str:
     return f"${mark}{_number(figure)}$"
 
 
-def _number(figure: Figure) -> str:
+def _number(figure: MetricSummary) -> str:
     """Mean ± standard deviation, with as many decimals as show a digit of the latter: no variation is printed as none."""
     text = amount(figure.mean)
     if figure.sd is not None:

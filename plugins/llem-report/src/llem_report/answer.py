@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from llem.plugin_api import ConfigError, MetricSpec, ResultError
-from llem_analysis.figures import FIGURES
+from llem_analysis.metric_names import METRIC_SPECS
 from llem_analysis.wording import amount, counted, percent
 from llem_report.models import Answer, Mean, ReportConfiguration
 
@@ -41,7 +41,7 @@ def answer_of(
     if by is None or len(configurations) < 2:
         return Answer(sentence)
     if all(one.runs < 2 for one in configurations):
-        return Answer(sentence, no_choice=_once(configurations, FIGURES[by]))
+        return Answer(sentence, no_choice=_once(configurations, METRIC_SPECS[by]))
     try:
         chosen = pick(by)
     except (ResultError, ConfigError) as error:
@@ -63,7 +63,7 @@ def _once(configurations: Sequence[ReportConfiguration], spec: MetricSpec) -> st
 
 
 def _choice(chosen: Pick) -> str:
-    figure, spec = chosen.figures[chosen.by], FIGURES[chosen.by]
+    figure, spec = chosen.figures[chosen.by], METRIC_SPECS[chosen.by]
     mark = "~" * (chosen.estimated and spec.energy)
     interval = figure.interval
     span = (
@@ -92,7 +92,7 @@ def _costs(own: ReportConfiguration, configurations: Sequence[ReportConfiguratio
         having = [one for one in configurations if name in one.figures]
         if name == by or mine is None or len(having) < 2:
             continue
-        spec = FIGURES[name]
+        spec = METRIC_SPECS[name]
         best = _best(having, spec)
         theirs = best.figures[name].mean
         mark = "~" * (spec.energy and own.estimated)

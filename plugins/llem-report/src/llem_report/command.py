@@ -129,7 +129,7 @@ def _refuse_in_page(**given: object) -> None:
 def _serve(registry: Registry, study: Path, port: int | None, opening: bool) -> None:
     import webbrowser
 
-    from llem_report.charts import charts
+    from llem_report.registered_charts import charts
     from llem_report.serve import PORT, serve
 
     _require_extra()
@@ -160,9 +160,9 @@ def _page(registry: Registry, study: Path, output: Path | None, opening: bool) -
     import pyarrow
 
     from llem_report import bundle
-    from llem_report.charts import charts
     from llem_report.gather import gather
     from llem_report.page import write_page
+    from llem_report.registered_charts import charts
 
     _require_extra()
     bundle.begin()
@@ -181,9 +181,9 @@ def _figures(
 ) -> None:
     """Write figures as files; all of them where none is named."""
     from llem.plugin_api import ResultError
-    from llem_report.charts import charts
     from llem_report.export import save
     from llem_report.gather import gather
+    from llem_report.registered_charts import charts
 
     _require_extra()
     found, known, one = gather(study), charts(registry), len(names) == 1

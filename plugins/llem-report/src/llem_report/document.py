@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from llem_analysis.wording import counted
-from llem_report.figures import FIGURES, Figure
+from llem_report.charts import CHARTS, Chart
 from llem_report.models import FigureColumn, Mean, ReportConfiguration, ReportStudy
 from llem_report.packing import packed, plain
 
@@ -23,7 +23,7 @@ Block = str | Mapping[str, Any]
 """A paragraph; `{"list": [...]}`; or `{"pairs": [[key, text], ...]}`. One with a `summary` opens on demand."""
 
 
-def document(study: ReportStudy, charts: Mapping[str, Figure] = FIGURES, *, live: bool = False) -> dict[str, Any]:
+def document(study: ReportStudy, charts: Mapping[str, Chart] = CHARTS, *, live: bool = False) -> dict[str, Any]:
     """Everything that the page shows.
 
     Args:

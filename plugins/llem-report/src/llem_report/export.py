@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from llem.plugin_api import PluginError, ResultError
-from llem_report.figures.style import PRINT_SCALE, THEMES, TOTAL, Theme
+from llem_report.charts.style import PRINT_SCALE, THEMES, TOTAL, Theme
 
 if TYPE_CHECKING:
-    from llem_report.figures.drawn import Drawn
+    from llem_report.charts.drawn import Drawn
 
 Format = Literal["png", "svg", "pdf"]
 
@@ -42,7 +42,7 @@ def themed(spec: dict[str, Any], theme: Theme) -> dict[str, Any]:
 
 
 def rendered(drawn: Drawn, form: Format, theme: Theme = "light") -> bytes:
-    """The file's content, exactly as wide as the column in print that it was drawn for (see `llem_report.figures.style`).
+    """The file's content, exactly as wide as the column in print that it was drawn for (see `llem_report.charts.style`).
 
     Raises:
         ResultError: there is nothing to draw.

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from llem.plugin_api import ResultError, parquet_rows
 from llem_analysis.candidates import Candidate, candidates_of
 from llem_analysis.design import Configured, configured
-from llem_analysis.figures import FIGURES, MAIN
 from llem_analysis.loading import give_back, load_table, rows_of, study_name
+from llem_analysis.metric_names import MAIN, METRIC_SPECS
 from llem_analysis.picking import pick_among
 from llem_analysis.wording import as_written
 from llem_report.answer import BY, answer_of
@@ -24,7 +24,7 @@ from llem_report.models import FigureColumn, Mean, ReportConfiguration, ReportSt
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from llem.plugin_api import Figure, Head, Interval
+    from llem.plugin_api import Head, Interval, MetricSummary
     from llem_analysis.study_models import StudyAnalysis
 
 __all__ = ["FigureColumn", "Mean", "ReportConfiguration", "ReportStudy", "gather"]
@@ -70,11 +70,11 @@ def gather(study_dir: Path | str) -> ReportStudy:
     from llem.plugin_api import head_beside_results
 
     folder = Path(study_dir)
-    computed = [spec for spec in FIGURES.values() if spec.value is not None and spec.scale == "log"]
-    specs = [*(FIGURES[name] for name in SHOWN), *computed]
+    computed = [spec for spec in METRIC_SPECS.values() if spec.value is not None and spec.scale == "log"]
+    specs = [*(METRIC_SPECS[name] for name in SHOWN), *computed]
     table = load_table(folder)
     rows = sorted(
-        rows_of(table, [*specs, *(FIGURES[name] for name in MAIN)], _MORE),
+        rows_of(table, [*specs, *(METRIC_SPECS[name] for name in MAIN)], _MORE),
         key=lambda r: (r.get("position") is None, r.get("position") or 0, str(r["directory"])),
     )
     head, damage = head_beside_results(folder, has_results=bool(rows))
@@ -212,7 +212,7 @@ def _only(config: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
     return {name: config[name] for name in names if config.get(name) is not None}
 
 
-def _mean(figure: Figure, interval: Interval | None) -> Mean:
+def _mean(figure: MetricSummary, interval: Interval | None) -> Mean:
     low, high = (interval.low, interval.high) if interval else (None, None)
     return Mean(figure.mean, low, high, figure.n)
 
@@ -293,7 +293,7 @@ def _rows(
                 ],
                 "directory": row["directory"],
                 "environment": environment_of.get(row["directory"]),
-                **{column.key: row.get(FIGURES[column.key].column) for column in columns},
+                **{column.key: row.get(METRIC_SPECS[column.key].column) for column in columns},
             }
         )
     return shown

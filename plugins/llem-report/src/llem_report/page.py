@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from llem.plugin_api import write_atomically
 from llem_report import bundle as plotting
+from llem_report.charts import CHARTS, Chart
 from llem_report.document import document
-from llem_report.figures import FIGURES, Figure
 from llem_report.packing import script_json
 
 if TYPE_CHECKING:
@@ -33,12 +33,12 @@ SERVED_POLICY = f"{_POLICY}; connect-src 'self'; script-src 'unsafe-inline'"
 """The policy in the server's header; the page's own names its scripts by hash, and both hold."""
 
 
-def write_page(study: ReportStudy, path: Path, charts: Mapping[str, Figure] = FIGURES) -> None:
+def write_page(study: ReportStudy, path: Path, charts: Mapping[str, Chart] = CHARTS) -> None:
     """Write the report of a study, atomically. Raises OSError where the file cannot be written."""
     write_atomically(path, page_html(study, charts))
 
 
-def page_html(study: ReportStudy, charts: Mapping[str, Figure] = FIGURES) -> str:
+def page_html(study: ReportStudy, charts: Mapping[str, Chart] = CHARTS) -> str:
     """The report of a study, whole; `charts` as `document` takes them."""
     return rendered(document(study, charts))
 

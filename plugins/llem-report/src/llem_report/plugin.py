@@ -24,7 +24,7 @@ def llem_commands() -> Sequence[CommandSpec]:
 def llem_charts() -> Sequence[ChartSpec]:
     """The charts of every report, in its order."""
     return [
-        ChartSpec(name=name, api_version=API_VERSION, summary=summary, draw=f"llem_report.figures.{name}:draw")
+        ChartSpec(name=name, api_version=API_VERSION, summary=summary, draw=f"llem_report.charts.{name}:draw")
         for name, summary in (
             ("effects", "which parameters matter, and how much"),
             ("pareto", "energy against speed"),

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llem.plugin_api import LlemError
+from llem_report.charts import CHARTS, Chart
 from llem_report.document import document
-from llem_report.figures import FIGURES, Figure
 from llem_report.packing import as_json
 from llem_report.page import SERVED_POLICY, rendered
 
@@ -37,7 +37,7 @@ REST = 4.0
 class Snapshot:
     """A study's page and data as of a moment ago."""
 
-    def __init__(self, gather: Callable[[], ReportStudy], charts: Mapping[str, Figure]) -> None:
+    def __init__(self, gather: Callable[[], ReportStudy], charts: Mapping[str, Chart]) -> None:
         self._gather, self._charts = gather, charts
         self._lock = threading.Lock()
         self._due = 0.0
@@ -131,7 +131,7 @@ class Server(ThreadingHTTPServer):
     allow_reuse_address = True
 
     def __init__(
-        self, gather: Callable[[], ReportStudy], port: int = PORT, charts: Mapping[str, Figure] = FIGURES
+        self, gather: Callable[[], ReportStudy], port: int = PORT, charts: Mapping[str, Chart] = CHARTS
     ) -> None:
         self.snapshot = Snapshot(gather, charts)
         try:
@@ -168,7 +168,7 @@ def _print(line: str) -> None:
 
 def serve(
     study_dir: Path,
-    charts: Mapping[str, Figure] = FIGURES,
+    charts: Mapping[str, Chart] = CHARTS,
     *,
     port: int = PORT,
     say: Callable[[str], None] = _print,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from llem.config.study import UntilConfig
 from llem.metrics import environments
-from llem.metrics.summary import FIGURES, Figure, figure_of
+from llem.metrics.summary import METRIC_COLUMNS, MetricSummary, metric_summary
 from llem.results.models import ExperimentResult
 from llem.results.rows import result_row
 from llem.results.weighing import weighed
@@ -41,7 +41,7 @@ class StoppingRule:
         self._until = until
         self._known: dict[str, _Cycles] = {}
         energy = ("energy.headline.scope", "energy.headline.method")
-        self._columns = ("cycle", "warnings", *energy, FIGURES[until.figure], *environments.COLUMNS)
+        self._columns = ("cycle", "warnings", *energy, METRIC_COLUMNS[until.figure], *environments.COLUMNS)
 
     def add(self, planned: Planned, result: ExperimentResult) -> None:
         """A cycle ended, done or failed."""
@@ -71,7 +71,7 @@ class StoppingRule:
         """A sentence for each experiment whose interval is not narrow enough after all its cycles."""
         for cycles in self._known.values():
             if cycles.verdict is None:
-                figure = figure_of(cycles.rows, self._until.figure)
+                figure = metric_summary(cycles.rows, self._until.figure)
                 share = _width(figure) if figure else None
                 found = f"is {share * 100:.2g} % wide" if share is not None else "is not known"
                 yield (
@@ -81,7 +81,7 @@ class StoppingRule:
 
     def _verdict(self, cycles: _Cycles) -> tuple[Level, str] | None:
         until = self._until
-        figure = figure_of(cycles.rows, until.figure)
+        figure = metric_summary(cycles.rows, until.figure)
         if figure is None:
             # More of the same would cost as much time again, and say as little.
             why = _why_none(cycles.rows, until.figure)
@@ -100,7 +100,7 @@ class StoppingRule:
 
 def _why_none(rows: list[Mapping[str, Any]], figure: str) -> str:
     """The reason why cycles have no mean."""
-    having = [row for row in map(weighed, rows) if row[FIGURES[figure]] is not None]
+    having = [row for row in map(weighed, rows) if row[METRIC_COLUMNS[figure]] is not None]
     if not having:
         return "have none"
     parts = [environment for environment, _ in environments.by_environment(having)]
@@ -112,7 +112,7 @@ def _why_none(rows: list[Mapping[str, Any]], figure: str) -> str:
     )
 
 
-def _width(figure: Figure) -> float | None:
+def _width(figure: MetricSummary) -> float | None:
     """Whole width of the interval as a share of the mean; None where there is no interval, or the mean is 0."""
     found = figure.interval
     return found.width / abs(figure.mean) if found and figure.mean else None

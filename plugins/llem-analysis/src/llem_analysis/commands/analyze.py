@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from llem.plugin_api import study_folders
-from llem_analysis.figures import FIGURES, MAIN
+from llem_analysis.metric_names import MAIN
 
 if TYPE_CHECKING:
     from llem_analysis.effect_models import Effect
@@ -29,7 +29,7 @@ def _share(_context: click.Context, _parameter: click.Parameter, value: str) -> 
     return found
 
 
-@click.command(epilog=f"Figures: {', '.join(FIGURES)}.")
+@click.command(epilog=f"Figures: {', '.join(METRIC_SPECS)}.")
 @click.argument("study", metavar="STUDY", type=click.Path(path_type=Path), shell_complete=study_folders)
 @click.option(
     "--figure",

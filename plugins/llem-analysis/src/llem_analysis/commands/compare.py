@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from llem.plugin_api import study_folders
-from llem_analysis.figures import FIGURES, MAIN
+from llem_analysis.metric_names import MAIN, METRIC_SPECS
 
 if TYPE_CHECKING:
     from llem_analysis.circumstances import Difference, Doubt
@@ -20,7 +20,7 @@ MOST_DIFFERENCES = 8
 """Number of keys that differ in the environment that are listed before the rest is only counted."""
 
 
-@click.command(epilog=f"Figures: {', '.join(FIGURES)}.")
+@click.command(epilog=f"Figures: {', '.join(METRIC_SPECS)}.")
 @click.argument("base", metavar="A", type=click.Path(path_type=Path), shell_complete=study_folders)
 @click.argument("others", metavar="[B]...", nargs=-1, type=click.Path(path_type=Path), shell_complete=study_folders)
 @click.option(
@@ -77,7 +77,7 @@ def contrast_lines(found: StudyContrast) -> Iterator[str]:
         yield f"{counted(alike, 'pair')}, matched by {found.matched_by}; the second against the first, over all pairs:"
         mark = "~" if any(pair.estimated for pair in found.pairs) else ""
         for name, overall in found.overall.items():
-            spec = FIGURES[name]
+            spec = METRIC_SPECS[name]
             sign = mark if spec.energy else ""
             interval = f", 95 % interval {sign}{change_span(overall.interval)}" if overall.interval else ""
             p = f", {p_text(overall.p)}" if overall.p is not None else ""
@@ -132,7 +132,7 @@ def _row(pair: Pair, name: str) -> list[str]:
     from llem.plugin_api import NOTHING
     from llem_analysis.wording import amount, change, change_span, p_text
 
-    spec, found = FIGURES[name], pair.figures[name]
+    spec, found = METRIC_SPECS[name], pair.figures[name]
     mark = "~" if spec.energy and pair.estimated else ""
     return [
         f"{spec.label}, {spec.unit}",

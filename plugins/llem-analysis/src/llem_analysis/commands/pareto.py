@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from llem.plugin_api import study_folders
-from llem_analysis.figures import FIGURES
+from llem_analysis.metric_names import METRIC_SPECS
 
 if TYPE_CHECKING:
     from llem.plugin_api import Interval
@@ -29,7 +29,7 @@ SHORT = {
 """Words for the figures that are asked for most."""
 
 
-@click.command(epilog=f"Words: {', '.join(SHORT)}. Figures: {', '.join(FIGURES)}.")
+@click.command(epilog=f"Words: {', '.join(SHORT)}. Figures: {', '.join(METRIC_SPECS)}.")
 @click.argument("study", metavar="STUDY", type=click.Path(path_type=Path), shell_complete=study_folders)
 @click.option(
     "--by",
@@ -69,7 +69,6 @@ def pareto(study: Path, figures: tuple[str, ...], everything: bool, as_json: boo
 def front_lines(front: Front, *, everything: bool) -> Iterator[str]:
     """The front as a table."""
     from llem.plugin_api import one_line, table
-    from llem_analysis.figures import FIGURES
     from llem_analysis.wording import amount, counted
 
     shown = [p for p in front.points if p.on_front or p.membership == "open" or everything]
@@ -87,7 +86,7 @@ def front_lines(front: Front, *, everything: bool) -> Iterator[str]:
             "configuration",
             *(f"{label}, {unit}" for label, unit in zip(front.labels, front.units, strict=True)),
         ]
-        marks = ["~" if front.estimated and FIGURES[name].energy else "" for name in front.figures]
+        marks = ["~" if front.estimated and METRIC_SPECS[name].energy else "" for name in front.figures]
         marked = everything or any(not p.on_front or p.membership == "open" for p in shown)
         if marked:
             headers.insert(1, "front")

@@ -106,23 +106,23 @@ def pick(
 def pick_lines(found: Pick, factors: Factors | None) -> Iterator[str]:
     """The pick and its reasons, for people."""
     from llem.plugin_api import span
-    from llem_analysis.figures import FIGURES
+    from llem_analysis.metric_names import METRIC_SPECS
     from llem_analysis.wording import amount, change, change_span, counted
 
-    better = "lowest" if FIGURES[found.by].better == "lower" else "highest"
+    better = "lowest" if METRIC_SPECS[found.by].better == "lower" else "highest"
     yield f"{found.label}"
     label = (
-        f"estimated {FIGURES[found.by].label}"
-        if found.estimated and FIGURES[found.by].energy
-        else FIGURES[found.by].label
+        f"estimated {METRIC_SPECS[found.by].label}"
+        if found.estimated and METRIC_SPECS[found.by].energy
+        else METRIC_SPECS[found.by].label
     )
     limited = any(figure.bound is not None for figure in found.figures.values())
     among = f"{found.kept} of {counted(found.considered, 'configuration')} keep{'s' * (found.kept == 1)} all limits"
     yield f"has the {better} {label} of {found.study}: {among if limited else counted(found.kept, 'configuration')}."
     for name, figure in found.figures.items():
-        mark = "~" if found.estimated and FIGURES[name].energy else ""
+        mark = "~" if found.estimated and METRIC_SPECS[name].energy else ""
         interval = f", 95 % interval {mark}{span(figure.interval.low, figure.interval.high)}" if figure.interval else ""
-        word = "at most" if FIGURES[name].better == "lower" else "at least"
+        word = "at most" if METRIC_SPECS[name].better == "lower" else "at least"
         bound = f" (asked: {word} {amount(figure.bound)})" if figure.bound is not None else ""
         chosen = f" when corrected for being the best of {found.kept} (measured {mark}{amount(figure.measured)})"
         corrected = chosen if figure.value != figure.measured else ""
@@ -130,7 +130,7 @@ def pick_lines(found: Pick, factors: Factors | None) -> Iterator[str]:
     if factors is not None and (joules := _joules(found)) is not None:
         mark = "~" if found.estimated else ""
         yield f"footprint: {mark}{footprint_text(joules * 1000, factors, 'per 1,000 output tokens')}"
-    mark = "~" if found.estimated and FIGURES[found.by].energy else ""
+    mark = "~" if found.estimated and METRIC_SPECS[found.by].energy else ""
     for gain in found.advantages:
         yield (
             f"against {gain.over}: {mark}{change(gain.ratio)}, corrected likewise, 95 % interval {mark}{change_span(gain.interval)}"
@@ -181,13 +181,13 @@ def _figure(word: str, percentile: str) -> str:
 
 def _objective(lowest: str | None, highest: str | None, percentile: str) -> str:
     from llem.plugin_api import ConfigError
-    from llem_analysis.figures import figure_specs
+    from llem_analysis.metric_names import metric_specs
 
     if lowest is not None and highest is not None:
         raise ConfigError(
             "--min and --max both name what to be best in.", remedy="Keep one; limits are --max-ttft and the like."
         )
-    (spec,) = figure_specs([_figure(lowest or highest or "energy", percentile)])
+    (spec,) = metric_specs([_figure(lowest or highest or "energy", percentile)])
     if spec.better != ("higher" if highest is not None else "lower"):
         other = "--max" if spec.better == "higher" else "--min"
         raise ConfigError(f"{spec.label} is better {spec.better}.", remedy=f"Use {other} {lowest or highest}.")

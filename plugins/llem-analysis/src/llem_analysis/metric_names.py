@@ -22,7 +22,7 @@ class _Registered(Mapping[str, MetricSpec]):
         return len(registry()[METRICS])
 
 
-FIGURES: Mapping[str, MetricSpec] = _Registered()
+METRIC_SPECS: Mapping[str, MetricSpec] = _Registered()
 """Every figure by name."""
 
 MAIN = (
@@ -37,21 +37,21 @@ MAIN = (
 """Figures that are looked at where nobody asks for anything else."""
 
 
-def figure_specs(names: Sequence[str]) -> list[MetricSpec]:
+def metric_specs(names: Sequence[str]) -> list[MetricSpec]:
     """Figures by their names.
 
     Raises:
         ConfigError: there is none of this name, and it names the nearest; or ratios of it mean nothing.
     """
     for name in names:
-        if name not in FIGURES:
-            near = difflib.get_close_matches(name, FIGURES, n=1)
+        if name not in METRIC_SPECS:
+            near = difflib.get_close_matches(name, METRIC_SPECS, n=1)
             hint = f"Did you mean `{near[0]}`? " if near else ""
-            raise ConfigError(f"there is no figure `{name}`.", remedy=f"{hint}Figures: {', '.join(FIGURES)}.")
-        if FIGURES[name].scale != "log":
+            raise ConfigError(f"there is no figure `{name}`.", remedy=f"{hint}Figures: {', '.join(METRIC_SPECS)}.")
+        if METRIC_SPECS[name].scale != "log":
             raise ConfigError(
-                f"the figure `{name}` has a linear scale: what is told here are ratios, and those of {FIGURES[name].label} "
+                f"the figure `{name}` has a linear scale: what is told here are ratios, and those of {METRIC_SPECS[name].label} "
                 "mean nothing.",
-                remedy=f"See it by llem show STUDY --sort {FIGURES[name].column}, or export it.",
+                remedy=f"See it by llem show STUDY --sort {METRIC_SPECS[name].column}, or export it.",
             )
-    return [FIGURES[name] for name in dict.fromkeys(names)]
+    return [METRIC_SPECS[name] for name in dict.fromkeys(names)]

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from llem.plugin_api import CHARTS, ChartSpec, Registry, load_object
-from llem_report.figures.drawn import Draw, Drawn, Figure
-from llem_report.figures.style import Width
+from llem_report.charts.drawn import Chart, Draw, Drawn
+from llem_report.charts.style import Width
 from llem_report.models import ReportStudy
 
 OWN = "llem-report"
 
 
-def charts(registry: Registry) -> dict[str, Figure]:
+def charts(registry: Registry) -> dict[str, Chart]:
     """Every chart by name: the report's own first, in its order, then those of other distributions.
 
     Raises:
@@ -23,8 +23,8 @@ def charts(registry: Registry) -> dict[str, Figure]:
     return {name: _loaded(specs[name], registry.provider(CHARTS, name).label) for name in ordered}
 
 
-def _loaded(spec: ChartSpec, label: str) -> Figure:
-    return Figure(spec.name, spec.summary, _Guarded(spec, label, load_object(spec.draw)))
+def _loaded(spec: ChartSpec, label: str) -> Chart:
+    return Chart(spec.name, spec.summary, _Guarded(spec, label, load_object(spec.draw)))
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,17 @@
-"""A figure, and the outcome of drawing it."""
+"""A chart, and the outcome of drawing it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from llem_report.figures.style import Width
+from llem_report.charts.style import Width
 from llem_report.models import ReportStudy
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """A figure of one study.
+    """A chart of one study.
 
     Attributes:
         spec: Vega-Lite with its data in it, colours as `var(--NAME)`; None where there is nothing to draw.
@@ -31,14 +31,14 @@ class Drawn:
 
 
 class Draw(Protocol):
-    """Draws a figure of a study, for one column of a page or for two."""
+    """Draws a chart of a study, for one column of a page or for two."""
 
     def __call__(self, study: ReportStudy, width: Width = "double") -> Drawn: ...
 
 
 @dataclass(frozen=True)
-class Figure:
-    """A kind of figure. `draw` raises nothing over what a study lacks: it says so in `why_not`."""
+class Chart:
+    """A kind of chart. `draw` raises nothing over what a study lacks: it says so in `why_not`."""
 
     name: str
     title: str

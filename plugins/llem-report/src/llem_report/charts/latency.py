@@ -9,9 +9,9 @@ from typing import Any
 
 from llem.plugin_api import REQUESTS, inside, stands, table_of
 from llem_analysis.wording import amount, counted
-from llem_report.figures.choosing import extremes
-from llem_report.figures.drawn import Drawn, Figure
-from llem_report.figures.style import (
+from llem_report.charts.choosing import extremes
+from llem_report.charts.drawn import Chart, Drawn
+from llem_report.charts.style import (
     ABOVE_PX,
     BELOW_PX,
     BG,
@@ -65,14 +65,14 @@ def draw(study: ReportStudy, width: Width = "double") -> Drawn:
         c for c in study.configurations if any(key.startswith(("ttft", "itl", "tpot", "e2e")) for key in c.figures)
     ]
     if not timed:
-        return FIGURE.absent("No run that is done has latencies: the engines told no times of tokens or requests.")
+        return CHART.absent("No run that is done has latencies: the engines told no times of tokens or requests.")
     shown, chosen = extremes(timed, MOST if width == "double" else MOST // 2)
     spreads = [_spreads(study.directory, one) for one in shown]
     found = [name for name, _ in MEASURES if any(name in one for one in spreads)]
     if "itl_s" in found and "tpot_s" in found:
         found.remove("tpot_s")
     if not found:
-        return FIGURE.absent("The tables of requests (requests.parquet) of the runs are missing or damaged.")
+        return CHART.absent("The tables of requests (requests.parquet) of the runs are missing or damaged.")
     labels = distinct_labels([short_label(c.settings, c.label) for c in shown], 46 if width == "double" else 52)
     beside = width == "double"
     left = label_width(labels) if beside else 4
@@ -87,7 +87,7 @@ def draw(study: ReportStudy, width: Width = "double") -> Drawn:
     ]
     concat = {"hconcat": views} if beside else {"vconcat": views}
     return Drawn(
-        FIGURE.name,
+        CHART.name,
         TITLE,
         document({**concat, "data": {"values": rows}, "spacing": gap}),
         _caption(chosen, shown, found),
@@ -245,4 +245,4 @@ def _description(
     return f"Distributions of latency of {counted(len(shown), 'configuration')}. {'; '.join(parts)}."
 
 
-FIGURE = Figure("latency", TITLE, draw)
+CHART = Chart("latency", TITLE, draw)

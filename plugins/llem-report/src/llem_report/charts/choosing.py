@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from llem_analysis.figures import FIGURES
+from llem_analysis.metric_names import METRIC_SPECS
 from llem_report.models import ReportConfiguration
 
 _RANKED_BY = ("j_per_output_token", "tokens_per_s", "e2e_p50_s")
@@ -18,8 +18,8 @@ def ranking(configurations: Sequence[ReportConfiguration]) -> tuple[str | None, 
     alike = len({(c.scope, c.method) for c in configurations if c.method}) < 2
     for name in _RANKED_BY:
         have = [c for c in configurations if name in c.figures]
-        if have and (alike or not FIGURES[name].energy):
-            sign = 1 if FIGURES[name].better == "lower" else -1
+        if have and (alike or not METRIC_SPECS[name].energy):
+            sign = 1 if METRIC_SPECS[name].better == "lower" else -1
             return name, sorted(
                 configurations,
                 key=lambda c: (name not in c.figures, sign * c.figures[name].mean if name in c.figures else 0.0),
@@ -30,7 +30,7 @@ def ranking(configurations: Sequence[ReportConfiguration]) -> tuple[str | None, 
 def extremes(configurations: Sequence[ReportConfiguration], most: int) -> tuple[list[ReportConfiguration], str]:
     """At most so many, in order, and a sentence on how they were chosen (empty where all are there)."""
     by, ranked = ranking(configurations)
-    order = f" in the order of {FIGURES[by].label}" if by else " in the study's order"
+    order = f" in the order of {METRIC_SPECS[by].label}" if by else " in the study's order"
     noise = " One cycle does not tell this order from chance." if by and all(c.runs < 2 for c in ranked) else ""
     if len(ranked) <= most:
         return ranked, f"Configurations are{order}, best first.{noise}" if by and len(ranked) > 1 else ""

@@ -8,12 +8,12 @@ from typing import Any
 from llem_analysis.effect_models import Contrast, Effect
 from llem_analysis.study_models import FigureAnalysis
 from llem_analysis.wording import amount, as_written, change, percent
-from llem_report.figures.drawn import Drawn, Figure
-from llem_report.figures.style import BG, FG, GRID, MUTED, SERIES, TOTAL, Width, document, label_width, shortened
+from llem_report.charts.drawn import Chart, Drawn
+from llem_report.charts.style import BG, FG, GRID, MUTED, SERIES, TOTAL, Width, document, label_width, shortened
 from llem_report.models import ReportStudy
 
 MOST_PARAMETERS = 8
-MOST_FIGURES = 3
+MOST_METRICS = 3
 _ROW_PX = 22
 _TICKS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 5, 7, 10, 20, 50, 100)
 _FEW_TICKS = (0.01, 0.1, 0.3, 1, 3, 10, 100)
@@ -25,12 +25,12 @@ TITLE = "Which parameters matter"
 def draw(study: ReportStudy, width: Width = "double") -> Drawn:
     """Panels for each of the main figures: the change between two values, and shares of variance where any are told."""
     if study.analysis is None:
-        return FIGURE.absent(f"No effects: {study.no_findings}")
+        return CHART.absent(f"No effects: {study.no_findings}")
     by_name = {figure.name: figure for figure in study.analysis.figures if figure.effects}
-    shown = [by_name[name] for name in _PREFERRED if name in by_name][:MOST_FIGURES]
+    shown = [by_name[name] for name in _PREFERRED if name in by_name][:MOST_METRICS]
     if not shown:
         reasons = "; ".join(dict.fromkeys(f"{f.label}: {f.reason}" for f in study.analysis.figures if f.reason))
-        return FIGURE.absent(f"No figure of this study could be analysed. {reasons}".strip())
+        return CHART.absent(f"No figure of this study could be analysed. {reasons}".strip())
     nested = len({effect.backend for figure in shown for effect in figure.effects}) > 1
     length = 48 if width == "double" else 24
     labels = {
@@ -42,7 +42,7 @@ def draw(study: ReportStudy, width: Width = "double") -> Drawn:
     shares = any(effect.share_total is not None for figure in shown for effect in figure.effects[:MOST_PARAMETERS])
     views = [_panels(figure, labels, left, width, shares=shares, last=figure is shown[-1]) for figure in shown]
     return Drawn(
-        FIGURE.name,
+        CHART.name,
         TITLE,
         document({"vconcat": views, "spacing": 22}),
         _caption(shown, nested, shares),
@@ -238,4 +238,4 @@ def _description(shown: Sequence[FigureAnalysis]) -> str:
     return f"What parameters change, the largest effects first. {'. '.join(parts)}."
 
 
-FIGURE = Figure("effects", TITLE, draw)
+CHART = Chart("effects", TITLE, draw)

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from llem_analysis.figures import FIGURES as QUANTITIES
 from llem_analysis.front import on_front
+from llem_analysis.metric_names import METRIC_SPECS
 from llem_analysis.wording import counted
-from llem_report.figures.drawn import Drawn, Figure
-from llem_report.figures.style import (
+from llem_report.charts.drawn import Chart, Drawn
+from llem_report.charts.style import (
     BG,
     FG,
     MUTED,
@@ -54,14 +54,14 @@ def draw(study: ReportStudy, width: Width = "double") -> Drawn:
     """Energy per output token against throughput and latency, a point for each configuration."""
     having = [c for c in study.configurations if ENERGY in c.figures]
     if not having:
-        return FIGURE.absent("No energy was measured or estimated, so that there is nothing to weigh speed against.")
+        return CHART.absent("No energy was measured or estimated, so that there is nothing to weigh speed against.")
     if len({(c.scope, c.method) for c in having}) > 1:
-        return FIGURE.absent(
+        return CHART.absent(
             "Energy was found by different methods or of different devices, and cannot be ranked across them."
         )
     panels = [panel for names in AGAINST if (panel := _panel(having, names)) is not None]
     if not panels:
-        return FIGURE.absent(
+        return CHART.absent(
             "Fewer than two configurations have both energy and a speed, so that there is nothing to weigh."
         )
     backends = list(dict.fromkeys(str(c.backend) for c in having))
@@ -71,7 +71,7 @@ def draw(study: ReportStudy, width: Width = "double") -> Drawn:
     views = [_view(panel, backends, numbers, each, having[0].estimated) for panel in panels]
     concat = {"vconcat": views} if width == "single" else {"hconcat": views}
     return Drawn(
-        FIGURE.name, TITLE, document(concat), _caption(panels, numbers, having), _description(panels), width=width
+        CHART.name, TITLE, document(concat), _caption(panels, numbers, having), _description(panels), width=width
     )
 
 
@@ -80,7 +80,7 @@ def _panel(having: Sequence[ReportConfiguration], names: Sequence[str]) -> _Pane
         points = [c for c in having if name in c.figures]
         if len(points) > 1:
             values = [[c.figures[ENERGY].mean, c.figures[name].mean] for c in points]
-            return _Panel(name, points, on_front(values, [QUANTITIES[ENERGY], QUANTITIES[name]]))
+            return _Panel(name, points, on_front(values, [METRIC_SPECS[ENERGY], METRIC_SPECS[name]]))
     return None
 
 
@@ -98,7 +98,7 @@ def _numbers(panels: Sequence[_Panel]) -> dict[int, int]:
 def _view(
     panel: _Panel, backends: Sequence[str], numbers: Mapping[int, int], width: int, estimated: bool
 ) -> dict[str, Any]:
-    spec, energy = QUANTITIES[panel.by], QUANTITIES[ENERGY]
+    spec, energy = METRIC_SPECS[panel.by], METRIC_SPECS[ENERGY]
     xs = [c.figures[panel.by].mean for c in panel.points]
     ys = [c.figures[ENERGY].mean for c in panel.points]
     front = [_datum(c, panel.by, numbers) for c, flag in zip(panel.points, panel.flags, strict=True) if flag]
@@ -300,10 +300,10 @@ def _caption(panels: Sequence[_Panel], numbers: Mapping[int, int], having: Seque
 
 def _description(panels: Sequence[_Panel]) -> str:
     parts = [
-        f"{QUANTITIES[panel.by].label}: {sum(panel.flags)} of {counted(len(panel.points), 'configuration')} on the front"
+        f"{METRIC_SPECS[panel.by].label}: {sum(panel.flags)} of {counted(len(panel.points), 'configuration')} on the front"
         for panel in panels
     ]
     return f"Energy per output token against {'; against '.join(parts)}."
 
 
-FIGURE = Figure("pareto", TITLE, draw)
+CHART = Chart("pareto", TITLE, draw)

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from llem_analysis.wording import amount
-from llem_report.figures.choosing import extremes
-from llem_report.figures.drawn import Drawn, Figure
-from llem_report.figures.style import (
+from llem_report.charts.choosing import extremes
+from llem_report.charts.drawn import Chart, Drawn
+from llem_report.charts.style import (
     ABOVE_PX,
     BELOW_PX,
     BG,
@@ -36,9 +36,9 @@ def draw(study: ReportStudy, width: Width = "double") -> Drawn:
     """A bar for each configuration, its phases in their order from left to right."""
     having = [c for c in study.configurations if sum(c.phases_j.values()) > 0]
     if not having:
-        return FIGURE.absent("No run has energy by phase: nothing was measured or estimated.")
+        return CHART.absent("No run has energy by phase: nothing was measured or estimated.")
     if len({(c.scope, c.method) for c in having}) > 1:
-        return FIGURE.absent(
+        return CHART.absent(
             "Energy was found by different methods or of different devices, and cannot stand side by side."
         )
     shown, chosen = extremes(having, MOST if width == "double" else MOST // 2)
@@ -125,7 +125,7 @@ def draw(study: ReportStudy, width: Width = "double") -> Drawn:
     ).rstrip()
     if estimated:
         caption += " Energy is an estimate (CPU utilisation times rated power), not a measurement."
-    return Drawn(FIGURE.name, TITLE, document(view), caption, _description(rows, names, len(shown)), width=width)
+    return Drawn(CHART.name, TITLE, document(view), caption, _description(rows, names, len(shown)), width=width)
 
 
 def _stacked(phases_j: Mapping[str, float], present: Sequence[str]) -> Iterator[tuple[str, float, float]]:
@@ -143,4 +143,4 @@ def _description(rows: list[dict[str, Any]], names: list[str], shown: int) -> st
     return f"Stacked bars of the energy of a run. Mean over the {shown} configurations shown: {listed}."
 
 
-FIGURE = Figure("phases", TITLE, draw)
+CHART = Chart("phases", TITLE, draw)

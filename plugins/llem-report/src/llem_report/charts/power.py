@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from llem.plugin_api import inside
-from llem_analysis.figures import FIGURES as QUANTITIES
-from llem_report.figures.choosing import ranking
-from llem_report.figures.drawn import Drawn, Figure
-from llem_report.figures.readings import Recording, recording
-from llem_report.figures.style import (
+from llem_report.charts.choosing import ranking
+from llem_report.charts.drawn import Chart, Drawn
+from llem_report.charts.readings import Recording, recording
+from llem_report.charts.style import (
     FG,
     MUTED,
     NUMBER,
@@ -45,7 +44,7 @@ def draw(study: ReportStudy, width: Width = "double") -> Drawn:
                 panels.append((one, found))
                 break
     if not panels:
-        return FIGURE.absent(
+        return CHART.absent(
             "No run that is done has readings of power over time."
             if study.configurations
             else "No run is done, so that there are no readings over time."
@@ -61,7 +60,7 @@ def draw(study: ReportStudy, width: Width = "double") -> Drawn:
     plot = TOTAL[width] - (130 if hot else 64)
     views = [_panel(one, found, plot, present, last=one is panels[-1][0]) for one, found in panels]
     return Drawn(
-        FIGURE.name,
+        CHART.name,
         TITLE if not hot else "Power and temperature over time",
         document({"vconcat": views, "spacing": 16, "resolve": {"scale": {"x": "independent"}}}),
         _caption(panels, by, len(ranked), hot),
@@ -184,7 +183,7 @@ def _caption(panels: Sequence[tuple[ReportConfiguration, Recording]], by: str | 
     text = f"Mean power of {listed}{together} in short intervals; shades are the phases, by the first letter of their name."
     if of > 1:
         which = ("best", "middle and worst") if len(panels) == 3 else ("best", "worst")
-        ranked = f" by {QUANTITIES[by].label}" if by else ""
+        ranked = f" by {METRIC_SPECS[by].label}" if by else ""
         text += f" Of {of:,} configurations the {' and '.join(which) if len(panels) == 2 else ', '.join(which)}{ranked} with readings, a run each."
     if hot:
         text += " Dashed: temperature of the hottest device."
@@ -201,4 +200,4 @@ def _description(panels: Sequence[tuple[ReportConfiguration, Recording]]) -> str
     return f"Power over time by phase. {'; '.join(parts)}."
 
 
-FIGURE = Figure("power", TITLE, draw)
+CHART = Chart("power", TITLE, draw)
