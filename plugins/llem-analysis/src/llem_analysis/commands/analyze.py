@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from llem.plugin_api import study_folders
-from llem_analysis.metric_names import MAIN
+from llem_analysis.metric_names import MAIN, METRIC_SPECS
 
 if TYPE_CHECKING:
     from llem_analysis.effect_models import Effect

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from llem.plugin_api import inside
+from llem_analysis.metric_names import METRIC_SPECS
 from llem_report.charts.choosing import ranking
 from llem_report.charts.drawn import Chart, Drawn
 from llem_report.charts.readings import Recording, recording
