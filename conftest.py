@@ -64,10 +64,10 @@ for _number, _heard in ((signal.SIGINT, signal.default_int_handler), (signal.SIG
 @functools.cache
 def _why_no_docker() -> str | None:
     from llem.errors import LlemError
-    from llem_docker.engine import Engine
+    from llem_docker.daemon import DockerDaemon
 
     try:
-        Engine().close()
+        DockerDaemon().close()
     except LlemError as error:
         return str(error)
     return None

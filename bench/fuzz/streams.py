@@ -11,9 +11,9 @@ from llem.errors import LlemError
 from llem.results.text import plain
 from llem.specs.backend import Request
 from llem_openai.chunk import read_chunk, told_error
-from llem_openai.hearing import Hearing
 from llem_openai.refusal import reason
 from llem_openai.stream import answer_limit, documents
+from llem_openai.streamed_answer import Hearing
 
 RECORDINGS = Path(__file__).parents[2] / "plugins" / "llem-openai" / "tests" / "streams"
 ASKED = 8

@@ -122,11 +122,11 @@ def test_an_estimate_against_a_measurement_is_refused(write_design: WriteDesign)
     (pair,) = contrast([folder]).pairs
     assert "j_per_output_token" not in pair.figures
     assert "tokens_per_s" in pair.figures
-    assert [(d.code, d.refused) for d in pair.doubts] == [("estimate_against_measured", "energy")]
+    assert [(d.code, d.refused) for d in pair.objections] == [("estimate_against_measured", "energy")]
     assert pair.estimated
     (pair,) = contrast([folder], anyway=True).pairs
     assert "j_per_output_token" in pair.figures
-    assert pair.doubts
+    assert pair.objections
 
 
 def test_other_prompts_are_refused_between_studies(write_design: WriteDesign) -> None:
@@ -134,7 +134,7 @@ def test_other_prompts_are_refused_between_studies(write_design: WriteDesign) ->
     after = write_design(SIZES, energy=energy, name="after", each=lambda _p, _c: {"dataset_sha256": "e" * 64})
     found = contrast([before, after])
     assert all(not pair.figures for pair in found.pairs)
-    assert found.pairs[0].doubts[0].code == "other_dataset"
+    assert found.pairs[0].objections[0].code == "other_dataset"
     assert contrast([before, after], anyway=True).pairs[0].figures
 
 
@@ -142,7 +142,7 @@ def test_within_a_study_that_varies_its_prompts_they_are_a_warning(write_design:
     folder = write_design(SIZES, energy=energy, each=lambda p, _: {"dataset_sha256": str(p["pytorch.batch_size"]) * 64})
     pair = contrast([folder]).pairs[0]
     assert pair.figures
-    assert [(d.code, d.refused) for d in pair.doubts] == [("other_dataset", None)]
+    assert [(d.code, d.refused) for d in pair.objections] == [("other_dataset", None)]
 
 
 def test_other_machines_and_throttling_are_warnings(write_design: WriteDesign) -> None:
@@ -154,7 +154,7 @@ def test_other_machines_and_throttling_are_warnings(write_design: WriteDesign) -
         each=lambda _p, _c: {**_on("b", "550.2"), "warnings": {"thermal_throttle": "hot"}},
     )
     pair = contrast([before, after]).pairs[0]
-    assert [d.code for d in pair.doubts] == ["other_machine", "thermal_throttle"]
+    assert [d.code for d in pair.objections] == ["other_machine", "thermal_throttle"]
     assert pair.figures
     assert [(d.key, d.base, d.other) for d in pair.environment] == [
         ("machine.node", "a", "b"),
@@ -170,8 +170,8 @@ def test_another_gpu_is_a_warning(write_design: WriteDesign) -> None:
         data["energy"]["devices"] = [{**device, "energy_j": 1.0, "mean_w": 1.0}]
         (job / "result.json").write_text(json.dumps(data))
     (pair,) = contrast([folder]).pairs
-    assert [d.code for d in pair.doubts] == ["other_gpu"]
-    assert "1 x NVIDIA A100; 1 x NVIDIA H100" in pair.doubts[0].text
+    assert [d.code for d in pair.objections] == ["other_gpu"]
+    assert "1 x NVIDIA A100; 1 x NVIDIA H100" in pair.objections[0].text
     assert ("gpus", "1 x NVIDIA A100", "1 x NVIDIA H100") in [(d.key, d.base, d.other) for d in pair.environment]
 
 
@@ -202,7 +202,7 @@ def test_two_backends_are_not_told_apart_by_each_option_that_the_other_lacks(wri
         ("pytorch.batch_size", True),
         ("vllm.max_num_seqs", True),
     ]
-    assert pair.doubts == (), "neither has latencies"
+    assert pair.objections == (), "neither has latencies"
     assert pair.environment == (), "a container's name for the machine is none"
     lines = list(contrast_lines(found))
     assert "  configuration: and 2 keys that only one of them has (--json lists all)" in lines
@@ -212,8 +212,8 @@ def test_two_backends_are_not_told_apart_by_each_option_that_the_other_lacks(wri
 def test_latencies_of_engines_that_queue_otherwise_are_a_doubt(write_design: WriteDesign) -> None:
     points = [{"backend": "pytorch"}, {"backend": "vllm"}]
     (pair,) = contrast([write_design(points, ttft=lambda _: 0.1)]).pairs
-    assert [(doubt.code, doubt.refused) for doubt in pair.doubts] == [("other_queue", None)]
-    assert "measurement.scenario: single_stream" in pair.doubts[0].text
+    assert [(objection.code, objection.refused) for objection in pair.objections] == [("other_queue", None)]
+    assert "measurement.scenario: single_stream" in pair.objections[0].text
 
 
 def test_different_work_leads_and_is_in_no_geometric_mean(write_design: WriteDesign) -> None:

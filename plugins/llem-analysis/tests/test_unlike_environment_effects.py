@@ -104,7 +104,7 @@ def test_two_studies_on_unlike_nodes_are_matched_and_doubted(
     assert len(found.pairs) == 4
     assert not found.unmatched
     for pair in found.pairs:
-        assert any(doubt.code == code and says in doubt.text for doubt in pair.doubts)
+        assert any(objection.code == code and says in objection.text for objection in pair.objections)
         assert says in str(pair.figures["j_per_output_token"].unlike)
 
 

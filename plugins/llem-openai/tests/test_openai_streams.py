@@ -20,8 +20,8 @@ from llem_openai.chunk import read_chunk
 from llem_openai.counting import count
 from llem_openai.events import LINE_LIMIT, EventReader, TooLongError
 from llem_openai.finish import ending
-from llem_openai.hearing import Hearing
 from llem_openai.stream import answer_limit, documents
+from llem_openai.streamed_answer import StreamedAnswer
 
 sys.path.insert(0, str(Path(__file__).parent))
 from replay import STREAMS
@@ -76,7 +76,7 @@ RIGHT = {
 
 def heard(
     parts: Sequence[bytes], *, asked: int = 8, ignore_eos: bool = False, kind: str = "text/event-stream"
-) -> Hearing:
+) -> StreamedAnswer:
     """An answer as heard from bytes; no two parts have one time."""
 
     async def arriving() -> AsyncIterator[bytes]:
@@ -84,17 +84,17 @@ def heard(
             await asyncio.sleep(0)
             yield part
 
-    hearing = Hearing(Request(0, asked, "x", ignore_eos=ignore_eos), 0)
+    answer = StreamedAnswer(Request(0, asked, "x", ignore_eos=ignore_eos), 0)
 
     async def hear() -> None:
         async for document, t_ns in documents(arriving(), kind, answer_limit(asked), "there"):
             if document is None:
-                hearing.closed = True
-            elif not hearing.closed:
-                hearing.chunks.append(read_chunk(document, t_ns))
+                answer.closed = True
+            elif not answer.closed:
+                answer.chunks.append(read_chunk(document, t_ns))
 
     asyncio.run(hear())
-    return hearing
+    return answer
 
 
 def lines(data: bytes) -> list[bytes]:
@@ -107,17 +107,17 @@ def test_every_recording_has_its_right_values() -> None:
 
 @pytest.mark.parametrize("name", list(RIGHT))
 def test_a_recording_is_read_as_what_it_is(name: str) -> None:
-    right, hearing = RIGHT[name], heard(lines(STREAMS[name]))
-    record = hearing.record()
+    right, answer = RIGHT[name], heard(lines(STREAMS[name]))
+    record = answer.record()
     assert (record.output_tokens, record.input_tokens, record.finish) == (right.output, right.input, right.finish)
-    assert (hearing.pieces, sum(chunk.thinking for chunk in hearing.chunks)) == (right.pieces, right.thinking)
+    assert (answer.pieces, sum(chunk.thinking for chunk in answer.chunks)) == (right.pieces, right.thinking)
     assert (record.token_ns is not None) == right.each
     times = record.token_ns or record.piece_ns or ()
     assert len(times) == (right.output if right.each else right.pieces)
     assert len(set(times)) == right.pieces, "each piece has a time of its own, and is told by it"
-    assert hearing.highest("cached_tokens") == right.cached
-    assert hearing.highest("thinking_tokens") == right.told_thinking
-    assert hearing.ended
+    assert answer.highest("cached_tokens") == right.cached
+    assert answer.highest("thinking_tokens") == right.told_thinking
+    assert answer.ended
 
 
 @given(st.sampled_from(list(RIGHT)), st.lists(st.integers(1, 40), min_size=1, max_size=40))
@@ -127,9 +127,9 @@ def test_where_bytes_are_cut_on_their_way_changes_no_count(name: str, sizes: lis
         size = sizes[len(parts) % len(sizes)]
         parts.append(data[place : place + size])
         place += size
-    hearing, right = heard(parts), RIGHT[name]
-    assert hearing.record().output_tokens == right.output
-    assert (hearing.pieces, hearing.record().finish) == (right.pieces, right.finish)
+    answer, right = heard(parts), RIGHT[name]
+    assert answer.record().output_tokens == right.output
+    assert (answer.pieces, answer.record().finish) == (right.pieces, right.finish)
 
 
 def stamped(*parts: bytes) -> list[tuple[bytes, int]]:

@@ -16,7 +16,7 @@ from typing import Any
 import docker
 import pytest
 
-from llem_docker.engine import Engine
+from llem_docker.daemon import DockerDaemon
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "tests"))
 import bed as test_bed
@@ -256,8 +256,8 @@ def second_engine(second_engine_folder: Path) -> Iterator[SecondEngine]:
 
 
 @pytest.fixture
-def engine() -> Iterator[Engine]:
+def engine() -> Iterator[DockerDaemon]:
     """The machine's engine."""
-    found = Engine()
+    found = DockerDaemon()
     yield found
     found.close()

@@ -17,7 +17,7 @@ import docker
 import psutil
 import pytest
 
-from llem_docker import engine as engines
+from llem_docker import daemon as engines
 from llem_docker.errors import EngineUnavailable
 
 pytestmark = pytest.mark.docker

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llem_docker.baseline_cache import BASELINES, BaselineCache
 from llem_docker.intake import Events, known_event, take
-from llem_docker.keepsakes import BASELINES, Keepsakes
 from llem_docker.logs import clean
 
 
@@ -74,9 +74,9 @@ def test_only_small_files_of_known_name_go_on_to_the_next_container(tmp_path: Pa
     (place / ("1" * 32 + ".json")).symlink_to("/etc/passwd")
     (place / ("2" * 32 + ".json")).write_bytes(bytes(2**17))
     (place / "other.json").write_text("{}")
-    keepsakes = Keepsakes()
-    keepsakes.take(first)
-    keepsakes.give(second)
+    baseline_cache = BaselineCache()
+    baseline_cache.take(first)
+    baseline_cache.give(second)
     assert [path.name for path in (second / BASELINES).iterdir()] == [name]
 
 
@@ -86,9 +86,9 @@ def test_a_folder_that_is_a_link_gives_nothing_to_the_next_container(tmp_path: P
     scratch = tmp_path / "scratch"
     (scratch / BASELINES.parent.parent).mkdir(parents=True)
     (scratch / BASELINES.parent).symlink_to(tmp_path / "elsewhere")
-    keepsakes = Keepsakes()
-    keepsakes.take(scratch)
-    keepsakes.give(tmp_path / "next")
+    baseline_cache = BaselineCache()
+    baseline_cache.take(scratch)
+    baseline_cache.give(tmp_path / "next")
     assert not (tmp_path / "next").exists()
 
 

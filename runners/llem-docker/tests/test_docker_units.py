@@ -22,8 +22,8 @@ from llem.specs.kinds import BACKENDS, RUNNERS, SCENARIOS
 from llem_docker import cuda, owner, tokens
 from llem_docker.checks import alive
 from llem_docker.container import Inside, creation, passed_on
+from llem_docker.daemon import Image
 from llem_docker.ending import ending_of
-from llem_docker.engine import Image
 from llem_docker.errors import (
     ContainerRefused,
     DiskFull,
@@ -34,8 +34,8 @@ from llem_docker.errors import (
     pull_error,
     start_error,
 )
+from llem_docker.mounts import HOME, HUB, PACKAGES, Places, places_of
 from llem_docker.options import DockerOptions
-from llem_docker.places import HOME, HUB, PACKAGES, Places, places_of
 from llem_docker.sizes import size_of
 
 

@@ -17,14 +17,14 @@ from llem.config.section import Section
 from llem.hookspecs import API_VERSION
 from llem.specs.backend import BackendSpec
 from llem.specs.runner import Placement
+from llem_ray.job_output import Outbox
 from llem_ray.keeper import inherited, visible
 from llem_ray.mailbox import Mailbox, Parcel
-from llem_ray.need import Need, need_of
 from llem_ray.nodes import Node, fitting, living, settled
 from llem_ray.options import RayOptions
-from llem_ray.outbox import Outbox
 from llem_ray.parcels import OutputTooLarge, Storage, StorageFailed, sizes, take
 from llem_ray.placement import Places
+from llem_ray.resource_request import ResourceRequest, need_of
 
 
 @pytest.mark.process
@@ -35,7 +35,7 @@ def test_registering_imports_neither_ray_nor_asyncio() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def of(options: dict[str, Any], capabilities: set[Any], takes: int | None = None, **section: Any) -> Need:
+def of(options: dict[str, Any], capabilities: set[Any], takes: int | None = None, **section: Any) -> ResourceRequest:
     """The need of an experiment whose backend says that it takes so many GPUs."""
     config: Any = SimpleNamespace(options=SimpleNamespace(**section))
     backend = BackendSpec(
@@ -73,7 +73,7 @@ def test_gpus_follow_from_the_backend_and_its_section(
 
 def test_a_need_crosses_as_plain_data() -> None:
     need = of({"memory_gb": 1.5, "nodes": ["a"], "labels": {"zone": "x"}, "exclusive": True}, {"gpu"})
-    assert Need.of(json.loads(json.dumps(need.document()))) == need
+    assert ResourceRequest.of(json.loads(json.dumps(need.document()))) == need
     assert need.memory == 3 * 2**29
 
 

@@ -26,11 +26,11 @@ from llem_slurm.errors import SlurmMissing, SlurmRefused, SlurmUnreachable
 from llem_slurm.node import clear, with_lost_attempt
 from llem_slurm.nodes import gpus_in
 from llem_slurm.options import SlurmOptions
-from llem_slurm.places import Batch, Record, Task, Tasks
 from llem_slurm.queue import Seen, read_accounts, read_queue
 from llem_slurm.reclaim import reclaim
 from llem_slurm.runner import SlurmRunner
-from llem_slurm.script import Need, array_options, gpus_of, need_of, script, wishes
+from llem_slurm.script import ResourceRequest, array_options, gpus_of, need_of, resource_options, script
+from llem_slurm.shared_files import Batch, Record, Task, Tasks
 from llem_slurm.worker_start import apptainer, container_options
 
 BED = default_registry().find(BACKENDS, "testbed")
@@ -42,7 +42,11 @@ def experiment(**sections: Any) -> Any:
 
 
 def test_an_array_asks_for_what_the_options_say_and_nothing_else() -> None:
-    assert wishes(SlurmOptions(), Need(gpus=0, minutes=70)) == ["--nodes=1", "--ntasks=1", "--time=70"]
+    assert resource_options(SlurmOptions(), ResourceRequest(gpus=0, minutes=70)) == [
+        "--nodes=1",
+        "--ntasks=1",
+        "--time=70",
+    ]
     options = SlurmOptions(
         partition="gpu",
         account="lab",
@@ -53,14 +57,16 @@ def test_an_array_asks_for_what_the_options_say_and_nothing_else() -> None:
         exclusive=True,
         time="1:00:00",
     )
-    asked = wishes(options, Need(gpus=2, minutes=None, node="n7"))
+    asked = resource_options(options, ResourceRequest(gpus=2, minutes=None, node="n7"))
     assert {"--partition=gpu", "--account=lab", "--constraint=a100", "--gres=gpu:a100:2", "--mem=64G"} <= set(asked)
     assert {"--cpus-per-task=8", "--exclusive", "--time=1:00:00", "--nodelist=n7"} <= set(asked)
-    words = array_options(SlurmOptions(max_running=5), Need(0, 70), count=9, name="a", comment="b", folder="/s")
+    words = array_options(
+        SlurmOptions(max_running=5), ResourceRequest(0, 70), count=9, name="a", comment="b", folder="/s"
+    )
     assert "--array=0-8%5" in words
     assert "--requeue" in words
     assert "--no-requeue" in array_options(
-        SlurmOptions(requeues=0), Need(0, 70), count=1, name="a", comment="b", folder="/s"
+        SlurmOptions(requeues=0), ResourceRequest(0, 70), count=1, name="a", comment="b", folder="/s"
     )
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from llem.plugin_api import ConfigError, Interval, MetricSpec, ResultError, inform_sentence, tellings, too_few
-from llem_analysis import circumstances, holm
-from llem_analysis.circumstances import Difference, Doubt
+from llem_analysis import comparability, holm
+from llem_analysis.comparability import Difference, Objection
 from llem_analysis.comparison import Comparison, compare
+from llem_analysis.comparison_input import Compared, choose_baseline, matched, read_place
 from llem_analysis.metric_names import MAIN, metric_specs
-from llem_analysis.sides import Side, choose_baseline, matched, read_place
 from llem_analysis.wording import counted
 
 
@@ -38,7 +38,7 @@ class Pair:
     figures: Mapping[str, Comparison]
     configuration: tuple[Difference, ...]
     environment: tuple[Difference, ...]
-    doubts: tuple[Doubt, ...]
+    objections: tuple[Objection, ...]
     estimated: bool
     work: tuple[Difference, ...] = ()
 
@@ -137,11 +137,13 @@ def contrast(
     )
 
 
-def _same(one: Side, other: Side) -> bool:
+def _same(one: Compared, other: Compared) -> bool:
     return one.study.resolve() == other.study.resolve() and one.candidate.directory == other.candidate.directory
 
 
-def _compared(pairs: Sequence[tuple[Side, Side]], specs: Sequence[MetricSpec], anyway: bool) -> tuple[Pair, ...]:
+def _compared(
+    pairs: Sequence[tuple[Compared, Compared]], specs: Sequence[MetricSpec], anyway: bool
+) -> tuple[Pair, ...]:
     found = [_pair(base, other, specs, anyway) for base, other in pairs]
     for spec in specs:
         tested = [
@@ -154,14 +156,16 @@ def _compared(pairs: Sequence[tuple[Side, Side]], specs: Sequence[MetricSpec], a
     return tuple(found)
 
 
-def _pair(base: Side, other: Side, specs: Sequence[MetricSpec], anyway: bool) -> Pair:
+def _pair(base: Compared, other: Compared, specs: Sequence[MetricSpec], anyway: bool) -> Pair:
     same_study = base.study.resolve() == other.study.resolve()
-    doubts = list(circumstances.doubts(base.result, other.result, same_study=same_study))
-    refused = set() if anyway else {doubt.refused for doubt in doubts}
-    doubts += [doubt for place, side in (("first", base), ("second", other)) for doubt in _warned(place, side, specs)]
+    objections = list(comparability.objections(base.result, other.result, same_study=same_study))
+    refused = set() if anyway else {objection.refused for objection in objections}
+    objections += [
+        objection for place, side in (("first", base), ("second", other)) for objection in _warned(place, side, specs)
+    ]
     # Cycles of two studies did not run together, so they make no pairs.
     order = base.order if same_study else "sequential"
-    apart = circumstances.apart(base.result, other.result)
+    apart = comparability.apart(base.result, other.result)
     figures = {
         spec.name: replace(
             compare(base.candidate.figures[spec.name].by_cycle, other.candidate.figures[spec.name].by_cycle, order),
@@ -179,29 +183,31 @@ def _pair(base: Side, other: Side, specs: Sequence[MetricSpec], anyway: bool) ->
         base_study=str(base.study),
         other_study=str(other.study),
         figures=figures,
-        configuration=circumstances.configuration_differences(base.result, other.result),
-        environment=circumstances.environment_differences(base.result, other.result),
-        doubts=tuple(doubts),
+        configuration=comparability.configuration_differences(base.result, other.result),
+        environment=comparability.environment_differences(base.result, other.result),
+        objections=tuple(objections),
         estimated=base.candidate.estimated or other.candidate.estimated,
-        work=circumstances.work_differences(base.result, other.result, _varied(base, other)),
+        work=comparability.work_differences(base.result, other.result, _varied(base, other)),
     )
 
 
-def _varied(base: Side, other: Side) -> set[str]:
+def _varied(base: Compared, other: Compared) -> set[str]:
     """Keys that these two differ in because their studies swept them."""
     settings = base.candidate.settings, other.candidate.settings
     keys = {key for one in settings for key in one}
     return {key for key in keys if settings[0].get(key) != settings[1].get(key)}
 
 
-def _warned(place: str, side: Side, specs: Sequence[MetricSpec]) -> Iterator[Doubt]:
+def _warned(place: str, side: Compared, specs: Sequence[MetricSpec]) -> Iterator[Objection]:
     """Warnings of a side's runs, as far as they void or qualify these figures; both sides may have one name."""
     for one in tellings(side.candidate.rows, [name for spec in specs for name in spec.of]):
         if one.weight != "inform":
-            yield Doubt(one.code, f"of the {place}, {side.name}, {one.runs} of {counted(one.of, 'run')} {one.text}.")
+            yield Objection(
+                one.code, f"of the {place}, {side.name}, {one.runs} of {counted(one.of, 'run')} {one.text}."
+            )
 
 
-def _informing(pairs: Sequence[tuple[Side, Side]], specs: Sequence[MetricSpec]) -> tuple[str, ...]:
+def _informing(pairs: Sequence[tuple[Compared, Compared]], specs: Sequence[MetricSpec]) -> tuple[str, ...]:
     """One sentence for warnings that change none of the figures."""
     rows = {id(row): row for pair in pairs for side in pair for row in side.candidate.rows}
     found = [one for one in tellings(rows.values(), [name for s in specs for name in s.of]) if one.weight == "inform"]
@@ -219,7 +225,7 @@ def _not_averaged(found: Sequence[Pair]) -> Iterator[str]:
         )
 
 
-def _percentiles(pairs: Sequence[tuple[Side, Side]], specs: Sequence[MetricSpec]) -> Iterator[str]:
+def _percentiles(pairs: Sequence[tuple[Compared, Compared]], specs: Sequence[MetricSpec]) -> Iterator[str]:
     """Reason for which a percentile that was asked for is not compared."""
     rows = [row for pair in pairs for side in pair for row in side.candidate.rows]
     for spec in specs:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from llem_analysis.study_models import CyclesNeeded, FigureAnalysis, Finding
+from llem_analysis.study_models import Conclusion, CyclesNeeded, FigureAnalysis
 from llem_analysis.wording import amount, and_, change, counted, label_of, mark_of, percent
 
 FIRST_RANGES = 2
 """Number of metrics in the first sentence, which a report shows by itself."""
 
 
-def described(figures: Sequence[FigureAnalysis], interest: float) -> Iterator[Finding]:
+def described(figures: Sequence[FigureAnalysis], interest: float) -> Iterator[Conclusion]:
     """Description of the runs, and the number of cycles that would tell the difference seen."""
     ranges = [text for figure in figures if (text := _range(figure))]
     first = figures[0]
-    yield Finding(
+    yield Conclusion(
         f"Every configuration ran once, and one cycle ranks nothing. Over {counted(first.configurations, 'configuration')} "
         f"{and_(ranges[:FIRST_RANGES])}.",
         first.name,
@@ -25,9 +25,9 @@ def described(figures: Sequence[FigureAnalysis], interest: float) -> Iterator[Fi
     )
     needed = first.needed
     if needed is not None and abs(math.log(needed.ratio)) >= math.log1p(interest):
-        yield Finding(_needed(first, needed), first.name, (needed.parameter,), "no cycles")
+        yield Conclusion(_needed(first, needed), first.name, (needed.parameter,), "no cycles")
     if others := ranges[FIRST_RANGES:]:
-        yield Finding(f"Besides, {and_(others)}.", first.name, (), "no cycles")
+        yield Conclusion(f"Besides, {and_(others)}.", first.name, (), "no cycles")
 
 
 def _range(figure: FigureAnalysis) -> str | None:

@@ -144,11 +144,11 @@ def _pair(pair: Pair) -> str:
         told = [_change(one.ratio, mark), _span(one.ratio_interval, mark), _p(one.p_adjusted)]
         rows.append([f"{METRIC_SPECS[name].label}, {METRIC_SPECS[name].unit}", *means, *told])
     words = {"all": "refused", "energy": "energy refused", None: "warning"}
-    doubts = [f"different work: {d.key}: {as_written(d.base)} → {as_written(d.other)}" for d in pair.work]
-    doubts += [f"{words[doubt.refused]}: {doubt.text}" for doubt in pair.doubts]
+    objections = [f"different work: {d.key}: {as_written(d.base)} → {as_written(d.other)}" for d in pair.work]
+    objections += [f"{words[objection.refused]}: {objection.text}" for objection in pair.objections]
     table = html.table(["figure", "first", "second", "change", "95 % interval", "p (Holm)"], rows) if rows else ""
     return html.block(
-        pair.base if pair.base == pair.other else f"{pair.base} → {pair.other}", html.notes(doubts), table
+        pair.base if pair.base == pair.other else f"{pair.base} → {pair.other}", html.notes(objections), table
     )
 
 

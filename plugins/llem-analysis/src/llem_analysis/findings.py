@@ -13,11 +13,11 @@ from llem_analysis.describing import described
 from llem_analysis.effect_models import Contrast, Effect, Interaction
 from llem_analysis.figure_effects import ONCE, STEADY
 from llem_analysis.refusing import refused
-from llem_analysis.study_models import FigureAnalysis, Finding
+from llem_analysis.study_models import Conclusion, FigureAnalysis
 from llem_analysis.wording import amount, and_, as_written, change, change_span, label_of, mark_of, p_text, percent
 
 
-def find(figures: Sequence[FigureAnalysis], interest: float) -> tuple[Finding, ...]:
+def find(figures: Sequence[FigureAnalysis], interest: float) -> tuple[Conclusion, ...]:
     """The sentences, the largest effects first."""
     return tuple(_Findings([f for f in figures if f.effects or f.refused], interest).all())
 
@@ -33,7 +33,7 @@ class _Findings:
         self.figures, self.interest = figures, interest
         self.names = list(dict.fromkeys(e.parameter for figure in figures for e in figure.effects))
 
-    def all(self) -> Iterator[Finding]:
+    def all(self) -> Iterator[Conclusion]:
         """Every sentence."""
         once = [figure for figure in self.figures if any(e.reason == ONCE for e in figure.effects)]
         if once:
@@ -56,7 +56,7 @@ class _Findings:
     def _first_figure(self, name: str) -> FigureAnalysis | None:
         return next((figure for figure in self.figures if self._matters(figure.effect(name))), None)
 
-    def _effect(self, figure: FigureAnalysis, effect: Effect) -> Finding:
+    def _effect(self, figure: FigureAnalysis, effect: Effect) -> Conclusion:
         where = f" (among {effect.backend} configurations)" if effect.backend else ""
         label = label_of(figure)
         most = " most" if self._is_most(figure, effect) else ""
@@ -67,7 +67,7 @@ class _Findings:
             share += f", {in_all} with its interactions" if alone != in_all else ""
         text = f"{label[0].upper()}{label[1:]} depends{most} on {effect.parameter}{where}{share}. "
         text += contrast_text(figure, effect) + self._elsewhere(figure, effect)
-        return Finding(text, figure.name, (effect.parameter,), "told")
+        return Conclusion(text, figure.name, (effect.parameter,), "told")
 
     def _is_most(self, figure: FigureAnalysis, effect: Effect) -> bool:
         """Its ratio is told to be larger than every other one's."""
@@ -90,7 +90,7 @@ class _Findings:
             found.append(f"{label_of(other)} by {mark}{change(ratio)}{span}")
         return f" The same step changes {and_(found)}." if found else ""
 
-    def _interactions(self) -> Iterator[Finding]:
+    def _interactions(self) -> Iterator[Conclusion]:
         pairs = dict.fromkeys(i.parameters for figure in self.figures for i in figure.interactions)
         for pair in pairs:
             found = [
@@ -105,7 +105,7 @@ class _Findings:
                 yield _interaction(*found[0], others=[label_of(figure) for figure, _ in found[1:]])
         for figure in self.figures:
             if figure.misfit is not None and figure.misfit.told:
-                yield Finding(
+                yield Conclusion(
                     f"Effects on {label_of(figure)} depend on three parameters or more together "
                     f"(Holm-corrected {p_text(figure.misfit.p_adjusted or 0.0)}): read combinations one by one.",
                     figure.name,
@@ -113,13 +113,13 @@ class _Findings:
                     "told",
                 )
 
-    def _small(self) -> Iterator[Finding]:
+    def _small(self) -> Iterator[Conclusion]:
         """Sentence on effects that are told from noise and too small to be of interest."""
         for figure in self.figures[:1]:
             small = [e for e in figure.effects if is_told(e) and not self._is_large(e.contrast.ratio)]
             if small:
                 listed = and_([f"{e.parameter} ({mark_of(figure)}{change(e.contrast.ratio)})" for e in small])
-                yield Finding(
+                yield Conclusion(
                     f"{listed} {'change' if len(small) > 1 else 'changes'} {label_of(figure)} by less than "
                     f"{percent(self.interest)}.",
                     figure.name,
@@ -127,7 +127,7 @@ class _Findings:
                     "told",
                 )
 
-    def _untold(self) -> Iterator[Finding]:
+    def _untold(self) -> Iterator[Conclusion]:
         """One sentence for the parameters of which no effect is told on any figure."""
         together = {
             name for f in self.figures for i in f.interactions if _interaction_is_told(i) for name in i.parameters
@@ -156,7 +156,7 @@ class _Findings:
                 f" The largest step seen of {lead.needed.parameter} ({mark_of(lead)}{change(lead.needed.ratio)}) would take "
                 f"{many} cycles to tell."
             )
-        yield Finding(text, lead.name, tuple(names), "not told")
+        yield Conclusion(text, lead.name, tuple(names), "not told")
 
 
 def is_told(effect: Effect) -> bool:
@@ -194,7 +194,7 @@ def _moves(ratio: float, mark: str) -> str:
     return f"{verb} by {mark}{percent(abs(ratio - 1))}"
 
 
-def _interaction(figure: FigureAnalysis, one: Interaction, others: Sequence[str]) -> Finding:
+def _interaction(figure: FigureAnalysis, one: Interaction, others: Sequence[str]) -> Conclusion:
     a, b = one.parameters
     found, mark = one.extremes, mark_of(figure)
     low, high = (
@@ -207,7 +207,7 @@ def _interaction(figure: FigureAnalysis, one: Interaction, others: Sequence[str]
         f"changes it by {low} where {b} is {first}, and by {high} where it is {second}."
     )
     text += f" So it does for {and_(others)}." if others else ""
-    return Finding(text, figure.name, one.parameters, "told")
+    return Conclusion(text, figure.name, one.parameters, "told")
 
 
 def _nearest(contrast: Contrast) -> float:

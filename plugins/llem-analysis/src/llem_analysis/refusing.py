@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from llem_analysis.study_models import Alias, FigureAnalysis, Finding, Trend
+from llem_analysis.study_models import Alias, Conclusion, FigureAnalysis, Trend
 from llem_analysis.wording import and_, as_written, change, change_span, label_of, mark_of
 
 
-def refused(figures: Sequence[FigureAnalysis]) -> Iterator[Finding]:
+def refused(figures: Sequence[FigureAnalysis]) -> Iterator[Conclusion]:
     """Each once, for the first figure that it concerns."""
     named: set[str] = set()
     for figure in figures:
         for alias in figure.refused:
             if alias.parameter not in named:
                 named.add(alias.parameter)
-                yield Finding(_alias(figure, alias), figure.name, (alias.parameter,), "refused")
+                yield Conclusion(_alias(figure, alias), figure.name, (alias.parameter,), "refused")
     taken_out = [f for f in figures if f.trend is not None and f.trend.taken_out and f.trend.told]
     if taken_out:
-        yield Finding(_drift(taken_out), taken_out[0].name, (), "told")
+        yield Conclusion(_drift(taken_out), taken_out[0].name, (), "told")
     together = [f for f in figures if f.trend is not None and f.trend.inseparable]
     if together:
-        yield Finding(_inseparable(together), together[0].name, (), "refused")
+        yield Conclusion(_inseparable(together), together[0].name, (), "refused")
 
 
 def _alias(figure: FigureAnalysis, alias: Alias) -> str:

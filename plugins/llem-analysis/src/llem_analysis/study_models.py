@@ -159,7 +159,7 @@ class FigureAnalysis:
 
 
 @dataclass(frozen=True)
-class Finding:
+class Conclusion:
     """One plain sentence, with what it is about.
 
     Attributes:
@@ -196,7 +196,7 @@ class StudyAnalysis:
     cycles: tuple[int, int]
     parameters: tuple[Parameter, ...]
     figures: tuple[FigureAnalysis, ...]
-    findings: tuple[Finding, ...]
+    findings: tuple[Conclusion, ...]
     caveats: tuple[str, ...]
     interest: float
     resamples: int

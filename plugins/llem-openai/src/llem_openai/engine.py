@@ -22,9 +22,9 @@ from llem.plugin_api import (
 from llem_openai.access import Access, access
 from llem_openai.config import OpenaiConfig
 from llem_openai.exchange import Exchange
-from llem_openai.hearing import Hearing
 from llem_openai.notes import Notes, unsent
 from llem_openai.place import place_of
+from llem_openai.streamed_answer import StreamedAnswer
 
 _PROBE = Request(id=0, output_tokens=4, prompt="One, two, three,", ignore_eos=False)
 
@@ -134,7 +134,7 @@ class OpenaiEngine:
         if exchange is not None:
             exchange.close()
 
-    def _record(self, heard: Hearing) -> RequestRecord:
+    def _record(self, heard: StreamedAnswer) -> RequestRecord:
         record = heard.record()
         assert heard.found is not None
         self._notes.take(heard, heard.found, record)

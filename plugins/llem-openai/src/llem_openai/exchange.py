@@ -16,9 +16,9 @@ from llem.plugin_api import LlemError, ModelError, Request
 from llem_openai.access import NETWORK_ERRORS, NOT_TAKEN, Access, unreachable
 from llem_openai.asking import COUNTS, body
 from llem_openai.chunk import read_chunk, told_error
-from llem_openai.hearing import Hearing
 from llem_openai.refusal import BODY_LIMIT, printable
 from llem_openai.stream import answer_limit, documents
+from llem_openai.streamed_answer import StreamedAnswer
 
 T = TypeVar("T")
 
@@ -63,7 +63,7 @@ class Exchange:
             future.cancel()
             raise
 
-    def probe(self, request: Request) -> Hearing:
+    def probe(self, request: Request) -> StreamedAnswer:
         """Ask something small, and settle which counts this server can be asked for.
 
         Raises:
@@ -80,7 +80,7 @@ class Exchange:
                 last = error
         raise ModelError(last.what, where=last.where, remedy=last.remedy) from first
 
-    async def ask(self, request: Request) -> Hearing:
+    async def ask(self, request: Request) -> StreamedAnswer:
         """One request, to the end of its stream.
 
         Raises:
@@ -89,7 +89,7 @@ class Exchange:
         access, options = self._access, self._access.options
         path, fields = body(request, self._model, self._counting, self._fields, options.request_fields)
         data = json.dumps(fields).encode()
-        hearing = Hearing(request, time.monotonic_ns())
+        answer = StreamedAnswer(request, time.monotonic_ns())
         try:
             # The client's own limit is for each read: comments and single bytes would put it off for ever.
             async with (
@@ -100,71 +100,71 @@ class Exchange:
                     raise access.elsewhere(response.status_code, response.headers.get("location", ""))
                 if response.status_code != 200:
                     raise RefusedError(access, response.status_code, await _begin(response), fields)
-                await self._hear(hearing, response, fields, limit)
+                await self._hear(answer, response, fields, limit)
         except TimeoutError as error:
-            if not hearing.closed:
-                raise self._silent(hearing) from error
+            if not answer.closed:
+                raise self._silent(answer) from error
         except httpx.TimeoutException as error:
-            raise (self._silent(hearing) if hearing.chunks else unreachable(options, error)) from error
+            raise (self._silent(answer) if answer.chunks else unreachable(options, error)) from error
         except NETWORK_ERRORS as error:
-            if not hearing.chunks:
+            if not answer.chunks:
                 raise unreachable(options, error) from error
-            if not hearing.closed:
-                raise self._broken(hearing, error) from error
-        if not hearing.ended:
-            raise self._broken(hearing, None)
-        return hearing
+            if not answer.closed:
+                raise self._broken(answer, error) from error
+        if not answer.ended:
+            raise self._broken(answer, None)
+        return answer
 
     async def _hear(
-        self, hearing: Hearing, response: httpx.Response, fields: Mapping[str, Any], limit: asyncio.Timeout
+        self, answer: StreamedAnswer, response: httpx.Response, fields: Mapping[str, Any], limit: asyncio.Timeout
     ) -> None:
-        options, sent = self._access.options, hearing.request.output_tokens
+        options, sent = self._access.options, answer.request.output_tokens
         kind = response.headers.get("content-type", "")
         async for document, t_ns in documents(response.aiter_bytes(), kind, answer_limit(sent), options.base_url):
             if document is None:
                 # Nothing of the answer comes after this; the connection's end is waited for, to use it again.
-                hearing.closed = True
+                answer.closed = True
                 limit.reschedule(self._loop.time() + _AFTER_S)
-            elif not hearing.closed:
+            elif not answer.closed:
                 limit.reschedule(self._loop.time() + options.timeout_s)
                 if told_error(document):
-                    raise self._reported(hearing, document, fields)
-                hearing.chunks.append(read_chunk(document, t_ns))
+                    raise self._reported(answer, document, fields)
+                answer.chunks.append(read_chunk(document, t_ns))
 
-    def _reported(self, hearing: Hearing, document: Mapping[str, Any], fields: Mapping[str, Any]) -> LlemError:
+    def _reported(self, answer: StreamedAnswer, document: Mapping[str, Any], fields: Mapping[str, Any]) -> LlemError:
         """An error that came inside of the stream; before any text it may be about a field, as one by status is."""
         text = json.dumps(document)
         error = document.get("error")
         code = error.get("code") if isinstance(error, dict) else document.get("code")
-        if code in NOT_TAKEN and not hearing.pieces:
+        if code in NOT_TAKEN and not answer.pieces:
             return RefusedError(self._access, int(code), text, fields)
         return LlemError(
-            f"the server reports an error in the answer, after {hearing.pieces} pieces: {self._access.said(text)}",
+            f"the server reports an error in the answer, after {answer.pieces} pieces: {self._access.said(text)}",
             where=self._access.options.base_url,
             remedy="Look at the server's log.",
         )
 
-    def _silent(self, hearing: Hearing) -> ModelError:
+    def _silent(self, answer: StreamedAnswer) -> ModelError:
         options = self._access.options
         return ModelError(
-            f"the server does not answer: nothing of it came for {options.timeout_s:g} s, after {hearing.pieces} pieces.",
+            f"the server does not answer: nothing of it came for {options.timeout_s:g} s, after {answer.pieces} pieces.",
             where=options.base_url,
             remedy="Look at its log, or raise openai.timeout_s where it is only slow.",
         )
 
-    def _broken(self, hearing: Hearing, error: Exception | None) -> LlemError:
+    def _broken(self, answer: StreamedAnswer, error: Exception | None) -> LlemError:
         how = f" ({printable(str(error) or type(error).__name__, 120).rstrip('.')})" if error is not None else ""
         return LlemError(
-            f"the connection ended in the middle of an answer, after {hearing.pieces} pieces and without a finish_reason{how}.",
+            f"the connection ended in the middle of an answer, after {answer.pieces} pieces and without a finish_reason{how}.",
             where=self._access.options.base_url,
             remedy="Look at the server's log, and at whatever stands between it and llem; it may have run out of memory.",
         )
 
-    async def ask_all(self, requests: list[Request], at_once: int) -> list[Hearing]:
+    async def ask_all(self, requests: list[Request], at_once: int) -> list[StreamedAnswer]:
         """Several, so many at once, in their order. The first that fails ends the others."""
         places = asyncio.Semaphore(at_once)
 
-        async def one(request: Request) -> Hearing:
+        async def one(request: Request) -> StreamedAnswer:
             async with places:
                 return await self.ask(request)
 

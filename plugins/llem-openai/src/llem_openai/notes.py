@@ -9,8 +9,8 @@ from llem.plugin_api import Caveat, ExperimentConfig, RequestRecord
 from llem_openai.config import OpenaiConfig
 from llem_openai.counting import Counted
 from llem_openai.finish import is_known
-from llem_openai.hearing import Hearing
 from llem_openai.refusal import printable
+from llem_openai.streamed_answer import StreamedAnswer
 
 
 class Notes:
@@ -20,18 +20,18 @@ class Notes:
         self._seen: Counter[str] = Counter()
         self._reasons: Counter[str] = Counter()
 
-    def take(self, hearing: Hearing, found: Counted, record: RequestRecord) -> None:
+    def take(self, answer: StreamedAnswer, found: Counted, record: RequestRecord) -> None:
         """One answer that was measured: what came, its tokens, and what is told of it."""
-        seen, reason = self._seen, hearing.finish
+        seen, reason = self._seen, answer.finish
         seen["answers"] += 1
-        seen["prompt"] += hearing.highest("input_tokens") or 0
-        seen["cached"] += hearing.highest("cached_tokens") or 0
+        seen["prompt"] += answer.highest("input_tokens") or 0
+        seen["cached"] += answer.highest("cached_tokens") or 0
         if found.pieces > found.total:
             seen["more pieces"] += 1
             seen["pieces"] += found.pieces
             seen["their tokens"] += found.total
         seen["silent"] += found.pieces == 0 and found.total > 1
-        seen["cut"] += record.finish == "length" and found.total < hearing.request.output_tokens
+        seen["cut"] += record.finish == "length" and found.total < answer.request.output_tokens
         if not is_known(reason):
             self._reasons["none" if reason is None else printable(reason, 40)] += 1
 

@@ -19,7 +19,7 @@ from llem_docker import cuda, owner
 from llem_docker.errors import TOOLKIT_REMEDY, GpuRefused, ToolkitMissing
 from llem_docker.gpus import driver, gpus_here
 from llem_docker.images import labels
-from llem_docker.sight import sight_of
+from llem_docker.preflight_facts import facts_of
 from llem_docker.sizes import in_words
 
 LEAST_FREE = 256 * 2**20
@@ -29,22 +29,22 @@ ROOM_FOR_AN_IMAGE = 20 * 2**30
 
 def check_engine(context: PreflightContext) -> Iterator[Finding]:
     """The engine is installed, runs, and may be used by this user."""
-    sight = sight_of(context)
-    if isinstance(sight, ConfigError):
+    facts = facts_of(context)
+    if isinstance(facts, ConfigError):
         return  # a setting, which the runner's own check names
-    if isinstance(sight, LlemError):
-        yield _wrong(sight, "error" if context.runners else "warning")
+    if isinstance(facts, LlemError):
+        yield _wrong(facts, "error" if context.runners else "warning")
     else:
-        yield Finding(level="ok", message=f"Docker engine {sight.engine.version} at {sight.engine.address}")
+        yield Finding(level="ok", message=f"Docker engine {facts.engine.version} at {facts.engine.address}")
 
 
 def check_space(context: PreflightContext) -> Iterator[Finding]:
     """There is room where the engine keeps images, and where containers' temporary files go."""
-    sight = sight_of(context)
-    if isinstance(sight, LlemError):
+    facts = facts_of(context)
+    if isinstance(facts, LlemError):
         return
-    root = Path(str(sight.info.get("DockerRootDir") or "/var/lib/docker"))
-    missing = [use.reference for use in sight.uses if sight.engine.find(use.reference) is None]
+    root = Path(str(facts.info.get("DockerRootDir") or "/var/lib/docker"))
+    missing = [use.reference for use in facts.uses if facts.daemon.find(use.reference) is None]
     for place, what, need in (
         (root, "the engine keeps its images", ROOM_FOR_AN_IMAGE if missing else LEAST_FREE),
         (Path(tempfile.gettempdir()), "containers' temporary files go", LEAST_FREE),
@@ -74,12 +74,12 @@ def check_space(context: PreflightContext) -> Iterator[Finding]:
 
 def check_image(context: PreflightContext) -> Iterator[Finding]:
     """Each image is here or can be pulled, starts, and holds llem and its backend."""
-    sight = sight_of(context)
-    if isinstance(sight, LlemError):
+    facts = facts_of(context)
+    if isinstance(facts, LlemError):
         return
-    for use in sight.uses:
-        image = sight.image(use)
-        found = sight.plain(use)
+    for use in facts.uses:
+        image = facts.image(use)
+        found = facts.plain(use)
         if isinstance(image, LlemError):
             yield _wrong(image)
         elif isinstance(found, LlemError):
@@ -114,12 +114,12 @@ def check_version(context: PreflightContext) -> Iterator[Finding]:
     """llem in the image reads what llem here writes."""
     import importlib.metadata
 
-    sight = sight_of(context)
-    if isinstance(sight, LlemError):
+    facts = facts_of(context)
+    if isinstance(facts, LlemError):
         return
     here = importlib.metadata.version("llem")
-    for use in sight.uses:
-        found = sight.plain(use)
+    for use in facts.uses:
+        found = facts.plain(use)
         if isinstance(found, LlemError) or found.llem is None:
             continue
         if found.schema != JOB_SCHEMA:
@@ -141,21 +141,21 @@ def check_version(context: PreflightContext) -> Iterator[Finding]:
 
 def check_toolkit(context: PreflightContext) -> Iterator[Finding]:
     """The engine can give containers GPUs: NVIDIA's runtime hook, or CDI."""
-    sight = sight_of(context)
-    if isinstance(sight, LlemError):
+    facts = facts_of(context)
+    if isinstance(facts, LlemError):
         return
     if not gpus_here():
         yield Finding(level="ok", message="no NVIDIA GPU here: containers run on the CPU")
         return
-    if not context.runners and "nvidia" not in (sight.info.get("Runtimes") or {}):
+    if not context.runners and "nvidia" not in (facts.info.get("Runtimes") or {}):
         yield Finding(
             level="warning", message="the engine knows no NVIDIA runtime; CDI or a hook may do", remedy=TOOLKIT_REMEDY
         )
-    for use in sight.uses:
+    for use in facts.uses:
         if not use.gpus:
             yield Finding(level="ok", message=f"{use.backend} takes no GPU")
             continue
-        found = sight.with_gpus(use)
+        found = facts.with_gpus(use)
         if isinstance(found, ToolkitMissing | GpuRefused):
             yield _wrong(found)
         elif not isinstance(found, LlemError):
@@ -164,11 +164,11 @@ def check_toolkit(context: PreflightContext) -> Iterator[Finding]:
 
 def check_gpu_inside(context: PreflightContext) -> Iterator[Finding]:
     """`nvidia-smi -L` inside lists exactly the GPUs that the container was given."""
-    sight = sight_of(context)
-    if isinstance(sight, LlemError):
+    facts = facts_of(context)
+    if isinstance(facts, LlemError):
         return
-    for use in sight.uses:
-        found = sight.with_gpus(use)
+    for use in facts.uses:
+        found = facts.with_gpus(use)
         if not use.gpus or isinstance(found, LlemError):
             continue
         if found.gpus is None:
@@ -198,12 +198,12 @@ def check_gpu_inside(context: PreflightContext) -> Iterator[Finding]:
 
 def check_cuda(context: PreflightContext) -> Iterator[Finding]:
     """CUDA in the image against the highest that the driver supports."""
-    sight = sight_of(context)
-    if isinstance(sight, LlemError):
+    facts = facts_of(context)
+    if isinstance(facts, LlemError):
         return
     name, highest = driver()
-    for use in sight.uses:
-        image, found = sight.image(use), sight.plain(use)
+    for use in facts.uses:
+        image, found = facts.image(use), facts.plain(use)
         if not use.gpus or highest is None or isinstance(image, LlemError) or isinstance(found, LlemError):
             continue
         inside = cuda.parse(image.labels.get(labels.CUDA)) or cuda.parse(found.cuda)
@@ -225,13 +225,13 @@ def check_cuda(context: PreflightContext) -> Iterator[Finding]:
 
 def check_shm(context: PreflightContext) -> Iterator[Finding]:
     """Containers get the shared memory that they are to have, and the machine has it."""
-    sight = sight_of(context)
-    if isinstance(sight, LlemError):
+    facts = facts_of(context)
+    if isinstance(facts, LlemError):
         return
-    wanted = sight.options.shm_bytes
+    wanted = facts.options.shm_bytes
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    for use in sight.uses:
-        found = sight.plain(use)
+    for use in facts.uses:
+        found = facts.plain(use)
         if isinstance(found, LlemError):
             continue
         if found.shm < 0.99 * wanted:
@@ -252,11 +252,11 @@ def check_shm(context: PreflightContext) -> Iterator[Finding]:
 
 def check_leftovers(context: PreflightContext) -> Iterator[Finding]:
     """Containers of an llem that is gone: they may still hold a GPU."""
-    sight = sight_of(context)
-    if isinstance(sight, LlemError):
+    facts = facts_of(context)
+    if isinstance(facts, LlemError):
         return
-    with sight.engine.answering():
-        containers = sight.engine.client.api.containers(all=True, filters={"label": owner.OWNER})
+    with facts.daemon.answering():
+        containers = facts.daemon.client.api.containers(all=True, filters={"label": owner.OWNER})
     gone = [c for c in containers if owner.is_gone(c.get("Labels") or {})]
     if not gone:
         yield Finding(level="ok", message="no container is left from before")

@@ -12,9 +12,9 @@ from typing import Any
 from docker.types import DeviceRequest, LogConfig, Mount, Ulimit
 
 from llem.plugin_api import EXPERIMENT, tells_a_secret
-from llem_docker.engine import Image
+from llem_docker.daemon import Image
+from llem_docker.mounts import HOME, HUB, JOB, PACKAGES, SCRATCH, TMP, TOKEN, Places
 from llem_docker.options import DockerOptions
-from llem_docker.places import HOME, HUB, JOB, PACKAGES, SCRATCH, TMP, TOKEN, Places
 
 WORKER = ("python3", "-m", "llem.worker")
 """The command that runs inside: the worker, which calls `ExperimentOrchestrator` as a library."""

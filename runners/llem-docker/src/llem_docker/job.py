@@ -16,9 +16,9 @@ from typing import Any
 
 from llem.plugin_api import EVENTS, Exit, LlemError
 from llem_docker import ending
-from llem_docker.engine import Engine
+from llem_docker.baseline_cache import BaselineCache
+from llem_docker.daemon import DockerDaemon
 from llem_docker.intake import Events, amend_failure, remove_folder, take, written
-from llem_docker.keepsakes import Keepsakes
 from llem_docker.logs import LogStream
 from llem_docker.options import DockerOptions
 from llem_docker.sizes import in_words
@@ -43,7 +43,7 @@ class Parts:
         left: told the id of a container that could not be removed.
     """
 
-    engine: Engine
+    daemon: DockerDaemon
     container: str
     options: DockerOptions
     directory: Path
@@ -54,7 +54,7 @@ class Parts:
     secrets: Sequence[str]
     lifeline: int
     left: Callable[[str], None]
-    keepsakes: Keepsakes
+    baseline_cache: BaselineCache
 
 
 class DockerJob:
@@ -142,9 +142,9 @@ class DockerJob:
             except ProcessLookupError:
                 return
             except PermissionError:
-                client = self._parts.engine.client
+                client = self._parts.daemon.client
         try:
-            with self._parts.engine.answering():
+            with self._parts.daemon.answering():
                 client.api.kill(self._parts.container, signal=int(number))
         except LlemError:
             return  # it has just ended, or the engine is gone: what is left is said at the end
@@ -153,7 +153,7 @@ class DockerJob:
         """A reason to end the container: the engine is gone, or it writes too much."""
         if self._parts.log.ended and not self._engine_asked:
             self._engine_asked = True
-            if not self._parts.engine.answers():
+            if not self._parts.daemon.answers():
                 return (
                     ending.ENGINE_GONE,
                     "the Docker engine went away while the container ran, and llem ended the container",
@@ -184,11 +184,11 @@ class DockerJob:
         )
         full = _full_disk(parts) if found.code or found.signal else None
         refused = take(parts.exchange, parts.directory, parts.expected, parts.secrets) if gone else []
-        if not parts.engine.remove(parts.container):
+        if not parts.daemon.remove(parts.container):
             parts.left(parts.container)
         if gone:
             self._let_go()
-            parts.keepsakes.take(parts.scratch)
+            parts.baseline_cache.take(parts.scratch)
             remove_folder(parts.exchange)
             remove_folder(parts.scratch)
             if self._first is not None:
@@ -255,7 +255,7 @@ def first_process(container_id: str, state: Mapping[str, Any]) -> int | None:
 def _last_state(parts: Parts) -> dict[str, Any] | None:
     """The engine's account of the ended container; it may need a moment to take note of the end."""
     end = time.monotonic() + _LOG_S
-    while (state := parts.engine.state(parts.container)) is not None:
+    while (state := parts.daemon.state(parts.container)) is not None:
         if not state.get("Running") or time.monotonic() > end:
             return state
         time.sleep(0.02)

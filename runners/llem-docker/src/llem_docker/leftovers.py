@@ -7,7 +7,7 @@ from pathlib import Path
 
 from llem.plugin_api import EXPERIMENTS, PreflightError
 from llem_docker import owner
-from llem_docker.engine import Engine
+from llem_docker.daemon import DockerDaemon
 from llem_docker.intake import remove_folder
 from llem_docker.runner import EXCHANGE
 
@@ -25,23 +25,23 @@ def reclaim(study_dir: Path) -> Iterable[str]:
     """
     if not any((study_dir / EXPERIMENTS).glob(f"*/{EXCHANGE}")):
         return []
-    engine = Engine()
+    daemon = DockerDaemon()
     try:
-        with engine.answering():
-            containers = engine.client.api.containers(all=True, filters={"label": f"{owner.STUDY}={study_dir.name}"})
+        with daemon.answering():
+            containers = daemon.client.api.containers(all=True, filters={"label": f"{owner.STUDY}={study_dir.name}"})
         ours = [c["Id"] for c in containers if _is_ours(c.get("Labels") or {}, study_dir)]
-        if left := [container[:12] for container in ours if not engine.remove(container)]:
+        if left := [container[:12] for container in ours if not daemon.remove(container)]:
             raise PreflightError(
                 f"container(s) {', '.join(left)} of an earlier run of this study cannot be removed.",
-                where=engine.address,
+                where=daemon.address,
                 remedy=f"docker rm --force --volumes {' '.join(left)}",
             )
     finally:
-        engine.close()
+        daemon.close()
     return [f"removed {len(ours)} container(s) that an earlier run of this study left behind."] if ours else []
 
 
-def clear_probes(engine: Engine, near: Path) -> None:
+def clear_probes(daemon: DockerDaemon, near: Path) -> None:
     """Remove the containers and folders of looks into an image whose llem was killed meanwhile.
 
     Args:
@@ -50,11 +50,11 @@ def clear_probes(engine: Engine, near: Path) -> None:
     Raises:
         LlemError: the engine does not answer.
     """
-    with engine.answering():
-        containers = engine.client.api.containers(all=True, filters={"label": f"{owner.STUDY}={owner.PREFLIGHT}"})
+    with daemon.answering():
+        containers = daemon.client.api.containers(all=True, filters={"label": f"{owner.STUDY}={owner.PREFLIGHT}"})
     for container in containers:
         if owner.is_gone(container.get("Labels") or {}):
-            engine.remove(container["Id"])
+            daemon.remove(container["Id"])
     for folder in near.glob(f"{PROBE}*"):
         # Only those of this machine since its boot: others may be at work on a shared file system.
         if owner.was_here(folder.name.removeprefix(PROBE).rpartition("-")[0]):

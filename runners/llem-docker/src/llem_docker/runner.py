@@ -24,16 +24,16 @@ from llem.plugin_api import (
     write_json,
 )
 from llem_docker import owner
+from llem_docker.baseline_cache import BaselineCache
 from llem_docker.container import LIFELINE, Inside, creation
-from llem_docker.engine import Engine, Image
+from llem_docker.daemon import DockerDaemon, Image
 from llem_docker.gpus import gpus_of, target_here
 from llem_docker.images.names import name_of
 from llem_docker.intake import remove_folder
 from llem_docker.job import DockerJob, Parts, read_experiment
-from llem_docker.keepsakes import Keepsakes
 from llem_docker.logs import LogStream
+from llem_docker.mounts import SCRATCH, Places, places_of
 from llem_docker.options import DockerOptions, options_of
-from llem_docker.places import SCRATCH, Places, places_of
 from llem_docker.tokens import TokenFile
 
 EXCHANGE = "container"
@@ -46,10 +46,10 @@ class DockerRunner:
     def __init__(self, context: RunnerContext) -> None:
         self._context = context
         self._options = options_of(context)
-        self._engine: Engine | None = None
+        self._daemon: DockerDaemon | None = None
         self._image: Image | None = None
         self._left: list[str] = []
-        self._keepsakes = Keepsakes()
+        self._baseline_cache = BaselineCache()
 
     def preflight(self, experiments: Sequence[ExperimentConfig]) -> Iterable[Finding]:
         """Check that an image is given; what it leads to, the checks of this plugin find out."""
@@ -69,10 +69,10 @@ class DockerRunner:
             LlemError: the engine, the image, the toolkit or a model is not there; its class is the failure's type.
         """
         options = self._options
-        engine = self._connect()
+        daemon = self._connect()
         self._remove_left()
-        if self._image is None or engine.find(self._image.id) is None:
-            self._image = engine.image(image_of(self._context), pull=options.pull == "missing")
+        if self._image is None or daemon.find(self._image.id) is None:
+            self._image = daemon.image(image_of(self._context), pull=options.pull == "missing")
         expected = read_experiment(job.directory / EXPERIMENT)
         places = places_of(job.config, expected["base_dir"])
         network = _network(options, places)
@@ -80,7 +80,7 @@ class DockerRunner:
         with ExitStack() as always, ExitStack() as undo:
             try:
                 exchange, scratch = _folders(job.directory, places, undo)
-                self._keepsakes.give(scratch)
+                self._baseline_cache.give(scratch)
             except OSError as error:
                 raise LlemError(
                     f"the container's folders cannot be made: {error.strerror or error}.", where=str(error.filename)
@@ -92,7 +92,7 @@ class DockerRunner:
                 scratch=scratch,
                 places=places,
                 options=options,
-                user=user_of(engine),
+                user=user_of(daemon),
                 network=network,
                 labels=owner.labels(self._context.study_id, job.directory, job.config_hash, self._context.backend),
                 gpus=gpus,
@@ -100,15 +100,15 @@ class DockerRunner:
                 job_id=uuid.uuid4().hex,
                 variables=job.environment,
             )
-            _give_in(exchange, expected, self._facts(inside, engine))
+            _give_in(exchange, expected, self._facts(inside, daemon))
             lifeline = _lifeline(exchange)
             undo.callback(os.close, lifeline)
-            container = engine.create(self._image, creation(inside))
-            undo.callback(self._discard, engine, container)
-            log = LogStream(engine.output(container), job.directory / LOG, [token] if token else [])
-            state = engine.start(container, self._image)
+            container = daemon.create(self._image, creation(inside))
+            undo.callback(self._discard, daemon, container)
+            log = LogStream(daemon.output(container), job.directory / LOG, [token] if token else [])
+            state = daemon.start(container, self._image)
             parts = Parts(
-                engine=engine,
+                daemon=daemon,
                 container=container,
                 options=options,
                 directory=job.directory,
@@ -119,7 +119,7 @@ class DockerRunner:
                 secrets=[token] if token else [],
                 lifeline=lifeline,
                 left=self._left.append,
-                keepsakes=self._keepsakes,
+                baseline_cache=self._baseline_cache,
             )
             running = DockerJob(parts, state)
             undo.pop_all()
@@ -127,35 +127,35 @@ class DockerRunner:
 
     def close(self) -> None:
         """Remove what could not be removed before, and close the connection."""
-        if self._engine is not None:
+        if self._daemon is not None:
             self._remove_left()
-            self._engine.close()
-            self._engine = None
+            self._daemon.close()
+            self._daemon = None
 
-    def _connect(self) -> Engine:
-        if self._engine is not None and not self._engine.answers():
-            self._engine.close()
-            self._engine = None
-        if self._engine is None:
-            self._engine = Engine(self._context.registry)
-        return self._engine
+    def _connect(self) -> DockerDaemon:
+        if self._daemon is not None and not self._daemon.answers():
+            self._daemon.close()
+            self._daemon = None
+        if self._daemon is None:
+            self._daemon = DockerDaemon(self._context.registry)
+        return self._daemon
 
     def _remove_left(self) -> None:
-        assert self._engine is not None
-        self._left = [container for container in self._left if not self._engine.remove(container)]
+        assert self._daemon is not None
+        self._left = [container for container in self._left if not self._daemon.remove(container)]
 
-    def _discard(self, engine: Engine, container: str) -> None:
-        if not engine.remove(container):
+    def _discard(self, daemon: DockerDaemon, container: str) -> None:
+        if not daemon.remove(container):
             self._left.append(container)
 
-    def _facts(self, inside: Inside, engine: Engine) -> dict[str, Any]:
+    def _facts(self, inside: Inside, daemon: DockerDaemon) -> dict[str, Any]:
         """Facts of the container that a reader of the result needs."""
         options = inside.options
         return {
             "image": inside.image.reference,
             "image_id": inside.image.id,
             "image_digest": inside.image.digest,
-            "engine_version": engine.version,
+            "engine_version": daemon.version,
             "gpus": list(inside.gpus),
             "network": inside.network,
             "shm_bytes": options.shm_bytes,
@@ -182,9 +182,9 @@ def image_of(context: RunnerContext) -> str:
     return reference
 
 
-def user_of(engine: Engine) -> str:
+def user_of(daemon: DockerDaemon) -> str:
     """As whom a container runs, so that its files belong to whoever runs llem. A rootless engine maps root to that user."""
-    rootless = any("name=rootless" in option for option in engine.info().get("SecurityOptions") or ())
+    rootless = any("name=rootless" in option for option in daemon.info().get("SecurityOptions") or ())
     return "0:0" if rootless else f"{os.getuid()}:{os.getgid()}"
 
 

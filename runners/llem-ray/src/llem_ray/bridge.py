@@ -25,8 +25,8 @@ from llem_ray.cluster import Cluster
 from llem_ray.connection import join
 from llem_ray.errors import ClusterError, told
 from llem_ray.experiment import Experiment
-from llem_ray.need import Need
 from llem_ray.options import RayOptions
+from llem_ray.resource_request import ResourceRequest
 
 _LONGEST_LINE = 64 * 2**20
 _END_S = 90.0
@@ -88,7 +88,7 @@ class Bridge:
             directory=Path(order["directory"]),
             document=order["document"],
             environment=order["environment"],
-            need=Need.of(order["need"]),
+            need=ResourceRequest.of(order["need"]),
             placement=Placement(**{**placement, "nodes": tuple(placement["nodes"])}) if placement else None,
             tell=lambda node: self._say(started=job, node=node) if node is not None else self._say(queued=job),
         )
@@ -104,7 +104,7 @@ class Bridge:
         self._say(job=experiment.id, exit=asdict(ending))
 
     async def _look(self, cluster: Cluster, order: Mapping[str, Any]) -> None:
-        from llem_ray.look import look
+        from llem_ray.cluster_probe import look
 
         try:
             seen = await look(cluster, order)

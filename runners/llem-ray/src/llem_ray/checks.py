@@ -10,36 +10,36 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from llem.plugin_api import BACKENDS, Finding, PreflightContext
-from llem_ray.sight import Sight, sight_of
+from llem_ray.preflight_facts import PreflightFacts, facts_of
 
 
 def check_cluster(context: PreflightContext) -> Iterator[Finding]:
     """A cluster answers, with the versions of Ray and Python that are here."""
-    sight = sight_of(context)
-    if not isinstance(sight, Sight):
-        where = f"{sight.where}: " if sight.where else ""
+    facts = facts_of(context)
+    if not isinstance(facts, PreflightFacts):
+        where = f"{facts.where}: " if facts.where else ""
         level = "error" if context.runners else "warning"
-        yield Finding(level=level, message=f"{where}{sight.what}", remedy=sight.remedy)  # type: ignore[arg-type]
-    elif "trouble" in sight.seen:
+        yield Finding(level=level, message=f"{where}{facts.what}", remedy=facts.remedy)  # type: ignore[arg-type]
+    elif "trouble" in facts.seen:
         yield Finding(
             level="error",
-            message=f"the cluster could not be looked at: {sight.seen['trouble']}",
+            message=f"the cluster could not be looked at: {facts.seen['trouble']}",
             remedy="Look what it says of itself: ray status.",
         )
     else:
-        nodes = sight.seen["nodes"]
+        nodes = facts.seen["nodes"]
         yield Finding(
             level="ok",
-            message=f"Ray {sight.ray}, {len(nodes)} node(s) with {sum(n['cpus'] for n in nodes):g} CPU(s) and "
+            message=f"Ray {facts.ray}, {len(nodes)} node(s) with {sum(n['cpus'] for n in nodes):g} CPU(s) and "
             f"{sum(n['gpus'] for n in nodes)} GPU(s)",
         )
 
 
 def check_nodes(context: PreflightContext) -> Iterator[Finding]:
     """Some node could run each experiment."""
-    for sight, seen in _seen(context):
+    for facts, seen in _seen(context):
         there = "; ".join(f"{n['name']} {n['cpus']:g} CPU(s), {n['gpus']} GPU(s)" for n in seen["nodes"][:10])
-        for experiment, fit in zip(sight.experiments, seen["fits"], strict=True):
+        for experiment, fit in zip(facts.experiments, seen["fits"], strict=True):
             if not fit["nodes"]:
                 yield Finding(
                     level="error",
@@ -81,7 +81,7 @@ def check_packages(context: PreflightContext) -> Iterator[Finding]:
 
 def check_files(context: PreflightContext) -> Iterator[Finding]:
     """Check that what experiments read, and the place where results go, are found on the nodes."""
-    for sight, seen in _seen(context):
+    for facts, seen in _seen(context):
         absent: dict[str, list[str]] = {}
         for node, found in seen["visits"].items():
             for name in found.get("absent", ()):
@@ -89,7 +89,7 @@ def check_files(context: PreflightContext) -> Iterator[Finding]:
             if found.get("storage") is not None:
                 yield Finding(
                     level="error",
-                    message=f"the storage {sight.options.storage} cannot be used on {node}: {found['storage']}",
+                    message=f"the storage {facts.options.storage} cannot be used on {node}: {found['storage']}",
                     remedy="It has to be one folder for this machine and every node, writable for the user of Ray there.",
                 )
         for name, nodes in absent.items():
@@ -100,11 +100,11 @@ def check_files(context: PreflightContext) -> Iterator[Finding]:
             )
 
 
-def _seen(context: PreflightContext) -> Iterator[tuple[Sight, Mapping[str, Any]]]:
-    """The sight and what was seen, once; nothing where there is nothing to look at."""
-    sight = sight_of(context)
-    if isinstance(sight, Sight) and "trouble" not in sight.seen and sight.experiments:
-        yield sight, sight.seen
+def _seen(context: PreflightContext) -> Iterator[tuple[PreflightFacts, Mapping[str, Any]]]:
+    """The facts and what was seen, once; nothing where there is nothing to look at."""
+    facts = facts_of(context)
+    if isinstance(facts, PreflightFacts) and "trouble" not in facts.seen and facts.experiments:
+        yield facts, facts.seen
 
 
 def _problems(found: Mapping[str, Any], here: Mapping[str, str]) -> Iterator[str]:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from llem_ray import task
 from llem_ray.mailbox import CONCURRENCY, Mailbox, Parcel
-from llem_ray.need import Need
 from llem_ray.nodes import Node, living
 from llem_ray.options import RayOptions
 from llem_ray.placement import Place, Places
+from llem_ray.resource_request import ResourceRequest
 
 if TYPE_CHECKING:
     from llem_ray.experiment import Experiment
@@ -71,12 +71,12 @@ class Cluster:
         for waiter in waiters:
             waiter.cancel()
 
-    def submit(self, order: task.Order, need: Need, place: Place) -> tuple[Any, Any]:
+    def submit(self, order: task.Order, need: ResourceRequest, place: Place) -> tuple[Any, Any]:
         """Hand an attempt to Ray; returns references to its outcome and to what it left."""
         outcome, content = self._task.options(**self.task_options(need, place.node)).remote(order, self._mailbox)
         return outcome, content
 
-    def task_options(self, need: Need, node: Node | None) -> dict[str, Any]:
+    def task_options(self, need: ResourceRequest, node: Node | None) -> dict[str, Any]:
         """Ray's options for a task of this need, on a node or where Ray likes."""
         cpus, gpus = need.cpus, float(need.gpus)
         if need.exclusive and node is not None:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from llem.plugin_api import Exit, LlemError, Placement
 from llem_ray.endings import NO_NODE, NODE_FAILED, Lost, ending_of
+from llem_ray.job_output import Outbox
 from llem_ray.mailbox import Parcel
-from llem_ray.need import Need
 from llem_ray.nodes import fitting, settled
-from llem_ray.outbox import Outbox
 from llem_ray.parcels import Storage, refuse_large, take
 from llem_ray.placement import Place
+from llem_ray.resource_request import ResourceRequest
 from llem_ray.task import Order, Outcome
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Experiment:
     directory: Path
     document: Mapping[str, Any]
     environment: Mapping[str, str]
-    need: Need
+    need: ResourceRequest
     placement: Placement | None
     tell: Callable[[str | None], None]
     grace_s: float | None = None
@@ -134,7 +134,7 @@ class Experiment:
             await cluster.change(_LOOK_S, self._ordered)
         return Exit(cause="it was cancelled before it started")
 
-    async def _attempt(self, cluster: Cluster, need: Need, place: Place, lost: list[Lost]) -> Exit | Lost:
+    async def _attempt(self, cluster: Cluster, need: ResourceRequest, place: Place, lost: list[Lost]) -> Exit | Lost:
         """One attempt, from the hand-over to its results."""
         name = f"{self.id}.{len(lost) + 1}"
         order = self._order(cluster, name, need, place, lost)
@@ -163,7 +163,7 @@ class Experiment:
             del cluster.attempts[name]
             cluster.forget(name)
 
-    def _order(self, cluster: Cluster, name: str, need: Need, place: Place, lost: list[Lost]) -> Order:
+    def _order(self, cluster: Cluster, name: str, need: ResourceRequest, place: Place, lost: list[Lost]) -> Order:
         warnings = [*self.document.get("warnings", ())]
         warnings += [{"code": "attempt_lost", "message": f"an attempt was lost: {one.what}."} for one in lost]
         if place.moved_from is not None and place.node is not None:
@@ -239,7 +239,7 @@ class Experiment:
             await cluster.change(1.0, self._ordered)
         return {dead}
 
-    def _no_node(self, cluster: Cluster, need: Need) -> Exit:
+    def _no_node(self, cluster: Cluster, need: ResourceRequest) -> Exit:
         cause = (
             f"no node of the cluster can run it, and none came within {cluster.options.wait_for_nodes_s:g} s: it needs "
         )

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from llem_ray.need import Need
+from llem_ray.resource_request import ResourceRequest
 
 _SLACK = 1e-4
 """Ray counts resources in ten-thousandths."""
@@ -60,12 +60,12 @@ def living(listed: Iterable[Mapping[str, Any]]) -> list[Node]:
 _NAMES = ("NodeManagerAddress", "NodeManagerHostname", "NodeName")
 
 
-def fitting(need: Need, nodes: Sequence[Node]) -> list[Node]:
+def fitting(need: ResourceRequest, nodes: Sequence[Node]) -> list[Node]:
     """The nodes that could run it when they are free."""
     return [node for node in nodes if _fits(need, node)]
 
 
-def settled(need: Need, nodes: Sequence[Node]) -> Need:
+def settled(need: ResourceRequest, nodes: Sequence[Node]) -> ResourceRequest:
     """With a mere wish for a GPU decided: one where a fitting node has one, else none."""
     if not need.gpu_wish:
         return need
@@ -73,7 +73,7 @@ def settled(need: Need, nodes: Sequence[Node]) -> Need:
     return replace(need, gpu_wish=False, gpus=need.gpus if has_one else 0)
 
 
-def _fits(need: Need, node: Node) -> bool:
+def _fits(need: ResourceRequest, node: Node) -> bool:
     if need.nodes and node.names.isdisjoint(need.nodes):
         return False
     if any(node.labels.get(key) != value for key, value in need.labels.items()):

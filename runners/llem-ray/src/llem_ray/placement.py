@@ -7,8 +7,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 from llem.plugin_api import Placement
-from llem_ray.need import Need
 from llem_ray.nodes import Node, fitting
+from llem_ray.resource_request import ResourceRequest
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Places:
 
     def choose(
         self,
-        need: Need,
+        need: ResourceRequest,
         placement: Placement | None,
         nodes: Sequence[Node],
         avoid: Collection[str] = (),
@@ -74,7 +74,7 @@ class Places:
             return None
         return Place(min(could, key=lambda node: len(self.running[node.id]) / max(node.cpus, 1.0)), moved_from)
 
-    def enter(self, name: str, need: Need, placement: Placement | None, place: Place) -> None:
+    def enter(self, name: str, need: ResourceRequest, placement: Placement | None, place: Place) -> None:
         """An experiment was sent there."""
         if place.node is None:
             return
@@ -86,7 +86,7 @@ class Places:
         elif placement is not None:
             self._sent[placement.key][place.node.name] += 1
 
-    def leave(self, name: str, need: Need, placement: Placement | None, place: Place, *, lost: bool) -> None:
+    def leave(self, name: str, need: ResourceRequest, placement: Placement | None, place: Place, *, lost: bool) -> None:
         """It has ended; one that was lost does not count as a cycle on that node."""
         if place.node is None:
             return

@@ -11,10 +11,10 @@ from dataclasses import asdict
 from typing import Any
 
 from llem.plugin_api import BACKENDS, EXPERIMENT, Exit, ExperimentConfig, Finding, Job, RunnerContext, RunningJob
+from llem_ray.bridge_client import Line
 from llem_ray.errors import ClusterLost
-from llem_ray.line import Line
-from llem_ray.need import need_of
 from llem_ray.options import RayOptions
+from llem_ray.resource_request import need_of
 
 _UNCONFIRMED_S = 180.0
 """Time beyond its grace that an end may take; the process that speaks to Ray gives up before that."""

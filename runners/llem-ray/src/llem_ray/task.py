@@ -15,7 +15,7 @@ from typing import Any
 
 from llem.plugin_api import LlemError
 from llem_ray import here
-from llem_ray.correspondence import Correspondence
+from llem_ray.messages import Correspondence
 from llem_ray.parcels import Storage, sizes
 
 _START_S = 120.0

@@ -13,7 +13,7 @@ from llem_slurm.limits import site_limits
 from llem_slurm.nodes import nodes_of
 from llem_slurm.options import SlurmOptions
 from llem_slurm.plugin import RUNNER
-from llem_slurm.script import Need, array_options, need_of
+from llem_slurm.script import ResourceRequest, array_options, need_of
 
 SHOW = "Show what there is: sinfo -o '%P %l %D %G %f'."
 
@@ -146,10 +146,10 @@ def check_node(context: PreflightContext) -> Iterator[Finding]:
     yield from probe(context, options, needs(context, options))
 
 
-def needs(context: PreflightContext, options: SlurmOptions) -> Sequence[Need]:
+def needs(context: PreflightContext, options: SlurmOptions) -> Sequence[ResourceRequest]:
     """The needs of the study's jobs, one of each kind."""
     backends = {name for name, runner in context.runners.items() if runner.partition(":")[0] == RUNNER}
-    found: dict[Need, None] = {}
+    found: dict[ResourceRequest, None] = {}
     for config in context.experiments:
         if config.backend in backends:
             found[need_of(config, context.registry.find(BACKENDS, config.backend), options)] = None

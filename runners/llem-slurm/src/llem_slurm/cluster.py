@@ -18,8 +18,8 @@ from llem_slurm.commands import cancel, in_parts, run
 from llem_slurm.ending import ending_of, hopeless, lost
 from llem_slurm.job import SlurmJob
 from llem_slurm.options import SlurmOptions
-from llem_slurm.places import ENDED, FOLDER, Record, digest_of
 from llem_slurm.queue import ACCOUNT_FORMAT, HOPELESS, Place, Seen, read_accounts, read_queue
+from llem_slurm.shared_files import ENDED, FOLDER, Record, digest_of
 from llem_slurm.submission import Submission, queue_command
 
 GATHER_S = 1.0

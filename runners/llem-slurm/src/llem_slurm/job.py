@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from llem.plugin_api import Exit, Job
 from llem_slurm.queue import Place, Seen
-from llem_slurm.script import Need
+from llem_slurm.script import ResourceRequest
 
 if TYPE_CHECKING:
-    from llem_slurm.places import Batch
+    from llem_slurm.shared_files import Batch
 
 
 class SlurmJob:
@@ -29,7 +29,7 @@ class SlurmJob:
         verdict: how it ended, where its end was brought about here.
     """
 
-    def __init__(self, job: Job, need: Need, changed: Callable[[], None]) -> None:
+    def __init__(self, job: Job, need: ResourceRequest, changed: Callable[[], None]) -> None:
         self.job = job
         self.need = need
         self.batch: Batch | None = None

@@ -1,6 +1,6 @@
 """The side of a node: `python -m llem_slurm.node BATCH`, as the one task of an array's element. Runs its experiment, once.
 
-Its exit code is of no meaning to the study: the record that it leaves at the end is (see `llem_slurm.places`). Asked to end
+Its exit code is of no meaning to the study: the record that it leaves at the end is (see `llem_slurm.shared_files`). Asked to end
 by Slurm, whatever the reason is, it leaves none: Slurm knows the reason, and whether the job will begin anew.
 """
 
@@ -30,7 +30,7 @@ from llem.plugin_api import (
     write_atomically,
 )
 from llem_slurm.errors import NODE_FAILED, OUT_OF_MEMORY
-from llem_slurm.places import Batch, Record, Task, Tasks, digest_of
+from llem_slurm.shared_files import Batch, Record, Task, Tasks, digest_of
 from llem_slurm.worker_start import is_alone, start
 
 T = TypeVar("T")

@@ -19,7 +19,7 @@ from llem_slurm.errors import SlurmRefused
 from llem_slurm.options import SlurmOptions
 from llem_slurm.plugin import RUNNER
 from llem_slurm.queue import ACCOUNT_FORMAT
-from llem_slurm.script import Need, wishes
+from llem_slurm.script import ResourceRequest, resource_options
 
 _UNSEEN, _NO_PYTHON, _NO_LLEM = 41, 42, 43
 _MINUTES = 5
@@ -41,7 +41,7 @@ os.replace(temporary, sys.argv[1])
 """
 
 
-def probe(context: PreflightContext, options: SlurmOptions, needs: Sequence[Need]) -> Iterator[Finding]:
+def probe(context: PreflightContext, options: SlurmOptions, needs: Sequence[ResourceRequest]) -> Iterator[Finding]:
     """Submit it, wait for its word at most `probe_s`, and take it out of the queue where that comes too late.
 
     Raises:
@@ -60,7 +60,9 @@ def probe(context: PreflightContext, options: SlurmOptions, needs: Sequence[Need
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _ask(folder: Path, context: PreflightContext, options: SlurmOptions, needs: Sequence[Need]) -> Iterator[Finding]:
+def _ask(
+    folder: Path, context: PreflightContext, options: SlurmOptions, needs: Sequence[ResourceRequest]
+) -> Iterator[Finding]:
     python = options.python or sys.executable
     answer, token = folder / "answer.json", folder / "token"
     token.write_text("llem\n", encoding="ascii")
@@ -76,8 +78,8 @@ def _ask(folder: Path, context: PreflightContext, options: SlurmOptions, needs: 
     ]
     script = folder / "probe.sh"
     script.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    need = needs[0] if needs else Need(0, _MINUTES)
-    words = [w for w in wishes(options, need) if not w.startswith("--time=") and w != "--exclusive"]
+    need = needs[0] if needs else ResourceRequest(0, _MINUTES)
+    words = [w for w in resource_options(options, need) if not w.startswith("--time=") and w != "--exclusive"]
     words += [
         f"--time={_MINUTES}",
         "--job-name=llem-probe",

@@ -15,7 +15,7 @@ START_S = 600.0
 
 
 @dataclass(frozen=True)
-class Need:
+class ResourceRequest:
     """A job's needs beside the options of all: jobs of equal needs can be in one array.
 
     Attributes:
@@ -29,14 +29,16 @@ class Need:
     node: str | None = None
 
 
-def need_of(config: ExperimentConfig, backend: BackendSpec, options: SlurmOptions, *, node: str | None = None) -> Need:
+def need_of(
+    config: ExperimentConfig, backend: BackendSpec, options: SlurmOptions, *, node: str | None = None
+) -> ResourceRequest:
     """The needs of an experiment.
 
     Args:
         node: where it has to run.
     """
     minutes = None if options.time is not None else math.ceil((config.limits.timeout_s + START_S) / 60)
-    return Need(options.gpus if options.gpus is not None else gpus_of(config, backend), minutes, node)
+    return ResourceRequest(options.gpus if options.gpus is not None else gpus_of(config, backend), minutes, node)
 
 
 def gpus_of(config: ExperimentConfig, backend: BackendSpec) -> int:
@@ -45,7 +47,7 @@ def gpus_of(config: ExperimentConfig, backend: BackendSpec) -> int:
     return 1 if taken is None else taken
 
 
-def wishes(options: SlurmOptions, need: Need) -> list[str]:
+def resource_options(options: SlurmOptions, need: ResourceRequest) -> list[str]:
     """The options of sbatch that say where a job goes and what it gets."""
     given: list[tuple[str, object]] = [
         ("partition", options.partition),
@@ -72,7 +74,7 @@ def _gres(options: SlurmOptions, gpus: int) -> str | None:
 
 
 def array_options(
-    options: SlurmOptions, need: Need, *, count: int, name: str, comment: str, folder: str
+    options: SlurmOptions, need: ResourceRequest, *, count: int, name: str, comment: str, folder: str
 ) -> Sequence[str]:
     """All options of an array of so many jobs."""
     throttle = f"%{options.max_running}" if options.max_running is not None else ""
@@ -86,7 +88,7 @@ def array_options(
         "--open-mode=append",
         "--export=ALL",
         "--requeue" if options.requeues else "--no-requeue",
-        *wishes(options, need),
+        *resource_options(options, need),
     ]
 
 

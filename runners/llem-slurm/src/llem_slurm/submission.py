@@ -16,9 +16,9 @@ from llem_slurm.commands import run, user
 from llem_slurm.errors import SlurmRefused, SlurmUnreachable
 from llem_slurm.job import SlurmJob
 from llem_slurm.options import SlurmOptions
-from llem_slurm.places import ENDED, FOLDER, Batch, Task, Tasks
 from llem_slurm.queue import QUEUE_FORMAT, read_queue
-from llem_slurm.script import Need, array_options, script
+from llem_slurm.script import ResourceRequest, array_options, script
+from llem_slurm.shared_files import ENDED, FOLDER, Batch, Task, Tasks
 
 TOKEN = "id"
 """The file that holds a study's mark in the queue, so that its jobs are found again wherever its folder is moved to."""
@@ -49,7 +49,7 @@ class _Array:
 
     batch: Batch
     jobs: list[SlurmJob]
-    need: Need
+    need: ResourceRequest
 
 
 class Submission:
@@ -82,7 +82,7 @@ class Submission:
         try:
             self._settle_doubts()
             doubtful = {id(job) for array in self._doubtful for job in array.jobs}
-            by_need: dict[Need, list[SlurmJob]] = {}
+            by_need: dict[ResourceRequest, list[SlurmJob]] = {}
             for job in jobs:
                 if id(job) not in doubtful and job.place is None:
                     by_need.setdefault(job.need, []).append(job)
@@ -110,7 +110,7 @@ class Submission:
         """Tell whether sbatch was given it and did not answer."""
         return any(job in array.jobs for array in self._doubtful)
 
-    def _written(self, jobs: list[SlurmJob], need: Need) -> _Array:
+    def _written(self, jobs: list[SlurmJob], need: ResourceRequest) -> _Array:
         options = self._options
         batch = Batch(self._dir / FOLDER / f"{time.strftime('%H%M%S')}-{uuid.uuid4().hex[:8]}")
         tasks = Tasks(

@@ -30,7 +30,7 @@ from llem.plugin_api import (
     load_object,
 )
 from llem_slurm.commands import environment as of_commands
-from llem_slurm.places import Tasks
+from llem_slurm.shared_files import Tasks
 
 
 def start(

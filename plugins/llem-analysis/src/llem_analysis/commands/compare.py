@@ -13,7 +13,7 @@ from llem.plugin_api import study_folders
 from llem_analysis.metric_names import MAIN, METRIC_SPECS
 
 if TYPE_CHECKING:
-    from llem_analysis.circumstances import Difference, Doubt
+    from llem_analysis.comparability import Difference, Objection
     from llem_analysis.contrasting import Pair, StudyContrast
 
 MOST_DIFFERENCES = 8
@@ -83,10 +83,10 @@ def contrast_lines(found: StudyContrast) -> Iterator[str]:
             p = f", {p_text(overall.p)}" if overall.p is not None else ""
             yield f"  {spec.label}: {sign}{change(overall.ratio)} in geometric mean{interval}{p}"
         yield ""
-    told = _doubts_of_all(found.pairs)
+    told = _objections_of_all(found.pairs)
     if told:
         yield f"in each of {counted(len(found.pairs), 'pair')}:"
-        yield from map(_doubt_line, told)
+        yield from map(_objection_line, told)
         yield ""
     for pair in found.pairs:
         yield from _pair_lines(pair, told)
@@ -99,19 +99,19 @@ def contrast_lines(found: StudyContrast) -> Iterator[str]:
     yield from (f"note: {text}" for text in found.notes)
 
 
-def _doubts_of_all(pairs: Sequence[Pair]) -> list[Doubt]:
+def _objections_of_all(pairs: Sequence[Pair]) -> list[Objection]:
     """Doubts that every one of several pairs has, such as those of the baseline that all are compared with."""
     if len(pairs) < 2:
         return []
-    return [doubt for doubt in pairs[0].doubts if all(doubt in pair.doubts for pair in pairs[1:])]
+    return [objection for objection in pairs[0].objections if all(objection in pair.objections for pair in pairs[1:])]
 
 
-def _doubt_line(doubt: Doubt) -> str:
-    word = {"all": "refused", "energy": "energy refused", None: "warning"}[doubt.refused]
-    return f"  {word}: {doubt.text}"
+def _objection_line(objection: Objection) -> str:
+    word = {"all": "refused", "energy": "energy refused", None: "warning"}[objection.refused]
+    return f"  {word}: {objection.text}"
 
 
-def _pair_lines(pair: Pair, told: Sequence[Doubt]) -> Iterator[str]:
+def _pair_lines(pair: Pair, told: Sequence[Objection]) -> Iterator[str]:
     """Lines of one pair, without the doubts that have been told of all."""
     from llem.plugin_api import one_line, table, value
 
@@ -119,7 +119,7 @@ def _pair_lines(pair: Pair, told: Sequence[Doubt]) -> Iterator[str]:
     yield f"{pair.base}{place}" if pair.base == pair.other else f"{pair.base} → {pair.other}{place}"
     for difference in pair.work:
         yield f"  different work: {difference.key}: {one_line(value(difference.base), 60)} → {one_line(value(difference.other), 60)}"
-    yield from (_doubt_line(doubt) for doubt in pair.doubts if doubt not in told)
+    yield from (_objection_line(objection) for objection in pair.objections if objection not in told)
     if pair.figures:
         rows = [_row(pair, name) for name in pair.figures]
         text = table(["figure", "first", "second", "change", "95 % interval", "p (Holm)", "paired"], rows, left=1)
@@ -167,5 +167,5 @@ def _reading_notes(found: StudyContrast) -> Iterator[str]:
     reasons = dict.fromkeys(c.reason for c in comparisons if c.reason is not None)
     for reason in list(reasons)[:3]:
         yield f"note: no interval and no p: {reason}."
-    if any(pair.doubts for pair in found.pairs) and not comparisons:
+    if any(pair.objections for pair in found.pairs) and not comparisons:
         yield "note: nothing was compared; --anyway compares what was refused."

@@ -75,9 +75,9 @@ def front_lines(front: Front, *, everything: bool) -> Iterator[str]:
     on = sum(p.on_front for p in front.points)
     open_ = sum(p.membership == "open" for p in front.points)
     told = any(p.membership is not None for p in front.points)
-    doubt = f"; of {open_} cycles do not tell whether they are" if open_ else ""
-    doubt = doubt if told else "; too few cycles to tell it from noise (3 of each give a test)"
-    yield f"{front.study}: {on} of {counted(len(front.points), 'configuration')} on the front{doubt if front.points else ''}"
+    objection = f"; of {open_} cycles do not tell whether they are" if open_ else ""
+    objection = objection if told else "; too few cycles to tell it from noise (3 of each give a test)"
+    yield f"{front.study}: {on} of {counted(len(front.points), 'configuration')} on the front{objection if front.points else ''}"
     if not shown:
         yield "no configuration has all of these figures"
     else:

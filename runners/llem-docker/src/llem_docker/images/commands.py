@@ -52,7 +52,7 @@ def list_images(registry: Registry, as_json: bool) -> None:
       llem images list
       llem images list --json | jq -r '.images[] | select(.present) | .reference'
     """
-    from llem_docker.engine import Engine
+    from llem_docker.daemon import DockerDaemon
     from llem_docker.images import labels
     from llem_docker.images.inventory import inventory
     from llem_docker.images.names import all_names
@@ -61,10 +61,10 @@ def list_images(registry: Registry, as_json: bool) -> None:
     local = []
     names = all_names(registry)
     try:
-        with closing(Engine(registry)) as engine, engine.answering():
-            local = [image.attrs for image in engine.client.images.list(filters={"label": labels.BACKEND})]
+        with closing(DockerDaemon(registry)) as daemon, daemon.answering():
+            local = [image.attrs for image in daemon.client.images.list(filters={"label": labels.BACKEND})]
             # One that is built without llem's labels has the name all the same.
-            named = (engine.attributes(name) for images in names.values() for name in images.values())
+            named = (daemon.attributes(name) for images in names.values() for name in images.values())
             local += [attributes for attributes in named if attributes is not None]
     except LlemError as error:
         unreachable = error
@@ -111,7 +111,7 @@ def pull(registry: Registry, backends: tuple[str, ...], target: str | None, refe
       llem images pull vllm pytorch --target cpu
     """
     from llem.plugin_api import BACKENDS
-    from llem_docker.engine import Engine
+    from llem_docker.daemon import DockerDaemon
     from llem_docker.gpus import target_here
     from llem_docker.images.names import all_names, name_of
     from llem_docker.images.pull import pull as pull_image
@@ -129,10 +129,10 @@ def pull(registry: Registry, backends: tuple[str, ...], target: str | None, refe
             wanted += [name] if name is not None else []
     if not wanted:
         raise ConfigError("no installed backend names an image.", remedy="Name one with --image.")
-    with closing(Engine(registry)) as engine:
+    with closing(DockerDaemon(registry)) as daemon:
         for reference in wanted:
             click.echo(f"pulling {reference}", err=True)
-            identity = pull_image(engine, reference, lambda line: click.echo(f"  {line}", err=True))
+            identity = pull_image(daemon, reference, lambda line: click.echo(f"  {line}", err=True))
             click.echo(f"{reference} {identity}")
 
 

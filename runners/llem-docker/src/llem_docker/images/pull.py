@@ -11,11 +11,11 @@ from docker.errors import APIError, DockerException
 from docker.utils import parse_repository_tag
 
 from llem.plugin_api import SpecRegistry
-from llem_docker.engine import PULL_TIMEOUT_S, Engine, gone
+from llem_docker.daemon import PULL_TIMEOUT_S, DockerDaemon, gone
 from llem_docker.errors import pull_error
 
 
-def pull(engine: Engine, reference: str, tell: Callable[[str], None]) -> str:
+def pull(daemon: DockerDaemon, reference: str, tell: Callable[[str], None]) -> str:
     """Pull an image, also where one of that name is here.
 
     Args:
@@ -31,19 +31,19 @@ def pull(engine: Engine, reference: str, tell: Callable[[str], None]) -> str:
         EngineUnavailable: the engine went away.
     """
     repository, tag = parse_repository_tag(reference)
-    client = docker.APIClient(base_url=engine.address, version="auto", timeout=PULL_TIMEOUT_S)
+    client = docker.APIClient(base_url=daemon.address, version="auto", timeout=PULL_TIMEOUT_S)
     try:
         for line in progress(
-            client.pull(repository, tag=tag or "latest", stream=True, decode=True), reference, engine.registry
+            client.pull(repository, tag=tag or "latest", stream=True, decode=True), reference, daemon.registry
         ):
             tell(line)
-        return str(engine.client.images.get(reference).id)
+        return str(daemon.client.images.get(reference).id)
     except APIError as error:
-        raise pull_error(str(error.explanation or error), reference, engine.registry) from error
+        raise pull_error(str(error.explanation or error), reference, daemon.registry) from error
     except (DockerException, requests.RequestException, OSError) as error:
-        if not engine.answers():
-            raise gone(engine.address) from error
-        raise pull_error(str(error), reference, engine.registry) from error
+        if not daemon.answers():
+            raise gone(daemon.address) from error
+        raise pull_error(str(error), reference, daemon.registry) from error
     finally:
         client.close()
 

@@ -15,7 +15,7 @@ _MOST_BYTES = 2**16
 _MOST_FILES = 64
 
 
-class Keepsakes:
+class BaselineCache:
     """Small files of known name, held here in between. They go only to containers of the same image."""
 
     def __init__(self) -> None:

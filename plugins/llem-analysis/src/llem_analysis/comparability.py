@@ -28,7 +28,7 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Doubt:
+class Objection:
     """A reason why a comparison is unsound.
 
     Attributes:
@@ -121,50 +121,52 @@ def _facts_of_work(result: ExperimentResult) -> Iterator[tuple[str, Any]]:
             yield f"{name} tokens per request", float(f"{count / tokens.requests:.3g}")
 
 
-def doubts(base: ExperimentResult, other: ExperimentResult, *, same_study: bool) -> tuple[Doubt, ...]:
+def objections(base: ExperimentResult, other: ExperimentResult, *, same_study: bool) -> tuple[Objection, ...]:
     """The reasons why comparing these two is unsound; the gravest first.
 
     Args:
         same_study: both are of one study, which varied their difference on purpose.
     """
-    return tuple(sorted(_doubts(base, other, same_study), key=lambda d: (d.refused is None, d.refused != "all")))
+    return tuple(sorted(_objections(base, other, same_study), key=lambda d: (d.refused is None, d.refused != "all")))
 
 
-def _doubts(base: ExperimentResult, other: ExperimentResult, same_study: bool) -> Iterator[Doubt]:
+def _objections(base: ExperimentResult, other: ExperimentResult, same_study: bool) -> Iterator[Objection]:
     first, second = base.dataset, other.dataset
     if first is not None and second is not None and (first.name, first.sha256) != (second.name, second.sha256):
         text = f"they answered other prompts ({first.name} {first.sha256[:8]}, {second.name} {second.sha256[:8]})."
         # A study that varies its prompts means to; results of two studies that happen to differ in them are no comparison.
-        yield Doubt("other_dataset", text, None if same_study else "all")
+        yield Objection("other_dataset", text, None if same_study else "all")
     offline = base.scenario == other.scenario == "offline"
     if offline and base.config["backend"] != other.config["backend"] and base.latency and other.latency:
-        yield Doubt("other_queue", f"{WAITING}.")
-    yield from _energy_doubts(base, other)
+        yield Objection("other_queue", f"{WAITING}.")
+    yield from _energy_objections(base, other)
     kinds = _environments(base, other)
     if different := unlike(*kinds):
         gpu = any(one.name == "GPU" for one in differing(*kinds))
-        yield Doubt("other_gpu" if gpu else "unlike_environments", f"{different}.")
+        yield Objection("other_gpu" if gpu else "unlike_environments", f"{different}.")
     elif gpus(base) and gpus(other) and gpus(base) != gpus(other):
-        yield Doubt("other_gpu", f"they ran on other GPUs ({gpus(base)}; {gpus(other)}): the difference is theirs too.")
+        yield Objection(
+            "other_gpu", f"they ran on other GPUs ({gpus(base)}; {gpus(other)}): the difference is theirs too."
+        )
     nodes = [r.environment.get("node") or (r.environment.get("machine") or {}).get("node") for r in (base, other)]
     if all(nodes) and nodes[0] != nodes[1]:
-        yield Doubt("other_machine", f"they ran on other machines ({nodes[0]}, {nodes[1]}).")
+        yield Objection("other_machine", f"they ran on other machines ({nodes[0]}, {nodes[1]}).")
 
 
-def _energy_doubts(base: ExperimentResult, other: ExperimentResult) -> Iterator[Doubt]:
+def _energy_objections(base: ExperimentResult, other: ExperimentResult) -> Iterator[Objection]:
     first = base.energy.headline if base.energy else None
     second = other.energy.headline if other.energy else None
     if first is None or second is None:
         return
     kinds = f"({first.scope} {first.method}, {second.scope} {second.method})"
     if (first.method == "estimate") != (second.method == "estimate"):
-        yield Doubt(
+        yield Objection(
             "estimate_against_measured", f"one's energy is an estimate, the other's is measured {kinds}.", "energy"
         )
     elif first.scope != second.scope:
-        yield Doubt("other_scope", f"their energy is of other devices {kinds}.", "energy")
+        yield Objection("other_scope", f"their energy is of other devices {kinds}.", "energy")
     elif first.method != second.method:
-        yield Doubt("other_method", f"their energy was measured in other ways {kinds}.")
+        yield Objection("other_method", f"their energy was measured in other ways {kinds}.")
 
 
 def _differences(base: Mapping[str, Any], other: Mapping[str, Any], leave: tuple[str, ...]) -> tuple[Difference, ...]:

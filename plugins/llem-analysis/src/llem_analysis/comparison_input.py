@@ -27,7 +27,7 @@ from llem_analysis.wording import as_written
 
 
 @dataclass(frozen=True)
-class Side:
+class Compared:
     """One configuration that takes part in a comparison.
 
     Attributes:
@@ -48,19 +48,19 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Place:
+class ComparedPath:
     """The content of a path: a study with all its configurations, or one experiment with all its cycles."""
 
     path: Path
     kind: str
-    sides: Sequence[Side]
+    sides: Sequence[Compared]
 
 
-def read_place(path: Path, specs: Sequence[MetricSpec]) -> Place:
+def read_place(path: Path, specs: Sequence[MetricSpec]) -> ComparedPath:
     """Read a study's folder, an experiment's folder or its `result.json`. Raises ResultError where it is neither."""
     folder = path.parent if path.name == RESULT else path
     if (folder / RESULT).is_file():
-        return Place(path, "experiment", [_experiment(folder.resolve(), specs)])
+        return ComparedPath(path, "experiment", [_experiment(folder.resolve(), specs)])
     if path.suffix == ".parquet":
         folder = path.parent
     elif path.is_dir() and not is_study(path):
@@ -69,10 +69,10 @@ def read_place(path: Path, specs: Sequence[MetricSpec]) -> Place:
     if not found:
         raise ResultError("no experiment in it is done, so there is nothing to compare.", where=str(path))
     order = study_order(path)
-    return Place(path, "study", [Side(one.label, folder, order, one) for one in found])
+    return ComparedPath(path, "study", [Compared(one.label, folder, order, one) for one in found])
 
 
-def _experiment(folder: Path, specs: Sequence[MetricSpec]) -> Side:
+def _experiment(folder: Path, specs: Sequence[MetricSpec]) -> Compared:
     result = read_result(folder)
     if result.status != "done":
         raise ResultError("this experiment failed, so there is nothing to compare.", where=str(folder))
@@ -81,14 +81,14 @@ def _experiment(folder: Path, specs: Sequence[MetricSpec]) -> Side:
         for one in candidates(load_rows(study, specs), specs):
             same = one.config_hash == result.identity.config_hash
             if same and not differing(one.environment, environment_of(row)):
-                return Side(one.label, study, study_order(study), one)
+                return Compared(one.label, study, study_order(study), one)
     (alone,) = candidates([row], specs)
     settings = result.identity.point
     name = ", ".join(f"{key}={as_written(value)}" for key, value in settings.items()) or folder.name
-    return Side(name, folder.parent, "sequential", alone)
+    return Compared(name, folder.parent, "sequential", alone)
 
 
-def choose_baseline(place: Place, wanted: str | None) -> Side:
+def choose_baseline(place: ComparedPath, wanted: str | None) -> Compared:
     """The baseline of a study: by its settings (`pytorch.batch_size=1,backend=pytorch`) or the beginning of its hash.
 
     Without a wish it is the study's first configuration.
@@ -119,7 +119,7 @@ def _has(one: Candidate, key: str, value: str) -> bool:
     return any(name in one.settings and as_written(one.settings[name]) == value for name in keys)
 
 
-def matched(first: Place, second: Place) -> tuple[list[tuple[Side, Side]], str]:
+def matched(first: ComparedPath, second: ComparedPath) -> tuple[list[tuple[Compared, Compared]], str]:
     """Pairs of the same configuration in two studies, or of the same settings where they share no configuration.
 
     Returns:
@@ -132,9 +132,11 @@ def matched(first: Place, second: Place) -> tuple[list[tuple[Side, Side]], str]:
     return _matched_by(_settings, first, second), "the settings that they vary"
 
 
-def _matched_by(key: Callable[[Side], Hashable], first: Place, second: Place) -> list[tuple[Side, Side]]:
+def _matched_by(
+    key: Callable[[Compared], Hashable], first: ComparedPath, second: ComparedPath
+) -> list[tuple[Compared, Compared]]:
     """Sides of one key; where that ran in several kinds of environment, those that are alike, if there are such."""
-    others: dict[Hashable, list[Side]] = {}
+    others: dict[Hashable, list[Compared]] = {}
     for side in second.sides:
         others.setdefault(key(side), []).append(side)
     return [
@@ -144,15 +146,15 @@ def _matched_by(key: Callable[[Side], Hashable], first: Place, second: Place) ->
     ]
 
 
-def _differ(one: Side, other: Side) -> bool:
+def _differ(one: Compared, other: Compared) -> bool:
     return bool(differing(one.candidate.environment, other.candidate.environment))
 
 
-def _settings(side: Side) -> tuple[tuple[str, str], ...]:
+def _settings(side: Compared) -> tuple[tuple[str, str], ...]:
     settings = side.candidate.settings.items()
     return tuple(sorted((key, as_written(value)) for key, value in settings if key != ENVIRONMENT))
 
 
-def place_name(place: Place) -> str:
+def place_name(place: ComparedPath) -> str:
     """The study's name."""
     return study_name(place.path)[0]

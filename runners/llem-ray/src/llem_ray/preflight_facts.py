@@ -8,24 +8,24 @@ from pathlib import Path
 from typing import Any
 
 from llem.plugin_api import BACKENDS, ExperimentConfig, LlemError, PreflightContext, locate_model, paths_in
+from llem_ray.bridge_client import Line
 from llem_ray.errors import ClusterError
-from llem_ray.line import Line
-from llem_ray.need import Need, need_of
 from llem_ray.options import RayOptions
 from llem_ray.plugin import RUNNER
+from llem_ray.resource_request import ResourceRequest, need_of
 
 _LOOK_S = 180.0
 
 
 @dataclass(frozen=True)
-class Sight:
+class PreflightFacts:
     """The find of the look at the cluster.
 
     Attributes:
         options: the runner's.
         ray: its version.
         experiments: those that go to the cluster, one of each kind of need.
-        seen: as `llem_ray.look.look` returns it.
+        seen: as `llem_ray.cluster_probe.look` returns it.
     """
 
     options: RayOptions
@@ -34,24 +34,24 @@ class Sight:
     seen: Mapping[str, Any]
 
 
-def sight_of(context: PreflightContext) -> Sight | ClusterError:
+def facts_of(context: PreflightContext) -> PreflightFacts | ClusterError:
     """The view that the checks of one preflight share; the error where no cluster answers."""
     return context.once(_look_or_error)
 
 
-def _look_or_error(context: PreflightContext) -> Sight | ClusterError:
+def _look_or_error(context: PreflightContext) -> PreflightFacts | ClusterError:
     try:
         return _look(context)
     except ClusterError as error:
         return error
 
 
-def _look(context: PreflightContext) -> Sight:
+def _look(context: PreflightContext) -> PreflightFacts:
     options = context.runner_options.get(RUNNER)
     if not isinstance(options, RayOptions):
         options = RayOptions.model_validate({})
     registry = context.registry
-    needs: dict[str, tuple[ExperimentConfig, Need]] = {}
+    needs: dict[str, tuple[ExperimentConfig, ResourceRequest]] = {}
     backends: dict[str, None] = {}
     places: dict[str, None] = {}
     packages: dict[str, None] = {}
@@ -74,7 +74,7 @@ def _look(context: PreflightContext) -> Sight:
             "storage": options.storage,
         }
         seen = line.look(question, _LOOK_S)
-        return Sight(options, str(line.ready["ray"]), [experiment for experiment, _ in needs.values()], seen)
+        return PreflightFacts(options, str(line.ready["ray"]), [experiment for experiment, _ in needs.values()], seen)
     finally:
         line.close()
 

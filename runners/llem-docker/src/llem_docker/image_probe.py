@@ -18,13 +18,13 @@ from docker.types import Mount
 from llem.plugin_api import LlemError
 from llem_docker import owner
 from llem_docker.container import confinement
-from llem_docker.engine import Engine, Image, gone
+from llem_docker.daemon import DockerDaemon, Image, gone
 from llem_docker.errors import NOT_FOUND, ImageUnfit, no_python
 from llem_docker.intake import remove_folder
 from llem_docker.leftovers import PROBE, clear_probes
 from llem_docker.logs import LogStream
+from llem_docker.mounts import JOB
 from llem_docker.options import DockerOptions
-from llem_docker.places import JOB
 
 WAIT_S = 120
 _MOST_BYTES = 2**20
@@ -62,7 +62,7 @@ with open(sys.argv[1], "w") as out:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class ImageFacts:
     """An image's own word about itself. It is taken for what it is: text of whoever made the image.
 
     Attributes:
@@ -85,7 +85,9 @@ class Found:
     gpus: str | None = None
 
 
-def look_into(engine: Engine, image: Image, gpus: Sequence[str], limits: DockerOptions, user: str, near: Path) -> Found:
+def probe_image(
+    daemon: DockerDaemon, image: Image, gpus: Sequence[str], limits: DockerOptions, user: str, near: Path
+) -> ImageFacts:
     """Run the probe in an image, confined as an experiment is.
 
     Args:
@@ -95,7 +97,7 @@ def look_into(engine: Engine, image: Image, gpus: Sequence[str], limits: DockerO
         ToolkitMissing, GpuRefused, ImageUnfit, ContainerRefused, EngineUnavailable: it did not start.
         ImageUnfit: it started and gave no answer.
     """
-    clear_probes(engine, near)
+    clear_probes(daemon, near)
     with ExitStack() as undo:
         folder = Path(tempfile.mkdtemp(prefix=f"{PROBE}{owner.this_process()}-", dir=near))
         undo.callback(remove_folder, folder)
@@ -111,15 +113,15 @@ def look_into(engine: Engine, image: Image, gpus: Sequence[str], limits: DockerO
             "user": user,
             **confinement(limits, gpus),
         }
-        container = engine.create(image, options)
-        undo.callback(engine.remove, container)
-        log = LogStream(engine.output(container), folder / "log")
-        engine.start(container, image)
+        container = daemon.create(image, options)
+        undo.callback(daemon.remove, container)
+        log = LogStream(daemon.output(container), folder / "log")
+        daemon.start(container, image)
         try:
-            code = engine.client.api.wait(container, timeout=WAIT_S)["StatusCode"]
+            code = daemon.client.api.wait(container, timeout=WAIT_S)["StatusCode"]
         except (DockerException, requests.RequestException, OSError) as error:
-            if not engine.answers():
-                raise gone(engine.address) from error
+            if not daemon.answers():
+                raise gone(daemon.address) from error
             raise ImageUnfit(
                 f"a look into the image {image.reference} took more than {WAIT_S} s.",
                 remedy="See what it does: docker ps.",
@@ -128,13 +130,13 @@ def look_into(engine: Engine, image: Image, gpus: Sequence[str], limits: DockerO
         return _read(folder, image, int(code))
 
 
-def _read(folder: Path, image: Image, code: int) -> Found:
+def _read(folder: Path, image: Image, code: int) -> ImageFacts:
     try:
         fd = os.open(folder / _ANSWER, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(fd, "rb") as stream:
             data = json.loads(stream.read(_MOST_BYTES))
         smi = data["smi"]
-        return Found(
+        return ImageFacts(
             llem=_text(data["llem"]),
             schema=int(data["schema"]) if data["schema"] is not None else None,
             backends={str(name): [str(n) for n in missing] for name, missing in data["backends"].items()},
@@ -168,10 +170,10 @@ def _last_line(path: Path) -> str:
     return lines[-1][:300].rstrip(".") if lines else ""
 
 
-def guarded(look: Any) -> Found | LlemError:
+def guarded(look: Any) -> ImageFacts | LlemError:
     """The find of a look, or why there was none."""
     try:
-        found: Found = look()
+        found: ImageFacts = look()
     except LlemError as error:
         return error
     return found

@@ -11,7 +11,7 @@ from llem_ray.options import RayOptions
 
 
 @dataclass(frozen=True, kw_only=True)
-class Need:
+class ResourceRequest:
     """Resources of one experiment.
 
     Attributes:
@@ -35,7 +35,7 @@ class Need:
     exclusive: bool = False
 
     def document(self) -> dict[str, Any]:
-        """As plain data; `Need.of` makes it a need again."""
+        """As plain data; `ResourceRequest.of` makes it a need again."""
         return asdict(self)
 
     @classmethod
@@ -58,10 +58,10 @@ class Need:
         return ", ".join(parts)
 
 
-def need_of(config: ExperimentConfig, backend: BackendSpec, options: RayOptions) -> Need:
+def need_of(config: ExperimentConfig, backend: BackendSpec, options: RayOptions) -> ResourceRequest:
     """The resources that an experiment takes, from its section and the runner's options."""
     gpus, wish = _gpus(config, backend) if options.num_gpus is None else (options.num_gpus, False)
-    return Need(
+    return ResourceRequest(
         cpus=options.num_cpus,
         gpus=gpus,
         gpu_wish=wish,

@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from llem_ray import visit
+from llem_ray import node_probe
 from llem_ray.cluster import Cluster, on_node
-from llem_ray.need import Need
 from llem_ray.nodes import Node, fitting, settled
+from llem_ray.resource_request import ResourceRequest
 
 MOST_VISITS = 64
 """Nodes that are visited; in a larger cluster the others are taken to be like them."""
@@ -20,14 +20,14 @@ async def look(cluster: Cluster, question: Mapping[str, Any]) -> dict[str, Any]:
     """The cluster's nodes, or the answers of a question to them.
 
     Args:
-        question: `needs` of the experiments, and what `visit` asks of each node.
+        question: `needs` of the experiments, and what `node_probe.visit` asks of each node.
 
     Returns:
         `nodes`: name, cpus, gpus, resources, labels of each; `fits`: for each need the names of the nodes that could run
         it, `without_gpu` where its wish for one is not met; `visits`: name to what was found, or `trouble`.
     """
     nodes = cluster.nodes()
-    needs = [settled(need, nodes) for need in map(Need.of, question["needs"])]
+    needs = [settled(need, nodes) for need in map(ResourceRequest.of, question["needs"])]
     fits = [fitting(need, nodes) for need in needs]
     used = {node.id: node for found in fits for node in found}
     visited = list(used.values())[:MOST_VISITS]
@@ -50,10 +50,10 @@ async def look(cluster: Cluster, question: Mapping[str, Any]) -> dict[str, Any]:
 
 async def _visit(cluster: Cluster, node: Node, question: dict[str, Any]) -> dict[str, Any]:
     ray = cluster.ray
-    ray.cloudpickle.register_pickle_by_value(visit)
+    ray.cloudpickle.register_pickle_by_value(node_probe)
     try:
         ref = (
-            ray.remote(visit.visit)
+            ray.remote(node_probe.visit)
             .options(
                 num_cpus=0,
                 max_retries=0,

@@ -53,7 +53,7 @@ def address() -> str:
         return DEFAULT  # an unreadable client configuration is the client's own matter
 
 
-class Engine:
+class DockerDaemon:
     """A connection to the engine.
 
     Args:

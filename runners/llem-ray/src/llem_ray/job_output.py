@@ -8,8 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from llem.plugin_api import EVENTS, LOG
-from llem_ray.correspondence import MOST_OUTPUT
 from llem_ray.mailbox import Parcel
+from llem_ray.messages import MOST_OUTPUT
 
 _NAMES = {"events": EVENTS, "log": LOG}
 

@@ -12,7 +12,7 @@ from llem_openai.refusal import printable
 
 
 @dataclass
-class Hearing:
+class StreamedAnswer:
     """The yield of one request.
 
     Attributes:
