@@ -25,6 +25,7 @@ TOPICS: dict[str, dict[str, str]] = {
             "ConfigError DatasetError DOCUMENTATION LlemError ModelError PluginError PreflightError "
             "ResultError SamplerClosed SamplerUnavailable"
         ),
+        "llem.spelling": "closest",
     },
     "Configuration": {
         "llem.config.compose": "Composer",

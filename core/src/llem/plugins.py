@@ -7,7 +7,6 @@ is imported here at all.
 from __future__ import annotations
 
 import copy
-import difflib
 import importlib
 import importlib.metadata
 import importlib.util
@@ -23,6 +22,7 @@ from llem.errors import PluginError
 from llem.hookspecs import API_VERSION, PROJECT
 from llem.specs.kinds import KINDS
 from llem.specs.registry import HookKind, Plugin, Spec
+from llem.spelling import closest
 
 S = TypeVar("S", bound=Spec)
 
@@ -145,9 +145,9 @@ class Registry:
                     f"the {kind.word} `{name}` is not available: {plugin.label} was set aside because {plugin.set_aside}.",
                     remedy=f"Mend or reinstall it (pip install --force-reinstall {plugin.distribution}); see `llem plugins`.",
                 )
-        near = difflib.get_close_matches(name, specs, n=1)
+        near = closest(name, specs)
         known = ", ".join(sorted(specs)) or "none"
-        hint = f" Did you mean `{near[0]}`?" if near else ""
+        hint = f" Did you mean `{near}`?" if near else ""
         more = (
             f" A {kind.word} comes with its distribution: pip install llem-{name}."
             if kind.packaged and not near

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING
 
 import click
@@ -11,6 +10,7 @@ from llem.cli.registered import registry_of
 from llem.errors import PluginError
 from llem.plugins import OWN, Registry, load_object
 from llem.specs.kinds import COMMANDS
+from llem.spelling import closest
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -49,8 +49,8 @@ class LazyGroup(click.Group):
             raise missing
         if name in MEANT:
             hint = f" Did you mean `{MEANT[name]}`?"
-        elif near := difflib.get_close_matches(name, [*self.list_commands(ctx), *commands_elsewhere()], n=1):
-            hint = f" Did you mean `{near[0]}`?"
+        elif near := closest(name, [*self.list_commands(ctx), *commands_elsewhere()]):
+            hint = f" Did you mean `{near}`?"
         elif name.endswith((".yaml", ".yml")):
             hint = f" To run a study: llem run {name}."
         else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import errno
 import os
 import sys
@@ -16,6 +15,7 @@ from llem.cli.completing import answer, is_asked
 from llem.cli.group import command_line
 from llem.errors import BUGS, EXIT_CONFIG, EXIT_EXPERIMENT_FAILED, LlemError, help_url
 from llem.plugins import default_registry
+from llem.spelling import closest
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EIO}
 """Errors with which writing to standard output ends where that is a file on a full or failing disk."""
@@ -87,8 +87,8 @@ def usage_text(error: click.ClickException) -> str:
     if isinstance(error, click.NoSuchOption) and context is not None:
         known = [name for p in context.command.get_params(context) for name in (*p.opts, *p.secondary_opts)]
         text = f"there is no option `{error.option_name}`."
-        if near := difflib.get_close_matches(error.option_name, known, n=1):
-            text += f" Did you mean `{near[0]}`?"
+        if near := closest(error.option_name, known):
+            text += f" Did you mean `{near}`?"
     if text[-1:] not in ".?!":
         text += "."
     path = context.command_path if context is not None else "llem"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
@@ -11,6 +10,7 @@ from llem.config.keys import RUNNER_OPTIONS, Vocabulary
 from llem.config.merging import Merged, Origin
 from llem.config.problems import listed
 from llem.errors import LlemError, PluginError
+from llem.spelling import closest
 
 
 def choose_backend(merged: Merged, vocabulary: Vocabulary) -> None:
@@ -86,9 +86,9 @@ def _missing(name: str, where: str, vocabulary: Vocabulary, find_backend: Callab
             find_backend(name)
         except LlemError as error:
             return type(error)(error.what, where=error.where or where, remedy=error.remedy)
-    near = difflib.get_close_matches(name, vocabulary.backends, n=1)
+    near = closest(name, vocabulary.backends)
     return PluginError(
         f"the backend `{name}` is not installed; there is: {one_of(vocabulary.backends)}.",
         where=where,
-        remedy=f"Did you mean `{near[0]}`?" if near else f"Install it: pip install llem-{name}.",
+        remedy=f"Did you mean `{near}`?" if near else f"Install it: pip install llem-{name}.",
     )

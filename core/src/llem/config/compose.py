@@ -7,7 +7,6 @@ an experiment is then put together from finished parts. A composed configuration
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -20,6 +19,7 @@ from llem.config.problems import Problem, dotted, problems_of, raise_all
 from llem.config.resolution import resolve_section, section_problems
 from llem.config.section import Section
 from llem.errors import ConfigError, PluginError
+from llem.spelling import closest
 
 BACKEND_OPTIONS = "options"
 PARTS = tuple(sorted((*SECTIONS, BACKEND_OPTIONS)))
@@ -137,10 +137,10 @@ class Composer:
         """The spec of a backend. Raises PluginError where it is not installed."""
         if name in self._backends:
             return self._backends[name]
-        near = difflib.get_close_matches(name, self._backends, n=1)
+        near = closest(name, self._backends)
         raise PluginError(
             f"no backend `{name}` is installed; there is: {', '.join(sorted(self._backends)) or 'none'}.",
-            remedy=f"Did you mean `{near[0]}`?" if near else f"Install it: pip install llem-{name}.",
+            remedy=f"Did you mean `{near}`?" if near else f"Install it: pip install llem-{name}.",
         )
 
     def unknown_keys(self, document: Mapping[str, Any], spec: Backend) -> list[Problem]:
@@ -154,7 +154,7 @@ class Composer:
                 if key in self._backends
                 else "is no key of an experiment",
                 accepted=", ".join(["backend", *SECTIONS, spec.name]),
-                nearest=next(iter(difflib.get_close_matches(str(key), known, n=1)), None),
+                nearest=closest(str(key), known),
             )
             for key in document
             if key not in known
@@ -219,9 +219,9 @@ class Composer:
             return []
         key, name = ("measurement", "scenario"), section.scenario
         if name not in self._scenarios:
-            near = difflib.get_close_matches(name, self._scenarios, n=1)
+            near = closest(name, self._scenarios)
             listed = ", ".join(self._scenarios) or "none is installed"
-            return [Problem(key, name, "is not the name of a scenario", listed, near[0] if near else None)]
+            return [Problem(key, name, "is not the name of a scenario", listed, near)]
         lacking = sorted(set(self._scenarios[name].needs) - set(spec.capabilities))
         if not lacking:
             return []

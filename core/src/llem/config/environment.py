@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +11,7 @@ from llem.config.keys import RUNNER_OPTIONS, Vocabulary
 from llem.config.reading import read_value
 from llem.config.study import ExecutionConfig
 from llem.errors import ConfigError
+from llem.spelling import closest
 
 PREFIX = "LLEM_"
 RUNNER_PREFIX = "LLEM_RUNNER_"
@@ -72,17 +72,17 @@ def _may_be_value(name: str) -> bool:
 
 def _unknown(name: str, known: Sequence[str], backends: Sequence[str]) -> str:
     whole = name.replace(PREFIX, OPTION_PREFIX, 1)
-    if option := difflib.get_close_matches(whole, [n for n in known if n.startswith(OPTION_PREFIX)], n=1, cutoff=0.95):
-        return f"the environment variable {name} is unknown: {option[0]} sets that option of its runner."
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
+    if option := closest(whole, [n for n in known if n.startswith(OPTION_PREFIX)], 0.95):
+        return f"the environment variable {name} is unknown: {option} sets that option of its runner."
+    near = closest(name, known, 0.8)
     if name.startswith(RUNNER_PREFIX):
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.85)
+        near = closest(name, known, 0.85)
         if not near:
             return (
                 f"the environment variable {name} names the runner of a backend that is not installed; "
                 f"there is: {', '.join(backends) or 'none'}."
             )
-    return f"the environment variable {name} is unknown{f'; did you mean {near[0]}?' if near else '.'}"
+    return f"the environment variable {name} is unknown{f'; did you mean {near}?' if near else '.'}"
 
 
 def read_settings(settings: Sequence[str], vocabulary: Vocabulary) -> dict[str, Any]:

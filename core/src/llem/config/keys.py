@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Protocol
@@ -11,6 +10,7 @@ from llem.config.experiment import SECTIONS
 from llem.config.introspect import nested_section, retired_key
 from llem.config.section import Section
 from llem.config.study import ExecutionConfig, StudyConfig
+from llem.spelling import closest
 
 RUNNER_OPTIONS = "runner_options"
 """The key of a study under which runners have their own sections."""
@@ -107,18 +107,17 @@ class Vocabulary:
         """
         last = key[-1]
         prefix = "".join(f"{part}." for part in key[:-1])
-        close = difflib.get_close_matches(last, among, n=1, cutoff=0.7)
+        close = closest(last, among, 0.7)
         if close:
-            return prefix + close[0]
+            return prefix + close
         elsewhere = [k for k in self.settings if k.rpartition(".")[2] == last and "." in k]
         if elsewhere:
             return elsewhere[0]
         # A looser match, and fields elsewhere with a similar name.
-        close = difflib.get_close_matches(last, among, n=1, cutoff=0.5)
+        close = closest(last, among, 0.5)
         if close:
-            return prefix + close[0]
-        whole = difflib.get_close_matches(".".join(key), self.settings, n=1, cutoff=0.7)
-        return whole[0] if whole else None
+            return prefix + close
+        return closest(".".join(key), self.settings, 0.7)
 
 
 def _leaves(model: type[Section], prefix: str = "") -> Iterator[tuple[str, type[Section]]]:

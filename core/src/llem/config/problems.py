@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from llem.config.hints import hint
 from llem.config.introspect import retired_key, schema_of
 from llem.config.section import Section
 from llem.errors import ConfigError
+from llem.spelling import closest, likeness
 
 Key = tuple[str | int, ...]
 Locate = Callable[[Sequence[str | int]], str]
@@ -219,8 +219,7 @@ def _problem(item: Any, key: Key, schema: Mapping[str, Any], instead: str | None
 def _nearest_choice(found: Any, choices: Sequence[Any]) -> str | None:
     if not isinstance(found, str) or len(found) > _LONGEST_VALUE:
         return None
-    close = difflib.get_close_matches(found.lower(), [c for c in choices if isinstance(c, str)], n=1, cutoff=0.5)
-    return close[0] if close else None
+    return closest(found.lower(), [c for c in choices if isinstance(c, str)], 0.5)
 
 
 def _is_leaf(value: Any) -> bool:
@@ -235,11 +234,11 @@ def unknown_key(key: Key, known: Sequence[str], nearest: str | None = None, *, i
     if instead is not None:
         return Problem(key, ABSENT, f"is not accepted: {instead}")
     prefix = "".join(f"{part}." for part in key[:-1] if isinstance(part, str))
-    close = difflib.get_close_matches(str(key[-1]), known, n=1, cutoff=0.5)
-    near = nearest or (prefix + close[0] if close else None)
+    close = closest(str(key[-1]), known, 0.5)
+    near = nearest or (prefix + close if close else None)
     # A loose match may be the wrong one: the others are listed beside it.
     last = str(key[-1]).rpartition(".")[2]
-    sure = near is not None and difflib.SequenceMatcher(None, last, near.rpartition(".")[2]).ratio() >= _SURE
+    sure = near is not None and likeness(last, near.rpartition(".")[2]) >= _SURE
     listed = ", ".join(known) if known and not sure else None
     message = "is an unknown key"
     if ":" in str(key[-1]):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Callable, Collection
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from llem.errors import ConfigError
 from llem.metrics.summary import METRIC_COLUMNS
 from llem.results.arrow_table import is_json, json_text
+from llem.spelling import closest
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -126,8 +126,8 @@ def column_of(name: str, columns: Collection[str]) -> str:
             f"`{name}` could mean {' or '.join(sorted(ending)[:_SUGGESTED])}.", remedy="Give the whole name."
         )
     last = {column.rpartition(".")[2]: column for column in columns}
-    near = difflib.get_close_matches(name, [*columns, *last, *METRIC_COLUMNS], n=1, cutoff=0.6)
-    hint = f"Did you mean `{near[0]}`?" if near else "docs/reference/results.md lists the columns."
+    near = closest(name, [*columns, *last, *METRIC_COLUMNS])
+    hint = f"Did you mean `{near}`?" if near else "docs/reference/results.md lists the columns."
     raise ConfigError(f"there is no column `{name}`.", remedy=hint)
 
 

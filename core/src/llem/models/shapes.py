@@ -7,13 +7,13 @@ download. The shapes called `tiny-…` are for tests.
 
 from __future__ import annotations
 
-import difflib
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from llem.errors import ModelError
+from llem.spelling import closest
 
 _FOLDER = Path(__file__).parent / "shapes"
 
@@ -46,8 +46,8 @@ def load_shape(name: str) -> Shape:
     """
     known = shape_names()
     if name not in known:
-        near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.5)
-        meant = f"Did you mean random:{near[0]}? " if near else ""
+        near = closest(name.lower(), known, 0.5)
+        meant = f"Did you mean random:{near}? " if near else ""
         raise ModelError(
             f"there is no architecture `{name}`.",
             where=f"random:{name}",

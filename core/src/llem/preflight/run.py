@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
@@ -11,6 +10,7 @@ from llem.plugins import load_object
 from llem.specs.check import CheckSpec, Finding, PreflightContext
 from llem.specs.kinds import BACKENDS, CHECKS, RUNNERS
 from llem.specs.runner import Runner, RunnerContext
+from llem.spelling import closest
 
 
 def run_checks(context: PreflightContext, skip: Iterable[str] = ()) -> list[Finding]:
@@ -45,8 +45,8 @@ def run_checks(context: PreflightContext, skip: Iterable[str] = ()) -> list[Find
 
 def _refuse_unknown(names: frozenset[str], known: Sequence[str]) -> None:
     for name in sorted(names - set(known)):
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"Did you mean `{near[0]}`?" if near else f"There is: {', '.join(sorted(known))}."
+        near = closest(name, known)
+        hint = f"Did you mean `{near}`?" if near else f"There is: {', '.join(sorted(known))}."
         raise ConfigError(f"there is no preflight check `{name}`.", where="--skip-preflight", remedy=hint)
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 
 from llem.errors import ResultError
 from llem.results.store import is_study
+from llem.spelling import closest
 
 RESULTS = Path("results")
 """Where studies lie unless their user says otherwise."""
@@ -25,8 +25,8 @@ def nothing_here(path: Path, wanted: str = "a study's folder") -> ResultError:
     """The error for a path at which there is nothing, with the study that was probably meant."""
     known = {study.name: study for folder in (RESULTS, path.parent) for study in reversed(studies_in(folder))}
     begun = [name for name in known if path.name and name.startswith(path.name)]
-    near = begun[-1:] or difflib.get_close_matches(path.name, known, n=1, cutoff=0.6)
-    hint = f" Did you mean {known[near[0]]}?" if near else ""
+    near = begun[-1] if begun else closest(path.name, known)
+    hint = f" Did you mean {known[near]}?" if near else ""
     return ResultError("there is nothing here.", where=str(path), remedy=f"Give {wanted}.{hint}")
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping, Sequence
 
-from llem.plugin_api import METRICS, ConfigError, MetricSpec
+from llem.plugin_api import METRICS, ConfigError, MetricSpec, closest
 from llem_analysis.installed import registry
 
 
@@ -45,8 +44,8 @@ def metric_specs(names: Sequence[str]) -> list[MetricSpec]:
     """
     for name in names:
         if name not in METRIC_SPECS:
-            near = difflib.get_close_matches(name, METRIC_SPECS, n=1)
-            hint = f"Did you mean `{near[0]}`? " if near else ""
+            near = closest(name, METRIC_SPECS)
+            hint = f"Did you mean `{near}`? " if near else ""
             raise ConfigError(f"there is no figure `{name}`.", remedy=f"{hint}Figures: {', '.join(METRIC_SPECS)}.")
         if METRIC_SPECS[name].scale != "log":
             raise ConfigError(

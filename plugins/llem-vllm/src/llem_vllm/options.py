@@ -7,12 +7,12 @@ Without a name it lists every option that a study may give. A name is a key belo
 from __future__ import annotations
 
 import argparse
-import difflib
 import json
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 
+from llem.plugin_api import closest
 from llem_vllm.config import SCHEMA_VERSION
 from llem_vllm.schema import Field, installed, load
 from llem_vllm.section import GROUPS
@@ -35,8 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     for name in names:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"Did you mean `{near[0]}`?" if near else "Without a name this lists all."
+            near = closest(name, known)
+            hint = f"Did you mean `{near}`?" if near else "Without a name this lists all."
             print(f"vLLM {SCHEMA_VERSION} has no option `{name}`. {hint}", file=sys.stderr)
             return 2
     helps = help_texts() if installed() is not None else {}

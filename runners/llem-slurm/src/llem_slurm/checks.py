@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterator, Sequence
 
-from llem.plugin_api import BACKENDS, Finding, LlemError, PreflightContext
+from llem.plugin_api import BACKENDS, Finding, LlemError, PreflightContext, closest
 from llem_slurm.commands import INSTALL, is_here, run, user
 from llem_slurm.errors import SlurmRefused
 from llem_slurm.limits import site_limits
@@ -179,8 +178,8 @@ def _lines(command: list[str]) -> list[str]:
 
 
 def _unknown(kind: str, name: str, known: list[str], command: str) -> Finding:
-    near = difflib.get_close_matches(name, known, n=1)
-    meant = f"Did you mean `{near[0]}`? " if near else ""
+    near = closest(name, known)
+    meant = f"Did you mean `{near}`? " if near else ""
     return Finding(
         level="error",
         message=f"there is no {kind} `{name}` for {user()}; there is: {', '.join(known[:20])}",
