@@ -85,7 +85,7 @@ def init(
 
     On a terminal it asks what no flag has said; elsewhere, and with --yes, it asks nothing. The study is short, and each
     line says what it means. For one with every key that there is: `llem config init`. With --demo it writes the study that
-    `make demo` runs in a clone: a small real model, three minutes on two CPU cores.
+    `make demo` runs in a clone: a small real model, under four minutes on two CPU cores.
 
     \b
     Examples:
