@@ -104,11 +104,8 @@ def llem_preflight_checks() -> Sequence[CheckSpec]:
                 "experiments can run side by side on different GPUs, where that is asked for",
                 "devices:check_parallel",
             ),
-            (
-                "governor",
-                "the CPU frequency governor and other load do not disturb the figures",
-                "checks:check_governor",
-            ),
+            ("governor", "the CPU frequency governor does not disturb the figures", "checks:check_governor"),
+            ("load", "nothing else keeps this machine busy", "checks:check_load"),
         )
     ]
 

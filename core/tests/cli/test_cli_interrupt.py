@@ -188,7 +188,7 @@ def test_a_signal_at_any_instant_before_the_study_runs_ends_llem_with_130(
         f"            os.kill(os.getpid(), {int(number)})\n"
         f"            os.kill(os.getpid(), {int(number)})\n"
         "sys.meta_path.insert(0, Finder())\n"
-        f"sys.argv = ['llem', 'run', {str(path)!r}, '--skip-preflight', 'governor']\n"
+        f"sys.argv = ['llem', 'run', {str(path)!r}, '--skip-preflight', 'governor', '--skip-preflight', 'load']\n"
         "from llem.cli import main\n"
         "sys.exit(main())\n"
     )

@@ -40,7 +40,18 @@ def once(document: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> 
     folder = tmp_path_factory.mktemp("once")
     (folder / "study.yaml").write_text(json.dumps(document, indent=1))
     done = subprocess.run(
-        [sys.executable, "-m", "llem", "run", "study.yaml", "--quiet", "--skip-preflight", "governor"],
+        [
+            sys.executable,
+            "-m",
+            "llem",
+            "run",
+            "study.yaml",
+            "--quiet",
+            "--skip-preflight",
+            "governor",
+            "--skip-preflight",
+            "load",
+        ],
         cwd=folder,
         env=plain_environment(),
         capture_output=True,

@@ -44,7 +44,18 @@ def once(quick: Mapping[str, Any], tmp_path_factory: pytest.TempPathFactory) -> 
     folder = tmp_path_factory.mktemp("once")
     (folder / "study.yaml").write_text(json.dumps(dict(quick)))
     done = subprocess.run(
-        [sys.executable, "-m", "llem", "run", "study.yaml", "--quiet", "--skip-preflight", "governor"],
+        [
+            sys.executable,
+            "-m",
+            "llem",
+            "run",
+            "study.yaml",
+            "--quiet",
+            "--skip-preflight",
+            "governor",
+            "--skip-preflight",
+            "load",
+        ],
         cwd=folder,
         env=plain_environment(),
         capture_output=True,
@@ -84,7 +95,13 @@ def test_a_pipe_in_the_place_of_a_file_stops_nothing(
     (path,) = study.glob(file)
     path.unlink()
     os.mkfifo(path)
-    code = main([command, str(study), *(["--skip-preflight", "governor"] if command == "resume" else [])])
+    code = main(
+        [
+            command,
+            str(study),
+            *(["--skip-preflight", "governor", "--skip-preflight", "load"] if command == "resume" else []),
+        ]
+    )
     told = capsys.readouterr()
     assert code in (0, 2, 3), told.err
     assert "this is a bug of llem" not in told.err
@@ -100,7 +117,7 @@ def test_resume_moves_no_folder_outside_of_the_study(
     (study / "experiments" / "away").symlink_to(victim)
     name = str(victim) if outside == "/victim" else outside
     sealed(study, lambda document: document["experiments"][0].update(directory=name, state="pending", files=None))
-    assert main(["resume", str(study), "--skip-preflight", "governor"]) == 0
+    assert main(["resume", str(study), "--skip-preflight", "governor", "--skip-preflight", "load"]) == 0
     assert (victim / "result.json").read_text() == "{}"
     assert sorted(path.name for path in victim.iterdir()) == ["result.json"]
     (entry,) = read_manifest(study).experiments
@@ -122,7 +139,7 @@ def test_resume_writes_through_no_link_that_leads_out(
     else:
         path.unlink(missing_ok=True)
     path.symlink_to(outside)
-    assert main(["resume", str(study), "--skip-preflight", "governor"]) == 2
+    assert main(["resume", str(study), "--skip-preflight", "governor", "--skip-preflight", "load"]) == 2
     assert "leads out of this folder" in capsys.readouterr().err
     assert [path.name for path in outside.iterdir()] == [".kept.tmp"]
 
@@ -148,7 +165,7 @@ def test_the_lock_is_never_a_link_to_a_file_of_the_users(study: Path, capsys: py
 
 def test_a_seal_that_names_another_file_is_not_followed(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sealed(study, lambda document: document["experiments"][0].update(files={"../../../secret": "1 0"}))
-    assert main(["resume", str(study), "--skip-preflight", "governor"]) == 0
+    assert main(["resume", str(study), "--skip-preflight", "governor", "--skip-preflight", "load"]) == 0
     assert "names a file that no experiment leaves" in capsys.readouterr().err
 
 

@@ -163,7 +163,7 @@ def test_preflight_refuses_such_a_prompt_before_anything_runs(llem: Callable[...
     (tmp_path / "s.yaml").write_text(
         "model: random:tiny-llama\nbackend: testbed\ndataset: {path: prompts.jsonl, name: jsonl, n: 1}\n"
     )
-    done = llem("run", "s.yaml", "--skip-preflight", "governor")
+    done = llem("run", "s.yaml", "--skip-preflight", "governor", "--skip-preflight", "load")
     assert done.returncode in (2, 3)
     assert "prompts.jsonl:1" in done.stderr
     assert not (tmp_path / "results").exists()
@@ -175,7 +175,18 @@ def test_a_study_in_a_folder_whose_name_is_not_utf8_is_measured_and_written(
     odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/r\xe9sultats"))
     odd.mkdir()
     (odd / "s.yaml").write_text(json.dumps({**quick, "name": "odd"}))
-    done = llem("run", odd / "s.yaml", "--quiet", "--skip-preflight", "governor", "--output", odd, cwd=odd)
+    done = llem(
+        "run",
+        odd / "s.yaml",
+        "--quiet",
+        "--skip-preflight",
+        "governor",
+        "--skip-preflight",
+        "load",
+        "--output",
+        odd,
+        cwd=odd,
+    )
     assert done.returncode == 0, done.stderr
     (study,) = [path for path in odd.iterdir() if path.is_dir()]
     (job,) = (study / "experiments").iterdir()
@@ -183,7 +194,7 @@ def test_a_study_in_a_folder_whose_name_is_not_utf8_is_measured_and_written(
     renamed = Path(shutil.move(study, Path(os.fsdecode(os.fsencode(study) + b"\xe9"))))
     for path in (renamed / "experiments").iterdir():
         shutil.rmtree(path)
-    done = llem("resume", renamed, "--quiet", "--skip-preflight", "governor")
+    done = llem("resume", renamed, "--quiet", "--skip-preflight", "governor", "--skip-preflight", "load")
     assert done.returncode == 0, done.stderr
     (job,) = (renamed / "experiments").iterdir()
     found = read_result(job)

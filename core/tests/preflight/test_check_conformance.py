@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -108,6 +109,15 @@ class TestGovernor(CheckConformance):
         folder.mkdir(parents=True)
         (folder / "scaling_governor").write_text("powersave\n")
         monkeypatch.setattr(checks, "CPUFREQ", tmp_path)
+        return planned(tmp_path)
+
+
+class TestLoad(CheckConformance):
+    check = "load"
+
+    @pytest.fixture
+    def trouble(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PreflightContext:
+        monkeypatch.setattr(os, "getloadavg", lambda: (64.0, 64.0, 64.0))
         return planned(tmp_path)
 
 

@@ -135,10 +135,13 @@ def test_each_experiment_is_shown_its_own() -> None:
 @pytest.mark.parametrize(("place", "concerned"), [("here", True), ("container", True), ("elsewhere", False)])
 def test_this_machines_clocks_and_cards_concern_only_what_runs_on_it(place: str, concerned: bool) -> None:
     planned = context(X, place=place)
-    found = told(checks.check_governor(planned)) + told(devices.check_accelerators(planned))
-    assert (
-        ("ok", "no experiment runs on this machine: its clocks and load are in no figure ") not in found
-    ) is concerned
+    found = [
+        *told(checks.check_governor(planned)),
+        *told(checks.check_load(planned)),
+        *told(devices.check_accelerators(planned)),
+    ]
+    assert (("ok", "no experiment runs on this machine: its clocks are in no figure ") not in found) is concerned
+    assert (("ok", "no experiment runs on this machine: its load is in no figure ") not in found) is concerned
     assert (("ok", "accelerators by x: 2 × X100 ") in found) is concerned
 
 

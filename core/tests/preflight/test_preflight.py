@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -197,6 +198,15 @@ def test_a_governor_that_lets_clocks_vary_is_a_warning(
     found = next(f for f in checks.check_governor(planned()) if "governor" in f.message)
     assert found.level == level
     assert says in found.message
+
+
+@pytest.mark.parametrize(("load", "level"), [(0.1, "ok"), (64.0, "warning")])
+def test_other_load_is_a_warning_by_its_own_name(monkeypatch: pytest.MonkeyPatch, load: float, level: str) -> None:
+    monkeypatch.setattr(os, "getloadavg", lambda: (load, load, load))
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    (found,) = [f for f in run_checks(planned()) if f.check == "load"]
+    assert found.level == level
+    assert f"load average {load:.1f} on 8 processors" in found.message
 
 
 def test_what_is_not_registered_is_not_reported() -> None:

@@ -14,7 +14,7 @@ from ray_bed import Runs
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(400)]
 
-LOOK = ("--skip-preflight", "governor")
+LOOK = ("--skip-preflight", "governor", "--skip-preflight", "load")
 
 
 def test_a_fitting_cluster_passes_and_the_experiment_runs(runs: Runs) -> None:

@@ -231,9 +231,9 @@ def check_requirements(context: PreflightContext) -> Iterator[Finding]:
 
 
 def check_governor(context: PreflightContext) -> Iterator[Finding]:
-    """A CPU that changes its frequency by itself, or that others use, makes figures that do not repeat."""
+    """A CPU that changes its frequency by itself makes figures that do not repeat."""
     if context.runners and _locations(context) == {"elsewhere"}:
-        yield Finding(level="ok", message="no experiment runs on this machine: its clocks and load are in no figure")
+        yield Finding(level="ok", message="no experiment runs on this machine: its clocks are in no figure")
         return
     found = governors(CPUFREQ)
     if other := sorted(found - {"performance"}):
@@ -247,6 +247,13 @@ def check_governor(context: PreflightContext) -> Iterator[Finding]:
         yield Finding(level="ok", message="the CPU frequency governor is performance")
     else:
         yield Finding(level="ok", message="the CPU frequency governor is not visible here, as in a virtual machine")
+
+
+def check_load(context: PreflightContext) -> Iterator[Finding]:
+    """A machine that others use makes figures that do not repeat."""
+    if context.runners and _locations(context) == {"elsewhere"}:
+        yield Finding(level="ok", message="no experiment runs on this machine: its load is in no figure")
+        return
     load, processors = os.getloadavg()[0], os.cpu_count() or 1
     if load > max(1.0, BUSY_SHARE * processors):
         yield Finding(
@@ -255,6 +262,8 @@ def check_governor(context: PreflightContext) -> Iterator[Finding]:
             remedy="End what else is running; it is in the figures.",
             code="machine_busy",
         )
+    else:
+        yield Finding(level="ok", message=f"load average {load:.1f} on {processors} processors")
 
 
 def governors(root: Path) -> set[str]:
