@@ -20,10 +20,10 @@ from llem.config.reading import read_yaml
 from llem.plan import make_plan
 from llem.progress import TextReporter
 from llem.specs.kinds import BACKENDS
-from llem.study import flight
 from llem.study.folder import create
 from llem.study.loop import run_plan
 from llem.study.run import bring_together
+from llem.study.schedule import running
 from llem.study.schedule.dispatch import Dispatcher
 
 CYCLES = 4
@@ -72,7 +72,7 @@ class Stopwatch:
 def timed() -> Iterator[Stopwatch]:
     """Times what belongs to dispatching: making job directories, and reading and checking what came back."""
     watch = Stopwatch()
-    parts = ((Dispatcher, "launch"), (Dispatcher, "land"), (flight, "settle"))
+    parts = ((Dispatcher, "start"), (running.RunningExperiment, "outcome"), (running, "final_result"))
     kept = [getattr(owner, name) for owner, name in parts]
     for (owner, name), function in zip(parts, kept, strict=True):
         setattr(owner, name, watch.around(function))

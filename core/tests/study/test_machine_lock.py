@@ -61,7 +61,7 @@ def test_the_second_is_told_who_has_the_machine_and_gets_it_after_a_kill(
     running.send_signal(signal.SIGKILL)
     running.wait()
     assert lock.take() is None
-    assert lock.company() is None
+    assert lock.others() is None
     lock.release()
     lock.release()
 
@@ -73,12 +73,12 @@ def test_who_measures_alone_sees_whoever_comes_beside(
     lock = MachineLock("mine", tmp_path)
     assert lock.take() is None
     running = other("share")
-    who = lock.company()
+    who = lock.others()
     assert who is not None
     assert f"process {running.pid}" in who
     running.kill()
     running.wait()
-    assert lock.company() is None
+    assert lock.others() is None
     lock.release()
 
 
@@ -88,17 +88,17 @@ def test_who_comes_beside_sees_whoever_measures_alone_and_each_other(
 ) -> None:
     lock = MachineLock("mine", tmp_path)
     lock.share()
-    assert lock.company() is None
+    assert lock.others() is None
     beside = other("share")
-    assert lock.company() is not None
+    assert lock.others() is not None
     beside.kill()
     beside.wait()
-    assert lock.company() is None
+    assert lock.others() is None
     lock.release()
     alone = other("take")
     late = MachineLock("late", tmp_path)
     late.share()
-    who = late.company()
+    who = late.others()
     assert who is not None
     assert f"process {alone.pid}" in who
     late.release()

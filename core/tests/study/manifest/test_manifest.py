@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from llem.errors import ResultError
-from llem.study import manifest_writer as module
+from llem.study.manifest import writer as module
 from llem.study.manifest.journal import JOURNAL, Journal
 from llem.study.manifest.manifest import PREVIOUS, Entry, StudyManifest, now_utc, read_manifest, recover
 from llem.study.manifest.writer import SMALL, ManifestWriter

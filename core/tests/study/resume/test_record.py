@@ -12,7 +12,6 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from llem.study.changes import key_changes
 
 from llem.config.layers import LoadedStudy, load_study
 from llem.errors import ResultError
@@ -21,6 +20,7 @@ from llem.plugins import default_registry
 from llem.specs.kinds import BACKENDS, RUNNERS
 from llem.study.manifest.new import new_manifest
 from llem.study.record import RECORD, as_edited, as_started, document_of, read_record, record_of
+from llem.study.resume.changes import key_changes
 from llem.study.resume.plan import resume_plan
 
 BASE: dict[str, Any] = {
