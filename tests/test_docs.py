@@ -186,7 +186,7 @@ def test_a_command_in_a_sentence_has_only_options_that_exist(name: str, line: st
 
 
 def _parse(line: str) -> None:
-    words = shlex.split(line.partition(" | ")[0].partition(" > ")[0], comments=True)[1:]
+    words = shlex.split(line.partition(" | ")[0].partition(" > ")[0].partition(" && ")[0], comments=True)[1:]
     command: click.Command = command_line
     with click.Context(command_line, info_name="llem", obj=default_registry()) as context:
         while isinstance(command, click.Group) and words and not words[0].startswith("-"):

@@ -155,6 +155,7 @@ def test_whole_results_can_be_concluded_from(tmp_path: Path) -> None:
     assert f"{failed} of {results} runs failed" in " ".join(found.caveats)
 
 
+@pytest.mark.process
 def test_a_command_s_memory_is_that_of_all_its_processes() -> None:
     held = 60
     alone = f"import time; held = b'1' * ({held} << 20); time.sleep(1)"

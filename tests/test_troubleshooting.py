@@ -53,7 +53,8 @@ def test_the_address_is_the_one_that_the_distribution_and_the_site_name() -> Non
 )
 def test_a_traceback_ends_with_where_to_read_on_and_the_message_stays_as_it_is(name: str) -> None:
     kind: type[LlemError] = getattr(importlib.import_module("llem.errors"), name)
-    error = kind("it is wrong.", where="study.yaml:1:1", remedy="Mend it.")
+    more = {"command": "chmod", "caution": "Think."} if name == "SamplerClosed" else {}
+    error = kind("it is wrong.", where="study.yaml:1:1", remedy="Mend it.", **more)
     assert str(error) == "study.yaml:1:1: it is wrong. Mend it."
     assert (
         "".join(traceback.format_exception(error))

@@ -129,6 +129,8 @@ class SamplerClosed(SamplerUnavailable):
         caution: what to think of before, a sentence.
     """
 
-    def __init__(self, what: str, *, command: str, caution: str, remedy: str | None = None) -> None:
-        super().__init__(what, remedy=remedy)
+    def __init__(
+        self, what: str, *, command: str, caution: str, where: str | None = None, remedy: str | None = None
+    ) -> None:
+        super().__init__(what, where=where, remedy=remedy)
         self.command, self.caution = command, caution

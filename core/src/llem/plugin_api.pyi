@@ -218,7 +218,7 @@ from llem.specs.scenario import LoadGenerator as LoadGenerator
 from llem.specs.scenario import ScenarioSpec as ScenarioSpec
 from llem.spelling import closest as closest
 from llem.study.lock import is_held as is_held
-from llem.study.manifest_head import Head as Head
-from llem.study.manifest_head import head_beside_results as head_beside_results
+from llem.study.manifest.head import Head as Head
+from llem.study.manifest.head import head_beside_results as head_beside_results
 
 TOPICS: dict[str, dict[str, str]]

@@ -33,7 +33,6 @@ def llem_runners() -> Sequence[RunnerSpec]:
             install="pip install llem-slurm",
             options=SlurmOptions,
             placements=frozenset({"same_node", "spread"}),
-            remote=True,
             reclaim="llem_slurm.reclaim:reclaim",
         )
     ]

@@ -62,7 +62,7 @@ class Remaining:
 
 @dataclass(frozen=True)
 class ResumePlan:
-    """What of an earlier manifest stays in the study, and what is new.
+    """The part of an earlier manifest that stays in the study, and the experiments that are new.
 
     Attributes:
         manifest: positions of the earlier one stay what they were; what is new comes after them.

@@ -38,7 +38,7 @@ class ResumeRequest:
     no_gaps: bool = False
 
     def settings(self, document: Mapping[str, Any]) -> dict[str, Any]:
-        """What is asked for as keys of the study file, dotted, for a study that was started with this document."""
+        """Dotted keys of the study file that are asked for, with their values, of a study that was started with this document."""
         asked: dict[str, Any] = dict.fromkeys(GAPS, 0.0) if self.no_gaps else {}
         if self.cycles is not None:
             until = (document.get("execution") or {}).get("until") or {}
