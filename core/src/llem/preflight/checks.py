@@ -40,12 +40,12 @@ def check_meters(context: PreflightContext) -> Iterator[Finding]:
     if context.runners and "here" not in _locations(context):
         yield Finding(level="ok", message="energy is read where the experiments run, not on this machine")
         return
-    for what, one in unmetered_devices():
+    for what, missing in unmetered_devices():
         yield Finding(
             level="warning",
-            message=f"this machine has {what}, and {one.name}, which measures them, is not installed here: their energy is in "
+            message=f"this machine has {what}, and {missing.name}, which measures them, is not installed here: their energy is in "
             "no figure",
-            remedy=f"{one.install}.",
+            remedy=f"{missing.install}.",
         )
     settings = _distinct(e.measurement for e in context.experiments) or [MeasurementConfig.model_validate({})]
     for measurement in settings:
