@@ -13,7 +13,7 @@ from llem.specs.backend import Request
 from llem_openai.chunk import read_chunk, told_error
 from llem_openai.refusal import reason
 from llem_openai.stream import answer_limit, documents
-from llem_openai.streamed_answer import Hearing
+from llem_openai.streamed_answer import StreamedAnswer
 
 RECORDINGS = Path(__file__).parents[2] / "plugins" / "llem-openai" / "tests" / "streams"
 ASKED = 8
@@ -31,11 +31,11 @@ def read(data: bytes, seed: int) -> str:
         `answered`, or `told`: an error of one paragraph. Anything else is raised.
     """
     chance = random.Random(seed)
-    hearing = Hearing(Request(0, ASKED, "x", ignore_eos=chance.random() < 0.5), 0)
+    answer = StreamedAnswer(Request(0, ASKED, "x", ignore_eos=chance.random() < 0.5), 0)
     kind = chance.choice(("text/event-stream", "text/event-stream", "application/json", ""))
     try:
-        asyncio.run(_hear(hearing, _arriving(data, chance), kind))
-        record = hearing.record()
+        asyncio.run(_hear(answer, _arriving(data, chance), kind))
+        record = answer.record()
     except LlemError as error:
         text = f"{error.what} {error.remedy or ''}"
         if "\n" in text or plain(text) != text or len(text) > 2_000:
@@ -48,14 +48,14 @@ def read(data: bytes, seed: int) -> str:
     return "answered"
 
 
-async def _hear(hearing: Hearing, parts: AsyncIterator[bytes], kind: str) -> None:
+async def _hear(answer: StreamedAnswer, parts: AsyncIterator[bytes], kind: str) -> None:
     async for document, t_ns in documents(parts, kind, answer_limit(ASKED), "http://127.0.0.1/v1"):
         if document is None:
-            hearing.closed = True
-        elif not hearing.closed:
+            answer.closed = True
+        elif not answer.closed:
             if told_error(document):
                 raise LlemError(reason(str(document)))
-            hearing.chunks.append(read_chunk(document, t_ns))
+            answer.chunks.append(read_chunk(document, t_ns))
 
 
 async def _arriving(data: bytes, chance: random.Random) -> AsyncIterator[bytes]:
