@@ -234,6 +234,7 @@ def mlflow_client(uri: str) -> MlflowClient:
     return MlflowClient(tracking_uri=uri)
 
 
+@pytest.mark.process
 def test_mlflow_gets_a_run_for_each_result(study: Path, tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     assert log_mlflow(Source(study, FACTORS), uri) == (uri, 6)

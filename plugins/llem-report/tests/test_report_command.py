@@ -45,6 +45,7 @@ def study(make_result, write_study) -> Path:
     )
 
 
+@pytest.mark.process
 def test_the_page_is_written_into_the_study_or_where_it_is_asked_for(study, tmp_path, capsys):
     assert main(["report", str(study)]) == 0
     assert "made-by-hand" in (study / "report.html").read_text()

@@ -41,7 +41,7 @@ _HOME = {
     "Front": "llem_analysis.front",
     "Limit": "llem_analysis.picking",
     "Pick": "llem_analysis.picking",
-    "StudyAnalysis": "llem_analysis.effect_models",
+    "StudyAnalysis": "llem_analysis.study_models",
     "StudyContrast": "llem_analysis.contrasting",
     "analyze": "llem_analysis.study_effects",
     "contrast": "llem_analysis.contrasting",

@@ -35,7 +35,7 @@ def check_engine(context: PreflightContext) -> Iterator[Finding]:
     if isinstance(facts, LlemError):
         yield _wrong(facts, "error" if context.runners else "warning")
     else:
-        yield Finding(level="ok", message=f"Docker engine {facts.daemon.version} at {facts.engine.address}")
+        yield Finding(level="ok", message=f"Docker engine {facts.daemon.version} at {facts.daemon.address}")
 
 
 def check_space(context: PreflightContext) -> Iterator[Finding]:
