@@ -47,6 +47,7 @@ def test_sockets_cores_and_threads_are_told_apart(tmp_path: Path, write: Write) 
     assert cpu["microcode"] == "0x500"
 
 
+@pytest.mark.process
 def test_what_sets_the_clock_is_kept(tmp_path: Path, write: Write) -> None:
     folder = "sys__devices__system__cpu__"
     write(
