@@ -34,19 +34,6 @@ from llem.results.models import (
 )
 
 
-@pytest.fixture(scope="session")
-def _hides_pandas(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("without-pandas")
-    (folder / "pandas.py").write_text('raise ImportError("the core does not need it")\n')
-    return folder
-
-
-@pytest.fixture(autouse=True)
-def _without_pandas(_hides_pandas: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Processes of a test import no pandas: pyarrow would, where it is there, which takes a third of a second of each."""
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(_hides_pandas), os.environ["PYTHONPATH"]]))
-
-
 @pytest.fixture
 def memory() -> Iterator[Callable[[], Path]]:
     """Makes folders on a file system that waits for no disk, for tests that write thousands of files."""
