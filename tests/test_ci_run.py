@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ STEPS = {
     "unit": "unit",
     "processes": "test-processes",
     "demo": "demo",
+    "vllm-setup": ".venv-vllm/.ready",
     "install": "test-install",
     "crash": "test-crash",
     "ray": "test-ray",
@@ -27,6 +29,7 @@ STEPS = {
     "vllm": "test-vllm",
     "gpu": "test-gpu",
 }
+UNCOUNTED = ("check", "demo", "vllm-setup")
 GOOD = "echo '===== 3 passed, 1 skipped in 0.12s ====='"
 
 
@@ -34,7 +37,7 @@ def ci(folder: Path, recipes: Mapping[str, str], *names: str, minute_s: int = 60
     """Run the script with these recipes for steps, and good ones for the others."""
     (folder / ".ci").mkdir()
     shutil.copy(SCRIPT, folder / ".ci" / "run")
-    rules = {name: "true" if name in ("check", "demo") else GOOD for name, target in STEPS.items()} | dict(recipes)
+    rules = {name: "true" if name in UNCOUNTED else GOOD for name, target in STEPS.items()} | dict(recipes)
     lines = [f"{STEPS[name]}:\n\t@{recipe}\n" for name, recipe in rules.items()]
     (folder / "Makefile").write_text(f".PHONY: {' '.join(STEPS.values())}\n" + "".join(lines))
     tools = folder / "tools"
@@ -61,7 +64,7 @@ def last_line(done: subprocess.CompletedProcess[str]) -> str:
 def test_the_last_line_sums_the_tests_of_all_steps(tmp_path: Path) -> None:
     done = ci(tmp_path, {"gpu": "echo '=== 7 passed, 2 deselected in 61.10s (0:01:01) ==='"})
     assert done.returncode == 0, done.stdout
-    assert last_line(done) == f"{2 + 10 * 3 + 7} passed, 0 failed"
+    assert last_line(done) == f"{3 + 10 * 3 + 7} passed, 0 failed"
 
 
 @pytest.mark.process
@@ -69,7 +72,7 @@ def test_a_failing_step_keeps_no_other_from_running_and_its_failures_are_named_a
     summary = r"printf 'FAILED a.py::test_b - no\n=== 2 failed, 5 passed, 1 error in 3.00s ===\n'; exit 1"
     done = ci(tmp_path, {"unit": summary, "check": "exit 3"})
     assert done.returncode != 0
-    assert last_line(done) == f"{1 + 5 + 10 * 3} passed, {1 + 3} failed"
+    assert last_line(done) == f"{2 + 5 + 10 * 3} passed, {1 + 3} failed"
     assert "FAILED a.py::test_b - no" in done.stdout.split("=== failures and counts")[1]
 
 
@@ -94,28 +97,42 @@ def test_a_step_that_ends_badly_without_a_failed_test_is_a_failure(tmp_path: Pat
 
 
 @pytest.mark.process
-def test_a_step_that_hangs_is_ended_and_the_next_one_runs(tmp_path: Path) -> None:
-    done = ci(tmp_path, {"browser": "echo begun; sleep 100"}, "browser", "bench", minute_s=1)
+@pytest.mark.parametrize(("name", "next_one"), [("gpu", "bench"), ("browser", "bench"), ("browser", "install")])
+def test_a_step_that_hangs_is_ended_and_the_next_one_runs(tmp_path: Path, name: str, next_one: str) -> None:
+    done = ci(tmp_path, {name: "echo begun; sleep 100"}, name, next_one, minute_s=1)
     assert done.returncode != 0
-    assert "browser: ended after 6 s" in done.stdout
-    assert "bench: 3 passed" in done.stdout
+    assert re.search(rf"^{name}: ended after \d s", done.stdout, re.MULTILINE)
+    assert f"{next_one}: 3 passed" in done.stdout
     assert last_line(done) == "3 passed, 1 failed"
 
 
 @pytest.mark.process
-def test_a_process_that_a_step_leaves_behind_holds_nothing_up(tmp_path: Path) -> None:
+def test_steps_beside_others_are_told_and_counted_where_they_are_waited_for(tmp_path: Path) -> None:
+    done = ci(
+        tmp_path, {"install": f"sleep 1; echo 'FAILED c.py::test_d'; {GOOD}; exit 1", "crash": "echo killing; " + GOOD}
+    )
+    text = done.stdout
+    places = [text.index(words) for words in ("killing", "ray: 3 passed", "FAILED c.py::test_d", "docker: 3 passed")]
+    assert places == sorted(places)
+    assert "install: 3 passed, 1 skipped in 0.12s; ended with 2" in text
+    assert last_line(done) == f"{3 + 11 * 3} passed, 1 failed"
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("name", ["browser", "bench"])
+def test_a_process_that_a_step_leaves_behind_holds_nothing_up(tmp_path: Path, name: str) -> None:
     (tmp_path / "leave.sh").write_text("setsid sleep 60 & echo $! > left.pid\n")
-    done = ci(tmp_path, {"browser": f"bash leave.sh; {GOOD}"}, "browser")
+    done = ci(tmp_path, {name: f"bash leave.sh; {GOOD}"}, name)
     left = psutil.Process(int((tmp_path / "left.pid").read_text()))
     assert left.cmdline() == ["sleep", "60"], "it holds the pipe no longer than the script ran"
     left.kill()
     assert last_line(done) == "3 passed, 0 failed"
 
 
-def test_every_tier_has_a_budget_and_all_of_them_are_an_hour() -> None:
-    steps = [line.split()[1:4] for line in SCRIPT.read_text().splitlines() if line.startswith("step ")]
-    assert {name: target for name, _, target in steps} == STEPS
-    assert sum(int(minutes) for _, minutes, _ in steps) <= 60
+def test_every_tier_has_a_budget_and_a_run_of_them_is_within_its_time() -> None:
+    lines = [line.split()[:4] for line in SCRIPT.read_text().splitlines() if line.startswith(("step ", "beside "))]
+    assert {name: target for _, name, _, target in lines} == STEPS
+    assert sum(int(minutes) for kind, _, minutes, _ in lines if kind == "step") < 86
     makefile = (SCRIPT.parents[1] / "Makefile").read_text()
     targets = {line.split(":")[0] for line in makefile.splitlines() if line.startswith("test-")}
     assert targets - {"test-crash-nightly"} <= set(STEPS.values())

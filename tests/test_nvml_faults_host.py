@@ -73,7 +73,9 @@ def test_a_stepped_wall_clock_changes_no_figure(experiment: Experiment, clock_li
     found = experiment(CARD, lambda _: steps.write_text("0 -7200\n"), environment)
     assert found.result["status"] == "done", found.result["failure"]
     assert found.result["ended_at"] < found.result["started_at"]  # the step did reach the worker
-    assert 1 <= found.result["energy"]["window_s"] < 20
+    window = next(phase for phase in found.result["phases"] if phase["name"] == "window")
+    assert found.result["energy"]["window_s"] == pytest.approx((window["end_ns"] - window["start_ns"]) / 1e9, abs=1e-3)
+    assert 1 <= found.result["energy"]["window_s"] < 20  # as asked, and not two hours off
     assert found.result["energy"]["headline"]["mean_w"] == pytest.approx(250, rel=0.02)
     assert found.result["energy"]["devices"][0]["disagreement"] < 0.02
     starts = [phase["start_ns"] for phase in found.result["phases"]]

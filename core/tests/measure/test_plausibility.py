@@ -319,6 +319,14 @@ def test_an_honest_counter_without_power_is_never_marked(
     assert only(found).energy_j == pytest.approx(bench.truth_j, rel=0.02, abs=0.3)
 
 
+def test_a_wattmeter_that_idles_at_a_few_of_its_steps_is_not_stuck() -> None:
+    watts = (60.796350667612955, 123.1451186418966, 637.4953464916962, 1.0, 97.44037576514079, 1.9, 1.9)
+    seconds = (15, 5.651204138107968, 5.175038431984666, 5.0, 3.9935705895267826, 3.238581445256326, 1e9)
+    bench = Bench(load=Load(steps=list(zip(seconds, watts, strict=True))), seed=1278)
+    wall = Meter(device=WALL, power_step_w=0.1, noise=0.0171505542664699, power_period_s=0.05)
+    assert set(codes(bench.figures(wall))) <= {"short_window"}
+
+
 @FEW
 @given(LOADS, SEEDS, st.sampled_from([0.1, 1.0]), st.floats(0, 0.1), st.sampled_from([0.05, 0.5, 1.0]))
 def test_an_honest_wattmeter_is_never_marked(

@@ -74,7 +74,8 @@ class Attacked:
         assert code in (0, 1, -signal.SIGKILL), text
         assert "Traceback" not in text, text
         now = dict(self._digests())
-        assert {name: now.get(name) for name in self.finished} == self.finished, "a finished result was lost or changed"
+        lost = {name: now.get(name) for name in self.finished if now.get(name) != self.finished[name]}
+        assert not lost, f"a finished result was lost or changed: {lost}, of {self.finished}; llem said: {text}"
         self.finished = now
         return code
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pyarrow import parquet as pq
 
 from llem_docker.baseline_cache import BASELINES, BaselineCache
 from llem_docker.intake import Events, known_event, take
@@ -58,6 +61,31 @@ def test_only_files_of_known_name_and_kind_are_taken(tmp_path: Path) -> None:
     assert refused == ["readings.jsonl is a symbolic link, not a file"]
     assert [path.name for path in job.iterdir()] == ["result.json"]
     assert json.loads((job / "result.json").read_text())["text"] == "***"
+
+
+def test_a_result_is_never_taken_before_its_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = {"config_hash": "a" * 64, "study": "s", "cycle": 1, "position": 1}
+    move = Path.replace
+    for moves in range(4):
+        exchange, job = tmp_path / f"exchange {moves}", tmp_path / f"job {moves}"
+        exchange.mkdir()
+        job.mkdir()
+        for name in ("requests.parquet", "timeseries.parquet"):
+            pq.write_table(pa.table({"a": [1]}), exchange / name)
+        (exchange / "readings.jsonl").write_text("{}\n")
+        (exchange / "result.json").write_text(json.dumps({"identity": expected}))
+        left = iter(range(moves))
+
+        def until_killed(source: Path, target: Path, left: Iterator[int] = left) -> Path:
+            if next(left, None) is None:
+                raise KeyboardInterrupt
+            return move(source, target)
+
+        monkeypatch.setattr(Path, "replace", until_killed)
+        with pytest.raises(KeyboardInterrupt):
+            take(exchange, job, expected)
+        assert len(list(job.iterdir())) == moves
+        assert not (job / "result.json").exists(), f"killed after {moves} files"
 
 
 def test_a_log_is_without_secrets_and_without_what_steers_a_terminal() -> None:

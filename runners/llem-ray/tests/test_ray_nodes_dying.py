@@ -59,7 +59,7 @@ def process_of_ray(bed: Bed, title: bytes) -> int:
 
 
 def test_a_killed_process_of_ray_is_an_attempt_lost_and_the_next_one_counts(bed: Bed, runs: Runs) -> None:
-    process = runs.start(measurement={"min_window_s": 4}, testbed={"token_s": 0.01})
+    process = runs.start(measurement={"min_window_s": 8}, testbed={"token_s": 0.01})
     wait_until(lambda: '"window"' in runs.events() and runs.files("worker.log"), during=process)
     os.kill(process_of_ray(bed, b"ray::attempt"), signal.SIGKILL)
     ran = runs.finish(process)

@@ -18,6 +18,7 @@ def test_forty_experiments_survive_the_death_of_a_node_and_finish_once_each(
 ) -> None:
     doomed = study({"requeues": 0, "nodelist": "n1"}, {"testbed.batch_size": [1]}, name="doomed", window_s=600)
     last = doomed.start()
+    until("its window", lambda: cluster.measuring(doomed.folder, "n1") if list(doomed.output.iterdir()) else False)
     made = study({}, MANY, window_s=2)
     running = made.start()
     try:

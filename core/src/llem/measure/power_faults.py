@@ -83,7 +83,7 @@ def _stuck(power: curve.Points, inside: Sequence[tuple[int, float]], counter: cu
     # A window of one value alone is judged by what the sensor showed before and after it.
     shown = runs if len(runs) > 1 else [list(run) for _, run in groupby(zip(*power, strict=True), key=lambda r: r[1])]
     others = max((len(run) for run in shown if run[0][1] != held_w), default=0)
-    if others and _fine([w for run in shown for _, w in run]) and len(longest) >= LONG_RUN * others:
+    if others and _fine([w for run in shown for _, w in run], held_w) and len(longest) >= LONG_RUN * others:
         return Fault("power_stuck", f"{told}, after never more than {others} equal readings in a row")
     return None
 
@@ -117,10 +117,13 @@ def _first_step(counter: curve.Points, since_ns: int) -> int:
     return next((t for t in curve.steps(counter)[0] if t > since_ns), since_ns)
 
 
-def _fine(watts: Sequence[float]) -> bool:
-    """True where the sensor is seen to tell apart less than `FINE` of its mean."""
+def _fine(watts: Sequence[float], held_w: float) -> bool:
+    """True where the sensor is seen to tell apart less than `FINE` of its mean, and of the value that it held.
+
+    At a few watts even a fine sensor's noise is below its step, and it honestly repeats itself.
+    """
     finest = _finest(watts)
-    return finest is not None and finest < FINE * abs(fmean(watts))
+    return finest is not None and finest < FINE * min(abs(fmean(watts)), abs(held_w))
 
 
 def _finest(watts: Sequence[float]) -> float | None:

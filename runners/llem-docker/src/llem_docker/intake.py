@@ -18,7 +18,8 @@ from typing import Any
 from llem.plugin_api import EVENTS, READINGS, REQUESTS, RESULT, TIMESERIES, write_json
 from llem_docker.sizes import in_words
 
-MOST_BYTES = {RESULT: 64 * 2**20, TIMESERIES: 2 * 2**30, REQUESTS: 2 * 2**30, READINGS: 2 * 2**30}
+# The result comes last: where llem is killed in between, none is there without its tables.
+MOST_BYTES = {TIMESERIES: 2 * 2**30, REQUESTS: 2 * 2**30, READINGS: 2 * 2**30, RESULT: 64 * 2**20}
 """Most bytes that a file may hold; a larger one is refused."""
 MOST_EVENTS_BYTES = 64 * 2**20
 _LONGEST_EVENT = 2**16
