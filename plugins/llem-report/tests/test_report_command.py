@@ -79,7 +79,7 @@ def test_all_figures_go_into_a_folder_and_those_left_out_are_named_with_the_reas
         (["--serve", "-o", "report.html"], 2, "--serve writes no file"),
         (["--port", "0"], 2, "--port goes with --serve"),
         (["--format", "pdf", "--open"], 2, "--open opens the page"),
-        (["-o", "/nowhere/at/all/report.html"], 2, "cannot be written"),
+        pytest.param(["-o", "/nowhere/at/all/report.html"], 2, "cannot be written", marks=pytest.mark.process),
     ],
 )
 def test_what_cannot_be_done_is_refused_in_a_sentence(study, capsys, options, code, said):

@@ -17,6 +17,8 @@ from llem_report.models import ReportStudy
 from llem_report.packing import packed, script_json
 from llem_report.page import blocks_html, page_html, write_page
 
+pytestmark = pytest.mark.process
+
 HOSTILE = '</script><img src=x onerror="alert(1)">{{data}}<!--\u2028'
 FAILED = Failure(type="OutOfMemory", message="no room left", phase="load")
 

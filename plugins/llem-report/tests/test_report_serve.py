@@ -53,6 +53,7 @@ def ask(server: Server, path: str, method: str = "GET", **headers: str) -> tuple
     return answer.status, dict(answer.getheaders()), body
 
 
+@pytest.mark.process
 def test_page_and_data_are_served(served, study_dir):
     server = served(lambda: gather(study_dir))
     status, headers, body = ask(server, "/")
