@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from llem_testbed import TestbedConfig
 
-from llem.config.compose import PARTS, Composer
+from llem.config.compose import Composer
 from llem.config.experiment import SECTIONS, ExperimentConfig
 from llem.config.identity import config_hash
 from llem.config.introspect import facts_of
@@ -67,7 +67,7 @@ def test_an_experiment_has_every_section_at_its_default() -> None:
     assert config.model.source == "random:tiny-llama"
     assert config.options == TestbedConfig()
     assert config.dataset == SECTIONS["dataset"]()
-    assert set(PARTS) == {*SECTIONS, "options"}
+    assert set(COMPOSER.names) == {*SECTIONS, "options"}
 
 
 def test_a_section_is_of_its_backends_model() -> None:

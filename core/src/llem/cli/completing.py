@@ -10,7 +10,7 @@ import click
 
 from llem.cli.registered import registry_of
 from llem.plugins import Registry
-from llem.specs.kinds import BACKENDS, CHECKS, DATASETS, RUNNERS
+from llem.specs.kinds import BACKENDS, CHECKS, DATASETS, RUNNERS, SCENARIOS
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -78,7 +78,7 @@ def _keys(registry: Registry, typed: str) -> Iterator[tuple[str, str]]:
 
     depth = typed.count(".") + 1
     sections: set[str] = set()
-    for key in Vocabulary(registry[BACKENDS], registry[RUNNERS]).settings:
+    for key in Vocabulary(registry[BACKENDS], registry[RUNNERS], registry[SCENARIOS]).settings:
         parts = key.split(".")
         if len(parts) <= depth:
             yield f"{key}=", ""

@@ -69,6 +69,7 @@ def show(registry: Registry, study: Path | None, settings: tuple[str, ...], ever
         backends=registry[BACKENDS],
         find_backend=partial(registry.find, BACKENDS),
         runners=registry[RUNNERS],
+        scenarios=registry[SCENARIOS],
         complete=study is not None,
     )
     # Reading the sweep finds what is wrong with its axes; no point of it is expanded.
@@ -112,7 +113,7 @@ def _values(loaded: LoadedStudy, registry: Registry, *, everything: bool) -> Ite
     from llem.config.keys import RUNNER_OPTIONS, Vocabulary
     from llem.config.study import ExecutionConfig
 
-    vocabulary = Vocabulary(registry[BACKENDS], registry[RUNNERS])
+    vocabulary = Vocabulary(registry[BACKENDS], registry[RUNNERS], registry[SCENARIOS])
     study, base = loaded.config, loaded.config.base
     used = backends_in_use({**base, "sweep": study.sweep, "experiments": study.experiments})
 

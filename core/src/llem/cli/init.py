@@ -12,7 +12,7 @@ import click
 
 from llem.cli.completing import backends as backends_installed
 from llem.cli.completing import datasets, settings_keys
-from llem.specs.kinds import BACKENDS, RUNNERS
+from llem.specs.kinds import BACKENDS, RUNNERS, SCENARIOS
 
 if TYPE_CHECKING:
     from llem.first_study import Care
@@ -116,7 +116,7 @@ def init(
     first = preferred_backend(registry[BACKENDS].values())
     if first is None:
         raise PluginError("no backend is installed, and a study needs one.", remedy=FIRST_REMEDY)
-    vocabulary = Vocabulary(registry[BACKENDS], registry[RUNNERS])
+    vocabulary = Vocabulary(registry[BACKENDS], registry[RUNNERS], registry[SCENARIOS])
     axes, others = read_axes(vary, vocabulary), read_settings(settings, vocabulary)
     for key in ("model", "backend", "dataset"):
         if key in others:

@@ -130,7 +130,7 @@ class _Questions:
             _say(f"  {plan.distinct:,} configuration{'s' * (plan.distinct != 1)}: {', '.join(changed.sweep)}")
 
     def _with_axis(self, typed: str) -> Answers:
-        vocabulary = Vocabulary(self.registry[BACKENDS], self.registry[RUNNERS])
+        vocabulary = Vocabulary(self.registry[BACKENDS], self.registry[RUNNERS], self.registry[SCENARIOS])
         return replace(self.answers, vary={**self.answers.vary, **read_axes([typed], vocabulary)})
 
     def _find(self, word: str) -> None:

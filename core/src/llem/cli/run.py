@@ -13,7 +13,7 @@ import click
 
 from llem.cli.completing import backends, checks, datasets, runners, settings_keys, study_folders
 from llem.config.study import Order
-from llem.specs.kinds import BACKENDS, RUNNERS
+from llem.specs.kinds import BACKENDS, RUNNERS, SCENARIOS
 
 if TYPE_CHECKING:
     from llem.plan import Plan
@@ -172,7 +172,7 @@ def run(
         "execution.allow_shared": True if allow_shared and resume is None else None,
     }
     overrides = {key: found for key, found in given.items() if found is not None}
-    overrides |= read_settings(settings, Vocabulary(registry[BACKENDS], registry[RUNNERS]))
+    overrides |= read_settings(settings, Vocabulary(registry[BACKENDS], registry[RUNNERS], registry[SCENARIOS]))
     try:
         loaded = load_study(
             study,
@@ -180,6 +180,7 @@ def run(
             backends=registry[BACKENDS],
             find_backend=partial(registry.find, BACKENDS),
             runners=registry[RUNNERS],
+            scenarios=registry[SCENARIOS],
         )
     except ConfigError as error:
         if study is None and model is None and "`model` is missing" in error.what:

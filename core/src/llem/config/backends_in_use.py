@@ -97,3 +97,34 @@ def unused_sections(data: Mapping[str, Any], vocabulary: Vocabulary, used: Mappi
 
 def _only(here: str) -> str | None:
     return f"sections of {here}" if here else None
+
+
+def sections_without_scenario(data: Mapping[str, Any], vocabulary: Vocabulary) -> Iterator[Problem]:
+    """Sections and axes that a scenario brings, where no experiment has that scenario."""
+    named = {str(name) for name in _scenarios_named(data)}
+    idle = {key: names for key, names in vocabulary.brought.items() if named.isdisjoint(names)}
+    axes = data.get("sweep")
+    sweep = axes if isinstance(axes, dict) else {}
+    places: list[tuple[Key, str]] = [((key,), key) for key in data]
+    places += [(("sweep", axis), axis) for axis in sweep]
+    places += [((*key, name), name) for key, entry in group_entries(sweep) for name in entry]
+    places += [(("experiments", i, name), name) for i, entry in explicit_experiments(data) for name in entry]
+    for key, name in places:
+        if (names := idle.get(str(name).split(".")[0])) is not None:
+            yield Problem(
+                key,
+                message="belongs to a scenario that no experiment has",
+                accepted=f"it beside measurement.scenario: {' or '.join(names)}",
+            )
+
+
+def _scenarios_named(data: Mapping[str, Any]) -> Iterator[Any]:
+    """Every value of `measurement.scenario` that stands anywhere in a study."""
+    axes = data.get("sweep")
+    sweep = axes if isinstance(axes, dict) else {}
+    axis = sweep.get("measurement.scenario")
+    yield from axis if isinstance(axis, list) else ()
+    for entry in (data, *(e for _, e in group_entries(sweep)), *(e for _, e in explicit_experiments(data))):
+        yield entry.get("measurement.scenario")
+        section = entry.get("measurement")
+        yield section.get("scenario") if isinstance(section, dict) else None

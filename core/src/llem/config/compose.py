@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from pydantic import ValidationError
 
 from llem.config.experiment import SECTIONS, DatasetConfig, ExperimentConfig, MeasurementConfig
-from llem.config.identity import section_text
+from llem.config.identity import fragment
 from llem.config.problems import Problem, dotted, problems_of, raise_all
 from llem.config.resolution import resolve_section, section_problems
 from llem.config.section import Section
@@ -22,8 +22,7 @@ from llem.errors import ConfigError, PluginError
 from llem.spelling import closest
 
 BACKEND_OPTIONS = "options"
-PARTS = tuple(sorted((*SECTIONS, BACKEND_OPTIONS)))
-"""Names of an experiment's sections, in the order of canonical JSON; `options` stands under the backend's name."""
+"""Name of the backend's section, which stands under the backend's name in a document."""
 
 _REMEMBERED = 4_096
 
@@ -67,6 +66,10 @@ class Scenario(Protocol):
         """Capabilities that a backend must have for it."""
 
     @property
+    def sections(self) -> Mapping[str, type[Section]]:
+        """The models of the sections that it brings, by their keys."""
+
+    @property
     def at_once(self) -> int | None:
         """The most requests that it has under way at once; None for as many as the backend takes."""
 
@@ -76,7 +79,7 @@ class Part:
     """One finished section.
 
     Attributes:
-        section: resolved; None where there are problems.
+        section: resolved; None where there are problems, and of a scenario that is not the experiment's.
         fragment: what it adds to the experiment's canonical JSON: `,"name":{…}`, or nothing where all is at its default.
         problems: what is wrong with it.
     """
@@ -88,6 +91,9 @@ class Part:
 
 class Composer:
     """Composes experiments for the given backends and scenarios, and remembers sections that it has seen.
+
+    Attributes:
+        names: of an experiment's sections, those of every scenario included, in the order of canonical JSON.
 
     Args:
         backends: specs by name.
@@ -105,6 +111,8 @@ class Composer:
         self._backends = backends
         self._scenarios = scenarios
         self._sizes = sizes
+        self._brought = {key: model for scenario in scenarios.values() for key, model in scenario.sections.items()}
+        self.names = tuple(sorted((*SECTIONS, BACKEND_OPTIONS, *self._brought)))
         self._known: dict[tuple[str, str, str], Part] = {}
 
     def compose(
@@ -125,13 +133,32 @@ class Composer:
             problem = _no_backend(name, self._backends)
             raise ConfigError(problem.text, where=(locate or dotted)(problem.key))
         spec = self.backend(name)
-        parts = [self.part(key, document.get(name if key == BACKEND_OPTIONS else key, {}), spec) for key in PARTS]
-        problems = self.unknown_keys(document, spec) + [p for part in parts for p in part.problems]
+        raw = {key: document.get(name if key == BACKEND_OPTIONS else key, {}) for key in self.names}
+        parts = {key: self.part(key, raw[key], spec) for key in self.names if key not in self._brought}
+        measurement = parts["measurement"]
+        parts |= {key: self.brought(key, raw[key], spec, measurement) for key in self._brought}
+        problems = self.unknown_keys(document, spec, measurement) + [p for k in self.names for p in parts[k].problems]
         if problems:
             raise_all(problems, locate or dotted)
-        at = PARTS.index(BACKEND_OPTIONS)
-        parts[at] = self.fitted(parts[at], spec, parts[PARTS.index("dataset")], parts[PARTS.index("measurement")])
-        return assemble(spec.name, parts)
+        parts[BACKEND_OPTIONS] = self.fitted(parts[BACKEND_OPTIONS], spec, parts["dataset"], measurement)
+        return self.assemble(spec.name, [parts[key] for key in self.names])
+
+    def is_brought(self, key: str) -> bool:
+        """True for a section that a scenario brings: see `brought`."""
+        return key in self._brought
+
+    def brought(self, key: str, raw: Any, spec: Backend, measurement: Part) -> Part:
+        """A section that a scenario brings: finished where it is the scenario of these experiments, and else nothing."""
+        section = measurement.section
+        scenario = self._scenarios.get(section.scenario) if isinstance(section, MeasurementConfig) else None
+        return self.part(key, raw, spec) if scenario is not None and key in scenario.sections else Part(None)
+
+    def assemble(self, backend: str, parts: Sequence[Part]) -> ExperimentConfig:
+        """The experiment of finished parts without problems, in the order of `names`."""
+        there = {key: part.section for key, part in zip(self.names, parts, strict=True) if part.section is not None}
+        brought = {key: there.pop(key) for key in self._brought if key in there}
+        sections: dict[str, Any] = dict(there)
+        return ExperimentConfig(backend=backend, sections=brought, **sections)
 
     def backend(self, name: str) -> Backend:
         """The spec of a backend. Raises PluginError where it is not installed."""
@@ -143,17 +170,22 @@ class Composer:
             remedy=f"Did you mean `{near}`?" if near else f"Install it: pip install llem-{name}.",
         )
 
-    def unknown_keys(self, document: Mapping[str, Any], spec: Backend) -> list[Problem]:
+    def unknown_keys(self, document: Mapping[str, Any], spec: Backend, measurement: Part) -> list[Problem]:
         """Top-level keys of an experiment that do not belong there."""
-        known = {"backend", spec.name, *SECTIONS}
+        section = measurement.section
+        scenario = self._scenarios.get(section.scenario) if isinstance(section, MeasurementConfig) else None
+        own = list(scenario.sections) if scenario is not None else list(self._brought)
+        known = {"backend", spec.name, *SECTIONS, *own}
         return [
             Problem(
                 key=(str(key),),
                 found=document[key],
                 message=f"is the section of another backend; this experiment's is {spec.name}"
                 if key in self._backends
+                else "is the section of another scenario than the experiment's"
+                if key in self._brought
                 else "is no key of an experiment",
-                accepted=", ".join(["backend", *SECTIONS, spec.name]),
+                accepted=", ".join(["backend", *SECTIONS, *own, spec.name]),
                 nearest=closest(str(key), known),
             )
             for key in document
@@ -164,7 +196,7 @@ class Composer:
         """One section, finished.
 
         Args:
-            key: a name of `PARTS`.
+            key: one of `names`.
             raw: what was written; `{}` for a section that is left out.
             spec: the backend of the experiment.
         """
@@ -179,7 +211,7 @@ class Composer:
 
     def make(self, key: str, raw: Any, spec: Backend) -> Part:
         """As `part`, without remembering."""
-        model = spec.config if key == BACKEND_OPTIONS else SECTIONS[key]
+        model = spec.config if key == BACKEND_OPTIONS else self._brought[key] if key in self._brought else SECTIONS[key]
         name = spec.name if key == BACKEND_OPTIONS else key
         try:
             section = model.model_validate(raw)
@@ -233,14 +265,7 @@ class Composer:
 
 
 def _finished(key: str, section: Section) -> Part:
-    text = section_text(section)
-    return Part(section, "" if text == "{}" or key == "limits" else f',"{key}":{text}')
-
-
-def assemble(backend: str, parts: Sequence[Part]) -> ExperimentConfig:
-    """The experiment of finished parts without problems, in the order of `PARTS`."""
-    sections: dict[str, Any] = {key: part.section for key, part in zip(PARTS, parts, strict=True)}
-    return ExperimentConfig(backend=backend, **sections)
+    return Part(section, fragment(key, section))
 
 
 def _no_backend(found: Any, backends: Collection[str]) -> Problem:

@@ -6,7 +6,7 @@ Every field is described where it stands; a default is what METHOD's definitions
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, SerializeAsAny, model_validator
 
@@ -161,6 +161,8 @@ class BaselineConfig(Section):
 class LimitsConfig(Section):
     """The limits at which an experiment is given up. Not part of its identity."""
 
+    identifying: ClassVar[bool] = False
+
     timeout_s: float = Field(3_600.0, gt=0, description="the whole experiment, from start of the process")
     silence_timeout_s: float = Field(900.0, gt=0, description="without any event from the worker")
 
@@ -169,7 +171,7 @@ class ExperimentConfig(Section):
     """One experiment, whole: what `experiment.json` holds, and what its `config_hash` is taken over.
 
     `options` is the backend's own section, an instance of the model that the backend's spec names. In YAML and
-    JSON it stands under the backend's name.
+    JSON it stands under the backend's name. `sections` are those that the scenario brings, by their keys at the top level.
     """
 
     model: ModelConfig
@@ -181,11 +183,13 @@ class ExperimentConfig(Section):
     limits: LimitsConfig = Field(default_factory=LimitsConfig)
     backend: str = Field(min_length=1, description="a backend that `llem plugins` lists")
     options: SerializeAsAny[Section]
+    sections: dict[str, SerializeAsAny[Section]] = Field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
         """The experiment as plain data with every default written out, `options` under the backend's name."""
         data = self.model_dump(mode="json")
         data[self.backend] = data.pop("options")
+        data.update(data.pop("sections"))
         return data
 
 

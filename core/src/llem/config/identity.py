@@ -27,9 +27,6 @@ from llem.config.study import ExecutionConfig
 
 IDENTITY_VERSION = 1
 
-IDENTIFYING = ("baseline", "dataset", "decoding", "measurement", "model", "options", "warmup")
-"""The sections that define an experiment, in the order of canonical JSON."""
-
 _EXACT = 2**53
 
 
@@ -38,9 +35,15 @@ def section_text(section: Section) -> str:
     return _dump(_reduced(section))
 
 
-def experiment_text(backend: str, sections: Mapping[str, str]) -> str:
-    """Canonical JSON of an experiment, from the texts of its sections (see `section_text`) by name."""
-    return identity_head(backend) + "".join(f',"{n}":{sections[n]}' for n in IDENTIFYING if sections[n] != "{}") + "}]"
+def fragment(name: str, section: Section) -> str:
+    """A section in an experiment's canonical JSON: `,"name":{…}`, or nothing where all is at its default or it defines nothing."""
+    text = section_text(section) if section.identifying else "{}"
+    return "" if text == "{}" else f',"{name}":{text}'
+
+
+def experiment_text(backend: str, fragments: Iterable[str]) -> str:
+    """Canonical JSON of an experiment, from the fragments of its sections in the order of their names."""
+    return f"{identity_head(backend)}{''.join(fragments)}}}]"
 
 
 def identity_head(backend: str) -> str:
@@ -53,8 +56,9 @@ def config_hash(config: ExperimentConfig) -> str:
 
     Two configurations of the same effect have one identity only once they are resolved, which is what `Composer` does.
     """
-    texts = {name: section_text(getattr(config, name)) for name in IDENTIFYING}
-    return hashlib.sha256(experiment_text(config.backend, texts).encode()).hexdigest()
+    own = {name: part for name in type(config).model_fields if isinstance(part := getattr(config, name), Section)}
+    fragments = (fragment(name, part) for name, part in sorted({**own, **config.sections}.items()))
+    return hashlib.sha256(experiment_text(config.backend, fragments).encode()).hexdigest()
 
 
 def study_design_hash(hashes: Iterable[str], execution: ExecutionConfig) -> str:

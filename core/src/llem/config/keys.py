@@ -24,6 +24,14 @@ class HasConfig(Protocol):
         """The model of the backend's section."""
 
 
+class HasSections(Protocol):
+    """The part of a scenario's spec that configuration needs."""
+
+    @property
+    def sections(self) -> Mapping[str, type[Section]]:
+        """The models of the sections that it brings, by their keys."""
+
+
 class HasOptions(Protocol):
     """The part of a runner's spec that configuration needs."""
 
@@ -37,23 +45,35 @@ STUDY_KEYS = tuple(name for name in StudyConfig.model_fields if name != "base")
 
 
 class Vocabulary:
-    """The keys of core and of the given backends.
+    """The keys of core and of the given backends, runners and scenarios.
 
     Attributes:
-        sections: sections of an experiment by their key: the core's, then one for each backend.
+        sections: sections of an experiment by their key: the core's, then those of scenarios, then one for each backend.
+        brought: key of a section to the scenarios that bring it.
         backends: names of the backends.
         runners: names of the runners.
         runner_options: the options of those runners that have some, by the runner's name.
     """
 
-    def __init__(self, backends: Mapping[str, HasConfig], runners: Mapping[str, HasOptions] | None = None) -> None:
+    def __init__(
+        self,
+        backends: Mapping[str, HasConfig],
+        runners: Mapping[str, HasOptions] | None = None,
+        scenarios: Mapping[str, HasSections] | None = None,
+    ) -> None:
         self.backends = tuple(sorted(backends))
         self.runners = tuple(sorted(runners or ()))
         self.runner_options = {
             name: model for name, spec in sorted((runners or {}).items()) if (model := spec.options) is not None
         }
-        self.sections: dict[str, type[Section]] = {name: backends[name].config for name in self.backends}
-        self.sections = {**SECTIONS, **{n: m for n, m in self.sections.items() if n not in SECTIONS}}
+        self.brought: dict[str, list[str]] = {}
+        self.sections: dict[str, type[Section]] = dict(SECTIONS)
+        for name, scenario in (scenarios or {}).items():
+            for key, model in scenario.sections.items():
+                self.brought.setdefault(key, []).append(name)
+                self.sections.setdefault(key, model)
+        for name in self.backends:
+            self.sections.setdefault(name, backends[name].config)
 
     @property
     def experiment_keys(self) -> tuple[str, ...]:

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from llem.config.backend_choice import choose_backend, drop_unused, one_of, raise_missing
-from llem.config.backends_in_use import backends_in_use, unused_sections
+from llem.config.backends_in_use import backends_in_use, sections_without_scenario, unused_sections
 from llem.config.checks import default_limits, lacks_model, problems_in_study, written_out
 from llem.config.environment import CONFIG_FILE, from_environment, read_settings
 from llem.config.git import GitCommit, commit_of
-from llem.config.keys import STUDY_KEYS, HasConfig, HasOptions, Vocabulary
+from llem.config.keys import STUDY_KEYS, HasConfig, HasOptions, HasSections, Vocabulary
 from llem.config.merging import Layer, Merged, Origin, give_way, nested
 from llem.config.problems import Problem, dotted, raise_all
 from llem.config.reading import Document, read_yaml_file
@@ -94,6 +94,7 @@ def load_study(
     backends: Mapping[str, HasConfig],
     find_backend: Callable[[str], object] | None = None,
     runners: Mapping[str, HasOptions] | None = None,
+    scenarios: Mapping[str, HasSections] | None = None,
     complete: bool = True,
 ) -> LoadedStudy:
     """Load a study.
@@ -110,6 +111,7 @@ def load_study(
         backends: what is installed, by name.
         find_backend: asked for a backend that is used and not in `backends`; raises with the reason (`Registry.backend`).
         runners: runners that are installed, by name; each may bring options of its own.
+        scenarios: likewise; each may bring sections of an experiment.
         complete: require a model and a backend; False to look at a configuration that is no study yet.
 
     Raises:
@@ -117,7 +119,7 @@ def load_study(
         PluginError: it uses a backend that is not installed.
     """
     variables = os.environ if environ is None else environ
-    vocabulary = Vocabulary(backends, runners)
+    vocabulary = Vocabulary(backends, runners, scenarios)
     study = read_yaml_file(path) if path is not None else None
     merged = Merged(vocabulary)
 
@@ -157,6 +159,7 @@ def load_study(
     problems = list(problems_in_study(data, vocabulary, missing))
     if used and not missing:
         problems += unused_sections(data, vocabulary, used)
+        problems += sections_without_scenario(data, vocabulary)
     if complete and not any(p.key[:1] == ("model",) for p in problems) and lacks_model(data):
         problems.append(
             Problem(("model",), message="is missing", accepted="a hub id, a folder, a .gguf file, pkg:…, or random:…")

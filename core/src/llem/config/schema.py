@@ -7,12 +7,12 @@ model that only the sweep gives) is left to llem itself.
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from llem.config import constraints
 from llem.config.introspect import facts_of, schema_of, takes_text
-from llem.config.keys import RUNNER_OPTIONS, HasConfig, HasOptions, Vocabulary
+from llem.config.keys import RUNNER_OPTIONS, HasConfig, HasOptions, HasSections, Vocabulary
 from llem.config.section import Section
 from llem.config.study import ExecutionConfig, StudyConfig
 
@@ -25,16 +25,16 @@ Schema = dict[str, Any]
 def json_schema(
     backends: Mapping[str, HasConfig],
     runners: Mapping[str, HasOptions] | None = None,
-    scenarios: Collection[str] = (),
+    scenarios: Mapping[str, HasSections] | None = None,
 ) -> Schema:
     """The schema of a whole study file.
 
     Args:
         backends: what is installed, by name; each brings its section, and its fields as axes.
         runners: likewise; those that have options bring a section under `runner_options`.
-        scenarios: words that `measurement.scenario` takes; empty for any.
+        scenarios: likewise, the words that `measurement.scenario` takes, with the sections that they bring; None for any word.
     """
-    vocabulary = Vocabulary(backends, runners)
+    vocabulary = Vocabulary(backends, runners, scenarios)
     study = {name: field.description for name, field in StudyConfig.model_fields.items()}
     experiment = _experiment(vocabulary)
     fields = _fields(vocabulary)

@@ -16,6 +16,9 @@ class Section(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False, protected_namespaces=())
 
+    identifying: ClassVar[bool] = True
+    """False for a section that says nothing about what an experiment is: when it is given up, or how it is judged."""
+
     retired: ClassVar[Mapping[str, str]] = {}
     """Keys that are refused although they look right (renamed, dropped, or settled elsewhere), each with what to do
     instead: a clause that a message ends with."""

@@ -16,7 +16,7 @@ from llem.plan import Plan, make_plan
 from llem.plan.runners import moved
 from llem.plugins import Registry
 from llem.preflight.checks import check_datasets, check_models
-from llem.specs.kinds import BACKENDS, DATASETS, RUNNERS
+from llem.specs.kinds import BACKENDS, DATASETS, RUNNERS, SCENARIOS
 from llem.study.run import preflight_context
 
 
@@ -48,7 +48,7 @@ def check(answers: Answers, registry: Registry, folder: Path) -> Checked:
     """
     if not answers.dataset.endswith(".jsonl"):
         registry.find(DATASETS, answers.dataset)
-    vocabulary = Vocabulary(registry[BACKENDS], registry[RUNNERS])
+    vocabulary = Vocabulary(registry[BACKENDS], registry[RUNNERS], registry[SCENARIOS])
     _refuse_short_keys(answers, vocabulary)
     try:
         study = load_study(
@@ -57,6 +57,7 @@ def check(answers: Answers, registry: Registry, folder: Path) -> Checked:
             backends=registry[BACKENDS],
             find_backend=partial(registry.find, BACKENDS),
             runners=registry[RUNNERS],
+            scenarios=registry[SCENARIOS],
         )
         plan = make_plan(study, registry)
     except LlemError as error:

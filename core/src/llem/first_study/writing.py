@@ -23,7 +23,7 @@ SYNTHETIC_INPUT_TOKENS = 64
 
 def study_text(answers: Answers, registry: Registry) -> str:
     """The study of answers that have been checked, a line for each value with what it means."""
-    vocabulary = Vocabulary(registry[BACKENDS], registry[RUNNERS])
+    vocabulary = Vocabulary(registry[BACKENDS], registry[RUNNERS], registry[SCENARIOS])
     values = _by_section(_values(answers))
     lines = [
         "# Written by `llem init`. `llem run FILE --dry-run` shows what it would do and how long that takes.",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-from llem.config.compose import PARTS
 from llem.config.experiment import BaselineConfig, MeasurementConfig, WarmupConfig
 from llem.config.identity import design_hash
 from llem.config.layers import LoadedStudy
@@ -71,7 +70,7 @@ def _time_s(sweep: Sweep) -> tuple[float, float]:
     An idle baseline that can be reused is counted once, and then only looked at; a warm-up has as many runs as it compares,
     and the cold one.
     """
-    baseline_at, measurement_at, warmup_at = (PARTS.index(name) for name in ("baseline", "measurement", "warmup"))
+    baseline_at, measurement_at, warmup_at = (sweep.names.index(name) for name in ("baseline", "measurement", "warmup"))
     cached: set[float] = set()
     total = room = 0.0
     for parts in sweep.parts():

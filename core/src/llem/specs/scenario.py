@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
+from llem.config.section import Section
 from llem.specs.backend import Capability, Request, RequestRecord
 
 
@@ -20,6 +21,8 @@ class ScenarioSpec:
         generator: `package.module:Class` of the `LoadGenerator`, imported in the worker only.
         needs: capabilities that a backend must have for it, such as `streaming`.
         at_once: the most requests that it has under way at once; None for as many as the backend takes.
+        sections: models of the sections of an experiment that it brings, by their keys: they stand at the top level of a study, can
+            be swept, and are part of the identity of its experiments. One without a default has to be given.
     """
 
     name: str
@@ -28,6 +31,7 @@ class ScenarioSpec:
     generator: str
     needs: frozenset[Capability] = frozenset()
     at_once: int | None = None
+    sections: Mapping[str, type[Section]] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from llem.config.reading import read_yaml
 from llem.errors import ResultError
 from llem.results.job_directory import write_atomically
 from llem.results.store import read_object
-from llem.specs.kinds import BACKENDS, RUNNERS
+from llem.specs.kinds import BACKENDS, RUNNERS, SCENARIOS
 from llem.study.folder import STUDY_FILE
 
 if TYPE_CHECKING:
@@ -135,6 +135,7 @@ def as_started(record: StudyRecord, registry: Registry, asked: Mapping[str, Any]
         backends=registry[BACKENDS],
         find_backend=partial(registry.find, BACKENDS),
         runners=registry[RUNNERS],
+        scenarios=registry[SCENARIOS],
     )
     origins = {**_origins(record), **{key: Origin("command line") for key in asked}}
     return replace(study, **_facts(record), origins=origins, notes=())
@@ -149,7 +150,7 @@ def as_edited(record: StudyRecord, file: Path, registry: Registry, asked: Mappin
             above[key] = found
         elif found is not None and origin.kind == "user file":
             below[key] = found
-    vocabulary = Vocabulary(registry[BACKENDS], registry[RUNNERS])
+    vocabulary = Vocabulary(registry[BACKENDS], registry[RUNNERS], registry[SCENARIOS])
     study = load_study(
         file,
         overrides={**above, **asked},
@@ -159,6 +160,7 @@ def as_edited(record: StudyRecord, file: Path, registry: Registry, asked: Mappin
         backends=registry[BACKENDS],
         find_backend=partial(registry.find, BACKENDS),
         runners=registry[RUNNERS],
+        scenarios=registry[SCENARIOS],
     )
     known = _origins(record)
     origins = {key: known[key] if key in above or key in below else origin for key, origin in study.origins.items()}

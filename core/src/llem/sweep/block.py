@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import prod
 from typing import Any
 
-from llem.config.compose import BACKEND_OPTIONS, PARTS, Backend, Composer, Part
+from llem.config.compose import BACKEND_OPTIONS, Backend, Composer, Part
+from llem.config.experiment import ExperimentConfig
 from llem.config.keys import Vocabulary
 from llem.config.problems import Problem
 from llem.sweep.dimensions import Dimension, Path
@@ -14,7 +15,6 @@ from llem.sweep.overlay import laid
 
 _REMEMBERED = 4_096
 _UNSET: Any = object()
-_OPTIONS_AT, _DATASET_AT, _MEASUREMENT_AT = (PARTS.index(name) for name in (BACKEND_OPTIONS, "dataset", "measurement"))
 
 
 class Block:
@@ -49,12 +49,17 @@ class Block:
         self._origin = origin
         self._lengths = [len(d) for d in dimensions]
         self.size = prod(self._lengths)
-        self._names = [spec.name if part == BACKEND_OPTIONS else part for part in PARTS]
+        self._at = {name: place for place, name in enumerate(composer.names)}
+        self._names = [spec.name if part == BACKEND_OPTIONS else part for part in composer.names]
         self._setters = [self._setters_of(name) for name in self._names]
         self._touching = [tuple(dict.fromkeys(place for place, *_ in setters)) for setters in self._setters]
+        for name, place in self._at.items():
+            if composer.is_brought(name):
+                self._touching[place] = self._also_touching(place, ("measurement", "scenario"))
         if spec.fit is not None:
-            self._touching[_OPTIONS_AT] = self._touching_options()
-        self._made: list[dict[tuple[int, ...], Part]] = [{} for _ in PARTS]
+            options = self._at[BACKEND_OPTIONS]
+            self._touching[options] = self._also_touching(options, ("dataset", "n"), ("measurement", "scenario"))
+        self._made: list[dict[tuple[int, ...], Part]] = [{} for _ in self._names]
 
     def _setters_of(self, name: str) -> list[tuple[int, str, tuple[str, ...]]]:
         """Dimension, key and path below the section of all that varies in a section; longer keys later, so that they win."""
@@ -66,16 +71,15 @@ class Block:
                     found.append((place, key, tuple(path)))
         return sorted(found, key=lambda setter: len(setter[2]))
 
-    def _touching_options(self) -> tuple[int, ...]:
-        """Dimensions that the backend's section is fitted to: its own, and those of how many requests can run at once."""
-        own = self._touching[_OPTIONS_AT]
+    def _also_touching(self, place: int, *fields: tuple[str, str]) -> tuple[int, ...]:
+        """Dimensions that a section depends on: its own, and those of fields of other sections."""
         others = [
-            place
-            for part, key in ((_DATASET_AT, "n"), (_MEASUREMENT_AT, "scenario"))
-            for place, _, path in self._setters[part]
+            dimension
+            for section, key in fields
+            for dimension, _, path in self._setters[self._at[section]]
             if path in ((), (key,))
         ]
-        return tuple(dict.fromkeys((*own, *others)))
+        return tuple(dict.fromkeys((*self._touching[place], *others)))
 
     def digits(self, index: int) -> list[int]:
         """The row that each dimension has in a point."""
@@ -86,9 +90,13 @@ class Block:
         return found[::-1]
 
     def parts(self, index: int) -> list[Part]:
-        """The sections of a point, in the order of `PARTS`."""
+        """The sections of a point, in the order of the composer's names."""
         digits = self.digits(index)
-        return [self._part(place, digits) for place in range(len(PARTS))]
+        return [self._part(place, digits) for place in range(len(self._names))]
+
+    def config(self, index: int) -> ExperimentConfig:
+        """The experiment of a point without problems."""
+        return self._composer.assemble(self.spec.name, self.parts(index))
 
     def values(self, index: int) -> dict[str, Any]:
         """The values that distinguish a point: dotted keys to their values as written."""
@@ -105,7 +113,7 @@ class Block:
             [part for part, touching in enumerate(self._touching) if any(t >= place for t in touching)]
             for place in range(len(lengths))
         ]
-        parts = [self._part(place, digits) for place in range(len(PARTS))]
+        parts = [self._part(place, digits) for place in range(len(self._names))]
         yield parts
         for _ in range(self.size - 1):
             place = last
@@ -124,15 +132,19 @@ class Block:
         if part is None:
             if len(made) >= _REMEMBERED:
                 made.clear()
-            raw = self._raw(place, digits)
-            compose = self._composer.part if len(self._setters[place]) < 2 else self._composer.make
-            part = compose(PARTS[place], raw, self.spec)
-            if place == _OPTIONS_AT and self.spec.fit is not None:
-                part = self._composer.fitted(
-                    part, self.spec, self._part(_DATASET_AT, digits), self._part(_MEASUREMENT_AT, digits)
-                )
-            made[key] = part
+            part = made[key] = self._composed(place, digits)
         return part
+
+    def _composed(self, place: int, digits: Sequence[int]) -> Part:
+        name, raw = self._composer.names[place], self._raw(place, digits)
+        if self._composer.is_brought(name):
+            return self._composer.brought(name, raw, self.spec, self._part(self._at["measurement"], digits))
+        compose = self._composer.part if len(self._setters[place]) < 2 else self._composer.make
+        part = compose(name, raw, self.spec)
+        if name != BACKEND_OPTIONS or self.spec.fit is None:
+            return part
+        dataset, measurement = (self._part(self._at[section], digits) for section in ("dataset", "measurement"))
+        return self._composer.fitted(part, self.spec, dataset, measurement)
 
     def _raw(self, place: int, digits: Sequence[int]) -> Any:
         raw: Any = self._base.get(self._names[place], {})

@@ -12,7 +12,7 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from llem.config.compose import Backend, Composer, Part, Scenario, assemble
+from llem.config.compose import Backend, Composer, Part, Scenario
 from llem.config.experiment import ExperimentConfig
 from llem.config.identity import identity_head
 from llem.config.keys import Vocabulary
@@ -59,7 +59,7 @@ class Point:
     @cached_property
     def config(self) -> ExperimentConfig:
         """The experiment, resolved."""
-        return assemble(self._block.spec.name, self._block.parts(self._inner))
+        return self._block.config(self._inner)
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ class Sweep:
         self._locate = locate
         sizes = partial(count_prompts, base_dir=str(base_dir)) if base_dir is not None else None
         self._composer = Composer(backends, scenarios, sizes)
-        self._blocks = lay_out(study, self._composer, Vocabulary(backends), locate)
+        self._blocks = lay_out(study, self._composer, Vocabulary(backends, scenarios=scenarios), locate)
         self._ends = list(accumulate(block.size for block in self._blocks))
         self.size = self._ends[-1]
         """Number of points, duplicates counted; known without expanding."""
@@ -171,8 +171,13 @@ class Sweep:
         """Names of the backends in use, in order of appearance."""
         return list(dict.fromkeys(block.spec.name for block in self._blocks))
 
+    @property
+    def names(self) -> Sequence[str]:
+        """The names of sections, in the order of `parts`."""
+        return self._composer.names
+
     def parts(self) -> Iterator[Sequence[Part]]:
-        """The sections (in the order of `PARTS`) of every distinct experiment, in order; one list, changed in place."""
+        """The sections (in the order of `names`) of every distinct experiment, in order; one list, changed in place."""
         kept = iter(self._scan.kept)
         wanted = next(kept, None)
         everything = (parts for block in self._blocks for parts in block.walk())
