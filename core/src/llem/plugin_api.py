@@ -50,7 +50,9 @@ TOPICS: dict[str, dict[str, str]] = {
     },
     "Datasets and scenarios": {
         "llem.specs.dataset": "DatasetSpec LoadedDataset Message Prompt",
-        "llem.specs.scenario": "Answer LoadGenerator ScenarioSpec",
+        "llem.specs.scenario": (
+            "Answer DriveContext DrivesWindow LoadGenerator MeasuredWindow ScenarioFigures ScenarioSpec Served Unanswered"
+        ),
     },
     "Runners": {
         "llem.results.job_directory": (

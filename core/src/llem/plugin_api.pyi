@@ -214,8 +214,14 @@ from llem.specs.sampler import Scope as Scope
 from llem.specs.sampler import TickingSampler as TickingSampler
 from llem.specs.sampler import WatchingSampler as WatchingSampler
 from llem.specs.scenario import Answer as Answer
+from llem.specs.scenario import DriveContext as DriveContext
+from llem.specs.scenario import DrivesWindow as DrivesWindow
 from llem.specs.scenario import LoadGenerator as LoadGenerator
+from llem.specs.scenario import MeasuredWindow as MeasuredWindow
+from llem.specs.scenario import ScenarioFigures as ScenarioFigures
 from llem.specs.scenario import ScenarioSpec as ScenarioSpec
+from llem.specs.scenario import Served as Served
+from llem.specs.scenario import Unanswered as Unanswered
 from llem.spelling import closest as closest
 from llem.study.lock import is_held as is_held
 from llem.study.manifest.head import Head as Head

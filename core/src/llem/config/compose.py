@@ -26,7 +26,7 @@ BACKEND_OPTIONS = "options"
 
 _REMEMBERED = 4_096
 
-_MEANING = {"streaming": "give tokens one by one", "chat": "take chats"}
+_MEANING = {"streaming": "give tokens one by one", "chat": "take chats", "concurrent": "stream several answers at once"}
 """Capabilities of a backend in words, for what it lacks."""
 
 

@@ -12,10 +12,12 @@ from typing import TypeVar
 from llem.accelerators.facts import with_use
 from llem.config.experiment import ExperimentConfig
 from llem.datasets.chat import check_takers
+from llem.errors import LlemError
 from llem.measure import other_load
 from llem.measure import phases as phase
 from llem.measure.contract import check_answer, check_batches, check_caveats, check_report, check_shape
 from llem.measure.draft import Draft
+from llem.measure.driven_window import DrivenWindow
 from llem.measure.engine_facts import believable_memory, believable_metrics, input_caveats
 from llem.measure.failure import attempt, message_of
 from llem.measure.idle import IdleBaseline
@@ -34,7 +36,7 @@ from llem.specs.backend import Engine, LoadContext, LoadReport, MemoryReading, R
 from llem.specs.caveat import Caveat
 from llem.specs.dataset import LoadedDataset
 from llem.specs.kinds import BACKENDS, SCENARIOS
-from llem.specs.scenario import Answer, LoadGenerator
+from llem.specs.scenario import Answer, DriveContext, DrivesWindow, LoadGenerator, Served
 
 T = TypeVar("T")
 
@@ -54,6 +56,8 @@ class Window:
         metrics: what the engine counted itself over the window.
         batch_size: the most requests at once that the backend's section asks for.
         others: what others used of the machine's CPU meanwhile.
+        served: of a load that did not wait for answers, all of it; `answers` are then those that arrived in the window.
+        scenario: works out the figures of such a load.
     """
 
     open_ns: int
@@ -65,6 +69,8 @@ class Window:
     metrics: Mapping[str, float]
     batch_size: int | None
     others: Share
+    served: Served | None = None
+    scenario: DrivesWindow | None = None
 
     @property
     def seconds(self) -> float:
@@ -74,7 +80,7 @@ class Window:
     @property
     def passes(self) -> int:
         """Number of times that the workload ran."""
-        return self.answers[-1].pass_number
+        return self.answers[-1].pass_number if self.served is None else 1
 
 
 @dataclass
@@ -129,7 +135,10 @@ class Experiment:
             self._hear(engine)
             self.log.enter(phase.SETTLE)
             rest(self.draft.events, phase.SETTLE, self.config.measurement.settle_s)
-            window = self._window(engine, generator, watts, report, loaded)
+            if isinstance(generator, DrivesWindow):
+                window = self._driven(engine, generator, requests, report, loaded)
+            else:
+                window = self._window(engine, generator, watts, report, loaded)
             self._hear(engine)
             return window
         finally:
@@ -238,16 +247,9 @@ class Experiment:
             gc.unfreeze()
         peak = self._memory(engine)
         metrics = engine.metrics() if isinstance(engine, ReportsMetrics) else {}
-        for answer in answers:
-            check_answer(self.config.backend, answer, report.vocab_size)
-        self._keep((answers, input_caveats(answers)))
         self.log.enter(phase.CLOSE, close_ns)
-        if self._idle is not None:
-            mean_w = self.meter.mean_power(open_ns, close_ns)
-            self._idle.check(mean_w, (close_ns - open_ns) / 1e9, "mean power in the measured window")
-        self.draft.other_load = other_load.report(
-            share, self._idle.share if self._idle is not None else None, self._resident_share
-        )
+        self._check_answers(answers, report)
+        self._compare_with_baseline(open_ns, close_ns, share)
         self._keep_samples(engine, answers)
         return Window(
             open_ns=open_ns,
@@ -259,6 +261,59 @@ class Experiment:
             metrics=self._keep(believable_metrics(metrics)),
             batch_size=self._batch_size(),
             others=share,
+        )
+
+    def _driven(
+        self,
+        engine: Engine,
+        generator: DrivesWindow,
+        requests: Sequence[Request],
+        report: LoadReport,
+        loaded: MemoryReading,
+    ) -> Window:
+        """The window of a load that does not wait for answers: the scenario opens and closes it."""
+        window = DrivenWindow(engine, self.meter, self.log, self.draft.events, report.devices)
+        context = DriveContext(
+            config=self.config, base_dir=self.base_dir, cycle=self.draft.job.cycle, requests=requests, window=window
+        )
+        gc.collect()
+        gc.freeze()
+        try:
+            served = generator.drive(context)
+        finally:
+            gc.unfreeze()
+        seen = window.seen()
+        if not served.inside:
+            raise _nothing_answered(served, seen.close_ns - seen.open_ns)
+        peak = self._memory(engine)
+        self._check_answers([*served.inside, *served.beside], report)
+        self._compare_with_baseline(seen.open_ns, seen.close_ns, seen.others)
+        self._keep_samples(engine, served.inside)
+        return Window(
+            open_ns=seen.open_ns,
+            close_ns=seen.close_ns,
+            answers=served.inside,
+            report=report,
+            loaded=loaded,
+            peak=peak,
+            metrics=self._keep(believable_metrics(seen.metrics)),
+            batch_size=self._batch_size(),
+            others=seen.others,
+            served=served,
+            scenario=generator,
+        )
+
+    def _check_answers(self, answers: Sequence[Answer], report: LoadReport) -> None:
+        for answer in answers:
+            check_answer(self.config.backend, answer, report.vocab_size)
+        self._keep((answers, input_caveats(answers)))
+
+    def _compare_with_baseline(self, open_ns: int, close_ns: int, others: Share) -> None:
+        if self._idle is not None:
+            mean_w = self.meter.mean_power(open_ns, close_ns)
+            self._idle.check(mean_w, (close_ns - open_ns) / 1e9, "mean power in the measured window")
+        self.draft.other_load = other_load.report(
+            others, self._idle.share if self._idle is not None else None, self._resident_share
         )
 
     def _batch_size(self) -> int | None:
@@ -309,3 +364,12 @@ class Experiment:
                 "what it still holds is released with the process.",
             )
         self.log.leave()
+
+
+def _nothing_answered(served: Served, window_ns: int) -> LlemError:
+    errors = [one.error for one in served.unanswered if one.error is not None]
+    why = f" The first error: {errors[0]}" if errors else ""
+    return LlemError(
+        f"none of the {len(served.unanswered):,} requests that arrived in the window of {window_ns / 1e9:.3g} s was answered.{why}",
+        remedy="Lower the rate, lengthen load.drain_s, or see to the engine.",
+    )

@@ -40,7 +40,10 @@ def recount(job_dir: Path, energy: EnergyBreakdown, speed: Throughput, phases: S
     import pyarrow.parquet as pq
 
     with (job_dir / REQUESTS).open("rb") as file:  # pyarrow takes no path that is not UTF-8
-        column = pq.read_table(file, columns=["output_tokens"]).column("output_tokens")
+        # Of a load that did not wait for answers, tokens count where they were given out.
+        names = pq.read_schema(file).names
+        name = "window_tokens" if "window_tokens" in names else "output_tokens"
+        column = pq.read_table(file, columns=[name]).column(name)
     generated = sum(int(count) for count in column.to_pylist() if count is not None)
     window_s = next((phase.end_ns - phase.start_ns) / 1e9 for phase in phases if phase.name == "window")
     readings = _readings(job_dir / TIMESERIES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from llem.config.experiment import ExperimentConfig
@@ -10,20 +11,23 @@ from llem.measure.baseline_checks import usable_idle_w
 from llem.measure.batching import batching, batching_caveats
 from llem.measure.disturbances import disturbance_warnings
 from llem.measure.draft import Draft
+from llem.measure.energy import energy_between
 from llem.measure.experiment import Window
 from llem.measure.figures import arithmetic, count_tokens, memory, throughput
+from llem.measure.given_out import count_given_out
 from llem.measure.latency import latency, latency_caveats, timings
 from llem.measure.node import sharing_warnings
 from llem.measure.other_load import is_of_the_machine, load_warnings, mark_machine_wide
 from llem.measure.recount import recount
-from llem.measure.requests_table import write_requests
+from llem.measure.requests_table import write_requests, write_served
 from llem.measure.series import Series
 from llem.measure.stages import stages
 from llem.measure.thermal import thermal, thermal_warnings
 from llem.measure.timeseries import write_timeseries
 from llem.measure.window_figures import window_figures
 from llem.results.job_directory import READINGS, REQUESTS, TIMESERIES
-from llem.results.models import ExperimentResult, Phase
+from llem.results.models import ExperimentResult, Phase, Stages
+from llem.specs.scenario import ScenarioFigures
 
 
 def complete(
@@ -41,7 +45,9 @@ def complete(
     """
     open_ns, close_ns, used = window.open_ns, window.close_ns, window.report.devices
     rows = timings(window.answers)
-    tokens = count_tokens(rows)
+    served = window.served
+    around = [*rows, *timings(served.beside)] if served is not None else rows
+    tokens = count_tokens(rows) if served is None else count_given_out(around, open_ns, close_ns)
     baseline = draft.baseline
     figures = window_figures(
         series,
@@ -64,7 +70,10 @@ def complete(
     if window.others.is_doubtful:
         mark_machine_wide(energy)
     headline = energy.headline.devices if energy.headline else ()
-    energy.stages = stages(series, devices, rows, (open_ns, close_ns), used, headline)
+    if served is None:
+        energy.stages = stages(series, devices, rows, (open_ns, close_ns), used, headline)
+    else:
+        energy.stages = Stages(reason="requests prefill while others decode: their energy cannot be told apart")
     for warning in (
         *figures.warnings,
         *disturbance_warnings(series, open_ns, close_ns, used),
@@ -73,10 +82,12 @@ def complete(
         *sharing_warnings(draft.environment.get("exclusive"), {d.scope for d in devices if d.energy_j is not None}),
     ):
         draft.warn(warning.code, warning.message)
-    together = batching(window.answers, window.batch_size, window.metrics)
+    together = None if served is not None else batching(window.answers, window.batch_size, window.metrics)
+    known = _scenario_figures(window, series, headline)
     for caveat in (
         *latency_caveats(rows, window.answers),
-        *batching_caveats(together, window.passes, tokens.requests // window.passes),
+        *(batching_caveats(together, window.passes, tokens.requests // window.passes) if together is not None else ()),
+        *known.caveats,
     ):
         draft.warn(caveat.code, caveat.message)
     if config_hash(config) != draft.job.config_hash:
@@ -85,7 +96,10 @@ def complete(
             "the llem that ran this experiment gives it another identity than the one that planned it; "
             "use one version on both sides before comparing it with others.",
         )
-    write_requests(job_dir / REQUESTS, rows, open_ns)
+    if served is None:
+        write_requests(job_dir / REQUESTS, rows, open_ns)
+    else:
+        write_served(job_dir / REQUESTS, around, served.unanswered, len(rows), open_ns, close_ns)
     write_timeseries(series, job_dir / TIMESERIES, open_ns)
     speed = throughput(tokens, window.seconds)
     for warning in recount(job_dir, energy, speed, phases):
@@ -101,7 +115,24 @@ def complete(
         latency=latency(rows, window.answers),
         batching=together,
         memory=memory(window.loaded, window.peak, series, open_ns, close_ns, used),
-        flops=arithmetic(window.report, rows, window.seconds, {d.device: d.name for d in devices if d.scope == "gpu"}),
+        flops=None
+        if served is not None
+        else arithmetic(window.report, rows, window.seconds, {d.device: d.name for d in devices if d.scope == "gpu"}),
         engine_metrics=dict(window.metrics),
+        scenario_metrics=dict(known.metrics),
         thermal=thermal(series, open_ns, close_ns),
     )
+
+
+def _scenario_figures(window: Window, series: Series, headline: Collection[str]) -> ScenarioFigures:
+    """The scenario's own figures, with the energy of the headline's devices."""
+    if window.scenario is None:
+        return ScenarioFigures(metrics={})
+
+    def energy_j(start_ns: int, end_ns: int) -> float | None:
+        tracks = [track for track in series.tracks if track.device.id in headline]
+        found = [energy_between(series, track, start_ns, end_ns) for track in tracks]
+        known = [joules for joules in found if joules is not None]
+        return sum(known) if known and len(known) == len(found) else None
+
+    return window.scenario.figures(energy_j)

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from llem.measure.given_out import tokens_within
 from llem.measure.latency import Timing
 from llem.results.table_file import column_of, write_table_file
+from llem.specs.scenario import Answer, Unanswered
 
 COLUMNS: tuple[tuple[str, str, str, str], ...] = (
     ("pass", "int32", "1", "repetition of the workload, from 1"),
@@ -27,6 +29,19 @@ COLUMNS: tuple[tuple[str, str, str, str], ...] = (
 )
 """Name, type, unit and meaning of each column."""
 
+SERVED_COLUMNS: tuple[tuple[str, str, str, str], ...] = (
+    ("sent_s", "float64", "s", "when it was handed to the engine, since the window opened; null where it never was"),
+    (
+        "inside",
+        "bool",
+        "1",
+        "it arrived inside the window; others had tokens of theirs given out inside, or none at all",
+    ),
+    ("window_tokens", "int64", "token", "output tokens that were given out inside the window"),
+    ("error", "string", "1", "how it failed; null where it did not"),
+)
+"""Further columns of a load that did not wait for answers. `finish` is then also error or unanswered."""
+
 
 def write_requests(path: Path, rows: Sequence[Timing], open_ns: int) -> None:
     """Write the table.
@@ -36,6 +51,63 @@ def write_requests(path: Path, rows: Sequence[Timing], open_ns: int) -> None:
         rows: the window's requests.
         open_ns: when the window opened; times in the table count from there.
     """
+    _write(path, COLUMNS, [_values(row, open_ns) for row in rows])
+
+
+def write_served(
+    path: Path, rows: Sequence[Timing], unanswered: Sequence[Unanswered], inside: int, open_ns: int, close_ns: int
+) -> None:
+    """Write the table of a load that did not wait for answers.
+
+    Args:
+        path: of the file; replaced whole.
+        rows: every answered request of the load, those that arrived inside the window first.
+        unanswered: requests that arrived inside it and got no answer.
+        inside: how many of `rows` arrived inside it.
+        open_ns, close_ns: the window; times in the table count from its opening.
+    """
+    told = [
+        (
+            *_values(row, open_ns),
+            _since(_sent(row.answer), open_ns),
+            n < inside,
+            tokens_within(row, open_ns, close_ns),
+            None,
+        )
+        for n, row in enumerate(rows)
+    ]
+    told += [_without_answer(one, open_ns) for one in unanswered]
+    _write(path, (*COLUMNS, *SERVED_COLUMNS), sorted(told, key=lambda row: row[_ARRIVAL_AT]))
+
+
+_ARRIVAL_AT = next(place for place, (name, *_) in enumerate(COLUMNS) if name == "arrival_s")
+
+
+def _sent(answer: Answer) -> int:
+    return answer.released_ns if answer.sent_ns is None else answer.sent_ns
+
+
+def _since(t_ns: int | None, open_ns: int) -> float | None:
+    return None if t_ns is None else (t_ns - open_ns) / 1e9
+
+
+def _without_answer(one: Unanswered, open_ns: int) -> tuple[Any, ...]:
+    known = {
+        "pass": 1,
+        "batch": 1,
+        "id": one.request.id,
+        "arrival_s": _since(one.arrived_ns, open_ns),
+        "output_tokens": 0,
+        "finish": "unanswered" if one.error is None else "error",
+        "sent_s": _since(one.sent_ns, open_ns),
+        "inside": True,
+        "window_tokens": 0,
+        "error": one.error,
+    }
+    return tuple(known.get(name) for name, *_ in (*COLUMNS, *SERVED_COLUMNS))
+
+
+def _write(path: Path, layout: Sequence[tuple[str, str, str, str]], rows: Sequence[tuple[Any, ...]]) -> None:
     import pyarrow as pa
 
     types: dict[str, Any] = {
@@ -43,13 +115,14 @@ def write_requests(path: Path, rows: Sequence[Timing], open_ns: int) -> None:
         "int64": pa.int64(),
         "float64": pa.float64(),
         "string": pa.string(),
+        "bool": pa.bool_(),
         "list": pa.list_(pa.float64()),
     }
     fields = [
         pa.field(name, types[kind], metadata={"unit": unit, "description": meaning})
-        for name, kind, unit, meaning in COLUMNS
+        for name, kind, unit, meaning in layout
     ]
-    columns = [list(column) for column in zip(*(_values(row, open_ns) for row in rows), strict=True)]
+    columns = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in layout]
     arrays = [column_of(column, field.type) for column, field in zip(columns, fields, strict=True)]
     write_table_file(pa.Table.from_arrays(arrays, schema=pa.schema(fields)), path)
 

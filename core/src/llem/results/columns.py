@@ -19,7 +19,19 @@ from llem.results.models import EnergyFigure, ExperimentResult, Stages
 Kind = Literal["string", "int64", "double", "bool", "json", "strings"]
 
 APART = frozenset(
-    {"identity", "config", "warnings", "failure", "environment", "phases", "samplers", "samples", "thermal", "energy"}
+    {
+        "identity",
+        "config",
+        "warnings",
+        "failure",
+        "environment",
+        "phases",
+        "samplers",
+        "samples",
+        "thermal",
+        "energy",
+        "scenario_metrics",
+    }
 )
 """Parts of a result that are laid out by hand below, or stay in `result.json`."""
 

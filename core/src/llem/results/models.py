@@ -385,6 +385,10 @@ class ExperimentResult(_Part):
         default_factory=dict,
         description="what the engine counted itself over the window; empty where it counts nothing",
     )
+    scenario_metrics: dict[str, float | None] = Field(
+        default_factory=dict,
+        description="what the scenario worked out besides; empty where it has no figures of its own",
+    )
     warmup: Warmup | None = None
     baseline: Baseline | None = None
     other_load: OtherLoad | None = None

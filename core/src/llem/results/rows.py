@@ -64,6 +64,7 @@ def result_row(result: ExperimentResult, directory: str) -> dict[str, Any]:
     row.update({name: identity[name] for name in ("study", "config_hash", "cycle", "position")})
     row.update({f"point.{key}": value for key, value in identity["point"].items()})
     row.update(_flat(data["config"], "config"))
+    row.update({f"scenario_metrics.{name}": value for name, value in data["scenario_metrics"].items()})
     row["warnings"] = [w["code"] for w in data["warnings"]]
     row["warning_messages"] = [w["message"] for w in data["warnings"]]
     if data["energy"]:

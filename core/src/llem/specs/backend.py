@@ -11,7 +11,7 @@ from llem.config.section import Section
 from llem.specs.caveat import Caveat
 from llem.specs.dataset import Message
 
-Capability = Literal["cpu", "gpu", "streaming", "batching", "online", "multi_gpu", "chat"]
+Capability = Literal["cpu", "gpu", "streaming", "batching", "online", "multi_gpu", "chat", "concurrent"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +23,8 @@ class BackendSpec:
         api_version: the `API_VERSION` that it was written for.
         summary: one line for `llem plugins`.
         config: the model of its section. Every field has a default and a description.
-        capabilities: what the engine can do. `chat`: it answers requests with `messages`; others never get one.
+        capabilities: what the engine can do. `concurrent`: it streams several requests at once, from one event loop, and may
+            meanwhile be asked for memory and metrics from another thread. `chat`: it answers requests with `messages`; others never get one.
         engine: `package.module:Class` of the `Engine`, imported in the worker only.
         requires: import names that must be present where it runs, such as `("torch",)`; looked up, never imported.
         install: the command that brings them, for messages.

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+from llem.config.experiment import ExperimentConfig
 from llem.config.section import Section
 from llem.specs.backend import Capability, Request, RequestRecord
+from llem.specs.caveat import Caveat
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +49,7 @@ class Answer:
         records: what the engine reported.
         stream_ns: of a streamed request, the time of each event in order; None where nothing was streamed.
         record_at: of a streamed request, the place of the event with the record, from 1.
+        sent_ns: when it was handed to the engine, where it did not happen as it arrived; None: at `released_ns`.
     """
 
     pass_number: int
@@ -57,6 +60,108 @@ class Answer:
     records: Sequence[RequestRecord]
     stream_ns: Sequence[int] | None = None
     record_at: int | None = None
+    sent_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """A request without an answer.
+
+    Attributes:
+        request: what was asked, or would have been.
+        arrived_ns: when it arrived.
+        sent_ns: when it was handed to the engine; None where that never happened.
+        error: how it failed; None where no answer came in time.
+    """
+
+    request: Request
+    arrived_ns: int
+    sent_ns: int | None
+    error: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Served:
+    """The course of a load that did not wait for answers.
+
+    Attributes:
+        inside: answers to requests that arrived inside the window, one each, in the order of arrival.
+        beside: to those that arrived before it or after; tokens of theirs may have been given out inside.
+        unanswered: requests that arrived inside the window and got none.
+    """
+
+    inside: Sequence[Answer]
+    beside: Sequence[Answer]
+    unanswered: Sequence[Unanswered]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScenarioFigures:
+    """The figures that only the scenario knows how to work out.
+
+    Attributes:
+        metrics: by name with the unit in it; None for what was not observed. They stand in results as `scenario_metrics.NAME`.
+        caveats: what a reader of the figures must know.
+    """
+
+    metrics: Mapping[str, float | None]
+    caveats: Sequence[Caveat] = ()
+
+
+class MeasuredWindow(Protocol):
+    """The window in the hands of a scenario that opens and closes it itself, while requests are under way.
+
+    Its methods block, up to some periods of the slowest counter: call them beside an event loop, one at a time.
+    """
+
+    def open(self) -> int:
+        """Open it, once. Returns the edge (monotonic ns)."""
+
+    def instant(self) -> int:
+        """Mark an instant (monotonic ns) from or to which energy is wanted."""
+
+    def energy_j(self, start_ns: int, end_ns: int) -> float | None:
+        """Energy of the devices in use between two marked instants or edges (J); None where it cannot be told, or not yet."""
+
+    def close(self) -> int:
+        """Close it, once. Returns the edge. Requests under way may be waited for afterwards: that is no part of the window."""
+
+    def progress(self, what: str, done: float, total: float, unit: str) -> None:
+        """Say how far it is; at most a few times a second."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DriveContext:
+    """A load generator's context: everything that it needs to put a load to the engine.
+
+    Attributes:
+        config: the experiment; `config.sections` holds what the scenario brings.
+        base_dir: the folder that relative paths in the configuration start from.
+        cycle: which repetition, from 1.
+        requests: the workload, each prompt once.
+        window: to be opened and closed.
+    """
+
+    config: ExperimentConfig
+    base_dir: str
+    cycle: int
+    requests: Sequence[Request]
+    window: MeasuredWindow
+
+
+@runtime_checkable
+class DrivesWindow(Protocol):
+    """Interface that a `LoadGenerator` has besides, whose requests do not wait for answers: it opens the window under load."""
+
+    def drive(self, context: DriveContext) -> Served:
+        """Put the load to the engine, open and close the window, and wait for answers as long as the load says."""
+
+    def figures(self, energy_j: Callable[[int, int], float | None]) -> ScenarioFigures:
+        """The scenario's own figures of the load that was driven, when everything has ended.
+
+        Args:
+            energy_j: energy of the headline's devices between two marked instants or edges (J); None where it cannot be told.
+        """
 
 
 class LoadGenerator(Protocol):

@@ -18,7 +18,7 @@ def llem_backends() -> Sequence[BackendSpec]:
             summary="any OpenAI-compatible HTTP server that runs already: vLLM, SGLang, llama.cpp, …",
             config=OpenaiConfig,
             engine="llem_openai.engine:OpenaiEngine",
-            capabilities=frozenset({"cpu", "gpu", "streaming", "batching", "chat", "online"}),
+            capabilities=frozenset({"cpu", "gpu", "streaming", "batching", "chat", "concurrent", "online"}),
             requires=("httpx",),
             install="pip install llem-openai",
             batch_size=batch_size,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -84,6 +84,8 @@ class LoadConfig(Section):
 
 class SloConfig(Section):
     """Service-level objectives: limits that every answer should keep. Not part of an experiment's work: judged afterwards."""
+
+    identifying: ClassVar[bool] = False
 
     ttft_s: float | None = Field(None, gt=0, le=86_400, description="longest time to first token")
     tpot_s: float | None = Field(

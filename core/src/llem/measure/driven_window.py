@@ -1,0 +1,96 @@
+"""The measured window of a scenario that opens and closes it itself, while requests are under way."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from llem.measure import other_load
+from llem.measure import phases as phase
+from llem.measure.cpu_time import Instant
+from llem.measure.meter import Meter
+from llem.measure.other_load import Share
+from llem.measure.phases import PhaseLog
+from llem.measure.progress import PERIOD_S
+from llem.results.job_directory import EventLog
+from llem.specs.backend import Engine, ReportsMetrics
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """The window as it was: its edges (monotonic ns), the engine's counts in it, and what others used of the CPU meanwhile."""
+
+    open_ns: int
+    close_ns: int
+    metrics: Mapping[str, float]
+    others: Share
+
+
+class DrivenWindow:
+    """The `MeasuredWindow` that a scenario is handed.
+
+    The engine has work all the time, so that an edge waits for the counters and for nothing else.
+
+    Args:
+        devices: ids of those that the engine uses.
+    """
+
+    def __init__(self, engine: Engine, meter: Meter, log: PhaseLog, events: EventLog, devices: Sequence[str]) -> None:
+        self._engine, self._meter, self._log, self._events = engine, meter, log, events
+        self._devices = frozenset(devices)
+        self._others: Instant | str | None = None
+        self._open_ns: int | None = None
+        self._seen: Seen | None = None
+        self._told_ns = 0
+
+    def open(self) -> int:
+        """See `MeasuredWindow.open`."""
+        if self._open_ns is not None:
+            raise RuntimeError("the window was opened before")
+        self._engine.memory(reset_peak=True)
+        if isinstance(self._engine, ReportsMetrics):
+            self._engine.metrics(reset=True)
+        self._others = other_load.begin()
+        self._open_ns = self._log.enter(phase.WINDOW, self._meter.edge(_nothing))
+        return self._open_ns
+
+    def instant(self) -> int:
+        """See `MeasuredWindow.instant`."""
+        return self._meter.instant(_nothing)
+
+    def energy_j(self, start_ns: int, end_ns: int) -> float | None:
+        """See `MeasuredWindow.energy_j`."""
+        found = self._meter.energy_between(start_ns, end_ns)
+        used = [joules for device, joules in found.items() if device in self._devices]
+        return sum(used) if used else None
+
+    def close(self) -> int:
+        """See `MeasuredWindow.close`."""
+        if self._open_ns is None or self._others is None:
+            raise RuntimeError("the window was not opened")
+        if self._seen is not None:
+            raise RuntimeError("the window was closed before")
+        close_ns = self._meter.edge(_nothing)
+        others = other_load.share_since(self._others)
+        metrics = self._engine.metrics() if isinstance(self._engine, ReportsMetrics) else {}
+        self._log.enter(phase.CLOSE, close_ns)
+        self._seen = Seen(open_ns=self._open_ns, close_ns=close_ns, metrics=metrics, others=others)
+        return close_ns
+
+    def progress(self, what: str, done: float, total: float, unit: str) -> None:
+        """See `MeasuredWindow.progress`."""
+        now_ns = time.monotonic_ns()
+        if now_ns - self._told_ns >= PERIOD_S * 1e9:
+            self._told_ns = now_ns
+            self._events.append("progress", phase=self._log.current, done=done, total=total, unit=unit, what=what)
+
+    def seen(self) -> Seen:
+        """The window, once it is over. Raises RuntimeError where the scenario did not open and close it."""
+        if self._seen is None:
+            raise RuntimeError("the scenario ended and has not closed its window")
+        return self._seen
+
+
+def _nothing() -> None:
+    """Wait for nothing."""

@@ -1,0 +1,125 @@
+"""Requests of a load on their way to the engine and back."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from llem.plugin_api import Answer, Engine, Request, RequestRecord
+
+_ERROR_LENGTH = 500
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request of the load. Times are monotonic ns; None where it has not come to that.
+
+    Attributes:
+        number: its place among the arrivals, from 0.
+        request: what is asked.
+        arrived_ns: when it arrived, or was to.
+        sent_ns: when it was handed to the engine.
+        ended_ns: when its answer was whole, or had failed.
+        answer: what came.
+        error: how it failed; failure: with what.
+    """
+
+    number: int
+    request: Request
+    arrived_ns: int
+    sent_ns: int | None = None
+    ended_ns: int | None = None
+    answer: Answer | None = None
+    error: str | None = None
+    failure: Exception | None = None
+
+
+@dataclass
+class InFlight:
+    """Sends requests as they arrive, at most so many at once, and keeps what comes of each.
+
+    Attributes:
+        engine: streams several requests at once.
+        most: requests under way at once; None for any number. Later ones wait in the order of their arrival.
+        exchanges: every request that has arrived.
+        ended: called with each as it ends.
+    """
+
+    engine: Engine
+    most: int | None = None
+    ended: Callable[[Exchange], None] | None = None
+    exchanges: list[Exchange] = field(default_factory=list)
+    _waiting: deque[Exchange] = field(default_factory=deque, init=False)
+    _tasks: dict[asyncio.Task[None], Exchange] = field(default_factory=dict, init=False)
+
+    @property
+    def under_way(self) -> int:
+        """Requests that have arrived and not ended, those that wait for their turn included."""
+        return len(self._tasks) + len(self._waiting)
+
+    def arrive(self, request: Request, arrived_ns: int) -> Exchange:
+        """Take a request, and send it as soon as it may be."""
+        exchange = Exchange(len(self.exchanges), request, arrived_ns)
+        self.exchanges.append(exchange)
+        if self.most is not None and len(self._tasks) >= self.most:
+            self._waiting.append(exchange)
+        else:
+            self._send(exchange)
+        return exchange
+
+    async def until_ended(self, exchange: Exchange) -> None:
+        """Wait for one of them."""
+        while exchange.ended_ns is None:
+            await asyncio.sleep(0.001)
+
+    async def cancel(self) -> None:
+        """End whatever is under way; what it would have answered is lost."""
+        self._waiting.clear()
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _send(self, exchange: Exchange) -> None:
+        task = asyncio.get_running_loop().create_task(self._exchange(exchange))
+        self._tasks[task] = exchange
+        task.add_done_callback(self._over)
+
+    def _over(self, task: asyncio.Task[None]) -> None:
+        exchange = self._tasks.pop(task)
+        if exchange.ended_ns is not None and self.ended is not None:
+            self.ended(exchange)
+        while self._waiting and (self.most is None or len(self._tasks) < self.most):
+            self._send(self._waiting.popleft())
+
+    async def _exchange(self, exchange: Exchange) -> None:
+        exchange.sent_ns = time.monotonic_ns()
+        times: list[int] = []
+        records: list[RequestRecord] = []
+        record_at: int | None = None
+        try:
+            async for event in self.engine.stream(exchange.request):
+                times.append(event.t_ns)
+                if event.record is not None:
+                    records.append(event.record)
+                    record_at = len(times)
+        except Exception as error:  # noqa: BLE001 - a request that fails is a figure of the load, whatever it failed of
+            exchange.failure = error
+            exchange.error = f"{type(error).__name__}: {error}"[:_ERROR_LENGTH]
+            exchange.ended_ns = time.monotonic_ns()
+            return
+        exchange.ended_ns = time.monotonic_ns()
+        exchange.answer = Answer(
+            pass_number=1,
+            batch_number=exchange.number + 1,
+            released_ns=exchange.arrived_ns,
+            returned_ns=exchange.ended_ns,
+            requests=[exchange.request],
+            records=records,
+            stream_ns=times,
+            record_at=record_at,
+            sent_ns=exchange.sent_ns,
+        )

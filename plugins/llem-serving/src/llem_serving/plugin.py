@@ -1,0 +1,36 @@
+"""The registration of llem-serving. Importing this imports neither click nor numpy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from llem.plugin_api import API_VERSION, CommandSpec, ScenarioSpec, hookimpl
+from llem_serving.config import LoadConfig, SloConfig
+
+
+@hookimpl
+def llem_scenarios() -> Sequence[ScenarioSpec]:
+    """The scenario `server`, with the sections `load` and `slo`."""
+    return [
+        ScenarioSpec(
+            name="server",
+            api_version=API_VERSION,
+            summary="requests arrive by a process, or from users who wait and think",
+            generator="llem_serving.generator:ServerLoad",
+            needs=frozenset({"streaming", "concurrent"}),
+            sections={"load": LoadConfig, "slo": SloConfig},
+        )
+    ]
+
+
+@hookimpl
+def llem_commands() -> Sequence[CommandSpec]:
+    """The command `slo`."""
+    return [
+        CommandSpec(
+            name="slo",
+            api_version=API_VERSION,
+            summary="judge finished studies by other objectives",
+            command="llem_serving.slo_command:slo",
+        )
+    ]

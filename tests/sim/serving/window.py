@@ -1,0 +1,69 @@
+"""A window over a path: what a perfect instrument would see of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from sim.serving.path import Path
+
+
+@dataclass(frozen=True)
+class Objective:
+    """Limits of latency in seconds; None: no limit."""
+
+    ttft_s: float | None = None
+    tpot_s: float | None = None
+    e2e_s: float | None = None
+
+    def kept(self, path: Path) -> np.ndarray:
+        """True for each request that keeps all limits."""
+        kept = np.ones(len(path.tokens), bool)
+        for limit, value in ((self.ttft_s, path.ttft), (self.tpot_s, path.tpot), (self.e2e_s, path.e2e)):
+            if limit is not None:
+                kept &= value <= limit * 1e9
+        return kept
+
+
+@dataclass(frozen=True)
+class Window:
+    """A window of equal parts over a path.
+
+    Attributes:
+        edges: of the parts, in nanoseconds: one more than parts.
+    """
+
+    path: Path
+    objective: Objective
+    edges: Sequence[int]
+
+    @classmethod
+    def after(cls, path: Path, objective: Objective, skipped: int, parts: int) -> Window:
+        """Parts of equal length from the arrival of the request number `skipped` on until the last arrival."""
+        edges = np.linspace(int(path.scheduled[skipped]), int(path.scheduled[-1]) + 1, parts + 1)
+        return cls(path, objective, [int(edge) for edge in edges])
+
+    def attainment_by_part(self) -> list[tuple[int, int]]:
+        """Requests that keep the objective, and requests, of those that arrived in each part."""
+        kept = self.objective.kept(self.path)
+        at = np.searchsorted(self.path.scheduled, self.edges)
+        return [(int(kept[i:j].sum()), int(j - i)) for i, j in zip(at[:-1], at[1:], strict=True)]
+
+    def energy_by_part(self) -> list[tuple[float, int]]:
+        """Joules, and tokens that were given out in each part by requests that keep the objective."""
+        kept, found = self.objective.kept(self.path), []
+        for start, end in zip(self.edges[:-1], self.edges[1:], strict=True):
+            good = int(self.path.tokens_inside(start, end)[kept].sum())
+            found.append((float(self.path.power.energy_j(start, end)), good))
+        return found
+
+    def steady(self) -> bool | Literal["saturated"]:
+        """A plain stand-in for the test of steadiness: saturated where requests in flight grow by far more than they vary."""
+        flying = [self.path.in_flight(edge) for edge in self.edges]
+        arrived = int(np.searchsorted(self.path.scheduled, self.edges[-1]))
+        arrived -= int(np.searchsorted(self.path.scheduled, self.edges[0]))
+        grows = all(a < b for a, b in zip(flying[:-1], flying[1:], strict=True))
+        return "saturated" if grows and flying[-1] - flying[0] > max(0.03 * arrived, 2 * flying[0]) else True
