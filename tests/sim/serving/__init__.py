@@ -6,7 +6,7 @@ are whole nanoseconds and all arithmetic on them is exact; nothing waits, and ev
 
 from __future__ import annotations
 
-from sim.serving.arrivals import constant, gamma, poisson
+from sim.serving.arrivals import constant, gamma, lengths, poisson
 from sim.serving.batching import Batching
 from sim.serving.path import Path, SteadyTokens
 from sim.serving.power import StepPower
@@ -27,6 +27,7 @@ __all__ = [
     "coordinated",
     "fifo",
     "gamma",
+    "lengths",
     "parallel",
     "poisson",
     "stopped",

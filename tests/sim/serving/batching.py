@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-
 from sim.serving.arrivals import Ints
 from sim.serving.path import Path
 from sim.serving.power import StepPower

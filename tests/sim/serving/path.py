@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
-
 from sim.serving.arrivals import Ints
 from sim.serving.power import StepPower
 
@@ -48,7 +47,7 @@ class SteadyTokens:
 
 @dataclass(frozen=True)
 class ShiftedTokens:
-    """The tokens of another path, of which all after an instant are later."""
+    """The tokens of another path, of which all from an instant on are later."""
 
     tokens: TokenTimes
     at: int
@@ -57,12 +56,11 @@ class ShiftedTokens:
     def of(self, request: int) -> Ints:
         """Of one request, in order."""
         times = self.tokens.of(request)
-        return np.where(times > self.at, times + self.by, times)
+        return np.where(times >= self.at, times + self.by, times)
 
     def before(self, t: int) -> Ints:
         """The number of tokens that each request was given before an instant."""
-        inside = min(t, self.at + 1)
-        return self.tokens.before(inside if t <= self.at + self.by else t - self.by)
+        return self.tokens.before(min(t, self.at) if t <= self.at + self.by else t - self.by)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-
 from sim.serving.arrivals import Ints, S
 
 Floats = npt.NDArray[np.float64]
@@ -35,8 +34,8 @@ class StepPower:
         return (self._since_zero(end) - self._since_zero(start)) / S
 
     def shifted(self, at: int, by: int) -> StepPower:
-        """The same with everything after an instant moved later; power holds in between."""
-        times = np.where(self.times > at, self.times + by, self.times)
+        """The same with everything from an instant on moved later; power holds in between."""
+        times = np.where(self.times >= at, self.times + by, self.times)
         return StepPower(times, self.watts)
 
     @cached_property

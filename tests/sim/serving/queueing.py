@@ -5,7 +5,6 @@ from __future__ import annotations
 import heapq
 
 import numpy as np
-
 from sim.serving.arrivals import Ints
 from sim.serving.path import Path, SteadyTokens
 from sim.serving.power import power_of_levels

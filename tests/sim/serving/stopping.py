@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-
 from sim.serving.arrivals import Ints, S
 from sim.serving.path import Path, Serve, ShiftedTokens
 
@@ -15,20 +14,18 @@ def stopped(serve: Serve, scheduled: Ints, at: int, stops_ns: int = 2 * S) -> Pa
     """The path through a server that does nothing from `at` on for `stops_ns`, and then goes on where it was.
 
     Exact for every server: its own clock stands still in the meantime, and who arrives then arrives at one instant of it.
+    What would have happened at the instant of the stop happens after it. Power stays as it was.
     """
-    own = np.where(scheduled > at, np.maximum(scheduled - stops_ns, at), scheduled)
-    path = serve(own)
+    path = serve(np.where(scheduled > at, np.maximum(scheduled - stops_ns, at), scheduled))
 
     def later(t: Ints) -> Ints:
-        return np.where(t > at, t + stops_ns, t)
+        return np.where(t >= at, t + stops_ns, t)
 
-    # Work that starts at the very instant of the stop starts after it for those that came during the stop.
-    started = np.where((path.started >= at) & (scheduled > at), path.started + stops_ns, later(path.started))
     return replace(
         path,
         scheduled=scheduled,
         released=scheduled,
-        started=started,
+        started=later(path.started),
         first=later(path.first),
         last=later(path.last),
         times=ShiftedTokens(path.times, at, stops_ns),

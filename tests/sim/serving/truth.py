@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass, field
 
 import numpy as np
-
 from sim.serving.arrivals import gamma, lengths
 from sim.serving.batching import Batching
 from sim.serving.path import Path

@@ -7,22 +7,27 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TypeVar
+from operator import itemgetter
+from typing import Literal, TypeVar
 
 from llem.plugin_api import DriveContext, Engine
 from llem_serving.arrivals import draw, think_times
 from llem_serving.config import LoadConfig
 from llem_serving.in_flight import Exchange, InFlight
 from llem_serving.pacing import Pacer
-from llem_serving.steadiness import Part, SteadyGate, Verdict
+from llem_serving.steadiness import LoadPart, SteadyGate, saturates
 
 T = TypeVar("T")
+Verdict = Literal["steady", "unsteady", "saturated"]
 
 _LEAD_S = 0.05
 """The first arrival is so far ahead of the loop's start, so that it is not late before anything has begun."""
 
 _SPARE_S = 5.0
 """Arrivals are drawn for so much longer than the window may take: its edges wait for counters."""
+
+_SAMPLES = 20
+"""Requests in flight are looked at so often in a part."""
 
 _LOOK_S = 0.02
 """How often a wait looks again."""
@@ -38,6 +43,8 @@ class Course:
         edges_ns: of its parts: the opening, instants between, and the close.
         verdict: of the load before the window; None where nothing was to be steady.
         waited_s: how long a steady state was waited for.
+        reasons: what spoke against one at the end.
+        under_way: requests under way as the window opened.
     """
 
     exchanges: Sequence[Exchange]
@@ -46,6 +53,8 @@ class Course:
     edges_ns: Sequence[int]
     verdict: Verdict | None
     waited_s: float
+    reasons: Sequence[str]
+    under_way: int
 
 
 @dataclass
@@ -87,10 +96,13 @@ class Drive:
         stop = self._users(start_ns) if self.load.concurrency is not None else self._arrivals(start_ns)
         try:
             await self._until(start_ns + round(self.load.ramp_s * 1e9), "ramp", self.load.ramp_s)
-            verdict, waited_s = await self._steady() if self.is_tested else (None, 0.0)
+            verdict, waited_s, reasons = await self._steady() if self.is_tested else (None, 0.0, ())
+            under_way = self._flight.under_way
             edges_ns = [await self._aside(self.context.window.open)]
             for number in range(1, self.load.parts):
-                await self._until(edges_ns[0] + round(number * self.part_s * 1e9), "window", self.load.duration_s, edges_ns[0])
+                await self._until(
+                    edges_ns[0] + round(number * self.part_s * 1e9), "window", self.load.duration_s, edges_ns[0]
+                )
                 edges_ns.append(await self._aside(self.context.window.instant))
             await self._until(
                 edges_ns[0] + round(self.load.duration_s * 1e9), "window", self.load.duration_s, edges_ns[0]
@@ -109,6 +121,8 @@ class Drive:
             edges_ns=edges_ns,
             verdict=verdict,
             waited_s=waited_s,
+            reasons=reasons,
+            under_way=under_way,
         )
 
     def _arrivals(self, start_ns: int) -> Callable[[], None]:
@@ -147,36 +161,49 @@ class Drive:
             assert exchange.ended_ns is not None
             due_ns = exchange.ended_ns
 
-    async def _steady(self) -> tuple[Verdict, float]:
+    async def _steady(self) -> tuple[Verdict, float, Sequence[str]]:
         """Wait until the load is steady, or for as long as it may take."""
-        gate, begun_ns = SteadyGate(), time.monotonic_ns()
+        gate, begun_ns = SteadyGate(self._gaps_cv2), time.monotonic_ns()
         edge_ns = await self._aside(self.context.window.instant)
         while True:
             next_ns = edge_ns + round(self.part_s * 1e9)
             waited_s = (next_ns - begun_ns) / 1e9
             await self._until(next_ns, "waiting for a steady state", self.load.steady_s, begun_ns)
             next_ns = await self._aside(self.context.window.instant)
-            gate.add(await self._part(edge_ns, next_ns))
+            if gate.feed(await self._part(edge_ns, next_ns)) == "steady":
+                return "steady", waited_s, ()
             edge_ns = next_ns
-            if gate.is_steady:
-                return "steady", waited_s
-            if gate.saturates or waited_s + self.part_s > max(self.load.steady_s, 3 * self.part_s):
-                return gate.verdict(), waited_s
+            patience_s = max(self.load.steady_s, 3 * self.part_s)
+            if saturates(gate.parts, self._gaps_cv2) is not None:
+                return "saturated", waited_s, gate.reasons
+            if waited_s + self.part_s > patience_s:
+                return gate.verdict(), waited_s, gate.reasons
 
-    async def _part(self, start_ns: int, end_ns: int) -> Part:
+    @property
+    def _gaps_cv2(self) -> float:
+        """Squared coefficient of variation of the gaps of arrival: the counting noise that arrivals bring."""
+        return {"constant": 0.0, "gamma": self.load.cv**2}.get(self.load.arrival, 1.0)
+
+    async def _part(self, start_ns: int, end_ns: int) -> LoadPart:
         energy_j = await self._aside(lambda: self.context.window.energy_j(start_ns, end_ns))
         arrived = [e for e in self._flight.exchanges if start_ns < e.arrived_ns <= end_ns]
+        began = [
+            (e.first_ns, e)
+            for e in self._flight.exchanges
+            if e.first_ns is not None and start_ns < e.first_ns <= end_ns
+        ]
         ended = [e for e in self._completed if e.ended_ns is not None and start_ns < e.ended_ns <= end_ns]
-        return Part(
-            length_s=(end_ns - start_ns) / 1e9,
+        return LoadPart(
             arrivals=len(arrived),
             completions=len(ended),
-            tokens=sum(e.answer.records[0].output_tokens for e in ended if e.answer is not None and e.answer.records),
+            output_tokens=sum(
+                e.answer.records[0].output_tokens for e in ended if e.answer is not None and e.answer.records
+            ),
             energy_j=energy_j,
-            in_flight=[self._under_way(round(start_ns + share * (end_ns - start_ns) / 10)) for share in range(1, 11)],
-            ttft_s=[
-                (e.answer.stream_ns[0] - e.arrived_ns) / 1e9 for e in ended if e.answer is not None and e.answer.stream_ns
+            in_flight=[
+                self._under_way(start_ns + step * (end_ns - start_ns) // _SAMPLES) for step in range(1, _SAMPLES + 1)
             ],
+            ttft_s=[(first_ns - e.arrived_ns) / 1e9 for first_ns, e in sorted(began, key=itemgetter(0))],
         )
 
     def _under_way(self, t_ns: int) -> int:

@@ -76,9 +76,7 @@ class ServerLoad:
         return Served(
             inside=answered,
             beside=beside,
-            unanswered=[
-                Unanswered(e.request, e.arrived_ns, e.sent_ns, e.error) for e in inside if e.answer is None
-            ],
+            unanswered=[Unanswered(e.request, e.arrived_ns, e.sent_ns, e.error) for e in inside if e.answer is None],
         )
 
     def figures(self, energy_j: Callable[[int, int], float | None]) -> ScenarioFigures:

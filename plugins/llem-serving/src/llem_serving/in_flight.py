@@ -22,6 +22,7 @@ class Exchange:
         request: what is asked.
         arrived_ns: when it arrived, or was to.
         sent_ns: when it was handed to the engine.
+        first_ns: when its answer began, as the engine gives it.
         ended_ns: when its answer was whole, or had failed.
         answer: what came.
         error: how it failed; failure: with what.
@@ -31,6 +32,7 @@ class Exchange:
     request: Request
     arrived_ns: int
     sent_ns: int | None = None
+    first_ns: int | None = None
     ended_ns: int | None = None
     answer: Answer | None = None
     error: str | None = None
@@ -103,6 +105,8 @@ class InFlight:
         try:
             async for event in self.engine.stream(exchange.request):
                 times.append(event.t_ns)
+                if exchange.first_ns is None:
+                    exchange.first_ns = event.t_ns
                 if event.record is not None:
                     records.append(event.record)
                     record_at = len(times)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from llem.plugin_api import API_VERSION, CommandSpec, ScenarioSpec, hookimpl
+from llem.plugin_api import API_VERSION, CommandSpec, MetricSpec, ScenarioSpec, hookimpl
+from llem_serving import metrics
 from llem_serving.config import LoadConfig, SloConfig
 
 
@@ -34,3 +35,9 @@ def llem_commands() -> Sequence[CommandSpec]:
             command="llem_serving.slo_command:slo",
         )
     ]
+
+
+@hookimpl
+def llem_metrics() -> Sequence[MetricSpec]:
+    """Goodput, attainment, and energy per good token."""
+    return metrics.specs()

@@ -1,0 +1,24 @@
+"""The answer of a search."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A rate with its 95 % interval.
+
+    Attributes:
+        rate_rps: the estimate; None where the runs tell none.
+        low_rps: end of the interval; 0 where nothing bounds it.
+        high_rps: end of the interval; infinite where nothing bounds it.
+        runs: number of runs that it rests on.
+        why: a sentence on why the search ended, or what it still needs.
+    """
+
+    rate_rps: float | None
+    low_rps: float
+    high_rps: float
+    runs: int
+    why: str

@@ -1,0 +1,113 @@
+"""What runs tell of capacity, and which run would tell more."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import cached_property
+
+from llem_serving.capacity.answer import Answer
+from llem_serving.capacity.bounds import Bounds, bounds_of, next_to_bracket, to_repeat
+from llem_serving.capacity.crossing import Crossing, crossing_of
+from llem_serving.capacity.design import most_telling
+from llem_serving.capacity.runs import Run
+
+INTERVAL = (0.025, 0.5, 0.975)
+"""Quantiles of the ends and the middle of a 95 % interval."""
+
+_OUTSIDE = 4.0
+"""Capacity is looked for up to this factor outside of the rates that ran."""
+
+
+class CapacityEstimate:
+    """What one run or more tell of capacity.
+
+    Attributes:
+        runs: all, in the order in which they were told.
+        wanted: attainment.
+    """
+
+    def __init__(self, runs: Sequence[Run], wanted: float) -> None:
+        self.runs, self.wanted = runs, wanted
+
+    @cached_property
+    def bounds(self) -> Bounds:
+        """Bounds that need no model."""
+        return bounds_of(self.runs, self.wanted)
+
+    @cached_property
+    def crossing(self) -> Crossing:
+        """The distribution of capacity: attainment's crossing, below rates that are not steady."""
+        rates = [run.rate_rps for run in self.runs]
+        high = min(self.bounds.limit_rps, _OUTSIDE * max(rates))
+        fit = [run for run in self.runs if run.steady != "saturated"]
+        return crossing_of(fit, self.wanted, min(*rates, high) / _OUTSIDE, high)
+
+    @cached_property
+    def simple_next(self) -> float | None:
+        """The next rate while no model is needed: a repetition of what may be chance, or a step outwards."""
+        if (again := to_repeat(self.runs, self.wanted)) is not None:
+            return again
+        return next_to_bracket(self.runs, self.wanted)
+
+    def next_rate(self, precision: float) -> float | None:
+        """The next rate to run; None where the interval is as narrow as was asked for."""
+        if self.simple_next is not None:
+            return self.simple_next
+        if self._enough(precision) or self._narrow(precision):
+            return None
+        return most_telling(self.runs, self.crossing, self.bounds)
+
+    def interval(self) -> tuple[float, float, float]:
+        """Low end, middle and high end."""
+        low, middle, high = (self.crossing.quantile(share) for share in INTERVAL)
+        return low, middle, high
+
+    def answer(self, most: int, precision: float) -> Answer:
+        """The answer of a search that makes so many runs at most."""
+        if self.simple_next is not None:
+            return self._one_sided(most)
+        low, middle, high = self.interval()
+        return Answer(middle, low, high, len(self.runs), " ".join(self._why(most, precision)))
+
+    def _enough(self, precision: float) -> bool:
+        low, middle, high = self.interval()
+        return max(high / middle, middle / low) <= 1 + precision
+
+    def _narrow(self, precision: float) -> bool:
+        """True where everything is kept below a bracket that is as narrow as was asked for, and nothing above."""
+        bounds = self.bounds
+        if any(run.tells for run in self.runs) or not bounds.held_rps:
+            return False
+        return bounds.missed_rps / bounds.held_rps <= 1 + precision
+
+    def _why(self, most: int, precision: float) -> list[str]:
+        n, bounds = len(self.runs), self.bounds
+        if self._enough(precision):
+            said = [f"The 95 % interval reaches no further than {precision:.1%} from the rate."]
+        elif self._narrow(precision):
+            said = [f"{bounds.held_rps:.4g} requests/s held and {bounds.missed_rps:.4g} did not: runs tell no more."]
+        elif n >= most:
+            said = [f"All {n} runs are made; the 95 % interval reaches further than {precision:.1%} from the rate."]
+        else:
+            said = [f"{n} of {most} runs are made, and the 95 % interval still reaches further than {precision:.1%}."]
+        if self._limited():
+            said.append(
+                f"At {bounds.limit_rps:.4g} requests/s the server is no longer steady: that bounds the capacity."
+            )
+        return said
+
+    def _limited(self) -> bool:
+        return self.crossing.quantile(INTERVAL[2]) > 0.995 * self.bounds.limit_rps
+
+    def _one_sided(self, most: int) -> Answer:
+        n, bounds = len(self.runs), self.bounds
+        made = f"All {n} runs are made" if n >= most else f"{n} of {most} runs are made"
+        if not bounds.held_rps:
+            lowest = min(run.rate_rps for run in self.runs)
+            why = f"{made}, and none was steady and kept the objectives; the lowest was at {lowest:.4g} requests/s."
+            return Answer(None, 0.0, bounds.missed_rps, n, why)
+        why = f"{made}; {bounds.held_rps:.4g} requests/s held, and "
+        missed = bounds.missed_rps
+        why += "no rate was too high." if math.isinf(missed) else f"{missed:.4g} requests/s did not."
+        return Answer(bounds.held_rps, min(bounds.held_rps, missed), missed, n, why)

@@ -1,0 +1,127 @@
+"""The figures of a load: from what happened to what a result says. Nothing here runs while anything is measured."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+
+from llem.plugin_api import Caveat, ScenarioFigures
+from llem_serving.config import LoadConfig, SloConfig
+from llem_serving.driving import Course
+from llem_serving.in_flight import Exchange
+from llem_serving.judging import Judgement, Window, in_flight, judge, lateness, mean_in_flight
+from llem_serving.requests import ServedRequest
+
+MOST_ENERGY_CV = 0.05
+"""Coefficient of variation of J per output token over the window's parts, from which on the window was not steady."""
+
+
+def figures_of(
+    course: Course, load: LoadConfig, slo: SloConfig, energy_j: Callable[[int, int], float | None]
+) -> ScenarioFigures:
+    """Judge a load that has ended.
+
+    Args:
+        course: as it was.
+        load, slo: as the configuration has them.
+        energy_j: of the headline's devices between two of the course's edges (J).
+    """
+    requests = [served(exchange, course, load.parts) for exchange in course.exchanges]
+    edges = (course.open_ns, course.close_ns)
+    judged, late = judge(requests, slo, *edges, load.parts), lateness(requests, *edges)
+    steps = in_flight(requests)
+    inside = [step.n for step in steps if edges[0] <= step.t_ns <= edges[1]]
+    energy_cv = _energy_cv(course, requests, energy_j)
+    metrics: dict[str, float | None] = {
+        "offered_rps": judged.offered_rps,
+        "achieved_rps": judged.achieved_rps,
+        "goodput_rps": judged.goodput_rps,
+        "attainment": judged.attainment,
+        "attainment_low": judged.interval.low if judged.interval is not None else None,
+        "attainment_high": judged.interval.high if judged.interval is not None else None,
+        "good_tokens": float(judged.good_tokens),
+        "arrived_requests": float(judged.requests),
+        "failed_requests": float(judged.failed),
+        "unanswered_requests": float(judged.unanswered),
+        "in_flight_mean": mean_in_flight(steps, *edges),
+        "in_flight_max": float(max(inside)) if inside else None,
+        "lateness_p50_s": late.p50_s,
+        "lateness_p99_s": late.p99_s,
+        "lateness_max_s": late.max_s,
+        "energy_parts_cv": energy_cv,
+        "steady": None if course.verdict is None else float(course.verdict == "steady"),
+        "steady_after_s": None if course.verdict is None else course.waited_s,
+    }
+    caveats = [*_of_state(course), *_of_answers(judged)]
+    if late.caveat is not None:
+        caveats.append(late.caveat)
+    return ScenarioFigures(metrics=metrics, caveats=caveats)
+
+
+def served(exchange: Exchange, course: Course, parts: int) -> ServedRequest:
+    """A request as judging reads it."""
+    answer = exchange.answer
+    record = answer.records[0] if answer is not None and answer.records else None
+    times = None
+    if answer is not None and record is not None:
+        times = record.token_ns or (answer.stream_ns if record.piece_ns is None else None)
+    reached = times or (record.piece_ns if record is not None else None) or None
+    return ServedRequest(
+        id=exchange.request.id,
+        scheduled_ns=exchange.arrived_ns,
+        released_ns=exchange.sent_ns,
+        first_ns=reached[0] if reached else None,
+        last_ns=reached[-1] if reached else None,
+        token_ns=times,
+        input_tokens=record.input_tokens if record is not None else None,
+        output_tokens=record.output_tokens if record is not None else 0,
+        finish=record.finish if record is not None else "error" if exchange.error is not None else "unanswered",
+        error=exchange.error,
+        part=Window(course.open_ns, course.close_ns, parts).part_of_arrival(exchange.arrived_ns),
+    )
+
+
+def _energy_cv(
+    course: Course, requests: list[ServedRequest], energy_j: Callable[[int, int], float | None]
+) -> float | None:
+    """Coefficient of variation of J per output token over the parts; None where one of them is not told."""
+    found = []
+    for start_ns, end_ns in pairwise(course.edges_ns):
+        joules = energy_j(start_ns, end_ns)
+        tokens = sum(sum(start_ns < t_ns <= end_ns for t_ns in one.token_ns or ()) for one in requests)
+        if joules is None or tokens == 0:
+            return None
+        found.append(joules / tokens)
+    mean = statistics.fmean(found)
+    return statistics.stdev(found) / mean if len(found) > 1 and mean > 0 else None
+
+
+def _of_state(course: Course) -> Iterator[Caveat]:
+    if course.verdict is None:
+        yield Caveat(
+            "steadiness_untested",
+            "the load has no steady state that could be waited for (stages, a trace, or load.steady_s: 0): its figures are those "
+            "of this stretch of load, and of no rate.",
+        )
+    elif course.verdict == "saturated":
+        yield Caveat(
+            "saturated",
+            f"the engine does not keep up with this load: {course.under_way:,} requests were under way when the window opened, and "
+            "more and more. Latencies grow with the window's length. Lower load.rate_rps, or measure longer to be sure.",
+        )
+    elif course.verdict == "unsteady":
+        yield Caveat(
+            "unsteady",
+            f"no steady state was seen within {course.waited_s:.3g} s: {'; '.join(course.reasons)}. The window was measured all the "
+            "same. Lengthen load.steady_s or the parts of the window (load.duration_s).",
+        )
+
+
+def _of_answers(judged: Judgement) -> Iterator[Caveat]:
+    if judged.failed or judged.unanswered:
+        yield Caveat(
+            "requests_lost",
+            f"of {judged.requests:,} requests that arrived in the window {judged.failed:,} failed and {judged.unanswered:,} had no "
+            "answer at the end of the drain (load.drain_s). They miss every objective, and are in no latency.",
+        )

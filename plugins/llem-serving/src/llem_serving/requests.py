@@ -1,0 +1,34 @@
+"""Requests of a load with their times: what a load generator writes down, and what judging reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ServedRequest:
+    """One request of the load. Times are monotonic ns; None where it was not seen.
+
+    Attributes:
+        id: index in the dataset.
+        scheduled_ns: its arrival.
+        released_ns: when the generator handed it over; None: never.
+        first_ns, last_ns: its first and its last token.
+        token_ns: one for each output token, ascending.
+        finish: `length`, `stop`, `error` or `unanswered`.
+        error: what went wrong.
+        part: part of the window in which it arrived, from 1; None: outside.
+    """
+
+    id: int
+    scheduled_ns: int
+    released_ns: int | None
+    first_ns: int | None
+    last_ns: int | None
+    token_ns: Sequence[int] | None
+    input_tokens: int | None
+    output_tokens: int
+    finish: str
+    error: str | None
+    part: int | None

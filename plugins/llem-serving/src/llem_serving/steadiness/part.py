@@ -1,0 +1,43 @@
+"""One part of a load: what came, what went, and what it took, over a stretch of time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+IN_A_ROW = 3
+"""Parts in a row that have to be alike in a steady state."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadPart:
+    """One part of the load, of the same length as the others.
+
+    Attributes:
+        arrivals: requests that arrived in it.
+        completions: requests that were answered in it, whenever they arrived. One that failed left the system too.
+        output_tokens: given out in it.
+        energy_j: of it; None where nothing measures energy.
+        in_flight: requests under way, sampled at equal distances, the last at its end.
+        ttft_s: times to first token in the order in which the first tokens came: of requests whose first token came in it, not
+            of those that arrived in it, since the slow ones of these are not known yet. Empty where no first token is seen.
+    """
+
+    arrivals: int
+    completions: int
+    output_tokens: int = 0
+    energy_j: float | None = None
+    in_flight: Sequence[float] = field(default=())
+    ttft_s: Sequence[float] = field(default=())
+
+    @property
+    def j_per_output_token(self) -> float | None:
+        """Joules per output token; None without energy or tokens."""
+        if self.energy_j is None or self.output_tokens == 0:
+            return None
+        return self.energy_j / self.output_tokens
+
+
+def recent(parts: Sequence[LoadPart]) -> Sequence[LoadPart]:
+    """The later two thirds of the parts, at least the last three: the first ones may have seen the system fill with requests."""
+    return parts[max(0, min(len(parts) - IN_A_ROW, len(parts) // 3)) :]
