@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -109,7 +110,7 @@ def test_failed_requests_are_left_out_and_counted(path: Path) -> None:
 
 def test_times_are_exact_to_the_nanosecond(path: Path) -> None:
     path.write_text(AZURE_2023.replace("00:00:00.4999999", "00:00:00.0000001"))
-    assert read_trace(path).arrival_s.tolist() == [2e-7] * 0 + [0.0, 2e-7]
+    assert read_trace(path).arrival_s.tolist() == [0, 2e-7]
 
 
 def test_zones_of_times_are_kept_apart(path: Path) -> None:
@@ -243,10 +244,8 @@ def test_what_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_nothing_that_stands_in_a_file_gives_another_error(path: Path, tail: bytes, head: str) -> None:
     path.write_bytes(head.encode() + tail)
-    try:
-        read_trace(path)
-    except DatasetError as error:
-        assert str(path) in str(error)
+    with suppress(DatasetError):
+        assert len(read_trace(path)) > 0
 
 
 @given(st.lists(st.tuples(st.integers(0, 10**9), st.integers(0, 3_000), st.integers(0, 500)), min_size=1, max_size=30))

@@ -283,7 +283,7 @@ class Experiment:
         finally:
             gc.unfreeze()
         seen = window.seen()
-        if not served.inside:
+        if not served.inside and not served.beside:
             raise _nothing_answered(served, seen.close_ns - seen.open_ns)
         peak = self._memory(engine)
         self._check_answers([*served.inside, *served.beside], report)

@@ -113,6 +113,8 @@ def latency(rows: Sequence[Timing], answers: Sequence[Answer]) -> Latency:
         A quantity is null where one of the requests has no times: a distribution over the others would not be the
         workload's. Durations of batches are always known.
     """
+    if not rows:
+        return Latency()
     several = [row for row in rows if row.record.output_tokens > 1]
     gaps = None if any(row.itl_s is None for row in several) else [gap for row in several for gap in row.itl_s or ()]
     return Latency(

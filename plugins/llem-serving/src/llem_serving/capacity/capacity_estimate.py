@@ -54,7 +54,7 @@ class CapacityEstimate:
         """The next rate to run; None where the interval is as narrow as was asked for."""
         if self.simple_next is not None:
             return self.simple_next
-        if self._enough(precision) or self._narrow(precision):
+        if self._enough(precision):
             return None
         return most_telling(self.runs, self.crossing, self.bounds)
 

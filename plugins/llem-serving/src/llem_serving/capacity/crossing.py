@@ -24,13 +24,13 @@ CROSSINGS = 121
 SLOPES = np.exp(np.linspace(math.log(1.5), math.log(120.0), 21))
 DISPERSIONS = np.exp(np.linspace(0.0, math.log(600.0), 13))
 
-_SLOPE_MIDDLE, _SLOPE_SPREAD = 9.0, 0.6
+_SLOPE_MIDDLE, _SLOPE_SPREAD = 9.0, 0.5
 """Prior of the slope, log-normal: attainment falls from 0.99 to 0.5 over a quarter of the rate, give or take a factor."""
 
 _DISPERSION_MIDDLE, _DISPERSION_SPREAD = 20.0, 1.3
 """Prior of the dispersion, log-normal: misses come in bursts of some twenty, give or take a factor of four."""
 
-_NEAR = 2.2
+_NEAR = 2.6
 """How far from the wanted attainment, in z, the probit is trusted. What lies further out only says on which side it is."""
 
 
