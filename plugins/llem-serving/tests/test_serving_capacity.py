@@ -200,6 +200,13 @@ def test_a_run_in_which_some_missed_needs_no_more_brackets() -> None:
     assert next_to_bracket([run_of(8.0, even(0.01), True)], 0.99) == 4.0
 
 
+def test_the_middle_of_the_bracket_is_run_while_every_run_keeps_all_or_nothing() -> None:
+    search = CapacitySearch(0.99, 4.0)
+    search.tell(4.0, even(1.0), True)
+    search.tell(9.0, even(0.0), "saturated")
+    assert search.ask() == pytest.approx(6.0)
+
+
 def crossing_rates(runs: list[Run]) -> tuple[float, float, float]:
     """Ends and middle of the crossing's interval."""
     found = crossing_of(runs, 0.99, 1.0, 100.0)

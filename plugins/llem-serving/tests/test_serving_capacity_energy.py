@@ -10,7 +10,9 @@ from sim.serving.searching import REFERENCE, REFERENCE_LEAST_RPS, accuracy
 
 from llem.plugin_api import ConfigError
 from llem_serving.capacity import EnergySearch
+from llem_serving.capacity.capacity_estimate import CapacityEstimate
 from llem_serving.capacity.energy_curve import curve_of
+from llem_serving.capacity.energy_estimate import EnergyEstimate
 from llem_serving.capacity.runs import Parts, run_of
 
 NORMAL = statistics.NormalDist()
@@ -78,6 +80,36 @@ def test_the_curve_is_the_one_that_the_energies_lie_on() -> None:
     assert found is not None
     assert found.coefficients.tolist() == pytest.approx([7.5, 3.0, 1 / 7.5], rel=1e-6)
     assert (found.draws().std(axis=0) > 0).all()
+
+
+def test_what_the_energies_scatter_the_curve_may_be_off() -> None:
+    exact, scattered = (
+        curve_of(
+            [
+                run_of(
+                    r,
+                    run(r, 20.0, 7.5)[0],
+                    True,
+                    energy=[(j * (1 + off * i), g) for i, (j, g) in zip((-1, 0, 1), e, strict=True)],
+                )
+                for r in (6.0, 7.0, 8.0, 9.0)
+                for e in (run(r, 20.0, 7.5)[1],)
+            ]
+        )
+        for off in (0.0, 0.02)
+    )
+    assert exact is not None
+    assert scattered is not None
+    assert scattered.noise == pytest.approx(0.02, rel=0.3)
+    assert (scattered.draws().std(axis=0) > 5 * exact.draws().std(axis=0)).all()
+
+
+def test_where_capacity_bounds_the_least_runs_go_to_capacity() -> None:
+    told = [run_of(r, run(r, 10.0, 25.0)[0], True, energy=run(r, 10.0, 25.0)[1]) for r in (6.0, 8.0, 9.5, 11.0)]
+    energy, capacity = EnergyEstimate(told, 0.99), CapacityEstimate(told, 0.99)
+    assert energy.next_rate(1e-6) == capacity.next_rate(1e-6)
+    below = [run_of(r, run(r, 10.0, 6.0)[0], True, energy=run(r, 10.0, 6.0)[1]) for r in (6.0, 8.0, 9.5, 11.0)]
+    assert (EnergyEstimate(below, 0.99).next_rate(1e-6) or 0) < 8.5
 
 
 def test_runs_that_saturated_or_lost_most_tokens_are_left_out() -> None:

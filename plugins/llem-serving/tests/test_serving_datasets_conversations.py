@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tracemalloc
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -191,6 +192,22 @@ def test_bytes_that_are_no_text_and_empty_files_are_told(path: Path) -> None:
 
 
 def test_a_record_without_end_is_not_read_to_its_end(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json_records, "MOST_RECORD", 2**20)
+    for text, said in (
+        (f"[{GOOD},\n{{", "longer than 1,048,576 characters"),
+        (f"{GOOD}\n{{", "more than 1,048,576 bytes"),
+    ):
+        path.write_bytes(text.encode() + b" " * (48 * 2**20))
+        tracemalloc.start()
+        try:
+            with pytest.raises(DatasetError, match=said):
+                read_conversations(path)
+            assert tracemalloc.get_traced_memory()[1] < 24 * 2**20
+        finally:
+            tracemalloc.stop()
+
+
+def test_a_record_that_is_a_little_too_long_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(json_records, "MOST_RECORD", 4_000)
     monkeypatch.setattr(json_records, "_CHUNK", 100)
     assert "longer than 4,000 characters" in fault(path, f'[{GOOD},\n{{"id": "' + "x" * 20_000)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import tracemalloc
 from contextlib import suppress
 from pathlib import Path
 
@@ -97,6 +98,12 @@ def test_rows_are_put_in_order_and_it_is_told(path: Path) -> None:
     assert trace.arrival_s.tolist() == [0, 0.003, 0.004, 0.007, 0.007]
     assert trace.out_of_order == 2
     assert trace.notes == ("2 rows of the trace trace stood after a later one and were put in order.",)
+
+
+def test_many_rows_of_one_time_stay_in_the_order_of_the_file(path: Path) -> None:
+    path.write_text("".join(row(timestamp=-n // 100 + 10, input_length=n) for n in range(1, 500)))
+    trace = read_trace(path)
+    assert [n for n in trace.input_tokens.tolist() if n <= 100] == list(range(1, 101))
 
 
 def test_failed_requests_are_left_out_and_counted(path: Path) -> None:
@@ -216,6 +223,14 @@ def test_a_line_without_end_is_not_read_to_its_end(path: Path) -> None:
     assert f"{path}:4: this line has more than 1,048,576 bytes" in fault(path, BURSTGPT + "1" * (2**20 + 1))
     path.write_text(BURSTGPT + " " * (2**20 - 1) + "\n")
     assert len(read_trace(path)) == 2
+    os.truncate(path, 64 * 2**20)
+    tracemalloc.start()
+    try:
+        with pytest.raises(DatasetError, match="this line has more than"):
+            read_trace(path)
+        assert tracemalloc.get_traced_memory()[1] < 16 * 2**20
+    finally:
+        tracemalloc.stop()
 
 
 def test_a_file_that_is_too_large_is_refused_by_its_size(path: Path) -> None:

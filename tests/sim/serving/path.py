@@ -65,7 +65,7 @@ class ShiftedTokens:
 
 @dataclass(frozen=True)
 class Path:
-    """What happened to each request, in the order of arrival; nanoseconds.
+    """The times of each request, in the order of arrival; nanoseconds.
 
     Attributes:
         scheduled: when it should arrive; latencies count from here.
@@ -106,7 +106,7 @@ class Path:
         return (self.last - self.first) / np.maximum(self.tokens - 1, 1)
 
     def token_times(self, request: int) -> Ints:
-        """When its tokens were given out."""
+        """The times at which its tokens were given out."""
         return self.times.of(request)
 
     def tokens_inside(self, start: int, end: int) -> Ints:

@@ -28,7 +28,7 @@ REFERENCE_LEAST_RPS = 10.87
 
 @dataclass(frozen=True)
 class Accuracy:
-    """How far the answers of many searches are from the truth.
+    """Distance of the answers of many searches from the truth.
 
     Attributes:
         errors: of each search, answer / truth - 1.

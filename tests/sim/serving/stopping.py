@@ -34,7 +34,7 @@ def stopped(serve: Serve, scheduled: Ints, at: int, stops_ns: int = 2 * S) -> Pa
 
 
 def coordinated(serve: Callable[[Ints], Path], scheduled: Ints) -> Ints:
-    """When a generator releases that waits for each answer before it sends the next request: coordinated omission.
+    """Times at which a generator releases that waits for each answer before the next request: coordinated omission.
 
     Latencies that are counted from these times hide a stop of the server; `Path.scheduled_at` counts from the schedule.
     """

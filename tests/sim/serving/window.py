@@ -1,4 +1,4 @@
-"""A window over a path: what a perfect instrument would see of it."""
+"""A window over a path: the figures that a perfect instrument would read."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ class Stage(Section):
 
 
 class LoadConfig(Section):
-    """How requests arrive. Either at a rate that waits for no answer, or from users who wait for theirs (`concurrency`)."""
+    """The arrival of requests: either at a rate that waits for no answer, or from users who wait for theirs (`concurrency`)."""
 
     arrival: Arrival = Field("poisson", description="the process by which requests arrive")
     rate_rps: float | None = Field(None, gt=0, le=100_000, description="requests per second that are offered")

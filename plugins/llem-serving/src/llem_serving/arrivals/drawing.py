@@ -59,15 +59,15 @@ def draw(
     rate: Rate
     if load.stages is not None:
         rate = StagedRate(load.stages)
+        mean_rps = rate.count(span_s) / span_s if span_s else 0.0
     elif load.rate_rps is not None:
-        rate = SteadyRate(load.rate_rps)
+        rate, mean_rps = SteadyRate(load.rate_rps), load.rate_rps
     else:
         raise ConfigError(
             "a load of users has no arrivals of its own: each user's next request follows an answer.",
             where="load.concurrency",
             remedy="Give load.rate_rps, load.stages or load.trace in its place.",
         )
-    mean_rps = rate.count(span_s) / span_s if span_s else 0.0
     check_count(rate.count(span_s), mean_rps, span_s)
     found: list[NDArray[np.int64]] = []
     held = 0

@@ -1,4 +1,4 @@
-"""What runs say without a model: rates that held, rates that did not, and where to go while one of them is missing."""
+"""Bounds of capacity without a model: rates that held, rates that did not, and the next rate to run while one of them is missing."""
 
 from __future__ import annotations
 

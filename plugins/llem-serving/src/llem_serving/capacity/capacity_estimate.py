@@ -1,4 +1,4 @@
-"""What runs tell of capacity, and which run would tell more."""
+"""Estimate of capacity from runs, and the run that would tell more."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _OUTSIDE = 4.0
 
 
 class CapacityEstimate:
-    """What one run or more tell of capacity.
+    """Capacity as one run or more tell it.
 
     Attributes:
         runs: all, in the order in which they were told.
@@ -54,7 +54,7 @@ class CapacityEstimate:
         """The next rate to run; None where the interval is as narrow as was asked for."""
         if self.simple_next is not None:
             return self.simple_next
-        if self._enough(precision):
+        if self._enough(precision) or self._narrow(precision):
             return None
         return most_telling(self.runs, self.crossing, self.bounds)
 

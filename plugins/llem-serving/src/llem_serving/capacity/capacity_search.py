@@ -68,5 +68,5 @@ class CapacitySearch:
         self._estimate = CapacityEstimate((*before, run), self._wanted)
 
     def answer(self) -> Answer:
-        """What the runs so far tell."""
+        """The answer that the runs so far give."""
         return self._estimate.answer(self._most, self._precision) if self._estimate else NOTHING_YET

@@ -31,7 +31,7 @@ _DISPERSION_MIDDLE, _DISPERSION_SPREAD = 20.0, 1.3
 """Prior of the dispersion, log-normal: misses come in bursts of some twenty, give or take a factor of four."""
 
 _NEAR = 2.6
-"""How far from the wanted attainment, in z, the probit is trusted. What lies further out only says on which side it is."""
+"""Distance from the wanted attainment, in z, up to which the probit is trusted. A part that lies further out only says on which side it is."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What runs tell of the rate of the least joules per good token, and which run would tell more."""
+"""Estimate of the rate of the least joules per good token, and the run that would tell more."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _APART = 0.1
 
 _CANDIDATES = 61
 _REACH = 0.25
-"""How far from the least runs are planned, in the rate's logarithm: further out the curve may be another one."""
+"""Distance from the least up to which runs are planned, in the rate's logarithm: further out the curve may be another one."""
 
 _BEYOND = 1.05
 """Runs are planned up to this multiple of capacity: of few good tokens nothing is told of all."""
@@ -35,7 +35,7 @@ _SEED = 43
 
 
 class EnergyEstimate(CapacityEstimate):
-    """What one run or more tell of capacity, and of the least energy up to it."""
+    """Capacity, and the least energy up to it, as one run or more tell them."""
 
     @cached_property
     def curve(self) -> EnergyCurve | None:

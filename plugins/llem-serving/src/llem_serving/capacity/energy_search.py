@@ -51,5 +51,5 @@ class EnergySearch:
         self._estimate = EnergyEstimate((*before, run), self._wanted)
 
     def answer(self) -> Answer:
-        """What the runs so far tell."""
+        """The answer that the runs so far give."""
         return self._estimate.answer(self._most, self._precision) if self._estimate else NOTHING_YET
