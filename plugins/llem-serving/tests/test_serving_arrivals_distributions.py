@@ -44,7 +44,7 @@ def correlation(gaps: Array) -> float:
 
 def gaps_of(process: str, cv: float = 1.0, rate: float = 250.0, seed: int = 11, cycle: int = 1) -> Array:
     """The first `N` gaps in units of their mean, the one before the first arrival included."""
-    config = LoadConfig(arrival=process, cv=cv, rate_rps=rate, seed=seed)
+    config = LoadConfig.model_validate({"arrival": process, "cv": cv, "rate_rps": rate, "seed": seed})
     t_ns = draw(config, cycle, 2 * N / rate).t_ns[:N]
     assert len(t_ns) == N
     return np.asarray(np.diff(t_ns, prepend=0) / 1e9 * rate)

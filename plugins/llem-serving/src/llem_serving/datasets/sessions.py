@@ -10,7 +10,7 @@ from llem.plugin_api import Message
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What is said until the model shall answer, and the recorded answer.
+    """The messages until the model shall answer, and the recorded answer.
 
     Attributes:
         messages: of the system and the user, in order; the last is the user's.
