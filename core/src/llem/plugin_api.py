@@ -49,7 +49,7 @@ TOPICS: dict[str, dict[str, str]] = {
         "llem.specs.caveat": "Caveat",
     },
     "Datasets and scenarios": {
-        "llem.specs.dataset": "DatasetSpec LoadedDataset Message Prompt",
+        "llem.specs.dataset": "DatasetSpec LoadedDataset Message Piece Prompt",
         "llem.specs.scenario": (
             "Answer DriveContext DrivesWindow LoadGenerator MeasuredWindow ScenarioFigures ScenarioSpec Served Unanswered"
         ),

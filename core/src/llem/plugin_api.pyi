@@ -171,6 +171,7 @@ from llem.specs.command import CommandSpec as CommandSpec
 from llem.specs.dataset import DatasetSpec as DatasetSpec
 from llem.specs.dataset import LoadedDataset as LoadedDataset
 from llem.specs.dataset import Message as Message
+from llem.specs.dataset import Piece as Piece
 from llem.specs.dataset import Prompt as Prompt
 from llem.specs.exporter import Exported as Exported
 from llem.specs.exporter import ExporterSpec as ExporterSpec

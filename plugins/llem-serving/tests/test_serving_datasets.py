@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,10 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from llem.config.compose import Composer
+from llem.measure.workload import build_requests
 from llem.plugin_api import DatasetConfig, DatasetError
+from llem.plugins import default_registry
+from llem.specs.backend import LoadReport
+from llem.specs.kinds import BACKENDS, SCENARIOS
 from llem_serving.datasets import (
     Piece,
-    PiecedPrompt,
     ordinary_ids,
     piece_ids,
     shared_prefix,
@@ -177,38 +180,34 @@ def config(**fields: Any) -> DatasetConfig:
     return DatasetConfig(**{"name": "shared_prefix", "n": 3, "input_tokens": 1_000, **fields})
 
 
-@pytest.mark.parametrize(
-    ("name", "prefix"),
-    [("shared_prefix", 500), ("shared_prefix:0", 0), ("shared_prefix:90", 900), ("shared_prefix:12.5", 125)],
-)
-def test_the_dataset_says_its_share_in_its_name(name: str, prefix: int) -> None:
-    loaded = load(config(name=name, seed=8), "/nowhere")
-    assert (loaded.name, loaded.available, loaded.caveats) == (name, None, ())
+@pytest.mark.parametrize(("share", "prefix"), [(None, 500), (0.0, 0), (0.9, 900), (0.125, 125)])
+def test_the_dataset_has_the_share_that_is_asked_for(share: float | None, prefix: int) -> None:
+    loaded = load(config(prefix_share=share, seed=8), "/nowhere")
+    assert (loaded.name, loaded.available, loaded.caveats) == ("shared_prefix", None, ())
     assert "seed 8" in loaded.provenance
-    assert [type(prompt) for prompt in loaded.prompts] == [PiecedPrompt] * 3
-    pieces = [prompt.pieces for prompt in loaded.prompts if isinstance(prompt, PiecedPrompt)]
+    pieces = [prompt.pieces for prompt in loaded.prompts]
     assert [sum(piece.tokens for piece in prompt) for prompt in pieces] == [1_000] * 3
     assert sum(piece.tokens for piece in set(pieces[0]) & set(pieces[1])) == prefix
 
 
+def test_requests_have_the_prefix_in_common_and_nothing_else() -> None:
+    loaded = load(config(prefix_share=0.9), ".")
+    composer = Composer(default_registry()[BACKENDS], default_registry()[SCENARIOS])
+    whole = composer.compose({"model": "random:tiny-llama", "backend": "testbed", "dataset": {"name": "shared_prefix"}})
+    report = LoadReport(vocab_size=1_000, special_token_ids=frozenset({0, 1}), devices=["cpu"])
+    first, second, third = (r.prompt_token_ids or () for r in build_requests(loaded.prompts, whole, report))
+    assert {len(first), len(second), len(third)} == {1_000}
+    assert list(first[:900]) == list(second[:900]) == list(third[:900])
+    assert sum(a == b for a, b in zip(first[900:], second[900:], strict=True)) < 10
+
+
 def test_the_dataset_is_known_by_its_recipe() -> None:
     plain = load(config(), ".").sha256
-    assert plain == load(config(n=2), ".").sha256 == load(config(name="shared_prefix:50"), ".").sha256
-    others = [config(seed=1), config(input_tokens=100), config(name="shared_prefix:60")]
+    assert plain == load(config(n=2), ".").sha256 == load(config(prefix_share=0.5), ".").sha256
+    others = [config(seed=1), config(input_tokens=100), config(prefix_share=0.6)]
     assert len({plain, *(load(other, ".").sha256 for other in others)}) == 4
-
-
-@pytest.mark.parametrize("name", ["shared_prefix:100", "shared_prefix:x", "shared_prefix:-1", "shared_prefix:1/2"])
-def test_a_name_without_a_share_is_told(name: str) -> None:
-    with pytest.raises(DatasetError, match="no share in per cent"):
-        load(config(name=name), ".")
 
 
 def test_the_dataset_needs_a_length() -> None:
     with pytest.raises(DatasetError, match=r"dataset\.input_tokens"):
         load(config(input_tokens=None), ".")
-
-
-def test_a_pieced_prompt_is_nothing_that_who_does_not_know_it_would_send(tmp_path: Path) -> None:
-    prompt = load(config(), ".").prompts[0]
-    assert (prompt.text, prompt.messages, prompt.input_tokens) == (None, None, None)

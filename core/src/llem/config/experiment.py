@@ -52,6 +52,9 @@ class DatasetConfig(Section):
     )
     split: str | None = Field(None, min_length=1, description="split of a hub dataset")
     revision: str | None = Field(None, min_length=1, description="revision of a hub dataset")
+    prefix_share: float | None = Field(
+        None, ge=0, lt=1, description="shared_prefix: share of each prompt that all of them have in common"
+    )
     shuffle: bool = Field(False, description="draw the n prompts at random (seeded) instead of taking the first n")
     seed: int = Field(0, ge=0, lt=2**32, description="seed of shuffle and of synthetic prompts")
     chat_template: bool = Field(False, description="wrap each prompt as one user message in the model's chat template")

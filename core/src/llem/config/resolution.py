@@ -37,7 +37,7 @@ _NEEDS: dict[str, tuple[str, str]] = {
     "jsonl": ("path", "the file, such as prompts.jsonl"),
     "hub": ("path", "the id of the dataset on the hub, such as AIEnergyScore/text_generation"),
 }
-_OPTIONAL = ("path", "field", "split", "revision", "chat_template")
+_OPTIONAL = ("path", "field", "split", "revision", "chat_template", "prefix_share")
 
 
 def resolve_section(name: str, section: Section) -> Section:
@@ -102,7 +102,7 @@ def _dataset_problems(section: DatasetConfig) -> Iterator[Problem]:
                 key=("dataset", name),
                 found=value,
                 message=f"has no effect on the dataset {section.name}; leave it out",
-                accepted=f"only with {', '.join(takers)}, or a dataset of a plugin",
+                accepted=f"only with {', '.join([*takers, 'a dataset of a plugin'])}",
                 nearest=None,
             )
 

@@ -8,14 +8,15 @@ from collections.abc import Sequence
 from llem.config.experiment import ExperimentConfig
 from llem.errors import DatasetError
 from llem.specs.backend import LoadReport, Request
-from llem.specs.dataset import Prompt
+from llem.specs.dataset import Piece, Prompt
 
 
 def build_requests(prompts: Sequence[Prompt], config: ExperimentConfig, report: LoadReport) -> list[Request]:
     """One request for each prompt, ids from 0 in the order of the prompts.
 
     Text goes as it is; the engine tokenizes it and cuts it to `dataset.input_tokens`. A chat goes whole. A recipe becomes exactly its
-    `input_tokens` ids, drawn uniformly, by the recipe's own seed, from the model's vocabulary without its special tokens.
+    `input_tokens` ids, drawn uniformly, by the recipe's own seed, from the model's vocabulary without its special tokens; pieces
+    become their ids one after another.
 
     Raises:
         DatasetError: a prompt that is neither text, chat nor recipe, or a vocabulary with nothing left to draw from.
@@ -26,18 +27,23 @@ def build_requests(prompts: Sequence[Prompt], config: ExperimentConfig, report: 
     for index, prompt in enumerate(prompts):
         ids: tuple[int, ...] | None = None
         if prompt.text is None and prompt.messages is None:
-            if prompt.input_tokens is None:
+            pieces = prompt.pieces or (
+                () if prompt.input_tokens is None else (Piece(prompt.input_tokens, prompt.seed),)
+            )
+            if not pieces:
                 raise DatasetError(
                     f"prompt {index} of the dataset `{config.dataset.name}` is neither text nor a chat nor a recipe.",
                     remedy="A dataset's loader gives each Prompt a text, messages or a number of input_tokens.",
                 )
             if vocabulary is None:
                 vocabulary = drawable_ids(report)
-            ids = tuple(random.Random(prompt.seed).choices(vocabulary, k=prompt.input_tokens))
+            ids = tuple(
+                one for piece in pieces for one in random.Random(piece.seed).choices(vocabulary, k=piece.tokens)
+            )
         requests.append(
             Request(
                 id=index,
-                output_tokens=config.dataset.output_tokens,
+                output_tokens=config.dataset.output_tokens if prompt.output_tokens is None else prompt.output_tokens,
                 prompt=prompt.text,
                 prompt_token_ids=ids,
                 ignore_eos=fixed,

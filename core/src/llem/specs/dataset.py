@@ -39,16 +39,33 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class Piece:
+    """A recipe for a part of a prompt: so many random token ids, drawn with a seed.
+
+    Prompts that have a piece in common have its tokens in common. A shorter piece of the same seed is the beginning of a
+    longer one.
+    """
+
+    tokens: int
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
 class Prompt:
-    """One prompt: text, a chat, or a recipe for random token ids (`input_tokens` of them, drawn with `seed`).
+    """One prompt: text, a chat, a recipe for random token ids (`input_tokens` of them, drawn with `seed`), or several such pieces.
 
     A chat is sent whole, in the model's chat template; its last message is what the model answers.
+
+    Attributes:
+        output_tokens: length of this prompt's answer, as `dataset.output_tokens` says it of all; None for that.
     """
 
     text: str | None = None
     messages: tuple[Message, ...] | None = None
     input_tokens: int | None = None
     seed: int = 0
+    pieces: tuple[Piece, ...] = ()
+    output_tokens: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

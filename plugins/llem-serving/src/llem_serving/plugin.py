@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from llem.plugin_api import API_VERSION, CommandSpec, MetricSpec, ScenarioSpec, hookimpl
+from llem.plugin_api import API_VERSION, CommandSpec, DatasetSpec, MetricSpec, ScenarioSpec, hookimpl
 from llem_serving import metrics
 from llem_serving.config import LoadConfig, SloConfig
 
@@ -20,6 +20,19 @@ def llem_scenarios() -> Sequence[ScenarioSpec]:
             generator="llem_serving.generator:ServerLoad",
             needs=frozenset({"streaming", "concurrent"}),
             sections={"load": LoadConfig, "slo": SloConfig},
+        )
+    ]
+
+
+@hookimpl
+def llem_datasets() -> Sequence[DatasetSpec]:
+    """Prompts that have a prefix in common."""
+    return [
+        DatasetSpec(
+            name="shared_prefix",
+            api_version=API_VERSION,
+            summary="random token ids of an exact length, whose prefix (dataset.prefix_share) all prompts have in common",
+            loader="llem_serving.datasets.shared_prefix:load",
         )
     ]
 

@@ -9,8 +9,9 @@ next_prompt(session, turn, answers)                             # messages
 
 from __future__ import annotations
 
+from llem.plugin_api import Piece
 from llem_serving.datasets.conversations import Conversations, read_conversations
-from llem_serving.datasets.pieces import Piece, PiecedPrompt, ordinary_ids, piece_ids
+from llem_serving.datasets.pieces import ordinary_ids, piece_ids
 from llem_serving.datasets.sessions import Session, Turn, next_prompt
 from llem_serving.datasets.shared_prefix import shared_prefix
 from llem_serving.datasets.trace_prompts import TracePrompts, trace_pieces, trace_prompts
@@ -18,7 +19,6 @@ from llem_serving.datasets.trace_prompts import TracePrompts, trace_pieces, trac
 __all__ = [
     "Conversations",
     "Piece",
-    "PiecedPrompt",
     "Session",
     "TracePrompts",
     "Turn",

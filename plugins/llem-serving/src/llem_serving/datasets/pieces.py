@@ -9,36 +9,8 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 
-from llem.plugin_api import DatasetError, Prompt
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A part of a prompt: a number of token ids, and the seed that they are drawn with.
-
-    A shorter piece of the same seed is the beginning of a longer one.
-    """
-
-    tokens: int
-    seed: int
-
-
-@dataclass(frozen=True, slots=True)
-class PiecedPrompt(Prompt):
-    """A prompt that is made of pieces.
-
-    It has neither text nor `input_tokens`, so that whoever does not know of pieces refuses it and sends no other prompt in
-    its place.
-
-    Attributes:
-        pieces: one after another.
-        output_tokens: length of its answer; None where the dataset does not tell.
-    """
-
-    pieces: tuple[Piece, ...] = ()
-    output_tokens: int | None = None
+from llem.plugin_api import DatasetError, Piece
 
 
 def seed_of(*parts: str | int) -> int:

@@ -1,7 +1,6 @@
 """The dataset `shared_prefix`: a system prompt and a block of examples that all prompts share, and a question of its own each.
 
-Its name says the share of the prefix in per cent: `shared_prefix:90`; without one it is 50. Lengths are exact, because
-prompts are token ids.
+`dataset.prefix_share` says the share of the prefix; without it, it is half. Lengths are exact, because prompts are token ids.
 """
 
 from __future__ import annotations
@@ -9,20 +8,18 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import re
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from llem.plugin_api import DatasetError, LoadedDataset
-from llem_serving.datasets.pieces import Piece, PiecedPrompt, seed_of
+from llem.plugin_api import DatasetError, LoadedDataset, Piece, Prompt
+from llem_serving.datasets.pieces import seed_of
 
 if TYPE_CHECKING:
     from llem.plugin_api import DatasetConfig
 
 NAME = "shared_prefix"
 
-_DEFAULT_PERCENT = "50"
-_PERCENT = re.compile(r"\d{1,2}(\.\d{1,6})?", re.ASCII)
+_DEFAULT_SHARE = 0.5
 
 _SYSTEM_PART = Fraction(1, 4)
 """Of the prefix, the rest of which is the block of examples."""
@@ -46,8 +43,8 @@ def shared_prefix(total_tokens: int, share: float | Fraction, n: int, seed: int)
     if total_tokens < 1 or not 0 <= exact < 1:
         raise DatasetError(
             f"no prompt of {total_tokens} tokens has a shared prefix of {float(exact):.6g} of it and a question.",
-            where="dataset.name",
-            remedy="Give a share from 0 to below 100 per cent, and a length of at least 1.",
+            where="dataset.prefix_share",
+            remedy="Give a share from 0 to below 1, and a length of at least 1.",
         )
     prefix = exact * total_tokens
     if prefix.denominator != 1:
@@ -68,7 +65,7 @@ def shared_prefix(total_tokens: int, share: float | Fraction, n: int, seed: int)
 
 
 def load(config: DatasetConfig, base_dir: str) -> LoadedDataset:
-    """`config.n` prompts of `config.input_tokens` tokens, whose prefix has the share that `config.name` says. Reads no file.
+    """`config.n` prompts of `config.input_tokens` tokens, whose prefix has the share `config.prefix_share`. Reads no file.
 
     Raises:
         DatasetError: `input_tokens` is not set, or no such prefix can be made.
@@ -79,15 +76,7 @@ def load(config: DatasetConfig, base_dir: str) -> LoadedDataset:
             where="dataset.input_tokens",
             remedy="Set it to a number of tokens, such as 1000.",
         )
-    _, _, percent = config.name.partition(":")
-    percent = percent or _DEFAULT_PERCENT
-    if not _PERCENT.fullmatch(percent):
-        raise DatasetError(
-            f"{percent[:40]!r} is no share in per cent.",
-            where="dataset.name",
-            remedy=f"Write it as in {NAME}:90, from 0 to below 100.",
-        )
-    share = Fraction(percent) / 100
+    share = Fraction(repr(float(_DEFAULT_SHARE if config.prefix_share is None else config.prefix_share)))
     recipe = {
         "input_tokens": config.input_tokens,
         "share": str(share),
@@ -96,10 +85,8 @@ def load(config: DatasetConfig, base_dir: str) -> LoadedDataset:
     }
     return LoadedDataset(
         name=config.name,
-        provenance=f"random token ids made by llem: {config.input_tokens} a prompt, the first {percent} % of them the same in "
-        f"all (system prompt and examples), seed {config.seed}",
+        provenance=f"random token ids made by llem: {config.input_tokens} a prompt, the first {float(share * 100):.6g} % of them the "
+        f"same in all (system prompt and examples), seed {config.seed}",
         sha256=hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest(),
-        prompts=[
-            PiecedPrompt(pieces=pieces) for pieces in shared_prefix(config.input_tokens, share, config.n, config.seed)
-        ],
+        prompts=[Prompt(pieces=pieces) for pieces in shared_prefix(config.input_tokens, share, config.n, config.seed)],
     )

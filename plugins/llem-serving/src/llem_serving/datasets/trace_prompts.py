@@ -6,7 +6,8 @@ from collections.abc import Collection, Sequence
 from functools import lru_cache
 from typing import overload
 
-from llem_serving.datasets.pieces import Piece, draw_ids, ordinary_ids, seed_of
+from llem.plugin_api import Piece
+from llem_serving.datasets.pieces import draw_ids, ordinary_ids, seed_of
 from llem_serving.traces import BLOCK_TOKENS, Trace
 
 _KEPT_BLOCKS = 4_096
