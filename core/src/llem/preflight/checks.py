@@ -157,6 +157,8 @@ _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "vo
 def _tokenizer_folder(what: str, folder: Path) -> Finding:
     remedy = "Correct model.tokenizer: a folder, or a hub id; a relative path starts from the study's folder."
     if not folder.is_dir():
+        if "://" in what:  # joined to a folder an address would be no address any more
+            return Finding(level="error", message=f"{what}: that is an address on the web", remedy=remedy)
         found = "a file, not a folder" if folder.exists() else "no such folder"
         return Finding(level="error", message=f"{what}: {folder}: {found}", remedy=remedy)
     if not any((folder / name).is_file() for name in _TOKENIZERS):
