@@ -79,15 +79,14 @@ def bare(folder: Path) -> None:
 
 def through_llem(folder: Path, window_s: float) -> float:
     """Output tokens per second of the same through `llem run`, meters running."""
-    quick = options_of(folder) == QUICK
-    prompts = len((folder / "prompts.jsonl").read_text().splitlines())
     options = options_of(folder)
+    prompts = len((folder / "prompts.jsonl").read_text().splitlines())
     settings = {
         "dataset.path": str(folder / "prompts.jsonl"),
         "measurement.min_window_s": window_s,
         "measurement.settle_s": 0,
         "warmup.max_prompts": 4 * prompts,  # three runs that are compared, and the cold one
-        "warmup.enabled": not quick,
+        "warmup.enabled": options != QUICK,
         "baseline.enabled": False,
         **{f"vllm.{name}": value for name, value in options.items()},
     }
