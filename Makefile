@@ -13,9 +13,6 @@ MEMBERS := -e core -e plugins/llem-pytorch -e plugins/llem-vllm -e plugins/llem-
 # Hundreds of processes import the same modules: what Python compiles is kept, also where the shell asks for the opposite.
 unexport PYTHONDONTWRITEBYTECODE
 
-# Hundreds of processes import the same modules: what Python compiles is kept, also where the shell asks for the opposite.
-unexport PYTHONDONTWRITEBYTECODE
-
 .DEFAULT_GOAL := help
 .PHONY: help setup demo unit test test-processes test-vllm test-install test-bench test-gpu wheels test-docker test-crash test-crash-nightly \
   test-ray test-slurm \

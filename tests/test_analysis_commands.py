@@ -190,6 +190,7 @@ def test_what_cannot_be_done_says_why(
     assert says in text
 
 
+@pytest.mark.process
 def test_a_form_that_no_plugin_brings_is_told_with_those_that_there_are(
     capsys: pytest.CaptureFixture[str], ran: Path
 ) -> None:
