@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 from sim.meters import GPU, IDLE_THEN_WORK, PACKAGE, WALL, Bench, Load, Meter
 
@@ -326,7 +326,21 @@ LOADS = st.builds(
 SEEDS = st.integers(0, 10**6)
 
 
+RISE_AFTER_REST = Load(
+    [
+        (15, 14.9),
+        (5.118921829571347, 256.7),
+        (5.5042760983401555, 1.0),
+        (1.0, 616.7),
+        (2.920407555721769, 85.5),
+        (1e9, 85.5),
+    ]
+)
+"""The counter's step over the rise holds what was drawn after a stretch of the lowest power."""
+
+
 @FEW
+@example(RISE_AFTER_REST, 1_000_000, 0.2, 0.04000572445458318, 0.015)
 @given(LOADS, SEEDS, st.sampled_from([0.0, 0.02, 0.1, 0.2]), st.floats(0, 0.1), st.sampled_from([0.0, 0.001, 0.015]))
 def test_an_honest_card_is_never_marked(load: Load, seed: int, period_s: float, phase: float, quantum_j: float) -> None:
     bench = Bench(load=load, seed=seed)
