@@ -286,12 +286,12 @@ def _told(subject: str, error: LlemError) -> str:
 
 
 def _location(registry: SpecRegistry, runner: str) -> Location:
-    """Where a runner's workers run."""
+    """The place where a runner's workers run."""
     return registry.find(RUNNERS, runner.partition(":")[0]).location
 
 
 def _locations(context: PreflightContext) -> set[Location]:
-    """Where the plan's experiments run."""
+    """The places where the plan's experiments run."""
     return {_location(context.registry, runner) for runner in context.runners.values()}
 
 
