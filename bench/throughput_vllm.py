@@ -47,6 +47,12 @@ def unpack(folder: Path, prompts: int, options: dict[str, object]) -> None:
     (folder / "options.json").write_text(json.dumps(options))
 
 
+def options_of(folder: Path) -> dict[str, object]:
+    """The engine's options that both take."""
+    found: dict[str, object] = json.loads((folder / "options.json").read_text())
+    return found
+
+
 def bare(folder: Path) -> None:
     """Serves windows: a length in seconds on stdin, tokens per second on stdout."""
     from vllm import LLM, SamplingParams
@@ -54,7 +60,7 @@ def bare(folder: Path) -> None:
     out = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # vLLM prints what it does
     prompts = [json.loads(line)["prompt"] for line in (folder / "prompts.jsonl").read_text().splitlines()]
-    llm = LLM(model=str(folder / "model"), seed=42, **json.loads((folder / "options.json").read_text()))
+    llm = LLM(model=str(folder / "model"), seed=42, **options_of(folder))
     sampling = SamplingParams(temperature=0.0, max_tokens=OUTPUT_TOKENS, ignore_eos=True, detokenize=False)
 
     def one_pass() -> int:
@@ -73,13 +79,14 @@ def bare(folder: Path) -> None:
 
 def through_llem(folder: Path, window_s: float) -> float:
     """Output tokens per second of the same through `llem run`, meters running."""
+    options = options_of(folder)
     prompts = len((folder / "prompts.jsonl").read_text().splitlines())
-    options = json.loads((folder / "options.json").read_text())
     settings = {
         "dataset.path": str(folder / "prompts.jsonl"),
         "measurement.min_window_s": window_s,
         "measurement.settle_s": 0,
         "warmup.max_prompts": 4 * prompts,  # three runs that are compared, and the cold one
+        "warmup.enabled": options != QUICK,
         "baseline.enabled": False,
         **{f"vllm.{name}": value for name, value in options.items()},
     }
@@ -128,7 +135,7 @@ def main() -> None:
     os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")
     where = machine()
     where["packages"] = {**dict(where["packages"]), "vllm": _vllm_version()}  # type: ignore[call-overload]
-    pairs, window_s = (1, 4.0) if options.quick else (3, 15.0)
+    pairs, window_s = (1, 2.0) if options.quick else (3, 15.0)
     llem, plain = [], []
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)

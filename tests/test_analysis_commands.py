@@ -180,7 +180,6 @@ def test_a_folder_of_studies_asks_for_one(capsys: pytest.CaptureFixture[str], ra
         ),
         (["export", "--format", "csv", "--json"], "--output"),
         (["export", "--format", "csv", "--output", "absent/x.csv"], "cannot be written"),
-        (["export", "--format", "excel"], "not one of"),
     ],
 )
 def test_what_cannot_be_done_says_why(
@@ -189,6 +188,15 @@ def test_what_cannot_be_done_says_why(
     code, text = said(capsys, arguments[0], ran, *arguments[1:])
     assert code == 2, text
     assert says in text
+
+
+@pytest.mark.process
+def test_a_form_that_no_plugin_brings_is_told_with_those_that_there_are(
+    capsys: pytest.CaptureFixture[str], ran: Path
+) -> None:
+    code, text = said(capsys, "export", ran, "--format", "excel")
+    assert code == 4, text
+    assert "no exporter `excel` is installed; there is: aienergyscore, csv" in text
 
 
 @pytest.mark.parametrize("command", ["analyze", "compare", "pareto", "pick", "export"])

@@ -130,17 +130,6 @@ def test_an_nvml_that_cannot_start_is_explained_and_another_meter_answers(
     assert result["energy"]["headline"]["method"] == "estimate"
 
 
-def test_a_gpu_lost_in_the_window_gives_no_number_without_a_mark(simulated_gpus: Gpus, tmp_path: Path) -> None:
-    environment = simulated_gpus(f"gpu {A} {H100}\npower constant 100\ncounter 0.02 0 1\nlost_at 4\n")
-    result, _ = run(environment, tmp_path, measurement__min_window_s=6)
-    if result["status"] == "done":
-        device = result["energy"]["devices"][0]
-        assert device["energy_j"] is None or device["unreliable"]
-        assert result["warnings"]
-    else:
-        assert result["failure"]["message"]
-
-
 def test_a_named_meter_that_does_not_work_stops_before_anything_runs(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "llem", "run", "--model", "random:tiny-llama", "--backend", "testbed"]
     command += ["--output", str(tmp_path), "--set", 'measurement.samplers=["nvml"]', "--set", "dataset.n=1"]

@@ -193,7 +193,10 @@ def test_pip_installs_it_into_an_empty_environment_and_it_works_there(
     python = home / "bin" / "python"
     pip = [str(python), "-m", "pip", "install", "--quiet", "-c", str(ROOT / "constraints.txt")]
     folder = str(wheels["llem"].parent)
-    subprocess.run([*pip, "--find-links", folder, str(FOLDER), "llem[report]", "llem[exporters]"], check=True)
+    other = FOLDER.with_name("llem-file-accelerators")
+    subprocess.run(
+        [*pip, "--find-links", folder, str(FOLDER), str(other), "llem[report]", "llem[exporters]"], check=True
+    )
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
 
     def run(*words: Any) -> str:
@@ -207,3 +210,6 @@ def test_pip_installs_it_into_an_empty_environment_and_it_works_there(
     assert run("export", study, "--format", "markdown").count("counter") == 6
     run("report", study, "--figure", "tokens-per-joule", "-o", "chart.svg")
     assert (tmp_path / "chart.svg").read_text().startswith("<svg ")
+    listed = {plugin["distribution"]: plugin for plugin in json.loads(run("plugins", "--json"))["plugins"]}
+    assert listed["llem-file-accelerators"]["provides"] == {"accelerator": ["file"]}
+    assert listed["llem-file-accelerators"]["set_aside"] is None

@@ -122,7 +122,7 @@ def test_they_conform(outside: Outside, name: str) -> None:
 
 
 def test_every_example_of_a_plugin_is_installed_by_a_test() -> None:
-    apart = {"llem-tokens-per-joule"}  # test_plugin_of_one_file.py
+    apart = {"llem-tokens-per-joule", "llem-file-accelerators"}  # test_plugin_of_one_file.py
     assert {path.name for path in EXAMPLES.iterdir()} == apart | {f"llem-{name}" for name in KINDS}
 
 

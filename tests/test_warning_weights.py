@@ -162,6 +162,15 @@ def test_a_code_that_the_table_lacks_qualifies_every_figure(write_design: WriteD
     assert said("analyze", folder).count("9 of 9 runs have the warning `a_plugins_own`") == 1
 
 
+@pytest.mark.parametrize(("last", "least"), [("p90", 100), ("p95", 200), ("p99", 1_000)])
+def test_a_percentile_stands_from_ten_observations_beyond_it_on(last: str, least: int) -> None:
+    column = f"latency.ttft_s.{last}"
+    for n, voided in ((least, {}), (least - 1, {column: FEW})):
+        row = weighed({"status": "done", "latency.ttft_s.n": n, column: 0.5})
+        assert dict(row.get(VOIDED) or {}) == voided
+        assert row[column] == (None if voided else 0.5)
+
+
 def test_shared_cpu_energy_qualifies_the_machines_energy_and_informs_beside_that_of_gpus() -> None:
     def row(scope: str) -> dict[str, Any]:
         return {
@@ -174,6 +183,19 @@ def test_shared_cpu_energy_qualifies_the_machines_energy_and_informs_beside_that
 
     assert [one.weight for one in tellings([row("cpu")], [ENERGY])] == ["qualify"]
     assert [one.weight for one in tellings([row("gpu")], [ENERGY])] == ["inform"]
+
+
+@pytest.mark.parametrize(("method", "weight"), [("counter", "inform"), ("power", "inform"), ("estimate", "qualify")])
+@pytest.mark.parametrize("column", [ENERGY, "energy.stages.prefill.j_per_token"])
+def test_other_load_qualifies_every_estimate_and_no_gpu_that_is_measured(column: str, method: str, weight: str) -> None:
+    row = {
+        "status": "done",
+        "warnings": ["other_load"],
+        "energy.headline.scope": "gpu",
+        "energy.headline.method": method,
+        column: 1.0,
+    }
+    assert [one.weight for one in tellings([row], [column])] == [weight]
 
 
 def test_no_module_keeps_a_list_of_codes_beside_the_table() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from llem.files import NotAFileError, OutsideError, inside, open_file, parse_json, read_file
+from llem.files import NotAFileError, OutsideError, inside, open_file, parse_json, read_file, require_regular
 
 
 def make_socket(path: Path) -> None:
@@ -50,6 +50,22 @@ def test_a_file_may_be_as_large_as_the_bound_and_no_byte_larger(tmp_path: Path) 
     assert read_file(path, 4) == b"abcd"
     with pytest.raises(NotAFileError):
         read_file(path, 3)
+
+
+def test_a_pipe_that_takes_the_place_of_a_file_after_the_first_look_is_refused_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(b"a")
+
+    def exchanged(looked_at: Path) -> None:
+        require_regular(looked_at)
+        path.unlink()
+        os.mkfifo(path)
+
+    monkeypatch.setattr("llem.files.require_regular", exchanged)
+    with pytest.raises(NotAFileError, match="it is a pipe"):
+        open_file(path)
 
 
 def test_a_file_through_a_link_is_read(tmp_path: Path) -> None:

@@ -91,6 +91,13 @@ def test_a_card_s_limit_is_the_highest_that_its_sampler_tells() -> None:
     assert limits_w(facts) == {"GPU-1": 700.0}
 
 
+@pytest.mark.parametrize("nothing", [0, 0.0, -1, True, "700"])
+def test_a_limit_that_no_card_can_have_bounds_no_idle_power(nothing: object) -> None:
+    card = {"uuid": "GPU-1", "power_limit_w": nothing}
+    assert limits_w({"nvml": {"gpus": [card]}}) == {}
+    assert limits_w({"nvml": {"gpus": [{**card, "power_limit_max_w": 700.0}]}}) == {"GPU-1": 700.0}
+
+
 @given(energy=st.floats(0, 1e6), idle_w=st.floats(0, 1e5))
 def test_adjusted_energy_is_never_below_zero(energy: float, idle_w: float) -> None:
     ((found, why),) = without_negative([device(energy, idle_w, energy - idle_w * 10)])

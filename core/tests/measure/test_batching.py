@@ -67,6 +67,12 @@ def test_an_engine_that_schedules_by_itself_tells_how_many_ran() -> None:
     assert codes(sent(100), 64, running_mean=60.0) == []
 
 
+@pytest.mark.parametrize("counted", [0.0, -1.0])
+def test_a_count_of_nothing_is_that_of_an_engine_that_did_not_count(counted: float) -> None:
+    found = batching(scheduled((0, 40), (0, 40), (40, 100)), 2, {"running_mean": counted})
+    assert (found.mean_size, found.source) == (pytest.approx(1.4), "requests")
+
+
 def test_without_its_count_the_requests_own_times_tell_it() -> None:
     # Two at a time: 0-40 and 0-40, then one more from 40 to 100.
     found = batching(scheduled((0, 40), (0, 40), (40, 100)), 2, {})

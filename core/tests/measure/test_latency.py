@@ -206,6 +206,15 @@ def test_times_that_end_long_before_their_batch_are_not_those_of_the_work() -> N
     assert "10.7 ms" in caveat.message
 
 
+@pytest.mark.parametrize(("last_ms", "told"), [(4, ["request_times_contradict"]), (6, [])])
+def test_a_last_token_before_half_of_its_batch_is_not_of_its_work(last_ms: int, told: list[str]) -> None:
+    def batch(start: int) -> Answer:
+        times = record([start + 2 * MS, start + last_ms * MS])
+        return answer(replace(times, start_ns=start), released=start, returned=start + 10 * MS)
+
+    assert codes(*(batch(number * 100 * MS) for number in range(3))) == told
+
+
 def test_one_pause_of_the_machine_after_a_batch_contradicts_nothing() -> None:
     def batch(number: int, pause: int) -> Answer:
         start = number * 100 * MS
@@ -228,3 +237,11 @@ def test_a_first_token_in_the_nanosecond_of_its_release_was_seen_by_nobody() -> 
     assert "in which it was asked for in 1 of 1 requests" in caveat.message
     soon = answer(record([100 * MS + 1, 130 * MS, 180 * MS]), released=100 * MS, returned=190 * MS)
     assert timings([soon])[0].ttft_s == pytest.approx(1e-9)
+
+
+def test_a_first_token_that_came_before_it_was_asked_for_was_seen_by_nobody() -> None:
+    early = answer(record([99 * MS, 130 * MS, 180 * MS]), released=100 * MS, returned=190 * MS)
+    rows = timings([early])
+    assert (rows[0].first_ns, rows[0].ttft_s, rows[0].tpot_s, rows[0].itl_s) == (None, None, None, None)
+    assert rows[0].e2e_s == pytest.approx(0.080)
+    assert codes(early) == ["token_times_unseen"]

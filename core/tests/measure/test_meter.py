@@ -26,7 +26,9 @@ from llem.specs.sampler import SamplerSpec
 pytestmark = pytest.mark.process
 
 STEADY = '''
+import os
 import time
+from llem.errors import SamplerUnavailable
 from llem.specs.sampler import Device, Reading
 
 T0 = 0
@@ -38,6 +40,8 @@ class Steady:
 
     def open(self, settings):
         self.closed = False
+        if os.environ.get("STEADY_IN_PROCESS", str(os.getpid())) != str(os.getpid()):
+            raise SamplerUnavailable("the card is lost.")
         return [Device(id="GPU-steady", name="a card", scope="gpu", methods=frozenset({"counter", "power"}),
                        update_period_s=0.02)]
 
@@ -219,6 +223,21 @@ def test_a_named_sampler_that_does_not_work_leaves_nothing_running(
         meter.start()
     assert list(tmp_path.iterdir()) == []
     assert meter.stop().tracks == []
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_card_that_is_lost_before_the_sampling_process_opens_it_stops_who_named_it(
+    steady: Meter, named: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STEADY_IN_PROCESS", str(os.getpid()))
+    if named:
+        monkeypatch.setattr(steady, "_config", MeasurementConfig(samplers=["steady"]))
+        with pytest.raises(SamplerUnavailable, match=r"`steady` does not work here: the card is lost"):
+            steady.start()
+    else:
+        (report,) = steady.start()
+        assert (report.used, report.devices) == (False, [])
+        assert "the card is lost" in (report.reason or "")
 
 
 def test_where_nothing_measures_that_is_said_and_the_clock_still_gives_edges(tmp_path: Path, said: Said) -> None:

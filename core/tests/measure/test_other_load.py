@@ -107,6 +107,11 @@ def test_a_window_of_ten_seconds_is_marked_from_five_per_cent(share: float) -> N
     assert not Share(share=DOUBTFUL_FROM - 1e-6, resolution=0.004).is_doubtful
 
 
+def test_a_share_is_marked_from_twice_of_what_rounding_can_make_of_it() -> None:
+    assert Share(share=0.2, resolution=0.1).is_doubtful
+    assert not Share(share=0.19, resolution=0.1).is_doubtful
+
+
 def test_what_cannot_be_told_is_null_with_the_reason_and_never_nothing() -> None:
     quiet = keyed(process(7))
     for before, after, reason in (

@@ -7,11 +7,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 from sim.meters import GPU, IDLE_THEN_WORK, PACKAGE, WALL, Bench, Load, Meter
 
 from llem.measure.energy import window_energy
+from llem.measure.plausibility import Said, judge
 from llem.measure.series import Series, Track
 from llem.measure.window_figures import WindowFigures, window_figures
 from llem.results.models import DeviceEnergy, Tokens
@@ -161,6 +162,31 @@ def test_a_counter_without_power_that_forgets_what_passed_meanwhile_has_frozen()
         assert codes(BENCH.figures(meter.lying(counter=counter))) == ["counter_froze", "energy_unmeasured"]
 
 
+@pytest.mark.parametrize(("for_s", "told"), [(0.15, []), (0.4, ["counter_froze", "energy_unmeasured"])])
+def test_a_counter_stands_still_from_five_of_its_own_gaps_on(for_s: float, told: list[str]) -> None:
+    bench = replace(BENCH, load=Load([(12, 5.0), (1e9, 300.0)]))
+    held_j, missed_j = 1000 + bench.load.energy_j(23), 300 * for_s
+    assert codes(bench.figures(RAPL.lying(counter=lambda t, j: j if t < 23 else max(held_j, j - missed_j)))) == told
+
+
+@pytest.mark.parametrize(("zeros", "told"), [(2, []), (6, ["power_implausible", "energy_unmeasured"])])
+def test_power_of_exactly_nothing_in_a_fiftieth_of_the_readings_is_no_figure(zeros: int, told: list[str]) -> None:
+    until_s = 22 + zeros / BENCH.hz - 1e-3
+    found = BENCH.figures(POWER_CARD.lying(power=lambda t, w: 0.0 if 22 <= t < until_s else w))
+    assert codes(found) == told
+
+
+@pytest.mark.parametrize(("steps", "told"), [(12, []), (24, ["counter_inconsistent"])])
+def test_an_interval_of_a_few_steps_accuses_no_counter_of_what_was_read_beside_it(steps: int, told: list[str]) -> None:
+    """Read once a second, with a step of 10 J in each: twelve leave room for 100 to 140 J, 24 for 220 to 260 J."""
+    track = Track("meter", PACKAGE)
+    for second in range(60):
+        track.append(second * 1_000_000_000, 10.0 * second, None, {})
+    start_ns, end_ns = 20_500_000_000, (20 + steps) * 1_000_000_000 + 500_000_000
+    verdict = judge(track, start_ns, end_ns, Said(counter_j=15.0 * steps, power_j=None))
+    assert [doubt.code for doubt in verdict.doubts] == told
+
+
 def test_what_a_sampler_gave_that_is_no_reading_is_told_beside_a_figure_that_stands() -> None:
     series = BENCH.read(CARD)
     series.complaints["meter"] = "it gave nan for GPU-1"
@@ -263,6 +289,12 @@ def test_use_that_a_device_tells_proves_work_where_no_token_does() -> None:
     assert "in use for 80 %" in message(found, "zero_energy")
 
 
+@pytest.mark.parametrize(("percent", "told"), [(4.9, []), (5.0, ["zero_energy", "energy_unmeasured"])])
+def test_use_proves_work_from_a_twentieth_of_the_time_on(percent: float, told: list[str]) -> None:
+    silent = POWER_CARD.lying(power=lambda t, w: 0.0, utilization=lambda t: percent)
+    assert codes(BENCH.figures(silent, tokens=0)) == told
+
+
 def test_a_device_beside_the_headline_that_gives_nothing_leaves_the_headline_whole() -> None:
     found = BENCH.figures(CARD, RAPL.lying(counter=lambda t, j: 0.0), used=["GPU-1"])
     assert codes(found) == ["counter_stuck", "scope_unmeasured"]
@@ -270,7 +302,7 @@ def test_a_device_beside_the_headline_that_gives_nothing_leaves_the_headline_who
     assert found.energy.headline.scope == "gpu"
 
 
-@pytest.mark.parametrize(("close_s", "until_s"), [(21.5, 20.9), (30, 21), (80, 22.5)])
+@pytest.mark.parametrize(("close_s", "until_s"), [(21.5, 20.9), (30, 21), (30, 21.8), (80, 22.5)])
 def test_a_sampler_that_says_nothing_for_a_part_of_the_window_is_told_with_its_seconds(
     close_s: float, until_s: float
 ) -> None:
@@ -294,7 +326,21 @@ LOADS = st.builds(
 SEEDS = st.integers(0, 10**6)
 
 
+RISE_AFTER_REST = Load(
+    [
+        (15, 14.9),
+        (5.118921829571347, 256.7),
+        (5.5042760983401555, 1.0),
+        (1.0, 616.7),
+        (2.920407555721769, 85.5),
+        (1e9, 85.5),
+    ]
+)
+"""The counter's step over the rise holds what was drawn after a stretch of the lowest power."""
+
+
 @FEW
+@example(RISE_AFTER_REST, 1_000_000, 0.2, 0.04000572445458318, 0.015)
 @given(LOADS, SEEDS, st.sampled_from([0.0, 0.02, 0.1, 0.2]), st.floats(0, 0.1), st.sampled_from([0.0, 0.001, 0.015]))
 def test_an_honest_card_is_never_marked(load: Load, seed: int, period_s: float, phase: float, quantum_j: float) -> None:
     bench = Bench(load=load, seed=seed)
@@ -317,6 +363,20 @@ def test_an_honest_counter_without_power_is_never_marked(
     found = bench.figures(RAPL.lying(period_s=period_s, quantum_j=quantum_j))
     assert set(codes(found)) <= {"short_window"}
     assert only(found).energy_j == pytest.approx(bench.truth_j, rel=0.02, abs=0.3)
+
+
+def test_a_counter_without_power_that_shows_late_what_passed_meanwhile_is_honest() -> None:
+    held_j = 1000 + BENCH.load.energy_j(23)
+    found = BENCH.figures(RAPL.lying(counter=lambda t, j: held_j if 23 < t < 26 else j))
+    assert codes(found) == []
+    assert only(found).energy_j == TRUTH
+
+
+def test_power_that_averages_what_the_counter_shows_as_it_comes_is_not_stuck() -> None:
+    bench = replace(BENCH, load=Load([(12, 60.0), *[(5, 240.0), (5, 360.0)] * 3]))
+    found = bench.figures(CARD.lying(power=lambda t, w: 60.0 if t < 12 else 300.0))
+    assert codes(found) == []
+    assert only(found).power_j == pytest.approx(bench.truth_j, rel=0.01)
 
 
 def test_a_wattmeter_that_idles_at_a_few_of_its_steps_is_not_stuck() -> None:

@@ -10,6 +10,9 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from sim.meters import PACKAGE, WALL, Bench, Load, Meter
 
+from llem.measure.same_meter import same_meters
+from llem.measure.series import Track
+
 BENCH = Bench(load=Load([(12, 10.0), (1e9, 68.0)]), seconds=32)
 FIRST = Meter(device=PACKAGE, period_s=0.001, quantum_j=15.26e-6)
 FEW = settings(deadline=None, max_examples=10, phases=[Phase.explicit, Phase.reuse, Phase.generate])
@@ -65,3 +68,15 @@ def test_one_wattmeter_under_two_names_is_counted_once_and_two_are_added() -> No
     steady = Meter(device=WALL, power_step_w=1.0)
     coarse = [replace(steady, device=replace(WALL, id=id_)) for id_ in ("wall:0", "usb:7")]
     assert [d.same_as for d in BENCH.figures(*coarse).energy.devices] == [None, None], "coarse ones agree by chance"
+
+
+@pytest.mark.parametrize(("agreeing", "merged"), [(9, "rapl:package-0-die-0"), (7, None)])
+def test_counters_that_differ_in_more_than_a_fifth_of_their_readings_are_two(agreeing: int, merged: str | None) -> None:
+    """Of each ten readings the second shows so many as the first does, and in the others part of a step less."""
+    tracks = [Track("powercap", named(FIRST, f"rapl:package-0-die-{i}").device) for i in (0, 1)]
+    for number in range(200):
+        for lag_j, track in zip((0.0, 0.0 if number % 10 < agreeing else 0.3), tracks, strict=True):
+            track.append(number * 50_000_000, 3.0 * number - lag_j, None, {})
+    first, second = tracks
+    assert same_meters(tracks) == ({} if merged is None else {second.key: first.device.id})
+    assert merged in (None, first.device.id)

@@ -217,6 +217,22 @@ def test_the_plan_as_json_holds_every_run(load_text: LoadText, registry_of: Regi
     }
 
 
+def test_a_password_in_a_point_is_in_no_part_of_the_plan(load_text: LoadText, registry_of: RegistryOf) -> None:
+    address = "https://me:hunter2@example.org/t"
+    point = f"{{model.tokenizer: '{address}'}}"
+    plan = make_plan(load_text(f"{HEAD}experiments: [{point}, {point}]\n"), registry_of())
+    (pair,) = plan.duplicates.named
+    assert pair.dropped_values == {"model.tokenizer": address}
+    hidden = {"model.tokenizer": "https://***@example.org/t"}
+    data = plan_json(plan)
+    assert data["experiments"][0]["point"] == hidden
+    assert data["duplicates"] == {
+        "count": 1,
+        "named": [{"config_hash": pair.config_hash, "kept": hidden, "dropped": hidden}],
+    }
+    assert "hunter2" not in "".join(describe(plan, 9))
+
+
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [

@@ -69,6 +69,10 @@ def refuses(context: PreflightContext) -> list[Finding]:
     raise ModelError("it is too large.", remedy="Take a smaller one.")
 
 
+def tells_a_password(context: PreflightContext) -> Iterator[Finding]:
+    yield Finding(level="error", message="refused password=hunter2", remedy="Try https://me:hunter2@example.org.")
+
+
 class Checks(Registry):
     """The installed plugins, with some checks of this module in the place of theirs."""
 
@@ -98,6 +102,11 @@ def test_a_check_that_breaks_is_a_warning_that_names_whose_it_is() -> None:
         assert (found.level, found.check) == ("warning", function.__name__)
         assert what in found.message
         assert f"--skip-preflight {function.__name__}" in (found.remedy or "")
+
+
+def test_a_password_is_neither_in_what_a_check_found_nor_in_its_remedy() -> None:
+    (found,) = run_checks(planned(registry=Checks(tells_a_password)))
+    assert (found.message, found.remedy) == ("refused password=***", "Try https://***@example.org.")
 
 
 def test_an_error_that_a_check_raises_for_the_user_is_an_error() -> None:

@@ -24,6 +24,7 @@ SECRETS = [
     ("hunter2x", "MYSQL_PWD=hunter2x mysql"),
     ("hunter2x", "SSHPASS=hunter2x"),
     ("hunter2x", "TOKEN_HF=hunter2x"),
+    ("hunter2x", "TOKEN_ACME=hunter2x"),
     ("hunter2x", "SECRET_KEY_BASE=hunter2x"),
     ("hunter2x", '{"PGPASSWORD": "hunter2x"}'),
     ("hunter2x", "dbPassword: hunter2x"),
@@ -132,7 +133,7 @@ def test_a_value_that_may_be_a_figure_is_too_short_to_be_hidden_everywhere() -> 
 
 
 @pytest.mark.parametrize(
-    "name", ["PGPASSWORD", "MYSQL_PWD", "SSHPASS", "TOKEN_HF", "SECRET_KEY_BASE", "HF_TOKEN", "X_KEY"]
+    "name", ["PGPASSWORD", "MYSQL_PWD", "SSHPASS", "TOKEN_HF", "TOKEN_ACME", "SECRET_KEY_BASE", "HF_TOKEN", "X_KEY"]
 )
 def test_a_variable_of_such_a_name_is_hidden_by_value(name: str) -> None:
     assert scrub("it said correct-horse", {name: "correct-horse"}) == f"it said {HIDDEN}"

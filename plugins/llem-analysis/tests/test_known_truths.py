@@ -208,6 +208,18 @@ def test_drift_and_configurations_that_kept_their_places_are_called_inseparable(
     assert all(e.contrast.ratio_interval is None for e in found.figures[0].effects)
 
 
+@pytest.mark.parametrize(("change", "inseparable"), [(0.2, True), (0.35, False)])
+def test_a_change_from_place_to_place_that_no_machine_drifts_by_is_no_drift(change: float, inseparable: bool) -> None:
+    """Configurations on one line over their places, whose logarithms are so far apart."""
+    points = [{BATCH: size} for size in range(5)]
+    found = analysed(rows_of(points, lambda p: math.exp(change * p[BATCH] / 4), order="sequential", noise=0.005))
+    trend = found.figures[0].trend
+    assert trend is not None
+    assert math.log(trend.ratio) == pytest.approx(change, abs=0.02)
+    assert trend.inseparable is inseparable
+    assert claims(found) == (set() if inseparable else {(BATCH,)})
+
+
 def test_under_sequential_order_it_is_said_that_drift_may_be_behind_an_effect() -> None:
     points = grid(batch=[1, 8], dtype=["a", "b"])
     found = analysed(rows_of(points, lambda p: 8.0 / p[BATCH], order="sequential"))

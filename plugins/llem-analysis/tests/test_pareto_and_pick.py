@@ -104,6 +104,14 @@ def test_a_limit_within_the_interval_is_a_caution(write_design: WriteDesign) -> 
     assert "lies within its 95 % interval" in caution
 
 
+def test_a_limit_from_below_is_a_caution_only_where_the_interval_reaches_below_it(write_design: WriteDesign) -> None:
+    folder = write_design(SIZES[:2], energy=energy, speed=lambda _: 100.0, cycles=4, noise=0.1, relative=True, seed=2)
+    measured = pick(folder, "tokens_per_s").figures["tokens_per_s"].measured
+    (caution,) = pick(folder, limits=[Limit("tokens_per_s", 0.97 * measured)]).cautions
+    assert "lies within its 95 % interval" in caution
+    assert pick(folder, limits=[Limit("tokens_per_s", 0.2 * measured)]).cautions == ()
+
+
 def test_limits_that_nobody_keeps_name_the_nearest(write_design: WriteDesign) -> None:
     with pytest.raises(ResultError, match=r"nearest is pytorch.batch_size=1: .*0\.0500 s \(limit 0\.0100\)"):
         pick(write_design(SIZES, energy=energy, ttft=ttft), limits=[Limit("ttft_p50_s", 0.01)])

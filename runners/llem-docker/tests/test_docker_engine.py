@@ -17,7 +17,7 @@ import docker
 import psutil
 import pytest
 
-from llem_docker import daemon as engines
+from llem_docker.daemon import DockerDaemon
 from llem_docker.errors import EngineUnavailable
 
 pytestmark = pytest.mark.docker
@@ -61,10 +61,10 @@ def test_an_engine_that_does_not_run_is_told_from_one_that_is_not_installed(
 ) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
     with pytest.raises(EngineUnavailable, match=r"not running.*systemctl start docker"):
-        engines.Engine()
+        DockerDaemon()
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(EngineUnavailable, match=r"not installed.*apt-get install"):
-        engines.Engine()
+        DockerDaemon()
 
 
 def test_a_socket_that_nobody_answers_is_an_engine_that_does_not_run(
@@ -75,13 +75,13 @@ def test_a_socket_that_nobody_answers_is_an_engine_that_does_not_run(
         dead.bind(str(place))
     monkeypatch.setenv("DOCKER_HOST", f"unix://{place}")
     with pytest.raises(EngineUnavailable, match="not running: Connection refused"):
-        engines.Engine()
+        DockerDaemon()
 
 
 def test_an_engine_on_another_machine_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:2375")
     with pytest.raises(EngineUnavailable, match="on another machine"):
-        engines.Engine()
+        DockerDaemon()
 
 
 def test_a_user_without_permission_on_the_socket_is_told_how_to_get_it() -> None:
@@ -93,7 +93,7 @@ def test_a_user_without_permission_on_the_socket_is_told_how_to_get_it() -> None
             os.setgroups([])
             os.setgid(65534)
             os.setuid(65534)
-            engines.Engine()
+            DockerDaemon()
         except EngineUnavailable as error:
             text = str(error)
         finally:

@@ -63,6 +63,28 @@ def test_only_files_of_known_name_and_kind_are_taken(tmp_path: Path) -> None:
     assert json.loads((job / "result.json").read_text())["text"] == "***"
 
 
+def test_a_file_that_has_a_second_name_is_refused_since_that_may_be_written_to_later(tmp_path: Path) -> None:
+    exchange, job = tmp_path / "exchange", tmp_path / "job"
+    exchange.mkdir()
+    job.mkdir()
+    (exchange / "readings.jsonl").write_text("{}\n")
+    (tmp_path / "second").hardlink_to(exchange / "readings.jsonl")
+    assert take(exchange, job, {}) == ["readings.jsonl has a second name"]
+    assert list(job.iterdir()) == []
+
+
+@pytest.mark.parametrize("key", ["config_hash", "study", "cycle", "position"])
+def test_a_result_of_another_experiment_is_kept_as_none(tmp_path: Path, key: str) -> None:
+    exchange, job = tmp_path / "exchange", tmp_path / "job"
+    exchange.mkdir()
+    job.mkdir()
+    expected = {"config_hash": "a" * 64, "study": "s", "cycle": 1, "position": 1}
+    (exchange / "result.json").write_text(json.dumps({"identity": {**expected, key: "another"}}))
+    (problem,) = take(exchange, job, expected)
+    assert problem == f"result.json is of another experiment (its {key} is not the one that was given)"
+    assert [path.name for path in job.iterdir()] == ["result.invalid.json"]
+
+
 def test_a_result_is_never_taken_before_its_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = {"config_hash": "a" * 64, "study": "s", "cycle": 1, "position": 1}
     move = Path.replace

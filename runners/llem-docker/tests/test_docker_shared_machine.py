@@ -45,13 +45,11 @@ def busy_loop(tmp_path: Path) -> Iterator[Callable[[int, int], float]]:
     running.wait()
 
 
-@pytest.mark.parametrize("environ", [{}, {"LLEM_DOCKER_CPUS": "1"}], ids=["all CPUs", "one CPU's worth"])
+@pytest.mark.parametrize("limit", [{}, {"runner_options.docker.cpus": 1}], ids=["all CPUs", "one CPU's worth"])
 def test_a_busy_loop_beside_the_container_is_told_from_the_experiment(
-    bed: str, llem_run: Callable[..., Any], busy_loop: Callable[[int, int], float], environ: dict[str, str]
+    bed: str, llem_run: Callable[..., Any], busy_loop: Callable[[int, int], float], limit: dict[str, object]
 ) -> None:
-    result = llem_run(
-        bed, environ=environ, **METERED, **{"measurement.min_window_s": 4, "testbed.token_s": 0.01}
-    ).result
+    result = llem_run(bed, **limit, **METERED, **{"measurement.min_window_s": 4, "testbed.token_s": 0.01}).result
     assert result["status"] == "done", result["failure"]
     (window,) = (phase for phase in result["phases"] if phase["name"] == "window")
     load, seconds = result["other_load"], result["energy"]["window_s"]
@@ -75,4 +73,4 @@ def test_another_llem_on_this_machine_is_told_in_the_container_s_result(bed: str
     finally:
         other.release()
     (warning,) = (w for w in result["warnings"] if w["code"] == "machine_shared")
-    assert "another-study" in warning["message"]
+    assert "another llem that shares the machine" in warning["message"]

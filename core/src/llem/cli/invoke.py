@@ -112,4 +112,6 @@ def bug_text(error: Exception) -> str:
 
 
 def _say(paragraph: str) -> None:
-    click.echo(f"llem: {paragraph}", err=True)
+    from llem.results.scrub import scrub  # here, since most commands have nothing to say
+
+    click.echo(f"llem: {scrub(paragraph)}", err=True)

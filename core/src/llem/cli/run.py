@@ -146,7 +146,8 @@ def run(
 
     _check_resume(resume, output, retry_failed=retry_failed, allow_changes=allow_changes, dry_run=dry_run)
     if resume is not None and study is None and model is None:
-        if settings or backend or dataset or prompts or output_tokens or order or runner:
+        changing = (backend, dataset, prompts, output_tokens, order, runner)
+        if settings or any(value is not None for value in changing):
             raise click.UsageError(
                 "options that change a study need the study: llem run STUDY.yaml --resume STUDY_DIR …"
             )

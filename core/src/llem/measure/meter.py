@@ -17,7 +17,7 @@ from llem.measure.series import Key, Series, SeriesReader, Track, report_rate
 from llem.results.facts import DeviceFacts, devices_told
 from llem.results.job_directory import READINGS
 from llem.results.models import ResultWarning, SamplerReport
-from llem.samplers.select import OpenSampler, close_samplers, open_samplers
+from llem.samplers.select import OpenSampler, close_samplers, named_unavailable, open_samplers
 from llem.specs.kinds import SAMPLERS
 from llem.specs.registry import SpecRegistry
 from llem.specs.sampler import Device, TickingSampler
@@ -211,7 +211,14 @@ class Meter:
             process.mark(LAST_READING_S)
 
     def _refuse(self, refused: Mapping[str, str]) -> None:
-        """Samplers that opened here and did not in the sampling process."""
+        """Report the samplers that opened here and did not in the sampling process.
+
+        Raises:
+            SamplerUnavailable: the configuration names one of them. A card may be lost between the two.
+        """
+        for name in self._config.samplers or ():
+            if name in refused:
+                raise named_unavailable(name, refused[name])
         self._reports = [
             report.model_copy(update={"used": False, "reason": refused[report.name], "devices": []})
             if report.name in refused

@@ -71,11 +71,12 @@ def _stuck(power: curve.Points, inside: Sequence[tuple[int, float]], counter: cu
         return None
     told = f"its power stayed at {held_w!r} W to the last bit for {share:.0%} of the window's readings"
     if counter[0]:
-        # The first step of the counter in the run counts what was drawn before it as well.
+        # The first step of the counter in the run counts what was drawn before it as well, and the one after it what came then.
         since_ns = _first_step(counter, longest[0][0])
+        until_ns = _last_step(counter, since_ns, longest[-1][0])
         lowest_w, highest_w = _counted_meanwhile(power, longest[0][0], counter)
-        counted_j = curve.increase(counter, since_ns, longest[-1][0])
-        held_j = held_w * (longest[-1][0] - since_ns) / 1e9
+        counted_j = curve.increase(counter, since_ns, until_ns)
+        held_j = held_w * (until_ns - since_ns) / 1e9
         differs = counted_j is not None and abs(counted_j - held_j) > DIFFERS * max(counted_j, held_j)
         if not differs or highest_w - lowest_w <= STEADY * highest_w:
             return None
@@ -98,7 +99,8 @@ def _counted_meanwhile(power: curve.Points, at_ns: int, counter: curve.Points) -
         first -= 1
     while last + 1 < len(watts) and watts[last + 1] == watts[last]:
         last += 1
-    since_ns, until_ns = min(_first_step(counter, times[first]), times[last]), times[last]
+    since_ns = min(_first_step(counter, times[first]), times[last])
+    until_ns = _last_step(counter, since_ns, times[last])
     steps = sum(since_ns <= t <= until_ns for t in counter[0])
     parts = min(8, steps // 4)
     edges = [since_ns + (until_ns - since_ns) * i // max(parts, 1) for i in range(parts + 1)]
@@ -115,6 +117,11 @@ def _first_step(counter: curve.Points, since_ns: int) -> int:
     did not move.
     """
     return next((t for t in curve.steps(counter)[0] if t > since_ns), since_ns)
+
+
+def _last_step(counter: curve.Points, since_ns: int, until_ns: int) -> int:
+    """The counter's last move up to a time: its next one counts what was drawn later as well; that time where it did not move."""
+    return next((t for t in reversed(curve.steps(counter)[0]) if since_ns < t <= until_ns), until_ns)
 
 
 def _fine(watts: Sequence[float], held_w: float) -> bool:

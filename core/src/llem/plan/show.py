@@ -8,13 +8,18 @@ from typing import Any
 
 from llem.config.problems import shorten
 from llem.plan.models import Plan
+from llem.results.scrub import scrub, scrub_data
 
 SHORT = 12
 """Digits of an identity that are shown."""
 
 
 def describe(plan: Plan, limit: int) -> Iterator[str]:
-    """The plan as text, at most `limit` of its runs."""
+    """The plan as text, at most `limit` of its runs, without secrets."""
+    return map(scrub, _lines(plan, limit))
+
+
+def _lines(plan: Plan, limit: int) -> Iterator[str]:
     execution = plan.execution
     least, most = execution.fewest_cycles, execution.most_cycles
     cycles = f"{least} to {most}" if least < most else f"{most}"
@@ -47,8 +52,8 @@ def describe(plan: Plan, limit: int) -> Iterator[str]:
 
 
 def plan_json(plan: Plan) -> dict[str, Any]:
-    """The plan as plain data."""
-    return {
+    """The plan as plain data, without secrets."""
+    data: dict[str, Any] = {
         "name": plan.name,
         "study_design_hash": plan.study_design_hash,
         "total": plan.total,
@@ -82,6 +87,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
             for run in plan.experiments
         ],
     }
+    return {**data, "duplicates": scrub_data(data["duplicates"]), "experiments": scrub_data(data["experiments"])}
 
 
 def duration(seconds: float) -> str:

@@ -157,6 +157,8 @@ _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "vo
 def _tokenizer_folder(what: str, folder: Path) -> Finding:
     remedy = "Correct model.tokenizer: a folder, or a hub id; a relative path starts from the study's folder."
     if not folder.is_dir():
+        if "://" in what:  # joined to a folder an address would be no address any more
+            return Finding(level="error", message=f"{what}: that is an address on the web", remedy=remedy)
         found = "a file, not a folder" if folder.exists() else "no such folder"
         return Finding(level="error", message=f"{what}: {folder}: {found}", remedy=remedy)
     if not any((folder / name).is_file() for name in _TOKENIZERS):
@@ -284,12 +286,12 @@ def _told(subject: str, error: LlemError) -> str:
 
 
 def _location(registry: SpecRegistry, runner: str) -> Location:
-    """Where a runner's workers run."""
+    """The place where a runner's workers run."""
     return registry.find(RUNNERS, runner.partition(":")[0]).location
 
 
 def _locations(context: PreflightContext) -> set[Location]:
-    """Where the plan's experiments run."""
+    """The places where the plan's experiments run."""
     return {_location(context.registry, runner) for runner in context.runners.values()}
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from llem.errors import ConfigError, LlemError
 from llem.plugins import load_object
+from llem.results.scrub import scrub
 from llem.specs.check import CheckSpec, Finding, PreflightContext
 from llem.specs.kinds import BACKENDS, CHECKS, RUNNERS
 from llem.specs.runner import Runner, RunnerContext
@@ -40,7 +41,12 @@ def run_checks(context: PreflightContext, skip: Iterable[str] = ()) -> list[Find
         if name not in left_out:
             label = registry.provider(RUNNERS, name).label
             findings += _guarded(name, label, _ask_runner(backend, name, argument or None, context))
-    return list(dict.fromkeys(findings))
+    return list(dict.fromkeys(_without_secrets(finding) for finding in findings))
+
+
+def _without_secrets(finding: Finding) -> Finding:
+    remedy = None if finding.remedy is None else scrub(finding.remedy)
+    return replace(finding, message=scrub(finding.message), remedy=remedy)
 
 
 def _refuse_unknown(names: frozenset[str], known: Sequence[str]) -> None:

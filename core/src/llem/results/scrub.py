@@ -28,7 +28,8 @@ _SHAPES = re.compile(
 )
 """Keys that give themselves away by how they begin."""
 
-_URL = re.compile(r"(?<=[A-Za-z0-9])://[^\s/@'\"<>?#]+@")
+_URL = re.compile(r"(?<=[A-Za-z0-9]):(?://[^\s/@'\"<>?#]+|/[^\s/@:'\"<>?#]+:[^\s/@'\"<>?#]+)@")
+"""With one slash where a path was made of an address."""
 _QUERY = re.compile(
     r"(?P<key>[?&](?:token|key|sig|signature|auth|code|X-(?:Amz|Goog)-(?:Signature|Credential|Security-Token))=)"
     r"(?=[^\s&#\"']{8})[^\s&#\"']+",

@@ -62,11 +62,7 @@ def open_samplers(
                 opened.append(_open(spec, settings))
             except SamplerUnavailable as error:
                 if names:
-                    raise SamplerUnavailable(
-                        f"the energy sampler `{spec.name}` does not work here: {error.what}",
-                        where="measurement.samplers",
-                        remedy=error.remedy,
-                    ) from error
+                    raise named_unavailable(spec.name, error.what, error.remedy) from error
                 reasons[spec.name] = str(error)
     except LlemError:
         close_samplers(opened)
@@ -80,6 +76,13 @@ def open_samplers(
         else SamplerReport(name=s.name, used=False, reason=reasons[s.name])
         for s in specs
     ]
+
+
+def named_unavailable(name: str, what: str, remedy: str | None = None) -> SamplerUnavailable:
+    """The error for a sampler that was asked for by name and does not work."""
+    return SamplerUnavailable(
+        f"the energy sampler `{name}` does not work here: {what}", where="measurement.samplers", remedy=remedy
+    )
 
 
 def try_samplers(registry: SpecRegistry, settings: Mapping[str, object]) -> Iterator[OpenSampler | SamplerUnavailable]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Output = Literal["text", "file", "folder", "service"]
-"""Where an exporter writes: the word for what `--output` names."""
+"""The place that an exporter writes to: the word for what `--output` names."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,8 @@ from llem.plugins import default_registry
 from llem.specs.check import PreflightContext
 from llem_plugin_kit import BackendConformance, CheckConformance, RunnerConformance, SamplerConformance, processes
 
+pytestmark = pytest.mark.process
+
 processes.LINGER_S = 2.0  # what these leave behind does not end by itself
 
 
