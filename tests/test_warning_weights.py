@@ -90,11 +90,14 @@ def test_show_tells_each_warning_by_its_weight(write_design: WriteDesign, code: 
     assert ("Left out of the figures above" in line) == (weight == "void")
 
 
-@pytest.mark.parametrize("code", [code for code in OF_RESULTS if WARNINGS[code].weight == "void"])
+VOIDING = [code for code in OF_RESULTS if WARNINGS[code].weight == "void"]
+OF_ENERGY = [code for code in VOIDING if WARNINGS[code].touches & {"energy", "work"}]
+
+
+@pytest.mark.parametrize("code", OF_ENERGY)
 def test_what_a_warning_voids_is_in_no_mean_no_front_and_no_choice(write_design: WriteDesign, code: str) -> None:
     """Only the best configuration has it: the second best is picked, and nothing is concluded from the first's energy."""
     folder = study(write_design, code, on=lambda p: p["pytorch.batch_size"] == 4)
-    assert "energy" in WARNINGS[code].touches | ({"energy"} if "work" in WARNINGS[code].touches else set())
     assert said("pick", folder).startswith("# pytorch.batch_size=2\n")
     front = json.loads(CliRunner().invoke(pareto, [str(folder), "--json"], obj=default_registry()).output)
     assert front["missing"] == ["pytorch.batch_size=4"]
@@ -105,6 +108,34 @@ def test_what_a_warning_voids_is_in_no_mean_no_front_and_no_choice(write_design:
     assert "j_per_output_token" in pairs[0]["figures"]
     assert "j_per_output_token" not in pairs[1]["figures"]
     assert all("j_per_output_token" not in c.figures for c in gather(folder).configurations if "4" in c.label)
+
+
+@pytest.mark.parametrize("code", sorted(set(VOIDING) - set(OF_ENERGY)))
+def test_what_voids_latency_leaves_energy_and_is_in_no_conclusion_on_latency(
+    write_design: WriteDesign, code: str
+) -> None:
+    folder = study(write_design, code, on=lambda p: p["pytorch.batch_size"] == 4)
+    assert WARNINGS[code].touches == {"latency"}
+    best = summarise(study_rows(folder))[-1]
+    assert "j_per_output_token" in best.figures
+    assert "ttft_p50_s" not in best.figures
+    assert said("pick", folder).startswith("# pytorch.batch_size=4\n")
+    command = [str(folder), "--min", "ttft"]
+    assert CliRunner().invoke(pick, command, obj=default_registry()).output.startswith("# pytorch.batch_size=1\n")
+
+
+@pytest.mark.parametrize(
+    ("code", "gone"),
+    [
+        ("saturated", {"attainment", "attainment_low", "goodput_rps", "good_tokens"}),
+        ("host_suspended", {"attainment", "attainment_low", "goodput_rps", "good_tokens", "achieved_rps"}),
+    ],
+)
+def test_what_voids_latency_voids_what_was_judged_by_it(code: str, gone: set[str]) -> None:
+    names = ["attainment", "attainment_low", "goodput_rps", "good_tokens", "achieved_rps", "offered_rps", "in_flight_mean"]
+    row = {"status": "done", "warnings": [code], **{f"scenario_metrics.{name}": 0.5 for name in names}}
+    left = weighed(row)
+    assert {name for name in names if left[f"scenario_metrics.{name}"] is None} == gone
 
 
 @pytest.mark.parametrize("value", [0.0, -24.23])

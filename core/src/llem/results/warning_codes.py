@@ -514,7 +514,48 @@ _ROWS = (
         "the llem that ran the experiment gives it another identity than the one that planned it",
         "use one version on both sides before comparing it with others",
     ),
+    # What a load did that does not wait for answers (the scenario `server`).
+    _kind(
+        "saturated",
+        "void",
+        "latency",
+        "were offered more than their engine can serve",
+        "requests arrived faster than they were answered, and more and more of them waited",
+        "latency grows with the length of the window and is no property of the deployment: lower the rate",
+    ),
+    _kind(
+        "unsteady",
+        "qualify",
+        "energy speed latency",
+        "never became steady",
+        "no steady state came within `load.steady_s`; the message has the reason",
+        "wait longer, or make the parts of the window longer",
+    ),
+    _kind(
+        "requests_lost",
+        "qualify",
+        "work",
+        "have requests without an answer",
+        "requests of the window failed, or had no answer at the end of the drain",
+        "they miss every objective and are in no latency; see the engine's log",
+    ),
+    _kind(
+        "late_generator",
+        "qualify",
+        "latency",
+        "sent their requests late",
+        "the load generator's lateness (p99) reached 10 % of the median TTFT",
+        "latency holds the delay: give the generator a core of its own, or lower the rate",
+    ),
     # Nothing in the figures changes.
+    _kind(
+        "steadiness_untested",
+        "inform",
+        "",
+        "ran under a load without a steady state",
+        "stages and traces have none, and `load.steady_s: 0` does not test for one",
+        "the figures are those of this stretch of load, and of no rate",
+    ),
     _kind(
         "text_written_out",
         "inform",

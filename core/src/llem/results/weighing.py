@@ -43,6 +43,10 @@ _FAMILIES: tuple[tuple[str, frozenset[Quality]], ...] = (
     ("flops.mfu", frozenset({"speed"})),
     ("latency.", frozenset({"latency"})),
     ("memory.", frozenset({"memory"})),
+    # Names of a scenario's own figures, as `ScenarioFigures` lays them down.
+    ("scenario_metrics.attainment", frozenset({"latency"})),
+    ("scenario_metrics.good", frozenset({"latency", "speed"})),
+    ("scenario_metrics.achieved", frozenset({"speed"})),
 )
 _POSITIVE = (
     "energy.headline.",

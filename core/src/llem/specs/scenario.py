@@ -101,6 +101,8 @@ class ScenarioFigures:
 
     Attributes:
         metrics: by name with the unit in it; None for what was not observed. They stand in results as `scenario_metrics.NAME`.
+            Begin a name with `attainment` or `good` where latencies were judged for it, and with `achieved` where it is a
+            speed: what a warning voids of these, it voids of the figure.
         caveats: what a reader of the figures must know.
     """
 
