@@ -29,6 +29,14 @@ os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [_TESTBED, os.environ.ge
 if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
     sys.dont_write_bytecode = False
 
+# A busy machine fails no property: Hypothesis by itself takes 200 ms for one example, and gives up on slow ones. The
+# environments of engines have no Hypothesis.
+with contextlib.suppress(ImportError):
+    from hypothesis import HealthCheck, settings
+
+    settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("untimed")
+
 # Tests run side by side, and none shall wait for another's study: each process of pytest is a machine of its own.
 _LOCKS = Path(tempfile.gettempdir()) / f"pytest-locks-{os.getpid()}"
 os.environ["LLEM_LOCK_DIR"] = str(_LOCKS)
