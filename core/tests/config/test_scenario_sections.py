@@ -49,6 +49,7 @@ LOADED: Mapping[str, ScenarioSpec] = {
         summary="under load",
         generator="nowhere:Generator",
         sections={"load": Load, "objectives": Objectives},
+        defaults={"decoding": {"length": "natural", "repetition_penalty": 1.5}},
     ),
 }
 STUDY: Mapping[str, Any] = {"model": "random:tiny-llama", "backend": "alpha"}
@@ -157,3 +158,24 @@ def test_editors_know_its_keys() -> None:
     assert validator.is_valid({**STUDY, **UNDER_LOAD, "load": {"rate_rps": 4}, "sweep": {"load.rate_rps": [1, 2]}})
     assert not validator.is_valid({**STUDY, **UNDER_LOAD, "load": {"rate": 4}})
     assert not validator.is_valid({**STUDY, "measurement": {"scenario": "unheard-of"}})
+
+
+def test_a_scenario_has_defaults_of_its_own_which_a_study_overrides() -> None:
+    natural = compose(**UNDER_LOAD, load={"rate_rps": 4})
+    assert (natural.decoding.length, natural.decoding.repetition_penalty) == ("natural", 1.5)
+    assert compose(**UNDER_LOAD, load={"rate_rps": 4}, decoding={"length": "fixed"}).decoding.length == "fixed"
+    assert compose().decoding.length == "fixed"
+    assert compose(**natural.document()) == natural
+
+
+def test_the_defaults_follow_the_scenario_when_that_is_swept_and_give_the_identity_of_what_runs() -> None:
+    swept = points(
+        {
+            "load": {"rate_rps": 4},
+            "sweep": {"measurement.scenario": ["offline", "loaded"], "decoding.repetition_penalty": [1.1, 1.2]},
+        }
+    )
+    configs = [point.config for point in swept]
+    assert [one.decoding.length for one in configs] == ["fixed", "fixed", "natural", "natural"]
+    written = compose(**UNDER_LOAD, load={"rate_rps": 4}, decoding={"length": "natural", "repetition_penalty": 1.2})
+    assert config_hash(configs[3]) == config_hash(written)

@@ -70,6 +70,10 @@ class Scenario(Protocol):
         """The models of the sections that it brings, by their keys."""
 
     @property
+    def defaults(self) -> Mapping[str, Mapping[str, Any]]:
+        """Values of the core's sections that hold in it where a study gives none."""
+
+    @property
     def at_once(self) -> int | None:
         """The most requests that it has under way at once; None for as many as the backend takes."""
 
@@ -112,6 +116,7 @@ class Composer:
         self._scenarios = scenarios
         self._sizes = sizes
         self._brought = {key: model for scenario in scenarios.values() for key, model in scenario.sections.items()}
+        self._defaulted = frozenset(key for scenario in scenarios.values() for key in scenario.defaults)
         self.names = tuple(sorted((*SECTIONS, BACKEND_OPTIONS, *self._brought)))
         self._known: dict[tuple[str, str, str], Part] = {}
 
@@ -134,8 +139,9 @@ class Composer:
             raise ConfigError(problem.text, where=(locate or dotted)(problem.key))
         spec = self.backend(name)
         raw = {key: document.get(name if key == BACKEND_OPTIONS else key, {}) for key in self.names}
+        measurement = self.part("measurement", raw["measurement"], spec)
+        raw |= {key: self.with_defaults(key, raw[key], measurement) for key in self._defaulted}
         parts = {key: self.part(key, raw[key], spec) for key in self.names if key not in self._brought}
-        measurement = parts["measurement"]
         parts |= {key: self.brought(key, raw[key], spec, measurement) for key in self._brought}
         problems = self.unknown_keys(document, spec, measurement) + [p for k in self.names for p in parts[k].problems]
         if problems:
@@ -152,6 +158,18 @@ class Composer:
         section = measurement.section
         scenario = self._scenarios.get(section.scenario) if isinstance(section, MeasurementConfig) else None
         return self.part(key, raw, spec) if scenario is not None and key in scenario.sections else Part(None)
+
+    def is_defaulted(self, key: str) -> bool:
+        """True for a section that some scenario has defaults of its own for: see `with_defaults`."""
+        return key in self._defaulted
+
+    def with_defaults(self, key: str, raw: Any, measurement: Part) -> Any:
+        """A section as written, with the values that the scenario of these experiments has where nothing was."""
+        section = measurement.section
+        scenario = self._scenarios.get(section.scenario) if isinstance(section, MeasurementConfig) else None
+        if scenario is None or key not in scenario.defaults or not isinstance(raw, Mapping):
+            return raw
+        return {**scenario.defaults[key], **raw}
 
     def assemble(self, backend: str, parts: Sequence[Part]) -> ExperimentConfig:
         """The experiment of finished parts without problems, in the order of `names`."""

@@ -84,7 +84,8 @@ class DecodingConfig(Section):
     repetition_penalty: float | None = Field(None, gt=0, le=10, description="above 1 makes repetition less likely")
     length: Literal["fixed", "natural"] = Field(
         "fixed",
-        description="fixed: exactly dataset.output_tokens, end-of-sequence ignored; natural: until the stop token",
+        description="fixed: exactly dataset.output_tokens, end-of-sequence ignored; natural: until the stop token. The scenario "
+        "server takes natural where nothing is given",
     )
     seed: int = Field(42, ge=0, lt=2**32, description="seed of sampling")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from llem.config.experiment import ExperimentConfig
 from llem.config.section import Section
@@ -25,6 +25,8 @@ class ScenarioSpec:
         at_once: the most requests that it has under way at once; None for as many as the backend takes.
         sections: models of the sections of an experiment that it brings, by their keys: they stand at the top level of a study, can
             be swept, and are part of the identity of its experiments. One without a default has to be given.
+        defaults: values of the core's sections that hold in it where a study gives none, by section and field, such as
+            `{"decoding": {"length": "natural"}}`; not of `measurement`.
     """
 
     name: str
@@ -34,6 +36,7 @@ class ScenarioSpec:
     needs: frozenset[Capability] = frozenset()
     at_once: int | None = None
     sections: Mapping[str, type[Section]] = field(default_factory=dict, hash=False)
+    defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,7 @@ class Block:
         self._setters = [self._setters_of(name) for name in self._names]
         self._touching = [tuple(dict.fromkeys(place for place, *_ in setters)) for setters in self._setters]
         for name, place in self._at.items():
-            if composer.is_brought(name):
+            if composer.is_brought(name) or composer.is_defaulted(name):
                 self._touching[place] = self._also_touching(place, ("measurement", "scenario"))
         if spec.fit is not None:
             options = self._at[BACKEND_OPTIONS]
@@ -139,6 +139,8 @@ class Block:
         name, raw = self._composer.names[place], self._raw(place, digits)
         if self._composer.is_brought(name):
             return self._composer.brought(name, raw, self.spec, self._part(self._at["measurement"], digits))
+        if self._composer.is_defaulted(name):
+            raw = self._composer.with_defaults(name, raw, self._part(self._at["measurement"], digits))
         compose = self._composer.part if len(self._setters[place]) < 2 else self._composer.make
         part = compose(name, raw, self.spec)
         if name != BACKEND_OPTIONS or self.spec.fit is None:

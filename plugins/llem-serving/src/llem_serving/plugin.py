@@ -20,6 +20,8 @@ def llem_scenarios() -> Sequence[ScenarioSpec]:
             generator="llem_serving.generator:ServerLoad",
             needs=frozenset({"streaming", "concurrent"}),
             sections={"load": LoadConfig, "slo": SloConfig},
+            # Answers end where they end: an operator's load has the lengths that the model gives it.
+            defaults={"decoding": {"length": "natural"}},
         )
     ]
 
