@@ -2,17 +2,18 @@
 
 `StepDriver` drives vLLM's LLMEngine, which its own `LLM` drives as well: nothing stands between two steps, and each
 step's tokens are seen at once. `AsyncDriver` runs vLLM's AsyncLLM on an event loop of its own: what a server streams
-from, and the only one that spreads requests over data-parallel replicas.
+from, the only one that takes requests while others are under way, and that spreads them over data-parallel replicas.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from concurrent.futures import Future, InvalidStateError
+from typing import Any
 
 from vllm.engine.arg_utils import AsyncEngineArgs, EngineArgs
 from vllm.exceptions import VLLMClientError
@@ -21,73 +22,11 @@ from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError
 from vllm.v1.engine.llm_engine import LLMEngine
 
+from llem_vllm.driver import Came, Item, RefusedError
 from llem_vllm.metrics import StepCounter
 
 _WATCH_S = 2.0
 """Time within which the death of vLLM's process is noticed by who waits for it."""
-
-Came = Callable[[str, Sequence[int], int, str | None], None]
-"""Takes the name of a request, the tokens that came, when, and how it finished where it did."""
-
-
-@dataclass(frozen=True)
-class Item:
-    """One request for vLLM.
-
-    Attributes:
-        name: unique.
-        prompt: token ids.
-        sampling: vLLM's SamplingParams, which give out only what is new.
-        lora: vLLM's LoRARequest, or None.
-    """
-
-    name: str
-    prompt: list[int]
-    sampling: Any
-    lora: Any
-
-
-class Driver(Protocol):
-    """A running vLLM.
-
-    Attributes:
-        settings: vLLM's configuration, with everything that it decided itself.
-        counter: what it counts.
-    """
-
-    settings: Any
-    counter: StepCounter
-
-    def run(self, items: Sequence[Item], came: Came, cancelled: threading.Event | None = None) -> bool:
-        """Answer all of them; False where it was cancelled, and then nothing of them is left running.
-
-        Raises:
-            ValueError: vLLM refuses a request; its name is in `refused` of the error.
-        """
-
-    def ask(self, method: str, *arguments: Any) -> list[Any]:
-        """Call a method of every worker."""
-
-    def forget(self) -> bool:
-        """Empty the prefix cache; False where vLLM could not."""
-
-    def tokenizer(self) -> Any:
-        """The tokenizer that vLLM loaded."""
-
-    def close(self) -> None:
-        """Ask vLLM's processes to end."""
-
-
-class RefusedError(ValueError):
-    """vLLM does not take a request.
-
-    Attributes:
-        name: of the request.
-    """
-
-    def __init__(self, name: str, reason: str) -> None:
-        super().__init__(reason)
-        self.name = name
 
 
 class StepDriver:
@@ -103,6 +42,7 @@ class StepDriver:
         self.settings: Any = engine.vllm_config
         self.counter = StepCounter.only(engine)
         self._closed = threading.Event()
+        self._turn = threading.Lock()
         threading.Thread(target=self._release_calls, name="llem-vllm-watch", daemon=True).start()
         engine.get_supported_tasks()  # vLLM asks its process at the first request, and remembers
 
@@ -116,8 +56,30 @@ class StepDriver:
                         waiting.set_exception(EngineDeadError())
                 core.outputs_queue.put_nowait(EngineDeadError())
 
-    def run(self, items: Sequence[Item], came: Came, cancelled: threading.Event | None = None) -> bool:
+    def run(self, items: Sequence[Item], came: Came) -> None:
         """See `Driver.run`."""
+        with self._turn:
+            self._run(items, came, lambda: False)
+
+    def stream(self, make: Callable[[], Item], came: Came) -> Future[None]:
+        """See `Driver.stream`. One at a time: whoever drives step by step takes nothing in between."""
+        future: Future[None] = Future()
+
+        def work() -> None:
+            try:
+                with self._turn:
+                    self._run([make()], came, future.cancelled)
+            except BaseException as error:  # noqa: BLE001 - it is raised again where the answer is awaited
+                with contextlib.suppress(InvalidStateError):
+                    future.set_exception(error)
+            else:
+                with contextlib.suppress(InvalidStateError):
+                    future.set_result(None)
+
+        threading.Thread(target=work, name="llem-vllm-stream", daemon=True).start()
+        return future
+
+    def _run(self, items: Sequence[Item], came: Came, is_cancelled: Callable[[], bool]) -> None:
         engine = self._engine
         names = [item.name for item in items]
         for place, item in enumerate(items):
@@ -132,10 +94,9 @@ class StepDriver:
             for output in outputs:
                 answer = output.outputs[0]
                 came(output.request_id, answer.token_ids, now, answer.finish_reason)
-            if cancelled is not None and cancelled.is_set():
+            if is_cancelled():
                 engine.abort_request(names)
-                return False
-        return True
+                return
 
     def ask(self, method: str, *arguments: Any) -> list[Any]:
         """See `Driver.ask`."""
@@ -179,33 +140,38 @@ class AsyncDriver:
     async def _start(self, arguments: Mapping[str, Any]) -> Any:
         return AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments), stat_loggers=[StepCounter])
 
-    def run(self, items: Sequence[Item], came: Came, cancelled: threading.Event | None = None) -> bool:
+    def run(self, items: Sequence[Item], came: Came) -> None:
         """See `Driver.run`. Two steps whose tokens were not fetched in time share the later one's."""
-        return bool(self._wait(self._run(items, came, cancelled)))
+        self._wait(self._run(items, came))
 
-    async def _run(self, items: Sequence[Item], came: Came, cancelled: threading.Event | None) -> bool:
-        async def one(item: Item) -> bool:
-            stream = self._engine.generate(tokens_input(item.prompt), item.sampling, item.name, lora_request=item.lora)
-            try:
-                async for output in stream:
-                    now = time.monotonic_ns()
-                    answer = output.outputs[0]
-                    came(item.name, answer.token_ids, now, answer.finish_reason)
-                    if cancelled is not None and cancelled.is_set():
-                        return False
-            except (ValueError, VLLMClientError) as error:
-                raise RefusedError(item.name, str(error)) from error
-            finally:
-                await stream.aclose()
-            return True
+    def stream(self, make: Callable[[], Item], came: Came) -> Future[None]:
+        """See `Driver.stream`. As many at once as are asked for; vLLM schedules them."""
 
-        tasks = [asyncio.create_task(one(item)) for item in items]
+        async def work() -> None:
+            await self._answer(make(), came)
+
+        return asyncio.run_coroutine_threadsafe(work(), self._loop)
+
+    async def _run(self, items: Sequence[Item], came: Came) -> None:
+        tasks = [asyncio.create_task(self._answer(item, came)) for item in items]
         try:
-            return all(await asyncio.gather(*tasks))
+            await asyncio.gather(*tasks)
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _answer(self, item: Item, came: Came) -> None:
+        stream = self._engine.generate(tokens_input(item.prompt), item.sampling, item.name, lora_request=item.lora)
+        try:
+            async for output in stream:
+                now = time.monotonic_ns()
+                answer = output.outputs[0]
+                came(item.name, answer.token_ids, now, answer.finish_reason)
+        except (ValueError, VLLMClientError) as error:
+            raise RefusedError(item.name, str(error)) from error
+        finally:
+            await stream.aclose()
 
     def ask(self, method: str, *arguments: Any) -> list[Any]:
         """See `Driver.ask`."""

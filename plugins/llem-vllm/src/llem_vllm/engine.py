@@ -6,11 +6,10 @@ import asyncio
 import gc
 import itertools
 import os
-import threading
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator, Mapping, Sequence
+from concurrent.futures import Future
+from typing import Any
 
 from llem.plugin_api import (
     ByteTokenizer,
@@ -29,51 +28,13 @@ from llem.plugin_api import (
 )
 from llem_vllm.arguments import check_lengths, engine_arguments, environment_variables, sampling_arguments
 from llem_vllm.caveats import cache_caveat, count_caveats, setting_caveats
+from llem_vllm.driver import Driver, Item, RefusedError
 from llem_vllm.loading import Prepared, prepare
 from llem_vllm.processes import Descendants, signs_of_life
+from llem_vllm.under_way import UnderWay
 
-if TYPE_CHECKING:
-    from llem_vllm.drivers import Driver
-
-Tell = Callable[[Sequence[int], int], None]
-"""Takes the tokens that came, and when."""
-
-
-@dataclass
-class UnderWay:
-    """One request, and what has come of it so far."""
-
-    request: Request
-    input_tokens: int
-    tokens: list[int] = field(default_factory=list)
-    times: list[int] = field(default_factory=list)
-    end_ns: int = 0
-    finish: str = ""
-
-    def take(self, tokens: Sequence[int], now: int, finish: str | None) -> None:
-        """Tokens of one step; several where drafted ones were accepted together."""
-        self.tokens += tokens
-        self.times += [now] * len(tokens)
-        if finish is not None:
-            self.end_ns, self.finish = now, finish
-
-    def record(self, start_ns: int) -> RequestRecord:
-        """The record of the request, once it is over."""
-        if self.finish not in ("stop", "length"):
-            raise LlemError(
-                f"vLLM ended prompt {self.request.id} with `{self.finish}` after {len(self.tokens)} tokens.",
-                remedy="worker.log has what vLLM said; an answer that was broken off is no work that can be counted.",
-            )
-        return RequestRecord(
-            id=self.request.id,
-            input_tokens=self.input_tokens,
-            output_tokens=len(self.tokens),
-            start_ns=start_ns,
-            end_ns=self.end_ns,
-            finish="stop" if self.finish == "stop" else "length",
-            token_ns=tuple(self.times),
-            output_token_ids=tuple(self.tokens),
-        )
+_PASSES = frozenset({"offline", "single_stream"})
+"""Scenarios that put the dataset to the engine again and again, each pass the same work."""
 
 
 class VllmEngine:
@@ -83,7 +44,6 @@ class VllmEngine:
         self._driver: Driver | None = None
         self._prepared: Prepared | None = None
         self._descendants: Descendants | None = None
-        self._turn = threading.Lock()
         self._ids = itertools.count()
         self._seen: set[int] = set()
         self._parameters: dict[tuple[int, bool], Any] = {}
@@ -96,6 +56,7 @@ class VllmEngine:
         config, options = context.config, context.config.options
         self._options: Section = options
         self._decoding: DecodingConfig = config.decoding
+        self._makes_passes = config.measurement.scenario in _PASSES
         check_lengths(config)
         self._descendants = Descendants()
         # Before anything of vLLM is imported: some of them are read at its import.
@@ -120,47 +81,59 @@ class VllmEngine:
 
     def generate(self, batch: Sequence[Request]) -> Sequence[RequestRecord]:
         """See `Engine.generate`."""
-        return self._answer(batch, None, None)
+        return self._answer(batch)
 
     async def stream(self, request: Request) -> AsyncIterator[TokenEvent]:
         """See `Engine.stream`. Closing the iterator stops the request at its next step."""
-        loop = asyncio.get_running_loop()
-        queue: asyncio.Queue[tuple[Sequence[int], int] | RequestRecord | BaseException] = asyncio.Queue()
-        cancelled = threading.Event()
+        assert self._driver is not None
+        loop, start_ns = asyncio.get_running_loop(), time.monotonic_ns()
+        steps: asyncio.Queue[Sequence[TokenEvent] | RequestRecord | BaseException] = asyncio.Queue()
+        # Between passes over a dataset; a load has none, and its requests find what was cached as a server's do.
+        if self._makes_passes:
+            if request.id in self._seen:
+                await loop.run_in_executor(None, self._forget)
+            self._seen.add(request.id)
+        under_way: UnderWay | None = None
 
-        def tell(item: tuple[Sequence[int], int] | RequestRecord | BaseException) -> None:
-            if not cancelled.is_set():
-                loop.call_soon_threadsafe(queue.put_nowait, item)
+        def make() -> Item:
+            nonlocal under_way
+            (prompt,) = self._tokenizer.encode([request])
+            self._check_context([request], [prompt])
+            under_way = UnderWay(request, len(prompt))
+            return Item(str(next(self._ids)), prompt, self._sampling_of(request), self._lora)
 
-        def work() -> None:
-            try:
-                records = self._answer([request], lambda tokens, t_ns: tell((tokens, t_ns)), cancelled)
-                if records:
-                    tell(records[0])
-            except BaseException as error:  # noqa: BLE001 - it is raised again where the answer is awaited
-                tell(error)
+        def came(_: str, tokens: Sequence[int], now: int, finish: str | None) -> None:
+            assert under_way is not None
+            under_way.take(tokens, now, finish)
+            loop.call_soon_threadsafe(steps.put_nowait, [TokenEvent(token, now) for token in tokens])
+            if finish is not None:
+                loop.call_soon_threadsafe(steps.put_nowait, under_way.record(start_ns))
 
-        thread = threading.Thread(target=work, name="llem-vllm-stream", daemon=True)
-        thread.start()
+        def over(future: Future[None]) -> None:
+            if not future.cancelled() and (error := future.exception()) is not None:
+                loop.call_soon_threadsafe(steps.put_nowait, error)
+
+        future = self._driver.stream(make, came)
+        future.add_done_callback(over)
         try:
             # The last token waits for the record, which is there as soon as the request is done.
             held: TokenEvent | None = None
             while True:
-                item = await queue.get()
-                if isinstance(item, BaseException):
-                    raise item
-                if isinstance(item, RequestRecord):
+                step = await steps.get()
+                if isinstance(step, RefusedError):
+                    raise self._refused(under_way, step) from step
+                if isinstance(step, BaseException):
+                    raise step
+                if isinstance(step, RequestRecord):
                     if held is not None:
-                        yield TokenEvent(held.token_id, held.t_ns, item)
+                        yield TokenEvent(held.token_id, held.t_ns, step)
                     return
-                tokens, t_ns = item
-                for token in tokens:
+                for event in step:
                     if held is not None:
                         yield held
-                    held = TokenEvent(token, t_ns)
+                    held = event
         finally:
-            cancelled.set()
-            await loop.run_in_executor(None, thread.join)
+            future.cancel()
 
     def decode(self, token_ids: Sequence[int]) -> str | None:
         """See `Engine.decode`."""
@@ -212,42 +185,41 @@ class VllmEngine:
                 self._prepared.remove()
                 self._prepared = None
 
-    def _answer(
-        self, requests: Sequence[Request], tell: Tell | None, cancelled: threading.Event | None
-    ) -> list[RequestRecord]:
-        """Run them together until all are answered; an empty list where they were cancelled."""
-        from llem_vllm.drivers import Item, RefusedError
-
+    def _answer(self, requests: Sequence[Request]) -> list[RequestRecord]:
+        """Run them together until all are answered."""
         assert self._driver is not None
-        with self._turn:
-            entered = time.monotonic_ns()
-            prompts = self._tokenizer.encode(requests)
-            self._check_context(requests, prompts)
-            self._forget_what_comes_again(requests)
-            under_way = {
-                str(next(self._ids)): UnderWay(request, len(prompt))
-                for request, prompt in zip(requests, prompts, strict=True)
-            }
-            items = [
-                Item(name, prompt, self._sampling_of(one.request), self._lora)
-                for (name, one), prompt in zip(under_way.items(), prompts, strict=True)
-            ]
+        entered = time.monotonic_ns()
+        prompts = self._tokenizer.encode(requests)
+        self._check_context(requests, prompts)
+        ids = {request.id for request in requests}
+        if not self._seen.isdisjoint(ids):
+            self._forget()
+        self._seen |= ids
+        under_way = {
+            str(next(self._ids)): UnderWay(request, len(prompt))
+            for request, prompt in zip(requests, prompts, strict=True)
+        }
+        items = [
+            Item(name, prompt, self._sampling_of(one.request), self._lora)
+            for (name, one), prompt in zip(under_way.items(), prompts, strict=True)
+        ]
 
-            def came(name: str, tokens: Sequence[int], now: int, finish: str | None) -> None:
-                under_way[name].take(tokens, now, finish)
-                if tell is not None and tokens:
-                    tell(tokens, now)
+        def came(name: str, tokens: Sequence[int], now: int, finish: str | None) -> None:
+            under_way[name].take(tokens, now, finish)
 
-            try:
-                if not self._driver.run(items, came, cancelled):
-                    return []
-            except RefusedError as error:
-                one = under_way[error.name]
-                raise LlemError(
-                    f"vLLM refuses prompt {one.request.id} of {one.input_tokens} tokens: {str(error).splitlines()[0]}",
-                    remedy="Look at vllm.sampling, and at what the prompt holds.",
-                ) from error
+        try:
+            self._driver.run(items, came)
+        except RefusedError as error:
+            raise self._refused(under_way[error.name], error) from error
         return [one.record(entered) for one in under_way.values()]
+
+    @staticmethod
+    def _refused(one: UnderWay | None, error: RefusedError) -> LlemError:
+        assert one is not None
+        return LlemError(
+            f"vLLM refuses prompt {one.request.id} of {one.input_tokens} tokens: {str(error).splitlines()[0]}",
+            remedy="Look at vllm.sampling, and at what the prompt holds.",
+        )
 
     def _check_context(self, requests: Sequence[Request], prompts: Sequence[Sequence[int]]) -> None:
         """vLLM would cut an answer short where it does not fit, and the work would not be what was asked for."""
@@ -278,15 +250,12 @@ class VllmEngine:
             )
         return self._parameters[key]
 
-    def _forget_what_comes_again(self, requests: Sequence[Request]) -> None:
-        """Empty the prefix cache when a prompt comes a second time: each pass over the dataset then does the same work."""
-        ids = {request.id for request in requests}
-        if not self._seen.isdisjoint(ids):
-            assert self._driver is not None
-            if not self._driver.forget():
-                self._kept_caches += 1
-            self._seen.clear()
-        self._seen |= ids
+    def _forget(self) -> None:
+        """Empty the prefix cache, since prompts come a second time: each pass over the dataset then does the same work."""
+        assert self._driver is not None
+        if not self._driver.forget():
+            self._kept_caches += 1
+        self._seen.clear()
 
     def _load_tokenizer(self) -> Tokenizer:
         assert self._prepared is not None

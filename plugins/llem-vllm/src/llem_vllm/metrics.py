@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,8 @@ class StepCounter(AggregateStatLoggerBase):  # type: ignore[misc]
     """
 
     def __init__(self, vllm_config: Any = None, engine_indexes: Any = None) -> None:
+        # Under load the window is opened and closed by another thread than the one in which vLLM counts.
+        self._lock = threading.Lock()
         self.reset()
 
     @classmethod
@@ -27,43 +30,49 @@ class StepCounter(AggregateStatLoggerBase):  # type: ignore[misc]
 
     def reset(self) -> None:
         """Count afresh from here."""
-        self._steps = 0
-        self._cache_sum = self._cache_peak = 0.0
-        self._running_sum = self._running_peak = self._waiting_peak = 0
-        self._preemptions = 0
-        self._queried = self._hits = 0
-        self._drafts = self._drafted = self._accepted = 0
-        self._queued: list[float] = []
-        self._prefilled: list[float] = []
+        with self._lock:
+            self._steps = 0
+            self._cache_sum = self._cache_peak = 0.0
+            self._running_sum = self._running_peak = self._waiting_peak = 0
+            self._preemptions = 0
+            self._queried = self._hits = 0
+            self._drafts = self._drafted = self._accepted = 0
+            self._queued: list[float] = []
+            self._prefilled: list[float] = []
 
     def record(
         self, scheduler_stats: Any, iteration_stats: Any, mm_cache_stats: Any = None, engine_idx: int = 0
     ) -> None:
         """Take over one step's counts."""
-        if scheduler_stats is not None:
-            self._steps += 1
-            self._cache_sum += scheduler_stats.kv_cache_usage
-            self._cache_peak = max(self._cache_peak, scheduler_stats.kv_cache_usage)
-            self._running_sum += scheduler_stats.num_running_reqs
-            self._running_peak = max(self._running_peak, scheduler_stats.num_running_reqs)
-            self._waiting_peak = max(self._waiting_peak, scheduler_stats.num_waiting_reqs)
-            self._queried += scheduler_stats.prefix_cache_stats.queries
-            self._hits += scheduler_stats.prefix_cache_stats.hits
-            if (drafted := scheduler_stats.spec_decoding_stats) is not None:
-                self._drafts += drafted.num_drafts
-                self._drafted += drafted.num_draft_tokens
-                self._accepted += drafted.num_accepted_tokens
-        if iteration_stats is not None:
-            self._preemptions += iteration_stats.num_preempted_reqs
-            for request in iteration_stats.finished_requests:
-                self._queued.append(request.queued_time)
-                self._prefilled.append(request.prefill_time)
+        with self._lock:
+            if scheduler_stats is not None:
+                self._steps += 1
+                self._cache_sum += scheduler_stats.kv_cache_usage
+                self._cache_peak = max(self._cache_peak, scheduler_stats.kv_cache_usage)
+                self._running_sum += scheduler_stats.num_running_reqs
+                self._running_peak = max(self._running_peak, scheduler_stats.num_running_reqs)
+                self._waiting_peak = max(self._waiting_peak, scheduler_stats.num_waiting_reqs)
+                self._queried += scheduler_stats.prefix_cache_stats.queries
+                self._hits += scheduler_stats.prefix_cache_stats.hits
+                if (drafted := scheduler_stats.spec_decoding_stats) is not None:
+                    self._drafts += drafted.num_drafts
+                    self._drafted += drafted.num_draft_tokens
+                    self._accepted += drafted.num_accepted_tokens
+            if iteration_stats is not None:
+                self._preemptions += iteration_stats.num_preempted_reqs
+                for request in iteration_stats.finished_requests:
+                    self._queued.append(request.queued_time)
+                    self._prefilled.append(request.prefill_time)
 
     def log_engine_initialized(self) -> None:
         """Nothing to say."""
 
     def figures(self) -> Mapping[str, float]:
         """The counts since the last reset, by name; a share is of 1, a time is in seconds."""
+        with self._lock:
+            return self._figures()
+
+    def _figures(self) -> Mapping[str, float]:
         if not self._steps:
             return {}
         found = {

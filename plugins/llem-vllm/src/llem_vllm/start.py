@@ -10,7 +10,8 @@ from typing import Any, get_args, get_origin
 from vllm.engine.arg_utils import EngineArgs
 
 from llem.plugin_api import ExperimentConfig, ModelError
-from llem_vllm.drivers import AsyncDriver, Driver, StepDriver
+from llem_vllm.driver import Driver
+from llem_vllm.drivers import AsyncDriver, StepDriver
 from llem_vllm.loading import path_or_name
 
 
@@ -49,7 +50,7 @@ def start(arguments: dict[str, Any], config: ExperimentConfig, base_dir: str) ->
     if speculative and speculative.get("model"):
         arguments["speculative_config"] = {**speculative, "model": path_or_name(speculative["model"], base_dir)}
     arguments["worker_extension_cls"] = "llem_vllm.worker_extension.WorkerExtension"
-    as_server = config.measurement.scenario == "single_stream" or arguments.get("data_parallel_size", 1) > 1
+    as_server = config.measurement.scenario != "offline" or arguments.get("data_parallel_size", 1) > 1
     try:
         made = {name: _made(name, value) for name, value in arguments.items()}
         return Started(AsyncDriver(made) if as_server else StepDriver(made), lora)

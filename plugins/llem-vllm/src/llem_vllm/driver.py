@@ -1,0 +1,82 @@
+"""The driver of a running vLLM as the engine sees it, and what passes between the two. Imports nothing of vLLM."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+Came = Callable[[str, Sequence[int], int, str | None], None]
+"""Takes the name of a request, the tokens that came, when, and how it finished where it did."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One request for vLLM.
+
+    Attributes:
+        name: unique.
+        prompt: token ids.
+        sampling: vLLM's SamplingParams, which give out only what is new.
+        lora: vLLM's LoRARequest, or None.
+    """
+
+    name: str
+    prompt: list[int]
+    sampling: Any
+    lora: Any
+
+
+class Counter(Protocol):
+    """The counts that vLLM keeps on its own account, since the last reset."""
+
+    def figures(self) -> Mapping[str, float]:
+        """The counts by name; a share is of 1, a time is in seconds."""
+
+    def reset(self) -> None:
+        """Count afresh from here."""
+
+
+class Driver(Protocol):
+    """A running vLLM.
+
+    Attributes:
+        settings: vLLM's configuration, with everything that it decided itself.
+    """
+
+    settings: Any
+
+    @property
+    def counter(self) -> Counter:
+        """The counts that vLLM keeps."""
+
+    def run(self, items: Sequence[Item], came: Came) -> None:
+        """Answer all of them. Raises RefusedError where vLLM does not take one."""
+
+    def stream(self, make: Callable[[], Item], came: Came) -> Future[None]:
+        """Begin one request, which `make` gives where the driver runs. Cancelling the future stops it at its next step."""
+
+    def ask(self, method: str, *arguments: Any) -> list[Any]:
+        """Call a method of every worker."""
+
+    def forget(self) -> bool:
+        """Empty the prefix cache; False where vLLM could not."""
+
+    def tokenizer(self) -> Any:
+        """The tokenizer that vLLM loaded."""
+
+    def close(self) -> None:
+        """Ask vLLM's processes to end."""
+
+
+class RefusedError(ValueError):
+    """vLLM does not take a request.
+
+    Attributes:
+        name: of the request.
+    """
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(reason)
+        self.name = name
