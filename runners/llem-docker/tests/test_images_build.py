@@ -17,6 +17,7 @@ from llem.plugins import Registry
 from llem_docker.errors import DiskFull, PullFailed
 from llem_docker.images.build import BuildOptions, build, builder
 from llem_docker.images.context import write_context
+from llem_docker.images.distributions import worker_distributions
 from llem_docker.images.inventory import inventory
 from llem_docker.images.names import all_names
 from llem_docker.images.pull import progress
@@ -44,7 +45,8 @@ def test_the_context_holds_all_that_the_dockerfile_asks_for(tmp_path: Path) -> N
     (house / "torch-1-py3-none-any.whl").write_bytes(b"wheel")
     folder = write_context(recipe(Registry(), "vllm"), tmp_path / "context", house)
     assert (folder / "wheelhouse" / "torch-1-py3-none-any.whl").read_bytes() == b"wheel"
-    assert {path.name.split("-")[0] for path in (folder / "llem").iterdir()} == {"llem", "llem_vllm"}
+    wheels = {path.name.split("-")[0].replace("_", "-") for path in (folder / "llem").iterdir()}
+    assert wheels == set(worker_distributions(Registry(), "llem-vllm"))
     text = (folder / "Dockerfile").read_text(encoding="utf-8")
     assert text == dockerfile_of(recipe(Registry(), "vllm"))
     for name in ("shared", "llem", "wheelhouse"):
@@ -53,6 +55,15 @@ def test_the_context_holds_all_that_the_dockerfile_asks_for(tmp_path: Path) -> N
     for name in re.findall(r"/shared/([\w.]+)|COPY shared/(\S+)", text):
         assert (folder / "shared" / "".join(name)).is_file(), name
     assert {path.name for path in folder.iterdir()} == {"Dockerfile", "shared", "llem", "wheelhouse"}
+
+
+def test_an_image_holds_the_scenarios_that_are_installed_with_the_plugins_that_they_need_and_no_other_backend() -> None:
+    """The load is put to the engine inside the container."""
+    found = worker_distributions(Registry(), "llem-vllm")
+    assert list(found[:2]) == ["llem", "llem-vllm"]
+    assert {"llem-serving", "llem-analysis"} <= set(found), "llem-serving builds on llem-analysis"
+    assert not {"llem-pytorch", "llem-docker", "numpy"} & set(found)
+    assert len(set(found)) == len(found)
 
 
 @pytest.mark.process

@@ -104,10 +104,20 @@ def check_image(context: PreflightContext) -> Iterator[Finding]:
                 message=f"the image {use.reference} lacks what the backend `{use.backend}` needs: {', '.join(missing)}",
                 remedy=f"Install it in the image, or: llem images build {use.backend}.",
             )
+        elif lacking := sorted(_scenarios(context, use.backend) - set(found.scenarios)):
+            yield Finding(
+                level="error",
+                message=f"the image {use.reference} has no scenario `{lacking[0]}`, which experiments of {use.backend} run",
+                remedy=f"Build the image with the plugins that are installed here: llem images build {use.backend}.",
+            )
         else:
             yield Finding(
                 level="ok", message=f"{use.backend} runs in {use.reference} ({image.id.partition(':')[2][:12]})"
             )
+
+
+def _scenarios(context: PreflightContext, backend: str) -> set[str]:
+    return {one.measurement.scenario for one in context.experiments if one.backend == backend}
 
 
 def check_version(context: PreflightContext) -> Iterator[Finding]:

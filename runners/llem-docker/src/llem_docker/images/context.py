@@ -49,7 +49,7 @@ def write_context(recipe: Recipe, folder: Path, wheelhouse: Path | None = None) 
     llem.mkdir()
     house.mkdir()
     (house / "README").write_text("Wheels that pip looks at besides its index.\n", encoding="utf-8")
-    for name in ("llem", recipe.distribution):
+    for name in recipe.installed:
         wheel_of(name, llem)
     for wheel in sorted(wheelhouse.glob("*.whl")) if wheelhouse else ():
         _link_or_copy(wheel, house / wheel.name)

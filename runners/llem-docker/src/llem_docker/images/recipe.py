@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from llem.plugin_api import BACKENDS, BackendSpec, ConfigError, PluginError, SpecRegistry
+from llem_docker.images.distributions import worker_distributions
 from llem_docker.images.names import CPU, CUDA, name_of, names_of, repository, varied
 
 SHARED = Path(__file__).parent / "shared"
@@ -35,6 +36,7 @@ class Recipe:
         version: of that distribution.
         folder: holds the Dockerfile and whatever it copies.
         arguments: those that the Dockerfile declares before its first stage, with their defaults.
+        installed: the distributions that go into the image as they are installed here.
     """
 
     spec: BackendSpec
@@ -42,6 +44,7 @@ class Recipe:
     version: str
     folder: Path
     arguments: Mapping[str, str]
+    installed: Sequence[str]
 
     @property
     def backend(self) -> str:
@@ -115,6 +118,7 @@ def recipes(registry: SpecRegistry) -> dict[str, Recipe]:
             version=plugin.version,
             folder=folder,
             arguments=arguments_of((folder / "Dockerfile").read_text(encoding="utf-8")),
+            installed=worker_distributions(registry, plugin.distribution),
         )
     return found
 
