@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
-from collections.abc import AsyncIterator, Mapping
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from llem.errors import LlemError
 from llem.results.text import plain
 from llem.specs.backend import Request
 from llem_openai.chunk import read_chunk, told_error
 from llem_openai.refusal import reason
-from llem_openai.stream import answer_limit, documents
+from llem_openai.stream import DocumentReader, answer_limit
 from llem_openai.streamed_answer import StreamedAnswer
 
 RECORDINGS = Path(__file__).parents[2] / "plugins" / "llem-openai" / "tests" / "streams"
@@ -34,7 +35,7 @@ def read(data: bytes, seed: int) -> str:
     answer = StreamedAnswer(Request(0, ASKED, "x", ignore_eos=chance.random() < 0.5), 0)
     kind = chance.choice(("text/event-stream", "text/event-stream", "application/json", ""))
     try:
-        asyncio.run(_hear(answer, _arriving(data, chance), kind))
+        _hear(answer, _arriving(data, chance), kind)
         record = answer.record()
     except LlemError as error:
         text = f"{error.what} {error.remedy or ''}"
@@ -48,8 +49,15 @@ def read(data: bytes, seed: int) -> str:
     return "answered"
 
 
-async def _hear(answer: StreamedAnswer, parts: AsyncIterator[bytes], kind: str) -> None:
-    async for document, t_ns in documents(parts, kind, answer_limit(ASKED), "http://127.0.0.1/v1"):
+def _hear(answer: StreamedAnswer, parts: Iterable[bytes], kind: str) -> None:
+    reader = DocumentReader(kind, answer_limit(ASKED), "http://127.0.0.1/v1")
+    for part in parts:
+        _take(answer, reader.feed(part, time.monotonic_ns()))
+    _take(answer, reader.close())
+
+
+def _take(answer: StreamedAnswer, found: Iterable[tuple[Mapping[str, Any] | None, int]]) -> None:
+    for document, t_ns in found:
         if document is None:
             answer.closed = True
         elif not answer.closed:
@@ -58,7 +66,7 @@ async def _hear(answer: StreamedAnswer, parts: AsyncIterator[bytes], kind: str) 
             answer.chunks.append(read_chunk(document, t_ns))
 
 
-async def _arriving(data: bytes, chance: random.Random) -> AsyncIterator[bytes]:
+def _arriving(data: bytes, chance: random.Random) -> Iterator[bytes]:
     place, most = 0, chance.choice((3, 200, 1 << 16)) if len(data) < 10_000 else 1 << 16
     while place < len(data):
         size = chance.randint(1, most)

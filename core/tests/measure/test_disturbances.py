@@ -124,6 +124,7 @@ def test_who_descends_from_the_worker_or_carries_its_mark_is_of_the_experiment(m
             assert found[stranger.pid].startswith("python")
             monkeypatch.setenv("LLEM_JOB_ID", "of-this-test")
             assert list(foreign_processes([worker.pid, child.pid, stranger.pid], worker.pid)) == [stranger.pid]
+            assert foreign_processes([worker.pid, child.pid, stranger.pid], worker.pid, stranger.pid) == {}
         finally:
             worker.kill()
             worker.wait()

@@ -209,7 +209,10 @@ def test_a_prompt_has_not_many_times_more_tokens_than_bytes() -> None:
         check_answer("b", answer(replace(RECORD, input_tokens=900_000), requests=[text]))
 
 
-@pytest.mark.parametrize("changes", [{"parameters": 0}, {"active_parameters": -1}, {"vocab_size": True}])
+@pytest.mark.parametrize(
+    "changes",
+    [{"parameters": 0}, {"active_parameters": -1}, {"vocab_size": True}, {"processes": (0,)}, {"processes": ("7",)}],
+)
 def test_a_load_report_counts_what_is_there(changes: dict[str, Any]) -> None:
     with pytest.raises(ContractError, match="load named"):
         check_report("b", replace(LoadReport(vocab_size=9, devices=["cpu"]), **changes))

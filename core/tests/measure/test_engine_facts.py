@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from llem.measure.engine_facts import believable_memory, believable_metrics, input_caveats
-from llem.specs.backend import MemoryReading, RequestRecord
+from llem.specs.backend import MemoryReading, Request, RequestRecord
+from llem.specs.dataset import Message
 from llem.specs.scenario import Answer
 
 
@@ -64,3 +65,13 @@ def test_a_prompt_has_the_same_length_in_every_pass() -> None:
     assert caveat.code == "input_tokens_vary"
     assert "1 of 2 prompts" in caveat.message
     assert "prompt 1 with 2 and 9" in caveat.message
+
+
+def test_a_chat_that_went_on_with_another_answer_is_another_prompt() -> None:
+    def asked(answer: str, count: int) -> Answer:
+        chat = (Message("user", "q"), Message("assistant", answer), Message("user", "q2"))
+        record = RequestRecord(0, count, 1, 0, 1, "length")
+        return Answer(1, 1, 0, 1, [Request(0, 1, messages=chat)], [record])
+
+    assert input_caveats([asked("yes", 9), asked("certainly", 11)]) == []
+    assert [one.code for one in input_caveats([asked("yes", 9), asked("yes", 11)])] == ["input_tokens_vary"]

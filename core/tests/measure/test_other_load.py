@@ -199,6 +199,24 @@ def test_worker_sampler_orphan_and_llem_are_the_experiment_and_a_neighbour_s_are
     assert (found.cores, found.busy, found.counted, found.stolen) == (2, 100, 1012, 5)
 
 
+def test_a_server_that_was_there_before_is_the_experiment_s_with_its_children_where_it_is_named(tmp_path: Path) -> None:
+    proc = fake_proc(
+        tmp_path,
+        {
+            1: ("init", 0, 1, {}),
+            5: ("server", 1, 1, {}),
+            6: ("its engine", 5, 1, {}),
+            7: ("neighbour", 1, 1, {}),
+            31: ("worker", 1, 1, {}),
+        },
+    )
+    found = look(31, {}, proc, also=(5, 4000))
+    assert isinstance(found, Instant)
+    assert {p.pid for p in found.tree.values()} == {5, 6, 31}
+    assert {p.pid for p in found.others.values()} == {1, 7}
+    assert found.also == (5, 4000)
+
+
 def test_a_llem_of_another_namespace_is_not_looked_for_among_strangers(tmp_path: Path) -> None:
     proc = fake_proc(tmp_path, {1: ("init", 0, 1, {}), 31: ("worker", 1, 1, {"LLEM_JOB_ID": "mine"})})
     found = look(31, {"LLEM_JOB_ID": "mine", "LLEM_HOST_PID": "9999"}, proc)

@@ -47,6 +47,12 @@ def test_a_chat_goes_whole() -> None:
     assert (request.prompt, request.prompt_token_ids) == (None, None)
 
 
+def test_turns_of_a_conversation_keep_its_number() -> None:
+    chat = (Message("user", "first"),)
+    prompts = [Prompt(messages=chat, session=4), Prompt(messages=chat)]
+    assert [request.session for request in build_requests(prompts, config(), REPORT)] == [4, None]
+
+
 def test_natural_length_lets_the_sequence_end() -> None:
     (request,) = build_requests([Prompt(text="Hello")], config("natural"), REPORT)
     assert request.ignore_eos is False

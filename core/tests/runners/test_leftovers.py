@@ -39,12 +39,14 @@ def test_a_process_that_still_writes_a_jobs_log_is_ended(
     with (job / "worker.log").open("ab") as log:
         started.append(subprocess.Popen(SLEEP, stdout=log, stderr=log))
         started.append(subprocess.Popen(SLEEP, stdout=subprocess.DEVNULL, stderr=log))
+    with (job / "server.log").open("ab") as log:
+        started.append(subprocess.Popen(SLEEP, stdout=log, stderr=log))
     with (job / "worker.log").open("rb") as reader, (tmp_path / "worker.log").open("ab") as other:
         started.append(subprocess.Popen(SLEEP, stdin=reader, stdout=subprocess.DEVNULL))  # somebody looks at the log
         started.append(subprocess.Popen(SLEEP, stdout=other))  # another log of that name
     said = list(reclaim(tmp_path / "study"))
-    assert said == ["ended 2 process(es) that an earlier run of this study left behind."]
-    assert [process.poll() for process in started] == [-9, -9, None, None]
+    assert said == ["ended 3 process(es) that an earlier run of this study left behind."]
+    assert [process.poll() for process in started] == [-9, -9, -9, None, None]
 
 
 @pytest.mark.process

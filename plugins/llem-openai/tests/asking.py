@@ -16,14 +16,18 @@ from llem_openai.engine import OpenaiEngine
 
 @contextmanager
 def engine_on(
-    address: str, openai: dict[str, Any] | None = None, **sections: Any
+    address: str, openai: dict[str, Any] | None = None, job_dir: Path | None = None, **sections: Any
 ) -> Iterator[tuple[OpenaiEngine, LoadReport]]:
-    """A loaded engine; the section `openai` and further ones of the study."""
+    """A loaded engine; the section `openai`, the folder for its logs, and further sections of the study."""
     document = {"model": "small", "backend": "openai", "openai": {"base_url": address, **(openai or {})}, **sections}
     engine = OpenaiEngine()
     try:
         config = Composer(default_registry()[BACKENDS], default_registry()[SCENARIOS]).compose(document)
-        yield engine, engine.load(LoadContext(config=config, base_dir=str(Path.cwd()), progress=lambda _: None))
+        folder = str(job_dir) if job_dir is not None else None
+        yield (
+            engine,
+            engine.load(LoadContext(config=config, base_dir=str(Path.cwd()), progress=lambda _: None, job_dir=folder)),
+        )
     finally:
         engine.close()
 

@@ -141,7 +141,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving(behaviour: Behaviour) -> Iterator[str]:
+def serving(behaviour: Behaviour, port: int = 0) -> Iterator[str]:
     """The address of a server that behaves so, as long as the block runs."""
 
     class Handler(_Handler):
@@ -151,11 +151,12 @@ def serving(behaviour: Behaviour) -> Iterator[str]:
 
     class Server(ThreadingHTTPServer):
         daemon_threads = True
+        request_queue_size = 1024
 
         def handle_error(self, *_: object) -> None:
             """Clients hang up; that is part of the tests."""
 
-    server = Server(("127.0.0.1", 0), Handler)
+    server = Server(("127.0.0.1", port), Handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:

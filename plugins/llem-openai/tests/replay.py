@@ -102,6 +102,7 @@ def replaying(behaviour: Behaviour | None = None) -> Iterator[str]:
 
     class Server(ThreadingHTTPServer):
         daemon_threads = True
+        request_queue_size = 1024
 
         def handle_error(self, *_: object) -> None:
             """Clients hang up; that is part of the tests."""

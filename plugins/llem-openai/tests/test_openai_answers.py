@@ -13,7 +13,9 @@ from llem.config.compose import Composer
 from llem.errors import LlemError, ModelError
 from llem.plugins import default_registry
 from llem.specs.backend import LoadContext, LoadReport, Request, RequestRecord
+from llem.specs.dataset import Message
 from llem.specs.kinds import BACKENDS, SCENARIOS
+from llem_openai.chunk import read_chunk
 from llem_openai.engine import OpenaiEngine
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -196,3 +198,19 @@ def test_what_has_no_effect_is_refused(load: Loaded, sections: dict[str, Any], s
     with serving(Behaviour()) as address, pytest.raises(ModelError, match=said) as caught:
         load(address, **sections)
     assert caught.value.remedy
+
+
+@pytest.mark.parametrize("chat", [False, True])
+def test_an_answer_comes_with_its_text_and_its_share_of_the_cache(load: Loaded, chat: bool) -> None:
+    asked: dict[str, Any] = {"prompt": None, "messages": (Message("user", "one two"),)} if chat else {}
+    with serving(Behaviour(a_piece=2)) as address:
+        engine, _ = load(address)
+        (record,) = ask(engine, output_tokens=3, **asked)
+    assert record.text == " w0 w1 w2"
+    assert record.cached_tokens == 1
+
+
+def test_thinking_is_no_part_of_the_text() -> None:
+    deltas = [{"reasoning_content": "hm"}, {"content": "yes"}, {"content": None, "reasoning": "so"}, {"content": "."}]
+    assert [read_chunk({"choices": [{"delta": delta}]}, 1).said for delta in deltas] == ["", "yes", "", "."]
+    assert read_chunk({"choices": [{"message": {"content": "whole"}}]}, 1).said == "whole"

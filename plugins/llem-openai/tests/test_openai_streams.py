@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from llem_openai.chunk import read_chunk
 from llem_openai.counting import count
 from llem_openai.events import LINE_LIMIT, EventReader, TooLongError
 from llem_openai.finish import ending
-from llem_openai.stream import answer_limit, documents
+from llem_openai.stream import DocumentReader, answer_limit
 from llem_openai.streamed_answer import StreamedAnswer
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -79,21 +78,19 @@ def heard(
 ) -> StreamedAnswer:
     """An answer as heard from bytes; no two parts have one time."""
 
-    async def arriving() -> AsyncIterator[bytes]:
-        for part in parts:
-            await asyncio.sleep(0)
-            yield part
-
     answer = StreamedAnswer(Request(0, asked, "x", ignore_eos=ignore_eos), 0)
+    reader = DocumentReader(kind, answer_limit(asked), "there")
 
-    async def hear() -> None:
-        async for document, t_ns in documents(arriving(), kind, answer_limit(asked), "there"):
-            if document is None:
-                answer.closed = True
-            elif not answer.closed:
-                answer.chunks.append(read_chunk(document, t_ns))
+    def found() -> Iterator[tuple[Mapping[str, Any] | None, int]]:
+        for number, part in enumerate(parts, 1):
+            yield from reader.feed(part, number)
+        yield from reader.close()
 
-    asyncio.run(hear())
+    for document, t_ns in found():
+        if document is None:
+            answer.closed = True
+        elif not answer.closed:
+            answer.chunks.append(read_chunk(document, t_ns))
     return answer
 
 
@@ -330,6 +327,25 @@ def test_work_that_the_server_cut_is_no_answer(reason: str) -> None:
 
 def documents_of(*found: Any) -> Iterator[bytes]:
     yield from (f"data: {json.dumps(one)}\n\n".encode() for one in found)
+
+
+@pytest.mark.parametrize(
+    ("parts", "right"),
+    [
+        ([b"data: 1\nd", b"ata: 2\n\n"], [[b"1", b"2"]]),
+        ([b"data: a", b"data: b\n\n"], [[b"adata: b"]]),
+        ([b"data: a\n", b"data: b\n\n"], [[b"a", b"b"]]),
+        ([b"data: a\n\n", b"data: b\n\n", b"data: c\n\ndata: d\n\n"], [[b"a"], [b"b"], [b"c"], [b"d"]]),
+        ([b"data: a\r\n\r\n", b"data: b\n\n"], [[b"a"], [b"b"]]),
+    ],
+)
+def test_an_event_that_arrives_whole_is_told_from_one_that_looks_so(
+    parts: list[bytes], right: list[list[bytes]]
+) -> None:
+    reader = EventReader()
+    assert [*reader.feed(b": " + b"x" * 200 + b"\n\n", 0)] == []
+    found = [event for number, part in enumerate(parts) for event in reader.feed(part, number)]
+    assert [[line for line, _ in event.lines] for event in found] == right
 
 
 def test_an_object_that_came_without_a_stream_is_one_piece() -> None:

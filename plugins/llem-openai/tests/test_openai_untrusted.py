@@ -124,6 +124,18 @@ def test_comments_alone_are_no_sign_of_an_answer() -> None:
         answered(answer, timeout_s=0.3, connect_timeout_s=0.3)
 
 
+def test_an_answer_may_take_longer_than_the_longest_silence() -> None:
+    def answer(replay: Replay) -> None:
+        replay.begin("text/event-stream")
+        for _ in range(4):
+            time.sleep(1.0)
+            replay.send(text())
+        usage = {"prompt_tokens": 5, "completion_tokens": 5}
+        replay.send(text("length") + event({"choices": [], "usage": usage}) + b"data: [DONE]\n\n")
+
+    assert answered(answer, timeout_s=3).output_tokens == 5
+
+
 def test_a_stream_without_end_is_left_before_it_fills_memory() -> None:
     def answer(replay: Replay) -> None:
         replay.begin("text/event-stream")

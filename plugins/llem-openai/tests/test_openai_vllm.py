@@ -11,11 +11,11 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-import httpx
 import pytest
 
 from llem_plugin_kit import BackendConformance
@@ -68,9 +68,10 @@ def _await(page: str, process: subprocess.Popen[bytes], log: Path) -> None:
         assert process.poll() is None, log.read_text(errors="replace")[-4000:]
         assert time.monotonic() < deadline, log.read_text(errors="replace")[-4000:]
         try:
-            if httpx.get(page, trust_env=False).status_code == 200:
-                return
-        except httpx.HTTPError:
+            with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(page) as response:
+                if response.status == 200:
+                    return
+        except OSError:
             pass  # it does not listen yet
         time.sleep(0.5)
 

@@ -73,10 +73,12 @@ def test_one_that_is_closed_disturbs_no_other_and_does_not_run_on(session: Any, 
 
 def test_prompts_that_come_again_find_the_cache_as_a_server_keeps_it(session: Any) -> None:
     prompt = Request(id=7, prompt_token_ids=list(range(3, 300)), output_tokens=4)
-    asyncio.run(collect(session, prompt))
+    first = asyncio.run(collect(session, prompt))[-1].record
     session.engine.metrics(reset=True)
-    asyncio.run(collect(session, prompt))
-    assert session.engine.metrics()["prefix_cache_hit_tokens"] > 200
+    again = asyncio.run(collect(session, prompt))[-1].record
+    hits = session.engine.metrics()["prefix_cache_hit_tokens"]
+    assert hits > 200
+    assert (first.cached_tokens, again.cached_tokens) == (0, hits)
 
 
 def test_counts_and_memory_can_be_asked_for_by_another_thread_meanwhile(

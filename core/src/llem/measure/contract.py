@@ -45,6 +45,8 @@ def check_report(backend: str, report: object) -> LoadReport:
         raise ContractError(backend, "load named no device")
     if report.devices and report.elsewhere is not None:
         raise ContractError(backend, f"load named devices of this machine for work that is done on {report.elsewhere}")
+    if not all(_is_count(pid) and pid > 1 for pid in report.processes):
+        raise ContractError(backend, f"load named {report.processes} for processes")
     for what, number in (
         ("a vocabulary of {} tokens", report.vocab_size),
         ("{} parameters", report.parameters),

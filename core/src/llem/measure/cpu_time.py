@@ -4,7 +4,7 @@ Two such instants give the CPU seconds that others used in between. Nothing is r
 phase `/proc/stat` is read once, and `/proc/PID/stat` of every process that is to be seen.
 
 An experiment's own are its worker with all descendants and what they waited for, whatever carries its mark (an engine's
-process that lost its parent), and the llem that started it. Time is conserved: what a process used goes to its parent when
+process that lost its parent), a server that does its work and was there before, and the llem that started it. Time is conserved: what a process used goes to its parent when
 that waits for it, so a sum over the tree misses nobody who came and went in between.
 
 Interrupts are nobody's, and stolen time ran on another virtual machine: neither counts as use. Guests of this machine are
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -62,6 +62,7 @@ class Instant:
         tree: the experiment's own processes.
         hosts: the llem that started it and its template, of which only their own time counts.
         others: every other process that is to be seen.
+        also: roots of further processes of the experiment, as `look` was told.
     """
 
     t_ns: int
@@ -72,15 +73,19 @@ class Instant:
     tree: Mapping[Key, Process]
     hosts: Mapping[Key, Process]
     others: Mapping[Key, Process] = field(default_factory=dict)
+    also: tuple[int, ...] = ()
 
 
-def look(worker: int, environ: Mapping[str, str] = os.environ, proc: Path = PROC) -> Instant | str:
+def look(
+    worker: int, environ: Mapping[str, str] = os.environ, proc: Path = PROC, also: Collection[int] = ()
+) -> Instant | str:
     """CPU time up to now, or why it cannot be told, in a few words.
 
     Args:
         worker: the experiment's first process.
         environ: its variables; `LLEM_JOB_ID` marks what is the experiment's, `LLEM_HOST_PID` names llem.
         proc: where the kernel's figures stand.
+        also: processes that are the experiment's with all below them, and were there before it.
     """
     t_ns = time.monotonic_ns()
     try:
@@ -93,7 +98,7 @@ def look(worker: int, environ: Mapping[str, str] = os.environ, proc: Path = PROC
         return f"{proc} does not show the processes of this experiment"
     mark = environ.get(MARK)
     top, hosts = _ancestors(processes, worker, mark, environ.get(HOST_PID), proc)
-    tree = _below(processes, top)
+    tree = _below(processes, top).union(*(_below(processes, pid) for pid in also if pid in processes))
     if mark is not None:
         # What lost its parent is younger than the first of the experiment; only those are asked for their variables.
         first = processes[top].started
@@ -111,6 +116,7 @@ def look(worker: int, environ: Mapping[str, str] = os.environ, proc: Path = PROC
         tree={processes[pid].key: processes[pid] for pid in tree},
         hosts={processes[pid].key: processes[pid] for pid in hosts},
         others={process.key: process for pid, process in processes.items() if pid not in own},
+        also=tuple(also),
     )
 
 

@@ -34,11 +34,21 @@ class DrivenWindow:
 
     Args:
         devices: ids of those that the engine uses.
+        processes: pids that are the experiment's, and were there before it.
     """
 
-    def __init__(self, engine: Engine, meter: Meter, log: PhaseLog, events: EventLog, devices: Sequence[str]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        meter: Meter,
+        log: PhaseLog,
+        events: EventLog,
+        devices: Sequence[str],
+        processes: Sequence[int] = (),
+    ) -> None:
         self._engine, self._meter, self._log, self._events = engine, meter, log, events
         self._devices = frozenset(devices)
+        self._processes = processes
         self._others: Instant | str | None = None
         self._open_ns: int | None = None
         self._seen: Seen | None = None
@@ -51,7 +61,7 @@ class DrivenWindow:
         self._engine.memory(reset_peak=True)
         if isinstance(self._engine, ReportsMetrics):
             self._engine.metrics(reset=True)
-        self._others = other_load.begin()
+        self._others = other_load.begin(self._processes)
         self._open_ns = self._log.enter(phase.WINDOW, self._meter.edge(_nothing))
         return self._open_ns
 

@@ -53,15 +53,19 @@ def believable_metrics(metrics: Mapping[str, float]) -> tuple[dict[str, float], 
 
 
 def input_caveats(answers: Sequence[Answer]) -> list[Caveat]:
-    """A caveat where one prompt had other numbers of input tokens in another pass; it is the same prompt each time."""
-    counted: dict[int, set[int]] = {}
+    """A caveat where one prompt had other numbers of input tokens in another pass; it is the same prompt each time.
+
+    A chat that went on with other answers of the model is another prompt.
+    """
+    counted: dict[tuple[int, Any], set[int]] = {}
     for answer in answers:
+        chats = {one.id: tuple(one.messages) for one in answer.requests if one.messages is not None}
         for record in answer.records:
-            counted.setdefault(record.id, set()).add(record.input_tokens)
-    varying = {number: sorted(counts) for number, counts in counted.items() if len(counts) > 1}
+            counted.setdefault((record.id, chats.get(record.id)), set()).add(record.input_tokens)
+    varying = sorted((number, sorted(counts)) for (number, _), counts in counted.items() if len(counts) > 1)
     if not varying:
         return []
-    told = [f"prompt {number} with {' and '.join(map(str, counts))}" for number, counts in sorted(varying.items())]
+    told = [f"prompt {number} with {' and '.join(map(str, counts))}" for number, counts in varying]
     return [
         Caveat(
             "input_tokens_vary",

@@ -7,6 +7,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TypeVar
 
 from llem.accelerators.facts import with_use
@@ -94,10 +95,12 @@ class Experiment:
     draft: Draft
     log: PhaseLog
     registry: Registry
+    job_dir: Path | None = None
     _batches: Sequence[Sequence[Request]] = field(default=(), init=False)
     _idle: IdleBaseline | None = field(default=None, init=False)
     _resident_share: Share | None = field(default=None, init=False)
     _caveats: dict[str, Caveat] = field(default_factory=dict, init=False)
+    _processes: Sequence[int] = field(default=(), init=False)
 
     def run(self) -> Window:
         """All phases. The engine is closed when this returns or raises."""
@@ -117,7 +120,9 @@ class Experiment:
     def _loaded(self, engine: Engine) -> Window:
         report = self._load(engine)
         loaded = self._memory(engine)
+        self._processes = report.processes
         self.meter.follow(report.devices)
+        self.meter.own(report.processes)
         scenario = self.registry.find(SCENARIOS, self.config.measurement.scenario)
         generator: LoadGenerator = load_object(scenario.generator)(engine)
         try:
@@ -163,7 +168,8 @@ class Experiment:
         def say(text: str) -> None:
             self.draft.tell("load", text)
 
-        context = LoadContext(config=self.config, base_dir=self.base_dir, progress=say)
+        job_dir = str(self.job_dir) if self.job_dir is not None else None
+        context = LoadContext(config=self.config, base_dir=self.base_dir, progress=say, job_dir=job_dir)
         report = check_report(self.config.backend, engine.load(context))
         engine.synchronize()
         self.draft.model = ModelReport(
@@ -184,7 +190,7 @@ class Experiment:
         if not config.enabled or config.resident_s == 0 or not self.meter.devices:
             return
         engine.synchronize()
-        others, start = other_load.begin(), time.monotonic_ns()
+        others, start = other_load.begin(self._processes), time.monotonic_ns()
         rest(self.draft.events, phase.RESIDENT_BASELINE, config.resident_s)
         end = time.monotonic_ns()
         resident_w = dict(self.meter.mean_power(start, end))
@@ -194,7 +200,7 @@ class Experiment:
         self._idle.result.resident_w = {device: watts for device, watts in resident_w.items() if math.isfinite(watts)}
 
     def _warm_up(self, generator: LoadGenerator, watts: Watts, report: LoadReport) -> None:
-        config, others, start = self.config.warmup, other_load.begin(), time.monotonic_ns()
+        config, others, start = self.config.warmup, other_load.begin(self._processes), time.monotonic_ns()
         judge = Judge(config, self._batches)
         progress = Progress(self.draft.events, phase.WARMUP, watts.between, judge.limit, start)
         told_ns = start
@@ -230,7 +236,7 @@ class Experiment:
             if isinstance(engine, ReportsMetrics):
                 engine.metrics(reset=True)
             # Before the window opens and after it has closed: reading takes time, which is not the engine's.
-            others = other_load.begin()
+            others = other_load.begin(self._processes)
             open_ns = self.log.enter(phase.WINDOW, self.meter.edge(engine.synchronize))
             minimum_s = self._minimum_s(report)
             total = sum(len(batch) for batch in self._batches)
@@ -272,7 +278,9 @@ class Experiment:
         loaded: MemoryReading,
     ) -> Window:
         """The window of a load that does not wait for answers: the scenario opens and closes it."""
-        window = DrivenWindow(engine, self.meter, self.log, self.draft.events, report.devices)
+        window = DrivenWindow(
+            engine, self.meter, self.log, self.draft.events, report.devices, processes=self._processes
+        )
         context = DriveContext(
             config=self.config, base_dir=self.base_dir, cycle=self.draft.job.cycle, requests=requests, window=window
         )

@@ -170,6 +170,11 @@ class Meter:
         if self._process is not None:
             self._process.follow(used)
 
+    def own(self, processes: Collection[int]) -> None:
+        """From now on these processes, and all below them, are the experiment's: they are nobody else's on a device."""
+        if self._process is not None and processes:
+            self._process.own(processes)
+
     def mean_power(self, start_ns: int, end_ns: int) -> dict[str, float]:
         """Mean power of each device between two times (W), from the readings so far.
 

@@ -74,7 +74,9 @@ class ExperimentOrchestrator:
             draft.environment["meters"] = meter.environment()
             draft.devices = meter.device_facts()
             draft.environment["gpu"] = gpu_facts(draft.devices)
-            experiment = Experiment(config, draft.job.base_dir, dataset, meter, draft, log, self._registry)
+            experiment = Experiment(
+                config, draft.job.base_dir, dataset, meter, draft, log, self._registry, job_dir=self._dir
+            )
             window = experiment.run()
         except BaseException:
             attempt("stopping the meters", lambda: draft.metered(meter.stop()))

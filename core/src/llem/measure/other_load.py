@@ -60,14 +60,19 @@ class Share:
         return self.share >= max(DOUBTFUL_FROM, 2 * self.resolution)
 
 
-def begin() -> Instant | str:
-    """The beginning of a phase, in the experiment's worker."""
-    return cpu_time.look(os.getpid())
+def begin(also: Collection[int] = ()) -> Instant | str:
+    """The beginning of a phase, in the experiment's worker.
+
+    Args:
+        also: processes that are the experiment's, and were there before it.
+    """
+    return cpu_time.look(os.getpid(), also=also)
 
 
 def share_since(before: Instant | str) -> Share:
     """CPU use of others since `begin`."""
-    return share_between(before, cpu_time.look(os.getpid()), os.sysconf("SC_CLK_TCK"))
+    also = () if isinstance(before, str) else before.also
+    return share_between(before, cpu_time.look(os.getpid(), also=also), os.sysconf("SC_CLK_TCK"))
 
 
 def share_between(before: Instant | str, after: Instant | str, hz: float) -> Share:

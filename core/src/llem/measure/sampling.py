@@ -2,7 +2,7 @@
 
 `python -m llem.measure.sampling JOB_DIR`, started by `Meter`. Its first line of standard input is its order as JSON;
 further lines are `mark N` (read now and answer), `edge N TIMEOUT_S ASKED_NS` (answer when every counter has ticked, see
-`llem.measure.edges`), `note TIMEOUT_S ASKED_NS` (the same without an answer), `follow [ID, …]` (tell the power of these, see `llem.measure.power_now`) and `stop`. It ends when told, on SIGTERM, and when its worker dies in
+`llem.measure.edges`), `note TIMEOUT_S ASKED_NS` (the same without an answer), `follow [ID, …]` (tell the power of these, see `llem.measure.power_now`), `own [PID, …]` (these are the experiment's too) and `stop`. It ends when told, on SIGTERM, and when its worker dies in
 whatever way: standard input ends then, and the kernel sends a signal. Readings are appended line by line, unbuffered.
 """
 
@@ -80,12 +80,14 @@ class Recorder:
         self._slept_ns = _slept_ns()
         self._told_ns = 0
         self._worker = 0
+        self._own: Sequence[int] = ()
         self._foreign: dict[int, dict[int, str]] = {}
         self._watch_due_ns = 0
 
     def open(self, order: Mapping[str, Any]) -> dict[str, str]:
         """Open the ordered samplers and write the header; returns why some do not open."""
         self._worker = order["worker"]
+        self._own = (self._worker,)
         refused: dict[str, str] = {}
         described: list[dict[str, Any]] = []
         metered: list[Device] = []
@@ -113,6 +115,10 @@ class Recorder:
             }
         )
         return refused
+
+    def own(self, pids: Sequence[int]) -> None:
+        """Take these for the experiment's own, with all below them."""
+        self._own = (self._worker, *pids)
 
     def read_all(self, slot: int | None) -> int:
         """Read every device once; returns the latest time of a reading. `slot` is None for a marked instant."""
@@ -154,7 +160,7 @@ class Recorder:
                     self._complain(name, "tell who uses its devices", f"{type(error).__name__}: {error}")
                     continue
                 for device, pids in holders.items():
-                    foreign = foreign_processes(pids, self._worker)
+                    foreign = foreign_processes(pids, *self._own)
                     if foreign and device in indices:
                         found[indices[device]] = foreign
         if found != self._foreign:
@@ -290,6 +296,8 @@ def main(arguments: Sequence[str]) -> int:
                     edges.begin(int(asked_ns), float(timeout_s))
                 elif word == "follow":
                     power.follow(json.loads(rest))
+                elif word == "own":
+                    recorder.own(json.loads(rest))
                 else:
                     ending = command
             if edges.poll_s is not None:

@@ -122,6 +122,10 @@ class SamplingProcess:
         """Have it tell the power of these GPUs to whoever watches, or of the CPUs where none is among them."""
         self._send(f"follow {json.dumps(list(used))}")
 
+    def own(self, processes: Collection[int]) -> None:
+        """Have it take these processes, and all below them, for the experiment's own."""
+        self._send(f"own {json.dumps(list(processes))}")
+
     def end(self) -> None:
         """Tell it to stop, and see to it that it does. Harmless when repeated."""
         if self.alive:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 PROC = Path("/proc")
@@ -14,28 +14,28 @@ MARK = "LLEM_JOB_ID"
 """The variable by which a runner marks all that an experiment starts."""
 
 
-def foreign_processes(pids: Iterable[int], worker: int) -> dict[int, str]:
+def foreign_processes(pids: Iterable[int], *roots: int) -> dict[int, str]:
     """Those that are not of the experiment: pid to the program's name, empty where that cannot be read.
 
-    Of the experiment are the worker, its descendants, and whatever carries its mark. In a container the driver may
+    Of the experiment are these roots, their descendants, and whatever carries its mark. In a container the driver may
     tell pids of another namespace: there it is believed only where one of the experiment's own is among them, since
     otherwise nobody can say who is who.
 
     Args:
         pids: as the driver tells them.
-        worker: the experiment's first process.
+        roots: the experiment's first process, and servers that do its work and were there before.
     """
     told = set(pids)
-    own = {pid for pid in told if _is_own(pid, worker)}
+    own = {pid for pid in told if _is_own(pid, roots)}
     if not own and not _in_initial_namespace():
         return {}
     return {pid: _name(pid) for pid in sorted(told - own)}
 
 
-def _is_own(pid: int, worker: int) -> bool:
+def _is_own(pid: int, roots: Collection[int]) -> bool:
     ancestor: int | None = pid
     while ancestor is not None and ancestor > 1:
-        if ancestor == worker:
+        if ancestor in roots:
             return True
         ancestor = _parent(ancestor)
     mark = os.environ.get(MARK)

@@ -50,6 +50,7 @@ def build_requests(prompts: Sequence[Prompt], config: ExperimentConfig, report: 
                 max_input_tokens=config.dataset.input_tokens,
                 chat_template=config.dataset.chat_template,
                 messages=prompt.messages,
+                session=prompt.session,
             )
         )
     return requests

@@ -56,7 +56,8 @@ def final_result(directory: Path, document: JobDocument, ended: Ended) -> Experi
     Raises:
         OSError: the folder cannot be written.
     """
-    _hide_secrets(directory / LOG)
+    for log in sorted(directory.glob("*.log")):  # what an engine started may have one of its own
+        _hide_secrets(log)
     result, problem = _read(directory, document)
     samplers = keep_series(directory)
     if result is not None and (result.status == "done" or ended.why == "Crash"):

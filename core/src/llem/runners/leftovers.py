@@ -9,7 +9,6 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from llem.errors import PreflightError
-from llem.results.job_directory import LOG
 from llem.results.store import EXPERIMENTS
 from llem.runners.scratch import clear_scratch
 
@@ -20,6 +19,9 @@ _KILLED_S = 15.0
 """A process that SIGKILL does not end for so long hangs in a driver."""
 
 _STEP_S = 0.1
+
+_LOGS = ".log"
+"""Names of logs end so: the worker's, and those of what an engine starts, such as a server."""
 
 
 def reclaim(study_dir: Path) -> Iterable[str]:
@@ -61,7 +63,7 @@ def _gone(study_dir: Path, within_s: float) -> bool:
 
 
 def _processes(study_dir: Path) -> list[int]:
-    """Processes whose output goes to the log of a job of this study: workers, and all that they and llem started for them."""
+    """Processes whose output goes to a log of a job of this study: workers, and all that they and llem started for them."""
     experiments = os.path.realpath(study_dir / EXPERIMENTS) + os.sep
     found = []
     for entry in os.scandir("/proc") if Path("/proc").is_dir() else ():
@@ -72,7 +74,7 @@ def _processes(study_dir: Path) -> list[int]:
                 target = os.readlink(f"{entry.path}/fd/{number}")  # noqa: PTH115 - thousands of them
             except OSError:
                 break  # it has ended, or is another user's
-            if target.startswith(experiments) and target.endswith(f"/{LOG}"):
+            if target.startswith(experiments) and target.endswith(_LOGS):
                 found.append(int(entry.name))
                 break
     return found

@@ -90,6 +90,7 @@ class Request:
         chat_template: wrap `prompt` as one user message in the model's chat template.
         messages: a whole chat, in the model's chat template whatever `chat_template` says, and never cut; only asked of a
             backend with the capability `chat`.
+        session: number of the conversation that it is a turn of; None where it stands alone. Of no concern to an engine.
     """
 
     id: int
@@ -100,6 +101,7 @@ class Request:
     max_input_tokens: int | None = None
     chat_template: bool = False
     messages: Sequence[Message] | None = None
+    session: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,8 @@ class RequestRecord:
         finish: `length` or `stop`.
         piece_ns: in place of `token_ns`, where the answer came in pieces whose tokens the engine cannot count, as from a
             server that sends text: one time for each piece, in order. The first piece has the first token, the last the last.
+        text: the answer, where it comes as text; None where `Engine.decode` tells it.
+        cached_tokens: prompt tokens that the engine took from a cache instead of computing them.
     """
 
     id: int
@@ -128,6 +132,8 @@ class RequestRecord:
     token_ns: Sequence[int] | None = None
     output_token_ids: Sequence[int] | None = None
     piece_ns: Sequence[int] | None = None
+    text: str | None = None
+    cached_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,11 +169,13 @@ class LoadContext:
         config: the experiment.
         base_dir: the folder that relative paths in the configuration start from.
         progress: tells the user (and the silence timeout) that loading goes on; takes one short line.
+        job_dir: the experiment's folder, for logs (`*.log`) of what the engine starts; None outside of an experiment.
     """
 
     config: ExperimentConfig
     base_dir: str
     progress: Callable[[str], None]
+    job_dir: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,6 +189,8 @@ class LoadReport:
         devices: stable ids of the devices in use: `GPU-…` UUIDs, or `cpu`; empty where the work is done elsewhere.
         elsewhere: the machine that does the work where it is not this one. The meters of this machine tell nothing about
             it, so that the result has no energy of the work, and says so.
+        processes: pids of this machine that do the work and were not started by the engine; they and all below them count as
+            the experiment's own. What the engine starts is its own anyway.
         dtype: the dtype of the weights as they were loaded.
         parameters: number of parameters; active_parameters: of those used for a token (mixture of experts).
         architecture: what FLOPs are computed from (see `llem.models.flops`), or None where it is unknown.
@@ -193,6 +203,7 @@ class LoadReport:
     special_token_ids: frozenset[int] = frozenset()
     devices: Sequence[str]
     elsewhere: str | None = None
+    processes: Sequence[int] = ()
     dtype: str | None = None
     parameters: int | None = None
     active_parameters: int | None = None
@@ -219,7 +230,8 @@ class Engine(Protocol):
         """Answer one request, token by token. Only asked of a backend with the capability `streaming`."""
 
     def decode(self, token_ids: Sequence[int]) -> str | None:
-        """The text of these tokens, special ones left out; None from an engine without a tokenizer. Never asked in the window."""
+        """The text of these tokens, special ones left out; None from an engine without a tokenizer. Asked in the window only where a conversation
+        goes on with the model's own answers."""
 
     def synchronize(self) -> None:
         """Return when the devices have finished all work given so far."""

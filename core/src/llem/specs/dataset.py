@@ -58,6 +58,8 @@ class Prompt:
 
     Attributes:
         output_tokens: length of this prompt's answer, as `dataset.output_tokens` says it of all; None for that.
+        session: number of the conversation that it is a turn of: its turns follow one another in the dataset, each the chat so far
+            with its recorded answers. None for a prompt that stands alone.
     """
 
     text: str | None = None
@@ -66,6 +68,7 @@ class Prompt:
     seed: int = 0
     pieces: tuple[Piece, ...] = ()
     output_tokens: int | None = None
+    session: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import time
@@ -10,16 +11,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from llem.plugin_api import HIDDEN, ModelError
+from llem_openai.address import Address, address_of
 from llem_openai.config import FIELDS, NEEDED, OpenaiConfig
 from llem_openai.refusal import BODY_LIMIT, better_name, named_field, printable, reason
+from llem_openai.response import ProtocolError
 
 NOT_TAKEN = (400, 422)
 """Answers of servers to a field that they do not know."""
 
-NETWORK_ERRORS = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError)
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+"""Answers that point to another address."""
+
+NETWORK_ERRORS = (OSError, http.client.HTTPException, ProtocolError)
 """Errors that a client can meet on the way to a server."""
 
 _NO_PAGE = frozenset({404, 405, 501})
@@ -41,37 +45,47 @@ class Access:
     headers: Mapping[str, str] = field(repr=False)
 
     @property
-    def timeout(self) -> httpx.Timeout:
-        """Of every request."""
-        return httpx.Timeout(self.options.timeout_s, connect=self.options.connect_timeout_s, pool=None)
+    def address(self) -> Address:
+        """The address of the API, in parts."""
+        return address_of(self.options.base_url)
 
-    def get(self, url: str) -> tuple[int, str]:
-        """A page's status and text. Raises ModelError where nobody answers, or the answer has no end."""
-        limit = self.options.connect_timeout_s
+    def get(self, page: str) -> tuple[int, str]:
+        """A page's status and text. Raises ModelError where nobody answers, or the answer has no end.
+
+        Args:
+            page: below the API's address; the whole path where it begins with a slash.
+        """
+        limit, address = self.options.connect_timeout_s, self.address
         deadline = time.monotonic() + max(limit, 1.0) * 6
+        connecting = http.client.HTTPSConnection if address.is_encrypted else http.client.HTTPConnection
+        connection = connecting(address.host, address.port, timeout=limit)
+        path = page if page.startswith("/") else f"{address.path}/{page}"
         data = b""
         try:
-            with httpx.stream("GET", url, headers=dict(self.headers), timeout=limit, trust_env=False) as response:
-                if response.is_redirect:
-                    raise self.elsewhere(response.status_code, response.headers.get("location", ""))
-                for part in response.iter_bytes():
-                    data += part
-                    if len(data) > _PAGE_LIMIT or time.monotonic() > deadline:
-                        raise ModelError(
-                            f"the page has no end: {len(data):,} bytes so far.",
-                            where=url,
-                            remedy="Correct openai.base_url; it usually ends with /v1.",
-                        )
+            connection.request("GET", path, headers={**self.headers, "Host": address.authority})
+            response = connection.getresponse()
+            if response.status in REDIRECTS:
+                raise self.elsewhere(response.status, response.headers.get("location", ""))
+            while part := response.read1(1 << 16):
+                data += part
+                if len(data) > _PAGE_LIMIT or time.monotonic() > deadline:
+                    raise ModelError(
+                        f"the page has no end: {len(data):,} bytes so far.",
+                        where=f"{self.options.base_url}, {path}",
+                        remedy="Correct openai.base_url; it usually ends with /v1.",
+                    )
         except NETWORK_ERRORS as error:
             raise unreachable(self.options, error) from error
-        return response.status_code, data.decode(errors="replace")
+        finally:
+            connection.close()
+        return response.status, data.decode(errors="replace")
 
     def models(self) -> list[dict[str, Any]] | None:
         """Models that the server serves: one entry for each model, with its `id`; None where it has no such page, as some gateways.
 
         Raises ModelError where it does not say.
         """
-        status, text = self.get(f"{self.options.base_url}/models")
+        status, text = self.get("models")
         if status in _NO_PAGE:
             return None
         if status != 200:
@@ -89,7 +103,7 @@ class Access:
     def version(self) -> str | None:
         """The server's version by its own word, where it has a page for that, as vLLM has."""
         try:
-            status, text = self.get(self.options.base_url.removesuffix("/v1") + "/version")
+            status, text = self.get(self.address.path.removesuffix("/v1") + "/version")
             told = json.loads(text)["version"] if status == 200 else None
         except (ModelError, ValueError, KeyError, TypeError, RecursionError):
             return None
@@ -164,14 +178,22 @@ def access(options: OpenaiConfig, base_dir: str) -> Access:
             ) from error
         if not key:
             raise ModelError("it holds no key.", where=str(path), remedy="Correct openai.api_key_file.")
+    if not (key.isascii() and key.isprintable()):
+        raise ModelError(
+            "the key is no plain line of text, and cannot be sent.",
+            where=options.api_key_file or options.api_key_variable,
+            remedy="Correct openai.api_key_file, or the variable.",
+        )
     return Access(options, {"Authorization": f"Bearer {key}"} if key else {})
 
 
 def unreachable(options: OpenaiConfig, error: Exception) -> ModelError:
     """Nobody answers."""
-    reason = str(error) or type(error).__name__
+    reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
+    if isinstance(error, TimeoutError):
+        reason = f"no connection within {options.connect_timeout_s:g} s"
     return ModelError(
-        f"the server does not answer: {reason.splitlines()[0].rstrip('.')}.",
+        f"the server does not answer: {printable(reason)}.",
         where=options.base_url,
         remedy="Start it, correct openai.base_url, or raise openai.timeout_s where it is only slow.",
     )

@@ -61,6 +61,7 @@ class Chunk:
         ids: token ids; logprobs: of so many tokens.
         finish: why the answer ended.
         another: text of a second answer to the same request.
+        said: the answer's text in it, thinking left out.
     """
 
     t_ns: int
@@ -75,13 +76,14 @@ class Chunk:
     logprobs: int = 0
     finish: str | None = None
     another: bool = False
+    said: str = ""
 
 
 def read_chunk(document: Mapping[str, Any], t_ns: int) -> Chunk:
     """The facts of a chunk's JSON object."""
     choices = _list(document.get("choices"))
     choice = _mapping(choices[0]) if choices else {}
-    kinds = set(_kinds(choice))
+    kinds = _kinds(choice)
     usage = _usage(document, choice)
     details = _mapping(usage.get("completion_tokens_details")) or _mapping(usage.get("output_tokens_details"))
     prompt = _mapping(usage.get("prompt_tokens_details")) or _mapping(usage.get("input_tokens_details"))
@@ -99,6 +101,7 @@ def read_chunk(document: Mapping[str, Any], t_ns: int) -> Chunk:
         logprobs=_in_logprobs(choice.get("logprobs")),
         finish=finish if isinstance(finish, str) and finish else None,
         another=len(choices) > 1 or _count(choice.get("index")) not in (None, 0),
+        said=_said(choice),
     )
 
 
@@ -115,6 +118,8 @@ def _usage(document: Mapping[str, Any], choice: Mapping[str, Any]) -> Mapping[st
     for place in (document, choice, _mapping(document.get("x_groq"))):
         if usage := _mapping(place.get("usage")):
             return usage
+    if "timings" not in document:
+        return {}
     timings = _mapping(document.get("timings"))
     new, cached = _count(timings.get("prompt_n")), _count(timings.get("cache_n"))
     if new is None or cached is None:
@@ -126,14 +131,27 @@ def _usage(document: Mapping[str, Any], choice: Mapping[str, Any]) -> Mapping[st
     }
 
 
-def _kinds(choice: Mapping[str, Any]) -> Iterator[str]:
-    """`answer` or `thinking` for each text in a choice."""
+def _said(choice: Mapping[str, Any]) -> str:
+    """The answer's text, from wherever a completion or a chat has it."""
+    text = (
+        choice.get("text")
+        or _mapping(choice.get("delta")).get("content")
+        or _mapping(choice.get("message")).get("content")
+    )
+    return text if isinstance(text, str) else ""
+
+
+def _kinds(choice: Mapping[str, Any]) -> set[str]:
+    """`answer` and `thinking`, as far as a choice has text of them."""
+    found: set[str] = set()
     for key in _OF_A_CHOICE:
-        yield from _texts(key, choice.get(key))
+        if value := choice.get(key):
+            found.update(_texts(key, value))
     for place in ("delta", "message"):
         for key, value in _mapping(choice.get(place)).items():
-            if key not in _NO_TEXT:
-                yield from _texts(key, value)
+            if value and key not in _NO_TEXT:
+                found.update(_texts(key, value))
+    return found
 
 
 def _texts(key: str, value: object, kind: str = "answer", depth: int = 0, named: bool = False) -> Iterator[str]:
@@ -162,7 +180,10 @@ def _list(value: object) -> list[Any]:
 
 
 def _first(usage: Mapping[str, Any], *keys: str) -> int | None:
-    return next((found for key in keys if (found := _count(usage.get(key))) is not None), None)
+    for key in keys:
+        if (value := usage.get(key)) is not None and (found := _count(value)) is not None:
+            return found
+    return None
 
 
 def _count(value: object) -> int | None:

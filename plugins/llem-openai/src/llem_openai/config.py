@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, field_validator, model_validator
 
 from llem.plugin_api import Section
+from llem_openai.serve_command import secrets_in, words_of
 
 RESERVED = frozenset(
     {
@@ -34,10 +35,24 @@ NEEDED = frozenset({"max_tokens"})
 
 
 class OpenaiConfig(Section):
-    """Options of the backend `openai`. The server is yours: llem neither starts nor stops it."""
+    """Options of the backend `openai`. The server is yours, and runs already, unless `serve` starts it for each experiment."""
 
     base_url: str = Field(
         "http://127.0.0.1:8000/v1", min_length=1, description="address of the API, with /v1; without a password in it"
+    )
+    serve: str | list[str] | None = Field(
+        None,
+        min_length=1,
+        description="command that starts the server for the experiment and is ended with it, as one line or a list of words; "
+        "{port} in it is the port of base_url, or a free one where that is taken, and {model} is model.source; null: it runs already",
+    )
+    serve_timeout_s: float = Field(
+        600.0, gt=0, le=86_400, description="as long may the server of serve take until it answers"
+    )
+    pid: int | None = Field(
+        None,
+        ge=2,
+        description="first process of a server that runs on this machine already: its processes count as the experiment's own",
     )
     served_name: str | None = Field(
         None, min_length=1, description="the model's name on the server; null is model.source"
@@ -89,6 +104,20 @@ class OpenaiConfig(Section):
             raise ValueError("it holds more than an address; a key belongs into a variable or a file")
         return value.rstrip("/")
 
+    @field_validator("serve")
+    @classmethod
+    def _is_a_command(cls, value: str | list[str] | None) -> str | list[str] | None:
+        if value is None:
+            return None
+        words = words_of(value)
+        if not words or not words[0]:
+            raise ValueError("it names no program")
+        if secret := sorted(set(secrets_in(words))):
+            raise ValueError(
+                f"{', '.join(secret)} looks like a secret, and this stands in results; the server inherits llem's variables"
+            )
+        return value
+
     @field_validator("extra")
     @classmethod
     def _is_not_llems(cls, value: dict[str, Any]) -> dict[str, Any]:
@@ -112,6 +141,14 @@ class OpenaiConfig(Section):
         if wrong := sorted(name for name in names if name in taken or not name.isidentifier() or names.count(name) > 1):
             raise ValueError(f"{', '.join(dict.fromkeys(wrong))} is no name that a field can be sent under")
         return value
+
+    @model_validator(mode="after")
+    def _has_one_server(self) -> OpenaiConfig:
+        if self.serve is not None and self.pid is not None:
+            raise ValueError("openai.serve starts a server and openai.pid names one that runs: give one of them")
+        if self.same_machine is False and (self.serve is not None or self.pid is not None):
+            raise ValueError("a server of openai.serve or openai.pid runs here: leave out same_machine: false")
+        return self
 
     @model_validator(mode="after")
     def _names_no_field_twice(self) -> OpenaiConfig:

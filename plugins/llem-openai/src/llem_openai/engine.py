@@ -1,8 +1,7 @@
-"""The engine of the backend `openai`: a client of a server that runs already."""
+"""The engine of the backend `openai`: a client of a server."""
 
 from __future__ import annotations
 
-import asyncio
 import importlib.metadata
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
@@ -23,7 +22,9 @@ from llem_openai.access import Access, access
 from llem_openai.config import OpenaiConfig
 from llem_openai.exchange import Exchange
 from llem_openai.notes import Notes, unsent
+from llem_openai.own_server import find_server
 from llem_openai.place import place_of
+from llem_openai.server import Server
 from llem_openai.streamed_answer import StreamedAnswer
 
 _PROBE = Request(id=0, output_tokens=4, prompt="One, two, three,", ignore_eos=False)
@@ -37,20 +38,23 @@ class OpenaiEngine:
         self._metrics: dict[str, float] = {}
         self._notes = Notes()
         self._once: Sequence[Caveat] = ()
+        self._server: Server | None = None
 
     def load(self, context: LoadContext) -> LoadReport:
-        """See `Engine.load`. Finds the server and asks it something small; nothing is loaded here."""
+        """See `Engine.load`. Finds the server, or starts it, and asks it something small; nothing is loaded here."""
         config, options = context.config, context.config.options
         assert isinstance(options, OpenaiConfig)
-        self._options = options
         fields = sampling_fields(config)
-        place = place_of(options)
+        found = find_server(options, config.model.source, context, self._keep)
+        self._options = options = found.options
         way = access(options, context.base_dir)
         context.progress(f"asking {options.base_url}")
         name = served_name(way, config)
         entry = next((entry for entry in way.models() or () if entry["id"] == name), {"id": name})
         self._exchange = Exchange(way, name, {**options.extra, **fields})
         heard = self._exchange.probe(_PROBE)
+        # Asked once it has worked: what it works on is held by then.
+        place = place_of(options, found.server.processes() if found.server is not None else ())
         each = heard.counted().token_ns is not None
         self._once = unsent(config, options)
         renamed = {"request_fields": dict(options.request_fields)} if options.request_fields else {}
@@ -58,9 +62,11 @@ class OpenaiEngine:
             vocab_size=options.vocab_size,
             devices=place.devices,
             elsewhere=place.elsewhere,
+            processes=tuple(found.server.strangers) if found.server is not None else (),
             versions=_versions(way, entry),
             effective={
                 "server": options.base_url,
+                **({"serve": list(found.command)} if found.command else {}),
                 "served_name": name,
                 "server_runs_on": place.told,
                 "token_times": "of each token" if each else "of pieces of text, whose tokens the server does not count",
@@ -77,20 +83,22 @@ class OpenaiEngine:
         """See `Engine.generate`."""
         assert self._exchange is not None
         asked = [self._takes(request) for request in batch]
-        return [
-            self._record(heard)
-            for heard in self._exchange.wait(self._exchange.ask_all(asked, self._options.concurrency))
-        ]
+        try:
+            heard = self._exchange.wait(self._exchange.ask_all(asked, self._options.concurrency))
+        except LlemError:
+            self._check_server()
+            raise
+        return [self._record(one) for one in heard]
 
     async def stream(self, request: Request) -> AsyncIterator[TokenEvent]:
         """See `Engine.stream`. Events come when the answer is whole, with the times at which its chunks arrived: which tokens
         came with which chunk is only known then. Closing the iterator ends the request."""
         assert self._exchange is not None
-        future = self._exchange.submit(self._exchange.ask(self._takes(request)))
         try:
-            heard = await asyncio.wrap_future(future)
-        finally:
-            future.cancel()
+            heard = await self._exchange.ask(self._takes(request))
+        except LlemError:
+            self._check_server()
+            raise
         record = self._record(heard)
         times, ids = record.token_ns or record.piece_ns or (), record.output_token_ids
         *earlier, last = [
@@ -109,7 +117,9 @@ class OpenaiEngine:
         """See `Engine.synchronize`. The server's devices are beyond reach; every answer was waited for."""
 
     def memory(self, *, reset_peak: bool = False) -> MemoryReading:
-        """See `Engine.memory`. The server's allocator is beyond reach."""
+        """See `Engine.memory`. The server's allocator is beyond reach. Raises ModelError where a server of the experiment's own has
+        ended: without it there is no figure of its work."""
+        self._check_server()
         return MemoryReading(None, None, None)
 
     def metrics(self, *, reset: bool = False) -> Mapping[str, float]:
@@ -129,10 +139,22 @@ class OpenaiEngine:
         return [*once, *self._notes.tell()]
 
     def close(self) -> None:
-        """See `Engine.close`. The server goes on."""
+        """See `Engine.close`. A server that was started for the experiment ends; another one goes on."""
         exchange, self._exchange = self._exchange, None
-        if exchange is not None:
-            exchange.close()
+        server, self._server = self._server, None
+        try:
+            if exchange is not None:
+                exchange.close()
+        finally:
+            if server is not None:
+                server.close()
+
+    def _keep(self, server: Server) -> None:
+        self._server = server
+
+    def _check_server(self) -> None:
+        if self._server is not None:
+            self._server.check()
 
     def _record(self, heard: StreamedAnswer) -> RequestRecord:
         record = heard.record()
@@ -214,7 +236,7 @@ def sampling_fields(config: ExperimentConfig) -> dict[str, Any]:
 
 
 def _versions(way: Access, entry: Mapping[str, Any]) -> dict[str, str]:
-    versions = {name: importlib.metadata.version(name) for name in ("llem-openai", "httpx")}
+    versions = {"llem-openai": importlib.metadata.version("llem-openai")}
     owner, version = entry.get("owned_by"), way.version()
     if isinstance(owner, str) and owner:
         versions["server"] = f"{owner} {version}" if version else owner

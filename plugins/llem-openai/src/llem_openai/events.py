@@ -14,6 +14,7 @@ LINE_LIMIT = 8 << 20
 
 _BOM = b"\xef\xbb\xbf"
 _BEGIN = 120
+_DATA = b"data: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,9 @@ class EventReader:
         self._t_ns = t_ns
         if len(self.begin) < _BEGIN:
             self.begin = (self.begin + data[:_BEGIN])[:_BEGIN]
+        elif self._is_between and _is_one_event(data):
+            yield Event(((data[len(_DATA) : -2], t_ns),))
+            return
         if self._after_cr and data.startswith(b"\n"):
             data = data[1:]
             self._after_cr = False
@@ -81,6 +85,11 @@ class EventReader:
             self._part_size += len(rest)
         if self._part_size > LINE_LIMIT:
             raise TooLongError
+
+    @property
+    def _is_between(self) -> bool:
+        """Nothing of a next event has come."""
+        return not (self._part or self._lines or self._name or self._after_cr)
 
     def close(self) -> Iterator[Event]:
         """Remainder when the stream has ended: servers forget the last line end, or the blank line after it."""
@@ -112,3 +121,14 @@ class EventReader:
         self._lines, self._name, self._size = [], "", 0
         if lines:
             yield Event(tuple(lines), name or "message", whole)
+
+
+def _is_one_event(data: bytes) -> bool:
+    """True for one event of one line, whole, as nearly all arrive; it goes the short way."""
+    return (
+        data.startswith(_DATA)
+        and data.find(b"\n") == len(data) - 2
+        and data.endswith(b"\n")
+        and b"\r" not in data
+        and len(data) < LINE_LIMIT
+    )

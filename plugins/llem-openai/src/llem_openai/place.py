@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import psutil
 
 from llem.plugin_api import ModelError
 from llem_openai.config import OpenaiConfig
+
+_FIRST_PID_NAMESPACE = "pid:[4026531836]"
+"""The namespace in which drivers count processes; its number is a constant of the kernel."""
 
 
 @dataclass(frozen=True)
@@ -29,13 +33,23 @@ class Place:
     told: str
 
 
-def place_of(options: OpenaiConfig) -> Place:
+def place_of(options: OpenaiConfig, processes: Collection[int] = ()) -> Place:
     """Where the server runs, by the study's word or its address.
+
+    Args:
+        options: the section.
+        processes: of a server that runs here: the GPUs that they hold are those that do the work.
 
     Raises:
         ModelError: its name is not known, or devices of this machine are named for a server on another.
     """
     host = urlsplit(options.base_url).hostname or ""
+    if processes:
+        by = "started by openai.serve" if options.serve is not None else "named by openai.pid"
+        if options.devices is not None:
+            return Place(tuple(options.devices), None, f"this machine, {by}; its devices by openai.devices")
+        devices, rest = devices_of(processes)
+        return Place(devices, None, f"this machine, {by}; {rest}")
     here = options.same_machine if options.same_machine is not None else is_here(host, options)
     by = "by openai.same_machine" if options.same_machine is not None else f"by the address {host}"
     if not here:
@@ -63,6 +77,27 @@ def is_here(host: str, options: OpenaiConfig) -> bool:
         ) from error
     own = {a.address.partition("%")[0] for addresses in psutil.net_if_addrs().values() for a in addresses}
     return all(address in own or ipaddress.ip_address(address).is_loopback for address in found)
+
+
+def devices_of(processes: Collection[int]) -> tuple[tuple[str, ...], str]:
+    """Ids of the devices that processes work on, and what that rests on: the GPUs that they hold, as far as the driver tells."""
+    from llem.plugin_api import Registry, accelerators_here
+
+    gpus = [one for one in accelerators_here(Registry()) if one.kind == "gpu"]
+    held = tuple(one.id for one in gpus if one.processes is not None and not one.processes.isdisjoint(processes))
+    if held:
+        return held, "the GPUs that its processes hold"
+    if not gpus or (_counts_as_a_driver() and all(one.processes is not None for one in gpus)):
+        return ("cpu",), "its processes hold no GPU"
+    return tuple(one.id for one in gpus), "all devices that are seen here"
+
+
+def _counts_as_a_driver() -> bool:
+    """True where pids here are those that a driver tells; in a container they are others."""
+    try:
+        return str(Path("/proc/self/ns/pid").readlink()) == _FIRST_PID_NAMESPACE
+    except OSError:
+        return False
 
 
 def visible_gpus() -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Registrations of llem-openai. Importing this does not import httpx."""
+"""Registrations of llem-openai."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ def llem_backends() -> Sequence[BackendSpec]:
             config=OpenaiConfig,
             engine="llem_openai.engine:OpenaiEngine",
             capabilities=frozenset({"cpu", "gpu", "streaming", "batching", "chat", "concurrent", "online"}),
-            requires=("httpx",),
             install="pip install llem-openai",
             batch_size=batch_size,
             worth_varying={"concurrency": (1, 8, 32)},

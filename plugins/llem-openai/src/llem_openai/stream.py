@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from llem.plugin_api import LlemError
@@ -20,84 +19,93 @@ def answer_limit(output_tokens: int) -> int:
     return _ANSWER + _A_TOKEN * output_tokens
 
 
-async def documents(
-    parts: AsyncIterator[bytes], kind: str, limit: int, where: str
-) -> AsyncIterator[tuple[Mapping[str, Any] | None, int]]:
-    """Each JSON object of a response with the time of its arrival; None for the closing `[DONE]`.
+class DocumentReader:
+    """Takes the bytes of a response, gives each of its JSON objects with the time of its arrival; None for the closing `[DONE]`.
 
     Args:
-        parts: the response's bytes as they arrive.
-        kind: its content type.
+        kind: the response's content type.
         limit: bytes that it may have.
         where: for messages.
-
-    Raises:
-        LlemError: it is no stream of JSON objects, or has no end.
     """
-    reader, size, found, t_ns = EventReader(), 0, False, 0
-    whole: list[bytes] | None = [] if "json" in kind.lower() and "ndjson" not in kind.lower() else None
-    try:
-        async for part in parts:
-            t_ns = time.monotonic_ns()
-            size += len(part)
-            if size > limit:
-                raise _endless(f"{size:,} bytes came for it, more than the {limit:,} that its tokens can take", where)
-            if whole is not None:
-                whole.append(part)
-                continue
-            for event in reader.feed(part, t_ns):
-                for item in _objects(event, where):
-                    found = True
-                    yield item
-        if whole is not None:
-            for item in _objects(Event(((b"".join(whole), t_ns),)), where):
-                yield item
+
+    def __init__(self, kind: str, limit: int, where: str) -> None:
+        self._kind, self._limit, self._where = kind, limit, where
+        self._events = EventReader()
+        self._size, self._found, self._t_ns = 0, False, 0
+        is_whole = "json" in kind.lower() and "ndjson" not in kind.lower()
+        self._whole: list[bytes] | None = [] if is_whole else None
+
+    def feed(self, part: bytes, t_ns: int) -> Iterator[tuple[Mapping[str, Any] | None, int]]:
+        """Objects that end in these bytes.
+
+        Raises:
+            LlemError: it is no stream of JSON objects, or has no end.
+        """
+        self._t_ns = t_ns
+        self._size += len(part)
+        if self._size > self._limit:
+            came = f"{self._size:,} bytes came for it, more than the {self._limit:,} that its tokens can take"
+            raise _endless(came, self._where)
+        if self._whole is not None:
+            self._whole.append(part)
             return
-        for event in reader.close():
-            for item in _objects(event, where):
-                found = True
-                yield item
-    except TooLongError:
-        raise _endless(f"a line of it is longer than {LINE_LIMIT:,} bytes", where) from None
-    if not found:
-        begin = printable(reader.begin.decode(errors="replace"), 80)
-        raise LlemError(
-            f"the answer is no stream of events: its content type is {printable(kind, 60) or 'not told'}, "
-            + (f"and it begins with {begin!r}." if begin else "and it is empty."),
-            where=where,
-            remedy="Correct openai.base_url; something in between may have changed the stream.",
-        )
-
-
-def _objects(event: Event, where: str) -> Iterator[tuple[Mapping[str, Any] | None, int]]:
-    """The objects of an event: one, over all its lines, as the format says; or one in each line, of a server that forgets
-    the blank lines between its events."""
-    data, t_ns = b"\n".join(line for line, _ in event.lines), event.lines[-1][1]
-    items = [(data, t_ns)]
-    if len(event.lines) > 1 and not _is_json(data):
-        items = list(event.lines)
-    for item, at in items:
-        text = item.decode(errors="replace").strip()
-        if not text:
-            continue
-        if text == "[DONE]":
-            yield None, at
-            continue
         try:
-            document = json.loads(text)
-        except (ValueError, RecursionError):
-            if event.name == "error":
-                document = {"error": text}
-            elif not event.whole:
-                return  # the connection ended within this line: the answer is judged by what came before
-            else:
-                raise LlemError(
-                    f"the server sent what is no JSON: {printable(text, 80)!r}.",
-                    where=where,
-                    remedy="Correct openai.base_url; something in between may have changed the stream.",
-                ) from None
-        if isinstance(document, dict):
-            yield ({"error": document} if event.name == "error" and "error" not in document else document), at
+            for event in self._events.feed(part, t_ns):
+                yield from self._objects(event)
+        except TooLongError:
+            raise _endless(f"a line of it is longer than {LINE_LIMIT:,} bytes", self._where) from None
+
+    def close(self) -> Iterator[tuple[Mapping[str, Any] | None, int]]:
+        """Remainder when the response has ended.
+
+        Raises:
+            LlemError: as above; or nothing at all came.
+        """
+        if self._whole is not None:
+            yield from self._objects(Event(((b"".join(self._whole), self._t_ns),)))
+            return
+        for event in self._events.close():
+            yield from self._objects(event)
+        if not self._found:
+            begin = printable(self._events.begin.decode(errors="replace"), 80)
+            raise LlemError(
+                f"the answer is no stream of events: its content type is {printable(self._kind, 60) or 'not told'}, "
+                + (f"and it begins with {begin!r}." if begin else "and it is empty."),
+                where=self._where,
+                remedy="Correct openai.base_url; something in between may have changed the stream.",
+            )
+
+    def _objects(self, event: Event) -> Iterator[tuple[Mapping[str, Any] | None, int]]:
+        """The objects of an event: one, over all its lines, as the format says; or one in each line, of a server that forgets
+        the blank lines between its events."""
+        items = event.lines
+        if len(items) > 1 and _is_json(joined := b"\n".join(line for line, _ in items)):
+            items = ((joined, items[-1][1]),)
+        for item, at_ns in items:
+            text = item.decode(errors="replace").strip()
+            if not text:
+                continue
+            if text == "[DONE]":
+                self._found = True
+                yield None, at_ns
+                continue
+            try:
+                document = json.loads(text)
+            except (ValueError, RecursionError):
+                if event.name == "error":
+                    document = {"error": text}
+                elif not event.whole:
+                    return  # the connection ended within this line: the answer is judged by what came before
+                else:
+                    raise LlemError(
+                        f"the server sent what is no JSON: {printable(text, 80)!r}.",
+                        where=self._where,
+                        remedy="Correct openai.base_url; something in between may have changed the stream.",
+                    ) from None
+            if isinstance(document, dict):
+                self._found = True
+                is_error = event.name == "error" and "error" not in document
+                yield ({"error": document} if is_error else document), at_ns
 
 
 def _is_json(data: bytes) -> bool:

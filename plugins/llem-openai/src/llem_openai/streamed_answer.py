@@ -91,6 +91,8 @@ class StreamedAnswer:
             token_ns=found.token_ns,
             output_token_ids=found.ids,
             piece_ns=found.piece_ns,
+            text="".join(chunk.said for chunk in self.chunks),
+            cached_tokens=self.highest("cached_tokens"),
         )
 
     def _check_ending(self) -> None:

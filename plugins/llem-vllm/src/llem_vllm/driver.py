@@ -7,8 +7,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-Came = Callable[[str, Sequence[int], int, str | None], None]
-"""Takes the name of a request, the tokens that came, when, and how it finished where it did."""
+Came = Callable[[str, Sequence[int], int, str | None, int | None], None]
+"""Takes the name of a request, the tokens that came, when, how it finished where it did, and its prompt tokens from the cache."""
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,7 @@ class StepDriver:
             now = time.monotonic_ns()
             for output in outputs:
                 answer = output.outputs[0]
-                came(output.request_id, answer.token_ids, now, answer.finish_reason)
+                came(output.request_id, answer.token_ids, now, answer.finish_reason, output.num_cached_tokens)
             if is_cancelled():
                 engine.abort_request(names)
                 return
@@ -167,7 +167,7 @@ class AsyncDriver:
             async for output in stream:
                 now = time.monotonic_ns()
                 answer = output.outputs[0]
-                came(item.name, answer.token_ids, now, answer.finish_reason)
+                came(item.name, answer.token_ids, now, answer.finish_reason, output.num_cached_tokens)
         except (ValueError, VLLMClientError) as error:
             raise RefusedError(item.name, str(error)) from error
         finally:

@@ -102,9 +102,9 @@ class VllmEngine:
             under_way = UnderWay(request, len(prompt))
             return Item(str(next(self._ids)), prompt, self._sampling_of(request), self._lora)
 
-        def came(_: str, tokens: Sequence[int], now: int, finish: str | None) -> None:
+        def came(_: str, tokens: Sequence[int], now: int, finish: str | None, cached: int | None) -> None:
             assert under_way is not None
-            under_way.take(tokens, now, finish)
+            under_way.take(tokens, now, finish, cached)
             loop.call_soon_threadsafe(steps.put_nowait, [TokenEvent(token, now) for token in tokens])
             if finish is not None:
                 loop.call_soon_threadsafe(steps.put_nowait, under_way.record(start_ns))
@@ -204,8 +204,8 @@ class VllmEngine:
             for (name, one), prompt in zip(under_way.items(), prompts, strict=True)
         ]
 
-        def came(name: str, tokens: Sequence[int], now: int, finish: str | None) -> None:
-            under_way[name].take(tokens, now, finish)
+        def came(name: str, tokens: Sequence[int], now: int, finish: str | None, cached: int | None) -> None:
+            under_way[name].take(tokens, now, finish, cached)
 
         try:
             self._driver.run(items, came)

@@ -18,10 +18,12 @@ class UnderWay:
     times: list[int] = field(default_factory=list)
     end_ns: int = 0
     finish: str = ""
+    cached: int | None = None
 
-    def take(self, tokens: Sequence[int], now: int, finish: str | None) -> None:
-        """Tokens of one step; several where drafted ones were accepted together."""
+    def take(self, tokens: Sequence[int], now: int, finish: str | None, cached: int | None = None) -> None:
+        """Tokens of one step (several where drafted ones were accepted together), and those of the prompt from the cache."""
         self.tokens += tokens
+        self.cached = cached
         self.times += [now] * len(tokens)
         if finish is not None:
             self.end_ns, self.finish = now, finish
@@ -42,4 +44,5 @@ class UnderWay:
             finish="stop" if self.finish == "stop" else "length",
             token_ns=tuple(self.times),
             output_token_ids=tuple(self.tokens),
+            cached_tokens=self.cached,
         )

@@ -1,0 +1,144 @@
+"""One connection to the server: asks, and hands on what arrives with the time of its arrival."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from typing import Protocol, cast
+
+from llem.plugin_api import LlemError
+from llem_openai.response import ProtocolError, ResponseReader
+
+LINGER_S = 1.0
+"""Seconds for which the end of a response is waited for whose answer is whole; then the connection is closed."""
+
+
+class Hears(Protocol):
+    """Whoever is told of a response. What it raises, as LlemError, ends the response."""
+
+    def begins(self, status: int, fields: Mapping[str, str]) -> None:
+        """The head has come."""
+
+    def takes(self, part: bytes, t_ns: int) -> None:
+        """A part of the body, and when it arrived (monotonic ns)."""
+
+    def ends(self) -> None:
+        """The response is whole."""
+
+    def fails(self, error: Exception) -> None:
+        """Nothing more will come."""
+
+
+class Connection(asyncio.Protocol):
+    """A connection of TCP, with TLS or without. It takes one request at a time.
+
+    Args:
+        free: called when it can take another request; gone: when it has ended.
+
+    Attributes:
+        was_used: it has answered before.
+        is_silent: of the response that is waited for nothing has come.
+    """
+
+    def __init__(self, free: Callable[[Connection], None], gone: Callable[[Connection], None]) -> None:
+        self._free, self._gone = free, gone
+        self._transport: asyncio.Transport | None = None
+        self._hears: Hears | None = None
+        self._reader: ResponseReader | None = None
+        self._linger: asyncio.TimerHandle | None = None
+        self.was_used = False
+        self.is_silent = True
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See `asyncio.Protocol`."""
+        self._transport = cast("asyncio.Transport", transport)
+
+    def ask(self, request: bytes, hears: Hears) -> None:
+        """Send a request, head and body."""
+        assert self._transport is not None
+        self._hears, self._reader, self.is_silent = hears, ResponseReader(), True
+        self._transport.write(request)
+
+    def leave(self, hears: Hears) -> None:
+        """Whoever is told has all that it wants: the connection is free again if the response ends soon, else closed."""
+        if self._hears is hears:
+            self._hears = None
+            self._linger = asyncio.get_running_loop().call_later(LINGER_S, self.close)
+
+    def drop(self, hears: Hears) -> None:
+        """End it, if a response is still on its way to whoever that is: what comes of it is wanted no more."""
+        if self._hears is hears:
+            self._hears = None
+            self.close()
+
+    def close(self) -> None:
+        """End it at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        """See `asyncio.Protocol`."""
+        t_ns = time.monotonic_ns()
+        reader = self._reader
+        if reader is None:
+            self.close()  # a word that nobody asked for
+            return
+        self.is_silent = False
+        began = reader.status != 0
+        try:
+            for part in reader.feed(data):
+                if not began:
+                    began = self._begin(reader)
+                if self._hears is not None:
+                    self._hears.takes(part, t_ns)
+            if reader.status and not began:
+                self._begin(reader)
+        except (ProtocolError, LlemError) as error:
+            self._fail(error)
+            return
+        if reader.is_complete:
+            self._complete(reader)
+
+    def eof_received(self) -> bool:
+        """See `asyncio.Protocol`."""
+        if self._reader is not None:
+            try:
+                self._reader.end()
+            except ProtocolError as error:
+                self._fail(error)
+            else:
+                self._complete(self._reader)
+        return False
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """See `asyncio.Protocol`."""
+        self._fail(error or ProtocolError("the connection was closed"))
+        self._gone(self)
+
+    def _begin(self, reader: ResponseReader) -> bool:
+        if self._hears is not None:
+            self._hears.begins(reader.status, reader.fields)
+        return True
+
+    def _complete(self, reader: ResponseReader) -> None:
+        hears, self._hears, self._reader, self.was_used = self._hears, None, None, True
+        if self._linger is not None:
+            self._linger.cancel()
+            self._linger = None
+        if hears is not None:
+            hears.ends()
+        assert self._transport is not None
+        if reader.is_reusable and not self._transport.is_closing():
+            self._free(self)
+        else:
+            self.close()
+
+    def _fail(self, error: Exception) -> None:
+        hears, self._hears, self._reader = self._hears, None, None
+        if self._linger is not None:
+            self._linger.cancel()
+            self._linger = None
+        self.close()
+        if hears is not None:
+            hears.fails(error)

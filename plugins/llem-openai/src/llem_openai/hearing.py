@@ -1,0 +1,182 @@
+"""The hearing of one answer: from the first byte of its response to its end, an error of it, or silence."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from llem.plugin_api import LlemError, ModelError
+from llem_openai.access import NOT_TAKEN, REDIRECTS, Access, unreachable
+from llem_openai.chunk import read_chunk, told_error
+from llem_openai.connection import Connection
+from llem_openai.refusal import BODY_LIMIT, printable
+from llem_openai.stream import DocumentReader, answer_limit
+from llem_openai.streamed_answer import StreamedAnswer
+
+
+class RefusedError(LlemError):
+    """The server answers that it will not.
+
+    Args:
+        way: to the server; status: of HTTP; text: what it said; fields: of the request.
+    """
+
+    def __init__(self, way: Access, status: int, text: str, fields: Mapping[str, Any]) -> None:
+        told = way.refused(status, text, fields)
+        super().__init__(told.what, where=told.where, remedy=told.remedy)
+        self.status = status
+
+
+class LostError(Exception):
+    """A connection that was kept for the next request had ended before that reached the server."""
+
+
+class Hearing:
+    """Reads one answer as it arrives. Everything in it happens in the loop of the connection, at once with each arrival.
+
+    Args:
+        way: to the server.
+        answer: is filled.
+        fields: of the request, for messages.
+    """
+
+    def __init__(self, way: Access, answer: StreamedAnswer, fields: Mapping[str, Any]) -> None:
+        self._way, self._answer, self._fields = way, answer, fields
+        self._loop = asyncio.get_running_loop()
+        self._over: asyncio.Future[None] = self._loop.create_future()
+        self._documents: DocumentReader | None = None
+        self._refusal = b""
+        self._status = 0
+        self._connection: Connection | None = None
+        self._heard_at = self._loop.time()
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def hear(self, connection: Connection, request: bytes) -> None:
+        """Send the request and wait until the answer is whole.
+
+        Raises:
+            LlemError: the server refuses, breaks off, is silent for too long, or sends what is no answer.
+            LostError: ask once more, by another connection.
+        """
+        self._connection, self._heard_at = connection, self._loop.time()
+        self._look()
+        connection.ask(request, self)
+        try:
+            await self._over
+        finally:
+            connection.drop(self)
+            assert self._timer is not None
+            self._timer.cancel()
+
+    def begins(self, status: int, fields: Mapping[str, str]) -> None:
+        """See `Hears.begins`."""
+        self._status = status
+        if status in REDIRECTS:
+            raise self._way.elsewhere(status, fields.get("location", ""))
+        if status == 200:
+            limit = answer_limit(self._answer.request.output_tokens)
+            self._documents = DocumentReader(fields.get("content-type", ""), limit, self._way.options.base_url)
+
+    def takes(self, part: bytes, t_ns: int) -> None:
+        """See `Hears.takes`."""
+        if self._documents is None:
+            self._refusal += part
+            if len(self._refusal) >= BODY_LIMIT:
+                raise self._refused()
+            return
+        for document, at_ns in self._documents.feed(part, t_ns):
+            if self._hear(document, at_ns):
+                return
+
+    def ends(self) -> None:
+        """See `Hears.ends`."""
+        try:
+            if self._documents is None:
+                raise self._refused()
+            for document, t_ns in self._documents.close():
+                if self._hear(document, t_ns):
+                    return
+            if not self._answer.ended:
+                raise self._broken(None)
+        except LlemError as error:
+            self._end(error)
+        else:
+            self._end()
+
+    def fails(self, error: Exception) -> None:
+        """See `Hears.fails`."""
+        assert self._connection is not None
+        if isinstance(error, LlemError):
+            self._end(error)
+        elif self._connection.was_used and self._connection.is_silent:
+            self._end(LostError())
+        elif self._answer.ended:
+            self._end()
+        else:
+            self._end(self._broken(error) if self._answer.chunks else unreachable(self._way.options, error))
+
+    def _hear(self, document: Mapping[str, Any] | None, t_ns: int) -> bool:
+        """Take one object. True where nothing of the answer comes any more."""
+        self._heard_at = self._loop.time()
+        if document is None:
+            self._answer.closed = True
+            assert self._connection is not None
+            self._connection.leave(self)
+            self._end()
+            return True
+        if told_error(document):
+            raise self._reported(document)
+        self._answer.chunks.append(read_chunk(document, t_ns))
+        return False
+
+    def _end(self, error: Exception | None = None) -> None:
+        if self._over.done():
+            return
+        if error is None:
+            self._over.set_result(None)
+        else:
+            self._over.set_exception(error)
+
+    def _look(self) -> None:
+        """End it where the server was silent for too long; else look again when it may be."""
+        due = self._heard_at + self._way.options.timeout_s
+        if self._loop.time() < due:
+            self._timer = self._loop.call_at(due, self._look)
+        else:
+            self._end(None if self._answer.ended else self._silent())  # `hear` drops the connection
+
+    def _refused(self) -> LlemError:
+        text = self._refusal[:BODY_LIMIT].decode(errors="replace")
+        return RefusedError(self._way, self._status, text, self._fields)
+
+    def _reported(self, document: Mapping[str, Any]) -> LlemError:
+        """An error that came inside of the stream; before any text it may be about a field, as one by status is."""
+        text = json.dumps(document)
+        error = document.get("error")
+        code = error.get("code") if isinstance(error, dict) else document.get("code")
+        if code in NOT_TAKEN and not self._answer.pieces:
+            return RefusedError(self._way, int(code), text, self._fields)
+        return LlemError(
+            f"the server reports an error in the answer, after {self._answer.pieces} pieces: {self._way.said(text)}",
+            where=self._way.options.base_url,
+            remedy="Look at the server's log.",
+        )
+
+    def _silent(self) -> ModelError:
+        options = self._way.options
+        return ModelError(
+            f"the server does not answer: nothing of it came for {options.timeout_s:g} s, after {self._answer.pieces} pieces.",
+            where=options.base_url,
+            remedy="Look at its log, or raise openai.timeout_s where it is only slow.",
+        )
+
+    def _broken(self, error: Exception | None) -> LlemError:
+        how = f" ({printable(str(error) or type(error).__name__, 120).rstrip('.')})" if error is not None else ""
+        return LlemError(
+            f"the connection ended in the middle of an answer, after {self._answer.pieces} pieces and without a "
+            f"finish_reason{how}.",
+            where=self._way.options.base_url,
+            remedy="Look at the server's log, and at whatever stands between it and llem; it may have run out of memory.",
+        )
