@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,8 +14,11 @@ from pytorch_prompts import SENTENCES
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
 from llem.models.shapes import load_shape
-from llem.specs.backend import LoadReport, Request, RequestRecord
+from llem.specs.backend import LoadReport, Request, RequestRecord, TokenEvent
 from llem_pytorch.engine import PyTorchEngine
+
+SERVED = {"measurement": {"scenario": "server"}, "load": {"rate_rps": 1}}
+"""Sections of an experiment whose requests do not wait for one another."""
 
 torch.set_num_threads(1)  # several threads on a tiny model only wait for each other
 gc.freeze()  # every engine that closes collects garbage; what was imported is none
@@ -37,6 +41,27 @@ class Session:
         found = self.answer([Request(id=0, prompt=prompt, output_tokens=output_tokens, **request)])[0].output_token_ids
         assert found is not None
         return tuple(found)
+
+
+async def events(session: Session, request: Request) -> list[TokenEvent]:
+    """Every event of one streamed answer."""
+    return [event async for event in session.engine.stream(request)]
+
+
+async def record(session: Session, request: Request) -> RequestRecord:
+    """The record of one streamed answer, as soon as it is whole."""
+    found = (await events(session, request))[-1].record
+    assert found is not None
+    return found
+
+
+def at_once(session: Session, requests: Sequence[Request]) -> list[RequestRecord]:
+    """Records of answers that were all asked for at once, in the order of the requests."""
+
+    async def ask() -> list[RequestRecord]:
+        return await asyncio.gather(*(record(session, request) for request in requests))
+
+    return asyncio.run(ask())
 
 
 def tiny_tokenizer() -> transformers.PreTrainedTokenizerFast:

@@ -22,6 +22,8 @@ from llem_pytorch import arguments
 from llem_pytorch.batching import Length, make_batches
 from llem_pytorch.config import PyTorchConfig, batch_size, fit, resolve
 from llem_pytorch.preflight import device_problems, needs
+from llem_pytorch.sections import ContinuousBatchingConfig
+from llem_pytorch.serving.settings import continuous_arguments
 
 MODEL = ModelConfig(source="org/model", revision="main")
 LENGTHS = [Length(3, 4), Length(30, 4), Length(5, 4), Length(1, 4)]
@@ -51,6 +53,11 @@ def everything(options: PyTorchConfig) -> dict[str, Any]:
         "CompileConfig": generation.get("compile_config", {}),
         "cache_config": generation.get("cache_config", {}),
         "batches": make_batches(LENGTHS, options),
+        "server": (
+            {"serving": "continuous", **continuous_arguments(options, DecodingConfig(), "cuda:0")}
+            if options.serves_continuously
+            else {"serving": "queue", "max_wait_s": options.max_wait_s}
+        ),
     }
 
 
@@ -110,6 +117,12 @@ REACHES: dict[str, Way] = {
     "max_batch_tokens": Way(
         ("batches", "0"), {"batching": "dynamic"}, turned=lambda v: [1] if v < 4 * 34 else [1, 2, 0, 3]
     ),
+    "serving": Way(("server", "serving"), absent=(), turned=lambda v: v or "continuous"),
+    "max_wait_s": Way(("server", "max_wait_s"), {"serving": "queue"}),
+    **{
+        f"continuous_batching.{name}": Way(("server", name))
+        for name in ContinuousBatchingConfig.model_fields
+    },
     "compile.enabled": Way(("GenerationConfig", "disable_compile"), absent=(True,), turned=lambda v: not v),
     "compile.mode": _compile("mode"),
     "compile.backend": _compile("backend"),
@@ -202,6 +215,7 @@ def test_a_value_reaches_what_takes_it(key: str, value: Any) -> None:
 
 ALIKE = {
     "device": {"cuda:0"},  # as `auto` where there is a GPU
+    "serving": {"continuous"},  # as null, where nothing rules it out
     "batch_size": {65_535},  # both hold every request here
     "max_batch_tokens": {2, 999_999_999, None},
     "cache_implementation": {"dynamic"},  # as null
@@ -292,3 +306,37 @@ def test_a_fitted_section_fits_and_is_told_to_the_result() -> None:
         assert fit(once, 3) == once
     assert batch_size(PyTorchConfig(batch_size=8)) == 8
     assert batch_size(PyTorchConfig(batching="dynamic", max_batch_tokens=9)) is None
+
+
+ONLY_IN_QUEUE: list[dict[str, Any]] = [
+    {"use_cache": False},
+    {"cache_implementation": "static"},
+    {"cache_implementation": "quantized"},
+    {"prefill_chunk_size": 8},
+    {"prompt_lookup_num_tokens": 3},
+    {"assistant_model": "org/small"},
+    {"tensor_parallel": {"size": 2}},
+    {"device_map": "auto"},
+    {"attn_implementation": "flex_attention"},
+]
+
+
+@pytest.mark.parametrize("section", ONLY_IN_QUEUE, ids=repr)
+def test_what_continuous_batching_lacks_is_served_in_batches_and_refused_where_it_was_asked_for(
+    section: dict[str, Any],
+) -> None:
+    assert not PyTorchConfig.model_validate(section).serves_continuously
+    with pytest.raises(ValidationError, match=r"serving continuous is not possible with .*say serving queue"):
+        PyTorchConfig.model_validate({**section, "serving": "continuous"})
+    queue = resolve(PyTorchConfig.model_validate({**section, "serving": "queue", "max_wait_s": 1.0}))
+    assert queue == resolve(PyTorchConfig.model_validate({**section, "max_wait_s": 1.0}))
+    assert queue.max_wait_s == 1.0  # type: ignore[attr-defined]
+
+
+def test_details_of_a_way_of_serving_that_is_not_taken_change_no_identity() -> None:
+    pages = {"page_size": 16}
+    assert resolve(PyTorchConfig(max_wait_s=1.0)) == resolve(PyTorchConfig())
+    queue = PyTorchConfig.model_validate({"serving": "queue", "continuous_batching": pages})
+    assert resolve(queue) == resolve(PyTorchConfig(serving="queue"))
+    assert resolve(PyTorchConfig.model_validate({"continuous_batching": pages})) != resolve(PyTorchConfig())
+    assert resolve(PyTorchConfig(serving="queue", max_wait_s=1.0)) != resolve(PyTorchConfig(serving="queue"))

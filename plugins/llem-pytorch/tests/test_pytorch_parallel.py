@@ -5,33 +5,52 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pytorch_lab import Session
+from pytorch_lab import SERVED, Session
 from pytorch_prompts import PROMPTS
 
 pytestmark = pytest.mark.engine
 
 PROGRAM = """
-import json, sys, time
+import asyncio, json, sys, time
 from llem.config.compose import Composer
 from llem.plugins import default_registry
 from llem.specs.backend import LoadContext, Request
 from llem_pytorch.engine import PyTorchEngine
 from llem.specs.kinds import BACKENDS, SCENARIOS
 
-source, tensor_parallel, prompts = json.load(sys.stdin)
+source, tensor_parallel, prompts, served = json.load(sys.stdin)
 options = {"device": "cpu", "dtype": "float32", "batch_size": 2, "num_threads": 1, "tensor_parallel": tensor_parallel}
-document = {"model": source, "backend": "pytorch", "pytorch": options}
+document = {"model": source, "backend": "pytorch", "pytorch": options, **served}
+
+
+async def record(request):
+    return [event async for event in engine.stream(request)][-1].record
+
+
+async def at_once(requests):
+    given_up = engine.stream(Request(id=9, prompt=prompts[0], output_tokens=60))
+    await anext(given_up)
+    await given_up.aclose()
+    memory = asyncio.get_running_loop().run_in_executor(None, engine.memory)
+    records = await asyncio.gather(*map(record, requests))
+    await memory
+    return records
+
+
 engine = PyTorchEngine()
 try:
     report = engine.load(LoadContext(config=Composer(default_registry()[BACKENDS], default_registry()[SCENARIOS]).compose(document), base_dir=".",
                                      progress=lambda text: None))
     requests = [Request(id=i, prompt=p, output_tokens=8) for i, p in enumerate(prompts)]
-    records = [r for batch in engine.batches(requests) for r in engine.generate(batch)]
+    if served:
+        records = asyncio.run(at_once(requests))
+    else:
+        records = [r for batch in engine.batches(requests) for r in engine.generate(batch)]
     engine.synchronize()
     memory = engine.memory()
     children = [child.pid for child in engine._ranks._children]
@@ -46,10 +65,10 @@ print("ANSWER", json.dumps({"ids": [list(r.output_token_ids) for r in sorted(rec
 """
 
 
-def in_two_processes(source: str, **tensor_parallel: Any) -> dict[str, Any]:
+def in_two_processes(source: str, served: Mapping[str, Any] | None = None, **tensor_parallel: Any) -> dict[str, Any]:
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM],
-        input=json.dumps([source, {"size": 2, **tensor_parallel}, PROMPTS[:3]]),
+        input=json.dumps([source, {"size": 2, **tensor_parallel}, PROMPTS[:3], served or {}]),
         capture_output=True,
         text=True,
         timeout=200,
@@ -73,6 +92,17 @@ def test_two_ranks_answer_like_one_and_are_gone_afterwards(load: Callable[..., S
         assert not Path(f"/proc/{pid}").exists()
 
 
+def test_two_ranks_serve_a_load_and_tell_their_memory_between_batches(
+    load: Callable[..., Session], model_folder: Path
+) -> None:
+    session = load(str(model_folder))
+    found = in_two_processes(str(model_folder), SERVED)
+    assert [tuple(ids) for ids in found["ids"]] == [session.ids(prompt) for prompt in PROMPTS[:3]]
+    assert found["effective"]["serving"] == "queue"
+    for pid in found["children"]:
+        assert not Path(f"/proc/{pid}").exists()
+
+
 def test_a_plan_of_ones_own_is_laid_over_the_models(model_folder: Path) -> None:
     whole = {f"model.layers.*.mlp.{name}_proj": "replicated_with_grad_allreduce" for name in ("up", "gate", "down")}
     found = in_two_processes(str(model_folder), plan=whole)
@@ -82,7 +112,7 @@ def test_a_plan_of_ones_own_is_laid_over_the_models(model_folder: Path) -> None:
 def test_a_missing_model_ends_every_rank(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM],
-        input=json.dumps([str(tmp_path / "absent.gguf"), {"size": 2}, PROMPTS[:1]]),
+        input=json.dumps([str(tmp_path / "absent.gguf"), {"size": 2}, PROMPTS[:1], {}]),
         capture_output=True,
         text=True,
         timeout=200,

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 import transformers
-from pytorch_lab import Session, plain_answer
+from pytorch_lab import SERVED, Session, at_once, plain_answer
 
 from llem.datasets import aienergyscore
 from llem.models.sources import locate_model
@@ -79,6 +79,21 @@ def test_batches_answer_like_each_prompt_alone(
     ids, answers = reference
     assert [records[i].input_tokens for i in range(16)] == [len(one) for one in ids]
     assert [list(records[i].output_token_ids or ()) for i in range(16)] == answers
+
+
+@pytest.mark.parametrize(
+    "way", [{"serving": "continuous"}, {"serving": "queue", "batch_size": 8}], ids=["continuous", "queue"]
+)
+def test_requests_at_once_are_answered_like_each_prompt_alone(
+    load: Callable[..., Session],
+    prompts: list[str],
+    reference: tuple[list[list[int]], list[list[int]]],
+    unpacked: Path,
+    way: dict[str, Any],
+) -> None:
+    session = load(str(unpacked), {**way, "num_threads": 2}, **SERVED)
+    requests = [Request(id=i, prompt=p, output_tokens=LENGTH) for i, p in enumerate(prompts)]
+    assert [list(one.output_token_ids or ()) for one in at_once(session, requests)] == reference[1]
 
 
 def test_it_writes_english_and_stops_by_itself(load: Callable[..., Session]) -> None:

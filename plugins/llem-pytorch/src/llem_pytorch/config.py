@@ -7,12 +7,19 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from llem.plugin_api import Section
-from llem_pytorch.sections import CacheQuantizationConfig, CompileConfig, QuantizationConfig, TensorParallelConfig
+from llem_pytorch.sections import (
+    CacheQuantizationConfig,
+    CompileConfig,
+    ContinuousBatchingConfig,
+    QuantizationConfig,
+    TensorParallelConfig,
+)
 
 FLASH = frozenset({"flash_attention_2", "flash_attention_3", "flash_attention_4"})
 GPU_ATTENTION = FLASH | {"flex_attention"}
 """Kernels for CUDA only. flex_attention: torch 2.13 compiles it for the CPU into C++ that no compiler takes once prompts are padded."""
 STATIC_CACHES = frozenset({"static", "offloaded_static"})
+MAX_WAIT_S = 0.05
 
 
 class PyTorchConfig(Section):
@@ -39,7 +46,12 @@ class PyTorchConfig(Section):
     attn_implementation: (
         Literal["eager", "sdpa", "flash_attention_2", "flash_attention_3", "flash_attention_4", "flex_attention"] | None
     ) = Field(None, description="attention kernel; null: transformers' choice for the model, recorded in the result")
-    batch_size: int = Field(1, ge=1, le=65_536, description="requests in a batch; without effect on dynamic batching")
+    batch_size: int = Field(
+        1,
+        ge=1,
+        le=65_536,
+        description="requests in a batch; without effect on dynamic batching and on continuous serving",
+    )
     batching: Literal["static", "sorted", "dynamic"] = Field(
         "static",
         description="static: in the order of the dataset; sorted: longest prompts first, so that like lengths meet; "
@@ -47,6 +59,21 @@ class PyTorchConfig(Section):
     )
     max_batch_tokens: int | None = Field(
         None, ge=1, le=1_000_000_000, description="dynamic batching: rows x (longest prompt + longest answer), at most"
+    )
+    serving: Literal["continuous", "queue"] | None = Field(
+        None,
+        description="how requests are answered that do not wait for one another (scenario server). continuous: transformers' "
+        "continuous batching; queue: static batches of batch_size behind a queue; null: continuous, or queue where another option "
+        "rules it out, recorded in the result",
+    )
+    max_wait_s: float = Field(
+        MAX_WAIT_S,
+        ge=0,
+        le=3_600,
+        description="serving queue: a batch that is not full starts when its oldest request has waited so long",
+    )
+    continuous_batching: ContinuousBatchingConfig = Field(
+        default_factory=ContinuousBatchingConfig, description="details of serving continuous"
     )
     compile: CompileConfig = Field(default_factory=CompileConfig, description="torch.compile of the decoding step")
     use_cache: bool = Field(True, description="keep keys and values between steps; false computes them anew")
@@ -98,6 +125,30 @@ class PyTorchConfig(Section):
             return None
         return self.cache_implementation or ("static" if self.compile.enabled else "dynamic")
 
+    @property
+    def only_in_queue(self) -> str | None:
+        """The first option that continuous batching does not have, with its value; None where it has them all."""
+        found = {
+            "use_cache": not self.use_cache,
+            "cache_implementation": self.cache_implementation not in (None, "dynamic"),
+            "prefill_chunk_size": self.prefill_chunk_size is not None,
+            "prompt_lookup_num_tokens": self.prompt_lookup_num_tokens is not None,
+            "assistant_model": self.assistant_model is not None,
+            "tensor_parallel.size": self.tensor_parallel.size > 1,
+            "device_map": self.device_map is not None,
+            "attn_implementation": self.attn_implementation == "flex_attention",
+        }
+        option = next((option for option, is_asked in found.items() if is_asked), None)
+        if option is None:
+            return None
+        value = self.tensor_parallel.size if option == "tensor_parallel.size" else getattr(self, option)
+        return f"{option} {str(value).lower() if isinstance(value, bool) else value}"
+
+    @property
+    def serves_continuously(self) -> bool:
+        """Tell whether requests that come at once are answered by continuous batching, as far as this section can say."""
+        return self.serving == "continuous" or (self.serving is None and self.only_in_queue is None)
+
     @model_validator(mode="after")
     def _without_contradiction(self) -> PyTorchConfig:
         for wrong, text in _contradictions(self):
@@ -119,6 +170,10 @@ def _contradictions(c: PyTorchConfig) -> list[tuple[bool, str]]:
         (
             not c.use_cache and c.cache_implementation is not None,
             f"cache_implementation {c.cache_implementation} contradicts use_cache false",
+        ),
+        (
+            c.serving == "continuous" and c.only_in_queue is not None,
+            f"serving continuous is not possible with {c.only_in_queue}; say serving queue",
         ),
         (c.compile.enabled and not c.use_cache, "compile.enabled needs a static cache, and use_cache is false"),
         (
@@ -181,12 +236,18 @@ def resolve(section: Section) -> Section:
     if not isinstance(section, PyTorchConfig):
         raise TypeError(f"the backend pytorch resolves its own section, not {type(section).__name__}")
     changes: dict[str, Any] = {}
+    if section.only_in_queue is not None:
+        changes["serving"] = None
     if section.device == "cuda:0":
         changes["device"] = "cuda"
     if section.tensor_parallel.size == 1:
         changes["tensor_parallel"] = TensorParallelConfig()
     if section.batching == "dynamic":
         changes["batch_size"] = 1
+    if section.serves_continuously:
+        changes["max_wait_s"] = MAX_WAIT_S
+    else:
+        changes["continuous_batching"] = ContinuousBatchingConfig()
     changes["compile"] = _resolve_compile(section.compile)
     if section.use_cache and section.cache_implementation == ("static" if section.compile.enabled else "dynamic"):
         changes["cache_implementation"] = None

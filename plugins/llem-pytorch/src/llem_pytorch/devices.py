@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -47,6 +48,11 @@ def hip_id(uuid: str) -> str:
     except ValueError:
         return uuid
     return f"GPU-{digits}" if re.fullmatch(r"[0-9a-fA-F]{16}", digits) else uuid
+
+
+def current_device(device: torch.device) -> AbstractContextManager[Any]:
+    """Make a GPU the thread's current one: kernels of other packages launch there, and its memory is the one that is asked for."""
+    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
 
 
 def synchronize(devices: Sequence[torch.device]) -> None:

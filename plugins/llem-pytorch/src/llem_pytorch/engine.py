@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import resource
-import threading
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import torch
 import transformers
@@ -35,9 +34,17 @@ from llem_pytorch.devices import devices_of, read_memory, stable_id, synchronize
 from llem_pytorch.generation import Batch, Generator, answer
 from llem_pytorch.loading import Loaded, load_model, load_tokenizer
 from llem_pytorch.parallel import Ranks
+from llem_pytorch.progress import signs_of_life
 from llem_pytorch.report import load_report
+from llem_pytorch.serving.batch_server import BatchServer
+from llem_pytorch.serving.continuous_server import ContinuousServer
+from llem_pytorch.serving.server import AnswerServer
+from llem_pytorch.serving.settings import ONE_AT_A_TIME
+from llem_pytorch.serving.starting import start_server
+from llem_pytorch.serving.streamed_answer import StreamedAnswer
 from llem_pytorch.settings import apply_settings
-from llem_pytorch.streamer import Cancelled, StepClock
+from llem_pytorch.streamer import StepClock
+from llem_pytorch.turn import Turn
 
 
 class PyTorchEngine:
@@ -50,7 +57,11 @@ class PyTorchEngine:
         self._devices: list[torch.device] = []
         self._max_cache_len: int | None = None
         self._compiled_sizes: set[int] = set()
-        self._turn = threading.Lock()
+        self._turn = Turn()
+        self._server: AnswerServer | None = None
+        self._is_served = False
+        # One thread: a tokenizer is not made for several, and the event loop shall not wait for it.
+        self._encoder = ThreadPoolExecutor(1, thread_name_prefix="llem-pytorch-encoder")
         self._listener: Listener | None = None
         self._not_taken: list[str] = []
 
@@ -63,7 +74,7 @@ class PyTorchEngine:
         self._listener = Listener()
         apply_settings(options)
         device = arguments.choose_device(options, cuda=torch.cuda.is_available(), mps=torch.backends.mps.is_available())
-        with _signs_of_life(context, f"loading {config.model.source}"):
+        with signs_of_life(context, f"loading {config.model.source}"):
             if options.tensor_parallel.size > 1:
                 self._ranks = Ranks(options.tensor_parallel.size)
                 self._ranks.start(context, device)
@@ -80,7 +91,14 @@ class PyTorchEngine:
             self._beyond = Beyond(_positions(model))
             report = load_report(self._loaded, self._tokenizer, config.model, options, list(dict.fromkeys(ids)))
             self._not_taken = not_taken(options, report.effective, report.dtype)
-            return report
+            self._is_served = config.measurement.scenario not in ONE_AT_A_TIME
+            if not self._is_served:
+                return report
+            self._server, serving, unused = start_server(
+                model, options, self._decoding, self._pad_id, self._run_answers, can_stop=self._ranks is None
+            )
+            self._not_taken += unused
+            return replace(report, effective={**report.effective, **serving})
 
     def batches(self, requests: Sequence[Request]) -> Sequence[Sequence[Request]]:
         """See `Engine.batches`. With a static cache it settles the cache's size, and with compile it compiles each new batch size."""
@@ -102,48 +120,23 @@ class PyTorchEngine:
 
     def generate(self, batch: Sequence[Request]) -> Sequence[RequestRecord]:
         """See `Engine.generate`."""
+        if isinstance(self._server, ContinuousServer):
+            return asyncio.run(self._whole(batch))
         return self._answer(batch, StepClock())
 
     async def stream(self, request: Request) -> AsyncIterator[TokenEvent]:
-        """See `Engine.stream`. Closing the iterator stops the generation at its next step."""
-        loop = asyncio.get_running_loop()
-        queue: asyncio.Queue[tuple[list[int], int] | RequestRecord | BaseException] = asyncio.Queue()
-        cancelled = threading.Event()
-
-        def tell(item: tuple[list[int], int] | RequestRecord | BaseException) -> None:
-            if not cancelled.is_set():
-                loop.call_soon_threadsafe(queue.put_nowait, item)
-
-        def work() -> None:
-            clock = StepClock(lambda tokens, t_ns: tell((tokens, t_ns)), cancelled.is_set)
-            try:
-                tell(self._answer([request], clock)[0])
-            except Cancelled:
-                return
-            except BaseException as error:  # noqa: BLE001 - it is raised again where the answer is awaited
-                tell(error)
-
-        thread = threading.Thread(target=work, name="llem-pytorch-stream", daemon=True)
-        thread.start()
+        """See `Engine.stream`. Closing the iterator ends the request."""
+        server, start_ns = self._serve(), time.monotonic_ns()
+        prompt = await asyncio.get_running_loop().run_in_executor(self._encoder, self._prompt, request)
+        assert self._loaded is not None
+        answer = StreamedAnswer(request, prompt, self._loaded.end_ids, start_ns=start_ns, timed=self._has_times)
+        server.submit(answer)
         try:
-            # The last token waits for the record, which is there as soon as `generate` returns.
-            held: TokenEvent | None = None
-            while True:
-                item = await queue.get()
-                if isinstance(item, BaseException):
-                    raise item
-                if isinstance(item, RequestRecord):
-                    if held is not None:
-                        yield TokenEvent(held.token_id, held.t_ns, item)
-                    return
-                tokens, t_ns = item
-                for token in tokens:
-                    if held is not None:
-                        yield held
-                    held = TokenEvent(token, t_ns)
+            async for event in answer.events():
+                yield event
         finally:
-            cancelled.set()
-            await loop.run_in_executor(None, thread.join)
+            if not answer.has_ended:
+                server.cancel(answer)
 
     def decode(self, token_ids: Sequence[int]) -> str | None:
         """See `Engine.decode`."""
@@ -152,8 +145,9 @@ class PyTorchEngine:
     def synchronize(self) -> None:
         """See `Engine.synchronize`."""
         if self._ranks is not None:
-            self._ranks.order("synchronize")
-            self._ranks.gather(None)
+            with self._turn:
+                self._ranks.order("synchronize")
+                self._ranks.gather(None)
         synchronize(self._devices)
 
     def memory(self, *, reset_peak: bool = False) -> MemoryReading:
@@ -161,11 +155,16 @@ class PyTorchEngine:
         own = read_memory(self._devices, reset_peak=reset_peak)
         if self._ranks is None:
             return own
-        self._ranks.order("memory", reset_peak)
-        readings: list[MemoryReading] = self._ranks.gather(own)
+        with self._turn:  # under load it waits for the batch that runs
+            self._ranks.order("memory", reset_peak)
+            readings: list[MemoryReading] = self._ranks.gather(own)
         allocated = [r.allocated_mb for r in readings if r.allocated_mb is not None]
         peaks = [r.peak_mb for r in readings if r.peak_mb is not None]
         return MemoryReading(sum(allocated) if allocated else None, sum(peaks) if peaks else None, own.source)
+
+    def metrics(self, *, reset: bool = False) -> Mapping[str, float]:
+        """See `ReportsMetrics.metrics`. Steps, batches and queue of a load that comes by itself; nothing elsewhere."""
+        return self._server.metrics(reset=reset) if self._server is not None and self._is_served else {}
 
     def caveats(self) -> Sequence[Caveat]:
         """See `ReportsCaveats.caveats`."""
@@ -176,6 +175,10 @@ class PyTorchEngine:
 
     def close(self) -> None:
         """See `Engine.close`."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        self._encoder.shutdown(wait=True)
         if self._listener is not None:
             self._listener.close()
             self._listener = None
@@ -187,6 +190,31 @@ class PyTorchEngine:
         gc.collect()
         if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
             torch.cuda.empty_cache()
+
+    def _serve(self) -> AnswerServer:
+        """The server of streamed requests; where none was started, one request at a time."""
+        if self._server is None:
+            self._server = BatchServer(self._run_answers, 1, 0.0, can_stop=self._ranks is None)
+        return self._server
+
+    def _prompt(self, request: Request) -> list[int]:
+        """The token ids of one request's prompt, if the model can hold it with its answer."""
+        prompts = self._tokenizer.encode([request])
+        self._check_context([request], prompts)
+        return prompts[0]
+
+    def _run_answers(self, answers: Sequence[StreamedAnswer], clock: StepClock) -> Sequence[Sequence[int]]:
+        requests, prompts = [a.request for a in answers], [list(a.prompt) for a in answers]
+        with self._turn:
+            return self._run(self._batch(requests, prompts, self._max_cache_len), clock)
+
+    async def _whole(self, requests: Sequence[Request]) -> list[RequestRecord]:
+        async def one(request: Request) -> RequestRecord:
+            *_, last = [event async for event in self.stream(request)]
+            assert last.record is not None
+            return last.record
+
+        return await asyncio.gather(*map(one, requests))
 
     def _answer(self, requests: Sequence[Request], clock: StepClock) -> list[RequestRecord]:
         assert self._generator is not None
@@ -208,15 +236,22 @@ class PyTorchEngine:
                     start_ns=start,
                     end_ns=end,
                     finish="stop" if stopped else "length",
-                    token_ns=self._times(clock, len(tokens)),
+                    token_ns=tuple(clock.times[: len(tokens)]) if self._has_times else None,
                     output_token_ids=tuple(tokens),
                 )
             )
         return records
 
-    def _times(self, clock: StepClock, count: int) -> tuple[int, ...] | None:
-        """On Apple GPUs transformers hands over each token one step late: no honest time of it is known."""
-        return None if self._devices[0].type == "mps" else tuple(clock.times[:count])
+    @property
+    def _has_times(self) -> bool:
+        """On Apple GPUs `generate` hands over each token one step late: no honest time of it is known."""
+        return self._devices[0].type != "mps" or isinstance(self._server, ContinuousServer)
+
+    @property
+    def _pad_id(self) -> int:
+        assert self._loaded is not None
+        pad = self._tokenizer.pad_id
+        return pad if pad is not None else min(self._loaded.end_ids, default=0)
 
     def _run(self, batch: Batch, clock: StepClock) -> list[list[int]]:
         assert self._generator is not None
@@ -230,7 +265,6 @@ class PyTorchEngine:
         self._check_context(requests, prompts)
         # Rows that decode through the end rule out looking for it; `answer` still cuts the others.
         end_ids = () if any(r.ignore_eos for r in requests) else self._loaded.end_ids
-        pad = self._tokenizer.pad_id
         return Batch(
             prompts=prompts,
             limits=limits,
@@ -239,7 +273,7 @@ class PyTorchEngine:
                 self._decoding,
                 max_new_tokens=max(limits),
                 eos_token_ids=end_ids,
-                pad_token_id=pad if pad is not None else min(self._loaded.end_ids, default=0),
+                pad_token_id=self._pad_id,
                 max_cache_len=max_cache_len,
             ),
             seed=(self._decoding.seed + requests[0].id) % 2**63,
@@ -294,32 +328,3 @@ def _load_assistant(
     drafting = arguments.assistant_generation(options)
     model.generation_config = transformers.GenerationConfig(**drafting)  # type: ignore[no-untyped-call]
     return model  # type: ignore[no-any-return]
-
-
-@contextmanager
-def _signs_of_life(context: LoadContext, what: str, every_s: float = 10.0) -> Iterator[None]:
-    """Say that loading goes on, as long as this process does something: one that hangs stays silent."""
-    done = threading.Event()
-
-    def watch() -> None:
-        before = _cpu_s()
-        begun = time.monotonic()
-        while not done.wait(every_s):
-            now = _cpu_s()
-            if now - before > 0.01 * every_s:
-                context.progress(f"{what} ({time.monotonic() - begun:.0f} s)")
-            before = now
-
-    context.progress(what)
-    thread = threading.Thread(target=watch, name="llem-pytorch-progress", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
-
-
-def _cpu_s() -> float:
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime

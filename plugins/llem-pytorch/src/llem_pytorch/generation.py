@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +10,7 @@ import torch
 import transformers
 from transformers.generation.stopping_criteria import StoppingCriteria, StoppingCriteriaList
 
+from llem_pytorch.devices import current_device
 from llem_pytorch.streamer import StepClock
 
 
@@ -71,7 +71,7 @@ class Generator:
             keywords["assistant_model"] = self._assistant
         if config.do_sample:
             torch.manual_seed(batch.seed)
-        with torch.inference_mode(), self._current_device():
+        with torch.inference_mode(), current_device(self._device):
             output = self.model.generate(
                 torch.tensor(padded, device=self._device),
                 attention_mask=torch.tensor(mask, device=self._device),
@@ -81,10 +81,6 @@ class Generator:
             )
             rows: list[list[int]] = output[:, longest:].tolist()
         return rows
-
-    def _current_device(self) -> AbstractContextManager[Any]:
-        """Kernels of other packages launch on the thread's current GPU, and `stream` has a thread of its own."""
-        return torch.cuda.device(self._device) if self._device.type == "cuda" else nullcontext()
 
 
 def generation_config(arguments: Mapping[str, Any], *, everywhere: bool) -> transformers.GenerationConfig:

@@ -21,7 +21,7 @@ def llem_backends() -> Sequence[BackendSpec]:
             summary="PyTorch with transformers' generate, on CPU, NVIDIA GPUs or Apple GPUs",
             config=PyTorchConfig,
             engine="llem_pytorch.engine:PyTorchEngine",
-            capabilities=frozenset({"cpu", "gpu", "streaming", "batching", "chat", "multi_gpu"}),
+            capabilities=frozenset({"cpu", "gpu", "streaming", "batching", "chat", "multi_gpu", "concurrent"}),
             requires=("torch", "transformers", "accelerate", "safetensors"),
             install="pip install llem-pytorch",
             cpu_install="pip install --extra-index-url https://download.pytorch.org/whl/cpu llem-pytorch",
@@ -51,8 +51,8 @@ def llem_backends() -> Sequence[BackendSpec]:
 
 @hookimpl
 def llem_preflight_checks() -> Sequence[CheckSpec]:
-    """Checks that what the section `pytorch:` asks for is there, where the worker runs in this environment."""
-    return checks_in(
+    """Checks that what the section `pytorch:` asks for is there, where the worker runs in this environment, and can be served."""
+    here = checks_in(
         "llem_pytorch.preflight",
         (
             ("pytorch-packages", "packages that options of pytorch need are installed", "check_packages"),
@@ -62,3 +62,10 @@ def llem_preflight_checks() -> Sequence[CheckSpec]:
         backends=frozenset({"pytorch"}),
         runners=frozenset({"local"}),
     )
+    anywhere = checks_in(
+        "llem_pytorch.serving.check",
+        (("pytorch-serving", "options of pytorch fit requests that do not wait for one another", "check_serving"),),
+        api_version=API_VERSION,
+        backends=frozenset({"pytorch"}),
+    )
+    return [*here, *anywhere]

@@ -111,3 +111,36 @@ class TensorParallelConfig(Section):
     plan: dict[str, str] | None = Field(
         None, description="rules laid over the model's own plan, module pattern to style; null: the model's own plan"
     )
+
+
+class ContinuousBatchingConfig(Section):
+    """transformers' continuous batching: requests join and leave at every step, and their keys and values lie in pages."""
+
+    page_size: int = Field(256, ge=4, le=65_536, description="tokens of one layer in a page of the cache")
+    num_blocks: int | None = Field(
+        None,
+        ge=1,
+        le=100_000_000,
+        description="blocks of page_size tokens that the cache holds; null: as many as a GPU's memory allows, on a CPU enough for "
+        "16,384 tokens",
+    )
+    max_batch_tokens: int | None = Field(
+        None,
+        ge=1,
+        le=1_000_000,
+        description="tokens computed in a step, at most: longer prompts are prefilled in chunks; null: 8,192, on a CPU 512",
+    )
+    max_requests_per_batch: int | None = Field(
+        None, ge=1, le=1_000_000, description="requests in a step, at most; null: transformers' limit of 1,024"
+    )
+    max_memory_percent: float | None = Field(
+        None, gt=0, le=1, description="share of free memory that the cache may take where num_blocks is null; null: 0.9"
+    )
+    scheduler_type: Literal["fifo", "prefill_first"] = Field(
+        "fifo", description="fifo: requests that decode come first; prefill_first: prompts that are half done"
+    )
+    allow_block_sharing: bool = Field(
+        False,
+        description="share pages of equal prompt beginnings, which then are not computed; off, since a load repeats its prompts and "
+        "transformers does not count what it found",
+    )

@@ -24,13 +24,13 @@ class StepClock(BaseStreamer):
     so that the time is that of tokens which really exist. Tokens of one step share its time.
 
     Args:
-        on_step: called with the new tokens and their time (monotonic ns).
+        on_step: called with the new tokens of each row and their time (monotonic ns).
         cancelled: asked at each step; true ends the generation with `Cancelled`.
     """
 
     def __init__(
         self,
-        on_step: Callable[[list[int], int], None] | None = None,
+        on_step: Callable[[list[list[int]], int], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> None:
         self.times: list[int] = []
@@ -47,7 +47,7 @@ class StepClock(BaseStreamer):
             return
         self.times.extend([now] * (value.shape[-1] if value.dim() == 2 else 1))
         if self._on_step is not None:
-            self._on_step(value.flatten().tolist(), now)
+            self._on_step((value if value.dim() == 2 else value[:, None]).tolist(), now)
         if self._cancelled is not None and self._cancelled():
             raise Cancelled
 
