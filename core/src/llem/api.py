@@ -205,7 +205,7 @@ def _configuration(
     study: str | Path | Mapping[str, Any], overrides: Mapping[str, Any] | None, registry: Registry
 ) -> LoadedStudy:
     from llem.config.layers import load_study as load_configuration
-    from llem.specs.kinds import BACKENDS, RUNNERS
+    from llem.specs.kinds import BACKENDS, RUNNERS, SCENARIOS
 
     path, document = (None, study) if isinstance(study, Mapping) else (Path(study), None)
     return load_configuration(
@@ -215,6 +215,7 @@ def _configuration(
         backends=registry[BACKENDS],
         find_backend=partial(registry.find, BACKENDS),
         runners=registry[RUNNERS],
+        scenarios=registry[SCENARIOS],
     )
 
 

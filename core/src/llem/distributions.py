@@ -46,6 +46,7 @@ DISTRIBUTIONS = (
     Distribution("llem-analysis", "llem_analysis", "llem[analysis]", ("analyze", "compare", "pareto", "pick")),
     Distribution("llem-report", "llem_report", "llem[report]", ("report",)),
     Distribution("llem-exporters", "llem_exporters", "llem[exporters]", ("export", "import")),
+    Distribution("llem-serving", "llem_serving", "llem-serving", ("capacity", "slo")),
     Distribution("llem-amd", "llem_amd", "llem-amd", devices=("AMD GPUs", "/dev/kfd")),
     Distribution("llem-plugin-kit", "llem_plugin_kit", "llem-plugin-kit", ("plugin",)),
     Distribution("llem-docker", "llem_docker", "llem-docker", ("images",)),

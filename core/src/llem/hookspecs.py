@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from llem.specs.runner import RunnerSpec
     from llem.specs.sampler import SamplerSpec
     from llem.specs.scenario import ScenarioSpec
+    from llem.specs.search import SearchSpec
 
 API_VERSION = 1
 """Raised when a spec or protocol changes so that an older plugin would break. A spec carries the one it was written for."""
@@ -70,6 +71,12 @@ def llem_datasets() -> Sequence[DatasetSpec]:
 @hookspec
 def llem_scenarios() -> Sequence[ScenarioSpec]:
     """Scenarios. Called once, when a study is expanded and in the worker."""
+    return ()
+
+
+@hookspec
+def llem_searches() -> Sequence[SearchSpec]:
+    """Searches for a value, run by run (`execution.search`). Called once, when a plan is made that has one."""
     return ()
 
 

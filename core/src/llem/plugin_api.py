@@ -16,7 +16,7 @@ TOPICS: dict[str, dict[str, str]] = {
         "llem.hookspecs": "API_VERSION hookimpl PROJECT",
         "llem.plugins": "default_registry load_object missing_requirements Registry",
         "llem.specs.kinds": (
-            "ACCELERATORS BACKENDS CHARTS CHECKS COMMANDS DATASETS EXPORTERS IMPORTERS METRICS RUNNERS SAMPLERS SCENARIOS"
+            "ACCELERATORS BACKENDS CHARTS CHECKS COMMANDS DATASETS EXPORTERS IMPORTERS METRICS RUNNERS SAMPLERS SCENARIOS SEARCHES"
         ),
         "llem.specs.registry": "HookKind Plugin SpecRegistry",
     },
@@ -35,6 +35,7 @@ TOPICS: dict[str, dict[str, str]] = {
         "llem.config.merging": "nested",
         "llem.config.paths": "paths_in",
         "llem.config.section": "Section",
+        "llem.config.study": "SearchConfig",
     },
     "Backends": {
         "llem.models.flops": "architecture_of parameter_count",
@@ -51,8 +52,12 @@ TOPICS: dict[str, dict[str, str]] = {
     "Datasets and scenarios": {
         "llem.specs.dataset": "DatasetSpec LoadedDataset Message Piece Prompt",
         "llem.specs.scenario": (
-            "Answer DriveContext DrivesWindow LoadGenerator MeasuredWindow ScenarioFigures ScenarioSpec Served Unanswered"
+            "Answer DriveContext DrivesWindow LoadGenerator MeasuredWindow Rejudge Rejudged ScenarioFigures ScenarioSpec Served "
+            "Unanswered"
         ),
+    },
+    "Searches": {
+        "llem.specs.search": "Search SearchContext SearchSpec SkipRule",
     },
     "Runners": {
         "llem.results.job_directory": (

@@ -18,6 +18,7 @@ from llem.config.keys import Vocabulary as Vocabulary
 from llem.config.merging import nested as nested
 from llem.config.paths import paths_in as paths_in
 from llem.config.section import Section as Section
+from llem.config.study import SearchConfig as SearchConfig
 from llem.errors import DOCUMENTATION as DOCUMENTATION
 from llem.errors import ConfigError as ConfigError
 from llem.errors import DatasetError as DatasetError
@@ -190,6 +191,7 @@ from llem.specs.kinds import METRICS as METRICS
 from llem.specs.kinds import RUNNERS as RUNNERS
 from llem.specs.kinds import SAMPLERS as SAMPLERS
 from llem.specs.kinds import SCENARIOS as SCENARIOS
+from llem.specs.kinds import SEARCHES as SEARCHES
 from llem.specs.metric import MetricSpec as MetricSpec
 from llem.specs.registry import HookKind as HookKind
 from llem.specs.registry import Plugin as Plugin
@@ -219,10 +221,16 @@ from llem.specs.scenario import DriveContext as DriveContext
 from llem.specs.scenario import DrivesWindow as DrivesWindow
 from llem.specs.scenario import LoadGenerator as LoadGenerator
 from llem.specs.scenario import MeasuredWindow as MeasuredWindow
+from llem.specs.scenario import Rejudge as Rejudge
+from llem.specs.scenario import Rejudged as Rejudged
 from llem.specs.scenario import ScenarioFigures as ScenarioFigures
 from llem.specs.scenario import ScenarioSpec as ScenarioSpec
 from llem.specs.scenario import Served as Served
 from llem.specs.scenario import Unanswered as Unanswered
+from llem.specs.search import Search as Search
+from llem.specs.search import SearchContext as SearchContext
+from llem.specs.search import SearchSpec as SearchSpec
+from llem.specs.search import SkipRule as SkipRule
 from llem.spelling import closest as closest
 from llem.study.lock import is_held as is_held
 from llem.study.manifest.head import Head as Head

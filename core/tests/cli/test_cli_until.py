@@ -55,6 +55,7 @@ def test_a_study_ends_each_experiment_when_its_interval_is_narrow(
         "failed": 3,
         "interrupted": 0,
         "not_needed": 8,
+        "skipped": 0,
         "dropped": 0,
     }
     assert account["until"]["max_cycles"] == 7

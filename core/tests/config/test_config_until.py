@@ -44,7 +44,6 @@ def test_a_width_is_a_share_or_a_percentage(tmp_path: Path, written: str) -> Non
         ("{ci_width: two}", "write a share such as 0.02, or 2 %"),
         ("{ci_width: 2 %, min_cycles: 2}", "from 3 to 100,000"),
         ("{ci_width: 2 %, min_cycles: 30}", "min_cycles (30) is above max_cycles (20)"),
-        ("{ci_width: 2 %, figure: joules}", "one of j_per_output_token"),
         ("{ci_widht: 2 %}", "Did you mean `execution.until.ci_width`?"),
         ("{max_cycles: 5}", "without ci_width it has no effect"),
     ],

@@ -247,3 +247,17 @@ def test_a_password_in_a_point_is_in_no_part_of_the_plan(load_text: LoadText, re
 )
 def test_durations_are_told_in_two_units(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_the_figure_that_experiments_are_repeated_for_is_one_that_somebody_has(
+    load_text: LoadText, registry_of: RegistryOf
+) -> None:
+    for figure in ("tokens_per_s", "joules", "j_per_output_tokens"):
+        study = load_text(TWO + f"execution: {{until: {{ci_width: 2 %, figure: {figure}}}}}\n")
+        if figure == "tokens_per_s":
+            assert make_plan(study, registry_of()).execution.until.figure == figure
+            continue
+        with pytest.raises(ConfigError, match=f"`{figure}` is no figure; figures are j_per_output_token,") as caught:
+            make_plan(study, registry_of())
+        assert ("Did you mean `j_per_output_token`?" in str(caught.value)) is (figure != "joules")
+        assert "study.yaml:4" in str(caught.value)

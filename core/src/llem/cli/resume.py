@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("study_dir", metavar="STUDY_DIR", type=click.Path(path_type=Path), shell_complete=study_folders)
 @click.option("--retry-failed", is_flag=True, help="Run experiments that failed again; else they stay as they are.")
+@click.option("--run-skipped", is_flag=True, help="Run experiments that were skipped; else they stay so.")
 @click.option("--cycles", type=click.IntRange(min=1), help="So many cycles in all, more than before.")
 @click.option("--allow-changes", is_flag=True, help="Go on although the study file was changed.")
 @click.option("--as-started", is_flag=True, help="Go on as the study was started, whatever its file says now.")
@@ -36,6 +37,7 @@ def resume(
     study_dir: Path,
     *,
     retry_failed: bool,
+    run_skipped: bool,
     cycles: int | None,
     allow_changes: bool,
     as_started: bool,
@@ -74,6 +76,7 @@ def resume(
         raise click.UsageError("--allow-changes and --as-started say the opposite of each other: give one of them.")
     request = ResumeRequest(
         retry_failed=retry_failed,
+        run_skipped=run_skipped,
         cycles=cycles,
         allow_changes=allow_changes,
         as_started=as_started,

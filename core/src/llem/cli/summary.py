@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from llem.cli.next_step import next_step, state_of
 from llem.cli.present import notes, study_table
 from llem.cli.table import one_line
-from llem.errors import FAILED_EXPERIMENTS, help_url
+from llem.errors import FAILED_EXPERIMENTS, ResultError, help_url
+from llem.results.text import PARAGRAPH
 
 if TYPE_CHECKING:
     from llem.metrics.environments import Environment
@@ -76,6 +77,7 @@ def summary_of(
         "damage": damage,
         "next": next_step(folder, state, totals) if head or damage else None,
         "help": help_url(FAILED_EXPERIMENTS) if totals.get("failed") else None,
+        "search": _search(folder),
         "where": list(where),
         "sort": sort,
         "configurations": selection.total,
@@ -92,6 +94,16 @@ def _head(folder: Path, *, has_results: bool) -> tuple[Head | None, list[str]]:
     if head is None or is_held(folder):  # while it is at work the last line of its journal may be under way
         return head, damage
     return head, list(head.damage)
+
+
+def _search(folder: Path) -> dict[str, Any] | None:
+    """The answer of a study that searches; None where there is none, or none that can be read."""
+    from llem.results.store import SEARCH, read_object
+
+    try:
+        return read_object(folder / SEARCH, "answer")
+    except ResultError:
+        return None
 
 
 def _text(head: Mapping[str, Any], selection: Selection) -> str:
@@ -126,6 +138,9 @@ def _text(head: Mapping[str, Any], selection: Selection) -> str:
         if failed := selection.statuses.get("failed"):
             lines.append(f"failed: {_many(failed, 'experiment')} in all; --where status=failed lists them")
     lines += [f"damaged: {text}" for text in head["damage"]]
+    said = head["search"].get("said") if head["search"] else None
+    if isinstance(said, list):
+        lines += ["", *(one_line(str(text), PARAGRAPH) for text in said)]
     if head["next"]:
         lines += ["", f"{'run again what failed' if head['state'] == 'complete' else 'go on'}: {head['next']}"]
     if head["help"]:

@@ -78,6 +78,8 @@ def design_hash(digests: Iterable[bytes], execution: ExecutionConfig) -> str:
     if execution.until.ci_width is not None:
         # Its defaults are written out: which figure, and how many cycles at the most, is part of what a study does.
         design["until"] = _plain(execution.until, full=True)
+    if execution.search.goal is not None:
+        design["search"] = _plain(execution.search, full=True)
     if execution.placement != "any":
         design["placement"] = execution.placement
     if execution.parallel != "none":

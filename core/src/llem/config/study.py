@@ -15,7 +15,7 @@ Parallel = Literal["none", "by_gpu"]
 
 PlacementChoice = Literal["any", "same_node", "spread"]
 
-RepeatedFigure = Literal[
+REPEATED_FIGURES = (
     "j_per_output_token",
     "j_per_request",
     "energy_j",
@@ -27,7 +27,8 @@ RepeatedFigure = Literal[
     "tpot_p50_s",
     "itl_p50_s",
     "e2e_p50_s",
-]
+)
+"""Figures of every study that it can be repeated for. Plugins bring others, which the plan looks up."""
 
 _PERCENT = r"^[0-9]+(\.[0-9]+)? ?%$"
 
@@ -59,7 +60,11 @@ class UntilConfig(Section):
         description="whole width of the 95 % interval, as a share of the mean, at which an experiment is not repeated any more: "
         "0.02 or 2 %; null: `cycles` says how often",
     )
-    figure: RepeatedFigure = Field("j_per_output_token", description="the figure whose interval is looked at")
+    figure: str = Field(
+        "j_per_output_token",
+        min_length=1,
+        description=f"the figure whose interval is looked at: {', '.join(REPEATED_FIGURES)}, or a metric of a plugin",
+    )
     min_cycles: int = Field(3, ge=3, le=100_000, description="cycles before the interval is looked at")
     max_cycles: int = Field(20, ge=3, le=100_000, description="cycles after which it is not repeated any more")
 
@@ -77,6 +82,29 @@ class UntilConfig(Section):
         return "" if self.ci_width is None else f"{self.ci_width * 100:g} %"
 
 
+class SearchConfig(Section):
+    """Search for one value of each configuration of the study, run by run, in place of a list of values."""
+
+    goal: str | None = Field(
+        None, description="the search, one that `llem plugins` lists, such as capacity; null: nothing is searched"
+    )
+    max_runs: int = Field(10, ge=1, le=1_000, description="most runs of each configuration, failed ones counted")
+    precision: Share = Field(
+        0.02,
+        description="a search ends when its 95 % interval reaches no further than this from the answer, as a share of it",
+    )
+    low: float | None = Field(None, gt=0, description="least value that is run; null: no bound")
+    high: float | None = Field(None, gt=0, description="greatest value that is run; null: no bound")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.low is not None and self.high is not None and self.low >= self.high:
+            raise ValueError(f"low ({self.low:g}) is not below high ({self.high:g})")
+        if self.model_fields_set and "goal" not in self.model_fields_set:
+            raise ValueError("without goal it has no effect: write `goal: capacity` beside it")
+        return self
+
+
 class ExecutionConfig(Section):
     """The number of runs, their order, and the limits within which the experiments run."""
 
@@ -85,6 +113,14 @@ class ExecutionConfig(Section):
     )
     until: UntilConfig = Field(
         default_factory=UntilConfig, description="repeat until an interval is narrow, in place of `cycles`"
+    )
+    search: SearchConfig = Field(
+        default_factory=SearchConfig, description="search for a value run by run, in place of running a list of them"
+    )
+    run_all: bool = Field(
+        False,
+        description="run also what its scenario would skip after what has ended, such as higher rates than one that "
+        "saturated a server",
     )
     order: Order = Field(
         "shuffled",
@@ -134,6 +170,8 @@ class ExecutionConfig(Section):
                 "`cycles` and `until` both say how often experiments are repeated: keep one of them "
                 "(until.min_cycles and until.max_cycles bound the cycles)"
             )
+        if self.search.goal is not None and (self.until.ci_width is not None or self.cycles > 1):
+            raise ValueError("`search` decides by itself what runs again: leave out `cycles` and `until`")
         return self
 
     @property

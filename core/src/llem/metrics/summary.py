@@ -261,12 +261,20 @@ def metric_summary(rows: Iterable[Mapping[str, Any]], name: str) -> MetricSummar
 
     That is where they ran in unlike environments, and where it is energy and their methods differ. What warnings void does not count.
     """
-    found = [row for row in map(weighed, rows) if row.get(METRIC_COLUMNS[name]) is not None]
-    if not found or not are_alike(found) or (name in _ENERGY and len({_kind(row) for row in found}) > 1):
+    return column_summary(rows, METRIC_COLUMNS[name], energy=name in _ENERGY)
+
+
+def column_summary(rows: Iterable[Mapping[str, Any]], column: str, *, energy: bool) -> MetricSummary | None:
+    """The same of any column of numbers; `energy` where its method counts."""
+    found = [row for row in map(weighed, rows) if row.get(column) is not None]
+    if not found or not are_alike(found) or (energy and len({_kind(row) for row in found}) > 1):
         return None
-    return MetricSummary(
-        tuple(float(row[METRIC_COLUMNS[name]]) for row in found), tuple(int(row.get("cycle") or 1) for row in found)
-    )
+    return MetricSummary(tuple(float(row[column]) for row in found), tuple(int(row.get("cycle") or 1) for row in found))
+
+
+def is_energy(name: str) -> bool:
+    """True for one of `METRIC_COLUMNS` that comes from a meter, so that its method counts."""
+    return name in _ENERGY
 
 
 def _ending(row: Mapping[str, Any]) -> str:

@@ -7,12 +7,16 @@ import re
 from llem.config.experiment import BaselineConfig, MeasurementConfig, WarmupConfig
 from llem.config.identity import design_hash
 from llem.config.layers import LoadedStudy
+from llem.config.study import REPEATED_FIGURES
+from llem.errors import ConfigError
 from llem.measure.baseline_checks import PRESENT_S
 from llem.plan.models import AllRuns, Plan
 from llem.plan.runners import choose_runners
 from llem.plan.schedule import RunOrder, gaps_s
+from llem.plan.search import planned_search
 from llem.plugins import Registry
-from llem.specs.kinds import BACKENDS, RUNNERS, SCENARIOS
+from llem.specs.kinds import BACKENDS, METRICS, RUNNERS, SCENARIOS
+from llem.spelling import closest
 from llem.sweep import Sweep
 
 WARMUP_RUN_S = 1.0
@@ -32,19 +36,21 @@ def make_plan(study: LoadedStudy, registry: Registry, *, runner: str | None = No
 
     Raises:
         ConfigError: the sweep or points of it are not valid; everything that is wrong, at once.
-        PluginError: a backend or runner is missing, or backends cannot share this environment.
+        PluginError: a backend, a search or a runner is missing, or backends cannot share this environment.
     """
+    _check_repeated(study, registry)
     sweep = Sweep(study.config, registry[BACKENDS], registry[SCENARIOS], study.locate, study.base_dir)
     runners = choose_runners(study, sweep.backends, registry, runner)
     execution = study.config.execution
     count = len(sweep)
-    least_s, room_s = _time_s(sweep)
+    least_s, room_s, scenarios = _time_s(sweep)
     here = any(registry.find(RUNNERS, choice.name).on_this_machine for choice in runners.values())
     pauses_s = gaps_s(execution, count) if here else 0.0
+    experiments = AllRuns(sweep, RunOrder.of(execution, count), runners)
     return Plan(
         name=_name(study),
         study_design_hash=design_hash(sweep.digests(), execution),
-        experiments=AllRuns(sweep, RunOrder.of(execution, count), runners),
+        experiments=experiments,
         distinct=count,
         duplicates=sweep.duplicates,
         estimate_s=least_s * execution.fewest_cycles + pauses_s,
@@ -53,7 +59,22 @@ def make_plan(study: LoadedStudy, registry: Registry, *, runner: str | None = No
         execution=execution,
         base_dir=study.base_dir,
         source=study.text,
+        search=planned_search(study, registry, experiments),
+        skips=not execution.run_all and any(registry.find(SCENARIOS, name).skip for name in scenarios),
     )
+
+
+def _check_repeated(study: LoadedStudy, registry: Registry) -> None:
+    """Raise ConfigError where experiments are repeated for a figure that nobody has."""
+    until = study.config.execution.until
+    known = (*REPEATED_FIGURES, *registry[METRICS])
+    if until.ci_width is not None and until.figure not in known:
+        near = closest(until.figure, known)
+        raise ConfigError(
+            f"`{until.figure}` is no figure; figures are {', '.join(dict.fromkeys(known))}.",
+            where=study.locate(("execution", "until", "figure")),
+            remedy=f"Did you mean `{near}`?" if near else None,
+        )
 
 
 def _name(study: LoadedStudy) -> str:
@@ -64,19 +85,21 @@ def _name(study: LoadedStudy) -> str:
     return plain or study.config.name
 
 
-def _time_s(sweep: Sweep) -> tuple[float, float]:
-    """The least time of one cycle without gaps, and what it may take longer where each warm-up needs its limit.
+def _time_s(sweep: Sweep) -> tuple[float, float, set[str]]:
+    """The least time of one cycle without gaps, what it may take longer where each warm-up needs its limit, and the scenarios.
 
     An idle baseline that can be reused is counted once, and then only looked at; a warm-up has as many runs as it compares,
     and the cold one.
     """
     baseline_at, measurement_at, warmup_at = (sweep.names.index(name) for name in ("baseline", "measurement", "warmup"))
     cached: set[float] = set()
+    scenarios: set[str] = set()
     total = room = 0.0
     for parts in sweep.parts():
         baseline, measurement = parts[baseline_at].section, parts[measurement_at].section
         assert isinstance(baseline, BaselineConfig)
         assert isinstance(measurement, MeasurementConfig)
+        scenarios.add(measurement.scenario)
         warmup = parts[warmup_at].section
         assert isinstance(warmup, WarmupConfig)
         if warmup.enabled:
@@ -92,4 +115,4 @@ def _time_s(sweep: Sweep) -> tuple[float, float]:
                 total += min(PRESENT_S, baseline.duration_s)
             if baseline.cache:
                 cached.add(baseline.duration_s)
-    return total, room
+    return total, room, scenarios

@@ -6,13 +6,25 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 from llem.config.experiment import ExperimentConfig
 from llem.config.study import ExecutionConfig
 from llem.plan.runners import RunnerChoice
 from llem.plan.schedule import RunOrder
 from llem.sweep import Duplicates, Point, Sweep
+
+if TYPE_CHECKING:
+    from llem.plan.search import PlannedSearch
+
+
+@dataclass(frozen=True)
+class Varied:
+    """An experiment that a search made of a study's: as `Point`, without a number."""
+
+    config: ExperimentConfig
+    config_hash: str
+    values: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -28,7 +40,7 @@ class Planned:
     position: int
     cycle: int
     runner: RunnerChoice
-    _point: Point
+    _point: Point | Varied
 
     @property
     def config(self) -> ExperimentConfig:
@@ -102,6 +114,8 @@ class Plan:
         execution: cycles, order, gaps and limits.
         base_dir: the folder that relative paths in configurations start from.
         source: the study file as the user wrote it, or None.
+        search: of a study that searches: `experiments` are then its configurations, none of which runs as it stands.
+        skips: a scenario of it has a rule by which experiments are skipped.
     """
 
     name: str
@@ -115,8 +129,10 @@ class Plan:
     base_dir: Path
     source: str | None = None
     warmup_room_s: float = 0.0
+    search: PlannedSearch | None = None
+    skips: bool = False
 
     @property
     def total(self) -> int:
-        """Number of runs, cycles included."""
-        return len(self.experiments)
+        """Number of runs, cycles included; of a search the most there can be."""
+        return len(self.experiments) * (self.search.most if self.search else 1)

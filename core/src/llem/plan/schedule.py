@@ -65,8 +65,14 @@ def gap_s(execution: ExecutionConfig, last_cycle: int, following_cycle: int) -> 
 
     In sequential order the cycles of one experiment follow each other, so that there is no pause between cycles.
     """
-    between_cycles = following_cycle > last_cycle and execution.order != "sequential"
-    return execution.cycle_gap_s if between_cycles else execution.experiment_gap_s
+    between = is_between_cycles(execution, last_cycle, following_cycle)
+    return execution.cycle_gap_s if between else execution.experiment_gap_s
+
+
+def is_between_cycles(execution: ExecutionConfig, last_cycle: int, following_cycle: int) -> bool:
+    """True for two runs between which a cycle ends. The runs of a search are no cycles of one experiment."""
+    repeats = execution.order != "sequential" and execution.search.goal is None
+    return following_cycle > last_cycle and repeats
 
 
 def gaps_s(execution: ExecutionConfig, count: int) -> float:

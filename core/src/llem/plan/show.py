@@ -23,8 +23,9 @@ def _lines(plan: Plan, limit: int) -> Iterator[str]:
     execution = plan.execution
     least, most = execution.fewest_cycles, execution.most_cycles
     cycles = f"{least} to {most}" if least < most else f"{most}"
-    runs = f"{plan.distinct * least:,} to {_count(plan.total, 'experiment')}"
-    yield f"study {plan.name}: {runs if least < most else _count(plan.total, 'experiment')} to run" + (
+    lowest = plan.distinct if plan.search else plan.distinct * least
+    runs = f"{lowest:,} to {_count(plan.total, 'experiment')}"
+    yield f"study {plan.name}: {runs if lowest < plan.total else _count(plan.total, 'experiment')} to run" + (
         f" ({plan.distinct:,} × {cycles} cycles, {execution.order})" if most > 1 else ""
     )
     yield f"  design    {plan.study_design_hash}"
@@ -35,20 +36,23 @@ def _lines(plan: Plan, limit: int) -> Iterator[str]:
             f"  until     the 95 % interval of {execution.until.figure} is at most {execution.until.ci_width_text} "
             f"of its mean wide; {cycles} cycles of each experiment"
         )
+    for text in plan.search.search.plan() if plan.search else ():
+        yield f"  search    {text}"
     longer = f", up to {duration(plan.estimate_s + plan.warmup_room_s)} where warm-up needs its limit (warmup.max_s)"
     yield f"  time      {duration(plan.estimate_s)} at least{longer if plan.warmup_room_s else ''}" + (
         f"; no experiment starts after {duration(execution.budget_s)}" if execution.budget_s is not None else ""
     )
     yield from _duplicates(plan)
     yield ""
-    width = len(str(plan.total))
+    total = len(plan.experiments)
+    width = len(str(total))
     runners = len(plan.runners) > 1
     for run in islice(plan.experiments, limit):
         cycle = f"  cycle {run.cycle}" if most > 1 else ""
         where = f"  {run.runner.text:<8}" if runners else ""
         yield f"  {run.position:>{width}}  {run.config_hash[:SHORT]}{cycle}{where}  {_values(run.point)}".rstrip()
-    if plan.total > limit:
-        yield f"  … and {plan.total - limit:,} more (-v lists all)"
+    if total > limit:
+        yield f"  … and {total - limit:,} more (-v lists all)"
 
 
 def plan_json(plan: Plan) -> dict[str, Any]:
@@ -61,6 +65,7 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         "estimate_s": plan.estimate_s,
         "warmup_room_s": plan.warmup_room_s,
         "execution": plan.execution.model_dump(mode="json"),
+        "search": list(plan.search.search.plan()) if plan.search else [],
         "runners": {
             backend: {"runner": choice.text, "origin": str(choice.origin)} for backend, choice in plan.runners.items()
         },

@@ -20,6 +20,9 @@ EXPERIMENTS = "experiments"
 MANIFEST = "manifest.json"
 """The study's own account of what it planned and what became of it."""
 
+SEARCH = "search.json"
+"""The answer of a study that searches for a value, so far."""
+
 OLDEST_SCHEMA = 1
 """The oldest schema that is still read. Fields added since then have neutral defaults."""
 

@@ -57,7 +57,8 @@ from llem.specs.sampler import (
     TickingSampler,
     WatchingSampler,
 )
-from llem.specs.scenario import Answer, LoadGenerator, ScenarioSpec
+from llem.specs.scenario import Answer, LoadGenerator, Rejudge, Rejudged, ScenarioSpec
+from llem.specs.search import Search, SearchContext, SearchSpec, SkipRule
 
 __all__ = [
     "Accelerator",
@@ -98,6 +99,8 @@ __all__ = [
     "Queues",
     "QuickPowerSampler",
     "Reading",
+    "Rejudge",
+    "Rejudged",
     "ReportsCaveats",
     "ReportsMetrics",
     "Request",
@@ -110,6 +113,10 @@ __all__ = [
     "SamplerSpec",
     "ScenarioSpec",
     "Scope",
+    "Search",
+    "SearchContext",
+    "SearchSpec",
+    "SkipRule",
     "SpecRegistry",
     "StudySource",
     "TickingSampler",

@@ -16,9 +16,11 @@ class ChartSpec:
         draw: `package.module:function`, imported when a report is made; takes a `llem_report.models.ReportStudy` and a
             `width` (`single` or `double`, of a column in print), returns a `llem_report.charts.Drawn`. It raises nothing
             over what a study lacks: it says so in `why_not`.
+        scenario: the one that it is about; a report of a study without a run of it leaves it out. None: of any study.
     """
 
     name: str
     api_version: int
     summary: str
     draw: str
+    scenario: str | None = None

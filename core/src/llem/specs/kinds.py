@@ -17,6 +17,7 @@ from llem.specs.registry import HookKind
 from llem.specs.runner import RunnerSpec
 from llem.specs.sampler import SamplerSpec
 from llem.specs.scenario import ScenarioSpec
+from llem.specs.search import SearchSpec
 
 BACKENDS = HookKind("backend", "llem_backends", BackendSpec, packaged=True)
 RUNNERS = HookKind("runner", "llem_runners", RunnerSpec, packaged=True)
@@ -24,6 +25,7 @@ SAMPLERS = HookKind("energy sampler", "llem_energy_samplers", SamplerSpec)
 CHECKS = HookKind("preflight check", "llem_preflight_checks", CheckSpec)
 DATASETS = HookKind("dataset", "llem_datasets", DatasetSpec)
 SCENARIOS = HookKind("scenario", "llem_scenarios", ScenarioSpec)
+SEARCHES = HookKind("search", "llem_searches", SearchSpec)
 COMMANDS = HookKind("command", "llem_commands", CommandSpec)
 ACCELERATORS = HookKind("accelerator", "llem_accelerators", AcceleratorSpec)
 METRICS = HookKind("metric", "llem_metrics", MetricSpec)
@@ -38,6 +40,7 @@ KINDS: tuple[HookKind[Any], ...] = (
     CHECKS,
     DATASETS,
     SCENARIOS,
+    SEARCHES,
     COMMANDS,
     ACCELERATORS,
     METRICS,

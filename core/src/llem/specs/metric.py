@@ -25,6 +25,7 @@ class MetricSpec:
         scale: `log` where ratios are compared, and every value is above 0; `linear` where they mean nothing. What analyses,
             comparisons and choices say are ratios, so that they take no linear metric.
         energy: it comes from a meter, so that its method counts (measured or estimated).
+        main: analyses and comparisons look at it where nobody names a figure.
     """
 
     name: str
@@ -37,6 +38,7 @@ class MetricSpec:
     value: str | None = None
     scale: Literal["log", "linear"] = "log"
     energy: bool = False
+    main: bool = False
 
     def __post_init__(self) -> None:
         if not self.of or (self.value is None and len(self.of) > 1):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from llem.config.experiment import ExperimentConfig
@@ -25,8 +26,11 @@ class ScenarioSpec:
         at_once: the most requests that it has under way at once; None for as many as the backend takes.
         sections: models of the sections of an experiment that it brings, by their keys: they stand at the top level of a study, can
             be swept, and are part of the identity of its experiments. One without a default has to be given.
+        skip: `package.module:Class` of a `SkipRule`, by which experiments of a study are skipped; None for none.
         defaults: values of the core's sections that hold in it where a study gives none, by section and field, such as
             `{"decoding": {"length": "natural"}}`; not of `measurement`.
+        rejudge: `package.module:function` of a `Rejudge`, where finished runs can be judged by other values of a section that is
+            no part of their identity; else None.
     """
 
     name: str
@@ -37,6 +41,8 @@ class ScenarioSpec:
     at_once: int | None = None
     sections: Mapping[str, type[Section]] = field(default_factory=dict, hash=False)
     defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, hash=False)
+    skip: str | None = None
+    rejudge: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +117,41 @@ class ScenarioFigures:
 
     metrics: Mapping[str, float | None]
     caveats: Sequence[Caveat] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rejudged:
+    """Runs of one configuration, judged again together.
+
+    Attributes:
+        metrics: of each run its scenario metrics, as they are now; None where its job directory does not tell them.
+        kept: they keep what is asked of them; None where it cannot be told.
+        sentence: how well, for people: a noun phrase with an interval.
+        is_close: another run might well say otherwise.
+        judged_by: the values that they were judged by, by section and key: a study that runs them again is given these.
+    """
+
+    metrics: Sequence[Mapping[str, float | None] | None]
+    kept: bool | None
+    sentence: str
+    is_close: bool
+    judged_by: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+class Rejudge(Protocol):
+    """Judges finished runs of one configuration by other values of a section that is no part of their identity."""
+
+    def __call__(self, jobs: Sequence[Path], given: Mapping[str, Mapping[str, Any]]) -> Rejudged:
+        """Judge them.
+
+        Args:
+            jobs: their job directories.
+            given: values by section and key. How those that are not given follow from the runs' own is the scenario's to say.
+
+        Raises:
+            ConfigError: the values cannot be, or exclude one another.
+            ResultError: a job directory is damaged.
+        """
 
 
 class MeasuredWindow(Protocol):

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llem.errors import EXIT_DONE, EXIT_EXPERIMENT_FAILED, EXIT_INTERRUPTED, ResultError
 from llem.plugins import Registry
 from llem.results.aggregate import TableWriter
+from llem.results.job_directory import write_json
 from llem.results.models import ExperimentResult
-from llem.results.store import EXPERIMENTS
+from llem.results.store import EXPERIMENTS, SEARCH
 from llem.study.context import StudyContext
 from llem.study.folder import writing
 from llem.study.interrupts import Interrupts
 from llem.study.machine import MeasuringMachine
-from llem.study.manifest.manifest import ExperimentState, StudyManifest, StudyState, now_utc
-from llem.study.manifest.new import new_manifest
+from llem.study.manifest.manifest import UNRUN, ExperimentState, StudyManifest, StudyState, now_utc
+from llem.study.manifest.new import entries, new_manifest
 from llem.study.manifest.writer import ManifestWriter
 from llem.study.reporter import Reporter
 from llem.study.resume.plan import Remaining
@@ -26,7 +27,8 @@ from llem.study.schedule.dispatch import Dispatcher
 from llem.study.schedule.pools import pools_of
 from llem.study.schedule.runners import StudyRunners
 from llem.study.schedule.scheduler import Ending, Scheduler
-from llem.study.schedule.stopping import StoppingRule
+from llem.study.schedule.search import SearchAtWork
+from llem.study.schedule.steering import Steering
 from llem.study.verify import seal
 
 if TYPE_CHECKING:
@@ -38,9 +40,9 @@ class StudyOutcome:
     """The outcome of a study.
 
     Attributes:
-        state: `complete` only where every experiment ran to an end of its own, done or failed, or was not needed.
-        counts: experiments by state: pending, running, done, failed, interrupted, not_needed.
-        exit_code: 0 all done or not needed; 1 something failed or was not run; 130 interrupted.
+        state: `complete` only where every experiment ran to an end of its own, done or failed, or was not needed or skipped.
+        counts: experiments by state: pending, running, done, failed, interrupted, not_needed, skipped.
+        exit_code: 0 all done, not needed or skipped; 1 something failed or was not run; 130 interrupted.
         table: has the rows of its results, where any ran; `finish` writes the rest of `results.parquet`.
     """
 
@@ -92,7 +94,7 @@ def run_plan(
         try:
             for backend, choice in plan.runners.items():
                 runners.of(backend, choice)
-            return _Study(plan, context, runners, StoppingRule(plan.execution.until), continued).run()
+            return _Study(plan, context, runners, continued).run()
         finally:
             runners.close()
 
@@ -102,7 +104,6 @@ class _Study:
     plan: Plan
     context: StudyContext
     runners: StudyRunners
-    stopping: StoppingRule
     continued: Remaining | None = None
     writer: ManifestWriter = field(init=False)
     table: TableWriter = field(init=False)
@@ -115,13 +116,14 @@ class _Study:
             (directory / EXPERIMENTS).mkdir(exist_ok=True)
             self.writer = ManifestWriter(directory, manifest)
         try:
-            reporter.study_started(directory, len(manifest.experiments))
+            total = max(len(manifest.experiments), self.plan.total if self.plan.search else 0)
+            reporter.study_started(directory, total)
             self.context.notify(
                 "llem_study_started",
                 study={
                     "name": manifest.name,
                     "study_design_hash": manifest.study_design_hash,
-                    "experiments": len(manifest.experiments),
+                    "experiments": total,
                 },
             )
             state = self._run_all()
@@ -132,6 +134,7 @@ class _Study:
             raise
         finally:
             self.writer.close()
+        manifest = self.writer.manifest
         counts = {key: value for key, value in manifest.totals.items() if key != "experiments"}
         reporter.study_finished(state, counts)
         self.context.notify("llem_study_finished", summary={"state": state, **counts})
@@ -139,20 +142,47 @@ class _Study:
 
     def _run_all(self) -> Ending:
         dispatcher = Dispatcher(self.context, self.runners)
-        for earlier, result in self.continued.ended if self.continued else ():
-            self.stopping.add(earlier, result)
+        plan, ended = self.plan, self.continued.ended if self.continued else ()
+        upcoming = self.continued.remaining if self.continued else () if plan.search else plan.experiments
+        search = None
+        if plan.search is not None:
+            known = [*(planned for planned, _ in ended), *upcoming]
+            search = SearchAtWork(plan.search, self, known, in_turn=plan.execution.order != "sequential")
+        steering = Steering(plan, self.context.registry, upcoming, search)
+        for earlier, result in ended:
+            steering.add(earlier, result)
             dispatcher.placements.ended(earlier.config_hash, result.environment)
-        upcoming = self.continued.remaining if self.continued else self.plan.experiments
         shares = {backend: self.runners.share(backend) for backend in self.plan.runners}
         pools = pools_of(shares, self.runners.gpus)
-        return Scheduler(self.context, dispatcher, self.stopping, self, pools, upcoming, len(upcoming)).run()
+        total = plan.total - len(ended) if plan.search else len(upcoming)
+        return Scheduler(self.context, dispatcher, steering, self, pools, total).run()
+
+    def add(self, planned: Planned) -> Planned:
+        """Take a further experiment into the manifest; returns it at its position."""
+        before, manifest = self.writer, self.writer.manifest
+        run = replace(planned, position=len(manifest.experiments) + 1)
+        rows = [*manifest.experiments, entries()(run, run.position)]
+        with writing(self.context.directory):
+            # As for a study that goes on: at every instant one of the two manifests is whole on the disk.
+            manifest = replace(manifest, experiments=rows, seq=manifest.seq + 1)
+            self.writer = ManifestWriter(self.context.directory, manifest)
+        before.close()
+        return run
+
+    def job_dir(self, position: int) -> Path:
+        """The job directory of an experiment."""
+        return self.context.directory / self.writer.manifest.experiments[position - 1].directory
+
+    def answer(self, found: Mapping[str, Any]) -> None:
+        """Keep the answer of a search, as far as it is."""
+        with writing(self.context.directory):
+            write_json(self.context.directory / SEARCH, found)
 
     def record(self, position: int, state: ExperimentState, **values: Any) -> None:
         """Write what became of an experiment to the manifest."""
-        directory = self.context.directory
-        with writing(directory):
+        with writing(self.context.directory):
             ended = state in ("done", "failed", "interrupted")
-            files = seal(directory / self.writer.manifest.experiments[position - 1].directory) if ended else None
+            files = seal(self.job_dir(position)) if ended else None
             self.writer.experiment(position, state, files=files, **values)
 
     def tell(self, planned: Planned, result: ExperimentResult) -> None:
@@ -180,5 +210,5 @@ def exit_code(state: StudyState, manifest: StudyManifest) -> int:
     """The exit code for a study in this state."""
     if state == "interrupted":
         return EXIT_INTERRUPTED
-    good = sum(manifest.counts[state] for state in ("done", "not_needed", "dropped"))
+    good = sum(manifest.counts[state] for state in ("done", *UNRUN))
     return EXIT_DONE if good == len(manifest.experiments) else EXIT_EXPERIMENT_FAILED

@@ -170,7 +170,7 @@ def provenance(study: LoadedStudy) -> dict[str, Any]:
 
 
 def preflight_context(plan: Plan, registry: Registry, output: Path) -> PreflightContext:
-    """The context of the checks: one of each combination of backend, options, model, dataset and measurement."""
+    """The context of the checks: one of each combination of backend, options, model, dataset, measurement and what the scenario brings."""
     texts: dict[int, tuple[Section, str]] = {}
 
     def text(section: Section) -> str:
@@ -182,7 +182,7 @@ def preflight_context(plan: Plan, registry: Registry, output: Path) -> Preflight
     distinct: dict[tuple[str, ...], ExperimentConfig] = {}
     for planned in plan.experiments:
         config = planned.config
-        parts = (config.options, config.model, config.dataset, config.measurement)
+        parts = (config.options, config.model, config.dataset, config.measurement, *config.sections.values())
         distinct.setdefault((config.backend, *map(text, parts)), config)
     return PreflightContext(
         registry=registry,

@@ -35,7 +35,7 @@ def a_manifest(n: int) -> StudyManifest:
     )
 
 
-STATES = st.sampled_from(["pending", "running", "done", "failed", "interrupted", "not_needed"])
+STATES = st.sampled_from(["pending", "running", "done", "failed", "interrupted", "not_needed", "skipped"])
 SUMMARIES = st.none() | st.fixed_dictionaries({"type": st.just("Crash"), "message": st.text(max_size=30)})
 CHANGES = st.lists(
     st.tuples(st.integers(1, 6), STATES, SUMMARIES) | st.sampled_from(["running", "stopped", "complete"]), max_size=15
@@ -66,6 +66,7 @@ def test_what_is_read_is_what_was_written_after_every_change(tmp_path: Path, n: 
         "failed": 1,
         "interrupted": 0,
         "not_needed": 0,
+        "skipped": 0,
         "dropped": 0,
     }
 

@@ -28,7 +28,10 @@ PREVIOUS = ".manifest.previous.json"
 """The snapshot before `manifest.json`, for the case that this one is damaged."""
 
 StudyState = Literal["running", "complete", "interrupted", "stopped"]
-ExperimentState = Literal["pending", "running", "done", "failed", "interrupted", "not_needed", "dropped"]
+ExperimentState = Literal["pending", "running", "done", "failed", "interrupted", "not_needed", "skipped", "dropped"]
+
+UNRUN = ("not_needed", "skipped", "dropped")
+"""States of experiments that have no job directory, and do not run when the study goes on."""
 
 _STATES: tuple[ExperimentState, ...] = get_args(ExperimentState)
 _STUDY_STATES: tuple[StudyState, ...] = get_args(StudyState)
@@ -51,8 +54,8 @@ class Entry:
     """One experiment of the study.
 
     Attributes:
-        state: `not_needed` where earlier cycles of it sufficed (`execution.until`); `dropped` where it is no longer part of
-            the study, which was changed and resumed. Neither has a job directory.
+        state: `not_needed` where earlier cycles of it sufficed (`execution.until`); `skipped` where its scenario took it to be in
+            vain; `dropped` where it is no longer part of the study, which was changed and resumed. None has a job directory.
         position: place in the study's order, from 1.
         cycle: which repetition, from 1.
         directory: its job directory, relative to the study's folder.
@@ -60,6 +63,7 @@ class Entry:
         started_at, ended_at: UTC, ISO 8601; None where it has not.
         failure: type, message, phase, exit code and signal in short, where it failed.
         files: what it left, by name: size and digest (`llem.study.verify`); None where it has not ended.
+        reason: why it did not run, where it was skipped or not needed.
     """
 
     position: int
@@ -72,6 +76,7 @@ class Entry:
     ended_at: str | None = None
     failure: Mapping[str, Any] | None = None
     files: Mapping[str, str] | None = None
+    reason: str | None = None
 
 
 @dataclass
@@ -128,7 +133,7 @@ class StudyManifest:
             entry.state = change["state"]
             self.counts[entry.state] += 1
             entry.started_at, entry.ended_at = change["started_at"], change["ended_at"]
-            entry.failure, entry.files = change["failure"], change.get("files")
+            entry.failure, entry.files, entry.reason = change["failure"], change.get("files"), change.get("reason")
         self.seq += 1
 
     def text(self) -> str:
@@ -166,6 +171,7 @@ def _fits(change: Mapping[str, Any], experiments: int) -> bool:
         and isinstance(change["ended_at"], str | None)
         and isinstance(change["failure"], Mapping | None)
         and isinstance(change.get("files"), Mapping | None)
+        and isinstance(change.get("reason"), str | None)
     )
 
 
@@ -324,6 +330,7 @@ def _entry(row: Mapping[str, Any]) -> Entry:
         and isinstance(entry.ended_at, str | None)
         and isinstance(entry.failure, Mapping | None)
         and isinstance(entry.files, Mapping | None)
+        and isinstance(entry.reason, str | None)
     )
     if not fitting:
         raise ValueError("an experiment with a value that is not of the type that it must be")

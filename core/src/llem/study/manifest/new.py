@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 
 
 def new_manifest(plan: Plan) -> StudyManifest:
-    """Every experiment of the plan, pending."""
+    """Every experiment of the plan, pending; of a search none yet."""
     entry = entries()
+    planned = () if plan.search else plan.experiments
     return StudyManifest(
         name=plan.name,
         created_at=now_utc(),
-        experiments=[entry(planned, planned.position) for planned in plan.experiments],
+        experiments=[entry(one, one.position) for one in planned],
         **design(plan),
     )
 

@@ -48,6 +48,7 @@ class ManifestWriter:
         ended_at: str | None = None,
         failure: Mapping[str, Any] | None = None,
         files: Mapping[str, str] | None = None,
+        reason: str | None = None,
     ) -> None:
         """An experiment enters a state."""
         self._change(
@@ -58,6 +59,7 @@ class ManifestWriter:
                 "ended_at": ended_at,
                 "failure": failure,
                 "files": files,
+                "reason": reason,
             }
         )
 

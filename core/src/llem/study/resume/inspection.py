@@ -12,7 +12,7 @@ from llem.results.job_directory import EXPERIMENT, INTERRUPTED, RESULT
 from llem.results.models import ExperimentResult
 from llem.results.store import read_result
 from llem.runners.failure import failure_summary
-from llem.study.manifest.manifest import Entry, ExperimentState
+from llem.study.manifest.manifest import UNRUN, Entry, ExperimentState
 from llem.study.verify import seal, verify
 
 _UNDER_WAY = ("running", "interrupted")
@@ -45,7 +45,7 @@ def inspect_results(study_dir: Path, entries: Iterable[Entry], *, retry_failed: 
     """Look at every experiment's job directory. Nothing is changed.
 
     Args:
-        entries: as the manifest has them; what is dropped or not needed is passed over.
+        entries: as the manifest has them; what is not to run is passed over.
         retry_failed: failed ones shall run again.
         with_results: keep the results, which takes memory.
 
@@ -54,7 +54,7 @@ def inspect_results(study_dir: Path, entries: Iterable[Entry], *, retry_failed: 
     """
     found = Inspection()
     for entry in entries:
-        if entry.state in ("dropped", "not_needed"):
+        if entry.state in UNRUN:
             continue
         had_ended = entry.state in ("done", "failed")
         try:

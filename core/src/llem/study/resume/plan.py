@@ -80,6 +80,9 @@ class ResumePlan:
 def resume_plan(manifest: StudyManifest, plan: Plan) -> ResumePlan:
     """Find every experiment of the plan in the manifest, by identity and cycle. The manifest given is not changed."""
     rows = [replace(entry) for entry in manifest.experiments]
+    if plan.search is not None:
+        asked = plan.search.made((entry.config_hash, entry.cycle, entry.point) for entry in rows)
+        plan = replace(plan, experiments=list(asked))
     known = {(entry.config_hash, entry.cycle): entry.position for entry in rows}
     entry = entries()
     places: list[tuple[int, int]] = []

@@ -21,7 +21,7 @@ def told(found: Resumable, registry: SpecRegistry) -> Iterator[tuple[Literal["in
     for text in _losses(found):
         yield "warning", text
     yield "info", f"{found.plan.manifest.name}: {'; '.join(_counts(found))}."
-    if not found.remaining:
+    if not found.remaining and found.to_resume.plan.search is None:
         return
     budget_s = found.to_resume.plan.execution.budget_s
     if found.plan.manifest.state == "stopped" and budget_s is not None:
@@ -63,9 +63,15 @@ def _counts(found: Resumable) -> Iterator[str]:
             f"{failed} failed and {_either(failed, 'stays', 'stay')} so "
             f"(--retry-failed runs {_either(failed, 'it', 'them')} again)"
         )
-    if spared := sum(entry.state == "not_needed" for entry in found.plan.manifest.experiments):
+    states = [entry.state for entry in found.plan.manifest.experiments]
+    if spared := states.count("not_needed"):
         yield f"{spared} {_either(spared, 'is', 'are')} not needed (execution.until)"
-    yield f"{remaining} to run" if remaining else "nothing is left to run"
+    if skipped := states.count("skipped"):
+        yield f"{skipped} {_either(skipped, 'stays', 'stay')} skipped (--run-skipped runs {_either(skipped, 'it', 'them')})"
+    if found.to_resume.plan.search is not None:
+        yield f"{remaining} to run, then what the search asks for" if remaining else "the search goes on"
+    else:
+        yield f"{remaining} to run" if remaining else "nothing is left to run"
 
 
 def _names(names: Iterable[str]) -> str:

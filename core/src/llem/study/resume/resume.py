@@ -9,10 +9,12 @@ from pathlib import Path
 
 from llem.errors import ResultError
 from llem.files import inside, read_file
+from llem.plan import Plan
 from llem.plugins import Registry, load_object, missing_requirements
 from llem.results.job_directory import EXPERIMENT, RESULT, JobDocument
 from llem.results.parts import PARQUET
 from llem.results.places import nothing_here, several_here
+from llem.results.scrub import scrub_data
 from llem.results.store import EXPERIMENTS, MANIFEST, is_study
 from llem.specs.kinds import RUNNERS
 from llem.study.folder import STUDY_FILE, writing
@@ -20,7 +22,7 @@ from llem.study.hosts import host
 from llem.study.lock import Lock
 from llem.study.loop import StudyOutcome, exit_code, run_plan
 from llem.study.manifest.journal import JOURNAL
-from llem.study.manifest.manifest import ManifestError, Recovered, StudyManifest, now_utc, recover
+from llem.study.manifest.manifest import UNRUN, Entry, ManifestError, Recovered, StudyManifest, now_utc, recover
 from llem.study.manifest.new import new_manifest
 from llem.study.manifest.writer import ManifestWriter
 from llem.study.record import RECORD, StudyRecord, keep_study_file, read_record, record_of
@@ -126,7 +128,7 @@ class Resumable:
         return [
             entry.position
             for entry in self.plan.manifest.experiments
-            if entry.position not in kept and entry.state not in ("dropped", "not_needed")
+            if entry.position not in kept and entry.state not in UNRUN
         ]
 
 
@@ -150,7 +152,7 @@ def find(folder: Path, registry: Registry, reporter: Reporter, request: ResumeRe
     for text in recovered.damage if recovered else ():
         reporter.message("warning", text)
     to_resume = study_to_resume(folder, before, request, registry)
-    manifest = recovered.manifest if recovered else _made_anew(folder, new_manifest(to_resume.plan))
+    manifest = recovered.manifest if recovered else _made_anew(folder, to_resume.plan)
     plan = resume_plan(manifest, to_resume.plan)
     to_resume.check(plan, manifest, request)
     for text in to_resume.notes:
@@ -161,21 +163,26 @@ def find(folder: Path, registry: Registry, reporter: Reporter, request: ResumeRe
             folder,
             plan.manifest.experiments,
             retry_failed=request.retry_failed,
-            with_results=execution.until.ci_width is not None or execution.placement != "any",
+            with_results=execution.until.ci_width is not None
+            or execution.placement != "any"
+            or to_resume.plan.skips
+            or to_resume.plan.search is not None,
         )
-    _reopen(plan, manifest, found)
+    _reopen(plan, manifest, found, run_all=execution.run_all)
     result = Resumable(folder, before, to_resume, plan, found, recovered, _strays(folder, plan))
     for level, text in told(result, registry):
         reporter.message(level, text)
     return result
 
 
-def _reopen(plan: ResumePlan, manifest: StudyManifest, found: Inspection) -> None:
-    """Cycles that were not needed are looked at again where what made them so has changed."""
+def _reopen(plan: ResumePlan, manifest: StudyManifest, found: Inspection, *, run_all: bool) -> None:
+    """Experiments that were not needed or skipped are looked at again where what made them so has changed."""
     entries = plan.manifest.experiments
     lost = {e.config_hash for e in entries if e.position in {*found.gone, *found.damaged, *found.again}}
     for entry in entries:
         if entry.state == "not_needed" and (plan.manifest.until != manifest.until or entry.config_hash in lost):
+            entry.state = "pending"
+        if entry.state == "skipped" and (lost or run_all):
             entry.state = "pending"
 
 
@@ -189,13 +196,18 @@ def _strays(folder: Path, plan: ResumePlan) -> list[Path]:
     ]
 
 
-def _made_anew(folder: Path, manifest: StudyManifest) -> StudyManifest:
+def _made_anew(folder: Path, planned: Plan) -> StudyManifest:
     """A manifest of the plan alone, with the job directories that are there, whatever position they were named for."""
-    there = {}
+    manifest, there = new_manifest(planned), {}
     for path in sorted((folder / EXPERIMENTS).iterdir()) if (folder / EXPERIMENTS).is_dir() else ():
         with suppress(ResultError):
             job = JobDocument.read(path)
-            there[job.config_hash, job.cycle] = f"{EXPERIMENTS}/{path.name}"
+            there[job.config_hash, job.cycle] = directory = f"{EXPERIMENTS}/{path.name}"
+            if planned.search is not None:
+                position = len(manifest.experiments) + 1
+                manifest.experiments.append(
+                    Entry(position, job.cycle, job.config_hash, directory, scrub_data(job.point))
+                )
     for entry in manifest.experiments:
         entry.directory = there.get((entry.config_hash, entry.cycle), entry.directory)
     return manifest
@@ -204,7 +216,7 @@ def _made_anew(folder: Path, manifest: StudyManifest) -> StudyManifest:
 def _go_on(
     found: Resumable, registry: Registry, reporter: Reporter, skip_preflight: Iterable[str], allow_shared: bool
 ) -> StudyOutcome:
-    if not found.remaining:
+    if not found.remaining and found.to_resume.plan.search is None:
         return _carry_on(found, registry, reporter, None)
     with ready_machine(
         found.to_resume.study,
@@ -290,5 +302,5 @@ def _tidy(found: Resumable) -> None:
         for path in {folder / entry.directory, folder / EXPERIMENTS / name}:
             set_aside(folder, path)
     for entry in entries:
-        if entry.state not in ("dropped", "not_needed"):
+        if entry.state not in UNRUN:
             update_entry(folder, entry, found.inspection, f"{EXPERIMENTS}/{names.get(entry.position, '')}")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from llem.plan.schedule import is_between_cycles
 from llem.results.models import ExperimentResult
 from llem.runners.failure import failure_summary
 from llem.study.context import StudyContext
@@ -15,7 +16,7 @@ from llem.study.schedule.dispatch import Dispatcher
 from llem.study.schedule.pauses import STEP_S, Pause
 from llem.study.schedule.pools import ResourcePool, Slot
 from llem.study.schedule.running import RunningExperiment
-from llem.study.schedule.stopping import StoppingRule
+from llem.study.schedule.steering import Steering
 from llem.study.schedule.time_left import TimeLeft
 
 if TYPE_CHECKING:
@@ -38,25 +39,23 @@ class Scheduler:
     """Runs experiments to their ends, in the study's own thread, which alone touches manifest, reporter and hooks.
 
     Args:
+        steering: tells what is to run, in order.
         pools: backend to the pool of its runner.
-        upcoming: what is to run, in the plan's order.
-        total: how many those are.
+        total: how many experiments those are, at the most.
     """
 
     def __init__(
         self,
         context: StudyContext,
         dispatcher: Dispatcher,
-        stopping: StoppingRule,
+        steering: Steering,
         account: Account,
         pools: Mapping[str, ResourcePool],
-        upcoming: Iterable[Planned],
         total: int,
     ) -> None:
-        self._context, self._stopping, self._account = context, stopping, account
+        self._context, self._steering, self._account = context, steering, account
         self._pools = pools
         self._distinct = list(dict.fromkeys(pools.values()))
-        self._upcoming = iter(upcoming)
         self._dispatcher = dispatcher
         self._pauses: dict[ResourcePool, Pause] = {}
         self._ending: Ending = "complete"
@@ -79,7 +78,7 @@ class Scheduler:
             self._dispatcher.abandon()
             raise
         if self._ending == "complete":
-            for text in self._stopping.unfinished():
+            for text in self._steering.unfinished():
                 self._context.reporter.message("warning", text)
         return self._ending
 
@@ -94,7 +93,7 @@ class Scheduler:
         if interrupted:
             self._ending = "interrupted"
             return
-        self._stopping.add(planned, result)
+        self._steering.add(planned, result)
         self._failures_in_a_row = 0 if state == "done" else self._failures_in_a_row + 1
 
     def _start_what_may(self) -> float | None:
@@ -105,11 +104,11 @@ class Scheduler:
     def _serve(self, pool: ResourcePool) -> float | None:
         """The same of one pool."""
         while self._ending == "complete" and pool.has_free_slot and (planned := self._first(pool)) is not None:
-            if self._is_not_needed(planned):
+            if self._is_spared(planned):
                 pool.waiting.popleft()
                 continue
             slots = pool.offer(planned)
-            if slots is None or not self._stopping.needs(planned) or self._is_over():
+            if slots is None or not self._steering.needs(planned) or self._is_over():
                 return None
             pause_s = self._pause_s(pool, slots, planned)
             if pause_s > 0 or self._ending != "complete":
@@ -121,7 +120,7 @@ class Scheduler:
     def _first(self, pool: ResourcePool) -> Planned | None:
         """The next experiment of a pool. Those of other pools that come before it wait in theirs."""
         while not pool.waiting:
-            planned = next(self._upcoming, None)
+            planned = self._steering.next()
             if planned is None:
                 return None
             self._pools[planned.config.backend].waiting.append(planned)
@@ -136,15 +135,14 @@ class Scheduler:
         self._dispatcher.start(planned, pool, slots, started_at)
         self._tell_time_left()
 
-    def _is_not_needed(self, planned: Planned) -> bool:
-        """Tell whether earlier cycles of this experiment suffice; then that is recorded, and said once."""
-        why = self._stopping.is_met(planned.config_hash)
+    def _is_spared(self, planned: Planned) -> bool:
+        """Tell whether what has ended makes this experiment needless; then that is recorded, and said once."""
+        why = self._steering.spares(planned)
         if why is None:
             return False
-        self._account.record(planned.position, "not_needed")
+        self._account.record(planned.position, why.state, reason=why.text)
         self._time_left.dropped(planned.config_hash)
-        level, text = why
-        self._context.reporter.message(level, f"{label(planned)}: {text}")
+        self._context.reporter.message(why.level, f"{label(planned)}: {why.text}")
         return True
 
     def _tell_time_left(self) -> None:
@@ -171,7 +169,7 @@ class Scheduler:
             return 0.0
         if pause_s <= 0:
             return 0.0
-        between_cycles = planned.cycle > max(slot.cycle for slot in slots) and execution.order != "sequential"
+        between_cycles = is_between_cycles(execution, max(slot.cycle for slot in slots), planned.cycle)
         pause = self._pauses.setdefault(pool, Pause(self._context.reporter))
         if pause.is_skipped(pause_s, "between cycles" if between_cycles else "between experiments"):
             pool.skip_pause()

@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from llem.config.study import UntilConfig
 from llem.metrics import environments
-from llem.metrics.summary import METRIC_COLUMNS, MetricSummary, metric_summary
+from llem.metrics.summary import METRIC_COLUMNS, MetricSummary, column_summary, is_energy
+from llem.registered_metrics import computed_columns
 from llem.results.models import ExperimentResult
 from llem.results.rows import result_row
 from llem.results.weighing import weighed
+from llem.specs.kinds import METRICS
 from llem.study.reporter import label
 
 if TYPE_CHECKING:
     from llem.plan import Planned
+    from llem.plugins import Registry
 
 Level = Literal["info", "warning"]
 
@@ -35,13 +38,21 @@ class StoppingRule:
 
     Args:
         until: what is asked for. Where its `ci_width` is None every cycle is needed, and nothing is kept.
+        registry: has the figures of plugins; None where it is one of llem's own.
     """
 
-    def __init__(self, until: UntilConfig) -> None:
+    def __init__(self, until: UntilConfig, registry: Registry | None = None) -> None:
         self._until = until
         self._known: dict[str, _Cycles] = {}
+        own = METRIC_COLUMNS.get(until.figure)
+        spec = None if own is not None or registry is None else registry[METRICS][until.figure]
+        self._column = spec.column if spec is not None else METRIC_COLUMNS[until.figure]
+        self._is_energy = spec.energy if spec is not None else is_energy(until.figure)
+        self._computed = None
+        if spec is not None and registry is not None:
+            self._computed = next((one for one in computed_columns(registry) if one.name == spec.column), None)
         energy = ("energy.headline.scope", "energy.headline.method")
-        self._columns = ("cycle", "warnings", *energy, METRIC_COLUMNS[until.figure], *environments.COLUMNS)
+        self._columns = ("cycle", "warnings", *energy, *environments.COLUMNS)
 
     def add(self, planned: Planned, result: ExperimentResult) -> None:
         """A cycle ended, done or failed."""
@@ -51,7 +62,8 @@ class StoppingRule:
         cycles.ended += 1
         if result.status == "done":
             row = result_row(result, planned.directory)
-            cycles.rows.append({name: row[name] for name in self._columns})
+            value = row.get(self._column) if self._computed is None else self._computed.value(row)
+            cycles.rows.append({**{name: row[name] for name in self._columns}, self._column: value})
         if cycles.ended >= self._until.min_cycles:
             cycles.verdict = self._verdict(cycles)
 
@@ -71,7 +83,7 @@ class StoppingRule:
         """A sentence for each experiment whose interval is not narrow enough after all its cycles."""
         for cycles in self._known.values():
             if cycles.verdict is None:
-                figure = metric_summary(cycles.rows, self._until.figure)
+                figure = self._summary(cycles)
                 share = _width(figure) if figure else None
                 found = f"is {share * 100:.2g} % wide" if share is not None else "is not known"
                 yield (
@@ -79,12 +91,15 @@ class StoppingRule:
                     f"{self._until.ci_width_text} was asked for."
                 )
 
+    def _summary(self, cycles: _Cycles) -> MetricSummary | None:
+        return column_summary(cycles.rows, self._column, energy=self._is_energy)
+
     def _verdict(self, cycles: _Cycles) -> tuple[Level, str] | None:
         until = self._until
-        figure = metric_summary(cycles.rows, until.figure)
+        figure = self._summary(cycles)
         if figure is None:
             # More of the same would cost as much time again, and say as little.
-            why = _why_none(cycles.rows, until.figure)
+            why = _why_none(cycles.rows, self._column)
             return (
                 "warning",
                 f"no interval of {until.figure}: its first {cycles.ended} cycles {why}. It is not repeated.",
@@ -98,9 +113,9 @@ class StoppingRule:
         )
 
 
-def _why_none(rows: list[Mapping[str, Any]], figure: str) -> str:
+def _why_none(rows: list[Mapping[str, Any]], column: str) -> str:
     """The reason why cycles have no mean."""
-    having = [row for row in map(weighed, rows) if row[METRIC_COLUMNS[figure]] is not None]
+    having = [row for row in map(weighed, rows) if row[column] is not None]
     if not having:
         return "have none"
     parts = [environment for environment, _ in environments.by_environment(having)]
