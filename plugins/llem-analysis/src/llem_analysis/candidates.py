@@ -94,6 +94,17 @@ def _candidate(one: Configured, keys: Sequence[str], specs: Sequence[MetricSpec]
     )
 
 
+def has_settings(one: Candidate, words: str) -> bool:
+    """True where it has all these settings, `KEY=VALUE,…`: each under its whole key or without the backend's name, as labels show it."""
+    pairs = [part.strip().partition("=") for part in words.split(",")]
+    return all(_has(one, key, value) for key, _, value in pairs)
+
+
+def _has(one: Candidate, key: str, value: str) -> bool:
+    keys = (key, f"{one.backend}.{key}")
+    return any(name in one.settings and as_written(one.settings[name]) == value for name in keys)
+
+
 def refuse_mixed(found: Sequence[Candidate], specs: Sequence[MetricSpec], where: str) -> None:
     """Raise ResultError where energy would be ranked across methods or scopes."""
     from llem.plugin_api import ResultError

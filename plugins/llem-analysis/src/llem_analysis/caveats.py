@@ -8,7 +8,7 @@ from typing import Any
 
 from llem.plugin_api import Environment, differences, inform_sentence, of_machine, tellings
 from llem_analysis.design import ENVIRONMENT, Configured
-from llem_analysis.metric_names import MAIN, METRIC_SPECS
+from llem_analysis.metric_names import METRIC_SPECS, main_figures
 from llem_analysis.study_models import FigureAnalysis
 from llem_analysis.wording import counted
 
@@ -26,16 +26,17 @@ def caveats(
     rows: Sequence[Mapping[str, Any]],
     configurations: Sequence[Configured],
     figures: Sequence[FigureAnalysis],
-    asked: Sequence[str] = MAIN,
+    asked: Sequence[str] | None = None,
 ) -> tuple[str, ...]:
     """Sentences, the gravest first.
 
     Args:
         figures: what was analysed.
-        asked: names of the figures that were asked for, also those that no run has (any more).
+        asked: names of the figures that were asked for, also those that no run has (any more); by default the main ones.
     """
+    names = main_figures() if asked is None else asked
     columns = [
-        c for name in dict.fromkeys([*asked, *(figure.name for figure in figures)]) for c in METRIC_SPECS[name].of
+        c for name in dict.fromkeys([*names, *(figure.name for figure in figures)]) for c in METRIC_SPECS[name].of
     ]
     told = tellings(rows, columns)
     sentences = list(_caveats(rows, configurations, figures))

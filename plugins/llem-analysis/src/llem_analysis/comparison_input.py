@@ -20,7 +20,7 @@ from llem.plugin_api import (
     read_result,
     result_row,
 )
-from llem_analysis.candidates import Candidate, candidates
+from llem_analysis.candidates import Candidate, candidates, has_settings
 from llem_analysis.design import ENVIRONMENT
 from llem_analysis.loading import load_rows, require_job, study_name, study_order, with_computed
 from llem_analysis.wording import as_written
@@ -100,8 +100,7 @@ def choose_baseline(place: ComparedPath, wanted: str | None) -> Compared:
         return place.sides[0]
     matching = [side for side in place.sides if side.candidate.config_hash.startswith(wanted)]
     if not matching:
-        pairs = [part.strip().partition("=") for part in wanted.split(",")]
-        matching = [side for side in place.sides if all(_has(side.candidate, key, value) for key, _, value in pairs)]
+        matching = [side for side in place.sides if has_settings(side.candidate, wanted)]
     if len(matching) != 1:
         many = f"{len(matching)} configurations match" if matching else "no configuration matches"
         shown = "; ".join(side.name for side in (matching or place.sides)[:4])
@@ -111,12 +110,6 @@ def choose_baseline(place: ComparedPath, wanted: str | None) -> Compared:
             remedy=f"Name one by its settings, KEY=VALUE,KEY=VALUE, or by its hash. There are: {shown}, ….",
         )
     return matching[0]
-
-
-def _has(one: Candidate, key: str, value: str) -> bool:
-    """Tell whether it has this setting, under its whole key or without the backend's name, as labels show it."""
-    keys = (key, f"{one.backend}.{key}")
-    return any(name in one.settings and as_written(one.settings[name]) == value for name in keys)
 
 
 def matched(first: ComparedPath, second: ComparedPath) -> tuple[list[tuple[Compared, Compared]], str]:

@@ -13,7 +13,7 @@ from llem_analysis import comparability, holm
 from llem_analysis.comparability import Difference, Objection
 from llem_analysis.comparison import Comparison, compare
 from llem_analysis.comparison_input import Compared, choose_baseline, matched, read_place
-from llem_analysis.metric_names import MAIN, metric_specs
+from llem_analysis.metric_names import main_figures, metric_specs
 from llem_analysis.wording import counted
 
 
@@ -108,7 +108,7 @@ def contrast(
         ResultError: a path holds no results, or nothing can be matched.
         ConfigError: there is no such figure or baseline.
     """
-    specs = metric_specs(figures if figures is not None else MAIN)
+    specs = metric_specs(figures if figures is not None else main_figures())
     places = [read_place(Path(path), specs) for path in paths]
     first = places[0]
     if baseline is not None and first.kind != "study":

@@ -91,8 +91,10 @@ def pick_html(found: Pick) -> str:
     spec = METRIC_SPECS[found.by]
     best = "lowest" if spec.better == "lower" else "highest"
     remarks = [
-        f"{best} {spec.label} of {counted(found.kept, 'configuration')} that keep all limits, of {found.considered}"
+        f"{best} {spec.label} of {counted(found.kept, 'configuration')} that keep {'the objectives and ' * (found.objectives is not None)}all limits, of {found.considered}"
     ]
+    if found.objectives is not None:
+        remarks.append(found.objectives)
     if found.as_good is None:
         remarks.append("too few cycles to tell it from the others (3 of each give a test): no ranking")
     else:
@@ -107,7 +109,9 @@ def pick_html(found: Pick) -> str:
             f"{by.label} is corrected for being the best of {found.kept}; measured {amount(by.measured)} {by.unit}"
         )
     if found.lacking:
-        remarks.append(f"{counted(found.lacking, 'configuration')} left out: a figure was not measured")
+        remarks.append(
+            f"{counted(found.lacking, 'configuration')} left out: a figure was not measured, or a warning voids it"
+        )
     remarks += [f"caution: {caution}" for caution in found.cautions]
     remarks += [ESTIMATE] if found.estimated else []
     table = html.table(["figure", "mean", "95 % interval", "asked"], rows)

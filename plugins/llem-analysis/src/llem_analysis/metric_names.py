@@ -33,7 +33,12 @@ MAIN = (
     "peak_memory_mb",
     "host_peak_rss_mb",
 )
-"""Figures that are looked at where nobody asks for anything else."""
+"""Figures of every study that are looked at where nobody asks for anything else."""
+
+
+def main_figures() -> tuple[str, ...]:
+    """All that are looked at where nobody asks for anything else: those of every study, and what plugins name as theirs."""
+    return (*MAIN, *(name for name, spec in METRIC_SPECS.items() if spec.main and name not in MAIN))
 
 
 def metric_specs(names: Sequence[str]) -> list[MetricSpec]:

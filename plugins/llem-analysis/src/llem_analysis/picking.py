@@ -8,12 +8,13 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llem.plugin_api import FEWEST, Interval, MetricSpec, ResultError, inform_sentence, mean, tellings
-from llem_analysis.candidates import Candidate, candidates, refuse_mixed
+from llem.plugin_api import FEWEST, ConfigError, Interval, MetricSpec, ResultError, inform_sentence, mean, tellings
+from llem_analysis.candidates import Candidate, candidates_of, has_settings, refuse_mixed
 from llem_analysis.comparison import PAIRS_CYCLES
-from llem_analysis.design import ENVIRONMENT
+from llem_analysis.design import ENVIRONMENT, configured
 from llem_analysis.loading import load_rows, study_name, study_order
 from llem_analysis.metric_names import metric_specs
+from llem_analysis.objectives import Verdict, judged_again
 from llem_analysis.selected import Selected, chosen_ratio, chosen_value, contenders, log_interval, noise_of
 from llem_analysis.wording import amount, counted
 
@@ -77,6 +78,8 @@ class Pick:
             95 % the one that is best in truth is it, or among these.
         advantages: what choosing it brings; empty where there are too few cycles.
         cautions: what to know before relying on it.
+        objectives: how well it keeps the objectives that were asked for; None where none were.
+        judged_by: these objectives, by section and key.
     """
 
     study: str
@@ -94,6 +97,8 @@ class Pick:
     as_good: tuple[str, ...] | None
     advantages: tuple[Advantage, ...] = ()
     cautions: tuple[str, ...] = field(default=())
+    objectives: str | None = None
+    judged_by: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
         """As plain data, for JSON."""
@@ -111,6 +116,8 @@ def pick(
     by: str = "j_per_output_token",
     limits: Sequence[Limit] = (),
     also: Sequence[str] = (),
+    objectives: Mapping[str, float] | None = None,
+    among: str | None = None,
 ) -> Pick:
     """The configuration that is best in one figure among those whose figures keep all limits.
 
@@ -118,14 +125,30 @@ def pick(
         study: its folder, its `results.parquet`, or what `llem.load_study` gave.
         by: a figure's name; lowest or highest is best, as fits the figure.
         also: further figures to tell of the best one, where it has them; they decide nothing.
+        objectives: by which finished runs under load are judged again, by key (`ttft_s`); what is not given is the study's own. Figures
+            that rest on them are those under these, and only configurations that keep them are picked. None judges nothing again.
+        among: settings that the picked one has to have, `KEY=VALUE,…` as labels show them.
 
     Raises:
         ResultError: there is no study, no configuration keeps the limits, or energy was found by different methods.
-        ConfigError: there is no such figure.
+        ConfigError: there is no such figure, there are no such objectives, or no configuration has the settings.
     """
     told = metric_specs([by, *(limit.figure for limit in limits), *also])
     rows = load_rows(study, told)
-    return pick_among(candidates(rows, told), rows, study, by, limits, also)
+    groups, verdicts = configured(rows), None
+    if objectives is not None:
+        groups, verdicts = judged_again(groups, Path(study_name(study)[1]), objectives, told)
+    found = candidates_of(groups, told)
+    places = [place for place, one in enumerate(found) if among is None or has_settings(one, among)]
+    if among is not None and not places:
+        shown = "; ".join(one.label for one in found[:4])
+        raise ConfigError(
+            f"no configuration has the settings `{among}`.",
+            where=str(study_name(study)[1]),
+            remedy=f"Write them as KEY=VALUE,KEY=VALUE. There are: {shown}, ….",
+        )
+    chosen = None if verdicts is None else [verdicts[place] for place in places]
+    return pick_among([found[place] for place in places], rows, study, by, limits, also, chosen)
 
 
 def pick_among(
@@ -135,15 +158,19 @@ def pick_among(
     by: str,
     limits: Sequence[Limit] = (),
     also: Sequence[str] = (),
+    verdicts: Sequence[Verdict] | None = None,
 ) -> Pick:
-    """As `pick`, among configurations of a study that have these figures, with all its rows."""
+    """As `pick`, among configurations of a study that have these figures, with all its rows, and each one's verdict."""
     specs = {spec.name: spec for spec in metric_specs([by, *(limit.figure for limit in limits)])}
     name, where = study_name(study)
     told = {**specs, **{spec.name: spec for spec in metric_specs(also)}}
     refuse_mixed(found, list(specs.values()), where)
-    whole = [one for one in found if all(figure in one.figures for figure in specs)]
+    passing = found if verdicts is None else [o for o, v in zip(found, verdicts, strict=True) if v.kept]
+    if not passing and verdicts is not None:
+        raise ResultError(f"no configuration keeps the objectives. {_told_of(found, verdicts)}", where=where)
+    whole = [one for one in passing if all(figure in one.figures for figure in specs)]
     if not whole:
-        lacking = [spec.label for spec in specs.values() if not any(spec.name in one.figures for one in found)]
+        lacking = [spec.label for spec in specs.values() if not any(spec.name in one.figures for one in passing)]
         what = " and ".join(lacking) if lacking else "all these figures together"
         warned = [t for t in tellings(rows, [name for s in specs.values() for name in s.of]) if t.weight == "void"]
         why = "".join(f" {one.sentence}" for one in warned)
@@ -154,6 +181,7 @@ def pick_among(
     choice = _choose(kept, specs[by], PAIRS_CYCLES.get(study_order(study), False))
     best = kept[choice.best]
     told = {figure: spec for figure, spec in told.items() if figure in best.figures}
+    verdict = None if verdicts is None else next(v for o, v in zip(found, verdicts, strict=True) if o is best)
     return Pick(
         study=name,
         study_directory=where,
@@ -173,12 +201,38 @@ def pick_among(
         },
         considered=len(found),
         kept=len(kept),
-        lacking=len(found) - len(whole),
+        lacking=len(passing) - len(whole),
         estimated=best.estimated and any(spec.energy for spec in told.values()),
         as_good=choice.as_good,
         advantages=choice.advantages,
-        cautions=(*_cautions(best, specs, limits), *_warned(best, found, specs)),
+        cautions=(
+            *_of_objectives(verdict, [*specs.values()]),
+            *_cautions(best, specs, limits),
+            *_warned(best, found, specs),
+        ),
+        objectives=None if verdict is None else verdict.sentence,
+        judged_by={} if verdict is None else verdict.judged_by,
     )
+
+
+def _told_of(found: Sequence[Candidate], verdicts: Sequence[Verdict]) -> str:
+    """The way in which a few of them miss the objectives."""
+    parts = [f"{one.label}: {verdict.sentence}" for one, verdict in zip(found, verdicts, strict=True)]
+    more = f"; and {len(parts) - 3} more" if len(parts) > 3 else ""
+    return f"{'; '.join(parts[:3])}{more}."
+
+
+def _of_objectives(verdict: Verdict | None, specs: Sequence[MetricSpec]) -> Iterator[str]:
+    """Cautions about objectives: kept by a narrow margin, or not looked at where a figure rests on them."""
+    if verdict is None:
+        resting = [s.label for s in specs if any(name.startswith("scenario_metrics.good") for name in s.of)]
+        if resting:
+            yield (
+                f"{' and '.join(resting)} counts what keeps the study's own objectives (slo), and nobody asked for the share of requests "
+                "that does: --slo own leaves out configurations that miss it, --slo ttft_s=0.2 judges by others."
+            )
+    elif verdict.is_close:
+        yield "another run may miss the objectives: the share of requests that is asked for lies within the interval."
 
 
 def _keeps(one: Candidate, spec: MetricSpec, limit: Limit) -> bool:

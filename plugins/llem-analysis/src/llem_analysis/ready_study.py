@@ -5,18 +5,26 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
 
-from llem.plugin_api import EXPERIMENT, RESULT, SECTIONS, ResultError, Section, read_object
+from llem.plugin_api import EXPERIMENT, RESULT, SECTIONS, ResultError, ScenarioSpec, Section, read_object
 from llem_analysis.loading import require_job
 
-_PATHS = (("model", "source"), ("model", "tokenizer"), ("dataset", "path"))
+_PATHS = (("model", "source"), ("model", "tokenizer"), ("dataset", "path"), ("load", "trace"))
 """Keys whose value may be a path relative to the folder of the study that ran it."""
 
 
-def ready_study(job: Path, name: str, options: Mapping[str, type[Section]], comments: Sequence[str] = ()) -> str:
+def ready_study(
+    job: Path,
+    name: str,
+    options: Mapping[str, type[Section]],
+    comments: Sequence[str] = (),
+    scenarios: Mapping[str, ScenarioSpec] = MappingProxyType({}),
+    instead: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
+) -> str:
     """The YAML of a study of this one configuration; values at their default are left out.
 
     Args:
@@ -24,6 +32,8 @@ def ready_study(job: Path, name: str, options: Mapping[str, type[Section]], comm
         name: of the study.
         options: backend to the model of its section; the section of a backend that is not here is written out in full.
         comments: lines for its head.
+        scenarios: specs by name; the sections that one brings are written out in full where it is not here.
+        instead: sections in the place of its own.
 
     Raises:
         ResultError: the job directory cannot be read.
@@ -34,16 +44,21 @@ def ready_study(job: Path, name: str, options: Mapping[str, type[Section]], comm
     config = data.get("config") or result.get("config")
     if not isinstance(config, dict) or "model" not in config or "backend" not in config:
         raise ResultError("it holds no configuration.", where=str(job))
-    config = json.loads(json.dumps(config))
+    config = json.loads(json.dumps({**config, **instead}))
     _absolute(config, Path(data.get("base_dir") or "."))
     backend = config["backend"]
+    scenario = scenarios.get(str((config.get("measurement") or {}).get("scenario")))
     models = {**SECTIONS, **({backend: options[backend]} if backend in options else {})}
+    models |= scenario.sections if scenario is not None else {}
+    defaults = scenario.defaults if scenario is not None else {}
     document: dict[str, Any] = {"name": name}
-    for key in ("model", "dataset", "backend", backend, *SECTIONS):
-        if key in document or key not in config or key == "limits":
+    # Sections of the scenario, which come last, stand in the configuration under names that only it knows.
+    for key in dict.fromkeys(("model", "dataset", "backend", backend, *SECTIONS, *config)):
+        if key not in config or key == "limits" or config[key] is None:
             continue
         value = config[key]
-        shown = _differing(value, models[key]) if key in models and isinstance(value, dict) else value
+        is_known = key in models and isinstance(value, dict)
+        shown = _differing(value, models[key], defaults.get(key, {})) if is_known else value
         if shown != {}:
             document[key] = shown
     if runner := _runner(result):
@@ -61,12 +76,15 @@ def _runner(result: Mapping[str, Any]) -> str | None:
     return f"{name}:{argument}" if argument else str(name)
 
 
-def _differing(values: Mapping[str, Any], model: type[Section]) -> dict[str, Any]:
+def _differing(values: Mapping[str, Any], model: type[Section], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of a section that are not what they would be by themselves; `defaults` come before the model's own."""
     found = {}
     for key, value in values.items():
         field = model.model_fields.get(key)
-        if field is not None and not field.is_required():
-            default = field.get_default(call_default_factory=True, validated_data={})
+        if field is not None and (key in defaults or not field.is_required()):
+            default = (
+                defaults[key] if key in defaults else field.get_default(call_default_factory=True, validated_data={})
+            )
             plain = default.model_dump(mode="json") if isinstance(default, Section) else default
             if plain == value and type(plain) is type(value):
                 continue

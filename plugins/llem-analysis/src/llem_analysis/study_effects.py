@@ -15,7 +15,7 @@ from llem_analysis.cycles_needed import EarlierStudies, spread_of_study
 from llem_analysis.design import Configured, configured, find_parameters
 from llem_analysis.design_notes import design_notes
 from llem_analysis.loading import load_rows, study_name
-from llem_analysis.metric_names import MAIN, METRIC_SPECS, metric_specs
+from llem_analysis.metric_names import METRIC_SPECS, main_figures, metric_specs
 from llem_analysis.study_models import FigureAnalysis, StudyAnalysis
 from llem_analysis.verdicts import tests_of, verdicts
 
@@ -56,7 +56,7 @@ def analyze(
     """
     if not 0 <= interest < 1:
         raise ValueError("interest is a share: at least 0 and below 1")
-    names = figures if figures is not None else MAIN
+    names = figures if figures is not None else main_figures()
     specs = metric_specs(names)
     name, directory = study_name(study)
     earlier = EarlierStudies(Path(directory), None if pilot is None else Path(pilot))
@@ -76,7 +76,7 @@ def analyse_rows(
     name: str,
     directory: str,
     *,
-    figures: Sequence[str] = MAIN,
+    figures: Sequence[str] | None = None,
     interest: float = INTEREST,
     earlier: EarlierStudies | None = None,
     seed: int = SEED,
@@ -93,13 +93,14 @@ def analyse_configurations(
     name: str,
     directory: str,
     *,
-    figures: Sequence[str] = MAIN,
+    figures: Sequence[str] | None = None,
     interest: float = INTEREST,
     earlier: EarlierStudies | None = None,
     seed: int = SEED,
 ) -> StudyAnalysis:
     """As `analyze`, of a study's rows that have been brought together by configuration already."""
-    specs = metric_specs(figures)
+    names = main_figures() if figures is None else tuple(figures)
+    specs = metric_specs(names)
     parameters = find_parameters(configurations)
     if not parameters:
         many = "only one configuration" if configurations else "no experiment"
@@ -123,7 +124,7 @@ def analyse_configurations(
     designs = Designs(parameters, configurations)
     each = (analyse_figure(spec, configurations, parameters, seed, designs) for spec in specs)
     found = [one for one in each if one is not None]
-    if tuple(figures) == MAIN and any(f.name == "peak_memory_mb" and f.reason is None for f in found):
+    if names == main_figures() and any(f.name == "peak_memory_mb" and f.reason is None for f in found):
         found = [f for f in found if f.name != "host_peak_rss_mb"]
     tests = max(1, len(tests_of(found)))
     analysed = tuple(_with_needed(f, configurations, earlier, tests) for f in verdicts(found))

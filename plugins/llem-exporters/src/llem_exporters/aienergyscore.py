@@ -23,6 +23,12 @@ from llem_exporters.source import Source
 REQUESTS = 1_000
 _J_PER_WH = 3_600.0
 _NOT_MEASURED = "no energy was measured on a GPU, or a warning voids it"
+_FILLED = ("offline", "single_stream")
+"""Scenarios in which the engine always has the next request."""
+
+_UNDER_LOAD = (
+    "its requests arrived by themselves, so that its energy holds pauses between them, which their score has not"
+)
 _PREFILL = "energy.stages.prefill.energy_j"
 
 
@@ -37,6 +43,9 @@ def write_aienergyscore(source: Source, folder: Path) -> tuple[int, list[str]]:
     """
     written, left_out = 0, []
     for name, results, cycles in _configurations(source):
+        if any(r.scenario not in _FILLED for r in results):
+            left_out.append(f"{name}: {_UNDER_LOAD}")
+            continue
         measured = [(r, gpu) for r in results if (gpu := _gpu(r)) is not None and r.tokens and r.tokens.requests]
         if not measured:
             left_out.append(f"{name}: {_NOT_MEASURED}")
@@ -52,7 +61,8 @@ def write_aienergyscore(source: Source, folder: Path) -> tuple[int, list[str]]:
         written += 1
     if not written:
         raise ResultError(
-            "AIEnergyScore's files hold energy that was measured on GPUs, and no configuration of this study has any.",
+            "AIEnergyScore's files hold energy that was measured on GPUs, and no configuration of this study has any for them. "
+            f"The first: {left_out[0] if left_out else 'none is done'}.",
             where=str(source.path),
             remedy="Other formats hold what was measured or estimated elsewhere, such as --format csv.",
         )

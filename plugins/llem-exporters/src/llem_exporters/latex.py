@@ -14,7 +14,7 @@ from llem_analysis.wording import amount, as_written
 from llem_exporters.source import Source
 
 COLUMNS = ("tokens_per_s", "j_per_output_token", "ttft_p50_s", "tpot_p50_s", "peak_memory_mb")
-"""Figures of the table; one that no configuration has gets no column."""
+"""Figures of the table, before those that plugins name as main ones; one that no configuration has gets no column."""
 
 _SHORT = {
     "tokens_per_s": "tokens/s",
@@ -33,13 +33,13 @@ def latex_table(source: Source) -> str:
 
     ± is the standard deviation over cycles, `\\sim` an estimate, -- what was not measured.
     """
-    asked = [METRIC_SPECS[name] for name in COLUMNS]
+    asked = [*(METRIC_SPECS[name] for name in COLUMNS), *(spec for spec in METRIC_SPECS.values() if spec.main)]
     found = candidates(source.rows, asked)
-    specs = [METRIC_SPECS[name] for name in COLUMNS if any(name in one.figures for one in found)]
+    specs = [spec for spec in asked if any(spec.name in one.figures for one in found)]
     keys = list(dict.fromkeys(key for one in found for key in one.settings))
     factors = source.factors
     headers = [escaped(key) for key in keys] or ["model"]
-    headers += [_SHORT[spec.name] for spec in specs]
+    headers += [_SHORT.get(spec.name) or escaped(f"{spec.label} ({spec.unit})") for spec in specs]
     if factors is not None and factors.intensity_g_per_kwh is not None:
         headers.append(r"g CO$_2$e/1k output tokens")
     if factors is not None and factors.price_per_kwh is not None:

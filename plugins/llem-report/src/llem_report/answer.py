@@ -13,7 +13,7 @@ from llem_report.models import Answer, Mean, ReportConfiguration
 if TYPE_CHECKING:
     from llem_analysis.picking import Pick
 
-BY = ("j_per_output_token", "tokens_per_s")
+BY = ("j_per_good_token", "j_per_output_token", "tokens_per_s")
 """A configuration is chosen by the first of these that the study has."""
 
 COSTS = ("j_per_output_token", "tokens_per_s", "ttft_p50_s", "tpot_p50_s", "peak_memory_mb")
@@ -72,7 +72,16 @@ def _choice(chosen: Pick) -> str:
         else " (too few cycles for an interval)"
     )
     extreme = "Lowest" if spec.better == "lower" else "Highest"
-    return f"{extreme} {spec.label}: {chosen.label}, with {mark}{amount(figure.value)} {spec.unit}{span}."
+    return f"{extreme} {spec.label}: {chosen.label}, with {mark}{amount(figure.value)} {spec.unit}{span}.{_objectives(chosen)}"
+
+
+def _objectives(chosen: Pick) -> str:
+    """A sentence on the objectives that a choice had to keep."""
+    if chosen.objectives is None:
+        of_good = any(name.startswith("scenario_metrics.good") for name in METRIC_SPECS[chosen.by].of)
+        return " No share of requests had to keep objectives (`llem pick --slo`)." if of_good else ""
+    kept = "is the only one" if chosen.kept == 1 else f"is one of {chosen.kept}"
+    return f" It {kept} of {counted(chosen.considered, 'configuration')} that kept the study's objectives: {chosen.objectives}."
 
 
 def _equal(chosen: Pick) -> str | None:

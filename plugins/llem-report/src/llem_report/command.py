@@ -179,7 +179,7 @@ def _page(registry: Registry, study: Path, output: Path | None, opening: bool) -
 def _figures(
     registry: Registry, study: Path, output: Path | None, form: Any, names: Sequence[str], theme: Any, width: Any
 ) -> None:
-    """Write figures as files; all of them where none is named."""
+    """Write figures as files; where none is named, all that the study has runs for."""
     from llem.plugin_api import ResultError
     from llem_report.export import save
     from llem_report.gather import gather
@@ -187,7 +187,8 @@ def _figures(
 
     _require_extra()
     found, known, one = gather(study), charts(registry), len(names) == 1
-    drawn = [known[name].draw(found, width) for name in names or known]
+    asked = names or [name for name, chart in known.items() if chart.is_of(found)]
+    drawn = [known[name].draw(found, width) for name in asked]
     if one and drawn[0].spec is None:
         raise ResultError(f"there is no figure `{names[0]}`: {drawn[0].why_not}", where=str(study))
     folder = study / FIGURES if output is None else output

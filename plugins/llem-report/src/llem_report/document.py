@@ -31,7 +31,7 @@ def document(study: ReportStudy, charts: Mapping[str, Chart] = CHARTS, *, live: 
         charts: by name, in the page's order; by default the report's own.
         live: it is served, and will ask again while the study runs.
     """
-    drawn = [chart.draw(study) for chart in charts.values()]
+    drawn = [chart.draw(study) for chart in charts.values() if chart.is_of(study)]
     return {
         "title": study.title,
         "state": _state(study),

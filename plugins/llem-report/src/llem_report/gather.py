@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llem.plugin_api import ResultError, parquet_rows
+from llem.plugin_api import ConfigError, ResultError, parquet_rows
 from llem_analysis.candidates import Candidate, candidates_of
 from llem_analysis.design import Configured, configured
 from llem_analysis.loading import give_back, load_table, rows_of, study_name
-from llem_analysis.metric_names import MAIN, METRIC_SPECS
+from llem_analysis.metric_names import METRIC_SPECS, main_figures
+from llem_analysis.objectives import judged_again
 from llem_analysis.picking import pick_among
 from llem_analysis.wording import as_written
 from llem_report.answer import BY, answer_of
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from llem.plugin_api import Head, Interval, MetricSummary
+    from llem_analysis.picking import Pick
     from llem_analysis.study_models import StudyAnalysis
 
 __all__ = ["FigureColumn", "Mean", "ReportConfiguration", "ReportStudy", "gather"]
@@ -44,7 +47,12 @@ SHOWN = (
     "peak_memory_mb",
     "host_peak_rss_mb",
 )
-"""Figures of the table of experiments, those that a study has; metrics that plugins compute follow them."""
+"""Figures of the table of experiments, those that a study has; metrics of scenarios and those that plugins compute follow them."""
+
+_OF_SCENARIOS = "scenario_metrics."
+
+MOST_JUDGED = 400
+"""Above so many runs their requests are not read again for the answer: a page that is served has no seconds for it."""
 
 _MORE = (
     "warning_messages",
@@ -70,11 +78,15 @@ def gather(study_dir: Path | str) -> ReportStudy:
     from llem.plugin_api import head_beside_results
 
     folder = Path(study_dir)
-    computed = [spec for spec in METRIC_SPECS.values() if spec.value is not None and spec.scale == "log"]
-    specs = [*(METRIC_SPECS[name] for name in SHOWN), *computed]
+    others = [
+        spec
+        for spec in METRIC_SPECS.values()
+        if spec.column.startswith(_OF_SCENARIOS) or (spec.value is not None and spec.scale == "log")
+    ]
+    specs = [*(METRIC_SPECS[name] for name in SHOWN), *others]
     table = load_table(folder)
     rows = sorted(
-        rows_of(table, [*specs, *(METRIC_SPECS[name] for name in MAIN)], _MORE),
+        rows_of(table, [*specs, *(METRIC_SPECS[name] for name in main_figures())], _MORE),
         key=lambda r: (r.get("position") is None, r.get("position") or 0, str(r["directory"])),
     )
     head, damage = head_beside_results(folder, has_results=bool(rows))
@@ -111,7 +123,7 @@ def gather(study_dir: Path | str) -> ReportStudy:
         parameters=tuple(dict.fromkeys(key for one in found for key in one.settings)),
         configurations=configurations,
         common=common,
-        answer=answer_of(findings, configurations, lambda by: pick_among(found, rows, folder, by)),
+        answer=answer_of(findings, configurations, lambda by: _picked(found, groups, rows, folder, by)),
         findings=findings,
         no_findings=no_findings,
         analysis=analysis,
@@ -120,6 +132,7 @@ def gather(study_dir: Path | str) -> ReportStudy:
         versions=versions,
         method=tuple(method_sentences(rows, manifest, environments)),
         citation=citation(manifest, title, rows, versions),
+        scenarios=tuple(dict.fromkeys(str(row["scenario"]) for row in rows if row.get("scenario"))),
     )
 
 
@@ -142,6 +155,17 @@ def _analysis(
         return analyse_configurations(rows, groups, name, directory, earlier=EarlierStudies(folder, None)), None
     except ResultError as error:
         return None, error.what
+
+
+def _picked(
+    found: Sequence[Candidate], groups: Sequence[Configured], rows: Sequence[Mapping[str, Any]], folder: Path, by: str
+) -> Pick:
+    """The best configuration by a figure; where that is of loads and the study has objectives, among those that keep them."""
+    verdicts = None
+    if any(n.startswith(_OF_SCENARIOS) for n in METRIC_SPECS[by].of) and len(rows) <= MOST_JUDGED:
+        with suppress(ConfigError, ResultError):  # it has none, or its tables of requests are not here
+            _, verdicts = judged_again(groups, folder, {}, ())
+    return pick_among(found, rows, folder, by, verdicts=verdicts)
 
 
 def _unfinished(state: str, counts: Mapping[str, int]) -> Iterator[str]:

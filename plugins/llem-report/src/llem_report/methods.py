@@ -34,6 +34,13 @@ METHOD_COLUMNS = (
     "config.measurement.min_window_s",
     "config.warmup.batches",
     "config.warmup.cv_threshold",
+    "config.load.arrival",
+    "config.load.rate_rps",
+    "config.load.concurrency",
+    "config.load.ramp_s",
+    "config.load.duration_s",
+    "config.load.parts",
+    "config.load.drain_s",
 )
 """Columns of `results.parquet` that the paragraph and the citation are made of, besides the meters'."""
 
@@ -42,6 +49,8 @@ _METHODS = {
     "power": "by integrating sampled power",
     "estimate": "estimated (CPU utilisation times rated power), not measured",
 }
+_LOADED = "server"
+
 _SCOPES = {
     "gpu": "GPUs",
     "module": "whole modules (GPU, CPU and memory)",
@@ -111,9 +120,35 @@ def _work(done: Sequence[Row]) -> Iterator[str]:
             of = "" if len(of_it) == len(done) else f" ({counted(len(of_it), 'run')})"
             inputs = _numbers(of_it, "config.dataset.input_tokens")
             prompts = f"prompts of at most {_span(inputs, whole=True)} tokens, " if len(inputs) == len(of_it) else ""
-            yield (
-                f"A pass answers {requests}, {prompts}{said.format(limit)}{of}; it is repeated until the window is long enough."
-            )
+            if any(row.get("scenario") == _LOADED for row in of_it):
+                yield f"The dataset has {requests}, {prompts}answered {said.format(limit)}{of}."
+            else:
+                yield (
+                    f"A pass answers {requests}, {prompts}{said.format(limit)}{of}; it is repeated until the window is long enough."
+                )
+    yield from _load([row for row in done if row.get("scenario") == _LOADED])
+
+
+def _load(loaded: Sequence[Row]) -> Iterator[str]:
+    """Sentences on runs whose requests arrived by themselves."""
+    if not loaded:
+        return
+    rates, users = _numbers(loaded, "config.load.rate_rps"), _numbers(loaded, "config.load.concurrency")
+    parts = []
+    if rates:
+        processes = " or ".join(_distinct(loaded, "config.load.arrival"))
+        parts.append(f"at {_span(rates)} requests/s ({processes} arrivals), whether or not earlier ones were answered")
+    if users:
+        parts.append(f"from {_span(users, whole=True)} users, each of whom waited for an answer before asking again")
+    if len(rates) + len(users) < len(loaded):
+        parts.append("as stages or a recorded trace say")
+    yield f"Requests arrived {', or '.join(parts)}; latency counts from the scheduled arrival."
+    ramps, drains = _numbers(loaded, "config.load.ramp_s"), _numbers(loaded, "config.load.drain_s")
+    if ramps and drains:
+        yield (
+            f"Load began {_span(ramps)} s before the window at the earliest, and went on until it closed; answers were waited for as "
+            f"long as {_span(drains)} s after it."
+        )
 
 
 def _devices(environments: Sequence[Mapping[str, Any]]) -> Iterator[str]:
@@ -159,6 +194,13 @@ def _preparation(done: Sequence[Row]) -> Iterator[str]:
 
 
 def _window(done: Sequence[Row]) -> Iterator[str]:
+    loaded = [row for row in done if row.get("scenario") == _LOADED]
+    done = [row for row in done if row.get("scenario") != _LOADED]
+    if windows := _numbers(loaded, "energy.window_s"):
+        yield (
+            f"The measured window, under load, was {_span(windows)} s long, in "
+            f"{_span(_numbers(loaded, 'config.load.parts'), whole=True)} equal parts; tokens count where they were given out inside it."
+        )
     if windows := _numbers(done, "energy.window_s"):
         yield (
             f"The measured window, after loading and warm-up, was {_span(windows)} s long (asked for: at least "

@@ -118,6 +118,7 @@ class ReportStudy:
         versions: package to the versions that runs had of it; llem and engines only.
         method: sentences: what was measured how, over which window.
         citation: text for a paper, with BibTeX.
+        scenarios: that it has runs of.
     """
 
     directory: Path
@@ -139,3 +140,4 @@ class ReportStudy:
     versions: Mapping[str, Sequence[str]]
     method: Sequence[str]
     citation: str
+    scenarios: Sequence[str] = ()

@@ -24,7 +24,7 @@ def charts(registry: Registry) -> dict[str, Chart]:
 
 
 def _loaded(spec: ChartSpec, label: str) -> Chart:
-    return Chart(spec.name, spec.summary, _Guarded(spec, label, load_object(spec.draw)))
+    return Chart(spec.name, spec.summary, _Guarded(spec, label, load_object(spec.draw)), spec.scenario)
 
 
 @dataclass(frozen=True)

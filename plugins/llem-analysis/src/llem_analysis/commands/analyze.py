@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from llem.plugin_api import study_folders
-from llem_analysis.metric_names import MAIN, METRIC_SPECS
+from llem_analysis.metric_names import METRIC_SPECS, main_figures
 
 if TYPE_CHECKING:
     from llem_analysis.effect_models import Effect
@@ -36,7 +36,7 @@ def _share(_context: click.Context, _parameter: click.Parameter, value: str) -> 
     "figures",
     metavar="NAME",
     multiple=True,
-    help=f"A figure to analyse; repeatable. By default those of {', '.join(MAIN)} that the study has.",
+    help=f"A figure to analyse; repeatable. By default those of {', '.join(main_figures())} that the study has.",
 )
 @click.option(
     "--interest",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from llem.plugin_api import study_folders
-from llem_analysis.metric_names import MAIN, METRIC_SPECS
+from llem_analysis.metric_names import METRIC_SPECS, main_figures
 
 if TYPE_CHECKING:
     from llem_analysis.comparability import Difference, Objection
@@ -33,7 +33,7 @@ MOST_DIFFERENCES = 8
     "figures",
     metavar="NAME",
     multiple=True,
-    help=f"A figure to compare; repeatable. By default those of {', '.join(MAIN)} that both have.",
+    help=f"A figure to compare; repeatable. By default those of {', '.join(main_figures())} that both have.",
 )
 @click.option("--anyway", is_flag=True, help="Compare also what is refused as unsound; the reasons stay.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")

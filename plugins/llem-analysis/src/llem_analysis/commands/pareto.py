@@ -104,7 +104,7 @@ def front_lines(front: Front, *, everything: bool) -> Iterator[str]:
                 yield f"equal as far as cycles tell: {point.label}; {others}"
     if front.missing:
         yield ""
-        yield f"note: {counted(len(front.missing), 'configuration')} left out: a figure was not measured."
+        yield f"note: {counted(len(front.missing), 'configuration')} left out: a figure was not measured, or a warning voids it."
     yield from (f"note: {text}" for text in front.cautions)
     if front.estimated:
         yield "note: ~ is an estimate (CPU utilisation times rated power), not a measurement."

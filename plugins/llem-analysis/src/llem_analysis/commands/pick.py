@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from llem.plugin_api import BACKENDS, study_folders
+from llem.plugin_api import BACKENDS, SCENARIOS, study_folders
 from llem_analysis.commands.footprint_options import factors_of, footprint_options, footprint_text
 from llem_analysis.commands.pareto import SHORT
 
@@ -44,6 +44,18 @@ LATENCIES = ("ttft", "itl", "tpot", "e2e")
 @click.option("--max-energy", type=float, metavar="J", help="Energy per output token at most.")
 @click.option("--max-memory", type=float, metavar="MIB", help="Peak device memory at most.")
 @click.option("--max-power", type=float, metavar="W", help="Mean power at most.")
+@click.option(
+    "--slo",
+    metavar="OBJECTIVES",
+    help="Judge runs under load again: ttft_s=0.2,tpot_s=0.05,e2e_s=5,attainment=0.99, or `own` for the study's own. Only "
+    "configurations that keep them are picked.",
+)
+@click.option(
+    "--where",
+    "among",
+    metavar="KEY=VALUE,…",
+    help="Settings that it has to have, such as load.rate_rps=4: the load that there is.",
+)
 @click.option("--output", "-o", type=click.Path(path_type=Path, dir_okay=False), help="Write the study to this file.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document; `yaml` in it is the study.")
 @footprint_options
@@ -55,6 +67,8 @@ def pick(
     lowest: str | None,
     highest: str | None,
     percentile: str,
+    slo: str | None,
+    among: str | None,
     output: Path | None,
     as_json: bool,
     carbon_intensity: str | None,
@@ -73,8 +87,11 @@ def pick(
       llem pick results/demo-20260101T120000Z --max-ttft 0.2 --min energy > best.yaml
       llem pick results/demo-20260101T120000Z --max throughput --max-energy 0.5
       llem pick results/demo-20260101T120000Z --max-ttft 0.2 --percentile 95 --output best.yaml
+      llem pick results/load-20260101T120000Z --min j_per_good_token --slo ttft_s=0.2,attainment=0.95
+      llem pick results/load-20260101T120000Z --min j_per_good_token --slo own --where load.rate_rps=4
       llem run best.yaml --dry-run
     """
+    from llem_analysis.objectives import objectives_of
     from llem_analysis.picking import Limit
     from llem_analysis.picking import pick as pick_of
     from llem_analysis.ready_study import ready_study
@@ -84,11 +101,14 @@ def pick(
         Limit(_figure(name.partition("_")[2], percentile), bound) for name, bound in bounds.items() if bound is not None
     ]
     also = ["j_per_output_token"] if factors is not None else []
-    found = pick_of(study, _objective(lowest, highest, percentile), limits, also)
+    objectives = None if slo is None else objectives_of(slo)
+    found = pick_of(study, _objective(lowest, highest, percentile), limits, also, objectives, among)
     comments = list(pick_lines(found, factors))
     backends = {name: spec.config for name, spec in registry[BACKENDS].items()}
     folder = Path(found.study_directory)
-    text = ready_study(folder / found.directory, _study_name(found.study), backends, comments)
+    text = ready_study(
+        folder / found.directory, _study_name(found.study), backends, comments, registry[SCENARIOS], found.judged_by
+    )
     if output is not None:
         from llem.plugin_api import write_text
 
@@ -116,9 +136,12 @@ def pick_lines(found: Pick, factors: Factors | None) -> Iterator[str]:
         if found.estimated and METRIC_SPECS[found.by].energy
         else METRIC_SPECS[found.by].label
     )
-    limited = any(figure.bound is not None for figure in found.figures.values())
-    among = f"{found.kept} of {counted(found.considered, 'configuration')} keep{'s' * (found.kept == 1)} all limits"
-    yield f"has the {better} {label} of {found.study}: {among if limited else counted(found.kept, 'configuration')}."
+    asked = [
+        *(["the objectives"] if found.objectives is not None else []),
+        *(["all limits"] if any(figure.bound is not None for figure in found.figures.values()) else []),
+    ]
+    among = f"{found.kept} of {counted(found.considered, 'configuration')} keep{'s' * (found.kept == 1)} {' and '.join(asked)}"
+    yield f"has the {better} {label} of {found.study}: {among if asked else counted(found.kept, 'configuration')}."
     for name, figure in found.figures.items():
         mark = "~" if found.estimated and METRIC_SPECS[name].energy else ""
         interval = f", 95 % interval {mark}{span(figure.interval.low, figure.interval.high)}" if figure.interval else ""
@@ -127,6 +150,8 @@ def pick_lines(found: Pick, factors: Factors | None) -> Iterator[str]:
         chosen = f" when corrected for being the best of {found.kept} (measured {mark}{amount(figure.measured)})"
         corrected = chosen if figure.value != figure.measured else ""
         yield f"{figure.label}: {mark}{amount(figure.value)} {figure.unit}{corrected}{interval}{bound}"
+    if found.objectives is not None:
+        yield found.objectives
     if factors is not None and (joules := _joules(found)) is not None:
         mark = "~" if found.estimated else ""
         yield f"footprint: {mark}{footprint_text(joules * 1000, factors, 'per 1,000 output tokens')}"
@@ -146,7 +171,7 @@ def pick_lines(found: Pick, factors: Factors | None) -> Iterator[str]:
             "no ranking"
         )
     if found.lacking:
-        yield f"{counted(found.lacking, 'configuration')} left out: a figure was not measured"
+        yield f"{counted(found.lacking, 'configuration')} left out: a figure was not measured, or a warning voids it"
     for caution in found.cautions:
         yield f"caution: {caution}"
     if found.estimated:

@@ -56,6 +56,10 @@ class Parallel:
     data: int
 
 
+_FILLED = ("offline", "single_stream")
+"""Scenarios in which the engine always has the next request."""
+
+
 @dataclass(frozen=True)
 class Run:
     """One run that their form can hold.
@@ -99,6 +103,10 @@ def run_of(result: ExperimentResult, row: Mapping[str, Any], job: Path) -> Run:
         NoPlaceError: something that their form needs is not known.
     """
     row = weighed(row)
+    if result.scenario not in _FILLED:
+        raise NoPlaceError(
+            f"its requests arrived by themselves (scenario {result.scenario}), and their form is of an engine with all it can take"
+        )
     figure = _headline(result, row)
     model, tokens = result.model, result.tokens
     # A row with these figures is one of a result that has them.

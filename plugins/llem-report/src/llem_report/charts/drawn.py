@@ -38,11 +38,21 @@ class Draw(Protocol):
 
 @dataclass(frozen=True)
 class Chart:
-    """A kind of chart. `draw` raises nothing over what a study lacks: it says so in `why_not`."""
+    """A kind of chart.
+
+    Attributes:
+        draw: raises nothing over what a study lacks: it says so in `why_not`.
+        scenario: the one that it is about; None where it is of any study.
+    """
 
     name: str
     title: str
     draw: Draw
+    scenario: str | None = None
+
+    def is_of(self, study: ReportStudy) -> bool:
+        """True where the study has runs that it is about."""
+        return self.scenario is None or self.scenario in study.scenarios
 
     def absent(self, why: str) -> Drawn:
         """There is nothing to draw; `why` is a sentence."""

@@ -42,6 +42,7 @@ MEASURES = (
 )
 """Column to its axis. Time per output token stands in where no single gaps are there."""
 
+_INSIDE = "inside"
 _ROW_PX = 20
 _PERCENTILES = {"p5": 5, "p25": 25, "p50": 50, "p75": 75, "p95": 95, "p99": 99}
 
@@ -176,9 +177,11 @@ def _spreads(folder: Path, one: ReportConfiguration) -> dict[str, Spread]:
 
     values: dict[str, list[Any]] = {}
     for directory in one.directories[:MOST_RUNS]:
-        table = table_of(inside(folder, directory) / REQUESTS, [name for name, _ in MEASURES])
+        table = table_of(inside(folder, directory) / REQUESTS, [*(name for name, _ in MEASURES), _INSIDE])
         if table is None:
             continue
+        if _INSIDE in table.column_names:  # a load's table has requests from around the window too
+            table = table.filter(table.column(_INSIDE)).drop_columns([_INSIDE])
         for name in table.column_names:
             column: Any = table.column(name).combine_chunks()
             flat = column.flatten() if name == "itl_s" else column
@@ -222,7 +225,7 @@ def _in_ms(seconds: float | None) -> float | None:
 def _caption(chosen: str, shown: Sequence[ReportConfiguration], found: Sequence[str]) -> str:
     text = (
         "Over the requests of the measured window: bars from the 25th to the 75th percentile, thick lines the median, thin ones from "
-        "the 5th to the 95th percentile, circles the 99th, each where ten requests lie beyond it. Latencies count from a request's release; offline a batch is released at once."
+        "the 5th to the 95th percentile, circles the 99th, each where ten requests lie beyond it. Latencies count from a request's release; offline a batch is released at once, under load a request is as it arrives."
     )
     if "itl_s" in found:
         text += " Inter-token latency is each gap between two tokens."
