@@ -22,7 +22,7 @@ from llem.config.reading import read_yaml
 from llem.errors import PluginError
 from llem.plan import make_plan
 from llem.plugins import Registry, default_registry
-from llem.specs.kinds import BACKENDS, RUNNERS
+from llem.specs.kinds import BACKENDS, RUNNERS, SCENARIOS
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted(
@@ -157,14 +157,13 @@ def test_a_study_in_the_docs_is_taken(name: str, text: str, tmp_path: Path) -> N
                 backends=registry[BACKENDS],
                 find_backend=partial(registry.find, BACKENDS),
                 runners=registry[RUNNERS],
+                scenarios=registry[SCENARIOS],
             )
         return
-    assert (
-        make_plan(
-            load_study(file, environ={}, backends=registry[BACKENDS], runners=registry[RUNNERS]), Registry()
-        ).total
-        > 0
+    study = load_study(
+        file, environ={}, backends=registry[BACKENDS], runners=registry[RUNNERS], scenarios=registry[SCENARIOS]
     )
+    assert make_plan(study, Registry()).total > 0
 
 
 def _swept_backends(document: dict[str, object]) -> list[str]:

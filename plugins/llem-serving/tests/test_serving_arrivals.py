@@ -247,6 +247,11 @@ def test_a_trace_that_is_not_there_is_told(tmp_path: Path) -> None:
         draw(load(arrival="trace", trace="gone.csv"), 1, 10, base_dir=tmp_path)
 
 
+def test_a_trace_that_nobody_names_is_told() -> None:
+    with pytest.raises(ConfigError, match="no file"):
+        draw(load(arrival="trace"), 1, 10)
+
+
 def starts(config: LoadConfig, cycle: int = 1) -> list[float]:
     assert config.concurrency is not None
     return [next(think_times(config, cycle, user)) for user in range(config.concurrency)]

@@ -2,74 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
-from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
+from study_run import Serve, codes
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(300)]
-
-LOADBED = Path(__file__).parent / "loadbed"
-STUDY: Mapping[str, Any] = {
-    "name": "served",
-    "model": "random:tiny-llama",
-    "backend": "loadbed",
-    "dataset": {"name": "synthetic", "n": 20, "input_tokens": 8, "output_tokens": 20},
-    "measurement": {"scenario": "server", "sample_hz": 50, "settle_s": 0, "samplers": ["loadbed"]},
-    "baseline": {"enabled": False},
-    "warmup": {"enabled": False},
-    "load": {"rate_rps": 20, "ramp_s": 0.5, "steady_s": 0, "duration_s": 3, "drain_s": 5},
-}
-
-
-@dataclass(frozen=True)
-class Ran:
-    """Results by position, and their requests."""
-
-    results: list[dict[str, Any]]
-    requests: list[list[dict[str, Any]]]
-    said: str
-
-
-Serve = Callable[..., Ran]
-
-
-@pytest.fixture
-def serve(tmp_path: Path) -> Serve:
-    """Takes sections of the study, runs it, returns what came of it."""
-
-    def run(**sections: Any) -> Ran:
-        study = {**STUDY, **{k: {**STUDY.get(k, {}), **v} if isinstance(v, dict) else v for k, v in sections.items()}}
-        (tmp_path / "s.yaml").write_text(json.dumps(study))
-        path = os.pathsep.join([str(LOADBED), os.environ.get("PYTHONPATH", "")])
-        command = [sys.executable, "-m", "llem", "run", str(tmp_path / "s.yaml"), "--no-gaps"]
-        done = subprocess.run(
-            [*command, "--output", str(tmp_path / "out"), "--skip-preflight", "load"],
-            env={**os.environ, "PYTHONPATH": path, "LOADBED_POWER": str(tmp_path / "power")},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode in (0, 1), done.stderr
-        folders = sorted((tmp_path / "out").glob("*/experiments/*"))
-        results = [json.loads((folder / "result.json").read_text()) for folder in folders]
-        tables = [folder / "requests.parquet" for folder in folders]
-        rows = [pq.read_table(path).to_pylist() if path.exists() else [] for path in tables]
-        return Ran(results, rows, done.stderr)
-
-    return run
-
-
-def codes(result: Mapping[str, Any]) -> set[str]:
-    return {warning["code"] for warning in result["warnings"]}
 
 
 def test_energy_is_that_of_the_requests_under_way(serve: Serve) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 from designed_studies import designed_result
+from served_studies import WINDOW_S as WINDOW
+from served_studies import energy_j, good_tokens, write_served_study
 
 from llem.errors import ConfigError, LlemError, ResultError
 from llem.plugins import default_registry
@@ -246,3 +249,96 @@ def test_the_result_of_a_study_can_be_given_as_its_table(write_served: WriteStud
     folder = write_served()
     whole = judge_study(folder, SloConfig(ttft_s=0.2)).document()
     assert judge_study(aggregate(folder), SloConfig(ttft_s=0.2)).document() == whole
+
+
+def test_without_options_the_objectives_of_the_study_hold(tmp_path: Path) -> None:
+    folder = write_served_study(
+        tmp_path / "s",
+        [2.0, 4.0],
+        slow=lambda _, rate: 0.1 if rate == 4 else 0.0,
+        slo={"ttft_s": 0.2, "attainment": 0.8},
+        noise=0.01,
+    )
+    done = invoke(folder)
+    assert done.exit_code == 0, done.output
+    assert done.output.splitlines()[0] == "s: 2 of 2 configurations kept TTFT 0.2 s in 80 % of requests"
+    row = next(line for line in done.output.splitlines() if line.startswith("load.rate_rps=4"))
+    told = [cell.strip() for cell in row.split("  ") if cell.strip()]
+    assert told[1:3] == ["720", "90.00 %"]
+    assert told[4] == "3.60"
+    true = energy_j(4.0) / good_tokens(4.0, 0.1)
+    assert float(told[5].split()[0]) == pytest.approx(true, rel=0.02)
+    assert "…" in told[5], "an interval over cycles"
+    # What is given stands in for it: a share alone keeps the limits, a limit stands for all of them.
+    assert "in 95 % of requests" in invoke(folder, "--attainment", "0.95").output
+    assert "1 of 2 configurations kept TTFT 0.2 s" in invoke(folder, "--attainment", "0.95").output
+    assert "kept end to end 3 s in 80 % of requests" in invoke(folder, "--e2e", "3").output
+
+
+def test_experiments_with_objectives_of_their_own_are_judged_by_those_that_are_given(tmp_path: Path) -> None:
+    folder = write_served_study(tmp_path / "s", [2.0, 4.0], slo={"ttft_s": 0.2}, cycles=1)
+    file = folder / "experiments" / "00002" / RESULT
+    data = json.loads(file.read_text())
+    data["config"]["slo"]["ttft_s"] = 0.3
+    write_json(file, data)
+    done = invoke(folder)
+    assert isinstance(done.exception, ConfigError)
+    assert "which differ" in str(done.exception)
+    assert invoke(folder, "--ttft", "0.2").exit_code == 0
+
+
+def test_what_saturated_is_not_judged(tmp_path: Path) -> None:
+    folder = write_served_study(
+        tmp_path / "s",
+        [2.0, 4.0, 8.0],
+        slo={"ttft_s": 0.2},
+        warnings=lambda _, rate, cycle: {"saturated": "…"} if rate == 8 or (rate, cycle) == (4, 3) else {},
+    )
+    done = invoke(folder)
+    assert done.output.splitlines()[0].startswith("s: 1 of 3 configurations kept")
+    rows = {line.split()[0]: line.split() for line in done.output.splitlines() if line.startswith("load.rate_rps=")}
+    assert rows["load.rate_rps=8"][1:] == ["–", "–", "–", "–", "–", "saturated"]
+    assert " ".join(rows["load.rate_rps=4"][-4:]) == "saturated (1 of 3)"
+    assert rows["load.rate_rps=4"][1] == "480", "two cycles of 240"
+    assert "note: 4 runs were offered more than their engine can serve (`saturated`): not judged" in done.output
+    document = json.loads(invoke(folder, "--json").output)["configurations"]
+    assert [one["verdict"] for one in document] == ["kept", "saturated", "saturated"]
+    assert [one["attainment"] for one in document] == [1.0, 1.0, None]
+    assert document[1]["voided"] == {"saturated": 1}
+
+
+def test_requests_have_a_share_of_their_windows_energy(tmp_path: Path) -> None:
+    folder = write_served_study(
+        tmp_path / "s",
+        [2.0, 4.0],
+        slow=lambda *_: 0.25,
+        slo={"ttft_s": 0.2},
+        cycles=1,
+        warnings=lambda _, rate, __: {"saturated": "…"} if rate == 4 else {},
+    )
+    done = invoke(folder, "--requests", tmp_path / "requests.csv")
+    assert done.exit_code == 0, done.output
+    rows = list(csv.DictReader((tmp_path / "requests.csv").open()))
+    assert {row["experiment"] for row in rows} == {"experiments/00001"}, "a saturated run is not judged"
+    assert sum(float(row["window_energy_share_j"]) for row in rows) == pytest.approx(energy_j(2.0))
+    judged = [row for row in rows if row["inside"] == "true"]
+    assert len(judged) == 120
+    assert sum(row["keeps_slo"] == "true" for row in judged) == 90
+    assert {row["ttft_s"] for row in judged} == {"0.1", "0.5"}
+    outside = [row for row in rows if float(row["arrival_s"]) >= WINDOW]
+    assert outside
+    assert {float(row["window_energy_share_j"]) for row in outside} == {0.0}
+
+
+def test_requests_of_a_run_without_energy_have_no_share(tmp_path: Path, write_served: WriteStudy) -> None:
+    folder = write_served(points=RATES[:1], cycles=1, energy=None)
+    invoke(folder, "--ttft", "0.2", "--requests", tmp_path / "requests.csv")
+    rows = list(csv.DictReader((tmp_path / "requests.csv").open()))
+    assert {row["window_energy_share_j"] for row in rows} == {""}
+
+
+def test_rates_stand_in_their_order_whatever_order_they_ran_in(tmp_path: Path) -> None:
+    settings = ({"testbed.batch_size": 8}, {"testbed.batch_size": 1})
+    folder = write_served_study(tmp_path / "s", [8.0, 2.0], settings=settings, slo={"ttft_s": 0.2}, cycles=1)
+    lines = [line.split("  ")[0] for line in invoke(folder).output.splitlines() if line.startswith("load.rate_rps=")]
+    assert lines == [f"load.rate_rps={rate}, testbed.batch_size={size}" for size in (8, 1) for rate in (2, 8)]

@@ -23,18 +23,36 @@ class LoadConfig(Section):
     """The arrival of requests: either at a rate that waits for no answer, or from users who wait for theirs (`concurrency`)."""
 
     arrival: Arrival = Field("poisson", description="the process by which requests arrive")
-    rate_rps: float | None = Field(None, gt=0, le=100_000, description="requests per second that are offered")
+    rate_rps: float | None = Field(
+        None,
+        gt=0,
+        le=100_000,
+        description="requests per second that are offered; of conversations, sessions per second",
+    )
     cv: float = Field(
         1.0, gt=0, le=100, description="coefficient of variation of the gaps of arrival: gamma; 1 is poisson"
     )
     concurrency: int | None = Field(
         None, ge=1, le=1_000_000, description="users, each of whom waits for an answer and thinks before asking again"
     )
-    think_s: float = Field(0.0, ge=0, le=86_400, description="how long a user thinks, from answer to next request")
+    think_s: float = Field(
+        0.0,
+        ge=0,
+        le=86_400,
+        description="how long a user thinks, from answer to next request, or to a session's next turn",
+    )
+    answers: Literal["recorded", "own"] = Field(
+        "recorded",
+        description="what later turns of a session hold as the model's part: the dataset's answers, or its own",
+    )
     stages: list[Stage] | None = Field(
         None, min_length=1, description="rates one after another, in place of rate_rps: ramps and bursts"
     )
-    trace: str | None = Field(None, min_length=1, description="file of recorded arrivals, for arrival: trace")
+    trace: str | None = Field(
+        None,
+        min_length=1,
+        description="file of recorded arrivals, for arrival: trace; null: that of the dataset `trace`",
+    )
     trace_format: Literal["mooncake", "burstgpt", "azure"] | None = Field(
         None, description="form of that file; null: told by its first line"
     )
@@ -77,8 +95,8 @@ class LoadConfig(Section):
             raise ValueError(f"{' and '.join(given)} exclude one another: each says by itself how requests arrive")
         if not given:
             raise ValueError("it says neither rate_rps, concurrency, stages nor arrival: trace")
-        if (self.trace is None) != (self.arrival != "trace"):
-            raise ValueError("arrival: trace and trace (its file) go together")
+        if self.trace is not None and self.arrival != "trace":
+            raise ValueError("trace (a file of recorded arrivals) goes with arrival: trace")
         return self
 
 

@@ -1,4 +1,8 @@
-"""The course of a load: ramp, window and drain, in one event loop. It computes no figure."""
+"""The course of a load: ramp, window and drain, in one event loop. It computes no figure.
+
+A load that saturates is not measured to its end. Where that shows before the window, the window is one part long; where it shows at
+the end of a part inside, the window closes there. So what was measured is kept, and says how many requests waited.
+"""
 
 from __future__ import annotations
 
@@ -7,18 +11,20 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from operator import itemgetter
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 from llem.plugin_api import DriveContext, Engine
-from llem_serving.arrivals import draw, think_times
+from llem_serving.arrivals import draw
 from llem_serving.config import LoadConfig
-from llem_serving.in_flight import Exchange, InFlight
-from llem_serving.pacing import Pacer
-from llem_serving.steadiness import LoadPart, SteadyGate, saturates
+from llem_serving.course import Course, Verdict
+from llem_serving.in_flight import InFlight
+from llem_serving.sources import Source, TimedSessions, Users
+from llem_serving.steadiness import LoadPart, Saturation, SteadyGate, saturates
+from llem_serving.tally import Tally
+from llem_serving.traces import Trace, check_rows, is_paired, load_trace
+from llem_serving.turns import Walker, sessions_of
 
 T = TypeVar("T")
-Verdict = Literal["steady", "unsteady", "saturated"]
 
 _LEAD_S = 0.05
 """The first arrival is so far ahead of the loop's start, so that it is not late before anything has begun."""
@@ -26,35 +32,11 @@ _LEAD_S = 0.05
 _SPARE_S = 5.0
 """Arrivals are drawn for so much longer than the window may take: its edges wait for counters."""
 
-_SAMPLES = 20
-"""Requests in flight are looked at so often in a part."""
-
 _LOOK_S = 0.02
-"""How often a wait looks again."""
+"""Time between two looks of a wait for answers."""
 
-
-@dataclass(frozen=True, kw_only=True)
-class Course:
-    """A load as it was.
-
-    Attributes:
-        exchanges: every request that arrived, in the order of arrival.
-        open_ns, close_ns: the window's edges (monotonic ns).
-        edges_ns: of its parts: the opening, instants between, and the close.
-        verdict: of the load before the window; None where nothing was to be steady.
-        waited_s: how long a steady state was waited for.
-        reasons: what spoke against one at the end.
-        under_way: requests under way as the window opened.
-    """
-
-    exchanges: Sequence[Exchange]
-    open_ns: int
-    close_ns: int
-    edges_ns: Sequence[int]
-    verdict: Verdict | None
-    waited_s: float
-    reasons: Sequence[str]
-    under_way: int
+_TELL_S = 0.5
+"""Longest time between two words of a wait for an instant."""
 
 
 @dataclass
@@ -70,13 +52,20 @@ class Drive:
     engine: Engine
     load: LoadConfig
     context: DriveContext
+    _tally: Tally = field(default_factory=Tally, init=False)
     _flight: InFlight = field(init=False)
+    _source: Source = field(init=False)
+    _trace: Trace | None = field(default=None, init=False)
+    _paired: bool = field(default=False, init=False)
     _beside: ThreadPoolExecutor = field(init=False)
-    _completed: list[Exchange] = field(default_factory=list, init=False)
-    _over: bool = field(default=False, init=False)
+    _parts: list[LoadPart] = field(default_factory=list, init=False)
+    _saturation: Saturation | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        self._flight = InFlight(self.engine, self.load.max_in_flight, self._completed.append)
+        tally = self._tally
+        self._flight = InFlight(
+            self.engine, self.load.max_in_flight, arrived=tally.arrived, began=tally.began, ended=tally.ended
+        )
         # The window waits for counters; the loop must not.
         self._beside = ThreadPoolExecutor(1, thread_name_prefix="llem-window")
 
@@ -86,145 +75,156 @@ class Drive:
         return self.load.steady_s > 0 and self.load.stages is None and self.load.arrival != "trace"
 
     @property
+    def is_watched(self) -> bool:
+        """True where the load can saturate: one rate that waits for nobody. Stages and traces grow by themselves."""
+        return self.load.rate_rps is not None
+
+    @property
     def part_s(self) -> float:
         """Length of a part of the window."""
         return self.load.duration_s / self.load.parts
 
     async def run(self) -> Course:
-        """Ramp, window and drain."""
+        """Ramp, window and drain.
+
+        Raises:
+            ConfigError, DatasetError: the load cannot be drawn.
+            LlemError: a session cannot go on.
+        """
+        sessions = sessions_of(self.context.requests)
+        walker = Walker(self.engine, self._flight, self.load.think_s, own=self.load.answers == "own")
+        if self.load.concurrency is not None:
+            self._source = Users(walker, sessions, self.load, self.context.cycle)
+        else:
+            self._source = TimedSessions(walker, sessions, self._offsets_ns())
+        verdict: Verdict | None = None
+        waited_s, reasons = 0.0, tuple[str, ...]()
+        kept_on = 0
         start_ns = time.monotonic_ns() + round(_LEAD_S * 1e9)
-        stop = self._users(start_ns) if self.load.concurrency is not None else self._arrivals(start_ns)
         try:
+            self._source.start(start_ns)
             await self._until(start_ns + round(self.load.ramp_s * 1e9), "ramp", self.load.ramp_s)
-            verdict, waited_s, reasons = await self._steady() if self.is_tested else (None, 0.0, ())
+            if self.is_tested:
+                verdict, waited_s, reasons = await self._steady()
             under_way = self._flight.under_way
-            edges_ns = [await self._aside(self.context.window.open)]
-            for number in range(1, self.load.parts):
-                await self._until(
-                    edges_ns[0] + round(number * self.part_s * 1e9), "window", self.load.duration_s, edges_ns[0]
-                )
-                edges_ns.append(await self._aside(self.context.window.instant))
-            await self._until(
-                edges_ns[0] + round(self.load.duration_s * 1e9), "window", self.load.duration_s, edges_ns[0]
-            )
-            edges_ns.append(await self._aside(self.context.window.close))
+            edges_ns = await self._window(1 if self._saturation is not None else self.load.parts)
             await self._drain(edges_ns[0], edges_ns[-1])
         finally:
-            self._over = True
-            stop()
-            await self._flight.cancel()
+            self._source.stop()
+            kept_on = await self._flight.cancel()
             self._beside.shutdown(wait=True)
         return Course(
             exchanges=self._flight.exchanges,
             open_ns=edges_ns[0],
             close_ns=edges_ns[-1],
             edges_ns=edges_ns,
-            verdict=verdict,
+            verdict="saturated" if self._saturation is not None else verdict,
             waited_s=waited_s,
             reasons=reasons,
             under_way=under_way,
+            saturation=self._saturation,
+            trace=self._trace,
+            paired=self._paired,
+            sessions=len({one.session for one in self.context.requests} - {None}),
+            kept_on=kept_on,
         )
 
-    def _arrivals(self, start_ns: int) -> Callable[[], None]:
-        load, requests = self.load, self.context.requests
+    def _offsets_ns(self) -> Sequence[int]:
+        """Arrivals from the start of the load (ns), drawn before any is sent."""
+        load, config = self.load, self.context.config
+        if load.arrival == "trace":
+            self._trace = load_trace(load, config.dataset, self.context.base_dir)
+            self._paired = is_paired(load, config.dataset, self.context.base_dir)
+            if self._paired:
+                check_rows(self._trace, load, len(self.context.requests))
         span_s = load.ramp_s + load.steady_s + (4 * self.part_s) + load.duration_s + load.drain_s + _SPARE_S
-        due_ns = (draw(load, self.context.cycle, span_s, base_dir=self.context.base_dir).t_ns + start_ns).tolist()
+        drawn = draw(load, self.context.cycle, span_s, base_dir=self.context.base_dir, trace=self._trace)
+        # Beyond the last row that has a prompt nothing arrives: a row never takes another's.
+        offsets_ns: list[int] = drawn.t_ns[: len(self.context.requests) if self._paired else None].tolist()
+        return offsets_ns
 
-        def release(first: int, last: int) -> None:
-            for place in range(first, last):
-                if not self._over:
-                    self._flight.arrive(requests[place % len(requests)], due_ns[place])
+    async def _window(self, parts: int) -> list[int]:
+        """Open the window, hold it for so many parts or until it saturates, and close it. Returns the edges of its parts."""
+        window, length_s = self.context.window, parts * self.part_s
+        edges_ns = [await self._aside(window.open)]
+        for number in range(1, parts + 1):
+            due_ns = edges_ns[0] + round(number * self.part_s * 1e9)
+            await self._until(due_ns, "window", length_s, edges_ns[0])
+            if number == parts:
+                break
+            edges_ns.append(await self._aside(window.instant))
+            if await self._saturates(edges_ns[-2], edges_ns[-1], inside=True):
+                edges_ns[-1] = await self._aside(window.close)
+                return edges_ns
+        edges_ns.append(await self._aside(window.close))
+        await self._saturates(edges_ns[-2], edges_ns[-1], inside=True)
+        return edges_ns
 
-        pacer = Pacer(due_ns, release)
-        pacer.start()
-        return pacer.end
-
-    def _users(self, start_ns: int) -> Callable[[], None]:
-        assert self.load.concurrency is not None
-        tasks = [asyncio.create_task(self._user(number, start_ns)) for number in range(self.load.concurrency)]
-
-        def stop() -> None:
-            for task in tasks:
-                task.cancel()
-
-        return stop
-
-    async def _user(self, number: int, start_ns: int) -> None:
-        """One user: thinks, asks, waits for the answer, and thinks again."""
-        requests, due_ns = self.context.requests, start_ns
-        for think_s in think_times(self.load, self.context.cycle, number):
-            due_ns += round(think_s * 1e9)
-            await asyncio.sleep(max(0.0, (due_ns - time.monotonic_ns()) / 1e9))
-            place = len(self._flight.exchanges)
-            exchange = self._flight.arrive(requests[place % len(requests)], due_ns)
-            await self._flight.until_ended(exchange)
-            assert exchange.ended_ns is not None
-            due_ns = exchange.ended_ns
-
-    async def _steady(self) -> tuple[Verdict, float, Sequence[str]]:
+    async def _steady(self) -> tuple[Verdict, float, tuple[str, ...]]:
         """Wait until the load is steady, or for as long as it may take."""
         gate, begun_ns = SteadyGate(self._gaps_cv2), time.monotonic_ns()
         edge_ns = await self._aside(self.context.window.instant)
+        patience_s = max(self.load.steady_s, 3 * self.part_s)
         while True:
             next_ns = edge_ns + round(self.part_s * 1e9)
             waited_s = (next_ns - begun_ns) / 1e9
             await self._until(next_ns, "waiting for a steady state", self.load.steady_s, begun_ns)
             next_ns = await self._aside(self.context.window.instant)
-            if gate.feed(await self._part(edge_ns, next_ns)) == "steady":
+            saturated = await self._saturates(edge_ns, next_ns)
+            if await self._aside(lambda: gate.feed(self._parts[-1])) == "steady":
                 return "steady", waited_s, ()
             edge_ns = next_ns
-            patience_s = max(self.load.steady_s, 3 * self.part_s)
-            if saturates(gate.parts, self._gaps_cv2) is not None:
+            if saturated:
                 return "saturated", waited_s, gate.reasons
             if waited_s + self.part_s > patience_s:
-                return gate.verdict(), waited_s, gate.reasons
+                # Users who wait for their answers may be slow, and are never more than there are.
+                return gate.verdict() if self.is_watched else "unsteady", waited_s, gate.reasons
 
     @property
     def _gaps_cv2(self) -> float:
         """Squared coefficient of variation of the gaps of arrival: the counting noise that arrivals bring."""
         return {"constant": 0.0, "gamma": self.load.cv**2}.get(self.load.arrival, 1.0)
 
-    async def _part(self, start_ns: int, end_ns: int) -> LoadPart:
-        energy_j = await self._aside(lambda: self.context.window.energy_j(start_ns, end_ns))
-        arrived = [e for e in self._flight.exchanges if start_ns < e.arrived_ns <= end_ns]
-        began = [
-            (e.first_ns, e)
-            for e in self._flight.exchanges
-            if e.first_ns is not None and start_ns < e.first_ns <= end_ns
-        ]
-        ended = [e for e in self._completed if e.ended_ns is not None and start_ns < e.ended_ns <= end_ns]
-        return LoadPart(
-            arrivals=len(arrived),
-            completions=len(ended),
-            output_tokens=sum(
-                e.answer.records[0].output_tokens for e in ended if e.answer is not None and e.answer.records
-            ),
-            energy_j=energy_j,
-            in_flight=[
-                self._under_way(start_ns + step * (end_ns - start_ns) // _SAMPLES) for step in range(1, _SAMPLES + 1)
-            ],
-            ttft_s=[(first_ns - e.arrived_ns) / 1e9 for first_ns, e in sorted(began, key=itemgetter(0))],
-        )
+    async def _saturates(self, start_ns: int, end_ns: int, *, inside: bool = False) -> bool:
+        """Keep what happened between two instants as a part, and tell whether the load certainly saturates by now.
 
-    def _under_way(self, t_ns: int) -> int:
-        arrived = sum(e.arrived_ns <= t_ns for e in self._flight.exchanges)
-        return arrived - sum(e.ended_ns is not None and e.ended_ns <= t_ns for e in self._completed)
+        Args:
+            inside: of the window, where its energy is told later.
+        """
+
+        def look() -> Saturation | None:
+            energy_j = None if inside else self.context.window.energy_j(start_ns, end_ns)
+            self._parts.append(self._tally.part(start_ns, end_ns, energy_j))
+            return saturates(self._parts, self._gaps_cv2) if self.is_watched else None
+
+        # Beside the loop: the arrivals of a long load are many, and others shall be sent on time meanwhile.
+        found = await self._aside(look)
+        if found is not None:
+            self._saturation = found
+        return found is not None
 
     async def _drain(self, open_ns: int, close_ns: int) -> None:
         """Wait for those that arrived in the window. Others go on arriving meanwhile: the last ones shall have it no easier."""
         waited = [e for e in self._flight.exchanges if open_ns < e.arrived_ns <= close_ns]
         end_ns = close_ns + round(self.load.drain_s * 1e9)
-        while any(e.ended_ns is None for e in waited) and time.monotonic_ns() < end_ns:
+        left = [e for e in waited if e.ended_ns is None]
+        while left and time.monotonic_ns() < end_ns:
             await asyncio.sleep(_LOOK_S)
-            done = sum(e.ended_ns is not None for e in waited)
-            self.context.window.progress("drain", done, len(waited), "requests")
+            self._check_source()
+            left = [e for e in left if e.ended_ns is None]
+            self.context.window.progress("drain", len(waited) - len(left), len(waited), "requests")
 
     async def _until(self, t_ns: int, what: str, total_s: float, since_ns: int | None = None) -> None:
-        """Wait for an instant, and say now and then how far it is."""
+        """Wait for an instant, and say now and then how far it is. Raises the error that ended a part of the load."""
         begun_ns = time.monotonic_ns() if since_ns is None else since_ns
         while (left_s := (t_ns - time.monotonic_ns()) / 1e9) > 0:
-            await asyncio.sleep(min(left_s, 0.5))
+            await asyncio.sleep(min(left_s, _TELL_S))
+            self._check_source()
             self.context.window.progress(what, round((time.monotonic_ns() - begun_ns) / 1e9, 1), total_s, "s")
+
+    def _check_source(self) -> None:
+        if (fault := self._source.fault()) is not None:
+            raise fault
 
     async def _aside(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._beside, work)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
-from llem.plugin_api import Caveat, ScenarioFigures
+from llem.plugin_api import Answer, ScenarioFigures
+from llem_serving.caveats import caveats_of
 from llem_serving.config import LoadConfig, SloConfig
-from llem_serving.driving import Course
+from llem_serving.course import Course
 from llem_serving.in_flight import Exchange
-from llem_serving.judging import Judgement, Window, in_flight, judge, lateness, mean_in_flight
+from llem_serving.judging import Window, in_flight, judge, lateness, mean_in_flight
+from llem_serving.prefix_cache import cache_shares
 from llem_serving.requests import ServedRequest
 
 MOST_ENERGY_CV = 0.05
@@ -18,7 +20,12 @@ MOST_ENERGY_CV = 0.05
 
 
 def figures_of(
-    course: Course, load: LoadConfig, slo: SloConfig, energy_j: Callable[[int, int], float | None]
+    course: Course,
+    load: LoadConfig,
+    slo: SloConfig,
+    energy_j: Callable[[int, int], float | None],
+    *,
+    warmed: Sequence[Answer] = (),
 ) -> ScenarioFigures:
     """Judge a load that has ended.
 
@@ -26,6 +33,7 @@ def figures_of(
         course: as it was.
         load, slo: as the configuration has them.
         energy_j: of the headline's devices between two of the course's edges (J).
+        warmed: answers of the warm-up, whose prompts the engine has seen.
     """
     requests = [served(exchange, course, load.parts) for exchange in course.exchanges]
     edges = (course.open_ns, course.close_ns)
@@ -33,6 +41,7 @@ def figures_of(
     steps = in_flight(requests)
     inside = [step.n for step in steps if edges[0] <= step.t_ns <= edges[1]]
     energy_cv = _energy_cv(course, requests, energy_j)
+    cache = cache_shares(course.exchanges, warmed, *edges)
     metrics: dict[str, float | None] = {
         "offered_rps": judged.offered_rps,
         "achieved_rps": judged.achieved_rps,
@@ -52,10 +61,10 @@ def figures_of(
         "energy_parts_cv": energy_cv,
         "steady": None if course.verdict is None else float(course.verdict == "steady"),
         "steady_after_s": None if course.verdict is None else course.waited_s,
+        "repeated_input_share": cache.repeated,
+        "cached_input_share": cache.cached,
     }
-    caveats = [*_of_state(course), *_of_answers(judged)]
-    if late.caveat is not None:
-        caveats.append(late.caveat)
+    caveats = [*caveats_of(course, load, judged), *filter(None, (cache.caveat, late.caveat))]
     return ScenarioFigures(metrics=metrics, caveats=caveats)
 
 
@@ -95,33 +104,3 @@ def _energy_cv(
         found.append(joules / tokens)
     mean = statistics.fmean(found)
     return statistics.stdev(found) / mean if len(found) > 1 and mean > 0 else None
-
-
-def _of_state(course: Course) -> Iterator[Caveat]:
-    if course.verdict is None:
-        yield Caveat(
-            "steadiness_untested",
-            "the load has no steady state that could be waited for (stages, a trace, or load.steady_s: 0): its figures are those "
-            "of this stretch of load, and of no rate.",
-        )
-    elif course.verdict == "saturated":
-        yield Caveat(
-            "saturated",
-            f"the engine does not keep up with this load: {course.under_way:,} requests were under way when the window opened, and "
-            "more and more. Latencies grow with the window's length. Lower load.rate_rps, or measure longer to be sure.",
-        )
-    elif course.verdict == "unsteady":
-        yield Caveat(
-            "unsteady",
-            f"no steady state was seen within {course.waited_s:.3g} s: {'; '.join(course.reasons)}. The window was measured all the "
-            "same. Lengthen load.steady_s or the parts of the window (load.duration_s).",
-        )
-
-
-def _of_answers(judged: Judgement) -> Iterator[Caveat]:
-    if judged.failed or judged.unanswered:
-        yield Caveat(
-            "requests_lost",
-            f"of {judged.requests:,} requests that arrived in the window {judged.failed:,} failed and {judged.unanswered:,} had no "
-            "answer at the end of the drain (load.drain_s). They miss every objective, and are in no latency.",
-        )

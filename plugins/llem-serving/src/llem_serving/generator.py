@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Sequence
 
@@ -16,9 +15,11 @@ from llem.plugin_api import (
     Unanswered,
 )
 from llem_serving.config import LoadConfig, SloConfig
-from llem_serving.driving import Course, Drive
+from llem_serving.course import Course
+from llem_serving.driving import Drive
 from llem_serving.figures import figures_of
 from llem_serving.in_flight import InFlight
+from llem_serving.loop import Loop
 
 
 class ServerLoad:
@@ -26,8 +27,8 @@ class ServerLoad:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        # One event loop for the life of the engine: an asynchronous engine ties itself to the loop it first ran in.
-        self._loop = asyncio.Runner()
+        self._loop = Loop()
+        self._warmed: list[Answer] = []
         self._course: Course | None = None
         self._load: LoadConfig | None = None
         self._slo = SloConfig()
@@ -39,7 +40,9 @@ class ServerLoad:
     def answer(self, batch: Sequence[Request], pass_number: int = 1, batch_number: int = 1) -> Answer:
         """Release one request and wait for its last token, for the warm-up. Raises RuntimeError where it fails."""
         (request,) = batch
-        return self._loop.run(self._one(request))
+        answer = self._loop.run(self._one(request))
+        self._warmed.append(answer)
+        return answer
 
     async def _one(self, request: Request) -> Answer:
         flight = InFlight(self._engine)
@@ -83,8 +86,8 @@ class ServerLoad:
         """See `DrivesWindow.figures`."""
         assert self._course is not None
         assert self._load is not None
-        return figures_of(self._course, self._load, self._slo, energy_j)
+        return figures_of(self._course, self._load, self._slo, energy_j, warmed=self._warmed)
 
     def close(self) -> None:
-        """End the event loop."""
+        """End the event loop, with whatever still runs in it."""
         self._loop.close()

@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 
 from llem.plugin_api import Answer, Engine, Request, RequestRecord
 
+CANCEL_S = 1.0
+"""Requests that are cancelled have so long to end. One that goes on is left to the end of its engine."""
+
 _ERROR_LENGTH = 500
 
 
@@ -26,6 +29,8 @@ class Exchange:
         ended_ns: when its answer was whole, or had failed.
         answer: what came.
         error: how it failed; failure: with what.
+        before: the turn of the same session that it follows.
+        text: the answer's text, where a later turn took it up.
     """
 
     number: int
@@ -37,6 +42,8 @@ class Exchange:
     answer: Answer | None = None
     error: str | None = None
     failure: Exception | None = None
+    before: Exchange | None = None
+    text: str | None = None
 
 
 @dataclass
@@ -46,26 +53,34 @@ class InFlight:
     Attributes:
         engine: streams several requests at once.
         most: requests under way at once; None for any number. Later ones wait in the order of their arrival.
+        arrived: called with each as it arrives; began: as its first token is seen; ended: as it ends.
         exchanges: every request that has arrived.
-        ended: called with each as it ends.
     """
 
     engine: Engine
     most: int | None = None
+    arrived: Callable[[Exchange], None] | None = None
+    began: Callable[[Exchange], None] | None = None
     ended: Callable[[Exchange], None] | None = None
     exchanges: list[Exchange] = field(default_factory=list)
     _waiting: deque[Exchange] = field(default_factory=deque, init=False)
     _tasks: dict[asyncio.Task[None], Exchange] = field(default_factory=dict, init=False)
+    _awaited: dict[int, asyncio.Future[None]] = field(default_factory=dict, init=False)
+    _closed: bool = field(default=False, init=False)
 
     @property
     def under_way(self) -> int:
         """Requests that have arrived and not ended, those that wait for their turn included."""
         return len(self._tasks) + len(self._waiting)
 
-    def arrive(self, request: Request, arrived_ns: int) -> Exchange:
-        """Take a request, and send it as soon as it may be."""
-        exchange = Exchange(len(self.exchanges), request, arrived_ns)
+    def arrive(self, request: Request, arrived_ns: int, before: Exchange | None = None) -> Exchange:
+        """Take a request, and send it as soon as it may be. Once `cancel` was called it is kept and never sent."""
+        exchange = Exchange(len(self.exchanges), request, arrived_ns, before=before)
         self.exchanges.append(exchange)
+        if self.arrived is not None:
+            self.arrived(exchange)
+        if self._closed:
+            return exchange
         if self.most is not None and len(self._tasks) >= self.most:
             self._waiting.append(exchange)
         else:
@@ -73,17 +88,26 @@ class InFlight:
         return exchange
 
     async def until_ended(self, exchange: Exchange) -> None:
-        """Wait for one of them."""
-        while exchange.ended_ns is None:
-            await asyncio.sleep(0.001)
+        """Wait for one of them, one who waits each. Who waits for one that `cancel` ends waits until cancelled too."""
+        if exchange.ended_ns is None:
+            self._awaited[exchange.number] = asyncio.get_running_loop().create_future()
+            await self._awaited[exchange.number]
 
-    async def cancel(self) -> None:
-        """End whatever is under way; what it would have answered is lost."""
+    async def cancel(self) -> int:
+        """End whatever is under way; what it would have answered is lost.
+
+        Returns:
+            The number of requests that went on for `CANCEL_S`. Nothing is taken from them any more.
+        """
+        self._closed = True
         self._waiting.clear()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if not tasks:
+            return 0
+        _, going_on = await asyncio.wait(tasks, timeout=CANCEL_S)
+        return len(going_on)
 
     def _send(self, exchange: Exchange) -> None:
         task = asyncio.get_running_loop().create_task(self._exchange(exchange))
@@ -92,8 +116,12 @@ class InFlight:
 
     def _over(self, task: asyncio.Task[None]) -> None:
         exchange = self._tasks.pop(task)
-        if exchange.ended_ns is not None and self.ended is not None:
-            self.ended(exchange)
+        if exchange.ended_ns is not None and not self._closed:
+            if self.ended is not None:
+                self.ended(exchange)
+            awaited = self._awaited.pop(exchange.number, None)
+            if awaited is not None and not awaited.done():
+                awaited.set_result(None)
         while self._waiting and (self.most is None or len(self._tasks) < self.most):
             self._send(self._waiting.popleft())
 
@@ -104,16 +132,23 @@ class InFlight:
         record_at: int | None = None
         try:
             async for event in self.engine.stream(exchange.request):
+                if self._closed:
+                    return  # it ignores that it was cancelled; the load is over, and what it was is settled
                 times.append(event.t_ns)
                 if exchange.first_ns is None:
                     exchange.first_ns = event.t_ns
+                    if self.began is not None:
+                        self.began(exchange)
                 if event.record is not None:
                     records.append(event.record)
                     record_at = len(times)
         except Exception as error:  # noqa: BLE001 - a request that fails is a figure of the load, whatever it failed of
-            exchange.failure = error
-            exchange.error = f"{type(error).__name__}: {error}"[:_ERROR_LENGTH]
-            exchange.ended_ns = time.monotonic_ns()
+            if not self._closed:
+                exchange.failure = error
+                exchange.error = f"{type(error).__name__}: {error}"[:_ERROR_LENGTH]
+                exchange.ended_ns = time.monotonic_ns()
+            return
+        if self._closed:
             return
         exchange.ended_ns = time.monotonic_ns()
         exchange.answer = Answer(

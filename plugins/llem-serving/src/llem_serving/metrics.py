@@ -23,8 +23,11 @@ def specs() -> list[MetricSpec]:
             of=(_ENERGY, _GOOD),
             value="llem_serving.metrics:j_per_good_token",
             energy=True,
+            main=True,
         ),
-        _told("goodput_rps", "requests per second that kept every objective", "goodput", "request/s", "higher"),
+        _told(
+            "goodput_rps", "requests per second that kept every objective", "goodput", "request/s", "higher", main=True
+        ),
         _told("offered_rps", "requests per second that arrived", "offered rate", "request/s", "higher"),
         _told("achieved_rps", "requests per second that were answered", "achieved rate", "request/s", "higher"),
         _told("attainment", "share of requests that kept every objective", "attainment", "1", "higher", "linear"),
@@ -39,6 +42,8 @@ def _told(
     unit: str,
     better: Literal["lower", "higher"],
     scale: Literal["log", "linear"] = "log",
+    *,
+    main: bool = False,
 ) -> MetricSpec:
     return MetricSpec(
         name=name,
@@ -49,6 +54,7 @@ def _told(
         better=better,
         of=(f"scenario_metrics.{name}",),
         scale=scale,
+        main=main,
     )
 
 

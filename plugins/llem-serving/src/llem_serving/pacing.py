@@ -23,21 +23,21 @@ class Pacer:
     """Calls `release(first, last)` in an event loop for the arrivals that have come due: those of these places, `last` left out.
 
     Args:
-        due_ns: instants (monotonic ns), ascending.
+        offsets_ns: instants from the start, ascending.
         release: called in the loop.
     """
 
-    def __init__(self, due_ns: Sequence[int], release: Callable[[int, int], None]) -> None:
-        self._due_ns, self._release = due_ns, release
+    def __init__(self, offsets_ns: Sequence[int], release: Callable[[int, int], None]) -> None:
+        self._offsets_ns, self._release = offsets_ns, release
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
         self._interval_s = sys.getswitchinterval()
 
-    def start(self) -> None:
-        """Begin, in the loop that runs."""
+    def start(self, start_ns: int) -> None:
+        """Begin, in the loop that runs; offsets count from this instant (monotonic ns)."""
         loop = asyncio.get_running_loop()
         sys.setswitchinterval(SWITCH_S)
-        self._thread = threading.Thread(target=self._run, args=(loop,), name="llem-pacer", daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(loop, start_ns), name="llem-pacer", daemon=True)
         self._thread.start()
 
     def end(self) -> None:
@@ -48,14 +48,17 @@ class Pacer:
             self._thread = None
             sys.setswitchinterval(self._interval_s)
 
-    def _run(self, loop: asyncio.AbstractEventLoop) -> None:
-        at, count = 0, len(self._due_ns)
+    def _run(self, loop: asyncio.AbstractEventLoop, start_ns: int) -> None:
+        at, count, offsets_ns = 0, len(self._offsets_ns), self._offsets_ns
         while at < count and not self._ended.is_set():
-            wait_s = (self._due_ns[at] - time.monotonic_ns()) / 1e9
+            wait_s = (start_ns + offsets_ns[at] - time.monotonic_ns()) / 1e9
             if wait_s > 0:
                 time.sleep(min(wait_s, _LONGEST_SLEEP_S))
                 continue
-            now_ns, first = time.monotonic_ns(), at
-            while at < count and self._due_ns[at] <= now_ns:
+            since_ns, first = time.monotonic_ns() - start_ns, at
+            while at < count and offsets_ns[at] <= since_ns:
                 at += 1
-            loop.call_soon_threadsafe(self._release, first, at)
+            try:
+                loop.call_soon_threadsafe(self._release, first, at)
+            except RuntimeError:  # the loop was closed while this slept: nobody is there to be called
+                return

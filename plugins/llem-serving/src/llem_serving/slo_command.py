@@ -13,6 +13,7 @@ import click
 from llem.plugin_api import study_folders
 
 if TYPE_CHECKING:
+    from llem_serving.config import SloConfig
     from llem_serving.judging.study import JudgedConfiguration, JudgedStudy
 
 _LONGEST_S = 86_400
@@ -25,8 +26,8 @@ def _limit(_context: click.Context, _parameter: click.Parameter, value: float | 
     return value
 
 
-def _attainment(_context: click.Context, _parameter: click.Parameter, value: float) -> float:
-    if not 0 < value <= 1:
+def _attainment(_context: click.Context, _parameter: click.Parameter, value: float | None) -> float | None:
+    if value is not None and not 0 < value <= 1:
         raise click.BadParameter("write a share above 0, up to 1, such as 0.99")
     return value
 
@@ -42,53 +43,81 @@ def _attainment(_context: click.Context, _parameter: click.Parameter, value: flo
     "--attainment",
     metavar="SHARE",
     type=float,
-    default=0.99,
-    show_default=True,
     callback=_attainment,
-    help="Share of requests that shall keep all limits.",
+    help="Share of requests that shall keep all limits; by default that of the study's own slo.",
+)
+@click.option(
+    "--requests",
+    "requests_file",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Also write every request to this file, as CSV: its latencies, whether it keeps all limits, and its share of its "
+    "window's energy (by output tokens inside the window; no measurement of a request).",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def slo(
-    study: Path, ttft: float | None, tpot: float | None, e2e: float | None, attainment: float, as_json: bool
+    study: Path,
+    ttft: float | None,
+    tpot: float | None,
+    e2e: float | None,
+    attainment: float | None,
+    requests_file: Path | None,
+    as_json: bool,
 ) -> None:
-    """Judge a finished study by other objectives.
+    """Judge a finished study by objectives: others than its own, or its own.
 
-    Runs nothing: reads the requests of every run of the scenario `server`, and tells for each configuration the share of
+    Limits that are given are all limits; without any, those of the study's `slo` hold. Runs nothing: reads the requests of every run of the scenario `server`, and tells for each configuration the share of
     requests that keep all limits with a 95 % interval, good requests per second, energy per good token, and whether the wanted
-    share was kept. Latency counts from the scheduled arrival; a request without an answer keeps no limit.
+    share was kept. Latency counts from the scheduled arrival; a request without an answer keeps no limit. Saturated runs are not
+    judged: their latencies grow with the window's length.
 
     \b
     Examples:
+      llem slo results/demo-20260101T120000Z
       llem slo results/demo-20260101T120000Z --ttft 0.2
       llem slo results/demo-20260101T120000Z --ttft 0.2 --tpot 0.05 --e2e 5 --attainment 0.95
       llem slo results/demo-20260101T120000Z --ttft 0.2 --json | jq '.configurations[].attainment'
     """
-    from llem.plugin_api import ConfigError
-    from llem_serving.config import SloConfig
     from llem_serving.judging.study import judge_study
 
-    if ttft is None and tpot is None and e2e is None:
-        raise ConfigError("objectives take a limit.", remedy="Give --ttft, --tpot or --e2e, such as --ttft 0.2.")
-    found = judge_study(study, SloConfig(ttft_s=ttft, tpot_s=tpot, e2e_s=e2e, attainment=attainment))
+    found = judge_study(study, {"ttft_s": ttft, "tpot_s": tpot, "e2e_s": e2e, "attainment": attainment})
+    if requests_file is not None:
+        _write_requests(study, found.slo, requests_file)
     if as_json:
         click.echo(json.dumps(found.document(), ensure_ascii=False, indent=1, allow_nan=False))
     else:
         click.echo("\n".join(study_lines(found)))
 
 
+def _write_requests(study: Path, slo: SloConfig, path: Path) -> None:
+    import csv
+    import io
+
+    from llem.plugin_api import write_text
+    from llem_serving.judging.request_rows import COLUMNS, request_rows
+
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows([_cell(value) for value in row] for row in request_rows(study, slo))
+    write_text(path, text.getvalue())
+
+
+def _cell(value: object) -> object:
+    if value is None:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else value
+
+
 def study_lines(found: JudgedStudy) -> Iterator[str]:
     """A judged study as a table, with what to know of it."""
     from llem.plugin_api import table
     from llem_analysis.wording import counted, percent
+    from llem_serving.judging.asked import limits_text
 
-    limits = [
-        f"{word} {limit:g} s"
-        for word, limit in (("TTFT", found.slo.ttft_s), ("TPOT", found.slo.tpot_s), ("end to end", found.slo.e2e_s))
-        if limit is not None
-    ]
-    kept = sum(one.judgement.kept is True for one in found.configurations)
+    kept = sum(one.kept is True for one in found.configurations)
     yield (
-        f"{found.study}: {kept} of {counted(len(found.configurations), 'configuration')} kept {', '.join(limits)} "
+        f"{found.study}: {kept} of {counted(len(found.configurations), 'configuration')} kept {limits_text(found.slo)} "
         f"in {percent(found.slo.attainment)} of requests"
     )
     yield ""
@@ -112,25 +141,27 @@ def study_lines(found: JudgedStudy) -> Iterator[str]:
 def _row(one: JudgedConfiguration) -> list[str]:
     from llem.plugin_api import NOTHING, one_line, span
     from llem_analysis.wording import amount
+    from llem_serving.judging.shares import share_text
 
     judgement, energy, mark = one.judgement, one.j_per_good_token, "~" if one.estimated else ""
     interval = None if energy is None else energy.interval
     joules = NOTHING if energy is None else f"{mark}{amount(energy.mean)}"
-    share = judgement.interval
-    verdict = NOTHING if judgement.kept is None else "kept" if judgement.kept else "missed"
+    share = None if judgement is None else judgement.interval
+    attained = None if judgement is None else judgement.attainment
     return [
         one_line(one.label, 160),
-        f"{judgement.requests:,}",
-        NOTHING if judgement.attainment is None else _share(judgement.attainment),
-        NOTHING if share is None else f"{_share(share.low)} … {_share(share.high)}",
-        amount(judgement.goodput_rps),
+        NOTHING if judgement is None else f"{judgement.requests:,}",
+        NOTHING if attained is None else share_text(attained),
+        NOTHING if share is None else f"{share_text(share.low)} … {share_text(share.high)}",
+        NOTHING if judgement is None else amount(judgement.goodput_rps),
         joules if interval is None else f"{joules} ({span(interval.low, interval.high)})",
-        verdict if judgement.is_told or judgement.kept is None else f"{verdict}, not told",
+        _verdict(one) or NOTHING,
     ]
 
 
-def _share(share: float) -> str:
-    """A share as a percentage, never rounded to the whole or to nothing."""
-    if 0.99995 <= share < 1:
-        return "> 99.99 %"
-    return f"{share * 100:.2f} %"
+def _verdict(one: JudgedConfiguration) -> str | None:
+    """The last cell: `kept`, `missed, not told`, `saturated (1 of 3)`."""
+    if one.voided:
+        of = one.cycles + sum(one.voided.values())
+        return f"{one.verdict} ({sum(one.voided.values())} of {of})" if one.cycles else one.verdict
+    return f"{one.verdict}, not told" if one.kept is not None and not one.is_told else one.verdict

@@ -46,10 +46,10 @@ def draw(
         cycle: which repetition, from 1; each draws its own.
         span_s: how long requests arrive (s).
         base_dir: the folder that a relative `load.trace` starts from.
-        trace: that file where it has been read already.
+        trace: recorded arrivals where they have been read already, whatever `load.trace` is.
 
     Raises:
-        ConfigError: more than `MOST_ARRIVALS`, or a load that does not arrive by itself.
+        ConfigError: more than `MOST_ARRIVALS`, a load that does not arrive by itself, or a trace without a file.
         DatasetError: the trace cannot be read.
     """
     if not (math.isfinite(span_s) and span_s >= 0):
@@ -89,7 +89,8 @@ def _recorded(load: LoadConfig, span_s: float, trace: Trace) -> Arrivals:
 
 
 def _read(load: LoadConfig, base_dir: str | Path) -> Trace:
-    assert load.trace is not None, "the section requires it"
+    if load.trace is None:
+        raise ConfigError("no file of recorded arrivals is named.", where="load.trace", remedy="Set it to the file.")
     return read_trace(Path(base_dir, Path(load.trace).expanduser()), load.trace_format)
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import cached_property
+from typing import Literal
 
 from llem_serving.capacity.answer import Answer
 from llem_serving.capacity.bounds import Bounds, bounds_of, next_to_bracket, to_repeat
 from llem_serving.capacity.crossing import Crossing, crossing_of
 from llem_serving.capacity.design import most_telling
 from llem_serving.capacity.runs import Run
+
+Limit = Literal["objectives", "steadiness"]
 
 INTERVAL = (0.025, 0.5, 0.975)
 """Quantiles of the ends and the middle of a 95 % interval."""
@@ -69,6 +72,16 @@ class CapacityEstimate:
             return self._one_sided(most)
         low, middle, high = self.interval()
         return Answer(middle, low, high, len(self.runs), " ".join(self._why(most, precision)))
+
+    @property
+    def limited_by(self) -> Limit | None:
+        """The reason why no higher rate will do; None where no rate was too high."""
+        bounds = self.bounds
+        if math.isinf(bounds.missed_rps):
+            return None
+        if self.simple_next is None and any(run.tells for run in self.runs):
+            return "steadiness" if self._limited() else "objectives"
+        return "steadiness" if bounds.limit_rps <= bounds.missed_rps else "objectives"
 
     def _enough(self, precision: float) -> bool:
         low, middle, high = self.interval()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from llem_serving.capacity.answer import Answer
-from llem_serving.capacity.capacity_estimate import CapacityEstimate
+from llem_serving.capacity.capacity_estimate import CapacityEstimate, Limit
 from llem_serving.capacity.runs import MOST_RUNS, PRECISION, Parts, Steady, check_settings, run_of
 
 NOTHING_YET = Answer(None, 0.0, math.inf, 0, "Nothing has run yet.")
@@ -66,6 +66,11 @@ class CapacitySearch:
         run = run_of(rate_rps, attainment_by_part, steady, completed_rps, window_s)
         before = self._estimate.runs if self._estimate else ()
         self._estimate = CapacityEstimate((*before, run), self._wanted)
+
+    @property
+    def limited_by(self) -> Limit | None:
+        """The reason why capacity is not higher, by the runs so far; None where no rate was too high."""
+        return self._estimate.limited_by if self._estimate else None
 
     def answer(self) -> Answer:
         """The answer that the runs so far give."""

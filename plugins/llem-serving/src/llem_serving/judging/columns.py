@@ -52,8 +52,14 @@ def rejudge(
     if not (math.isfinite(window_s) and 0 < window_s < _FURTHEST_S):
         raise ResultError(f"a window cannot be {window_s!r} s long.", where=where)
     found = requests_of(rows, where)
-    tokens = _window_tokens(rows["window_tokens"], found, where) if "window_tokens" in rows else None
-    return judge(found, slo, 0, _ns(window_s), parts, tokens=tokens)
+    return judge(found, slo, 0, _ns(window_s), parts, tokens=window_tokens_of(rows, found, where))
+
+
+def window_tokens_of(
+    rows: Mapping[str, Sequence[Any]], found: Sequence[ServedRequest], where: str | None = None
+) -> list[int] | None:
+    """Output tokens inside the window, of each request, where the table tells them. Raises ResultError as `rejudge`."""
+    return _window_tokens(rows["window_tokens"], found, where) if "window_tokens" in rows else None
 
 
 def requests_of(rows: Mapping[str, Sequence[Any]], where: str | None = None) -> list[ServedRequest]:

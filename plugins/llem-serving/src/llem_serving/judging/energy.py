@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from llem_serving.judging.tokens import tokens_inside
 from llem_serving.requests import ServedRequest
@@ -24,16 +24,27 @@ def j_per_request(energy_j: float | None, completed: int) -> float | None:
 
 
 def energy_shares(
-    requests: Iterable[ServedRequest], energy_j: float, open_ns: int, close_ns: int
+    requests: Sequence[ServedRequest],
+    energy_j: float,
+    open_ns: int,
+    close_ns: int,
+    *,
+    tokens: Sequence[int] | None = None,
 ) -> list[float] | None:
     """A share of the window's energy for each request, by its output tokens inside the window.
 
     It is a division of what all used together, and no measurement of a request: prefill, waiting and idle power are spread over
     tokens alike. The shares add up to the window's energy. None where no token was given out.
+
+    Args:
+        requests: all that had tokens given out inside, whenever they arrived.
+        energy_j: of the window.
+        open_ns, close_ns: the window.
+        tokens: of each request, its output tokens inside where they have been counted; None counts them.
     """
-    tokens = [tokens_inside(request, open_ns, close_ns) for request in requests]
-    whole = sum(tokens)
-    return [energy_j * count / whole for count in tokens] if whole else None
+    counts = [tokens_inside(one, open_ns, close_ns) for one in requests] if tokens is None else tokens
+    whole = sum(counts)
+    return [energy_j * count / whole for count in counts] if whole else None
 
 
 def _over(energy_j: float | None, count: int) -> float | None:

@@ -88,7 +88,7 @@ def autocorrelation(values: Sequence[float]) -> float:
 
 
 def _detrended(values: Sequence[float]) -> list[float]:
-    """What a straight line by least squares leaves."""
+    """The residuals of a straight line by least squares."""
     n = len(values)
     middle, half = math.fsum(values) / n, (n - 1) / 2
     slope = math.fsum((place - half) * (value - middle) for place, value in enumerate(values)) / (n * (n * n - 1) / 12)

@@ -1,0 +1,71 @@
+"""Figures of a finished run, as a search takes them in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from llem.plugin_api import REQUESTS, ExperimentResult, ResultError, table_of
+from llem_serving.capacity.part_energy import part_energy
+from llem_serving.capacity.runs import Parts, Steady
+from llem_serving.config import LoadConfig, SloConfig
+from llem_serving.judging import Window, keeps, rejudge, requests_of, tokens_by_part
+from llem_serving.judging.columns import COLUMNS, TOKEN_TIMES
+
+_NEEDED = tuple(name for name in COLUMNS if name not in TOKEN_TIMES)
+
+
+@dataclass(frozen=True)
+class RunFigures:
+    """Figures of a run.
+
+    Attributes:
+        parts: of each part of the window, the requests that kept the objectives, and all.
+        steady: the verdict.
+        completed_rps: requests per second that were answered.
+        window_s: length of the window.
+        energy: of each part, joules and tokens of requests that kept the objectives; empty where energy is not known.
+        j_per_good_token: of the window; None without energy or good tokens.
+    """
+
+    parts: Parts
+    steady: Steady
+    completed_rps: float
+    window_s: float
+    energy: tuple[tuple[float, float], ...]
+    j_per_good_token: float | None
+
+
+def run_figures(load: LoadConfig, slo: SloConfig, result: ExperimentResult, job_dir: Path) -> RunFigures:
+    """Read what a search needs to know of a run that is done.
+
+    Raises:
+        ResultError: its requests cannot be read, or its result does not tell the length of the window.
+    """
+    path = job_dir / REQUESTS
+    table = table_of(path, _NEEDED)
+    if table is None:
+        raise ResultError("the table of requests is missing or damaged.", where=str(path))
+    if result.energy is None:
+        raise ResultError("the result does not tell the length of the window.", where=str(job_dir))
+    rows, window_s = table.to_pydict(), result.energy.window_s
+    judged = rejudge(rows, slo, window_s=window_s, parts=load.parts, where=str(path))
+    window = Window(0, round(window_s * 1e9), load.parts)
+    good = [tokens_by_part(one, window) for one in requests_of(rows, str(path)) if keeps(one, slo)]
+    tokens = [sum(column) for column in zip(*good, strict=True)] or [0] * load.parts
+    joules = part_energy(job_dir, result.energy, load.parts)
+    headline = result.energy.headline
+    return RunFigures(
+        parts=[(part.kept, part.requests) for part in judged.parts],
+        steady=_steady(result),
+        completed_rps=judged.achieved_rps,
+        window_s=window_s,
+        energy=() if joules is None else tuple(zip(joules, map(float, tokens), strict=True)),
+        j_per_good_token=headline.energy_j / judged.good_tokens if headline and judged.good_tokens else None,
+    )
+
+
+def _steady(result: ExperimentResult) -> Steady:
+    if result.scenario_metrics.get("steady") == 1.0:
+        return True
+    return "saturated" if any(warning.code == "saturated" for warning in result.warnings) else False

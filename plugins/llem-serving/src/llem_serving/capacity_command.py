@@ -1,0 +1,97 @@
+"""`llem capacity`: a study that searches for a rate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from llem.plugin_api import COMMANDS, Registry, load_object
+
+_OF_RUN = (
+    "runner",
+    "settings",
+    "output",
+    "resume",
+    "retry_failed",
+    "allow_changes",
+    "no_gaps",
+    "skip_preflight",
+    "allow_shared",
+    "dry_run",
+    "quiet",
+    "verbose",
+    "as_json",
+)
+"""Options of `llem run` that mean the same here."""
+
+
+class _Capacity(click.Command):
+    """The command with those options of `llem run`."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Its own, and those of `llem run`."""
+        own = super().get_params(ctx)
+        return [*own[:-1], *(one for one in _run(ctx).params if one.name in _OF_RUN), own[-1]]
+
+
+def _run(context: click.Context) -> click.Command:
+    registry = context.find_object(Registry)
+    assert registry is not None, "the command line hands it over"
+    command: click.Command = load_object(registry[COMMANDS]["run"].command)
+    return command
+
+
+@click.command(cls=_Capacity)
+@click.argument("study", metavar="STUDY.yaml", type=click.Path(path_type=Path))
+@click.option(
+    "--slo",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="An objective: ttft_s, tpot_s or e2e_s, or the attainment; repeatable. Else those of the study hold.",
+)
+@click.option(
+    "--goal",
+    type=click.Choice(["capacity", "least_energy"]),
+    default="capacity",
+    show_default=True,
+    help="What the runs are chosen for; both are answered as far as they tell.",
+)
+@click.option("--max-runs", type=click.IntRange(min=1), help="Most runs of each configuration.", show_default="10")
+@click.option("--precision", metavar="SHARE", help="The search ends with an interval so narrow.", show_default="2 %")
+@click.pass_context
+def capacity(
+    context: click.Context,
+    /,
+    study: Path,
+    *,
+    slo: Sequence[str],
+    goal: str,
+    max_runs: int | None,
+    precision: str | None,
+    settings: Sequence[str],
+    **passed: Any,
+) -> int:
+    """Search for the highest steady rate that keeps objectives.
+
+    Runs the study's load at one rate after another, each a normal experiment of one study folder, and chooses the next by what
+    was seen: few runs, and an interval for the answer. load.rate_rps is the first rate. Each configuration of the study is
+    searched by itself. The answer is in search.json in the folder. `llem resume` goes on after an end of any kind.
+
+    \b
+    Examples:
+      llem capacity study.yaml --slo ttft_s=0.2 --slo attainment=0.95
+      llem capacity study.yaml --slo ttft_s=0.2 --goal least_energy --max-runs 12
+      llem capacity study.yaml --slo ttft_s=0.2 --dry-run
+      llem capacity study.yaml --resume results/demo-20260101T120000Z --max-runs 20 --allow-changes
+
+    \b
+    Exit codes are those of `llem run`.
+    """
+    chosen = {"goal": goal, "max_runs": max_runs, "precision": precision}
+    given = [f"execution.search.{key}={value}" for key, value in chosen.items() if value is not None]
+    objectives = [f"slo.{one}" for one in slo]
+    code: int = context.invoke(_run(context), study=study, settings=(*given, *objectives, *settings), **passed)
+    return code

@@ -1,0 +1,66 @@
+"""The account of a load while it runs: what came, what began and what went between two instants."""
+
+from __future__ import annotations
+
+from bisect import bisect_right, insort
+
+from llem_serving.in_flight import Exchange
+from llem_serving.steadiness import LoadPart
+
+_SAMPLES = 20
+"""Requests in flight are looked at so often in a part."""
+
+
+class Tally:
+    """Times of requests, kept in order as they come, so that a part costs as much as happened in it.
+
+    Written in the event loop. `part` may be asked from another thread meanwhile: what is written is later than the part.
+    """
+
+    def __init__(self) -> None:
+        self._arrived: list[int] = []
+        self._began: list[tuple[int, int]] = []
+        self._ended: list[int] = []
+        self._tokens: list[tuple[int, int]] = []
+
+    def arrived(self, exchange: Exchange) -> None:
+        """A request arrives."""
+        insort(self._arrived, exchange.arrived_ns)
+
+    def began(self, exchange: Exchange) -> None:
+        """Its first token is seen."""
+        if exchange.first_ns is not None:
+            insort(self._began, (exchange.first_ns, exchange.arrived_ns))
+
+    def ended(self, exchange: Exchange) -> None:
+        """It is answered, or has failed."""
+        if exchange.ended_ns is None:
+            return
+        insort(self._ended, exchange.ended_ns)
+        if exchange.answer is not None and exchange.answer.records:
+            insort(self._tokens, (exchange.ended_ns, exchange.answer.records[0].output_tokens))
+
+    def under_way(self, t_ns: int) -> int:
+        """Requests that had arrived at an instant and not ended."""
+        return bisect_right(self._arrived, t_ns) - bisect_right(self._ended, t_ns)
+
+    def part(self, start_ns: int, end_ns: int, energy_j: float | None) -> LoadPart:
+        """The part of the load between two instants, its beginning left out and its end not.
+
+        Args:
+            start_ns, end_ns: monotonic ns.
+            energy_j: of it; None where it is not known.
+        """
+        low, high = (start_ns + 1, -1), (end_ns + 1, -1)
+        began = self._began[bisect_right(self._began, low) : bisect_right(self._began, high)]
+        tokens = self._tokens[bisect_right(self._tokens, low) : bisect_right(self._tokens, high)]
+        return LoadPart(
+            arrivals=bisect_right(self._arrived, end_ns) - bisect_right(self._arrived, start_ns),
+            completions=bisect_right(self._ended, end_ns) - bisect_right(self._ended, start_ns),
+            output_tokens=sum(count for _, count in tokens),
+            energy_j=energy_j,
+            in_flight=[
+                self.under_way(start_ns + step * (end_ns - start_ns) // _SAMPLES) for step in range(1, _SAMPLES + 1)
+            ],
+            ttft_s=[(first_ns - arrived_ns) / 1e9 for first_ns, arrived_ns in began],
+        )

@@ -1,0 +1,51 @@
+"""The account of a load: its parts are counts of what happened between two instants."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llem.plugin_api import Answer, Request, RequestRecord
+from llem_serving.in_flight import Exchange
+from llem_serving.tally import Tally
+
+REQUEST = Request(0, 9, prompt="hi")
+TIMES = st.lists(st.tuples(st.integers(0, 99), st.integers(0, 9), st.integers(0, 9), st.integers(1, 9)), max_size=30)
+
+
+def exchange(number: int, arrived: int, first: int, ended: int, tokens: int) -> Exchange:
+    record = RequestRecord(0, 1, tokens, arrived, ended, "length")
+    answer = Answer(1, 1, arrived, ended, [REQUEST], [record])
+    return Exchange(number, REQUEST, arrived, first_ns=first, ended_ns=ended, answer=answer)
+
+
+@given(TIMES, st.integers(0, 100), st.integers(1, 40), st.randoms(use_true_random=False))
+def test_a_part_counts_what_happened_in_it(
+    rows: list[tuple[int, int, int, int]], start: int, length: int, rng: object
+) -> None:
+    found = [exchange(n, t, t + a, t + a + b, count) for n, (t, a, b, count) in enumerate(rows)]
+    tally, end = Tally(), start + length
+    for tell in (tally.arrived, tally.began, tally.ended):
+        rng.shuffle(found)  # type: ignore[attr-defined]
+        for one in found:
+            tell(one)
+    part = tally.part(start, end, 2.5)
+    ended = [one for one in found if start < (one.ended_ns or 0) <= end]
+    assert part.arrivals == sum(start < one.arrived_ns <= end for one in found)
+    assert part.completions == len(ended)
+    assert part.output_tokens == sum(one.answer.records[0].output_tokens for one in ended if one.answer)
+    assert part.energy_j == 2.5
+    began = sorted(((one.first_ns or 0), one.arrived_ns) for one in found if start < (one.first_ns or 0) <= end)
+    assert list(part.ttft_s) == [(first - arrived) / 1e9 for first, arrived in began]
+    assert len(part.in_flight) == 20
+    assert part.in_flight[-1] == sum(one.arrived_ns <= end < (one.ended_ns or 0) for one in found)
+
+
+def test_a_request_that_failed_has_left_and_given_nothing() -> None:
+    tally, failed = Tally(), Exchange(0, REQUEST, 5, ended_ns=7, error="gone")
+    tally.arrived(failed)
+    tally.ended(failed)
+    part = tally.part(0, 10, None)
+    assert (part.arrivals, part.completions, part.output_tokens, part.energy_j) == (1, 1, 0, None)
+    assert tally.under_way(6) == 1
+    assert tally.under_way(7) == 0
