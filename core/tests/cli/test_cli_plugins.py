@@ -286,7 +286,8 @@ def test_a_scenario_of_a_plugin_is_offered_validated_and_measured(
     assert (row["scenario"], row["batching.batches"], row["batching.requested_size"]) == ("pairs", 3, 2)
     schema = json.loads(llem("config", "schema", env=env).stdout)
     known = schema["$defs"]["field"]["measurement.scenario"]["enum"]
-    assert known == ["offline", "single_stream", "pairs", "chatty"]
+    assert known[:2] == ["offline", "single_stream"], "those of the core come first"
+    assert {"pairs", "chatty"} < set(known)
 
 
 @pytest.mark.parametrize(
@@ -297,11 +298,11 @@ def test_a_scenario_of_a_plugin_is_offered_validated_and_measured(
             [
                 "pears",
                 "`measurement.scenario` is not the name of a scenario",
-                "offline, single_stream, pairs, chatty",
+                "offline, single_stream, ",
                 "`pairs`",
             ],
         ),
-        ("chatty", ["the backend testbed cannot take chats, which chatty needs", "offline, single_stream, pairs"]),
+        ("chatty", ["the backend testbed cannot take chats, which chatty needs", "offline, single_stream, "]),
     ],
 )
 def test_a_scenario_that_cannot_be_is_told_before_anything_runs(

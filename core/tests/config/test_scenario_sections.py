@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -179,3 +181,14 @@ def test_the_defaults_follow_the_scenario_when_that_is_swept_and_give_the_identi
     assert [one.decoding.length for one in configs] == ["fixed", "fixed", "natural", "natural"]
     written = compose(**UNDER_LOAD, load={"rate_rps": 4}, decoding={"length": "natural", "repetition_penalty": 1.2})
     assert config_hash(configs[3]) == config_hash(written)
+
+
+def test_a_load_may_have_more_under_way_than_the_dataset_has_prompts(fitting: Mapping[str, Any]) -> None:
+    def batch_size(at_once: float | None) -> Any:
+        scenarios = {**LOADED, "loaded": dataclasses.replace(LOADED["loaded"], at_once=at_once)}
+        document = {**STUDY, **UNDER_LOAD, "load": {"rate_rps": 4}, "dataset": {"n": 8}, "alpha": {"batch_size": 64}}
+        return Composer(fitting, scenarios).compose(document).options.batch_size  # type: ignore[attr-defined]
+
+    assert batch_size(None) < 64
+    assert batch_size(1) == 1
+    assert batch_size(math.inf) == 64

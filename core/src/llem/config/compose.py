@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Any, Protocol
 
 from pydantic import ValidationError
@@ -74,8 +75,8 @@ class Scenario(Protocol):
         """Values of the core's sections that hold in it where a study gives none."""
 
     @property
-    def at_once(self) -> int | None:
-        """The most requests that it has under way at once; None for as many as the backend takes."""
+    def at_once(self) -> float | None:
+        """The most requests that it has under way at once: a whole number, infinity, or None for those of the dataset."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -259,8 +260,10 @@ class Composer:
             return options
         assert isinstance(measurement.section, MeasurementConfig)
         limit = self._scenarios[measurement.section.scenario].at_once
+        if limit == inf:  # prompts come again while they are under way
+            return options
         together = getattr(dataset.section, "n", 1)
-        section = spec.fit(options.section, together if limit is None else min(limit, together))
+        section = spec.fit(options.section, together if limit is None else min(int(limit), together))
         return options if section is options.section else _finished(BACKEND_OPTIONS, section)
 
     def _scenario_problems(self, section: Section, spec: Backend) -> list[Problem]:

@@ -326,8 +326,8 @@ class Experiment:
 
     def _batch_size(self) -> int | None:
         limit = self.registry.find(SCENARIOS, self.config.measurement.scenario).at_once
-        if limit is not None:
-            return limit
+        if limit is not None and math.isfinite(limit):
+            return int(limit)
         asked = self.registry.find(BACKENDS, self.config.backend).batch_size
         return None if asked is None else asked(self.config.options)
 

@@ -23,7 +23,8 @@ class ScenarioSpec:
         summary: one line for `llem plugins`.
         generator: `package.module:Class` of the `LoadGenerator`, imported in the worker only.
         needs: capabilities that a backend must have for it, such as `streaming`.
-        at_once: the most requests that it has under way at once; None for as many as the backend takes.
+        at_once: the most requests that it has under way at once; infinity where prompts may come again meanwhile, None for each
+            prompt of the dataset once.
         sections: models of the sections of an experiment that it brings, by their keys: they stand at the top level of a study, can
             be swept, and are part of the identity of its experiments. One without a default has to be given.
         skip: `package.module:Class` of a `SkipRule`, by which experiments of a study are skipped; None for none.
@@ -38,7 +39,7 @@ class ScenarioSpec:
     summary: str
     generator: str
     needs: frozenset[Capability] = frozenset()
-    at_once: int | None = None
+    at_once: float | None = None
     sections: Mapping[str, type[Section]] = field(default_factory=dict, hash=False)
     defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, hash=False)
     skip: str | None = None

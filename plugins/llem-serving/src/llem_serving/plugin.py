@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 
 from llem.plugin_api import (
     API_VERSION,
@@ -29,6 +30,7 @@ def llem_scenarios() -> Sequence[ScenarioSpec]:
             summary="requests arrive by a process, or from users who wait and think",
             generator="llem_serving.generator:ServerLoad",
             needs=frozenset({"streaming", "concurrent"}),
+            at_once=inf,
             sections={"load": LoadConfig, "slo": SloConfig},
             # Answers end where they end: an operator's load has the lengths that the model gives it.
             defaults={"decoding": {"length": "natural"}},

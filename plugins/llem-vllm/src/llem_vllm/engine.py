@@ -90,9 +90,7 @@ class VllmEngine:
         steps: asyncio.Queue[Sequence[TokenEvent] | RequestRecord | BaseException] = asyncio.Queue()
         # Between passes over a dataset; a load has none, and its requests find what was cached as a server's do.
         if self._makes_passes:
-            if request.id in self._seen:
-                await loop.run_in_executor(None, self._forget)
-            self._seen.add(request.id)
+            await loop.run_in_executor(None, self._forget_what_comes_again, [request])
         under_way: UnderWay | None = None
 
         def make() -> Item:
@@ -191,10 +189,7 @@ class VllmEngine:
         entered = time.monotonic_ns()
         prompts = self._tokenizer.encode(requests)
         self._check_context(requests, prompts)
-        ids = {request.id for request in requests}
-        if not self._seen.isdisjoint(ids):
-            self._forget()
-        self._seen |= ids
+        self._forget_what_comes_again(requests)
         under_way = {
             str(next(self._ids)): UnderWay(request, len(prompt))
             for request, prompt in zip(requests, prompts, strict=True)
@@ -250,12 +245,15 @@ class VllmEngine:
             )
         return self._parameters[key]
 
-    def _forget(self) -> None:
-        """Empty the prefix cache, since prompts come a second time: each pass over the dataset then does the same work."""
-        assert self._driver is not None
-        if not self._driver.forget():
-            self._kept_caches += 1
-        self._seen.clear()
+    def _forget_what_comes_again(self, requests: Sequence[Request]) -> None:
+        """Empty the prefix cache when a prompt comes a second time: each pass over the dataset then does the same work."""
+        ids = {request.id for request in requests}
+        if not self._seen.isdisjoint(ids):
+            assert self._driver is not None
+            if not self._driver.forget():
+                self._kept_caches += 1
+            self._seen.clear()
+        self._seen |= ids
 
     def _load_tokenizer(self) -> Tokenizer:
         assert self._prepared is not None
