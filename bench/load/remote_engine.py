@@ -1,0 +1,131 @@
+"""The backend `remote`: an engine in another process, which is asked by packets over a socket and answers a token a packet.
+
+It is as small as an engine can be, so that what is late is the load generator's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator, Sequence
+
+from pydantic import Field
+
+from bench.load.answers import PACKET
+from llem.plugin_api import (
+    API_VERSION,
+    BackendSpec,
+    LoadContext,
+    LoadReport,
+    MemoryReading,
+    Request,
+    RequestRecord,
+    Section,
+    TokenEvent,
+    hookimpl,
+)
+
+
+class RemoteConfig(Section):
+    """Options of the backend `remote`."""
+
+    path: str = Field("packets", description="the socket of the process that answers")
+
+
+class RemoteEngine:
+    """Hands a request over in one call, and hands tokens on with the time at which they came."""
+
+    def load(self, context: LoadContext) -> LoadReport:
+        """See `Engine.load`."""
+        options = context.config.options
+        assert isinstance(options, RemoteConfig)
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._socket.connect(options.path)
+        self._socket.setblocking(False)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._asked = 0
+        self._waiting: dict[int, asyncio.Queue[int]] = {}
+        return LoadReport(vocab_size=1000, devices=["cpu"], versions={"remote": "1.0"})
+
+    def batches(self, requests: Sequence[Request]) -> Sequence[Sequence[Request]]:
+        """See `Engine.batches`."""
+        return [[request] for request in requests]
+
+    def generate(self, batch: Sequence[Request]) -> Sequence[RequestRecord]:
+        """Not of this engine: it is asked by `stream`."""
+        raise NotImplementedError
+
+    async def stream(self, request: Request) -> AsyncIterator[TokenEvent]:
+        """See `Engine.stream`."""
+        start_ns = time.monotonic_ns()
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            self._loop = loop
+            loop.add_reader(self._socket, self._read)
+        number, wanted = self._asked, request.output_tokens
+        self._asked += 1
+        came: asyncio.Queue[int] = asyncio.Queue()
+        self._waiting[number] = came
+        await loop.sock_sendall(self._socket, PACKET.pack(number, wanted))
+        try:
+            times: list[int] = []
+            while len(times) < wanted:
+                times.append(await came.get())
+                if len(times) < wanted:
+                    yield TokenEvent(1, times[-1])
+        finally:
+            del self._waiting[number]
+        record = RequestRecord(
+            id=request.id,
+            input_tokens=len(request.prompt_token_ids or ()),
+            output_tokens=wanted,
+            start_ns=start_ns,
+            end_ns=times[-1],
+            finish="length",
+            token_ns=tuple(times),
+            output_token_ids=(1,) * wanted,
+        )
+        yield TokenEvent(1, times[-1], record)
+
+    def _read(self) -> None:
+        while True:
+            try:
+                data = self._socket.recv(64)
+            except BlockingIOError:
+                return
+            if not data:
+                raise ConnectionError("the process that answers has ended")
+            waiting = self._waiting.get(PACKET.unpack(data)[0])
+            if waiting is not None:
+                waiting.put_nowait(time.monotonic_ns())
+
+    def decode(self, token_ids: Sequence[int]) -> str | None:
+        """See `Engine.decode`."""
+        return None
+
+    def synchronize(self) -> None:
+        """See `Engine.synchronize`."""
+
+    def memory(self, *, reset_peak: bool = False) -> MemoryReading:
+        """See `Engine.memory`."""
+        return MemoryReading(None, None, None)
+
+    def close(self) -> None:
+        """See `Engine.close`."""
+        self._socket.close()
+
+
+@hookimpl
+def llem_backends() -> Sequence[BackendSpec]:
+    """Register it."""
+    return [
+        BackendSpec(
+            name="remote",
+            api_version=API_VERSION,
+            summary="an engine in another process, asked by packets",
+            config=RemoteConfig,
+            engine="bench.load.remote_engine:RemoteEngine",
+            capabilities=frozenset({"cpu", "streaming", "batching", "concurrent"}),
+        )
+    ]
