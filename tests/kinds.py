@@ -3,6 +3,7 @@ where it does. `pytest -m unit` runs these alone, and does not even import modul
 
 from __future__ import annotations
 
+import platform
 import re
 import sys
 from collections.abc import Generator
@@ -66,6 +67,8 @@ class _Watch:
             self.seen.append(f"{event}: {what}")
 
 
+# Libraries ask for the processor at any time, MLflow from a thread of its own. Python starts `uname` for the first who asks.
+platform.processor()
 _WATCH = _Watch()
 
 

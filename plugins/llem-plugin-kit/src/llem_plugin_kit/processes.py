@@ -1,4 +1,4 @@
-"""Leftovers of a plugin: processes, threads and open files, looked at before and after."""
+"""Processes, threads and files that a plugin leaves behind, and the time for which a thread is awake."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import psutil
 
@@ -69,3 +70,16 @@ def nothing_left(*, threads: bool = True, files: bool = True) -> Iterator[None]:
 def _open_files() -> int:
     gc.collect()  # what nobody can reach any more is closed by Python, sooner or later
     return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - counted, the listing's own included each time
+
+
+def awake_s() -> float:
+    """Seconds for which this thread ran or was ready to run, so far.
+
+    On a busy machine one that spins gets little of a processor, and is ready all the time. Where the kernel does not count that,
+    it is the time on a processor alone.
+    """
+    try:
+        ran_ns, ready_ns, _ = Path("/proc/thread-self/schedstat").read_text(encoding="ascii").split()
+    except (OSError, ValueError):
+        return time.thread_time()
+    return (int(ran_ns) + int(ready_ns)) / 1e9
