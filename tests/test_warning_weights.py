@@ -132,7 +132,15 @@ def test_what_voids_latency_leaves_energy_and_is_in_no_conclusion_on_latency(
     ],
 )
 def test_what_voids_latency_voids_what_was_judged_by_it(code: str, gone: set[str]) -> None:
-    names = ["attainment", "attainment_low", "goodput_rps", "good_tokens", "achieved_rps", "offered_rps", "in_flight_mean"]
+    names = [
+        "attainment",
+        "attainment_low",
+        "goodput_rps",
+        "good_tokens",
+        "achieved_rps",
+        "offered_rps",
+        "in_flight_mean",
+    ]
     row = {"status": "done", "warnings": [code], **{f"scenario_metrics.{name}": 0.5 for name in names}}
     left = weighed(row)
     assert {name for name in names if left[f"scenario_metrics.{name}"] is None} == gone
