@@ -22,6 +22,8 @@ from llem_pytorch.config import PyTorchConfig
 from llem_pytorch.serving.check import check_serving
 from llem_pytorch.serving.settings import continuous_arguments
 
+pytestmark = pytest.mark.engine
+
 NEVER: dict[str, tuple[dict[str, Any], str]] = {
     "compile": ({"compile": {"enabled": True, "backend": "eager"}}, "it would compile in the measured window"),
     "sorted": ({"batching": "sorted"}, "batching sorted orders a whole dataset"),
@@ -51,7 +53,6 @@ def test_an_option_that_no_load_takes_is_an_error(section: dict[str, Any], text:
     assert fine.level == "ok"
 
 
-@pytest.mark.engine
 @pytest.mark.parametrize(("section", "text"), NEVER.values(), ids=NEVER)
 def test_a_worker_refuses_it_too(load: Callable[..., Session], section: dict[str, Any], text: str) -> None:
     with pytest.raises(LlemError, match=text):
@@ -74,7 +75,6 @@ def test_decoding_that_continuous_batching_lacks_is_refused_where_it_was_asked_f
     assert [one.level for one in findings({}, decoding=decoding)] == ["ok"]
 
 
-@pytest.mark.engine
 def test_decoding_that_continuous_batching_lacks_is_served_in_batches(load: Callable[..., Session]) -> None:
     decoding = {"repetition_penalty": 2.0}
     requests = [Request(id=i, prompt=PROMPTS[i], output_tokens=8) for i in range(3)]
@@ -99,7 +99,6 @@ def bloom(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.engine
 def test_a_model_that_continuous_batching_cannot_run_is_served_in_batches_and_that_is_told(
     load: Callable[..., Session], bloom: Path
 ) -> None:
@@ -117,13 +116,11 @@ def test_a_model_that_continuous_batching_cannot_run_is_served_in_batches_and_th
         load(str(bloom), {"serving": "continuous"}, **SERVED)
 
 
-@pytest.mark.engine
 def test_a_cache_beyond_all_memory_is_told(load: Callable[..., Session]) -> None:
     with pytest.raises(LlemError, match="does not fit into the memory"):
         load(pytorch={"continuous_batching": {"num_blocks": 100_000_000}}, **SERVED)
 
 
-@pytest.mark.engine
 def test_a_request_beyond_the_cache_fails_alone(load: Callable[..., Session]) -> None:
     session = load(pytorch={"continuous_batching": {"page_size": 16, "num_blocks": 4}}, **SERVED)
     with pytest.raises(LlemError, match="the cache of continuous batching holds 64"):
