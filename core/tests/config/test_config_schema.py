@@ -165,8 +165,11 @@ def test_it_takes_the_examples_of_the_documentation(text: str) -> None:
     if "pytorch" not in backends:
         backends["pytorch"] = BACKENDS["other"]  # core is tested without plugins too: then any section's shape will do
     runners = default_registry()[kinds.RUNNERS]
-    known = json_schema(backends, runners)
+    scenarios = default_registry()[kinds.SCENARIOS]
+    known = json_schema(backends, runners, scenarios)
     strangers = set(re.findall(r"\b(vllm|sglang|trtllm|slurm|ray)\b", text)) - set(backends) - set(runners)
+    if "server" not in scenarios:
+        strangers |= {"load", "slo", "server"}
     errors = [error.message for error in Draft202012Validator(known).iter_errors(document)]
     assert [message for message in errors if not any(name in message for name in strangers)] == []
 

@@ -102,7 +102,7 @@ def _dataset_problems(section: DatasetConfig) -> Iterator[Problem]:
                 key=("dataset", name),
                 found=value,
                 message=f"has no effect on the dataset {section.name}; leave it out",
-                accepted=f"only with {', '.join([*takers, 'a dataset of a plugin'])}",
+                accepted=f"only with {''.join(f'{taker}, or ' for taker in takers)}a dataset of a plugin",
                 nearest=None,
             )
 
