@@ -31,7 +31,7 @@ def test_a_part_counts_what_happened_in_it(
             tell(one)
     part = tally.part(start, end, 2.5)
     ended = [one for one in found if start < (one.ended_ns or 0) <= end]
-    assert part.arrivals == sum(start < one.arrived_ns <= end for one in found)
+    assert part.arrivals == sum(start <= one.arrived_ns < end for one in found)
     assert part.completions == len(ended)
     assert part.output_tokens == sum(one.answer.records[0].output_tokens for one in ended if one.answer)
     assert part.energy_j == 2.5

@@ -18,6 +18,7 @@ from llem_serving.arrivals import draw
 from llem_serving.config import LoadConfig
 from llem_serving.course import Course, Verdict
 from llem_serving.in_flight import InFlight
+from llem_serving.judging import Window
 from llem_serving.sources import Source, TimedSessions, Users
 from llem_serving.steadiness import LoadPart, Saturation, SteadyGate, saturates
 from llem_serving.tally import Tally
@@ -205,7 +206,8 @@ class Drive:
 
     async def _drain(self, open_ns: int, close_ns: int) -> None:
         """Wait for those that arrived in the window. Others go on arriving meanwhile: the last ones shall have it no easier."""
-        waited = [e for e in self._flight.exchanges if open_ns < e.arrived_ns <= close_ns]
+        window = Window(open_ns, close_ns)
+        waited = [e for e in self._flight.exchanges if window.arrives_inside(e.arrived_ns)]
         end_ns = close_ns + round(self.load.drain_s * 1e9)
         left = [e for e in waited if e.ended_ns is None]
         while left and time.monotonic_ns() < end_ns:

@@ -19,6 +19,7 @@ from llem_serving.course import Course
 from llem_serving.driving import Drive
 from llem_serving.figures import figures_of
 from llem_serving.in_flight import InFlight
+from llem_serving.judging import Window
 from llem_serving.loop import Loop
 
 
@@ -69,16 +70,12 @@ class ServerLoad:
         assert isinstance(slo, SloConfig)
         self._load, self._slo = load, slo
         course = self._course = self._loop.run(Drive(self._engine, load, context).run())
-        inside = [e for e in course.exchanges if course.open_ns < e.arrived_ns <= course.close_ns]
-        answered = [e.answer for e in inside if e.answer is not None]
-        beside = [
-            e.answer
-            for e in course.exchanges
-            if e.answer is not None and not course.open_ns < e.arrived_ns <= course.close_ns
-        ]
+        window = Window(course.open_ns, course.close_ns)
+        inside = [e for e in course.exchanges if window.arrives_inside(e.arrived_ns)]
+        beside = [e for e in course.exchanges if not window.arrives_inside(e.arrived_ns)]
         return Served(
-            inside=answered,
-            beside=beside,
+            inside=[e.answer for e in inside if e.answer is not None],
+            beside=[e.answer for e in beside if e.answer is not None],
             unanswered=[Unanswered(e.request, e.arrived_ns, e.sent_ns, e.error) for e in inside if e.answer is None],
         )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from llem.plugin_api import Answer, Caveat, Message, Request, RequestRecord
 from llem_serving.in_flight import Exchange
+from llem_serving.judging import Window
 
 CODE = "cache_share_differs"
 """Code of the caveat."""
@@ -128,14 +129,14 @@ def cache_shares(exchanges: Sequence[Exchange], warmed: Iterable[Answer], open_n
         warmed: answers of the warm-up, likewise.
         open_ns, close_ns: the window.
     """
-    memory = PrefixMemory()
+    memory, window = PrefixMemory(), Window(open_ns, close_ns)
     for answer in warmed:
         for request, told in zip(answer.requests, answer.records, strict=False):
             memory.add(request, told)
     counts = [0] * 6
     for exchange in sorted((one for one in exchanges if one.sent_ns is not None), key=_sent_ns):
         record = exchange.answer.records[0] if exchange.answer is not None and exchange.answer.records else None
-        if record is not None and open_ns <= exchange.arrived_ns < close_ns:
+        if record is not None and window.arrives_inside(exchange.arrived_ns):
             known = min(memory.known(exchange.request), record.input_tokens)
             counts[0] += record.input_tokens
             counts[1] += known

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right, insort
+from bisect import bisect_left, bisect_right, insort
 
 from llem_serving.in_flight import Exchange
 from llem_serving.steadiness import LoadPart
@@ -45,7 +45,7 @@ class Tally:
         return bisect_right(self._arrived, t_ns) - bisect_right(self._ended, t_ns)
 
     def part(self, start_ns: int, end_ns: int, energy_j: float | None) -> LoadPart:
-        """The part of the load between two instants, its beginning left out and its end not.
+        """The part of the load between two instants. What arrives or ends at one of them counts as in a `Window`.
 
         Args:
             start_ns, end_ns: monotonic ns.
@@ -55,7 +55,7 @@ class Tally:
         began = self._began[bisect_right(self._began, low) : bisect_right(self._began, high)]
         tokens = self._tokens[bisect_right(self._tokens, low) : bisect_right(self._tokens, high)]
         return LoadPart(
-            arrivals=bisect_right(self._arrived, end_ns) - bisect_right(self._arrived, start_ns),
+            arrivals=bisect_left(self._arrived, end_ns) - bisect_left(self._arrived, start_ns),
             completions=bisect_right(self._ended, end_ns) - bisect_right(self._ended, start_ns),
             output_tokens=sum(count for _, count in tokens),
             energy_j=energy_j,

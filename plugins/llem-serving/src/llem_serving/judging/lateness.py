@@ -57,7 +57,7 @@ class Lateness:
 def lateness(requests: Iterable[ServedRequest], open_ns: int, close_ns: int) -> Lateness:
     """The lateness of a load's generator over the requests that arrived in the window."""
     window = Window(open_ns, close_ns)
-    inside = [one for one in requests if window.part_of_arrival(one.scheduled_ns) is not None]
+    inside = [one for one in requests if window.arrives_inside(one.scheduled_ns)]
     late = sorted((one.released_ns - one.scheduled_ns) / 1e9 for one in inside if one.released_ns is not None)
     first = [seen for one in inside if (seen := ttft_s(one)) is not None]
     return Lateness(

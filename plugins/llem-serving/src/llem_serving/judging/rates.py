@@ -12,7 +12,7 @@ from llem_serving.requests import ServedRequest
 def offered_rps(requests: Iterable[ServedRequest], open_ns: int, close_ns: int) -> float:
     """Arrivals in the window over its length. Raises ValueError where it has none."""
     window = Window(open_ns, close_ns)
-    return sum(window.part_of_arrival(one.scheduled_ns) is not None for one in requests) / window.length_s
+    return sum(window.arrives_inside(one.scheduled_ns) for one in requests) / window.length_s
 
 
 def achieved_rps(requests: Iterable[ServedRequest], open_ns: int, close_ns: int) -> float:

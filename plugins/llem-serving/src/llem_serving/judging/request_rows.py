@@ -15,6 +15,7 @@ from llem_serving.judging.latency import e2e_s, tpot_s, ttft_s
 from llem_serving.judging.objectives import keeps
 from llem_serving.judging.run_table import run_columns
 from llem_serving.judging.study import ENERGY, JUDGED, SCENARIO, WINDOW
+from llem_serving.judging.window import Window
 
 COLUMNS = (
     "experiment",
@@ -55,19 +56,19 @@ def request_rows(study: Path | str, slo: SloConfig) -> Iterator[tuple[Any, ...]]
 def _of_run(folder: Path, row: Mapping[str, Any], slo: SloConfig) -> Iterator[tuple[Any, ...]]:
     job, window_s = inside(folder, str(row.get("directory"))), row.get(WINDOW)
     columns = run_columns(job)
-    if columns is None or not isinstance(window_s, float):
+    if columns is None or not isinstance(window_s, float) or window_s < 1e-9:
         return
     requests = requests_of(columns, str(job / REQUESTS))
     tokens = window_tokens_of(columns, requests, str(job / REQUESTS))
-    close_ns, energy_j = round(window_s * 1e9), weighed(row).get(ENERGY)
-    shares = None if energy_j is None else energy_shares(requests, energy_j, 0, close_ns, tokens=tokens)
+    window, energy_j = Window(0, round(window_s * 1e9)), weighed(row).get(ENERGY)
+    shares = None if energy_j is None else energy_shares(requests, energy_j, 0, window.close_ns, tokens=tokens)
     for place, one in enumerate(requests):
         yield (
             row.get("directory"),
             row.get("cycle"),
             one.id,
             one.scheduled_ns / 1e9,
-            0 <= one.scheduled_ns < close_ns,
+            window.arrives_inside(one.scheduled_ns),
             ttft_s(one),
             tpot_s(one),
             e2e_s(one),

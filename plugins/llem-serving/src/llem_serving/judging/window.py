@@ -44,7 +44,11 @@ class Window:
 
     def part_of_arrival(self, at_ns: int) -> int | None:
         """The part in which something arrives, from 1; None outside of the window."""
-        return bisect_right(self.edges, at_ns) if self.open_ns <= at_ns < self.close_ns else None
+        return bisect_right(self.edges, at_ns) if self.arrives_inside(at_ns) else None
+
+    def arrives_inside(self, at_ns: int) -> bool:
+        """True where something that arrives then does so inside: at the opening, and no more at the close."""
+        return self.open_ns <= at_ns < self.close_ns
 
     def ends_inside(self, at_ns: int | None) -> bool:
         """True where this end lies inside; False for None."""
