@@ -7,6 +7,8 @@ import sys
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
+from llem_serving.selector import PromptSelector
+
 T = TypeVar("T")
 
 CLOSE_S = 2.0
@@ -20,7 +22,7 @@ class Loop:
     """
 
     def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
+        self._loop = asyncio.SelectorEventLoop(PromptSelector())
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run to its end. Where an exception comes from outside, as on Ctrl+C, the work is taken back by `close`."""

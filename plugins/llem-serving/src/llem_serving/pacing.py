@@ -1,22 +1,18 @@
-"""The pacer: calls at given instants, from a thread that sleeps until each.
+"""The pacer: calls at given instants, in the event loop that runs.
 
-An event loop wakes up in whole milliseconds and late; a thread that sleeps is woken by the kernel within some tens of
-microseconds, and hands the call over at once.
+It is called as exactly as that loop waits: see `selector.PromptSelector`. A thread that slept until each instant would be woken as
+exactly, and would then wait for the interpreter and wake the loop besides.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sys
-import threading
 import time
 from collections.abc import Callable, Sequence
 
 SWITCH_S = 0.0005
-"""Python's interpreter changes threads so often while arrivals are paced: by default a busy loop keeps the pacer waiting 5 ms."""
-
-_LONGEST_SLEEP_S = 0.2
-"""The pacer looks so often whether it shall end."""
+"""Python's interpreter changes threads so often while arrivals are paced: by default another thread keeps the loop waiting 5 ms."""
 
 
 class Pacer:
@@ -29,36 +25,38 @@ class Pacer:
 
     def __init__(self, offsets_ns: Sequence[int], release: Callable[[int, int], None]) -> None:
         self._offsets_ns, self._release = offsets_ns, release
-        self._ended = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._at, self._start_ns = 0, 0
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._interval_s = sys.getswitchinterval()
 
     def start(self, start_ns: int) -> None:
         """Begin, in the loop that runs; offsets count from this instant (monotonic ns)."""
-        loop = asyncio.get_running_loop()
+        self._loop, self._start_ns = asyncio.get_running_loop(), start_ns
         sys.setswitchinterval(SWITCH_S)
-        self._thread = threading.Thread(target=self._run, args=(loop, start_ns), name="llem-pacer", daemon=True)
-        self._thread.start()
+        self._wait()
 
     def end(self) -> None:
         """Call no more. Harmless when repeated."""
-        self._ended.set()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
-            sys.setswitchinterval(self._interval_s)
+        if self._loop is None:
+            return
+        self._loop = None
+        if self._timer is not None:
+            self._timer.cancel()
+        sys.setswitchinterval(self._interval_s)
 
-    def _run(self, loop: asyncio.AbstractEventLoop, start_ns: int) -> None:
-        at, count, offsets_ns = 0, len(self._offsets_ns), self._offsets_ns
-        while at < count and not self._ended.is_set():
-            wait_s = (start_ns + offsets_ns[at] - time.monotonic_ns()) / 1e9
-            if wait_s > 0:
-                time.sleep(min(wait_s, _LONGEST_SLEEP_S))
-                continue
-            since_ns, first = time.monotonic_ns() - start_ns, at
-            while at < count and offsets_ns[at] <= since_ns:
-                at += 1
-            try:
-                loop.call_soon_threadsafe(self._release, first, at)
-            except RuntimeError:  # the loop was closed while this slept: nobody is there to be called
-                return
+    def _wait(self) -> None:
+        if self._loop is not None and self._at < len(self._offsets_ns):
+            left_s = (self._start_ns + self._offsets_ns[self._at] - time.monotonic_ns()) / 1e9
+            self._timer = self._loop.call_later(max(left_s, 0.0), self._due)
+
+    def _due(self) -> None:
+        first, count, offsets_ns = self._at, len(self._offsets_ns), self._offsets_ns
+        since_ns = time.monotonic_ns() - self._start_ns
+        while self._at < count and offsets_ns[self._at] <= since_ns:
+            self._at += 1
+        try:
+            if self._at > first:
+                self._release(first, self._at)
+        finally:
+            self._wait()
