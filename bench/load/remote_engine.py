@@ -9,6 +9,7 @@ import asyncio
 import socket
 import time
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
 
 from pydantic import Field
 
@@ -33,8 +34,17 @@ class RemoteConfig(Section):
     path: str = Field("packets", description="the socket of the process that answers")
 
 
+@dataclass(slots=True)
+class _Coming:
+    """An answer on its way: how many tokens are wanted, when those that are there came (monotonic ns), and the end of it."""
+
+    wanted: int
+    whole: asyncio.Future[None]
+    times: list[int] = field(default_factory=list)
+
+
 class RemoteEngine:
-    """Hands a request over in one call, and hands tokens on with the time at which they came."""
+    """Hands a request over in one call, stamps each token as it comes, and hands them on when the answer is whole."""
 
     def load(self, context: LoadContext) -> LoadReport:
         """See `Engine.load`."""
@@ -45,7 +55,7 @@ class RemoteEngine:
         self._socket.setblocking(False)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._asked = 0
-        self._waiting: dict[int, asyncio.Queue[int]] = {}
+        self._waiting: dict[int, _Coming] = {}
         return LoadReport(vocab_size=1000, devices=["cpu"], versions={"remote": "1.0"})
 
     def batches(self, requests: Sequence[Request]) -> Sequence[Sequence[Request]]:
@@ -65,17 +75,15 @@ class RemoteEngine:
             loop.add_reader(self._socket, self._read)
         number, wanted = self._asked, request.output_tokens
         self._asked += 1
-        came: asyncio.Queue[int] = asyncio.Queue()
-        self._waiting[number] = came
+        coming = self._waiting[number] = _Coming(wanted, loop.create_future())
         await loop.sock_sendall(self._socket, PACKET.pack(number, wanted))
         try:
-            times: list[int] = []
-            while len(times) < wanted:
-                times.append(await came.get())
-                if len(times) < wanted:
-                    yield TokenEvent(1, times[-1])
+            await coming.whole
         finally:
             del self._waiting[number]
+        times = coming.times
+        for t_ns in times[:-1]:
+            yield TokenEvent(1, t_ns)
         record = RequestRecord(
             id=request.id,
             input_tokens=len(request.prompt_token_ids or ()),
@@ -96,9 +104,11 @@ class RemoteEngine:
                 return
             if not data:
                 raise ConnectionError("the process that answers has ended")
-            waiting = self._waiting.get(PACKET.unpack(data)[0])
-            if waiting is not None:
-                waiting.put_nowait(time.monotonic_ns())
+            coming = self._waiting.get(PACKET.unpack(data)[0])
+            if coming is not None:
+                coming.times.append(time.monotonic_ns())
+                if len(coming.times) == coming.wanted and not coming.whole.done():
+                    coming.whole.set_result(None)
 
     def decode(self, token_ids: Sequence[int]) -> str | None:
         """See `Engine.decode`."""

@@ -7,8 +7,7 @@ there.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 LARGEST_COUNT = 10**9
 _LARGEST_ID = 2**32
@@ -43,14 +42,15 @@ _NO_TEXT = frozenset(
 )
 """Keys of a delta whose text is the server's own. Every other key counts: servers invent new ones for generated text."""
 
-_OF_A_CHOICE = ("text", "content", "reasoning_content", "reasoning", "thinking", "refusal")
+_OF_A_CHOICE = frozenset({"text", "content", "reasoning_content", "reasoning", "thinking", "refusal"})
 _CALLS = ("tool_calls", "function_call")
 _THINKING = ("reasoning", "thinking", "thought", "cot")
+_ONLY_THINKING = {"thinking"}
+_NONE: Mapping[str, Any] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """Content of one chunk. None is what it does not say.
+class Chunk(NamedTuple):
+    """Content of one chunk. None is what it does not say. Many thousands of them are made while a load runs.
 
     Attributes:
         t_ns: when it arrived.
@@ -85,14 +85,16 @@ def read_chunk(document: Mapping[str, Any], t_ns: int) -> Chunk:
     choice = _mapping(choices[0]) if choices else {}
     kinds = _kinds(choice)
     usage = _usage(document, choice)
-    details = _mapping(usage.get("completion_tokens_details")) or _mapping(usage.get("output_tokens_details"))
-    prompt = _mapping(usage.get("prompt_tokens_details")) or _mapping(usage.get("input_tokens_details"))
+    details, prompt = _NONE, _NONE
+    if usage:
+        details = _mapping(usage.get("completion_tokens_details")) or _mapping(usage.get("output_tokens_details"))
+        prompt = _mapping(usage.get("prompt_tokens_details")) or _mapping(usage.get("input_tokens_details"))
     finish = choice.get("finish_reason")
     return Chunk(
         t_ns,
         choice=bool(choice),
         text=bool(kinds),
-        thinking=kinds == {"thinking"},
+        thinking=kinds == _ONLY_THINKING,
         told=_first(usage, "completion_tokens", "output_tokens"),
         input_tokens=_first(usage, "prompt_tokens", "input_tokens"),
         cached_tokens=_count(prompt.get("cached_tokens")) if prompt else _first(usage, "prompt_cache_hit_tokens"),
@@ -144,13 +146,14 @@ def _said(choice: Mapping[str, Any]) -> str:
 def _kinds(choice: Mapping[str, Any]) -> set[str]:
     """`answer` and `thinking`, as far as a choice has text of them."""
     found: set[str] = set()
-    for key in _OF_A_CHOICE:
-        if value := choice.get(key):
+    for key in choice.keys() & _OF_A_CHOICE:
+        if value := choice[key]:
             found.update(_texts(key, value))
     for place in ("delta", "message"):
-        for key, value in _mapping(choice.get(place)).items():
-            if value and key not in _NO_TEXT:
-                found.update(_texts(key, value))
+        if place in choice:
+            for key, value in _mapping(choice[place]).items():
+                if value and key not in _NO_TEXT:
+                    found.update(_texts(key, value))
     return found
 
 
@@ -172,7 +175,7 @@ def _texts(key: str, value: object, kind: str = "answer", depth: int = 0, named:
 
 
 def _mapping(value: object) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
+    return value if isinstance(value, dict) else _NONE
 
 
 def _list(value: object) -> list[Any]:
@@ -188,6 +191,8 @@ def _first(usage: Mapping[str, Any], *keys: str) -> int | None:
 
 def _count(value: object) -> int | None:
     """A number of tokens; None for what cannot be one. JSON has one kind of number, so that 7.0 is 7."""
+    if value is None:
+        return None
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if not isinstance(value, int) or isinstance(value, bool):
@@ -197,11 +202,15 @@ def _count(value: object) -> int | None:
 
 def _ids(value: object) -> tuple[int, ...]:
     found = _list(value)
+    if not found:
+        return ()
     good = all(isinstance(one, int) and not isinstance(one, bool) and 0 <= one < _LARGEST_ID for one in found)
     return tuple(found) if good else ()
 
 
 def _in_logprobs(value: object) -> int:
     """Number of tokens that a chunk has log probabilities of."""
+    if not value:
+        return 0
     logprobs = _mapping(value)
     return len(_list(logprobs.get("content"))) or len(_list(logprobs.get("tokens")))

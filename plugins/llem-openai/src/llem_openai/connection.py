@@ -30,7 +30,13 @@ class Hears(Protocol):
         """Nothing more will come."""
 
 
-class Connection(asyncio.Protocol):
+_ROOM = bytearray(64 << 10)
+"""What arrives is put here, by whichever connection has something, and taken away at once: no buffer is made for each piece."""
+
+_ROOM_VIEW = memoryview(_ROOM)
+
+
+class Connection(asyncio.BufferedProtocol):
     """A connection of TCP, with TLS or without. It takes one request at a time.
 
     Args:
@@ -51,7 +57,7 @@ class Connection(asyncio.Protocol):
         self.is_silent = True
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """See `asyncio.Protocol`."""
+        """See `asyncio.BufferedProtocol`."""
         self._transport = cast("asyncio.Transport", transport)
 
     def ask(self, request: bytes, hears: Hears) -> None:
@@ -77,9 +83,15 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    def data_received(self, data: bytes) -> None:
-        """See `asyncio.Protocol`."""
-        t_ns = time.monotonic_ns()
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """See `asyncio.BufferedProtocol`."""
+        return _ROOM_VIEW
+
+    def buffer_updated(self, size: int) -> None:
+        """See `asyncio.BufferedProtocol`."""
+        self._take(bytes(_ROOM_VIEW[:size]), time.monotonic_ns())
+
+    def _take(self, data: bytes, t_ns: int) -> None:
         reader = self._reader
         if reader is None:
             self.close()  # a word that nobody asked for
@@ -87,6 +99,10 @@ class Connection(asyncio.Protocol):
         self.is_silent = False
         began = reader.status != 0
         try:
+            if began and (only := reader.only_chunk(data)) is not None:
+                if self._hears is not None:
+                    self._hears.takes(only, t_ns)
+                return
             for part in reader.feed(data):
                 if not began:
                     began = self._begin(reader)
@@ -101,7 +117,7 @@ class Connection(asyncio.Protocol):
             self._complete(reader)
 
     def eof_received(self) -> bool:
-        """See `asyncio.Protocol`."""
+        """See `asyncio.BufferedProtocol`."""
         if self._reader is not None:
             try:
                 self._reader.end()
@@ -112,7 +128,7 @@ class Connection(asyncio.Protocol):
         return False
 
     def connection_lost(self, error: Exception | None) -> None:
-        """See `asyncio.Protocol`."""
+        """See `asyncio.BufferedProtocol`."""
         self._fail(error or ProtocolError("the connection was closed"))
         self._gone(self)
 

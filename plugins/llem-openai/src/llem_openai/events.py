@@ -14,7 +14,7 @@ LINE_LIMIT = 8 << 20
 
 _BOM = b"\xef\xbb\xbf"
 _BEGIN = 120
-_DATA = b"data: "
+DATA = b"data: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +65,8 @@ class EventReader:
         self._t_ns = t_ns
         if len(self.begin) < _BEGIN:
             self.begin = (self.begin + data[:_BEGIN])[:_BEGIN]
-        elif self._is_between and _is_one_event(data):
-            yield Event(((data[len(_DATA) : -2], t_ns),))
+        elif self.is_between and is_one_event(data):
+            yield Event(((data[len(DATA) : -2], t_ns),))
             return
         if self._after_cr and data.startswith(b"\n"):
             data = data[1:]
@@ -87,9 +87,9 @@ class EventReader:
             raise TooLongError
 
     @property
-    def _is_between(self) -> bool:
-        """Nothing of a next event has come."""
-        return not (self._part or self._lines or self._name or self._after_cr)
+    def is_between(self) -> bool:
+        """The stream has begun, and nothing of a next event has come."""
+        return not (self._part or self._lines or self._name or self._after_cr or self._first)
 
     def close(self) -> Iterator[Event]:
         """Remainder when the stream has ended: servers forget the last line end, or the blank line after it."""
@@ -123,10 +123,10 @@ class EventReader:
             yield Event(tuple(lines), name or "message", whole)
 
 
-def _is_one_event(data: bytes) -> bool:
+def is_one_event(data: bytes) -> bool:
     """True for one event of one line, whole, as nearly all arrive; it goes the short way."""
     return (
-        data.startswith(_DATA)
+        data.startswith(DATA)
         and data.find(b"\n") == len(data) - 2
         and data.endswith(b"\n")
         and b"\r" not in data

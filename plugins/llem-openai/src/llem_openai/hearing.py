@@ -34,7 +34,10 @@ class LostError(Exception):
 
 
 class Hearing:
-    """Reads one answer as it arrives. Everything in it happens in the loop of the connection, at once with each arrival.
+    """Hears one answer. Everything in it happens in the loop of the connection, at once with each arrival.
+
+    What arrives is stamped then. What it says is read once the answer is whole, except for an error or the end: requests that are due
+    do not wait until pieces of others are understood.
 
     Args:
         way: to the server.
@@ -47,6 +50,7 @@ class Hearing:
         self._loop = asyncio.get_running_loop()
         self._over: asyncio.Future[None] = self._loop.create_future()
         self._documents: DocumentReader | None = None
+        self._unread: list[tuple[bytes | Mapping[str, Any], int]] = []
         self._refusal = b""
         self._status = 0
         self._connection: Connection | None = None
@@ -65,6 +69,7 @@ class Hearing:
         connection.ask(request, self)
         try:
             await self._over
+            self._read()
         finally:
             connection.drop(self)
             assert self._timer is not None
@@ -86,6 +91,10 @@ class Hearing:
             if len(self._refusal) >= BODY_LIMIT:
                 raise self._refused()
             return
+        if (text := self._documents.put_aside(part, t_ns)) is not None:
+            self._heard_at = self._loop.time()
+            self._unread.append((text, t_ns))
+            return
         for document, at_ns in self._documents.feed(part, t_ns):
             if self._hear(document, at_ns):
                 return
@@ -98,6 +107,7 @@ class Hearing:
             for document, t_ns in self._documents.close():
                 if self._hear(document, t_ns):
                     return
+            self._read()
             if not self._answer.ended:
                 raise self._broken(None)
         except LlemError as error:
@@ -112,6 +122,8 @@ class Hearing:
             self._end(error)
         elif self._connection.was_used and self._connection.is_silent:
             self._end(LostError())
+        elif not self._is_read():
+            return
         elif self._answer.ended:
             self._end()
         else:
@@ -127,9 +139,27 @@ class Hearing:
             self._end()
             return True
         if told_error(document):
+            self._read()
             raise self._reported(document)
-        self._answer.chunks.append(read_chunk(document, t_ns))
+        self._unread.append((document, t_ns))
         return False
+
+    def _read(self) -> None:
+        """Read what has come so far. Raises LlemError where it is no answer."""
+        unread, self._unread = self._unread, []
+        for one, t_ns in unread:
+            assert self._documents is not None
+            document = self._documents.read(one) if isinstance(one, bytes) else one
+            self._answer.chunks.append(read_chunk(document, t_ns))
+
+    def _is_read(self) -> bool:
+        """Read what has come so far. False where it is no answer: that ends it."""
+        try:
+            self._read()
+        except LlemError as error:
+            self._end(error)
+            return False
+        return True
 
     def _end(self, error: Exception | None = None) -> None:
         if self._over.done():
@@ -144,7 +174,7 @@ class Hearing:
         due = self._heard_at + self._way.options.timeout_s
         if self._loop.time() < due:
             self._timer = self._loop.call_at(due, self._look)
-        else:
+        elif self._is_read():
             self._end(None if self._answer.ended else self._silent())  # `hear` drops the connection
 
     def _refused(self) -> LlemError:

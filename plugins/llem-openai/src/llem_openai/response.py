@@ -12,6 +12,9 @@ HEAD_LIMIT = 64 << 10
 _SIZE_LIMIT = 4 << 10
 """Bytes of the line with a chunk's size."""
 
+_SIZE_DIGITS = 9
+"""A chunk whose size has so many digits goes the long way."""
+
 _UNPACKED = 1 << 20
 """Bytes that are unpacked at a time: little can hold much."""
 
@@ -55,6 +58,19 @@ class ResponseReader:
     def is_complete(self) -> bool:
         """The response has ended."""
         return self._at is _At.DONE
+
+    def only_chunk(self, data: bytes) -> bytes | None:
+        """The part of the body that these bytes are, where they are one chunk of it, whole, as nearly all arrive; None: see `feed`."""
+        if self._at is not _At.SIZE or self._rest or self._unpacker is not None:
+            return None
+        end = data.find(b"\r\n")
+        if not 0 < end < _SIZE_DIGITS or not data.endswith(b"\r\n") or not data[:end].isalnum():
+            return None
+        try:
+            size = int(data[:end], 16)
+        except ValueError:
+            return None
+        return data[end + 2 : -2] if size and len(data) == end + 4 + size else None
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Parts of the body that these bytes hold.

@@ -7,11 +7,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from llem.plugin_api import LlemError
-from llem_openai.events import LINE_LIMIT, Event, EventReader, TooLongError
+from llem_openai.events import DATA, LINE_LIMIT, Event, EventReader, TooLongError, is_one_event
 from llem_openai.refusal import printable
 
 _ANSWER = 4 << 20
 _A_TOKEN = 64 << 10
+
+_OBJECT = DATA + b'{"'
+_ERROR, _DETAIL = b'"error"', b'"detail"'
+"""Keys of what has to be looked at when it comes."""
 
 
 def answer_limit(output_tokens: int) -> int:
@@ -35,17 +39,40 @@ class DocumentReader:
         is_whole = "json" in kind.lower() and "ndjson" not in kind.lower()
         self._whole: list[bytes] | None = [] if is_whole else None
 
+    def put_aside(self, part: bytes, t_ns: int) -> bytes | None:
+        """The text of the object that these bytes are, where they are one event that can be read later, as nearly all can.
+
+        None: see `feed`. Raises LlemError as that.
+        """
+        if (
+            self._whole is not None
+            or not part.startswith(_OBJECT)
+            or _ERROR in part
+            or _DETAIL in part
+            or not self._events.is_between
+            or not is_one_event(part)
+        ):
+            return None
+        self._count(part, t_ns)
+        self._found = True
+        return part[len(DATA) : -2]
+
+    def read(self, text: bytes) -> Mapping[str, Any]:
+        """An object that was put aside. Raises LlemError where it is none."""
+        try:
+            document = json.loads(text.decode(errors="replace"))
+        except (ValueError, RecursionError):
+            raise self._no_json(text.decode(errors="replace")) from None
+        assert isinstance(document, dict)  # it begins as one
+        return document
+
     def feed(self, part: bytes, t_ns: int) -> Iterator[tuple[Mapping[str, Any] | None, int]]:
         """Objects that end in these bytes.
 
         Raises:
             LlemError: it is no stream of JSON objects, or has no end.
         """
-        self._t_ns = t_ns
-        self._size += len(part)
-        if self._size > self._limit:
-            came = f"{self._size:,} bytes came for it, more than the {self._limit:,} that its tokens can take"
-            raise _endless(came, self._where)
+        self._count(part, t_ns)
         if self._whole is not None:
             self._whole.append(part)
             return
@@ -75,6 +102,20 @@ class DocumentReader:
                 remedy="Correct openai.base_url; something in between may have changed the stream.",
             )
 
+    def _count(self, part: bytes, t_ns: int) -> None:
+        self._t_ns = t_ns
+        self._size += len(part)
+        if self._size > self._limit:
+            came = f"{self._size:,} bytes came for it, more than the {self._limit:,} that its tokens can take"
+            raise _endless(came, self._where)
+
+    def _no_json(self, text: str) -> LlemError:
+        return LlemError(
+            f"the server sent what is no JSON: {printable(text, 80)!r}.",
+            where=self._where,
+            remedy="Correct openai.base_url; something in between may have changed the stream.",
+        )
+
     def _objects(self, event: Event) -> Iterator[tuple[Mapping[str, Any] | None, int]]:
         """The objects of an event: one, over all its lines, as the format says; or one in each line, of a server that forgets
         the blank lines between its events."""
@@ -97,11 +138,7 @@ class DocumentReader:
                 elif not event.whole:
                     return  # the connection ended within this line: the answer is judged by what came before
                 else:
-                    raise LlemError(
-                        f"the server sent what is no JSON: {printable(text, 80)!r}.",
-                        where=self._where,
-                        remedy="Correct openai.base_url; something in between may have changed the stream.",
-                    ) from None
+                    raise self._no_json(text) from None
             if isinstance(document, dict):
                 self._found = True
                 is_error = event.name == "error" and "error" not in document
