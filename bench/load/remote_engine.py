@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 
 from pydantic import Field
@@ -26,6 +26,7 @@ from llem.plugin_api import (
     TokenEvent,
     hookimpl,
 )
+from llem_openai.sender import Sender
 
 
 class RemoteConfig(Section):
@@ -54,6 +55,7 @@ class RemoteEngine:
         self._socket.connect(options.path)
         self._socket.setblocking(False)
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._sender: Sender | None = None
         self._asked = 0
         self._waiting: dict[int, _Coming] = {}
         return LoadReport(vocab_size=1000, devices=["cpu"], versions={"remote": "1.0"})
@@ -68,6 +70,21 @@ class RemoteEngine:
 
     async def stream(self, request: Request) -> AsyncIterator[TokenEvent]:
         """See `Engine.stream`."""
+        async for event in self._stream(request):
+            yield event
+
+    def prepare_ahead(self) -> bool:
+        """Begin the process that sends, the same as the backend `openai` has."""
+        self._sender = self._sender or Sender()
+        return True
+
+    def stream_at(self, request: Request, due_ns: int, left: Callable[[int], None]) -> AsyncIterator[TokenEvent]:
+        """As `stream`, but the request leaves at this instant (monotonic ns); `left` is told when it did."""
+        return self._stream(request, due_ns, left)
+
+    async def _stream(
+        self, request: Request, due_ns: int | None = None, left: Callable[[int], None] | None = None
+    ) -> AsyncIterator[TokenEvent]:
         start_ns = time.monotonic_ns()
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
@@ -76,8 +93,14 @@ class RemoteEngine:
         number, wanted = self._asked, request.output_tokens
         self._asked += 1
         coming = self._waiting[number] = _Coming(wanted, loop.create_future())
-        await loop.sock_sendall(self._socket, PACKET.pack(number, wanted))
+        packet = PACKET.pack(number, wanted)
         try:
+            if due_ns is None or left is None or self._sender is None:
+                await loop.sock_sendall(self._socket, packet)
+            else:
+                departure = await self._sender.send(self._socket.fileno(), due_ns, packet)
+                start_ns = departure.t_ns
+                left(start_ns)
             await coming.whole
         finally:
             del self._waiting[number]
@@ -124,6 +147,8 @@ class RemoteEngine:
     def close(self) -> None:
         """See `Engine.close`."""
         self._socket.close()
+        if self._sender is not None:
+            self._sender.close()
 
 
 @hookimpl

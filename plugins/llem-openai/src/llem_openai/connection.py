@@ -62,9 +62,23 @@ class Connection(asyncio.BufferedProtocol):
 
     def ask(self, request: bytes, hears: Hears) -> None:
         """Send a request, head and body."""
-        assert self._transport is not None
+        self.expect(hears)
+        self.add(request)
+
+    def expect(self, hears: Hears) -> None:
+        """Wait for the response to a request that is sent by another hand."""
         self._hears, self._reader, self.is_silent = hears, ResponseReader(), True
-        self._transport.write(request)
+
+    def add(self, data: bytes) -> None:
+        """Send more of a request."""
+        assert self._transport is not None
+        self._transport.write(data)
+
+    def fileno(self) -> int:
+        """File descriptor of its socket."""
+        assert self._transport is not None
+        number: int = self._transport.get_extra_info("socket").fileno()
+        return number
 
     def leave(self, hears: Hears) -> None:
         """Whoever is told has all that it wants: the connection is free again if the response ends soon, else closed."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
 from llem.plugin_api import (
@@ -24,6 +24,7 @@ from llem_openai.exchange import Exchange
 from llem_openai.notes import Notes, unsent
 from llem_openai.own_server import find_server
 from llem_openai.place import place_of
+from llem_openai.sender import Departure
 from llem_openai.server import Server
 from llem_openai.streamed_answer import StreamedAnswer
 
@@ -93,9 +94,29 @@ class OpenaiEngine:
     async def stream(self, request: Request) -> AsyncIterator[TokenEvent]:
         """See `Engine.stream`. Events come when the answer is whole, with the times at which its chunks arrived: which tokens
         came with which chunk is only known then. Closing the iterator ends the request."""
+        async for event in self._stream(request, None):
+            yield event
+
+    def prepare_ahead(self) -> bool:
+        """Begin what `stream_at` takes. False where it cannot be, as over an encrypted connection."""
+        assert self._exchange is not None
+        return self._exchange.prepare_ahead()
+
+    def stream_at(self, request: Request, due_ns: int, left: Callable[[int], None]) -> AsyncIterator[TokenEvent]:
+        """As `stream`, but asked ahead: the request leaves at an instant.
+
+        Args:
+            request: what to ask.
+            due_ns: when it leaves (monotonic ns).
+            left: is told when it did.
+        """
+        assert self._exchange is not None
+        return self._stream(request, self._exchange.departure(due_ns, left))
+
+    async def _stream(self, request: Request, departure: Departure | None) -> AsyncIterator[TokenEvent]:
         assert self._exchange is not None
         try:
-            heard = await self._exchange.ask(self._takes(request))
+            heard = await self._exchange.ask(self._takes(request), departure)
         except LlemError:
             self._check_server()
             raise

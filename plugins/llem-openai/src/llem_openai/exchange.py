@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
 from llem.plugin_api import ModelError, Request
@@ -13,6 +13,7 @@ from llem_openai.access import NETWORK_ERRORS, NOT_TAKEN, Access, unreachable
 from llem_openai.asking import COUNTS, body
 from llem_openai.connections import Connections
 from llem_openai.hearing import Hearing, LostError, RefusedError
+from llem_openai.sender import Departure, Sender
 from llem_openai.streamed_answer import StreamedAnswer
 
 T = TypeVar("T")
@@ -41,6 +42,7 @@ class Exchange:
         self._heads: dict[str, bytes] = {}
         self._runner = asyncio.Runner()
         self._connections: dict[asyncio.AbstractEventLoop, Connections] = {}
+        self._sender: Sender | None = None
 
     def wait(self, work: Coroutine[Any, Any, T]) -> T:
         """Run something in a loop of the exchange's own, to its end."""
@@ -63,8 +65,28 @@ class Exchange:
                 last = error
         raise ModelError(last.what, where=last.where, remedy=last.remedy) from first
 
-    async def ask(self, request: Request) -> StreamedAnswer:
+    def prepare_ahead(self) -> bool:
+        """Begin what `ask` with an instant takes. False where it cannot be: an encrypted connection has one hand only."""
+        if self._access.address.is_encrypted:
+            return False
+        if self._sender is None:
+            try:
+                self._sender = Sender()
+            except OSError:
+                return False
+        return True
+
+    def departure(self, due_ns: int, left: Callable[[int], None]) -> Departure:
+        """An instant for `ask`, once `prepare_ahead` has said yes."""
+        assert self._sender is not None
+        return Departure(self._sender, due_ns, left)
+
+    async def ask(self, request: Request, departure: Departure | None = None) -> StreamedAnswer:
         """One request, to the end of its stream.
+
+        Args:
+            request: what to ask.
+            departure: when it is to leave; None: now.
 
         Raises:
             LlemError: the server refuses, breaks off, is silent for too long, or sends what is no answer; or this process
@@ -74,14 +96,20 @@ class Exchange:
         data = json.dumps(fields).encode()
         request_bytes = b"%sContent-Length: %d\r\n\r\n%s" % (self._head(path), len(data), data)
         answer, connections = StreamedAnswer(request, time.monotonic_ns()), self._connections_here()
+        if departure is not None:
+            answer.start_ns = departure.due_ns
         for fresh in (False, True):
             try:
                 connection = await connections.take(fresh=fresh)
             except NETWORK_ERRORS as error:
                 raise unreachable(self._access.options, error) from error
             try:
-                await Hearing(self._access, answer, fields).hear(connection, request_bytes)
+                await Hearing(self._access, answer, fields).hear(connection, request_bytes, departure)
             except LostError:
+                if departure is not None:
+                    await asyncio.sleep(max(0, departure.due_ns - time.monotonic_ns()) / 1e9)
+                    departure.left(time.monotonic_ns())
+                    departure = None
                 continue  # it had ended just as it was used again, which says nothing about the server
             break
         return answer
@@ -119,3 +147,5 @@ class Exchange:
     def close(self) -> None:
         """End the connections of the exchange's own loop; those of another one end with that."""
         self._runner.close()
+        if self._sender is not None:
+            self._sender.close()

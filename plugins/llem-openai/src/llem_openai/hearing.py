@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from llem_openai.access import NOT_TAKEN, REDIRECTS, Access, unreachable
 from llem_openai.chunk import read_chunk, told_error
 from llem_openai.connection import Connection
 from llem_openai.refusal import BODY_LIMIT, printable
+from llem_openai.sender import Departure, Left
 from llem_openai.stream import DocumentReader, answer_limit
 from llem_openai.streamed_answer import StreamedAnswer
 
@@ -57,23 +59,70 @@ class Hearing:
         self._heard_at = self._loop.time()
         self._timer: asyncio.TimerHandle | None = None
 
-    async def hear(self, connection: Connection, request: bytes) -> None:
-        """Send the request and wait until the answer is whole.
+    async def hear(self, connection: Connection, request: bytes, departure: Departure | None = None) -> None:
+        """Send the request, at once or at an instant, and wait until the answer is whole.
 
         Raises:
             LlemError: the server refuses, breaks off, is silent for too long, or sends what is no answer.
             LostError: ask once more, by another connection.
         """
-        self._connection, self._heard_at = connection, self._loop.time()
+        begin_s = self._loop.time()
+        self._connection = connection
+        self._heard_at = begin_s if departure is None else max(begin_s, departure.due_ns / 1e9)
         self._look()
-        connection.ask(request, self)
+        left: asyncio.Future[Left] | None = None
+        if departure is None:
+            connection.ask(request, self)
+        else:
+            left = self._depart(connection, request, departure)
         try:
             await self._over
             self._read()
+            if left is not None:
+                await left
         finally:
             connection.drop(self)
+            if left is not None:
+                left.cancel()
             assert self._timer is not None
             self._timer.cancel()
+
+    def _depart(self, connection: Connection, request: bytes, departure: Departure) -> asyncio.Future[Left] | None:
+        """Hand the request to the sender; where that cannot take it, send it from here then. Returns what tells that it has left."""
+        connection.expect(self)
+        try:
+            left = departure.sender.send(connection.fileno(), departure.due_ns, request)
+        except OSError:
+            self._send_when_due(connection, request, departure)
+            return None
+
+        def has_left(one: asyncio.Future[Left]) -> None:
+            if one.cancelled():
+                return
+            found = one.result()
+            if not found.t_ns:
+                self._send_when_due(connection, request, departure)
+            elif found.size < 0:
+                connection.close()
+            else:
+                self._starts(departure, found.t_ns)
+                if found.size < len(request):
+                    connection.add(request[found.size :])
+
+        left.add_done_callback(has_left)
+        return left
+
+    def _send_when_due(self, connection: Connection, request: bytes, departure: Departure) -> None:
+        def send() -> None:
+            if not self._over.done():
+                self._starts(departure, time.monotonic_ns())
+                connection.add(request)
+
+        self._loop.call_at(departure.due_ns / 1e9, send)
+
+    def _starts(self, departure: Departure, t_ns: int) -> None:
+        self._answer.start_ns = t_ns
+        departure.left(t_ns)
 
     def begins(self, status: int, fields: Mapping[str, str]) -> None:
         """See `Hears.begins`."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from llem.plugin_api import DriveContext, Engine
+from llem_serving.ahead import LEAD_NS, SendsAhead
 from llem_serving.arrivals import draw
 from llem_serving.config import LoadConfig
 from llem_serving.course import Course, Verdict
@@ -71,11 +72,6 @@ class Drive:
         self._beside = ThreadPoolExecutor(1, thread_name_prefix="llem-window")
 
     @property
-    def is_tested(self) -> bool:
-        """True where the load has a steady state that is waited for: stages and traces have none."""
-        return self.load.steady_s > 0 and self.load.stages is None and self.load.arrival != "trace"
-
-    @property
     def is_watched(self) -> bool:
         """True where the load can saturate: one rate that waits for nobody. Stages and traces grow by themselves."""
         return self.load.rate_rps is not None
@@ -101,14 +97,23 @@ class Drive:
         verdict: Verdict | None = None
         waited_s, reasons = 0.0, tuple[str, ...]()
         kept_on = 0
-        start_ns = time.monotonic_ns() + round(_LEAD_S * 1e9)
+        engine = self.engine
+        # Users, and requests that wait for their turn, arrive when others end: nothing is known ahead.
+        if (
+            self.load.concurrency is None
+            and self.load.max_in_flight is None
+            and isinstance(engine, SendsAhead)
+            and engine.prepare_ahead()
+        ):
+            self._flight.ahead = engine
+        start_ns = time.monotonic_ns() + round(_LEAD_S * 1e9) + LEAD_NS
         try:
             self._source.start(start_ns)
             await self._until(start_ns + round(self.load.ramp_s * 1e9), "ramp", self.load.ramp_s)
-            if self.is_tested:
+            if self.load.is_tested:
                 verdict, waited_s, reasons = await self._steady()
-            under_way = self._flight.under_way
             edges_ns = await self._window(1 if self._saturation is not None else self.load.parts)
+            under_way = self._tally.under_way(edges_ns[0])
             await self._drain(edges_ns[0], edges_ns[-1])
         finally:
             self._source.stop()

@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
-from llem.plugin_api import Answer, Engine, Request, RequestRecord
+from llem.plugin_api import Answer, Engine, Request, RequestRecord, TokenEvent
+from llem_serving.ahead import SendsAhead
 
 CANCEL_S = 1.0
 """Requests that are cancelled have so long to end. One that goes on is left to the end of its engine."""
 
 _ERROR_LENGTH = 500
+
+_SOON_NS = 1_000_000
+"""What is due within so many nanoseconds goes at once."""
 
 
 @dataclass(slots=True)
@@ -54,6 +58,7 @@ class InFlight:
         engine: streams several requests at once.
         most: requests under way at once; None for any number. Later ones wait in the order of their arrival.
         arrived: called with each as it arrives; began: as its first token is seen; ended: as it ends.
+        ahead: the engine again, where requests can be handed to it before they are due.
         exchanges: every request that has arrived.
     """
 
@@ -62,6 +67,7 @@ class InFlight:
     arrived: Callable[[Exchange], None] | None = None
     began: Callable[[Exchange], None] | None = None
     ended: Callable[[Exchange], None] | None = None
+    ahead: SendsAhead | None = None
     exchanges: list[Exchange] = field(default_factory=list)
     _waiting: deque[Exchange] = field(default_factory=deque, init=False)
     _tasks: dict[asyncio.Task[None], Exchange] = field(default_factory=dict, init=False)
@@ -101,6 +107,9 @@ class InFlight:
         """
         self._closed = True
         self._waiting.clear()
+        # What was handed over ahead and is not due has not arrived.
+        now_ns = time.monotonic_ns()
+        self.exchanges[:] = [one for one in self.exchanges if one.arrived_ns <= now_ns]
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -125,13 +134,24 @@ class InFlight:
         while self._waiting and (self.most is None or len(self._tasks) < self.most):
             self._send(self._waiting.popleft())
 
+    def _stream(self, exchange: Exchange) -> AsyncIterator[TokenEvent]:
+        now_ns = time.monotonic_ns()
+        if self.ahead is None or exchange.arrived_ns - now_ns < _SOON_NS:
+            exchange.sent_ns = now_ns
+            return self.engine.stream(exchange.request)
+
+        def left(t_ns: int) -> None:
+            exchange.sent_ns = t_ns
+
+        return self.ahead.stream_at(exchange.request, exchange.arrived_ns, left)
+
     async def _exchange(self, exchange: Exchange) -> None:
-        exchange.sent_ns = time.monotonic_ns()
+        stream = self._stream(exchange)
         times: list[int] = []
         records: list[RequestRecord] = []
         record_at: int | None = None
         try:
-            async for event in self.engine.stream(exchange.request):
+            async for event in stream:
                 if self._closed:
                     return  # it ignores that it was cancelled; the load is over, and what it was is settled
                 times.append(event.t_ns)

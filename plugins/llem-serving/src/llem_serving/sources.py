@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Coroutine, Sequence
 from typing import Any, Protocol
 
+from llem_serving.ahead import LEAD_NS
 from llem_serving.arrivals import think_times
 from llem_serving.config import LoadConfig
 from llem_serving.pacing import Pacer
@@ -70,7 +71,7 @@ class TimedSessions:
         """See `Source.start`."""
         self._start_ns = start_ns
         self._pacer = Pacer(self._offsets_ns, self._release)
-        self._pacer.start(start_ns)
+        self._pacer.start(start_ns if self._walker.flight.ahead is None else start_ns - LEAD_NS)
 
     def stop(self) -> None:
         """See `Source.stop`."""

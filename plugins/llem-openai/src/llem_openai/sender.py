@@ -1,0 +1,140 @@
+"""The sender: requests are handed to it ahead of time, and leave at their instant from a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from llem_openai import sender_process
+from llem_openai.sender_process import ASKED, LEFT, LONGEST, TAKEN_BACK
+
+START_S = 10.0
+"""The process has so long to begin."""
+
+CLOSE_S = 2.0
+"""And so long to end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """The end of a request's wait.
+
+    Attributes:
+        t_ns: when it left (monotonic ns); 0 where the sender has ended, by whatever hand, before it told.
+        size: bytes of it that the socket took; a negative error number where it took none.
+    """
+
+    t_ns: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """The instant at which a request is to leave.
+
+    Attributes:
+        sender: by which; due_ns: when (monotonic ns); left: is told when it did.
+    """
+
+    sender: Sender
+    due_ns: int
+    left: Callable[[int], None]
+
+
+class Sender:
+    """A process of `sender_process`, asked from one event loop.
+
+    Raises:
+        OSError: it does not begin.
+    """
+
+    def __init__(self) -> None:
+        self._line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            command = [sys.executable, "-I", "-S", str(Path(sender_process.__file__)), str(theirs.fileno())]
+            self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
+        self._asked = 0
+        self._waiting: dict[int, asyncio.Future[Left]] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._line.settimeout(START_S)
+        try:
+            if not self._line.recv(LEFT.size):
+                raise OSError(errno.EPIPE, "the process that sends ended as it began")
+        except OSError:
+            self.close()
+            raise
+        self._line.setblocking(False)
+
+    def send(self, out: int, due_ns: int, request: bytes) -> asyncio.Future[Left]:
+        """Have a request leave at an instant. Cancelled, it is taken back, if it has not left.
+
+        Args:
+            out: file descriptor of the socket by which it leaves, one that does not block.
+            due_ns: the instant (monotonic ns); one that has passed is now.
+            request: at most `LONGEST` bytes.
+
+        Raises:
+            OSError: it cannot be handed over.
+        """
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            self._loop = loop
+            loop.add_reader(self._line, self._hear)
+        if len(request) > LONGEST:
+            raise OSError(errno.EMSGSIZE, "a request that long is not handed over")
+        self._asked += 1
+        socket.send_fds(self._line, [ASKED.pack(self._asked, due_ns), request], [out])
+        waiting = self._waiting[self._asked] = loop.create_future()
+        waiting.add_done_callback(partial(self._over, self._asked))
+        return waiting
+
+    def close(self) -> None:
+        """End the process. Harmless when repeated."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.remove_reader(self._line)
+        self._loop = None
+        self._line.close()
+        try:
+            self._process.wait(CLOSE_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _hear(self) -> None:
+        while True:
+            try:
+                data = self._line.recv(LEFT.size)
+            except BlockingIOError:
+                return
+            except OSError:
+                data = b""
+            if not data:
+                self._gone()
+                return
+            number, t_ns, size = LEFT.unpack(data)
+            waiting = self._waiting.get(number)
+            if waiting is not None and not waiting.done():
+                waiting.set_result(Left(t_ns, size))
+
+    def _gone(self) -> None:
+        """The process has ended: nothing that it had leaves by it."""
+        if self._loop is not None:
+            self._loop.remove_reader(self._line)
+        for waiting in list(self._waiting.values()):
+            if not waiting.done():
+                waiting.set_result(Left(0, 0))
+
+    def _over(self, number: int, waiting: asyncio.Future[Left]) -> None:
+        self._waiting.pop(number, None)
+        if waiting.cancelled() and self._line.fileno() >= 0:
+            try:
+                self._line.send(ASKED.pack(number, TAKEN_BACK))
+            except OSError:
+                return  # it goes, and nobody hears the answer

@@ -1,0 +1,191 @@
+"""Requests that are handed over ahead: they leave at their instant from another process, and at the latest from this one."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from llem.specs.backend import Request
+from llem_openai.access import Access
+from llem_openai.config import OpenaiConfig
+from llem_openai.engine import OpenaiEngine
+from llem_openai.exchange import Exchange
+from llem_openai.sender import Left, Sender
+from llem_openai.sender_process import LONGEST
+
+sys.path.insert(0, str(Path(__file__).parent))
+from asking import engine_on
+from replay import STREAMS, Behaviour, Replay, replaying
+
+pytestmark = [pytest.mark.process, pytest.mark.timeout(120)]
+
+REQUEST = Request(id=3, output_tokens=8, prompt="Where do rivers go?", ignore_eos=False)
+
+
+@pytest.fixture
+def sender() -> Iterator[Sender]:
+    found = Sender()
+    yield found
+    found.close()
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    theirs.settimeout(10)
+    with ours, theirs:
+        yield ours, theirs
+
+
+def in_ms(ms: float) -> int:
+    return time.monotonic_ns() + round(ms * 1e6)
+
+
+def test_requests_leave_by_their_instants_and_not_by_the_order_of_asking(
+    sender: Sender, pair: tuple[socket.socket, socket.socket]
+) -> None:
+    async def ask() -> list[Left]:
+        due = [in_ms(300), in_ms(100), in_ms(-5)]
+        waits = [
+            sender.send(pair[0].fileno(), t, word) for t, word in zip(due, (b"third", b"second", b"first"), strict=True)
+        ]
+        found = list(await asyncio.gather(*waits))
+        assert all(left.t_ns >= t for left, t in zip(found, due, strict=True))
+        return found
+
+    found = asyncio.run(ask())
+    assert [left.size for left in found] == [5, 6, 5]
+    assert found[2].t_ns < found[1].t_ns < found[0].t_ns
+    assert pair[1].recv(100) == b"firstsecondthird"
+
+
+def test_one_that_is_taken_back_never_leaves(sender: Sender, pair: tuple[socket.socket, socket.socket]) -> None:
+    async def ask() -> None:
+        first = sender.send(pair[0].fileno(), in_ms(200), b"first")
+        second = sender.send(pair[0].fileno(), in_ms(400), b"second")
+        first.cancel()
+        assert (await second).size == 6
+
+    asyncio.run(ask())
+    assert pair[1].recv(100) == b"second"
+
+
+def test_it_tells_how_much_a_socket_took_and_when_it_took_nothing(
+    sender: Sender, pair: tuple[socket.socket, socket.socket]
+) -> None:
+    ours, theirs = pair
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+
+    async def ask() -> tuple[Left, Left]:
+        part = await sender.send(ours.fileno(), 0, b"x" * LONGEST)
+        theirs.close()
+        return part, await sender.send(ours.fileno(), 0, b"x")
+
+    part, none = asyncio.run(ask())
+    assert 0 < part.size < LONGEST
+    assert none.size < 0
+
+
+def test_what_is_too_long_is_not_handed_over(sender: Sender, pair: tuple[socket.socket, socket.socket]) -> None:
+    async def ask() -> None:
+        with pytest.raises(OSError, match="that long"):
+            sender.send(pair[0].fileno(), 0, b"x" * (LONGEST + 1))
+
+    asyncio.run(ask())
+
+
+def test_who_waits_for_a_sender_that_was_killed_is_told(
+    sender: Sender, pair: tuple[socket.socket, socket.socket]
+) -> None:
+    async def ask() -> None:
+        waiting = sender.send(pair[0].fileno(), in_ms(60_000), b"never")
+        sender._process.kill()
+        assert await waiting == Left(0, 0)
+        with pytest.raises(OSError):  # noqa: PT011 - which one depends on how far its end has come
+            sender.send(pair[0].fileno(), 0, b"nor this")
+
+    asyncio.run(ask())
+
+
+def test_it_ends_when_it_is_closed_and_harmlessly_twice() -> None:
+    one = Sender()
+    one.close()
+    one.close()
+    assert one._process.returncode == 0
+
+
+def streamed_at(engine: OpenaiEngine, due_ns: int) -> tuple[Any, list[int]]:
+    """The record of a request that leaves at an instant, and when it is said to have left."""
+    told: list[int] = []
+
+    async def ask() -> Any:
+        assert engine.prepare_ahead()
+        events = [event async for event in engine.stream_at(REQUEST, due_ns, told.append)]
+        return events[-1].record
+
+    return asyncio.run(ask()), told
+
+
+def answering(arrived: list[int], bodies: list[Mapping[str, Any]]) -> Behaviour:
+    def handle(replay: Replay, body: Mapping[str, Any]) -> None:
+        arrived.append(time.monotonic_ns())
+        bodies.append(body)
+        replay.begin("text/event-stream")
+        replay.send(STREAMS["tgi"])
+
+    return Behaviour(handle={"it": handle})
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_an_answer_is_the_same_and_the_request_leaves_when_it_is_due(killed: bool) -> None:
+    arrived: list[int] = []
+    bodies: list[Mapping[str, Any]] = []
+    with replaying(answering(arrived, bodies)) as base, engine_on(f"{base}/it/v1") as (engine, _):
+        if killed:
+            engine.prepare_ahead()
+            sender = engine._exchange._sender if engine._exchange else None
+            assert sender is not None
+            sender._process.kill()
+            sender._process.wait()
+        due_ns = in_ms(300)
+        record, told = streamed_at(engine, due_ns)
+        assert record.output_tokens == 8
+        assert record.start_ns >= due_ns
+        assert told == [record.start_ns]
+        assert arrived[-1] >= due_ns
+        assert json.loads(json.dumps(bodies[-1]))["prompt"] == REQUEST.prompt
+        assert record.token_ns is None or record.token_ns[0] >= due_ns
+
+
+def test_a_request_that_is_given_up_before_it_is_due_never_leaves() -> None:
+    arrived: list[int] = []
+    with replaying(answering(arrived, [])) as base, engine_on(f"{base}/it/v1") as (engine, _):
+        before, told = len(arrived), list[int]()
+
+        async def hear() -> None:
+            async for _ in engine.stream_at(REQUEST, in_ms(400), told.append):
+                raise AssertionError("it was answered")
+
+        async def ask() -> None:
+            assert engine.prepare_ahead()
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(hear(), 0.1)
+            await asyncio.sleep(0.5)
+
+        asyncio.run(ask())
+        assert (len(arrived), told) == (before, [])
+
+
+def test_an_encrypted_connection_has_one_hand_only() -> None:
+    exchange = Exchange(Access(OpenaiConfig(base_url="https://127.0.0.1:9/v1"), {}), "small", {})
+    assert not exchange.prepare_ahead()
+    exchange.close()

@@ -1,0 +1,73 @@
+"""Requests that are handed to the engine before they are due, where it can take them so."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+
+import pytest
+from driven_load import SleepingEngine, drive_of, driven, load_of
+
+from llem.plugin_api import Request, TokenEvent
+from llem_serving.ahead import LEAD_NS
+
+MANY = [Request(id=number, output_tokens=1, prompt="a prompt") for number in range(50)]
+
+
+@dataclass
+class EngineWithSender(SleepingEngine):
+    """Takes requests ahead, and has them leave 3 ms after they are due."""
+
+    can: bool = True
+    ahead: list[tuple[int, int]] = field(default_factory=list)
+
+    def prepare_ahead(self) -> bool:
+        return self.can
+
+    async def stream_at(self, request: Request, due_ns: int, left: Callable[[int], None]) -> AsyncIterator[TokenEvent]:
+        self.ahead.append((time.monotonic_ns(), due_ns))
+        await asyncio.sleep(max(0, due_ns + 3_000_000 - time.monotonic_ns()) / 1e9)
+        left(due_ns + 3_000_000)
+        async for event in self.stream(request):
+            yield event
+
+
+def test_requests_are_handed_over_before_they_are_due_and_counted_as_they_left() -> None:
+    engine = EngineWithSender()
+    course = driven(engine, MANY, load_of(rate_rps=100, arrival="constant", ramp_s=0.3))
+    assert len(engine.ahead) > 30
+    assert sorted(due - t for t, due in engine.ahead)[len(engine.ahead) // 2] > LEAD_NS / 2
+    inside = [one for one in course.exchanges if course.open_ns <= one.arrived_ns < course.close_ns]
+    assert inside
+    assert all(one.sent_ns is not None and one.answer is not None for one in inside)
+    late_ns = sorted(one.sent_ns - one.arrived_ns for one in course.exchanges if one.sent_ns is not None)
+    assert late_ns[len(late_ns) // 2] == 3_000_000
+
+
+def test_what_is_not_due_as_the_load_ends_never_arrived() -> None:
+    engine = EngineWithSender()
+    begun_ns = time.monotonic_ns()
+    course = driven(engine, MANY, load_of(rate_rps=100, arrival="constant"))
+    ended_ns = time.monotonic_ns()
+    assert all(begun_ns < one.arrived_ns <= ended_ns for one in course.exchanges)
+    assert max(due for _, due in engine.ahead) > max(one.arrived_ns for one in course.exchanges)
+
+
+@pytest.mark.parametrize(
+    ("engine", "fields"),
+    [
+        (EngineWithSender(can=False), {"rate_rps": 100}),
+        (EngineWithSender(), {"rate_rps": 100, "max_in_flight": 5}),
+        (EngineWithSender(), {"concurrency": 3}),
+    ],
+    ids=["it cannot", "some wait for their turn", "users"],
+)
+def test_where_nothing_is_known_ahead_requests_go_when_they_arrive(
+    engine: EngineWithSender, fields: dict[str, float]
+) -> None:
+    course = asyncio.run(drive_of(engine, MANY, load_of(**fields)).run())
+    assert engine.asked
+    assert not engine.ahead
+    assert all(one.sent_ns is None or one.sent_ns >= one.arrived_ns for one in course.exchanges)
