@@ -125,3 +125,29 @@ def test_bytes_behind_the_end_are_nobody_s_and_the_connection_is_left() -> None:
 )
 def test_a_request_names_the_page_and_the_host(url: str, begin: bytes) -> None:
     assert address_of(url).head("POST", "completions", {}) == begin
+
+
+@given(st.binary(min_size=1, max_size=40), st.sampled_from([b"", b";x=1", b" "]), st.booleans())
+def test_a_chunk_that_comes_alone_is_the_same_by_the_short_way(part: bytes, more: bytes, whole: bool) -> None:
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    data = b"%x%s\r\n%s\r\n" % (len(part), more, part)
+    data = data if whole else data[:-1]
+    long, short = ResponseReader(), ResponseReader()
+    for reader in (long, short):
+        assert list(reader.feed(head)) == []
+    expected = b"".join(long.feed(data))
+    only = short.only_chunk(data)
+    assert only == (part if whole and not more else None)
+    if only is not None:
+        assert only == expected
+        assert b"".join(short.feed(b"2\r\nok\r\n")) == b"ok"
+
+
+@pytest.mark.parametrize(
+    "data", [b"+4\r\nabcd\r\n", b"4_\r\nabcd\r\n", b"0\r\n\r\n", b"xy\r\nabcd\r\n", b"5\r\nabcd\r\n", b"\r\n\r\n"]
+)
+def test_what_is_no_whole_chunk_goes_the_long_way(data: bytes) -> None:
+    reader = ResponseReader()
+    list(reader.feed(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"))
+    assert reader.only_chunk(data) is None
+    assert ResponseReader().only_chunk(b"4\r\nabcd\r\n") is None

@@ -376,3 +376,38 @@ def test_what_is_no_stream_is_quoted_and_nobody_accused(parts: list[bytes], said
         heard(parts, kind="text/html")
     assert "\n" not in str(caught.value).partition("\nSee")[0]
     assert str(caught.value).isprintable()
+
+
+def test_what_is_put_aside_is_read_later_as_it_would_have_been_at_once() -> None:
+    first = b'data: {"choices": [{"text": "first, and long enough that the stream is known to be one of events, of JSON each"}]}\n\n'
+    plain = [b'data: {"choices": [{"text": "\xe2\x80\xa8 %d"}]}\n\n' % number for number in range(4)]
+    news = [
+        b'data: {"error": {"message": "no"}}\n\n',
+        b'data: {"detail": "no"}\n\n',
+        b"data: [DONE]\n\n",
+        b'data: {"a": 1}\n\ndata: {"a": 2}\n\n',
+        b'data: {"a": 1',
+    ]
+    at_once, later = (DocumentReader("text/event-stream", answer_limit(8), "there") for _ in range(2))
+    for reader in (at_once, later):
+        assert reader.put_aside(first, 1) is None  # the stream may begin with a mark of its encoding
+        assert len(list(reader.feed(first, 1))) == 1
+    for number, part in enumerate(plain, 2):
+        text = later.put_aside(part, number)
+        assert text is not None
+        assert [(later.read(text), number)] == list(at_once.feed(part, number))
+    for part in news:
+        assert later.put_aside(part, 9) is None
+    list(later.feed(news[-1], 9))
+    assert later.put_aside(plain[0], 10) is None  # it ends a line that has begun
+
+
+def test_what_is_put_aside_counts_and_is_no_answer_where_it_is_no_json() -> None:
+    reader = DocumentReader("text/event-stream", 200, "there")
+    list(reader.feed(b'data: {"choices": []}\n\n', 1))
+    text = reader.put_aside(b'data: {"choices": nothing}\n\n', 2)
+    assert text is not None
+    with pytest.raises(LlemError, match="no JSON"):
+        reader.read(text)
+    with pytest.raises(LlemError, match="has no end"):
+        reader.put_aside(b'data: {"%s": 1}\n\n' % (b"x" * 200), 3)

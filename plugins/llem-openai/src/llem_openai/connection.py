@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from collections.abc import Callable, Mapping
 from typing import Protocol, cast
 
 from llem.plugin_api import LlemError
 from llem_openai.response import ProtocolError, ResponseReader
+from llem_openai.stamping import arrival_ns
 
 LINGER_S = 1.0
 """Seconds for which the end of a response is waited for whose answer is whole; then the connection is closed."""
@@ -41,14 +43,22 @@ class Connection(asyncio.BufferedProtocol):
 
     Args:
         free: called when it can take another request; gone: when it has ended.
+        stamped: its socket, where the kernel's stamps on it are to be read.
 
     Attributes:
         was_used: it has answered before.
         is_silent: of the response that is waited for nothing has come.
     """
 
-    def __init__(self, free: Callable[[Connection], None], gone: Callable[[Connection], None]) -> None:
-        self._free, self._gone = free, gone
+    def __init__(
+        self,
+        free: Callable[[Connection], None],
+        gone: Callable[[Connection], None],
+        stamped: socket.socket | None = None,
+    ) -> None:
+        self._free, self._gone, self._stamped = free, gone, stamped
+        self._stamp_ns: int | None = None
+        self._last_ns = 0
         self._transport: asyncio.Transport | None = None
         self._hears: Hears | None = None
         self._reader: ResponseReader | None = None
@@ -99,11 +109,17 @@ class Connection(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """See `asyncio.BufferedProtocol`."""
+        if self._stamped is not None:
+            self._stamp_ns = arrival_ns(self._stamped)
         return _ROOM_VIEW
 
     def buffer_updated(self, size: int) -> None:
         """See `asyncio.BufferedProtocol`."""
-        self._take(bytes(_ROOM_VIEW[:size]), time.monotonic_ns())
+        t_ns = time.monotonic_ns() if self._stamp_ns is None else self._stamp_ns
+        self._last_ns = max(
+            self._last_ns, t_ns
+        )  # two clocks that are read one after the other are off by some microseconds
+        self._take(bytes(_ROOM_VIEW[:size]), self._last_ns)
 
     def _take(self, data: bytes, t_ns: int) -> None:
         reader = self._reader

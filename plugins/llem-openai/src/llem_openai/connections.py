@@ -6,12 +6,15 @@ import asyncio
 import contextlib
 import errno
 import resource
+import socket
 import ssl
 from pathlib import Path
+from typing import Any
 
 from llem.plugin_api import LlemError
 from llem_openai.address import Address
 from llem_openai.connection import Connection
+from llem_openai.stamping import have_stamped
 
 _RESERVE = 64
 """Open files that are left to everything else in the process: meters, results, logs."""
@@ -35,6 +38,7 @@ class Connections:
         self._idle: list[Connection] = []
         self._open: set[Connection] = set()
         self._opening = 0
+        self._found: list[tuple[Any, ...]] = []
         self._most = most_connections()
         self._keeper = asyncio.get_running_loop().create_task(self._keep(), name="llem-openai-connections")
 
@@ -57,12 +61,7 @@ class Connections:
         self._opening += 1
         try:
             async with asyncio.timeout(self._connect_s):
-                _, connection = await asyncio.get_running_loop().create_connection(
-                    lambda: Connection(self._idle.append, self._open.discard),
-                    self._address.host,
-                    self._address.port,
-                    ssl=self._tls,
-                )
+                connection = await self._connected()
         except OSError as error:
             if error.errno in _NO_MORE:
                 raise self._too_many() from error
@@ -71,6 +70,46 @@ class Connections:
             self._opening -= 1
         self._open.add(connection)
         return connection
+
+    async def _connected(self) -> Connection:
+        loop, encrypted = asyncio.get_running_loop(), self._tls is not None
+        one = await self._socket()
+        # Of an encrypted connection one arrival may hold several records, or none that is whole.
+        stamped = None if encrypted else one
+        try:
+            _, connection = await loop.create_connection(
+                lambda: Connection(self._idle.append, self._open.discard, stamped),
+                sock=one,
+                ssl=self._tls,
+                server_hostname=self._address.host if encrypted else None,
+            )
+        except BaseException:
+            one.close()
+            raise
+        return connection
+
+    async def _socket(self) -> socket.socket:
+        """A socket that is connected to the first of the server's addresses that answers."""
+        loop = asyncio.get_running_loop()
+        if not self._found:
+            self._found = await loop.getaddrinfo(self._address.host, self._address.port, type=socket.SOCK_STREAM)
+        refused: OSError | None = None
+        for family, kind, protocol, _, address in self._found:
+            one = socket.socket(family, kind, protocol)
+            try:
+                one.setblocking(False)
+                have_stamped(one)
+                await loop.sock_connect(one, address)
+            except OSError as error:
+                one.close()
+                refused = error
+            except BaseException:
+                one.close()
+                raise
+            else:
+                return one
+        self._found = []  # asked anew next time
+        raise refused if refused is not None else OSError(errno.EADDRNOTAVAIL, "its name has no address")
 
     def _too_many(self) -> LlemError:
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
