@@ -23,7 +23,7 @@ CODE = """
 import json, sys
 from llem.config.experiment import MeasurementConfig
 from llem.plugins import default_registry
-from llem.specs import BackendSpec
+from llem.plugin_api import BackendSpec
 from llem.accelerators.residual import residual_memory
 backend = BackendSpec(name="b", api_version=1, summary="s", config=object, engine="m:E", capabilities=frozenset(CAPABILITIES))
 print(json.dumps(residual_memory(default_registry(), backend, MeasurementConfig(residual_memory_mb=LIMIT))))

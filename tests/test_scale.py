@@ -24,10 +24,10 @@ from bench.scaling.study import CYCLES, run, study_text
 from llem.config.layers import load_study
 from llem.config.reading import read_yaml
 from llem.plan import make_plan
+from llem.plugin_api import Job, Placement
 from llem.results import aggregate as aggregation
 from llem.results.stamps import stamps
 from llem.results.table import StudyTable
-from llem.specs import Job, Placement
 from llem.specs.kinds import BACKENDS
 from llem.study.folder import create
 from llem.study.loop import run_plan

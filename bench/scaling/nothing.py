@@ -16,10 +16,10 @@ from pydantic import Field
 from llem.config.experiment import ExperimentConfig
 from llem.config.section import Section
 from llem.hookspecs import API_VERSION, hookimpl
+from llem.plugin_api import BackendSpec, Exit, Finding, Job, RunnerContext, RunnerSpec
 from llem.plugins import Registry
 from llem.results.job_directory import RESULT, JobDocument
 from llem.results.models import EnergyBreakdown, EnergyFigure, ExperimentResult, Identity, Memory, Throughput, Tokens
-from llem.specs import BackendSpec, Exit, Finding, Job, RunnerContext, RunnerSpec
 
 STARTED_AT = "2026-01-01T12:00:00.000+00:00"
 NODES = 4

@@ -21,6 +21,7 @@ from bench.scaling.nothing import STARTED_AT, NothingJob
 from llem.config.experiment import ExperimentConfig
 from llem.config.section import Section
 from llem.hookspecs import API_VERSION, hookimpl
+from llem.plugin_api import BackendSpec, Finding, Job, RunnerContext, RunnerSpec
 from llem.plugins import Registry
 from llem.results.job_directory import REQUESTS, RESULT, TIMESERIES, JobDocument
 from llem.results.models import (
@@ -39,7 +40,6 @@ from llem.results.models import (
     Throughput,
     Tokens,
 )
-from llem.specs import BackendSpec, Finding, Job, RunnerContext, RunnerSpec
 
 NOISE = 0.01
 """Relative, of each metric of each run."""

@@ -18,7 +18,7 @@ from typing import Any, cast
 from llem_loadbed import Journal, LoadbedConfig, LoadbedEngine
 
 from bench.simulated_server import MODEL
-from llem.specs import LoadContext, Request
+from llem.plugin_api import LoadContext, Request
 
 _HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 _LENGTH = re.compile(rb"^content-length:\s*(\d+)", re.IGNORECASE | re.MULTILINE)

@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from llem.hookspecs import API_VERSION, hookimpl
-from llem.specs import Device, Reading, SamplerSpec
+from llem.plugin_api import Device, Reading, SamplerSpec
 
 WATTS = 300.0
 LIE_AFTER_S = 0.5

@@ -9,8 +9,9 @@ from pydantic import Field, model_validator
 
 from llem.config.section import Section
 from llem.hookspecs import API_VERSION
+from llem.plugin_api import BackendSpec
 from llem.plugins import Registry
-from llem.specs import BackendSpec, kinds
+from llem.specs import kinds
 
 
 class CompileConfig(Section):

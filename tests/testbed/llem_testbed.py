@@ -18,7 +18,16 @@ from pydantic import Field
 
 from llem.config.section import Section
 from llem.hookspecs import API_VERSION, hookimpl
-from llem.specs import BackendSpec, Caveat, LoadContext, LoadReport, MemoryReading, Request, RequestRecord, TokenEvent
+from llem.plugin_api import (
+    BackendSpec,
+    Caveat,
+    LoadContext,
+    LoadReport,
+    MemoryReading,
+    Request,
+    RequestRecord,
+    TokenEvent,
+)
 
 
 class TestbedConfig(Section):

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from llem.hookspecs import API_VERSION, hookimpl
-from llem.specs import Device, Reading, SamplerSpec
+from llem.plugin_api import Device, Reading, SamplerSpec
 
 WATTS = 50.0
 

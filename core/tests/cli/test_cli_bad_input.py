@@ -188,7 +188,7 @@ def test_a_check_that_is_left_out_leaves_its_error_to_the_experiment(llem: Any, 
 UNWILLING = """
 from llem.errors import SamplerUnavailable
 from llem.hookspecs import API_VERSION, hookimpl
-from llem.specs import SamplerSpec
+from llem.plugin_api import SamplerSpec
 
 class Unwilling:
     def open(self, settings):

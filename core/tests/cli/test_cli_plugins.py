@@ -17,7 +17,7 @@ TWO = {"testbed.batch_size": [1, 2]}
 RIVAL = """
 from llem.config.section import Section
 from llem.hookspecs import API_VERSION, hookimpl
-from llem.specs import BackendSpec
+from llem.plugin_api import BackendSpec
 
 class RivalConfig(Section):
     depth: int = 1
@@ -81,7 +81,7 @@ def llem_study_finished(study_dir, summary):
 COMMAND = """
 import click
 from llem.hookspecs import API_VERSION, hookimpl
-from llem.specs import CommandSpec
+from llem.plugin_api import CommandSpec
 from llem.specs.kinds import BACKENDS
 
 @click.command()
@@ -259,7 +259,7 @@ def test_a_command_gets_the_registry_of_the_command_line(llem: Any, install: Any
 SCENARIO = """
 from llem.hookspecs import API_VERSION, hookimpl
 from llem.scenarios.offline import Offline
-from llem.specs import ScenarioSpec
+from llem.plugin_api import ScenarioSpec
 
 class Pairs(Offline):
     def group(self, requests):

@@ -16,7 +16,7 @@ from llem.config.keys import Vocabulary
 from llem.config.layers import LoadedStudy, load_study, user_file_path
 from llem.config.merging import deep_merge, leaves
 from llem.errors import ConfigError, PluginError
-from llem.specs import BackendSpec
+from llem.plugin_api import BackendSpec
 
 STUDY = "name: s\nmodel: random:tiny-llama\nbackend: testbed\n"
 

@@ -12,8 +12,8 @@ import pytest
 
 from llem.measure.power_now import PERIOD_NS, PowerNow
 from llem.measure.sampling_process import SamplingProcess
+from llem.plugin_api import Device
 from llem.results.job_directory import EVENTS, EventReader
-from llem.specs import Device
 
 TESTMETER = Path(__file__).parents[3] / "tests" / "testmeter"
 S = 1_000_000_000

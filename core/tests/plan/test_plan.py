@@ -16,8 +16,8 @@ from llem.hookspecs import API_VERSION
 from llem.plan import make_plan
 from llem.plan.runners import moved
 from llem.plan.show import describe, duration, plan_json
+from llem.plugin_api import BackendSpec, RunnerSpec
 from llem.plugins import Registry
-from llem.specs import BackendSpec, RunnerSpec
 
 LoadText = Callable[..., LoadedStudy]
 RegistryOf = Callable[..., Registry]

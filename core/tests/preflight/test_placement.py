@@ -12,9 +12,9 @@ from llem.config.identity import study_design_hash
 from llem.config.layers import load_study
 from llem.config.study import ExecutionConfig
 from llem.errors import ConfigError
+from llem.plugin_api import Finding, Placement, PreflightContext
 from llem.plugins import default_registry
 from llem.preflight.run import run_checks
-from llem.specs import Finding, Placement, PreflightContext
 from llem.specs.kinds import BACKENDS, SCENARIOS
 from llem.study.schedule.placement import Placements
 

@@ -36,8 +36,8 @@ def test_the_kit_catches_a_backend_that_pads_its_count() -> None:
 
     engine = Padding()
     from llem.config.compose import Composer
+    from llem.plugin_api import LoadContext
     from llem.plugins import default_registry
-    from llem.specs import LoadContext
 
     config = Composer(default_registry()[BACKENDS], default_registry()[SCENARIOS]).compose(
         {"model": "random:tiny-llama", "backend": "testbed"}

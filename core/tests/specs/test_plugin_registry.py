@@ -21,7 +21,7 @@ Install = Callable[..., None]
 BACKEND = """
 from llem.config.section import Section
 from llem.hookspecs import API_VERSION, hookimpl
-from llem.specs import BackendSpec
+from llem.plugin_api import BackendSpec
 
 @hookimpl
 def llem_backends():
@@ -220,7 +220,7 @@ def test_a_spec_that_cannot_be_made_sets_its_plugin_aside(install: Install) -> N
     install(
         "llem-vague",
         "from llem.hookspecs import hookimpl\n"
-        "from llem.specs import MetricSpec\n"
+        "from llem.plugin_api import MetricSpec\n"
         "@hookimpl\n"
         "def llem_metrics():\n"
         "    return [MetricSpec(name='v', api_version=1, summary='s', label='v', unit='1', better='lower', of=())]\n",

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from llem.config.compose import Composer
 from llem.config.identity import config_hash
 from llem.errors import ConfigError, PluginError
+from llem.plugin_api import BackendSpec
 from llem.plugins import default_registry
-from llem.specs import BackendSpec
 from llem.specs.kinds import SCENARIOS
 from llem.sweep import Sweep
 

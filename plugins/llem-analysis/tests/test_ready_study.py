@@ -11,7 +11,7 @@ from llem_testbed import TestbedConfig
 from llem.config.reading import read_yaml
 from llem.errors import ResultError
 from llem.hookspecs import API_VERSION
-from llem.specs import ScenarioSpec
+from llem.plugin_api import ScenarioSpec
 from llem_analysis.ready_study import ready_study
 
 WriteDesign = Callable[..., Path]

@@ -3,99 +3,20 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from functools import lru_cache
 from itertools import pairwise
+from pathlib import Path
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
-_ENDS = (
-    "password",
-    "passwd",
-    "passphrase",
-    "passcode",
-    "secret",
-    "secrets",
-    "credential",
-    "credentials",
-    "authorization",
-)
-"""A word that ends so names a secret, also grown together: PGPASSWORD."""
-
-_GROWN = frozenset(
-    {"sshpass", "dbpass", "pgpass", "mysqlpass", "userpass", "rootpass", "apikey", "accesskey", "authkey", "secretkey"}
-)
-
-_BEFORE_KEY = frozenset(
-    {
-        "api",
-        "access",
-        "private",
-        "secret",
-        "signing",
-        "encryption",
-        "master",
-        "account",
-        "storage",
-        "subscription",
-        "auth",
-        "client",
-        "ssh",
-        "deploy",
-    }
-)
-_BESIDE_TOKEN = frozenset(
-    {
-        "hf",
-        "hub",
-        "huggingface",
-        "face",
-        "access",
-        "auth",
-        "api",
-        "bearer",
-        "refresh",
-        "session",
-        "id",
-        "github",
-        "gitlab",
-        "wandb",
-        "gh",
-        "csrf",
-        "bot",
-        "ci",
-        "job",
-        "npm",
-        "pypi",
-        "vault",
-        "slack",
-    }
-)
-_PLACES = frozenset(
-    {
-        "file",
-        "path",
-        "dir",
-        "folder",
-        "name",
-        "arn",
-        "type",
-        "length",
-        "limit",
-        "count",
-        "ttl",
-        "policy",
-        "hint",
-        "prompt",
-        "field",
-        "header",
-        "env",
-        "version",
-        "manager",
-        "store",
-        "provider",
-    }
-)
-"""A last word that says that the value is about a secret, and is none."""
+_WORDS: dict[str, list[str]] = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
+_ENDS = tuple(_WORDS["ends"])
+_GROWN = frozenset(_WORDS["grown_together"])
+_BEFORE_KEY = frozenset(_WORDS["before_key"])
+_BESIDE_TOKEN = frozenset(_WORDS["beside_token"])
+_PLACES = frozenset(_WORDS["of_no_secret"])
+"""Words of names, each list explained in `secret_names.toml`."""
 
 _COMMON = re.compile(r"pass|pwd|passwd|secret|credential|authorization|token|key", re.IGNORECASE)
 """Every such name has one of these; most names have none."""

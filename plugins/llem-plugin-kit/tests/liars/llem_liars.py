@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import lies
 
 from llem.hookspecs import API_VERSION, hookimpl
-from llem.specs import BackendSpec, CheckSpec, RunnerSpec, SamplerSpec
+from llem.plugin_api import BackendSpec, CheckSpec, RunnerSpec, SamplerSpec
 
 
 @hookimpl

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from llem.errors import ModelError
-from llem.specs import Caveat, LoadContext, LoadReport, MemoryReading, Request, RequestRecord, TokenEvent
+from llem.plugin_api import Caveat, LoadContext, LoadReport, MemoryReading, Request, RequestRecord, TokenEvent
 
 
 class HonestBackend:

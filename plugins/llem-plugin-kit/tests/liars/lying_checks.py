@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
-from llem.specs import Finding, PreflightContext
+from llem.plugin_api import Finding, PreflightContext
 
 _asked: list[int] = []
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from llem.errors import SamplerUnavailable
-from llem.specs import Device, Reading
+from llem.plugin_api import Device, Reading
 
 WATTS = 50.0
 DEVICE = Device(id="meter:0", name="a steady meter", scope="cpu", methods=frozenset({"counter", "power"}))

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from llem.config.experiment import ExperimentConfig
+from llem.plugin_api import Exit, Finding, Job, RunnerContext, RunningJob
 from llem.results.job_directory import LOG
 from llem.runners.local import LocalRunner
-from llem.specs import Exit, Finding, Job, RunnerContext, RunningJob
 
 
 class Honest(LocalRunner):

@@ -20,7 +20,7 @@ from pydantic import Field
 
 from llem.config.section import Section
 from llem.hookspecs import API_VERSION, hookimpl
-from llem.specs import (
+from llem.plugin_api import (
     BackendSpec,
     Device,
     LoadContext,

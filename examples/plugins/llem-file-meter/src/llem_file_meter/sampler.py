@@ -20,7 +20,7 @@ ID = "file-meter:0"
 
 
 class FileMeterSampler:
-    """See `llem.specs.Sampler` for what each method must hold."""
+    """See `llem.plugin_api.Sampler` for what each method must hold."""
 
     _file: Path | None = None
 
