@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from llem.results.secret_names import is_secret_key, is_secret_variable
+from llem.results.secret_names import WORDS, is_secret_key, is_secret_variable
 
 HIDDEN = "***"
 """The text that stands where a secret stood."""
@@ -65,62 +65,7 @@ _SHORT_OPTION = re.compile(
 )
 """Programs whose short option is known to be a password."""
 
-_PROSE = frozenset(
-    [
-        "a",
-        "an",
-        "and",
-        "are",
-        "as",
-        "be",
-        "but",
-        "by",
-        "can",
-        "cannot",
-        "could",
-        "do",
-        "does",
-        "for",
-        "from",
-        "has",
-        "have",
-        "if",
-        "in",
-        "instead",
-        "is",
-        "it",
-        "may",
-        "must",
-        "needs",
-        "no",
-        "not",
-        "of",
-        "on",
-        "or",
-        "option",
-        "options",
-        "argument",
-        "requires",
-        "set",
-        "should",
-        "since",
-        "so",
-        "that",
-        "the",
-        "then",
-        "this",
-        "to",
-        "unless",
-        "value",
-        "was",
-        "were",
-        "when",
-        "which",
-        "will",
-        "with",
-        "without",
-    ]
-)
+_PROSE = frozenset(WORDS["prose"])
 """A word that goes on with a sentence about an option, and is not its value."""
 
 _PLAIN_TOKEN = re.compile(

@@ -10,13 +10,14 @@ from pathlib import Path
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
-_WORDS: dict[str, list[str]] = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
-_ENDS = tuple(_WORDS["ends"])
-_GROWN = frozenset(_WORDS["grown_together"])
-_BEFORE_KEY = frozenset(_WORDS["before_key"])
-_BESIDE_TOKEN = frozenset(_WORDS["beside_token"])
-_PLACES = frozenset(_WORDS["of_no_secret"])
-"""Words of names, each list explained in `secret_names.toml`."""
+WORDS: dict[str, list[str]] = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
+"""Lists of words, each explained in `secret_names.toml`."""
+
+_ENDS = tuple(WORDS["ends"])
+_GROWN = frozenset(WORDS["grown_together"])
+_BEFORE_KEY = frozenset(WORDS["before_key"])
+_BESIDE_TOKEN = frozenset(WORDS["beside_token"])
+_PLACES = frozenset(WORDS["of_no_secret"])
 
 _COMMON = re.compile(r"pass|pwd|passwd|secret|credential|authorization|token|key", re.IGNORECASE)
 """Every such name has one of these; most names have none."""
