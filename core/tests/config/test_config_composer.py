@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from config_backends import BACKENDS, SCENARIOS, OtherConfig
+from field_values import valid_values
 from hypothesis import given
 from hypothesis import strategies as st
 from llem_testbed import TestbedConfig
@@ -31,7 +32,7 @@ def complaint(document: Mapping[str, Any]) -> str:
 
 def section_values(model: type[Section]) -> st.SearchStrategy[dict[str, Any]]:
     """Sections of some fields, each with one of its valid test values; rules between fields may still refuse them."""
-    fields = {key: st.sampled_from(facts.valid_values) for key, facts in facts_of(model).items()}
+    fields = {key: st.sampled_from(valid_values(facts)) for key, facts in facts_of(model).items()}
     return st.fixed_dictionaries({}, optional=fields).map(_nested)
 
 

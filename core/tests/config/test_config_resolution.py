@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from config_backends import BACKENDS, SCENARIOS
+from field_values import valid_values
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -112,7 +113,7 @@ def test_resolving_twice_changes_nothing_more(data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(["decoding", "dataset", "warmup", "baseline", "measurement"]))
     facts = facts_of(SECTIONS[name])
     values = data.draw(
-        st.fixed_dictionaries({}, optional={key: st.sampled_from(f.valid_values) for key, f in facts.items()})
+        st.fixed_dictionaries({}, optional={key: st.sampled_from(valid_values(f)) for key, f in facts.items()})
     )
     if name == "warmup":
         values = {key: value for key, value in values.items() if "prompts" not in key}

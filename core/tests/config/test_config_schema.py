@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from config_backends import BACKENDS, SCENARIOS
+from field_values import invalid_values, valid_values
 from jsonschema import Draft202012Validator
 
 from llem.config.introspect import facts_of
@@ -140,9 +141,9 @@ def test_it_refuses_what_llem_refuses(more: dict[str, Any]) -> None:
 )
 def test_it_bounds_each_field_as_its_model_does(section: str, key: str) -> None:
     facts = facts_of(Vocabulary(BACKENDS).sections[section])[key]
-    for value in facts.valid_values:
+    for value in valid_values(facts):
         assert VALIDATOR.is_valid({**BASE, "experiments": [{f"{section}.{key}": value}]})
-    for value in facts.invalid_values:
+    for value in invalid_values(facts):
         if isinstance(value, float) and (
             value != value or value in (float("inf"), float("-inf")) or value.is_integer()
         ):

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 import transformers
+from field_values import valid_values
 from pytorch_lab import Session
 from pytorch_prompts import PROMPTS
 
@@ -92,7 +93,7 @@ def test_every_field_of_the_section_reaches_generation_or_the_requests() -> None
         if key in elsewhere:
             continue
         seen = set()
-        for value in facts.valid_values:
+        for value in valid_values(facts):
             section = DecodingConfig.model_validate({**base, key: value})
             arguments = sampling_arguments(section)
             config = transformers.GenerationConfig(**arguments)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from field_values import invalid_values, valid_values
 from pydantic import ValidationError
 
 from llem.config.compose import Composer
@@ -181,7 +182,7 @@ def _document(key: str, value: Any, way: Way) -> dict[str, Any]:
 def cases() -> Iterator[Any]:
     for key in REACHES:
         if key in FIELDS:
-            for value in FIELDS[key].valid_values:
+            for value in valid_values(FIELDS[key]):
                 yield pytest.param(key, value, id=f"{key}={value}")
 
 
@@ -227,7 +228,7 @@ ALIKE = {
 @pytest.mark.parametrize("key", [key for key in REACHES if key in FIELDS])
 def test_two_values_of_a_field_never_mean_the_same(key: str) -> None:
     seen: dict[str, Any] = {}
-    for value in FIELDS[key].valid_values:
+    for value in valid_values(FIELDS[key]):
         if value == {} or (not isinstance(value, dict) and value in ALIKE.get(key, ())):
             continue
         text = repr(everything(PyTorchConfig.model_validate(_document(key, value, REACHES[key]))))
@@ -245,7 +246,7 @@ def test_a_quantization_method_sets_up_its_own_config(method: str) -> None:
 @pytest.mark.parametrize("key", [key for key in REACHES if key in FIELDS])
 def test_every_invalid_value_is_refused(key: str) -> None:
     way = REACHES[key]
-    for value in FIELDS[key].invalid_values:
+    for value in invalid_values(FIELDS[key]):
         with pytest.raises(ValidationError):
             PyTorchConfig.model_validate(_document(key, value, way))
 

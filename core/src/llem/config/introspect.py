@@ -1,4 +1,4 @@
-"""Facts about every field of a section, from the model alone: the source of docs, schema, messages and test values."""
+"""Facts about every field of a section, from the model alone: the source of docs, schema and messages."""
 
 from __future__ import annotations
 
@@ -27,8 +27,6 @@ class FieldFacts:
         required: it has no default.
         choices: the values that are named one by one, such as those of a Literal.
         nullable: null is taken.
-        valid_values: values that the annotation takes, at and around every bound.
-        invalid_values: values that it refuses.
     """
 
     key: str
@@ -39,16 +37,6 @@ class FieldFacts:
     required: bool
     choices: tuple[Any, ...]
     nullable: bool
-
-    @property
-    def valid_values(self) -> list[Any]:
-        """Values that the annotation and its constraints take."""
-        return constraints.probes(self.schema)[0]
-
-    @property
-    def invalid_values(self) -> list[Any]:
-        """Values that they refuse: of another type, beyond a bound, not among the choices."""
-        return constraints.probes(self.schema)[1]
 
 
 @cache
