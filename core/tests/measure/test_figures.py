@@ -125,3 +125,8 @@ def test_mfu_is_null_where_a_peak_is_not_known(changes: dict[str, Any], names: d
     assert figures is not None
     assert figures.mfu is None
     assert figures.peak_per_s is None
+
+
+def test_a_window_that_gave_nothing_has_no_rate() -> None:
+    speed = throughput(Tokens(requests=0, input=0, output=0), 5.0)
+    assert (speed.tokens_per_s, speed.total_tokens_per_s, speed.requests_per_s) == (None, None, None)

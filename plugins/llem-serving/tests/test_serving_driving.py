@@ -6,14 +6,14 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from driven_load import PlainWindow, SleepingEngine, drive_of, driven, load_of
 
-from llem.plugin_api import ConfigError, Request
+from llem.plugin_api import ConfigError, Request, TokenEvent
 from llem_serving import in_flight, loop
 from llem_serving.config import SloConfig
 from llem_serving.course import Course
@@ -75,6 +75,42 @@ def test_a_window_that_is_cut_short_stays_so_where_the_engine_recovers_in_it() -
     assert course.verdict == "saturated"
     assert course.saturation is not None
     assert len(course.edges_ns) == 2
+
+
+class Stalled(SleepingEngine):
+    """Answers nobody until it is let go."""
+
+    let_go = False
+
+    async def stream(self, request: Request) -> AsyncIterator[TokenEvent]:
+        while not self.let_go:
+            await asyncio.sleep(0.005)
+        async for event in super().stream(request):
+            yield event
+
+
+@pytest.mark.parametrize("recovers", [True, False])
+def test_requests_that_piled_up_before_the_window_and_are_worked_off_in_it_are_no_saturation(recovers: bool) -> None:
+    engine = Stalled()
+
+    class Relieved(PlainWindow):
+        def open(self) -> int:
+            engine.let_go = recovers
+            return super().open()
+
+    fields = {"rate_rps": 5, "steady_s": 1.5, "duration_s": 1.5, "drain_s": 0.2}
+    course = driven(engine, MANY, load_of(**fields), window=Relieved())
+    assert course.verdict == ("unsteady" if recovers else "saturated")
+    assert not (recovers and course.saturation), "too few requests to be certain"
+    assert ("worked off" in " ".join(course.reasons)) is recovers
+
+
+def test_a_steady_state_is_waited_for_in_as_many_parts_as_fit() -> None:
+    window = PlainWindow()
+    course = driven(SleepingEngine(), MANY, load_of(rate_rps=3, steady_s=0.9, duration_s=0.9), window=window)
+    assert course.verdict != "saturated"
+    assert window.edges[: window.edges.index("open")].count("instant") == 1 + 3
+    assert "fewer than 3 parts" not in course.reasons
 
 
 def test_a_load_that_is_kept_up_with_has_its_whole_window() -> None:

@@ -14,7 +14,7 @@ from llem.plan.models import AllRuns, Plan
 from llem.plan.runners import choose_runners
 from llem.plan.schedule import RunOrder, gaps_s
 from llem.plan.search import planned_search
-from llem.plugins import Registry
+from llem.plugins import Registry, load_object
 from llem.specs.kinds import BACKENDS, METRICS, RUNNERS, SCENARIOS
 from llem.spelling import closest
 from llem.sweep import Sweep
@@ -43,7 +43,7 @@ def make_plan(study: LoadedStudy, registry: Registry, *, runner: str | None = No
     runners = choose_runners(study, sweep.backends, registry, runner)
     execution = study.config.execution
     count = len(sweep)
-    least_s, room_s, scenarios = _time_s(sweep)
+    least_s, room_s, scenarios = _time_s(sweep, registry)
     here = any(registry.find(RUNNERS, choice.name).on_this_machine for choice in runners.values())
     pauses_s = gaps_s(execution, count) if here else 0.0
     experiments = AllRuns(sweep, RunOrder.of(execution, count), runners)
@@ -85,7 +85,7 @@ def _name(study: LoadedStudy) -> str:
     return plain or study.config.name
 
 
-def _time_s(sweep: Sweep) -> tuple[float, float, set[str]]:
+def _time_s(sweep: Sweep, registry: Registry) -> tuple[float, float, set[str]]:
     """The least time of one cycle without gaps, what it may take longer where each warm-up needs its limit, and the scenarios.
 
     An idle baseline that can be reused is counted once, and then only looked at; a warm-up has as many runs as it compares,
@@ -106,7 +106,13 @@ def _time_s(sweep: Sweep) -> tuple[float, float, set[str]]:
             warmup_s = min(warmup.max_s, (warmup.batches + 1) * WARMUP_RUN_S)
             total += warmup_s
             room += warmup.max_s - warmup_s
-        total += START_S + measurement.settle_s + measurement.min_window_s
+        spec = registry.find(SCENARIOS, measurement.scenario)
+        if spec.least_s is None:
+            window_s = measurement.min_window_s
+        else:
+            by_name = {name: parts[sweep.names.index(name)].section for name in spec.sections}
+            window_s = load_object(spec.least_s)(by_name)
+        total += START_S + measurement.settle_s + window_s
         if baseline.enabled:
             total += baseline.resident_s
             if not baseline.cache or baseline.duration_s not in cached:

@@ -32,6 +32,8 @@ class ScenarioSpec:
             `{"decoding": {"length": "natural"}}`; not of `measurement`.
         rejudge: `package.module:function` of a `Rejudge`, where finished runs can be judged by other values of a section that is
             no part of their identity; else None.
+        least_s: `package.module:function` that takes the scenario's sections by their keys and returns the least time of an
+            experiment's load and window (seconds), for the plan; None for that of `measurement`.
     """
 
     name: str
@@ -44,6 +46,7 @@ class ScenarioSpec:
     defaults: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, hash=False)
     skip: str | None = None
     rejudge: str | None = None
+    least_s: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,6 +79,11 @@ class LoadConfig(Section):
         0, ge=0, lt=2**32, description="seed of arrivals; each cycle draws its own, the same for all configurations"
     )
 
+    @property
+    def is_tested(self) -> bool:
+        """True where the load has a steady state that is waited for: stages and traces have none."""
+        return self.steady_s > 0 and self.stages is None and self.arrival != "trace"
+
     @model_validator(mode="after")
     def _one_source(self) -> LoadConfig:
         given = [

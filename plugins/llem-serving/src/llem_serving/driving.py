@@ -21,7 +21,7 @@ from llem_serving.course import Course, Verdict
 from llem_serving.in_flight import InFlight
 from llem_serving.judging import Window
 from llem_serving.sources import Source, TimedSessions, Users
-from llem_serving.steadiness import LoadPart, Saturation, SteadyGate, saturates
+from llem_serving.steadiness import IN_A_ROW, LoadPart, Saturation, SteadyGate, growing, saturates
 from llem_serving.tally import Tally
 from llem_serving.traces import Trace, check_rows, is_paired, load_trace
 from llem_serving.turns import Walker, sessions_of
@@ -33,6 +33,9 @@ _LEAD_S = 0.05
 
 _SPARE_S = 5.0
 """Arrivals are drawn for so much longer than the window may take: its edges wait for counters."""
+
+_WORKED_OFF = "requests that had piled up before the window were worked off in it"
+"""Why a load whose trend before the window was towards saturation is called unsteady after it."""
 
 _LOOK_S = 0.02
 """Time between two looks of a wait for answers."""
@@ -113,6 +116,8 @@ class Drive:
             if self.load.is_tested:
                 verdict, waited_s, reasons = await self._steady()
             edges_ns = await self._window(1 if self._saturation is not None else self.load.parts)
+            if verdict == "saturated" and self._saturation is None and not growing(self._parts, self._gaps_cv2):
+                verdict, reasons = "unsteady", (*reasons, _WORKED_OFF)
             under_way = self._tally.under_way(edges_ns[0])
             await self._drain(edges_ns[0], edges_ns[-1])
         finally:
@@ -170,7 +175,8 @@ class Drive:
         """Wait until the load is steady, or for as long as it may take."""
         gate, begun_ns = SteadyGate(self._gaps_cv2), time.monotonic_ns()
         edge_ns = await self._aside(self.context.window.instant)
-        patience_s = max(self.load.steady_s, 3 * self.part_s)
+        # Counted in parts: each ends a little after it is due, which must not cost the last one.
+        patience = max(IN_A_ROW, int(self.load.steady_s / self.part_s + 1e-9))
         while True:
             next_ns = edge_ns + round(self.part_s * 1e9)
             waited_s = (next_ns - begun_ns) / 1e9
@@ -182,7 +188,7 @@ class Drive:
             edge_ns = next_ns
             if saturated:
                 return "saturated", waited_s, gate.reasons
-            if waited_s + self.part_s > patience_s:
+            if len(gate.parts) >= patience:
                 # Users who wait for their answers may be slow, and are never more than there are.
                 return gate.verdict() if self.is_watched else "unsteady", waited_s, gate.reasons
 

@@ -36,6 +36,7 @@ def llem_scenarios() -> Sequence[ScenarioSpec]:
             defaults={"decoding": {"length": "natural"}},
             rejudge="llem_serving.judging.again:rejudge_runs",
             skip="llem_serving.skipping:HigherRates",
+            least_s="llem_serving.load_time:least_s",
         )
     ]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from llem_serving.steadiness.gate import SteadyGate
-from llem_serving.steadiness.part import LoadPart
-from llem_serving.steadiness.saturation import Saturation, saturates
+from llem_serving.steadiness.part import IN_A_ROW, LoadPart
+from llem_serving.steadiness.saturation import Saturation, growing, saturates
 
-__all__ = ["LoadPart", "Saturation", "SteadyGate", "saturates"]
+__all__ = ["IN_A_ROW", "LoadPart", "Saturation", "SteadyGate", "growing", "saturates"]
