@@ -128,5 +128,5 @@ def test_mfu_is_null_where_a_peak_is_not_known(changes: dict[str, Any], names: d
 
 
 def test_a_window_that_gave_nothing_has_no_rate() -> None:
-    speed = throughput(Tokens(requests=0, input=0, output=0), 5.0)
+    speed = throughput(count_tokens([]), 5.0)
     assert (speed.tokens_per_s, speed.total_tokens_per_s, speed.requests_per_s) == (None, None, None)
