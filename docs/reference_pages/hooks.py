@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from docs.reference_pages.markdown import document, prose
-from llem import hookspecs, specs
+from llem import hookspecs, plugin_api
 from llem.specs import kinds
 from llem.specs.kinds import KINDS
 
@@ -18,43 +18,54 @@ the group `{hookspecs.PROJECT}`, whose module or object has functions marked `@l
 
 INTERFACES: dict[str, tuple[type, ...]] = {
     "backend": (
-        specs.Engine,
-        specs.LoadContext,
-        specs.LoadReport,
-        specs.Request,
-        specs.RequestRecord,
-        specs.TokenEvent,
-        specs.MemoryReading,
-        specs.ReportsMetrics,
-        specs.ReportsCaveats,
-        specs.Caveat,
+        plugin_api.Engine,
+        plugin_api.LoadContext,
+        plugin_api.LoadReport,
+        plugin_api.Request,
+        plugin_api.RequestRecord,
+        plugin_api.TokenEvent,
+        plugin_api.MemoryReading,
+        plugin_api.ReportsMetrics,
+        plugin_api.ReportsCaveats,
+        plugin_api.Caveat,
     ),
     "runner": (
-        specs.Runner,
-        specs.RunningJob,
-        specs.RunnerContext,
-        specs.Job,
-        specs.Exit,
-        specs.Queues,
-        specs.Placement,
+        plugin_api.Runner,
+        plugin_api.RunningJob,
+        plugin_api.RunnerContext,
+        plugin_api.Job,
+        plugin_api.Exit,
+        plugin_api.Queues,
+        plugin_api.Placement,
     ),
     "energy sampler": (
-        specs.Sampler,
-        specs.TickingSampler,
-        specs.QuickPowerSampler,
-        specs.WatchingSampler,
-        specs.Device,
-        specs.Reading,
+        plugin_api.Sampler,
+        plugin_api.TickingSampler,
+        plugin_api.QuickPowerSampler,
+        plugin_api.WatchingSampler,
+        plugin_api.Device,
+        plugin_api.Reading,
     ),
-    "preflight check": (specs.PreflightContext, specs.Finding),
-    "dataset": (specs.LoadedDataset, specs.Prompt, specs.Message),
-    "scenario": (specs.LoadGenerator, specs.Answer, specs.SkipRule, specs.Rejudge, specs.Rejudged),
-    "search": (specs.Search, specs.SearchContext),
+    "preflight check": (plugin_api.PreflightContext, plugin_api.Finding),
+    "dataset": (plugin_api.LoadedDataset, plugin_api.Prompt, plugin_api.Message),
+    "scenario": (
+        plugin_api.LoadGenerator,
+        plugin_api.Answer,
+        plugin_api.SkipRule,
+        plugin_api.Rejudge,
+        plugin_api.Rejudged,
+    ),
+    "search": (plugin_api.Search, plugin_api.SearchContext),
     "command": (),
-    "accelerator": (specs.Accelerator, specs.AcceleratorMemory, specs.AcceleratorLimits, specs.AcceleratorSettings),
+    "accelerator": (
+        plugin_api.Accelerator,
+        plugin_api.AcceleratorMemory,
+        plugin_api.AcceleratorLimits,
+        plugin_api.AcceleratorSettings,
+    ),
     "metric": (),
     "chart": (),
-    "exporter": (specs.StudySource, specs.Exported),
+    "exporter": (plugin_api.StudySource, plugin_api.Exported),
     "importer": (),
 }
 """Interfaces that belong to each kind, besides its spec."""
@@ -72,9 +83,9 @@ def _parts() -> Iterator[str]:
         + ", ".join(f"`{n}`" for n in _rows())
         + "."
     )
-    yield from _class(specs.SpecRegistry)
-    yield from _class(specs.HookKind)
-    yield from _class(specs.Plugin)
+    yield from _class(plugin_api.SpecRegistry)
+    yield from _class(plugin_api.HookKind)
+    yield from _class(plugin_api.Plugin)
     for kind in KINDS:
         yield f"## {kind.word[0].upper()}{kind.word[1:]}"
         yield from _function(getattr(hookspecs, kind.hook), "###")

@@ -1,8 +1,11 @@
-"""Registrations of llem itself, by the same hooks as any plugin's."""
+"""Registrations of llem itself, by the same hooks as any plugin's. What is registered stands in `builtin.toml`."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
 
 from llem.hookspecs import API_VERSION, hookimpl
 from llem.specs.accelerator import AcceleratorSpec
@@ -13,176 +16,63 @@ from llem.specs.runner import RunnerSpec
 from llem.specs.sampler import SamplerSpec
 from llem.specs.scenario import ScenarioSpec
 
+S = TypeVar("S")
+
+_SETS = frozenset({"methods", "needs", "placements", "scopes", "yields_to"})
+"""Fields of specs that are sets; other lists are tuples."""
+
+_ROWS: Mapping[str, Sequence[Mapping[str, Any]]] = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
+
+
+def _specs(hook: str, spec: Callable[..., S]) -> list[S]:
+    return [
+        spec(api_version=API_VERSION, **{key: _frozen(key, value) for key, value in row.items()}) for row in _ROWS[hook]
+    ]
+
+
+def _frozen(key: str, value: Any) -> Any:
+    if not isinstance(value, list):
+        return value
+    return frozenset(value) if key in _SETS else tuple(value)
+
 
 @hookimpl
 def llem_runners() -> Sequence[RunnerSpec]:
     """The local runner: a fresh process on this machine."""
-    return [
-        RunnerSpec(
-            name="local",
-            api_version=API_VERSION,
-            summary="a fresh process on this machine for each experiment",
-            runner="llem.runners.local:LocalRunner",
-            by_gpu=True,
-            reclaim="llem.runners.leftovers:reclaim",
-            placements=frozenset({"same_node"}),
-        )
-    ]
+    return _specs("llem_runners", RunnerSpec)
 
 
 @hookimpl
 def llem_energy_samplers() -> Sequence[SamplerSpec]:
     """NVML, RAPL, and an estimate for machines without either."""
-    return [
-        SamplerSpec(
-            name="nvml",
-            api_version=API_VERSION,
-            summary="NVIDIA GPUs by NVML: total energy counter and power",
-            methods=frozenset({"counter", "power"}),
-            scopes=frozenset({"gpu", "module"}),
-            sampler="llem.samplers.nvml:NvmlSampler",
-        ),
-        SamplerSpec(
-            name="rapl",
-            api_version=API_VERSION,
-            summary="CPU packages, cores and DRAM by RAPL (powercap in sysfs)",
-            methods=frozenset({"counter"}),
-            scopes=frozenset({"cpu", "dram", "host"}),
-            sampler="llem.samplers.rapl:RaplSampler",
-        ),
-        SamplerSpec(
-            name="estimate",
-            api_version=API_VERSION,
-            summary="an estimate, not a measurement: CPU utilisation times rated power (TDP)",
-            methods=frozenset({"estimate"}),
-            scopes=frozenset({"cpu"}),
-            sampler="llem.samplers.estimate:EstimateSampler",
-            yields_to=frozenset({"rapl"}),
-        ),
-    ]
+    return _specs("llem_energy_samplers", SamplerSpec)
 
 
 @hookimpl
 def llem_accelerators() -> Sequence[AcceleratorSpec]:
     """The cards of NVIDIA. A machine's processors are facts of every host, and have no driver to ask."""
-    return [
-        AcceleratorSpec(
-            name="nvml",
-            api_version=API_VERSION,
-            summary="NVIDIA GPUs, by NVML",
-            find="llem.samplers.nvml_accelerators:find",
-            confine="llem.samplers.nvml_accelerators:confine",
-            device_files=("/dev/nvidia", "/dev/dxg"),
-            libraries=("libcuda.so", "libnvidia-ml.so"),
-            look="nvidia-smi",
-        ),
-    ]
+    return _specs("llem_accelerators", AcceleratorSpec)
 
 
 @hookimpl
 def llem_preflight_checks() -> Sequence[CheckSpec]:
     """Checks that concern every study."""
-    return [
-        CheckSpec(name=name, api_version=API_VERSION, summary=summary, check=f"llem.preflight.{function}")
-        for name, summary, function in (
-            ("meters", "which energy samplers work here, and why the others do not", "checks:check_meters"),
-            (
-                "accelerators",
-                "which accelerators are seen here, and of which nothing is known",
-                "devices:check_accelerators",
-            ),
-            ("output", "the results folder can be written and has room", "checks:check_output"),
-            (
-                "models",
-                "models and tokenizers are there: folders and files, and names of the hub",
-                "checks:check_models",
-            ),
-            ("datasets", "datasets can be read and have enough prompts", "checks:check_datasets"),
-            ("requirements", "what each backend needs is installed where it runs", "checks:check_requirements"),
-            (
-                "parallel",
-                "experiments can run side by side on different GPUs, where that is asked for",
-                "devices:check_parallel",
-            ),
-            ("governor", "the CPU frequency governor does not disturb the figures", "checks:check_governor"),
-            ("load", "nothing else keeps this machine busy", "checks:check_load"),
-        )
-    ]
+    return _specs("llem_preflight_checks", CheckSpec)
 
 
 @hookimpl
 def llem_datasets() -> Sequence[DatasetSpec]:
     """The datasets that llem brings or can read."""
-    return [
-        DatasetSpec(
-            name="aienergyscore",
-            api_version=API_VERSION,
-            summary="1,000 prompts of llem's own making in the shape of AIEnergyScore's text_generation set",
-            loader="llem.datasets.aienergyscore:load_builtin",
-        ),
-        DatasetSpec(
-            name="aienergyscore:official",
-            api_version=API_VERSION,
-            summary="the genuine AIEnergyScore/text_generation, from the hub or a local file (dataset.path), checked",
-            loader="llem.datasets.aienergyscore:load_official",
-        ),
-        DatasetSpec(
-            name="jsonl",
-            api_version=API_VERSION,
-            summary="a JSON Lines file (dataset.path), one prompt a line",
-            loader="llem.datasets.jsonl:load",
-        ),
-        DatasetSpec(
-            name="hub",
-            api_version=API_VERSION,
-            summary="a dataset of the Hugging Face hub (dataset.path, split, revision)",
-            loader="llem.datasets.hub:load",
-            requires=("datasets",),
-            install="pip install 'llem[hub]'",
-        ),
-        DatasetSpec(
-            name="synthetic",
-            api_version=API_VERSION,
-            summary="random token ids, exactly dataset.input_tokens of them, seeded",
-            loader="llem.datasets.synthetic:load",
-        ),
-    ]
+    return _specs("llem_datasets", DatasetSpec)
 
 
 @hookimpl
 def llem_scenarios() -> Sequence[ScenarioSpec]:
     """Both closed loops."""
-    return [
-        ScenarioSpec(
-            name="offline",
-            api_version=API_VERSION,
-            summary="batches as the backend forms them, one after another",
-            generator="llem.scenarios.offline:Offline",
-        ),
-        ScenarioSpec(
-            name="single_stream",
-            api_version=API_VERSION,
-            summary="one request at a time, token by token",
-            generator="llem.scenarios.single_stream:SingleStream",
-            needs=frozenset({"streaming"}),
-            at_once=1,
-        ),
-    ]
+    return _specs("llem_scenarios", ScenarioSpec)
 
 
 @hookimpl
 def llem_commands() -> Sequence[CommandSpec]:
     """The commands of the core, in the order of `llem --help`."""
-    return [
-        CommandSpec(name=name, api_version=API_VERSION, summary=summary, command=f"llem.cli.{name}:{name}")
-        for name, summary in (
-            ("init", "write a first study, from a few questions or from flags"),
-            ("run", "run a study, or one experiment from options"),
-            ("resume", "go on with a study that was started before"),
-            ("show", "show a study or a result as a table"),
-            ("config", "show, describe or begin a configuration"),
-            ("plugins", "list what is installed, and what was set aside"),
-            ("completion", "complete words in bash, zsh or fish"),
-            ("doctor", "check this machine and say what to do"),
-        )
-    ]
+    return _specs("llem_commands", CommandSpec)
