@@ -13,6 +13,7 @@ from urllib.parse import unquote, urljoin
 
 import pytest
 
+from llem import plugin_api
 from llem.errors import DOCUMENTATION
 
 ROOT = Path(__file__).parent.parent
@@ -154,8 +155,9 @@ def test_every_public_name_is_in_the_library_reference(pages: dict[str, Reader])
 
 @pytest.mark.process
 def test_every_spec_is_in_the_reference_of_hooks(pages: dict[str, Reader]) -> None:
-    specs = importlib.import_module("llem.specs")
-    classes = {name for name in specs.__all__ if isinstance(getattr(specs, name), type)}
+    modules = [found for topic in plugin_api.TOPICS.values() for found in topic.items()]
+    names = [name for module, listed in modules if module.startswith("llem.specs.") for name in listed.split()]
+    classes = {name for name in names if isinstance(getattr(plugin_api, name), type)}
     assert {name.lower() for name in classes} <= pages["reference/hooks/"].anchors
 
 
