@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from llem.specs.backend import Request
@@ -19,7 +22,7 @@ from llem_openai.config import OpenaiConfig
 from llem_openai.engine import OpenaiEngine
 from llem_openai.exchange import Exchange
 from llem_openai.sender import Left, Sender
-from llem_openai.sender_process import LONGEST
+from llem_openai.sender_process import ASKED, LEFT, LONGEST, Sending
 
 sys.path.insert(0, str(Path(__file__).parent))
 from asking import engine_on
@@ -114,6 +117,32 @@ def test_who_waits_for_a_sender_that_was_killed_is_told(
             sender.send(pair[0].fileno(), 0, b"nor this")
 
     asyncio.run(ask())
+
+
+def test_a_request_whose_socket_cannot_be_taken_is_given_back() -> None:
+    line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    sending = threading.Thread(target=Sending(theirs).run)
+    sending.start()
+    try:
+        assert LEFT.unpack(line.recv(100)) == (0, 0, 0)
+        line.send(ASKED.pack(7, in_ms(60_000)) + b"a request")
+        assert LEFT.unpack(line.recv(100)) == (7, 0, 0)
+    finally:
+        line.close()
+        sending.join()
+        theirs.close()
+
+
+def test_it_ends_with_whoever_asks_it_however_that_ends() -> None:
+    program = "import sys, time; from llem_openai.sender import Sender; print(Sender()._process.pid, flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as asking:
+        assert asking.stdout is not None
+        pid = int(asking.stdout.readline())
+        asking.kill()
+    end = time.monotonic() + 30
+    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE and time.monotonic() < end:
+        time.sleep(0.05)
+    assert time.monotonic() < end
 
 
 def test_it_ends_when_it_is_closed_and_harmlessly_twice() -> None:

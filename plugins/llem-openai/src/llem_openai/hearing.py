@@ -100,7 +100,9 @@ class Hearing:
             if one.cancelled():
                 return
             found = one.result()
-            if not found.t_ns:
+            if not found.t_ns and self._answer.chunks:  # it left, and the sender ended before it told when
+                self._starts(departure, departure.due_ns)
+            elif not found.t_ns:
                 self._send_when_due(connection, request, departure)
             elif found.size < 0:
                 connection.close()

@@ -27,7 +27,7 @@ class Left:
     """The end of a request's wait.
 
     Attributes:
-        t_ns: when it left (monotonic ns); 0 where the sender has ended, by whatever hand, before it told.
+        t_ns: when it left (monotonic ns); 0 where it does not leave by the sender, which may have ended.
         size: bytes of it that the socket took; a negative error number where it took none.
     """
 

@@ -22,7 +22,8 @@ ASKED = struct.Struct("<Qq")
 """In front of a request: its number, and its instant (monotonic ns); `TAKEN_BACK` for one that shall not be sent."""
 
 LEFT = struct.Struct("<Qqq")
-"""Number, the instant at which it left, and the bytes that the socket took; a negative error number where it took none."""
+"""Number, the instant at which it left, and the bytes that the socket took; a negative error number where it took none.
+Where the instant is 0 it does not leave from here."""
 
 TAKEN_BACK = -1
 
@@ -85,6 +86,8 @@ class Sending:
         elif sockets:
             self._kept[number] = (sockets[0], data[ASKED.size :])
             heapq.heappush(self._due, (due_ns, number))
+        else:  # this process may have no more files
+            self._told.append(LEFT.pack(number, 0, 0))
         return True
 
     def _tell(self) -> None:
