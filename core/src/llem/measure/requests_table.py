@@ -8,38 +8,14 @@ from typing import Any
 
 from llem.measure.given_out import tokens_within
 from llem.measure.latency import Timing
+from llem.measure.table_columns import Column, columns_of, fields_of
 from llem.results.table_file import column_of, write_table_file
 from llem.specs.scenario import Answer, Unanswered
 
-COLUMNS: tuple[tuple[str, str, str, str], ...] = (
-    ("pass", "int32", "1", "repetition of the workload, from 1"),
-    ("batch", "int32", "1", "place of the request's batch in its pass, from 1"),
-    ("id", "int64", "1", "index of the prompt in the dataset as drawn"),
-    ("arrival_s", "float64", "s", "release by the load generator, since the window opened"),
-    ("start_s", "float64", "s", "when the engine took it, since the window opened; null where its times cannot be"),
-    ("first_token_s", "float64", "s", "first output token, since the window opened; null where it was not seen"),
-    ("end_s", "float64", "s", "when the engine was done with it, since the window opened; null likewise"),
-    ("input_tokens", "int64", "token", "prompt tokens without padding"),
-    ("output_tokens", "int64", "token", "generated tokens up to and including the stop token"),
-    ("finish", "string", "1", "length or stop"),
-    ("ttft_s", "float64", "s", "first token - arrival"),
-    ("tpot_s", "float64", "s", "(last token - first token) / (output tokens - 1)"),
-    ("e2e_s", "float64", "s", "last token - arrival"),
-    ("itl_s", "list", "s", "gaps between successive tokens"),
-)
+COLUMNS = columns_of("requests")
 """Name, type, unit and meaning of each column."""
 
-SERVED_COLUMNS: tuple[tuple[str, str, str, str], ...] = (
-    ("sent_s", "float64", "s", "when it was handed to the engine, since the window opened; null where it never was"),
-    (
-        "inside",
-        "bool",
-        "1",
-        "it arrived inside the window; others had tokens of theirs given out inside, or none at all",
-    ),
-    ("window_tokens", "int64", "token", "output tokens that were given out inside the window"),
-    ("error", "string", "1", "how it failed; null where it did not"),
-)
+SERVED_COLUMNS = columns_of("served")
 """Further columns of a load that did not wait for answers. `finish` is then also error or unanswered."""
 
 
@@ -107,21 +83,10 @@ def _without_answer(one: Unanswered, open_ns: int) -> tuple[Any, ...]:
     return tuple(known.get(name) for name, *_ in (*COLUMNS, *SERVED_COLUMNS))
 
 
-def _write(path: Path, layout: Sequence[tuple[str, str, str, str]], rows: Sequence[tuple[Any, ...]]) -> None:
+def _write(path: Path, layout: Sequence[Column], rows: Sequence[tuple[Any, ...]]) -> None:
     import pyarrow as pa
 
-    types: dict[str, Any] = {
-        "int32": pa.int32(),
-        "int64": pa.int64(),
-        "float64": pa.float64(),
-        "string": pa.string(),
-        "bool": pa.bool_(),
-        "list": pa.list_(pa.float64()),
-    }
-    fields = [
-        pa.field(name, types[kind], metadata={"unit": unit, "description": meaning})
-        for name, kind, unit, meaning in layout
-    ]
+    fields = fields_of(layout)
     columns = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in layout]
     arrays = [column_of(column, field.type) for column, field in zip(columns, fields, strict=True)]
     write_table_file(pa.Table.from_arrays(arrays, schema=pa.schema(fields)), path)

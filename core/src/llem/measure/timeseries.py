@@ -6,47 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from llem.measure.series import Series
+from llem.measure.table_columns import UNITS, Column, columns_of, fields_of
 from llem.results.table_file import column_of, write_table_file
 
-COLUMNS: tuple[tuple[str, str, str, str], ...] = (
-    ("t_s", "float64", "s", "time of the reading since the measured window opened; negative before it"),
-    ("device", "string", "1", "stable id of the device, as in result.json"),
-    ("sampler", "string", "1", "who read it"),
-    ("scope", "string", "1", "what the device's figures cover: gpu, module, cpu, dram or host"),
-    ("energy_j", "float64", "J", "cumulative energy from an arbitrary zero; an estimate where the device is one"),
-    ("power_w", "float64", "W", "power as the device reports it"),
-)
+COLUMNS = columns_of("readings")
 """Name, type, unit and meaning of the columns of every reading. Null where it was not read."""
 
-TELEMETRY: tuple[tuple[str, str, str, str], ...] = (
-    ("temperature_c", "float64", "degC", "temperature"),
-    ("gpu_clock_mhz", "float64", "MHz", "clock of the multiprocessors"),
-    ("memory_clock_mhz", "float64", "MHz", "clock of the memory"),
-    ("power_limit_w", "float64", "W", "power limit in force"),
-    ("memory_used_mb", "float64", "MiB", "memory in use on the device"),
-    ("utilization_pct", "float64", "%", "share of the time in which the device was busy"),
-    ("throttle_reasons", "int64", "1", "bits, as llem.specs.sampler.THROTTLE_REASONS names them"),
-)
+TELEMETRY = columns_of("telemetry")
 """The telemetry that llem's own samplers read; null throughout where no device tells it. Others follow by name."""
-
-_UNITS = {
-    "c": "degC",
-    "hz": "Hz",
-    "khz": "kHz",
-    "mhz": "MHz",
-    "w": "W",
-    "mw": "mW",
-    "j": "J",
-    "mb": "MiB",
-    "pct": "%",
-    "s": "s",
-    "ms": "ms",
-    "v": "V",
-    "mv": "mV",
-    "a": "A",
-    "rpm": "1/min",
-}
-"""Unit by the last word of a name."""
 
 
 def write_timeseries(series: Series, path: Path, open_ns: int) -> None:
@@ -59,12 +26,8 @@ def write_timeseries(series: Series, path: Path, open_ns: int) -> None:
     """
     import pyarrow as pa
 
-    types: dict[str, Any] = {"float64": pa.float64(), "int64": pa.int64(), "string": pa.string()}
     columns = [*COLUMNS, *TELEMETRY, *_further(series)]
-    fields = [
-        pa.field(name, types[kind], metadata={"unit": unit, "description": meaning})
-        for name, kind, unit, meaning in columns
-    ]
+    fields = fields_of(columns)
     data = _data(series, open_ns, [(name, kind) for name, kind, _, _ in columns[len(COLUMNS) :]])
     schema = pa.schema(
         fields,
@@ -74,12 +37,12 @@ def write_timeseries(series: Series, path: Path, open_ns: int) -> None:
     write_table_file(pa.Table.from_arrays(arrays, schema=schema), path)
 
 
-def _further(series: Series) -> list[tuple[str, str, str, str]]:
+def _further(series: Series) -> list[Column]:
     """Columns for what other samplers read besides."""
     known = {name for name, *_ in (*COLUMNS, *TELEMETRY)}
     names = {name for track in series.tracks for telemetry in track.telemetry for name in telemetry} - known
     return [
-        (name, "float64", _UNITS.get(name.rpartition("_")[2], "1"), "as its sampler names it") for name in sorted(names)
+        (name, "float64", UNITS.get(name.rpartition("_")[2], "1"), "as its sampler names it") for name in sorted(names)
     ]
 
 

@@ -3,52 +3,14 @@
 from __future__ import annotations
 
 import os
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
-_DISTRIBUTED = frozenset(
-    {
-        "RANK",
-        "WORLD_SIZE",
-        "LOCAL_RANK",
-        "LOCAL_WORLD_SIZE",
-        "GROUP_RANK",
-        "GROUP_WORLD_SIZE",
-        "ROLE_RANK",
-        "ROLE_NAME",
-        "ROLE_WORLD_SIZE",
-        "NODE_RANK",
-        "MASTER_ADDR",
-        "MASTER_PORT",
-        "PMI_RANK",
-        "PMI_SIZE",
-        "MV2_COMM_WORLD_LOCAL_RANK",
-    }
-)
-"""A launcher's place in a process group. A worker that finds them takes itself for a part of that group, and waits for it."""
-
-_DISTRIBUTED_PREFIXES = ("TORCHELASTIC_", "OMPI_COMM_", "PMIX_")
-
-_INTERPRETER = frozenset(
-    {
-        "PYTHONINSPECT",
-        "PYTHONSTARTUP",
-        "PYTHONBREAKPOINT",
-        "PYTHONPROFILEIMPORTTIME",
-        "PYTHONTRACEMALLOC",
-        "PYTHONDEVMODE",
-        "PYTHONASYNCIODEBUG",
-        "PYTHONMALLOC",
-        "PYTHONMALLOCSTATS",
-        "PYTHONDEBUG",
-        "PYTHONVERBOSE",
-        "PYTHONCASEOK",
-    }
-)
-"""Debugging aids of the interpreter: they slow the engine down, or keep the worker open."""
-
-_SERVICE = frozenset({"NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "WATCHDOG_USEC", "WATCHDOG_PID"})
-"""A service manager's line to llem itself."""
+_DROPPED: dict[str, list[str]] = tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))
+_NAMES = frozenset({*_DROPPED["distributed"], *_DROPPED["interpreter"], *_DROPPED["service"]})
+_PREFIXES = tuple(_DROPPED["distributed_prefixes"])
+"""Variables that a worker does not get, each list explained in `environment.toml`."""
 
 _PATH_LISTS = ("PYTHONPATH", "LD_LIBRARY_PATH")
 """Lists of folders: relative ones are meant from where llem was started, and a worker starts elsewhere."""
@@ -67,12 +29,7 @@ def worker_environment(
             the experiment's.
         settings: variables that the job asks for; they win.
     """
-    dropped = _DISTRIBUTED | _INTERPRETER | _SERVICE
-    kept = {
-        name: value
-        for name, value in inherited.items()
-        if name not in dropped and not name.startswith(_DISTRIBUTED_PREFIXES)
-    }
+    kept = {name: value for name, value in inherited.items() if name not in _NAMES and not name.startswith(_PREFIXES)}
     for name in _PATH_LISTS:
         if kept.get(name):
             kept[name] = os.pathsep.join(str(Path(entry).absolute()) for entry in kept[name].split(os.pathsep) if entry)
