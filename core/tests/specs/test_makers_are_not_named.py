@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import re
 import tokenize
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,15 +32,32 @@ MAKERS = re.compile(r"nvml|nvidia|cuda|rocm|rocr|amdsmi|\bamd\b|rapl\b|radeon|te
 KNOWN = {
     ("accelerators/facts.py", "cuda"): "the field of a result, called so since the first version",
     ("measure/resolution.py", "nvmlDeviceGetPowerUsage"): "the field by name, as results of every version tell it",
-    ("measure/environment.py", "CUDA_"): "libraries below engines, whose variables are recorded wherever they are set",
-    ("measure/environment.py", "NVIDIA_"): "the same",
-    ("measure/environment.py", "ROCR_"): "the same",
+    (
+        "measure/environment.toml",
+        "CUDA_",
+    ): "libraries below engines, whose variables are recorded wherever they are set",
+    ("measure/environment.toml", "NVIDIA_"): "the same",
+    ("measure/environment.toml", "ROCR_"): "the same",
 }
 """Words that stay, each with its reason."""
 
 
+def words(data: object) -> Iterator[str]:
+    """Keys and strings of plain data."""
+    if isinstance(data, dict):
+        yield from data
+        yield from words(list(data.values()))
+    elif isinstance(data, list):
+        for item in data:
+            yield from words(item)
+    elif isinstance(data, str):
+        yield data
+
+
 def texts(path: Path) -> set[str]:
-    """Names and strings of a file's code; comments and docstrings may say for whom something is."""
+    """Names and strings of a file's code or data; comments and docstrings may say for whom something is."""
+    if path.suffix == ".toml":
+        return set(words(tomllib.loads(path.read_text(encoding="utf-8"))))
     tokens = [
         token
         for token in tokenize.generate_tokens(io.StringIO(path.read_text(encoding="utf-8")).readline)
@@ -58,7 +77,7 @@ def texts(path: Path) -> set[str]:
 def test_no_stage_names_a_maker(stage: str) -> None:
     found = {
         (str(path.relative_to(CORE)), text)
-        for path in sorted((CORE / stage).rglob("*.py"))
+        for path in sorted([*(CORE / stage).rglob("*.py"), *(CORE / stage).rglob("*.toml")])
         for text in texts(path)
         if MAKERS.search(text)
     }

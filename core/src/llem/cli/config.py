@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,15 +60,13 @@ def show(registry: Registry, study: Path | None, settings: tuple[str, ...], ever
     from llem.config.layers import load_study
     from llem.config.merging import Origin
     from llem.config.template import written
+    from llem.plugins import installed_parts
     from llem.sweep.expansion import Sweep
 
     loaded = load_study(
         study,
         settings=settings,
-        backends=registry[BACKENDS],
-        find_backend=partial(registry.find, BACKENDS),
-        runners=registry[RUNNERS],
-        scenarios=registry[SCENARIOS],
+        **installed_parts(registry),
         complete=study is not None,
     )
     # Reading the sweep finds what is wrong with its axes; no point of it is expanded.

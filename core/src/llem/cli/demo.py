@@ -27,7 +27,7 @@ def write_demo(registry: Registry, output: Path, *, force: bool) -> None:
     """
     from llem.cli.next_step import run_commands
     from llem.cli.writing import write_text
-    from llem.first_study import demo_study
+    from llem.first_study.demo import demo_study
 
     context = click.get_current_context()
     for parameter in context.command.params:
@@ -48,7 +48,7 @@ def _lacking(registry: Registry) -> Iterator[tuple[str, str]]:
     """Commands that bring what the demo needs and this environment lacks, each with what it brings."""
     from llem.config.reading import read_yaml
     from llem.errors import ModelError
-    from llem.first_study import demo_study
+    from llem.first_study.demo import demo_study
     from llem.models.sources import install_command, locate_model
     from llem.plugins import missing_requirements
     from llem.preflight.engines import CPU_TORCH, FIRST_BACKEND, next_command

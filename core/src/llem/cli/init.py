@@ -15,7 +15,7 @@ from llem.cli.completing import datasets, settings_keys
 from llem.specs.kinds import BACKENDS, RUNNERS, SCENARIOS
 
 if TYPE_CHECKING:
-    from llem.first_study import Care
+    from llem.first_study.answers import Care
     from llem.plan import Plan
     from llem.plugins import Registry
 
@@ -102,7 +102,10 @@ def init(
     from llem.config.environment import read_settings
     from llem.config.keys import Vocabulary
     from llem.errors import PluginError
-    from llem.first_study import Answers, check, preferred_backend, read_axes, seen_from
+    from llem.first_study.answers import Answers, seen_from
+    from llem.first_study.axes import read_axes
+    from llem.first_study.checking import check
+    from llem.first_study.offers import preferred_backend
     from llem.plan.show import duration
     from llem.preflight.engines import FIRST_REMEDY
 

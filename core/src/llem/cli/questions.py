@@ -14,7 +14,10 @@ from llem.config.keys import Vocabulary
 from llem.config.template import written
 from llem.datasets.jsonl import count_prompts
 from llem.errors import ConfigError, LlemError
-from llem.first_study import CARE, Answers, Checked, Offer, check, every_key, offers_of, read_axes, seen_from
+from llem.first_study.answers import CARE, Answers, seen_from
+from llem.first_study.axes import read_axes
+from llem.first_study.checking import Checked, check
+from llem.first_study.offers import Offer, every_key, offers_of
 from llem.plan.show import duration
 from llem.plugins import Registry, missing_requirements
 from llem.preflight.engines import remedy

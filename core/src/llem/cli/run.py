@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -140,6 +139,7 @@ def run(
     from llem.errors import ConfigError
     from llem.plan import make_plan
     from llem.plan.runners import moved
+    from llem.plugins import installed_parts
     from llem.progress import TextReporter
     from llem.study.resume.request import ResumeRequest
     from llem.study.run import refuse_missing, run_study
@@ -178,10 +178,7 @@ def run(
         loaded = load_study(
             study,
             overrides=overrides,
-            backends=registry[BACKENDS],
-            find_backend=partial(registry.find, BACKENDS),
-            runners=registry[RUNNERS],
-            scenarios=registry[SCENARIOS],
+            **installed_parts(registry),
         )
     except ConfigError as error:
         if study is None and model is None and "`model` is missing" in error.what:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from llem.config.keys import Vocabulary
@@ -14,7 +13,7 @@ from llem.first_study.answers import Answers
 from llem.first_study.writing import study_document, study_text
 from llem.plan import Plan, make_plan
 from llem.plan.runners import moved
-from llem.plugins import Registry
+from llem.plugins import Registry, installed_parts
 from llem.preflight.checks import check_datasets, check_models
 from llem.specs.kinds import BACKENDS, DATASETS, RUNNERS, SCENARIOS
 from llem.study.run import preflight_context
@@ -54,10 +53,7 @@ def check(answers: Answers, registry: Registry, folder: Path) -> Checked:
         study = load_study(
             document=study_document(answers, vocabulary),
             base_dir=folder.absolute(),
-            backends=registry[BACKENDS],
-            find_backend=partial(registry.find, BACKENDS),
-            runners=registry[RUNNERS],
-            scenarios=registry[SCENARIOS],
+            **installed_parts(registry),
         )
         plan = make_plan(study, registry)
     except LlemError as error:

@@ -7,6 +7,7 @@ import os
 import platform
 import re
 import sys
+import tomllib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -19,29 +20,7 @@ from llem.measure.node import EXCLUSIVE, NODE, gpu_facts, node_facts
 from llem.results.facts import DeviceFacts
 from llem.results.scrub import scrub_data, tells_a_secret
 
-_PREFIXES = (
-    "CUDA_",
-    "CUDNN_",
-    "CUBLAS_",
-    "GOMP_",
-    "GLIBC_TUNABLES",
-    "HF_",
-    "KMP_",
-    "LD_",
-    "MALLOC_",
-    "MKL_",
-    "NCCL_",
-    "NUMEXPR_",
-    "NVIDIA_",
-    "OMP_",
-    "OPENBLAS_",
-    "PYTHONHASHSEED",
-    "PYTHONOPTIMIZE",
-    "PYTORCH_",
-    "ROCR_",
-    "TORCHINDUCTOR_",
-    "TORCHDYNAMO_",
-)
+_PREFIXES: tuple[str, ...] = tuple(tomllib.loads(Path(__file__).with_suffix(".toml").read_text("utf-8"))["prefixes"])
 """Variables of libraries below the engines that change how fast they run. Those of installed packages are found by name."""
 
 _WITHOUT_EFFECT = frozenset({"LLEM_JOB_ID", HOST_PID, NODE, EXCLUSIVE, START})

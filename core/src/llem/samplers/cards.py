@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 from llem.specs.sampler import Reading
@@ -39,21 +39,20 @@ def read_cards(cards: Iterable[Card]) -> list[Reading]:
 
 def count_cards(cards: Iterable[Card]) -> dict[str, tuple[int, float]]:
     """Cumulative energy alone, as fast as the driver answers: UUID to (monotonic ns, joules)."""
-    found = {}
-    for card in cards:
-        before = time.monotonic_ns()
-        energy_j = card.energy_j()
-        if energy_j is not None:
-            found[card.id] = ((before + time.monotonic_ns()) // 2, energy_j)
-    return found
+    return _one_of_each((card.id, card.energy_j) for card in cards)
 
 
 def power_cards(cards: Iterable[Card]) -> dict[str, tuple[int, float]]:
     """Power alone, as fast as the driver answers: UUID to (monotonic ns, watts)."""
+    return _one_of_each((card.id, card.power_w) for card in cards)
+
+
+def _one_of_each(reads: Iterable[tuple[str, Callable[[], float | None]]]) -> dict[str, tuple[int, float]]:
+    """One quantity of each card, stamped at the middle of its own reading; of a card that tells none nothing."""
     found = {}
-    for card in cards:
+    for card_id, read in reads:
         before = time.monotonic_ns()
-        power_w = card.power_w()
-        if power_w is not None:
-            found[card.id] = ((before + time.monotonic_ns()) // 2, power_w)
+        value = read()
+        if value is not None:
+            found[card_id] = ((before + time.monotonic_ns()) // 2, value)
     return found

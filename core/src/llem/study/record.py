@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from llem.config.layers import LoadedStudy, load_study
 from llem.config.merging import Origin, nested
 from llem.config.reading import read_yaml
 from llem.errors import ResultError
+from llem.plugins import installed_parts
 from llem.results.job_directory import write_atomically
 from llem.results.store import read_object
 from llem.specs.kinds import BACKENDS, RUNNERS, SCENARIOS
@@ -132,10 +132,7 @@ def as_started(record: StudyRecord, registry: Registry, asked: Mapping[str, Any]
         environ={},
         user=read_yaml("{}", "nothing", may_be_empty=True),
         base_dir=Path(record.base_dir),
-        backends=registry[BACKENDS],
-        find_backend=partial(registry.find, BACKENDS),
-        runners=registry[RUNNERS],
-        scenarios=registry[SCENARIOS],
+        **installed_parts(registry),
     )
     origins = {**_origins(record), **{key: Origin("command line") for key in asked}}
     return replace(study, **_facts(record), origins=origins, notes=())
@@ -157,10 +154,7 @@ def as_edited(record: StudyRecord, file: Path, registry: Registry, asked: Mappin
         environ={},
         user=read_yaml(json.dumps(nested(below, vocabulary)), "user file", may_be_empty=True),
         base_dir=Path(record.base_dir),
-        backends=registry[BACKENDS],
-        find_backend=partial(registry.find, BACKENDS),
-        runners=registry[RUNNERS],
-        scenarios=registry[SCENARIOS],
+        **installed_parts(registry),
     )
     known = _origins(record)
     origins = {key: known[key] if key in above or key in below else origin for key, origin in study.origins.items()}
