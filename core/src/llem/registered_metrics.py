@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from llem.metrics.computed import ComputedColumn
+from llem.metrics.shown import ShownMetric
 from llem.plugins import Registry, load_object
 from llem.specs.kinds import METRICS
 from llem.specs.metric import MetricSpec
@@ -24,6 +25,15 @@ def computed_columns(registry: Registry) -> list[ComputedColumn]:
         )
         for spec in registry[METRICS].values()
         if spec.value is not None
+    ]
+
+
+def shown_metrics(registry: Registry) -> list[ShownMetric]:
+    """The metrics that have a column in a study's table."""
+    return [
+        ShownMetric(spec.name, spec.column, spec.label + ("" if spec.unit == "1" else f", {spec.unit}"), spec.energy)
+        for spec in registry[METRICS].values()
+        if spec.shown
     ]
 
 

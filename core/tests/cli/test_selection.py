@@ -8,8 +8,11 @@ from typing import Any
 
 import pytest
 
+from llem.cli.present import study_table
+from llem.cli.table import number
 from llem.errors import ConfigError
 from llem.metrics.selection import Selection, select
+from llem.metrics.shown import ShownMetric
 from llem.metrics.summary import summarise
 from llem.results.aggregate import aggregate
 from llem.results.models import Failure
@@ -187,3 +190,25 @@ def test_results_that_are_not_in_the_table_are_shown_too(llem: Any, study: Path,
     shown = llem("show", study).stdout
     assert " 64 " in shown
     assert shown.startswith("made-by-hand: 13 experiments, 11 done, 2 failed")
+
+
+def test_a_registered_metric_has_its_column_where_a_configuration_has_it(study: Path) -> None:
+    shown = [
+        ShownMetric("rate", "throughput.tokens_per_s", "rate of tokens, token/s", energy=False),
+        ShownMetric("spent", "energy.headline.energy_j", "energy spent, J", energy=True),
+        ShownMetric("unknown", "scenario_metrics.unknown", "never told", energy=False),
+    ]
+    found = select(StudyTable(study), where=["batch_size<=2"], metrics=shown)
+    assert [c.figures["rate"].mean for c in found.configurations] == [
+        c.figures["tokens_per_s"].mean for c in found.configurations
+    ]
+    assert "rate" in found.configurations[0].document()["figures"]
+    header, _, *lines = study_table(found.configurations, shown).splitlines()
+    assert "rate of tokens, token/s" in header
+    assert "energy spent, J" in header
+    assert "never told" not in header
+    place = header.index("energy spent, J")
+    for line, one in zip(lines, found.configurations, strict=True):
+        cell = line[place : place + len("energy spent, J")].strip()
+        assert cell.startswith("~") == (one.method == "estimate")
+        assert number(one.figures["spent"].mean, one.figures["spent"].sd) in cell.lstrip("~")

@@ -8,6 +8,7 @@ from typing import Any
 
 from llem.cli.table import NOTHING, number, one_line, span, table, value
 from llem.metrics.environments import study_kinds
+from llem.metrics.shown import ShownMetric
 from llem.metrics.summary import Configuration, MetricSummary
 from llem.results.text import PARAGRAPH, energy_text
 from llem.results.warning_codes import IMPOSSIBLE, WarningKind, Weight, kind_of, touched_text
@@ -17,8 +18,10 @@ MOST_LINES = 20
 """Number of failures that are listed before the rest is only counted."""
 
 
-def study_table(configurations: Sequence[Configuration]) -> str:
+def study_table(configurations: Sequence[Configuration], metrics: Sequence[ShownMetric] = ()) -> str:
     """One line for each configuration: swept values, then figures. A figure that no configuration has gets no column.
+
+    Registered `metrics` stand behind energy and speed.
 
     A key that a configuration does not sweep has the value there that it is set to.
     """
@@ -38,7 +41,7 @@ def study_table(configurations: Sequence[Configuration]) -> str:
         headers.append("environment")
         for row, kind in zip(cells, kinds, strict=True):
             row.append(one_line(kind or NOTHING, 60))
-    for header, column in _figure_columns(configurations):
+    for header, column in _figure_columns(configurations, metrics):
         headers.append(header)
         for row, cell in zip(cells, column, strict=True):
             row.append(cell)
@@ -48,7 +51,9 @@ def study_table(configurations: Sequence[Configuration]) -> str:
     return table(headers, cells, left=left)
 
 
-def _figure_columns(configurations: Sequence[Configuration]) -> Iterator[tuple[str, list[str]]]:
+def _figure_columns(
+    configurations: Sequence[Configuration], metrics: Sequence[ShownMetric]
+) -> Iterator[tuple[str, list[str]]]:
     def column(name: str, scale: float = 1.0) -> list[str]:
         found = [c.figures.get(name) for c in configurations]
         return [number(f.mean * scale, None if f.sd is None else f.sd * scale) if f else NOTHING for f in found]
@@ -61,6 +66,15 @@ def _figure_columns(configurations: Sequence[Configuration]) -> Iterator[tuple[s
     if any(f.interval for f in _main_figures(configurations)):
         # Of one figure only, the one that studies are made for: every figure's interval would make the table too wide.
         yield "95 % interval", [_interval_cell(c, _main(configurations)) for c in configurations]
+    for spec in metrics:
+        if known(spec.name):
+            cells = column(spec.name)
+            if spec.energy:
+                cells = [
+                    f"~{cell}" if cell != NOTHING and c.method == "estimate" else cell
+                    for c, cell in zip(configurations, cells, strict=True)
+                ]
+            yield spec.header, cells
     if known("mean_w"):
         yield "mean W", column("mean_w")
     if known("ttft_p50_s"):

@@ -85,5 +85,5 @@ def resume(
     )
     with TextReporter(sys.stderr, quiet=quiet, verbose=verbose) as reporter:
         outcome = go_on(study_dir, registry, reporter, request, skip_preflight=skip_preflight)
-    print_outcome(outcome, as_json=as_json)
+    print_outcome(outcome, registry, as_json=as_json)
     return outcome.exit_code

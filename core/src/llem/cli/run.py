@@ -206,7 +206,7 @@ def run(
         outcome = run_study(
             loaded, plan, registry, reporter, output=output, runner=runner, skip_preflight=skip_preflight
         )
-    print_outcome(outcome, as_json=as_json)
+    print_outcome(outcome, registry, as_json=as_json)
     return outcome.exit_code
 
 
@@ -246,7 +246,7 @@ def _go_on(
 
     with TextReporter(sys.stderr, quiet=quiet, verbose=verbose) as reporter:
         outcome = resume(directory, registry, reporter, request, skip_preflight=skip)
-    print_outcome(outcome, as_json=as_json)
+    print_outcome(outcome, registry, as_json=as_json)
     return outcome.exit_code
 
 

@@ -13,7 +13,7 @@ from llem.cli.present import result_text
 from llem.cli.summary import SHOWN, summary_of
 from llem.errors import ResultError
 from llem.metrics.computed import WithComputed
-from llem.registered_metrics import computed_columns
+from llem.registered_metrics import computed_columns, shown_metrics
 from llem.results.aggregate import aggregate
 from llem.results.job_directory import EXPERIMENT, RESULT
 from llem.results.parts import PARQUET
@@ -107,7 +107,7 @@ def show(
     if limit is None:
         limit = None if as_json else SHOWN
     source = WithComputed(source, computed_columns(registry))
-    found = summary_of(folder, source, where=where, sort=sort, limit=limit or None)
+    found = summary_of(folder, source, where=where, sort=sort, limit=limit or None, metrics=shown_metrics(registry))
     click.echo(json.dumps(found.document(), ensure_ascii=False, indent=1) if as_json else found.text())
 
 

@@ -17,6 +17,7 @@ from llem.results.text import PARAGRAPH
 if TYPE_CHECKING:
     from llem.metrics.environments import Environment
     from llem.metrics.selection import Selection, Source
+    from llem.metrics.shown import ShownMetric
     from llem.study.manifest.head import Head
 
 SHOWN = 100
@@ -31,10 +32,12 @@ class StudySummary:
 
     Attributes:
         head: what is said of the study as a whole.
+        metrics: registered ones that have columns of the table.
     """
 
     head: Mapping[str, Any]
     selection: Selection
+    metrics: Sequence[ShownMetric] = ()
 
     def document(self) -> dict[str, Any]:
         """As plain data."""
@@ -42,7 +45,7 @@ class StudySummary:
 
     def text(self) -> str:
         """For people."""
-        return _text(self.head, self.selection)
+        return _text(self.head, self.selection, self.metrics)
 
 
 def summary_of(
@@ -52,20 +55,21 @@ def summary_of(
     where: Sequence[str] = (),
     sort: str | None = None,
     limit: int | None = SHOWN,
+    metrics: Sequence[ShownMetric] = (),
 ) -> StudySummary:
     """Summarise a study.
 
     Args:
         folder: the study's; what its manifest says of the whole stands above the table.
         source: its results.
-        where, sort, limit: as `llem.metrics.selection.select` takes them.
+        where, sort, limit, metrics: as `llem.metrics.selection.select` takes them.
 
     Raises:
         ConfigError, ResultError: likewise, and where the manifest cannot be read.
     """
     from llem.metrics.selection import select
 
-    selection = select(source, where=where, sort=sort, limit=limit)
+    selection = select(source, where=where, sort=sort, limit=limit, metrics=metrics)
     head, damage = _head(folder, has_results=selection.total > 0)
     totals = dict(head.totals) if head else {"experiments": selection.experiments, **selection.statuses}
     state = state_of(folder, head.state) if head else None
@@ -82,7 +86,7 @@ def summary_of(
         "sort": sort,
         "configurations": selection.total,
     }
-    return StudySummary(said, selection)
+    return StudySummary(said, selection, metrics)
 
 
 def _head(folder: Path, *, has_results: bool) -> tuple[Head | None, list[str]]:
@@ -106,7 +110,7 @@ def _search(folder: Path) -> dict[str, Any] | None:
         return None
 
 
-def _text(head: Mapping[str, Any], selection: Selection) -> str:
+def _text(head: Mapping[str, Any], selection: Selection, metrics: Sequence[ShownMetric]) -> str:
     counts = dict(head["counts"])
     total = counts.pop("experiments")
     found = ", ".join(f"{count} {status.replace('_', ' ')}" for status, count in counts.items() if count)
@@ -120,7 +124,7 @@ def _text(head: Mapping[str, Any], selection: Selection) -> str:
         )
     lines.append("")
     if selection.configurations:
-        lines += [study_table(selection.configurations), ""]
+        lines += [study_table(selection.configurations, metrics), ""]
     if selection.hidden:
         order = f"by {head['sort']}" if head["sort"] else "in the order in which they ran"
         lines.append(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from llem.metrics import environments
 from llem.metrics.conditions import column_of, condition
 from llem.metrics.environments import Environment
+from llem.metrics.shown import ShownMetric
 from llem.metrics.summary import METRIC_COLUMNS, Configuration, config_column, parquet_rows, summarise
 from llem.results.weighing import weighed
 
@@ -84,7 +85,12 @@ class Selection:
 
 
 def select(
-    source: Source, *, where: Sequence[str] = (), sort: str | None = None, limit: int | None = None
+    source: Source,
+    *,
+    where: Sequence[str] = (),
+    sort: str | None = None,
+    limit: int | None = None,
+    metrics: Sequence[ShownMetric] = (),
 ) -> Selection:
     """Choose configurations.
 
@@ -93,6 +99,7 @@ def select(
         sort: a column, or a figure's short name, by whose mean over done experiments they are ordered, without what warnings
             void, `-` before it for the largest first; None: the order in which they ran. Those without a value come last.
         limit: so many at the most; None for all.
+        metrics: registered ones, which are figures too.
 
     Raises:
         ConfigError: a condition or column is none.
@@ -103,7 +110,8 @@ def select(
     by = column_of(sort.removeprefix("-"), columns) if sort else None
     swept = [name for name in columns if name.startswith("point.")]
     swept += [name for name in (config_column(key.removeprefix("point.")) for key in swept) if name in columns]
-    wanted = [*_ROW, *swept, *(c.column for c in conditions), *([by, _count_of(by)] if by else [])]
+    of_rows = {*_ROW, *swept, *(spec.column for spec in metrics)}
+    wanted = [*of_rows, *(c.column for c in conditions), *([by, _count_of(by)] if by else [])]
     table = source.read(list(dict.fromkeys(name for name in wanted if name in columns)))
     for one in conditions:
         table = table.filter(one.holds(table.column(one.column), table.schema.field(one.column)))
@@ -114,7 +122,7 @@ def select(
     place = {key: number for number, key in enumerate(shown)}
     rows = table if len(shown) == len(ranked) else _rows_of(table, names, place)
     configurations = summarise(
-        parquet_rows(rows.select([name for name in rows.column_names if name in {*_ROW, *swept}]))
+        parquet_rows(rows.select([name for name in rows.column_names if name in of_rows])), metrics
     )
     if by is not None:
         configurations.sort(key=lambda c: place[c.config_hash or c.directories[0]])

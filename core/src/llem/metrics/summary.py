@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from llem.metrics import intervals
 from llem.metrics.environments import EXCLUSIVE, NODE, Environment, are_alike, by_environment
 from llem.metrics.intervals import Interval
+from llem.metrics.shown import ShownMetric
 from llem.results.job_directory import INTERRUPTED
 from llem.results.weighing import VOIDED, codes_of, weighed
 
@@ -115,7 +116,8 @@ class Configuration:
         point: the swept keys with their values.
         base: keys that only other configurations sweep, with the values that they have here.
         statuses: how many cycles ended how.
-        figures: by the names of `METRIC_COLUMNS`, over the cycles that are done; absent where nothing was measured.
+        figures: by the names of `METRIC_COLUMNS` and of registered metrics that are shown, over the cycles that are done; absent
+            where nothing was measured.
         scope, method: of the energy figures; None where there are none, or where cycles differ in it (then no energy
             figure is given: values of different methods are never averaged).
         unreliable: at least one cycle's energy is marked unreliable.
@@ -155,7 +157,10 @@ class Configuration:
             "model": self.model,
             "point": self.point,
             "statuses": dict(self.statuses),
-            "figures": {name: f.document() if (f := self.figures.get(name)) else None for name in METRIC_COLUMNS},
+            "figures": {
+                **dict.fromkeys(METRIC_COLUMNS),
+                **{name: figure.document() for name, figure in self.figures.items()},
+            },
             "energy": {"scope": self.scope, "method": self.method, "unreliable": self.unreliable}
             if self.method
             else None,
@@ -170,11 +175,15 @@ class Configuration:
         }
 
 
-def summarise(rows: Iterable[Mapping[str, Any]]) -> list[Configuration]:
+def summarise(rows: Iterable[Mapping[str, Any]], metrics: Iterable[ShownMetric] = ()) -> list[Configuration]:
     """Bring rows (of `study_rows` or of `results.parquet`) together by configuration, in the order of their first position.
 
     A configuration whose cycles ran in unlike environments (other GPUs, limits, versions …) comes once for each kind.
+
+    Args:
+        metrics: registered ones, which are figures too.
     """
+    more = list(metrics)
     groups: dict[object, list[Mapping[str, Any]]] = {}
     for row in sorted(rows, key=_place):
         groups.setdefault(row.get("config_hash") or row["directory"], []).append(row)
@@ -183,7 +192,7 @@ def summarise(rows: Iterable[Mapping[str, Any]]) -> list[Configuration]:
     for group in groups.values():
         parts = by_environment(group)
         for environment, rows_of_kind in parts:
-            configuration = _configuration(rows_of_kind)
+            configuration = _configuration(rows_of_kind, more)
             configuration.base = _base(rows_of_kind[0], [key for key in swept if key not in configuration.point])
             configuration.environment, configuration.is_part = environment, len(parts) > 1
             found.append(configuration)
@@ -214,7 +223,7 @@ def _place(row: Mapping[str, Any]) -> tuple[bool, int, str]:
     return (position is None, position or 0, str(row["directory"]))
 
 
-def _configuration(rows: Sequence[Mapping[str, Any]]) -> Configuration:
+def _configuration(rows: Sequence[Mapping[str, Any]], metrics: Sequence[ShownMetric]) -> Configuration:
     first = rows[0]
     summary = Configuration(
         config_hash=first.get("config_hash"),
@@ -227,10 +236,9 @@ def _configuration(rows: Sequence[Mapping[str, Any]]) -> Configuration:
     if len(kinds) == 1:
         ((summary.scope, summary.method),) = kinds
     summary.mixed_methods = len(kinds) > 1
-    for name in METRIC_COLUMNS:
-        found = metric_summary(done, name)
-        if found is not None:
-            summary.figures[name] = found
+    figures = {name: metric_summary(done, name) for name in METRIC_COLUMNS}
+    figures |= {spec.name: column_summary(done, spec.column, energy=spec.energy) for spec in metrics}
+    summary.figures = {name: found for name, found in figures.items() if found is not None}
     for row in done:
         summary.codes.update(codes_of(row))
         voided = row.get(VOIDED) or {}

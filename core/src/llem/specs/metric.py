@@ -26,6 +26,7 @@ class MetricSpec:
             comparisons and choices say are ratios, so that they take no linear metric.
         energy: it comes from a meter, so that its method counts (measured or estimated).
         main: analyses and comparisons look at it where nobody names a figure.
+        shown: it has a column in the table of `llem show`, where a configuration has it.
     """
 
     name: str
@@ -39,6 +40,7 @@ class MetricSpec:
     scale: Literal["log", "linear"] = "log"
     energy: bool = False
     main: bool = False
+    shown: bool = False
 
     def __post_init__(self) -> None:
         if not self.of or (self.value is None and len(self.of) > 1):

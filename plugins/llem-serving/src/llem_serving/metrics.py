@@ -24,13 +24,22 @@ def specs() -> list[MetricSpec]:
             value="llem_serving.metrics:j_per_good_token",
             energy=True,
             main=True,
+            shown=True,
         ),
         _told(
             "goodput_rps", "requests per second that kept every objective", "goodput", "request/s", "higher", main=True
         ),
         _told("offered_rps", "requests per second that arrived", "offered rate", "request/s", "higher"),
         _told("achieved_rps", "requests per second that were answered", "achieved rate", "request/s", "higher"),
-        _told("attainment", "share of requests that kept every objective", "attainment", "1", "higher", "linear"),
+        _told(
+            "attainment",
+            "share of requests that kept every objective",
+            "attainment",
+            "1",
+            "higher",
+            "linear",
+            shown=True,
+        ),
         _told("in_flight_mean", "requests under way, on average over the window", "requests in flight", "1", "lower"),
     ]
 
@@ -44,6 +53,7 @@ def _told(
     scale: Literal["log", "linear"] = "log",
     *,
     main: bool = False,
+    shown: bool = False,
 ) -> MetricSpec:
     return MetricSpec(
         name=name,
@@ -55,6 +65,7 @@ def _told(
         of=(f"scenario_metrics.{name}",),
         scale=scale,
         main=main,
+        shown=shown,
     )
 
 
