@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -152,12 +152,16 @@ def test_it_ends_when_it_is_closed_and_harmlessly_twice() -> None:
     assert one._process.returncode == 0
 
 
-def streamed_at(engine: OpenaiEngine, due_ns: int) -> tuple[Any, list[int]]:
+def streamed_at(
+    engine: OpenaiEngine, due_ns: int, meanwhile: Callable[[], None] | None = None
+) -> tuple[Any, list[int]]:
     """The record of a request that leaves at an instant, and when it is said to have left."""
     told: list[int] = []
 
     async def ask() -> Any:
         assert engine.prepare_ahead()
+        if meanwhile is not None:
+            asyncio.get_running_loop().call_later(0.1, meanwhile)
         events = [event async for event in engine.stream_at(REQUEST, due_ns, told.append)]
         return events[-1].record
 
@@ -174,19 +178,21 @@ def answering(arrived: list[int], bodies: list[Mapping[str, Any]]) -> Behaviour:
     return Behaviour(handle={"it": handle})
 
 
-@pytest.mark.parametrize("killed", [False, True])
-def test_an_answer_is_the_same_and_the_request_leaves_when_it_is_due(killed: bool) -> None:
+@pytest.mark.parametrize("killed", [None, "before it is asked", "while the request waits"])
+def test_an_answer_is_the_same_and_the_request_leaves_when_it_is_due(killed: str | None) -> None:
     arrived: list[int] = []
     bodies: list[Mapping[str, Any]] = []
     with replaying(answering(arrived, bodies)) as base, engine_on(f"{base}/it/v1") as (engine, _):
-        if killed:
-            engine.prepare_ahead()
-            sender = engine._exchange._sender if engine._exchange else None
-            assert sender is not None
+        engine.prepare_ahead()
+        sender = engine._exchange._sender if engine._exchange else None
+        assert sender is not None
+        if killed == "before it is asked":
             sender._process.kill()
             sender._process.wait()
-        due_ns = in_ms(300)
-        record, told = streamed_at(engine, due_ns)
+        due_ns = in_ms(400)
+        record, told = streamed_at(
+            engine, due_ns, sender._process.kill if killed == "while the request waits" else None
+        )
         assert record.output_tokens == 8
         assert record.start_ns >= due_ns
         assert told == [record.start_ns]
