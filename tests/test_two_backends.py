@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from llem.results.store import iter_results
+from llem.results.store import job_directories, read_result
 
 pytestmark = [pytest.mark.docker, pytest.mark.model, pytest.mark.timeout(3000)]
 
@@ -40,7 +40,8 @@ def test_a_study_across_pytorch_and_vllm_gives_valid_results(
 
     folder = next((tmp_path / "results").iterdir())
     assert json.loads((folder / "manifest.json").read_text())["state"] == "complete"
-    results = {str(result.config["backend"]): result for result in iter_results(folder)}
+    found = [read_result(directory) for directory in job_directories(folder)]
+    results = {str(result.config["backend"]): result for result in found}
     assert results.keys() == {"pytorch", "vllm"}
     for result in results.values():
         assert result.status == "done"

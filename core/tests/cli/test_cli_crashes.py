@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from llem.results.models import ExperimentResult, Failure
-from llem.results.store import iter_results
+from llem.results.store import job_directories, read_result
 
 pytestmark = pytest.mark.process
 
@@ -20,7 +20,7 @@ Crashed = tuple[Path, CompletedProcess[str]]
 
 @pytest.fixture(scope="module")
 def results(crashed: Crashed) -> list[ExperimentResult]:
-    return list(iter_results(crashed[0]))
+    return [read_result(directory) for directory in job_directories(crashed[0])]
 
 
 def failure(results: list[ExperimentResult], kind: str, where: str = "generate") -> Failure:

@@ -8,7 +8,7 @@ import pytest
 from config_backends import BACKENDS
 
 from llem.config.layers import load_study
-from llem.config.problems import ABSENT, MOST_LISTED, Problem, listed, raise_all, render, shorten
+from llem.config.problems import ABSENT, MOST_LISTED, Problem, listed, raise_all, shorten
 from llem.errors import ConfigError, LlemError, PluginError
 
 HEAD = "model: random:tiny-llama\nbackend: other\n"
@@ -208,9 +208,8 @@ def test_long_values_are_cut_and_null_is_a_value() -> None:
     assert len(shorten(list(range(1000)))) == 60
     assert "found null" in Problem(("a",), None).text
     assert "found" not in Problem(("a",), ABSENT).text
-    assert render(Problem(("experiments", 0, "dataset", "n"), 1), lambda key: "here") == (
-        "here: `experiments[0].dataset.n` is not accepted: found 1."
-    )
+    asked = Problem(("experiments", 0, "dataset", "n"), 1)
+    assert asked.text == "`experiments[0].dataset.n` is not accepted: found 1."
 
 
 def test_a_long_list_of_what_is_accepted_is_cut_and_counted(tmp_path: Path) -> None:

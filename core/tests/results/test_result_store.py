@@ -19,7 +19,7 @@ from llem.results.arrow_table import rows_table
 from llem.results.columns import fixed_columns, unit_of
 from llem.results.models import SCHEMA_VERSION, ExperimentResult, Failure
 from llem.results.parts import read_parquet
-from llem.results.store import iter_results, read_result
+from llem.results.store import job_directories, read_result
 from llem.results.study import StudyResult
 
 MakeResult = Callable[..., ExperimentResult]
@@ -81,7 +81,7 @@ def test_folders_that_an_engine_left_inside_a_job_are_not_searched(
     inner.mkdir()
     (inner / "result.json").write_text("{}")
     (folder / "experiments" / "0002").mkdir()
-    assert len(list(iter_results(folder))) == 1
+    assert len(list(job_directories(folder))) == 1
 
 
 def test_a_row_holds_identity_point_configuration_figures_and_warnings(

@@ -125,11 +125,6 @@ def shorten(value: Any) -> str:
     return text if len(text) <= _LONGEST_VALUE else f"{text[: _LONGEST_VALUE - 1]}…"
 
 
-def render(problem: Problem, locate: Locate) -> str:
-    """One line: where, what, what is accepted, and what was probably meant."""
-    return f"{locate(problem.key)}: {problem.text}"
-
-
 def raise_all(problems: Iterable[Problem], locate: Locate) -> None:
     """Raise one ConfigError that lists them all, each with its place; return where there is none."""
     listed = list(dict.fromkeys(_Hashable(p) for p in problems))

@@ -50,10 +50,10 @@ class Condition:
             return called.is_null(column) if self.sign == "!=" else called.is_valid(column)
         if pa.types.is_list(field.type):
             found = _having(column, self.value)
-            return called.invert(found) if self._equality(field) == "!=" else found
+            return called.invert(found) if self._equality() == "!=" else found
         value = self._value(field)
         if isinstance(value, str | bool):
-            self._equality(field)
+            self._equality()
         compare: Callable[..., Any] = {
             "=": called.equal,
             "!=": called.not_equal,
@@ -83,7 +83,7 @@ class Condition:
         except ValueError:
             raise self._wrong("is a number") from None
 
-    def _equality(self, field: pa.Field[Any]) -> str:
+    def _equality(self) -> str:
         if self.sign not in ("=", "!="):
             raise self._wrong("has no order: use = or !=")
         return self.sign

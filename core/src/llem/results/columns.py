@@ -6,10 +6,12 @@ is also in the Arrow field's metadata.
 
 from __future__ import annotations
 
+import tomllib
 import types
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
@@ -35,24 +37,7 @@ APART = frozenset(
 )
 """Parts of a result that are laid out by hand below, or stay in `result.json`."""
 
-_UNITS = (
-    ("j_per_output_token", "J/token"),
-    ("j_per_token", "J/token"),
-    ("j_per_request", "J/request"),
-    ("tokens_per_s", "token/s"),
-    ("requests_per_s", "request/s"),
-    ("flops.per_s", "FLOP/s"),
-    ("peak_per_s", "FLOP/s"),
-    ("flops.prefill", "FLOP"),
-    ("flops.decode", "FLOP"),
-    ("flops.total", "FLOP"),
-    ("tokens.input", "token"),
-    ("tokens.output", "token"),
-    ("tokens.requests", "request"),
-    ("requested_size", "request"),
-    ("mean_size", "request"),
-)
-_SUFFIXES = {"s": "s", "j": "J", "w": "W", "mb": "MiB", "mhz": "MHz", "c": "°C", "hz": "Hz"}
+_UNITS: dict[str, dict[str, str]] = tomllib.loads(Path(__file__).with_name("units.toml").read_text("utf-8"))
 
 
 @dataclass(frozen=True)
@@ -66,7 +51,7 @@ class Column:
 
 def unit_of(name: str) -> str | None:
     """The unit of a figure, from its name: `energy.window_s` -> `s`, `latency.ttft_s.p50` -> `s`; counts have none."""
-    for ending, unit in _UNITS:
+    for ending, unit in _UNITS["endings"].items():
         if name.endswith(ending):
             return unit
     *above, last = name.split(".")
@@ -75,8 +60,8 @@ def unit_of(name: str) -> str | None:
         candidates.append(above[-1])
     for word in candidates:
         stem, _, suffix = word.rpartition("_")
-        if stem and suffix in _SUFFIXES:
-            return _SUFFIXES[suffix]
+        if stem and suffix in _UNITS["suffixes"]:
+            return _UNITS["suffixes"][suffix]
     return None
 
 

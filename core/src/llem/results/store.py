@@ -90,12 +90,6 @@ def job_directories(study_dir: Path | str, below: str = "") -> Iterator[Path]:
         folders.sort()
 
 
-def iter_results(study_dir: Path | str) -> Iterator[ExperimentResult]:
-    """Every result of a study, read one at a time straight from the job directories. Raises ResultError as `read_result`."""
-    for directory in job_directories(study_dir):
-        yield read_result(directory)
-
-
 def is_study(directory: Path) -> bool:
     """Tell whether this folder is a study's: it has a manifest or job directories."""
     return (directory / MANIFEST).is_file() or (directory / EXPERIMENTS).is_dir()
