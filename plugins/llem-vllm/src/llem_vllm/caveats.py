@@ -62,7 +62,8 @@ def count_caveats(metrics: Mapping[str, float]) -> list[Caveat]:
                 "prompt_cached",
                 f"{hits:,.0f} of {queried:,.0f} prompt tokens ({hits / queried:.1%}) came from vLLM's prefix cache, since "
                 "prompts of one pass begin alike: so much less was computed than they hold. Set "
-                "vllm.enable_prefix_caching: false, or say so.",
+                "vllm.enable_prefix_caching: false, or say so; in the scenario server it is a choice of deployment: name it with "
+                "the figures, or compare both values.",
             )
         )
     if (taken_back := metrics.get("preemptions", 0.0)) > 0:
