@@ -46,7 +46,7 @@ class Notes:
                     "prompt_cached",
                     f"the server took {seen['cached']:,} of {seen['prompt']:,} prompt tokens from its cache, so that less was "
                     "computed than the prompts hold: start it without prefix caching (vLLM: --no-enable-prefix-caching) for "
-                    "figures of the whole work",
+                    "figures of the whole work; in the scenario server it is a choice of deployment: name it with the figures",
                 )
             )
         if seen["cut"]:
