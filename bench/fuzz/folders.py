@@ -331,5 +331,7 @@ def _captured(told: io.StringIO) -> Iterator[None]:
 
 
 def clear() -> None:
-    """Remove what was made."""
+    """Remove what was made; it is made anew where it is asked for again."""
     shutil.rmtree(_root(), ignore_errors=True)
+    for made in (_root, _template):
+        made.cache_clear()

@@ -33,7 +33,7 @@ class Hears(Protocol):
 
 
 _ROOM = bytearray(64 << 10)
-"""What arrives is put here, by whichever connection has something, and taken away at once: no buffer is made for each piece."""
+"""Room for what arrives, by whichever connection has something. It is taken away at once, so that no buffer is made for each piece."""
 
 _ROOM_VIEW = memoryview(_ROOM)
 

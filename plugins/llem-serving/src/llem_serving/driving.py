@@ -35,7 +35,7 @@ _SPARE_S = 5.0
 """Arrivals are drawn for so much longer than the window may take: its edges wait for counters."""
 
 _WORKED_OFF = "requests that had piled up before the window were worked off in it"
-"""Why a load whose trend before the window was towards saturation is called unsteady after it."""
+"""The reason for which a load whose trend before the window was towards saturation is called unsteady after it."""
 
 _LOOK_S = 0.02
 """Time between two looks of a wait for answers."""

@@ -17,7 +17,7 @@ CANCEL_S = 1.0
 _ERROR_LENGTH = 500
 
 _SOON_NS = 1_000_000
-"""What is due within so many nanoseconds goes at once."""
+"""A request that is due within so many nanoseconds goes at once."""
 
 
 @dataclass(slots=True)

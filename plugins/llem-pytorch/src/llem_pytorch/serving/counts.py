@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass
 class _Series:
-    """How often something was seen, its sum and the most of it."""
+    """A count of what was seen, with its sum and its largest value."""
 
     count: int = 0
     total: float = 0.0

@@ -27,7 +27,7 @@ def only_in_queue(options: PyTorchConfig, decoding: DecodingConfig) -> str | Non
 
 
 def never_served(options: PyTorchConfig) -> tuple[str, str] | None:
-    """What no server here has, with what to do; None where everything can be served."""
+    """A setting that no server here has, with what to do; None where everything can be served."""
     if options.compile.enabled:
         what = (
             "pytorch.compile.enabled compiles each size of batch anew, and batches of requests that come by themselves have "

@@ -34,7 +34,7 @@ class WaitingQueue(Generic[T]):
         self._waiting = deque(one for one in self._waiting if one[0] != item)
 
     def due_in_ns(self, now_ns: int) -> int | None:
-        """How long until a batch is due: 0 where one is, None where none will be before another request comes."""
+        """Time until a batch is due: 0 where one is, None where none will be before another request comes."""
         if len(self._waiting) >= self._size:
             return 0
         return max(0, self._waiting[0][1] + self._max_wait_ns - now_ns) if self._waiting else None
