@@ -16,8 +16,10 @@ class SingleStream(ClosedLoop):
 
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine)
-        # One event loop for the life of the engine: an asynchronous engine ties itself to the loop it first ran in.
+        # One event loop for the life of the engine: an asynchronous engine ties itself to the loop it first ran in. It is made
+        # here, and not with the first request, which may be the window's.
         self._loop = asyncio.Runner()
+        self._loop.get_loop()
 
     def group(self, requests: Sequence[Request]) -> Sequence[Sequence[Request]]:
         """A batch for each request."""
