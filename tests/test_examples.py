@@ -56,5 +56,6 @@ def test_it_runs(text: str, request: pytest.FixtureRequest, tmp_path: Path) -> N
     found = [json.loads(path.read_text()) for path in tmp_path.glob("results/*/experiments/*/result.json")]
     assert sorted(result["config"]["backend"] for result in found) == sorted(backends)
     for result in found:
-        assert result["tokens"]["output"] == 4 * result["tokens"]["requests"]
+        if result["config"]["measurement"]["scenario"] != "server":  # there tokens and requests count where each falls into the window
+            assert result["tokens"]["output"] == 4 * result["tokens"]["requests"]
         assert result["throughput"]["tokens_per_s"] > 0
