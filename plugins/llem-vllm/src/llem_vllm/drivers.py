@@ -92,6 +92,8 @@ class StepDriver:
             outputs = engine.step()
             now = time.monotonic_ns()
             for output in outputs:
+                if output.request_id not in names:  # of a stream that was closed, whose end the engine has not met yet
+                    continue
                 answer = output.outputs[0]
                 came(output.request_id, answer.token_ids, now, answer.finish_reason, output.num_cached_tokens)
             if is_cancelled():
