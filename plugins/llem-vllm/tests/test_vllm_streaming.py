@@ -71,3 +71,18 @@ def test_a_refused_prompt_does_not_disturb_the_next(session: Any, reference: dic
         asyncio.run(collect(session, Request(id=9, prompt_token_ids=[5] * 300, output_tokens=4)))
     events = asyncio.run(collect(session, Request(id=0, prompt=reference["prompts"][0], output_tokens=LENGTH)))
     assert [event.token_id for event in events] == reference["fixed"][0]
+
+
+def test_a_stream_whose_reader_is_gone_is_ended_before_the_next_batch(session: Any, reference: dict[str, Any]) -> None:
+    async def leave() -> None:
+        stream = session.engine.stream(Request(id=0, prompt="a", output_tokens=200))
+        async for _ in stream:
+            return  # neither read on nor closed: the event loop ends first
+
+    for _ in range(5):
+        asyncio.run(leave())
+        session.engine.metrics(reset=True)
+        asked = [Request(id=i, prompt=p, output_tokens=LENGTH) for i, p in enumerate(reference["prompts"])]
+        records = session.answer(asked)
+        assert [list(records[i].output_token_ids) for i in range(12)] == reference["fixed"]
+        assert session.engine.metrics()["running_peak"] <= 12

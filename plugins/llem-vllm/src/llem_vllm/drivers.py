@@ -88,17 +88,16 @@ class StepDriver:
             except (ValueError, VLLMClientError) as error:
                 engine.abort_request(names[:place])
                 raise RefusedError(item.name, str(error)) from error
-        while engine.has_unfinished_requests():
-            outputs = engine.step()
-            now = time.monotonic_ns()
-            for output in outputs:
-                if output.request_id not in names:  # of a stream that was closed, whose end the engine has not met yet
-                    continue
-                answer = output.outputs[0]
-                came(output.request_id, answer.token_ids, now, answer.finish_reason, output.num_cached_tokens)
-            if is_cancelled():
-                engine.abort_request(names)
-                return
+        try:
+            while engine.has_unfinished_requests() and not is_cancelled():
+                outputs = engine.step()
+                now = time.monotonic_ns()
+                for output in outputs:
+                    answer = output.outputs[0]
+                    came(output.request_id, answer.token_ids, now, answer.finish_reason, output.num_cached_tokens)
+        finally:
+            # Whatever ended this, also that nobody takes the tokens any more: what is left would run on beside the next requests.
+            engine.abort_request(names)
 
     def ask(self, method: str, *arguments: Any) -> list[Any]:
         """See `Driver.ask`."""
@@ -106,8 +105,9 @@ class StepDriver:
         return found
 
     def forget(self) -> bool:
-        """See `Driver.forget`."""
-        return bool(self._engine.reset_prefix_cache())
+        """See `Driver.forget`. Waits for its turn: a stream that was just closed still holds blocks of the cache."""
+        with self._turn:
+            return bool(self._engine.reset_prefix_cache())
 
     def tokenizer(self) -> Any:
         """See `Driver.tokenizer`."""
