@@ -94,13 +94,18 @@ def test_counts_and_memory_can_be_asked_for_by_another_thread_meanwhile(
     asyncio.run(asyncio.wait_for(ask(), 60))
 
 
+def engine_cores() -> set[int]:
+    """Processes of vLLM below this one."""
+    command = ["pgrep", "-P", str(os.getpid()), "-f", "EngineCore"]
+    return set(map(int, subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()))
+
+
 def test_every_stream_ends_with_the_reason_when_vllms_process_dies(model_folder: Path) -> None:
     from vllm_lab import start
 
+    others = engine_cores()  # those of the other tests' engine, which has to live on
     one = start(str(model_folder), {"max_model_len": 512}, measurement={"scenario": "server"}, load={"rate_rps": 1})
-    me = str(os.getpid())
-    found = subprocess.run(["pgrep", "-P", me, "-f", "EngineCore"], capture_output=True, text=True, check=False)
-    cores = [int(pid) for pid in found.stdout.split()]
+    cores = engine_cores() - others
 
     async def kill() -> list[Any]:
         requests = [Request(id=i, prompt="a", output_tokens=400) for i in range(4)]
