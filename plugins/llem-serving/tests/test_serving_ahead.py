@@ -11,7 +11,9 @@ import pytest
 from driven_load import SleepingEngine, drive_of, driven, load_of
 
 from llem.plugin_api import Request, TokenEvent
+from llem_serving import in_flight
 from llem_serving.ahead import LEAD_NS
+from llem_serving.in_flight import Exchange, InFlight
 
 MANY = [Request(id=number, output_tokens=1, prompt="a prompt") for number in range(50)]
 
@@ -71,3 +73,31 @@ def test_where_nothing_is_known_ahead_requests_go_when_they_arrive(
     assert engine.asked
     assert not engine.ahead
     assert all(one.sent_ns is None or one.sent_ns >= one.arrived_ns for one in course.exchanges)
+
+
+@pytest.mark.parametrize("ahead_ns", [10**9, 500_000, 20_000])
+def test_a_request_never_goes_before_it_is_due(ahead_ns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The loop was held up, and gets round to a request a moment before it is due.
+    engine = EngineWithSender()
+
+    async def asked() -> Exchange:
+        flight = InFlight(engine, ahead=engine)
+        exchange = flight.arrive(MANY[0], time.monotonic_ns() + ahead_ns)
+        real_ns = time.monotonic_ns
+
+        def held_up() -> int:
+            return min(real_ns(), exchange.arrived_ns - ahead_ns)
+
+        # Its task runs while the clock stands this long before the instant.
+        monkeypatch.setattr(in_flight.time, "monotonic_ns", held_up)
+        await asyncio.sleep(0)
+        monkeypatch.undo()
+        if ahead_ns < 10**8:
+            await flight.until_ended(exchange)
+        else:
+            await flight.cancel()
+        return exchange
+
+    exchange = asyncio.run(asked())
+    assert [due for _, due in engine.ahead] == [exchange.arrived_ns]
+    assert exchange.sent_ns is None or exchange.sent_ns >= exchange.arrived_ns

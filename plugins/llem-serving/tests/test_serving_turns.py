@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from itertools import pairwise
 
 import pytest
@@ -10,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llem.plugin_api import LlemError, Message, Request
-from llem_serving.turns import sessions_of
+from llem_serving.turns import sessions_of, until
 
 USER, MODEL = "user", "assistant"
 
@@ -118,3 +120,18 @@ def test_users_take_requests_that_stand_alone_in_the_order_of_the_dataset() -> N
 def test_sessions_are_counted() -> None:
     course = driven(SleepingEngine(), [*chats(2, 2), *alone(1)], load_of(rate_rps=30))
     assert course.sessions == 2
+
+
+def test_an_instant_is_waited_for_also_where_the_loop_wakes_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    asleep = asyncio.sleep
+
+    async def early(seconds: float) -> None:
+        await asleep(seconds / 2)
+
+    async def waited() -> int:
+        due_ns = time.monotonic_ns() + 20_000_000
+        monkeypatch.setattr(asyncio, "sleep", early)
+        await until(due_ns)
+        return time.monotonic_ns() - due_ns
+
+    assert asyncio.run(waited()) >= 0

@@ -23,6 +23,9 @@ def sessions_of(requests: Sequence[Request]) -> list[Session]:
 async def until(t_ns: int) -> None:
     """Wait for an instant (monotonic ns)."""
     await asyncio.sleep(max(0.0, (t_ns - time.monotonic_ns()) / 1e9))
+    # A loop may wake a moment early, and nothing may leave before it arrives.
+    while (left_ns := t_ns - time.monotonic_ns()) > 0:
+        await asyncio.sleep(left_ns / 1e9)
 
 
 @dataclass(frozen=True)
