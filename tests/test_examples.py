@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
@@ -53,9 +54,14 @@ def test_it_runs(text: str, request: pytest.FixtureRequest, tmp_path: Path) -> N
     command += [word for key, value in SHORT.items() for word in ("--set", f"{key}={value}")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    found = [json.loads(path.read_text()) for path in tmp_path.glob("results/*/experiments/*/result.json")]
-    assert sorted(result["config"]["backend"] for result in found) == sorted(backends)
-    for result in found:
-        if result["config"]["measurement"]["scenario"] != "server":  # there tokens and requests count where each falls into the window
-            assert result["tokens"]["output"] == 4 * result["tokens"]["requests"]
+    found = {path.parent: json.loads(path.read_text()) for path in tmp_path.glob("results/*/experiments/*/result.json")}
+    assert sorted(result["config"]["backend"] for result in found.values()) == sorted(backends)
+    for job, result in found.items():
+        rows = pq.read_table(job / "requests.parquet").to_pylist()
+        assert {row["output_tokens"] for row in rows if row.get("error") is None} == {4}
+        # Under load tokens and requests count where each falls into the window.
+        given = sum(row.get("window_tokens", row["output_tokens"]) for row in rows)
+        assert result["tokens"]["output"] == given
+        if result["config"]["measurement"]["scenario"] != "server":
+            assert given == 4 * result["tokens"]["requests"]
         assert result["throughput"]["tokens_per_s"] > 0

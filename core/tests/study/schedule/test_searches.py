@@ -167,7 +167,7 @@ def test_configurations_run_in_turn_or_one_after_the_other(
 
 
 def continued(plan: Plan, before: StudyManifest, ended: set[int], results: Callable[[int], Any]) -> Remaining:
-    """Where a study goes on of which some runs have ended."""
+    """The point from which a study goes on of which some runs have ended."""
     found = resume_plan(before, plan)
     kept = [(one, results(one.position)) for one in found.runs.only(ended)]
     left = [e.position for e in found.manifest.experiments if e.position not in ended]

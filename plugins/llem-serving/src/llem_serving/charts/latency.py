@@ -75,7 +75,7 @@ def _told(shown: Sequence[Curve], name: str) -> bool:
 
 
 def _place(point: Point, name: str, percentile: int) -> tuple[float, float] | None:
-    """Where a percentile of a point stands: achieved rate, and milliseconds."""
+    """The place of a point's percentile: achieved rate, and milliseconds."""
     latency, achieved = point.figures.get(f"{name}_p{percentile}_s"), point.figures.get(ACHIEVED)
     if latency is None or achieved is None or point.state == "saturated":
         return None
