@@ -25,6 +25,7 @@ SHORT = {
     "baseline.enabled": "false",
     "execution.cycles": 1,
 }
+SHORT_LOAD = {"load.ramp_s": 0, "load.steady_s": 0, "load.duration_s": 6}
 
 
 def _in_images(text: str) -> bool:
@@ -51,7 +52,8 @@ def test_it_runs(text: str, request: pytest.FixtureRequest, tmp_path: Path) -> N
     study = tmp_path / "study.yaml"
     study.write_text(yaml.safe_dump(document), encoding="utf-8")
     command = [sys.executable, "-m", "llem", "run", str(study), "--no-gaps", "--output", str(tmp_path / "results")]
-    command += [word for key, value in SHORT.items() for word in ("--set", f"{key}={value}")]
+    short = {**SHORT, **(SHORT_LOAD if "load" in document else {})}
+    command += [word for key, value in short.items() for word in ("--set", f"{key}={value}")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     found = {path.parent: json.loads(path.read_text()) for path in tmp_path.glob("results/*/experiments/*/result.json")}
