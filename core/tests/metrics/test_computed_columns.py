@@ -78,7 +78,7 @@ class Rows:
 
     def read(self, columns: Sequence[str] | None = None) -> pa.Table:
         self.asked.append(columns)
-        return self._table if columns is None else self._table.select([c for c in columns if c in self.columns])
+        return self._table if columns is None else self._table.select([c for c in self.columns if c in columns])
 
 
 def test_a_table_has_it_as_a_column_with_its_unit() -> None:
@@ -102,3 +102,12 @@ def test_one_that_is_not_asked_for_costs_nothing() -> None:
     WithComputed(rows, [INVERSE]).read(["other", "metric.x"])
     assert "other" in (rows.asked[-1] or ())
     assert len(rows.asked[-1] or ()) < 10, "a study of 100,000 experiments is not read whole for one column"
+
+
+def test_columns_keep_the_table_s_order_however_they_are_asked_for() -> None:
+    table = WithComputed(Rows([row(a=1, b=2)]), [INVERSE])
+    assert (
+        table.read(["b", "metric.x", "a"]).column_names
+        == table.read(["a", "b", "metric.x"]).column_names
+        == ["a", "b", "metric.x"]
+    )

@@ -74,7 +74,7 @@ class WithComputed:
         needed = {name for one in asked for name in _needed(one.of)}
         whole = self._table.read(None if columns is None else list(dict.fromkeys([*columns, *needed])))
         rows = parquet_rows(whole.select([name for name in whole.column_names if name in needed]))
-        found = whole if columns is None else whole.select([n for n in columns if n in whole.column_names])
+        found = whole if columns is None else whole.select([n for n in whole.column_names if n in columns])
         for column in asked:
             field = pa.field(column.name, pa.float64(), metadata={"unit": column.unit})
             found = found.append_column(field, pa.array([column.value(row) for row in rows], pa.float64()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -85,9 +86,10 @@ class ContinuousServer:
         with self._lock:
             if self._closed:
                 raise RuntimeError("the engine is closed")
-            if not self._manager.is_running():
-                self._manager.start()  # it has ended of an error
-            self._submit(answer)
+            # An error may end the thread between the look at it and the request: the second time it runs anew.
+            if not (self._submit(answer) or self._submit(answer)):
+                error = self._manager.background_thread_status.fatal_error
+                raise RuntimeError(f"transformers' continuous batching takes no requests: {error or 'it is ending'}")
 
     def cancel(self, answer: StreamedAnswer) -> None:
         """See `AnswerServer.cancel`. Its place in the cache is free before the next step."""
@@ -111,7 +113,9 @@ class ContinuousServer:
         if self._model.config._attn_implementation != self._attention:
             self._model.set_attn_implementation(self._attention)
 
-    def _submit(self, answer: StreamedAnswer) -> None:
+    def _submit(self, answer: StreamedAnswer) -> bool:
+        """Hand a request over. False where the thread takes none."""
+        self._run()
         request_id = str(next(self._numbers))
         self._router.expect(request_id, answer)
         taken = self._manager.add_request(
@@ -123,8 +127,14 @@ class ContinuousServer:
         )
         if taken is None:
             self._router.forget(answer)
-            error = self._manager.background_thread_status.fatal_error
-            raise RuntimeError(f"transformers' continuous batching takes no requests: {error or 'it is ending'}")
+        return taken is not None
+
+    def _run(self) -> None:
+        """Start transformers' thread where an error has ended it; one that is still ending is waited for."""
+        if self._manager.background_thread_status.fatal_error is not None:
+            self._manager.join(time.perf_counter(), timeout=_END_S)
+        if not self._manager.is_running():
+            self._manager.start()
 
     def _waiting(self) -> int:
         processor = self._manager.batch_processor
