@@ -9,6 +9,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from email.parser import HeaderParser
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -97,8 +98,8 @@ def installed(names: Iterable[str]) -> dict[str, str]:
             distribution = importlib.metadata.distribution(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-        found[name] = distribution.version
-        for requirement in distribution.requires or ():
+        found[name], requires = _version_and_requirements(distribution)
+        for requirement in requires:
             required = re.match(r"[A-Za-z0-9._-]+", requirement)
             if required is None or ("extra ==" in requirement and name not in named):
                 continue
@@ -107,6 +108,15 @@ def installed(names: Iterable[str]) -> dict[str, str]:
                 seen.add(further)
                 pending.append(further)
     return dict(sorted(found.items()))
+
+
+def _version_and_requirements(distribution: importlib.metadata.Distribution) -> tuple[str, Sequence[str]]:
+    # Its own properties read the whole file anew for each, with the project's README that stands in it: 0.2 s for 300.
+    text = distribution.read_text("METADATA")
+    if text is None:  # of an older kind
+        return distribution.version, distribution.requires or ()
+    head = HeaderParser().parsestr(text.partition("\n\n")[0])
+    return head["Version"], head.get_all("Requires-Dist", [])
 
 
 def telling_variables(

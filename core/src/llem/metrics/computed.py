@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from llem.metrics.selection import Source
 from llem.metrics.summary import parquet_rows
+from llem.results.arrow_array import array_of
 from llem.results.weighing import weighed
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class WithComputed:
         found = whole if columns is None else whole.select([n for n in whole.column_names if n in columns])
         for column in asked:
             field = pa.field(column.name, pa.float64(), metadata={"unit": column.unit})
-            found = found.append_column(field, pa.array([column.value(row) for row in rows], pa.float64()))
+            found = found.append_column(field, array_of([column.value(row) for row in rows], pa.float64()))
         return found
 
 

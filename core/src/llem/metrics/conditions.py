@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from llem.errors import ConfigError
 from llem.metrics.summary import METRIC_COLUMNS
+from llem.results.arrow_array import array_of
 from llem.results.arrow_table import is_json, json_text
 from llem.spelling import closest
 
@@ -135,4 +136,4 @@ def _having(column: pa.ChunkedArray[Any], value: str) -> pa.ChunkedArray[Any]:
     """A mask of the lists that have this value."""
     import pyarrow as pa
 
-    return pa.chunked_array([pa.array([value in (found or ()) for found in column.to_pylist()], pa.bool_())])
+    return pa.chunked_array([array_of([value in (found or ()) for found in column.to_pylist()], pa.bool_())])

@@ -11,13 +11,13 @@ from __future__ import annotations
 import math
 import random
 import statistics
-from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from llem.metrics import student
+from llem.results.arrow_array import array_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -145,7 +145,7 @@ def resampled_means(values: Sequence[float], resamples: int = RESAMPLES, seed: i
 
     n, middle = len(values), mean(values)
     # Differences keep the digits that a small spread around a large mean has; sorted, the order given has no effect.
-    differences = pa.array(sorted(value - middle for value in values), pa.float64())
+    differences = array_of(sorted(value - middle for value in values), pa.float64())
     first, *others = draws(n, resamples, seed)
     total: Any = differences.take(first)
     for column in others:
@@ -172,7 +172,8 @@ def _new_draws(n: int, resamples: int, seed: int) -> Sequence[pa.Array[Any]]:
     generator = random.Random(seed)
     columns = []
     for _ in range(n):
-        numbers = array("I", generator.randbytes(4 * resamples))
-        share = pc.multiply(pa.array(numbers, pa.uint32()).cast(pa.float64()), n / 2**32)
+        data = pa.py_buffer(generator.randbytes(4 * resamples))
+        numbers = pa.Array.from_buffers(pa.uint32(), resamples, [None, data])
+        share = pc.multiply(numbers.cast(pa.float64()), n / 2**32)
         columns.append(pc.floor(share).cast(pa.int32()))
     return columns

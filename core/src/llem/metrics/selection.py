@@ -7,7 +7,6 @@ read, and only the rows of the configurations that are shown become Python objec
 from __future__ import annotations
 
 import math
-from array import array
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from llem.metrics.conditions import column_of, condition
 from llem.metrics.environments import Environment
 from llem.metrics.shown import ShownMetric
 from llem.metrics.summary import METRIC_COLUMNS, Configuration, config_column, parquet_rows, summarise
+from llem.results.arrow_array import array_of
 from llem.results.weighing import weighed
 
 if TYPE_CHECKING:
@@ -201,7 +201,9 @@ _WEIGHING = ("status", "warnings", "energy.headline.scope", "energy.headline.met
 
 def _rows_of(table: pa.Table, names: Sequence[str], chosen: Collection[str]) -> pa.Table:
     """The rows of some configurations. `names` is each row's."""
-    return table.take(_numbers([number for number, name in enumerate(names) if name in chosen]))
+    import pyarrow as pa
+
+    return table.take(array_of([number for number, name in enumerate(names) if name in chosen], pa.int64()))
 
 
 def _flattened(table: pa.Table, name: str) -> pa.ChunkedArray[Any]:
@@ -245,15 +247,7 @@ def _kinds(table: pa.Table) -> list[Environment]:
         first.setdefault(text, number)
         counts[text] += 1
     order = [first[text] for text, _ in counts.most_common()]
-    rows = parquet_rows(table.select(names).take(_numbers(order)))
+    rows = parquet_rows(table.select(names).take(array_of(order, pa.int64())))
     found = [environments.of_machine(environments.environment_of(row)) for row in rows]
     _, kinds = environments.together([one for one in found if one.is_known])
     return kinds
-
-
-def _numbers(values: Sequence[int]) -> pa.Array[Any]:
-    import pyarrow as pa
-
-    found = array("q", values)
-    # Of a list Arrow would make an array only after loading pandas, which takes as long as all the rest.
-    return pa.Array.from_buffers(pa.int64(), len(found), [None, pa.py_buffer(found)])

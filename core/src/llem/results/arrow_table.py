@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, get_args
 
+from llem.results.arrow_array import array_of
 from llem.results.columns import Column, Kind, fixed_columns, total_columns, unit_of
 from llem.results.models import SCHEMA_VERSION, Scope
 from llem.results.writable import encodable
@@ -54,7 +55,7 @@ def rows_table(rows: Iterable[Mapping[str, Any]]) -> pa.Table:
             metadata["encoding"] = "json"
         kind = _arrow_type(column_.kind, all(v is None for v in cells) and name not in known)
         fields.append(pa.field(name, kind, nullable=True, metadata=metadata or None))
-        arrays.append(pa.array(cells, type=kind))
+        arrays.append(array_of(cells, kind))
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=METADATA))
 
 
@@ -129,7 +130,7 @@ def conformed(table: pa.Table, schema: pa.Schema) -> pa.Table:
         column, own = table.column(field.name), table.schema.field(field.name)
         if is_json(field) and not is_json(own):
             texts = [None if v is None else json_text(v) for v in column.to_pylist()]
-            arrays.append(pa.array(texts, pa.string()))
+            arrays.append(array_of(texts, pa.string()))
         else:
             arrays.append(column.cast(field.type))
     return pa.Table.from_arrays(arrays, schema=schema)

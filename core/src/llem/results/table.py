@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llem.errors import ResultError
+from llem.results.arrow_array import array_of
 from llem.results.arrow_table import joined, rows_table
 from llem.results.parts import PARQUET, PartFile, UnreadablePartError, part_files
 from llem.results.rows import rows_of
@@ -57,7 +58,7 @@ class Part:
         if not self.stale:
             return table
         stale = frozenset(self.stale)
-        return table.filter(pa.array([number not in stale for number in range(table.num_rows)]))
+        return table.filter(array_of([number not in stale for number in range(table.num_rows)], pa.bool_()))
 
 
 class StudyTable:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llem.files import open_file
+from llem.results.arrow_array import array_of
 from llem.results.writable import writable
 
 if TYPE_CHECKING:
@@ -16,20 +17,18 @@ if TYPE_CHECKING:
 
 def column_of(cells: Sequence[Any], kind: pa.DataType) -> pa.Array[Any]:
     """Values as a column of a type. What neither the type nor UTF-8 can hold is written out as text, or is null: the rest stands."""
-    import pyarrow as pa
-
     try:
-        return pa.array(cells, type=kind)
-    except (UnicodeEncodeError, OverflowError, TypeError, ValueError, pa.ArrowException):
+        return array_of(cells, kind)
+    except (OverflowError, TypeError, ValueError):
         found = [writable(cell) for cell in cells]
     fitting = []
     for cell in found:
         try:
-            pa.array([cell], type=kind)
-        except (OverflowError, TypeError, ValueError, pa.ArrowException):
+            array_of([cell], kind)
+        except (OverflowError, TypeError, ValueError):
             cell = None
         fitting.append(cell)
-    return pa.array(fitting, type=kind)
+    return array_of(fitting, kind)
 
 
 def write_table_file(table: pa.Table, path: Path) -> None:

@@ -81,8 +81,6 @@ def prepare(backend: str, registry: SpecRegistry, traces: Traces) -> str | None:
     The engine's class is looked up and not made.
     """
     # What a worker imports on its way, wherever it does.
-    import pyarrow as pa
-    import pyarrow.parquet
 
     import llem.measure.orchestrator
     import llem.measure.sampling
@@ -100,7 +98,6 @@ def prepare(backend: str, registry: SpecRegistry, traces: Traces) -> str | None:
     for sampler in registry[SAMPLERS].values():
         load_object(sampler.sampler)
     packages_here()
-    pa.array([1.0])  # the first one brings further modules along
     gc.collect()
     gc.freeze()  # what is here now is never collected: a collection in a worker would copy all of it
     _rehearse()

@@ -1,0 +1,69 @@
+"""Python values as Arrow arrays, without pandas: pyarrow itself loads it for the first list, which takes longer than all the rest."""
+
+from __future__ import annotations
+
+import itertools
+from array import array
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def array_of(cells: Sequence[Any], kind: pa.DataType) -> pa.Array[Any]:
+    """Values as an array of a type: whole numbers, fractions, truth values, texts, or lists of these. None is null.
+
+    Raises:
+        TypeError: a value is of another type.
+        OverflowError: a number is beyond the type, or all texts together beyond 2 GiB.
+        UnicodeEncodeError: UTF-8 cannot hold a text.
+        ValueError: there is no such type here.
+    """
+    import pyarrow as pa
+
+    n, nulls = len(cells), sum(cell is None for cell in cells)
+    if kind == pa.null():
+        return pa.nulls(n)
+    valid = pa.py_buffer(_bits([cell is not None for cell in cells])) if nulls else None
+    if pa.types.is_list(kind):
+        _check(cells, list, tuple)
+        lists = [cell or () for cell in cells]
+        of = array_of(list(itertools.chain.from_iterable(lists)), kind.value_type)
+        return pa.Array.from_buffers(kind, n, [valid, _offsets(lists)], nulls, children=[of])
+    if pa.types.is_string(kind):
+        _check(cells, str)
+        texts = [b"" if cell is None else cell.encode() for cell in cells]
+        return pa.Array.from_buffers(kind, n, [valid, _offsets(texts), pa.py_buffer(b"".join(texts))], nulls)
+    if pa.types.is_boolean(kind):
+        _check(cells, bool)
+        data = _bits([bool(cell) for cell in cells])
+    elif pa.types.is_floating(kind) or pa.types.is_integer(kind):
+        if bool in set(map(type, cells)):
+            raise TypeError("a truth value is no number")
+        data = array(_CODES[str(kind)], [0 if cell is None else cell for cell in cells]).tobytes()
+    else:
+        raise ValueError(f"no arrays of {kind} here")
+    return pa.Array.from_buffers(kind, n, [valid, pa.py_buffer(data)], nulls)
+
+
+_CODES = {"int32": "i", "int64": "q", "double": "d"}
+
+
+def _check(cells: Sequence[Any], *types: type) -> None:
+    for cell in cells:
+        if cell is not None and not isinstance(cell, types):
+            raise TypeError(f"a {type(cell).__name__} is no {types[0].__name__}")
+
+
+def _bits(truths: Sequence[bool]) -> bytes:
+    """One bit each, the first one lowest."""
+    return int("0" + "".join("1" if truth else "0" for truth in reversed(truths)), 2).to_bytes(
+        (len(truths) + 7) // 8, "little"
+    )
+
+
+def _offsets(parts: Sequence[Sequence[Any]]) -> pa.Buffer:
+    import pyarrow as pa
+
+    return pa.py_buffer(array("i", [0, *itertools.accumulate(map(len, parts))]))
