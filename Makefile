@@ -14,7 +14,7 @@ MEMBERS := -e core -e plugins/llem-pytorch -e plugins/llem-vllm -e plugins/llem-
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo unit test test-processes test-vllm bench-vllm test-install test-bench test-gpu wheels test-docker test-crash test-crash-nightly \
+.PHONY: help setup demo unit test test-processes test-vllm bench-vllm test-install test-bench test-gpu wheels images-cpu test-docker test-crash test-crash-nightly \
   test-ray test-slurm \
   test-browser check check-python check-types check-imports check-images check-workflows check-shell bench docs docs-site clean
 
@@ -46,7 +46,7 @@ test: unit test-processes  ## the tests that every machine can run, the real mod
 # one would hold up its neighbour's.
 ELSEWHERE := install or bench or gpu or docker or vllm or crash or ray or slurm or browser
 test-processes: setup  ## those of them that start processes or load engines
-	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 4 --dist loadfile -m "not unit and not ($(ELSEWHERE))"
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder -m "not unit and not ($(ELSEWHERE))"
 
 test-install: setup  ## builds the wheels and installs them into an empty environment
 	$(BIN)/python -m pytest -m install
@@ -56,6 +56,10 @@ test-bench: setup  ## every benchmark in its quick form: that it runs and writes
 
 test-gpu: setup  ## what needs an NVIDIA GPU; says so where there is none
 	$(BIN)/python -m pytest -m gpu
+
+images-cpu: setup  ## the engines' images for CPUs, as the tests of the next target take them
+	bash images/engine.sh
+	for backend in pytorch vllm; do PATH="$(CURDIR)/$(BIN):$$PATH" bash images/local.sh "$$backend" "llem-test-$$backend:cpu" || exit 1; done
 
 test-docker: setup  ## images and containers on a real Docker engine, installed and started here where none answers
 	bash images/engine.sh
@@ -110,9 +114,7 @@ check-python: setup
 	$(BIN)/ruff format --check .
 
 check-types: setup
-	$(BIN)/mypy core/src plugins/llem-pytorch/src plugins/llem-zeus/src plugins/llem-codecarbon/src plugins/llem-plugin-kit/src
-	$(BIN)/mypy plugins/llem-analysis/src plugins/llem-report/src plugins/llem-exporters/src plugins/llem-serving/src plugins/llem-amd/src
-	$(BIN)/mypy plugins/llem-vllm/src plugins/llem-openai/src runners/llem-docker/src runners/llem-ray/src runners/llem-slurm/src
+	$(BIN)/mypy core/src $(wildcard plugins/*/src runners/*/src)
 
 check-imports: setup
 	$(BIN)/lint-imports

@@ -69,6 +69,16 @@ for _number, _heard in ((signal.SIGINT, signal.default_int_handler), (signal.SIG
         signal.signal(_number, _heard)
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put first, after the shuffling, files that load engines or wait long: side by side, none of them is left for the end."""
+    ranks: dict[Path, int] = {}
+    for item in items:
+        rank = next((n for n, kind in enumerate(("model", "timeout", "engine")) if item.get_closest_marker(kind)), 3)
+        ranks[item.path] = min(rank, ranks.get(item.path, rank))
+    items.sort(key=lambda item: ranks[item.path])
+
+
 @functools.cache
 def _why_no_docker() -> str | None:
     from llem.errors import LlemError

@@ -63,7 +63,7 @@ def _parquet(path: Path, field: str | None) -> list[Prompt]:
     import pyarrow.parquet
 
     try:
-        rows = pyarrow.parquet.read_table(pyarrow.BufferReader(read_bytes(path))).to_pylist()
+        rows = pyarrow.parquet.ParquetFile(pyarrow.BufferReader(read_bytes(path))).read().to_pylist()
     except pyarrow.ArrowException as error:
         raise DatasetError(
             "this is no Parquet file, or it is cut off.", where=str(path), remedy="Download it again."

@@ -41,9 +41,9 @@ def recount(job_dir: Path, energy: EnergyBreakdown, speed: Throughput, phases: S
 
     with (job_dir / REQUESTS).open("rb") as file:  # pyarrow takes no path that is not UTF-8
         # Of a load that did not wait for answers, tokens count where they were given out.
-        names = pq.read_schema(file).names
-        name = "window_tokens" if "window_tokens" in names else "output_tokens"
-        column = pq.read_table(file, columns=[name]).column(name)
+        requests = pq.ParquetFile(file)
+        name = "window_tokens" if "window_tokens" in requests.schema_arrow.names else "output_tokens"
+        column = requests.read([name]).column(name)
     generated = sum(int(count) for count in column.to_pylist() if count is not None)
     window_s = next((phase.end_ns - phase.start_ns) / 1e9 for phase in phases if phase.name == "window")
     readings = _readings(job_dir / TIMESERIES)
@@ -54,13 +54,16 @@ def recount(job_dir: Path, energy: EnergyBreakdown, speed: Throughput, phases: S
     ]
 
 
+_READ = ("sampler", "device", "t_s", "energy_j", "power_w")
+
+
 def _readings(path: Path) -> dict[tuple[str, str], list[Row]]:
     import pyarrow.parquet as pq
 
     with path.open("rb") as file:
-        table = pq.read_table(file, columns=["sampler", "device", "t_s", "energy_j", "power_w"]).to_pydict()
+        table = pq.ParquetFile(file).read(list(_READ))
     found: dict[tuple[str, str], list[Row]] = {}
-    for sampler, device, *row in zip(*table.values(), strict=True):
+    for sampler, device, *row in zip(*(table.column(name).to_pylist() for name in _READ), strict=True):
         found.setdefault((sampler, device), []).append((row[0], row[1], row[2]))
     return found
 

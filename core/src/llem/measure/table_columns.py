@@ -28,15 +28,9 @@ def fields_of(columns: Iterable[Column]) -> list[pa.Field[Any]]:
     """Arrow's fields of columns, each with its unit and its meaning."""
     import pyarrow as pa
 
-    types: dict[str, Any] = {
-        "int32": pa.int32(),
-        "int64": pa.int64(),
-        "float64": pa.float64(),
-        "string": pa.string(),
-        "bool": pa.bool_(),
-        "list": pa.list_(pa.float64()),
-    }
+    alias: Any = pa.type_for_alias
+    lists = pa.list_(pa.float64())
     return [
-        pa.field(name, types[kind], metadata={"unit": unit, "description": meaning})
+        pa.field(name, lists if kind == "list" else alias(kind), metadata={"unit": unit, "description": meaning})
         for name, kind, unit, meaning in columns
     ]

@@ -235,12 +235,13 @@ def _kinds(table: pa.Table) -> list[Environment]:
     if not names:
         return []
     columns = []
+    within, between = array_of([_LIST, _APART], pa.string())
     for name in names:
         column = table.column(name)
         is_list = pa.types.is_list(column.type)
-        texts = called.binary_join(column.cast(pa.list_(pa.string())), _LIST) if is_list else column.cast(pa.string())
+        texts = called.binary_join(column.cast(pa.list_(pa.string())), within) if is_list else column.cast(pa.string())
         columns.append(texts)
-    joined = called.binary_join_element_wise(*columns, _APART, null_handling="replace", null_replacement=_NOT_TOLD)
+    joined = called.binary_join_element_wise(*columns, between, null_handling="replace", null_replacement=_NOT_TOLD)
     first: dict[str, int] = {}
     counts = Counter[str]()
     for number, text in enumerate(joined.to_pylist()):

@@ -328,9 +328,7 @@ def _column(column: pa.ChunkedArray[Any], field: pa.Field[Any]) -> list[Any]:
             distinct: list[Any] = encoded.dictionary.to_pylist()
             if read is not None:
                 distinct = [read(text) for text in distinct]
-            # The last one stands for null.
-            distinct.append(None)
-            found += [distinct[place] for place in encoded.indices.fill_null(len(distinct) - 1).to_pylist()]
+            found += [None if place is None else distinct[place] for place in encoded.indices.to_pylist()]
         elif field.type in (pa.float64(), pa.int64()) and not chunk.null_count and (data := chunk.buffers()[1]):
             numbers = memoryview(data).cast("d" if field.type == pa.float64() else "q")
             found += numbers[chunk.offset : chunk.offset + len(chunk)].tolist()

@@ -51,16 +51,14 @@ _CODES = {"int32": "i", "int64": "q", "double": "d"}
 
 
 def _check(cells: Sequence[Any], *types: type) -> None:
-    for cell in cells:
-        if cell is not None and not isinstance(cell, types):
-            raise TypeError(f"a {type(cell).__name__} is no {types[0].__name__}")
+    if not all(cell is None or isinstance(cell, types) for cell in cells):
+        raise TypeError(f"these are not all {types[0].__name__}")
 
 
 def _bits(truths: Sequence[bool]) -> bytes:
     """One bit each, the first one lowest."""
-    return int("0" + "".join("1" if truth else "0" for truth in reversed(truths)), 2).to_bytes(
-        (len(truths) + 7) // 8, "little"
-    )
+    number = int("0" + "".join("1" if truth else "0" for truth in reversed(truths)), 2)
+    return number.to_bytes((len(truths) + 7) // 8, "little")
 
 
 def _offsets(parts: Sequence[Sequence[Any]]) -> pa.Buffer:

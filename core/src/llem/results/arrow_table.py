@@ -211,12 +211,4 @@ def _arrow_type(kind: Kind, empty: bool) -> pa.DataType:
 
     if empty:
         return pa.null()
-    types: dict[Kind, pa.DataType] = {
-        "string": pa.string(),
-        "json": pa.string(),
-        "int64": pa.int64(),
-        "double": pa.float64(),
-        "bool": pa.bool_(),
-        "strings": pa.list_(pa.string()),
-    }
-    return types[kind]
+    return pa.list_(pa.string()) if kind == "strings" else pa.type_for_alias("string" if kind == "json" else kind)
