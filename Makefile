@@ -59,7 +59,7 @@ test-gpu: setup  ## what needs an NVIDIA GPU; says so where there is none
 
 images-cpu: setup  ## the engines' images for CPUs, as the tests of the next target take them
 	bash images/engine.sh
-	for backend in pytorch vllm; do PATH="$(CURDIR)/$(BIN):$$PATH" bash images/local.sh "$$backend" "llem-test-$$backend:cpu" || exit 1; done
+	$(BIN)/python tests/fixtures/cpu_images.py pytorch vllm
 
 test-docker: setup  ## images and containers on a real Docker engine, installed and started here where none answers
 	bash images/engine.sh

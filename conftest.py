@@ -99,19 +99,10 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture(scope="session")
 def cpu_image() -> Callable[[str], str]:
-    """Takes a backend, returns the name of its CPU image, built from nothing but this machine. Layers are kept."""
+    """Takes a backend, returns the name of its CPU image, which is built where it is not there yet."""
+    import cpu_images
 
-    @functools.cache
-    def build(backend: str) -> str:
-        tag = f"llem-test-{backend}:cpu"
-        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-        command = ["bash", str(_ROOT / "images" / "local.sh"), backend, tag]
-        done = subprocess.run(command, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, (done.stdout + done.stderr)[-8000:]
-        assert done.stdout.splitlines()[-1] == tag
-        return tag
-
-    return build
+    return functools.cache(cpu_images.build)
 
 
 @pytest.fixture(scope="session")
