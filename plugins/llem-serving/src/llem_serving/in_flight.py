@@ -28,6 +28,7 @@ class Exchange:
         free_ns: when it could be sent, where it had to wait for its turn after it arrived.
         sent_ns: when it was handed to the engine.
         first_ns: when its answer began, as the engine gives it.
+        seen_ns: when that was seen here: later, where an engine holds back what comes.
         ended_ns: when its answer was whole, or had failed.
         came_ns: times of what its stream gave, until it ended or was ended.
         answer: what came, where it is whole.
@@ -42,6 +43,7 @@ class Exchange:
     free_ns: int | None = None
     sent_ns: int | None = None
     first_ns: int | None = None
+    seen_ns: int | None = None
     ended_ns: int | None = None
     came_ns: list[int] = field(default_factory=list)
     answer: Answer | None = None
@@ -158,7 +160,7 @@ class InFlight:
                     return  # it ignores that it was cancelled; the load is over, and what it was is settled
                 times.append(event.t_ns)
                 if exchange.first_ns is None:
-                    exchange.first_ns = event.t_ns
+                    exchange.first_ns, exchange.seen_ns = event.t_ns, time.monotonic_ns()
                     if self.began is not None:
                         self.began(exchange)
                 if event.record is not None:
