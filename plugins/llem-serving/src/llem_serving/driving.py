@@ -139,6 +139,7 @@ class Drive:
             trace=self._trace,
             paired=self._paired,
             sessions=len({one.session for one in self.context.requests} - {None}),
+            turns=len(self.context.requests) / len(sessions) if any(len(one) > 1 for one in sessions) else None,
             kept_on=kept_on,
         )
 
