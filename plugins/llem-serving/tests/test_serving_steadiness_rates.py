@@ -189,7 +189,7 @@ def long_answers(
 
 
 def judged(load: Iterator[LoadPart]) -> tuple[bool, bool]:
-    """Whether a load is called saturated at the end, and whether it is given up before."""
+    """True or False for two things: a load is called saturated at the end; it is given up before."""
     gate, seen, gave_up = SteadyGate(), list[LoadPart](), False
     for part in load:
         seen.append(part)

@@ -78,6 +78,6 @@ class Tally:
 
 
 def _between(told: list[tuple[int, int]], start_ns: int, end_ns: int) -> list[tuple[int, int]]:
-    """What was told of instants after `start_ns` and up to `end_ns`."""
+    """The entries of instants after `start_ns` and up to `end_ns`."""
     low, high = (start_ns, _NEVER), (end_ns, _NEVER)
     return told[bisect_right(told, low) : bisect_right(told, high)]

@@ -74,5 +74,5 @@ def lateness(requests: Iterable[ServedRequest], open_ns: int, close_ns: int) -> 
 
 
 def _due_ns(one: ServedRequest) -> int:
-    """When it could be handed over: to wait for its turn is asked of it, and no lateness."""
+    """The instant from which it could be handed over: to wait for its turn is asked of it, and no lateness."""
     return one.scheduled_ns if one.free_ns is None else max(one.scheduled_ns, one.free_ns)
