@@ -185,13 +185,54 @@ def test_bounds_are_what_held_what_missed_and_what_saturated() -> None:
         run_of(5.0, even(0.991), True),
         run_of(6.0, even(1.0), False),
         run_of(7.0, even(0.9), True),
-        run_of(9.0, even(1.0), "saturated"),
+        run_of(9.0, even(0.3), "saturated"),
     ]
     bounds = bounds_of(runs, 0.99)
     assert (bounds.held_rps, bounds.missed_rps, bounds.limit_rps) == (5.0, 7.0, 9.0)
-    # A rate that saturated below one that held was chance.
-    bounds = bounds_of([*runs, run_of(4.5, even(1.0), "saturated")], 0.99)
-    assert bounds.limit_rps == 9.0
+    # A rate that saturated below one that was steady was chance.
+    for rate in (4.5, 6.5, 7.0):
+        bounds = bounds_of([*runs, run_of(rate, even(0.3), "saturated")], 0.99)
+        assert (bounds.missed_rps, bounds.limit_rps) == (7.0, 9.0)
+    # One that kept the objectives is none until another run says the same.
+    kept = run_of(8.0, even(1.0), "saturated")
+    assert bounds_of([*runs, kept], 0.99).limit_rps == 9.0
+    assert bounds_of([*runs, kept, kept], 0.99).limit_rps == 8.0
+
+
+def test_what_one_run_says_alone_is_doubtful() -> None:
+    one, again = run_of(9.0, even(0.3), "saturated"), run_of(9.0, even(0.9), "saturated")
+    assert bounds_of([one], 0.99).is_doubtful
+    assert not bounds_of([one, again], 0.99).is_doubtful
+    assert not bounds_of([], 0.99).is_doubtful
+
+
+@pytest.mark.parametrize("attainment", [1.0, 0.9, 0.3], ids=["kept", "missed", "missed by far"])
+@pytest.mark.parametrize("at", range(7))
+def test_one_false_verdict_of_saturation_does_not_cap_the_search(at: int, attainment: float) -> None:
+    server, asked = smooth(50.0, 9.0, 0.99), list[float]()
+
+    def mistaken(rate: float) -> tuple[Parts, Steady, float | None]:
+        asked.append(rate)
+        return (even(attainment), "saturated", 0.9 * rate) if len(asked) == at + 1 else server(rate)
+
+    search = CapacitySearch(0.99, 10.0, most_runs=12)
+    played(search, mistaken)
+    found = search.answer()
+    assert found.rate_rps == pytest.approx(50.0, rel=0.05), (asked, found)
+
+
+@pytest.mark.parametrize("at", range(1, 6))
+def test_one_false_verdict_below_a_cliff_does_not_cap_the_search(at: int) -> None:
+    server, asked = cliff(50.0), list[float]()
+
+    def mistaken(rate: float) -> tuple[Parts, Steady, float | None]:
+        asked.append(rate)
+        return (even(0.3), "saturated", 0.9 * rate) if len(asked) == at and rate < 50 else server(rate)
+
+    search = CapacitySearch(0.99, 10.0, most_runs=20)
+    played(search, mistaken)
+    found = search.answer()
+    assert found.rate_rps == pytest.approx(50.0, rel=0.05), (asked, found)
 
 
 def test_a_run_in_which_some_missed_needs_no_more_brackets() -> None:

@@ -32,6 +32,7 @@ from llem_serving.capacity.run_figures import run_figures
 from llem_serving.capacity.run_length import LEAST, requests_wanted, run_length
 from llem_serving.capacity.wording import answer_sentences, plan_sentences
 from llem_serving.config import LoadConfig, SloConfig
+from llem_serving.rate_unit import OF_CONVERSATIONS, OF_REQUESTS
 
 SERVICE_S = 0.01
 IDLE_W, BUSY_W = 100.0, 150.0
@@ -63,14 +64,25 @@ def serve(tmp_path: Path, make_result: Callable[..., ExperimentResult]) -> Serve
     """Serves Poisson arrivals by one server of constant service time, in virtual time, and writes what a run leaves."""
 
     def run(
-        load: LoadConfig, rate_rps: float, seed: int, *, window_s: float | None = None, **changes: Any
+        load: LoadConfig,
+        rate_rps: float,
+        seed: int,
+        *,
+        window_s: float | None = None,
+        turns: int = 1,
+        **changes: Any,
     ) -> ExperimentResult:
         length_s = load.duration_s if window_s is None else window_s
         random = np.random.default_rng(seed)
-        ramp_s = 2.0
+        ramp_s = 2.0 if turns == 1 else 40.0
         arrivals = (
             np.cumsum(random.exponential(1 / rate_rps, round(rate_rps * (length_s + ramp_s) * 1.5 + 50))) - ramp_s
         )
+        if turns > 1:  # each conversation asks again and again after a while
+            later = random.exponential(5.0, (len(arrivals), turns - 1)).cumsum(axis=1)
+            last = arrivals[-1]
+            arrivals = np.sort(np.concatenate([arrivals, (arrivals[:, None] + later).ravel()]))
+            arrivals = arrivals[arrivals < last]
         free, ends, busy = -ramp_s, [], []
         for arrival in arrivals.tolist():
             start = max(free, arrival)
@@ -98,7 +110,10 @@ def serve(tmp_path: Path, make_result: Callable[..., ExperimentResult]) -> Serve
         return result.model_copy(
             update={
                 "energy": energy(length_s, {"cpu-0": energy_j}),
-                "scenario_metrics": {"steady": 0.0 if saturated else 1.0},
+                "scenario_metrics": {
+                    "steady": 0.0 if saturated else 1.0,
+                    "turns_per_conversation": None if turns == 1 else float(turns),
+                },
                 **changes,
             }
         )
@@ -182,11 +197,27 @@ def test_it_finds_the_capacity_of_a_queue_that_is_known(serve: Serve, tmp_path: 
     assert [run["rate_rps"] for run in document["runs"]] == asked
     first, *_ = answer_sentences(SLO, search, by_energy=False)
     assert first.startswith(
-        f"capacity is {found.rate_rps:.4g} requests/s (95 % interval {found.low_rps:.4g} … {found.high_rps:.4g})"
+        f"capacity is {found.rate_rps:.4g} requests/s (bracket {found.low_rps:.4g} … {found.high_rps:.4g})"
     )
     assert "90 % of requests keep end to end 0.03 s" in first
     assert f"by {len(asked)} runs" in first
     assert "The objectives limit it" in first
+
+
+@pytest.mark.parametrize("start_rps", [3.0, 20.0, 100.0])
+def test_capacity_of_conversations_is_in_conversations(serve: Serve, tmp_path: Path, start_rps: float) -> None:
+    load = LoadConfig(rate_rps=start_rps, duration_s=60.0)
+    search = ConfigurationSearch(load, SLO, SearchConfig(goal="capacity"), by_energy=False, unit=OF_CONVERSATIONS)
+    for number in range(10):
+        if (rate := search.next()) is None:
+            break
+        search.ended(rate, serve(load, rate, round(start_rps) * 100 + number, turns=3), tmp_path)
+    found = search.capacity.answer()
+    assert found.rate_rps == pytest.approx(CAPACITY_RPS / 3, rel=0.06)
+    assert search.document()["unit"] == "conversations/s"
+    said = " ".join(answer_sentences(SLO, search, by_energy=False))
+    assert "conversations/s" in said
+    assert "requests/s" not in said
 
 
 def test_without_limits_steadiness_bounds_it(serve: Serve, tmp_path: Path) -> None:
@@ -294,7 +325,7 @@ def test_bounds_of_the_search_are_run_once_and_named(
     assert search.limited_by == "bound"
     if "high" in bounds:
         first, *_ = answer_sentences(slo, search, by_energy=False)
-        assert first.startswith("capacity is at least 25 requests/s (95 % interval 25 … ∞)")
+        assert first.startswith("capacity is at least 25 requests/s (bracket 25 … ∞)")
         assert "The bound of the search limits it" in first
 
 
@@ -355,7 +386,7 @@ def test_a_length_that_the_study_gives_is_kept() -> None:
 
 def test_the_plan_is_told_in_words() -> None:
     settings = SearchConfig(goal="capacity", max_runs=7, low=2.0, high=9.0)
-    said = "\n".join(plan_sentences("capacity", [(LoadConfig(rate_rps=3.0), SLO)], settings))
+    said = "\n".join(plan_sentences("capacity", [(LoadConfig(rate_rps=3.0), SLO, OF_REQUESTS)], settings))
     for words in (
         "highest steady rate",
         "90 % of requests keep end to end 0.03 s",
@@ -366,7 +397,7 @@ def test_the_plan_is_told_in_words() -> None:
         assert words in said
     assert "until 1,000 requests have come" in said
     short = LoadConfig(rate_rps=3.0, duration_s=20.0)
-    said = "\n".join(plan_sentences("capacity", [(short, SLO)], settings))
+    said = "\n".join(plan_sentences("capacity", [(short, SLO, OF_REQUESTS)], settings))
     assert "60 requests in the first: 1,000 tell" in said
 
 

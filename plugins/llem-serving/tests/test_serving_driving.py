@@ -78,12 +78,12 @@ def test_a_window_that_is_cut_short_stays_so_where_the_engine_recovers_in_it() -
 
 
 class Stalled(SleepingEngine):
-    """Answers nobody until it is let go."""
+    """Answers two, and then nobody until it is let go."""
 
     let_go = False
 
     async def stream(self, request: Request) -> AsyncIterator[TokenEvent]:
-        while not self.let_go:
+        while not self.let_go and request.id >= 2:
             await asyncio.sleep(0.005)
         async for event in super().stream(request):
             yield event
@@ -98,7 +98,7 @@ def test_requests_that_piled_up_before_the_window_and_are_worked_off_in_it_are_n
             engine.let_go = recovers
             return super().open()
 
-    fields = {"rate_rps": 5, "steady_s": 1.5, "duration_s": 1.5, "drain_s": 0.2}
+    fields = {"rate_rps": 5, "ramp_s": 0.8, "steady_s": 1.5, "duration_s": 1.5, "drain_s": 0.2}
     course = driven(engine, MANY, load_of(**fields), window=Relieved())
     assert course.verdict == ("unsteady" if recovers else "saturated")
     assert not (recovers and course.saturation), "too few requests to be certain"

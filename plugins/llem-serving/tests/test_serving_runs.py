@@ -98,5 +98,5 @@ def test_a_load_that_nobody_answers_fails_and_says_so(serve: Serve) -> None:
     ran = serve(loadbed={"fail_every": 1})
     (result,) = ran.results
     assert result["status"] == "failed"
-    assert "requests that arrived in the window" in result["failure"]["message"]
+    assert "requests under way in the window" in result["failure"]["message"]
     assert "told to fail" in result["failure"]["message"]

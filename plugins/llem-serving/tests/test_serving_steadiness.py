@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llem_serving.steadiness import LoadPart, SteadyGate, saturates
+from llem_serving.steadiness import LoadPart, SteadyGate, growing, saturates
 from llem_serving.steadiness.counting import dispersion_p, shortfall
 from llem_serving.steadiness.part import recent
 from llem_serving.steadiness.trend import autocorrelation, block_means, trend_of
@@ -162,8 +162,14 @@ def test_a_server_that_answers_nothing_any_more_saturates() -> None:
     found = saturates([part(), *dead])
     assert found is not None
     assert found.in_flight == 795
-    unseen = saturates([LoadPart(200, 0, in_flight=range(20 * n, 20 * n + 20)) for n in range(4)])
-    assert unseen is not None
+
+
+def test_before_any_first_token_nothing_is_given_up_or_called_saturated() -> None:
+    unseen = [LoadPart(200, 0, in_flight=range(200 * n, 200 * n + 20)) for n in range(6)]
+    assert saturates(unseen) is None
+    assert not growing(unseen)
+    first = LoadPart(200, 0, in_flight=range(20), ttft_s=[0.1] * 200)
+    assert saturates([first, *unseen]) is not None
 
 
 def test_the_later_two_thirds_are_recent_and_three_parts_at_least() -> None:

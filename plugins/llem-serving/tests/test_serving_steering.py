@@ -43,10 +43,12 @@ def configure(monkeypatch: pytest.MonkeyPatch) -> Configure:
         scenario: str = "server",
         backend: dict[str, Any] | None = None,
         slo: dict[str, Any] | None = None,
+        dataset: dict[str, Any] | None = None,
         **load: Any,
     ) -> ExperimentConfig:
         document = {"model": "random:tiny-llama", "backend": "loadbed", "loadbed": backend or {}}
         sections = {"load": load, "slo": slo or {}} if scenario == "server" else {}
+        sections |= {"dataset": dataset} if dataset else {}
         return composer.compose({**document, "measurement": {"scenario": scenario}, **sections})
 
     return make
@@ -54,7 +56,8 @@ def configure(monkeypatch: pytest.MonkeyPatch) -> Configure:
 
 @pytest.fixture
 def saturated(make_result: MakeResult) -> ExperimentResult:
-    return make_result(warnings={"saturated": "more and more"})
+    found = make_result(warnings={"saturated": "more and more"})
+    return found.model_copy(update={"scenario_metrics": {"saturation_shortfall": 5.0}})
 
 
 def test_higher_rates_of_the_same_configuration_are_skipped(configure: Configure, saturated: ExperimentResult) -> None:
@@ -86,7 +89,27 @@ def test_a_rate_that_kept_up_before_goes_on(
     rule.ended(configure(rate_rps=8.0), make_result())
     rule.ended(configure(rate_rps=4.0), saturated)
     assert rule.reason(configure(rate_rps=8.0)) is None
+    assert rule.reason(configure(rate_rps=9.0)) is None, "what kept up above contradicts it"
+    rule.ended(configure(rate_rps=8.5), saturated)
     assert rule.reason(configure(rate_rps=9.0)) is not None
+
+
+def test_another_cycle_that_kept_up_contradicts(
+    configure: Configure, saturated: ExperimentResult, make_result: MakeResult
+) -> None:
+    rule = HigherRates()
+    rule.ended(configure(rate_rps=4.0), saturated)
+    assert rule.reason(configure(rate_rps=8.0)) is not None
+    rule.ended(configure(rate_rps=4.0), make_result())
+    assert rule.reason(configure(rate_rps=8.0)) is None
+
+
+def test_a_trend_alone_skips_nothing_until_a_second_run_has_it(configure: Configure, make_result: MakeResult) -> None:
+    rule, trend = HigherRates(), make_result(warnings={"saturated": "more and more"})
+    rule.ended(configure(rate_rps=4.0), trend)
+    assert rule.reason(configure(rate_rps=8.0)) is None
+    rule.ended(configure(rate_rps=6.0), trend)
+    assert rule.reason(configure(rate_rps=8.0)) is not None
 
 
 def test_what_failed_tells_nothing(configure: Configure, saturated: ExperimentResult, make_result: MakeResult) -> None:
@@ -130,3 +153,15 @@ def test_each_configuration_is_searched_by_itself(
     assert (first["runs"], len(second["runs"])) == ([], 1)
     assert [text[:4] for text in search.answer()["said"]] == ["n=0:", "n=1:", "n=1:"]
     assert search.settings(0, 2.0) == {"load.duration_s": 500.0, "load.steady_s": 1000.0}
+
+
+def test_rates_of_conversations_are_told_as_such(configure: Configure, saturated: ExperimentResult) -> None:
+    chats = {"name": "conversations", "path": "chats.json", "n": 9}
+    search = CapacityGoal(context(configure(rate_rps=2.0, dataset=chats)))
+    said = "\n".join(search.plan())
+    assert "each from 2 conversations/s on" in said
+    assert "until 1,000 conversations have come" in said
+    assert search.answer()["configurations"][0]["unit"] == "conversations/s"
+    rule = HigherRates()
+    rule.ended(configure(rate_rps=4.0, dataset=chats), saturated)
+    assert "saturated at 4 conversations/s" in (rule.reason(configure(rate_rps=8.0, dataset=chats)) or "")

@@ -35,8 +35,12 @@ def test_a_part_counts_what_happened_in_it(
     assert part.completions == len(ended)
     assert part.output_tokens == sum(one.answer.records[0].output_tokens for one in ended if one.answer)
     assert part.energy_j == 2.5
-    began = sorted(((one.first_ns or 0), one.arrived_ns) for one in found if start < (one.first_ns or 0) <= end)
-    assert list(part.ttft_s) == [(first - arrived) / 1e9 for first, arrived in began]
+    began = [one for one in found if start < (one.first_ns or 0) <= end]
+    waits = sorted((one.first_ns or 0, (one.first_ns or 0) - one.arrived_ns) for one in began)
+    assert list(part.ttft_s) == [waited / 1e9 for _, waited in waits]
+    assert sorted(part.answer_s) == sorted(((one.ended_ns or 0) - (one.first_ns or 0)) / 1e9 for one in ended)
+    assert (part.since_s, part.length_s) == (0.0, length / 1e9)
+    assert tally.part(start, end, None, start - 7).since_s == 7e-9
     assert len(part.in_flight) == 20
     assert part.in_flight[-1] == sum(one.arrived_ns <= end < (one.ended_ns or 0) for one in found)
 
@@ -49,3 +53,12 @@ def test_a_request_that_failed_has_left_and_given_nothing() -> None:
     assert (part.arrivals, part.completions, part.output_tokens, part.energy_j) == (1, 1, 0, None)
     assert tally.under_way(6) == 1
     assert tally.under_way(7) == 0
+
+
+def test_what_an_engine_holds_back_counts_when_it_is_seen() -> None:
+    tally, late = Tally(), exchange(0, 2, 4, 15, 3)
+    late.seen_ns = 15
+    for tell in (tally.arrived, tally.began, tally.ended):
+        tell(late)
+    assert list(tally.part(0, 10, None).ttft_s) == []
+    assert list(tally.part(10, 20, None).ttft_s) == [2e-9]

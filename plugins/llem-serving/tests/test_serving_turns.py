@@ -50,6 +50,7 @@ def test_later_turns_arrive_when_the_answer_is_there_and_the_user_has_thought() 
     course = driven(SleepingEngine(), chats(3, 1, 2), load_of(rate_rps=30, arrival="constant", think_s=0.02))
     later = [one for one in course.exchanges if one.before is not None]
     assert later
+    assert course.turns == 2
     for one in later:
         assert one.before is not None
         assert one.before.ended_ns is not None

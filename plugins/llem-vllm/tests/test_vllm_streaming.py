@@ -66,6 +66,29 @@ def test_a_stream_that_is_closed_leaves_nothing_behind(session: Any, reference: 
     assert session.engine.metrics()["running_peak"] <= 12
 
 
+def test_a_stream_that_is_cancelled_gives_all_that_came(session: Any, reference: dict[str, Any]) -> None:
+    events: list[TokenEvent] = []
+
+    async def read() -> None:
+        async for event in session.engine.stream(Request(id=0, prompt=reference["prompts"][0], output_tokens=200)):
+            events.append(event)  # noqa: PERF401 - looked at while they come
+
+    async def cancelled() -> int:
+        task = asyncio.create_task(read())
+        while len(events) < 4:
+            await asyncio.sleep(0.001)
+        before = len(events)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return before
+
+    before = asyncio.run(cancelled())
+    assert len(events) > before, "the last token that came had waited for a record"
+    assert [event.t_ns for event in events] == sorted(event.t_ns for event in events)
+    assert [event.token_id for event in events][:LENGTH] == reference["fixed"][0][: len(events)]
+
+
 def test_a_refused_prompt_does_not_disturb_the_next(session: Any, reference: dict[str, Any]) -> None:
     with pytest.raises(LlemError, match="do not fit"):
         asyncio.run(collect(session, Request(id=9, prompt_token_ids=[5] * 300, output_tokens=4)))

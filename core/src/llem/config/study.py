@@ -91,7 +91,7 @@ class SearchConfig(Section):
     max_runs: int = Field(10, ge=1, le=1_000, description="most runs of each configuration, failed ones counted")
     precision: Share = Field(
         0.02,
-        description="a search ends when its 95 % interval reaches no further than this from the answer, as a share of it",
+        description="a search ends when its bracket reaches no further than this from the answer, as a share of it",
     )
     low: float | None = Field(None, gt=0, description="least value that is run; null: no bound")
     high: float | None = Field(None, gt=0, description="greatest value that is run; null: no bound")

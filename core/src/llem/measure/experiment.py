@@ -378,6 +378,6 @@ def _nothing_answered(served: Served, window_ns: int) -> LlemError:
     errors = [one.error for one in served.unanswered if one.error is not None]
     why = f" The first error: {errors[0]}" if errors else ""
     return LlemError(
-        f"none of the {len(served.unanswered):,} requests that arrived in the window of {window_ns / 1e9:.3g} s was answered.{why}",
+        f"none of the {len(served.unanswered):,} requests under way in the window of {window_ns / 1e9:.3g} s was answered.{why}",
         remedy="Lower the rate, lengthen load.drain_s, or see to the engine.",
     )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from llem.measure.latency import Timing
 from llem.measure.observation import reached_times
 from llem.results.models import Tokens
+from llem.specs.scenario import Unanswered
 
 
 def tokens_within(row: Timing, open_ns: int, close_ns: int) -> int:
@@ -25,8 +26,16 @@ def tokens_within(row: Timing, open_ns: int, close_ns: int) -> int:
     return round(row.record.output_tokens * share)
 
 
-def count_given_out(rows: Sequence[Timing], open_ns: int, close_ns: int) -> Tokens:
-    """Tokens of the window: output as it was given out, prompts as their first token was, requests as their last one was."""
+def broken_within(one: Unanswered, open_ns: int, close_ns: int) -> int:
+    """The same of a request whose answer broke off."""
+    return sum(open_ns < t_ns <= close_ns for t_ns in one.token_ns)
+
+
+def count_given_out(rows: Sequence[Timing], open_ns: int, close_ns: int, lost: Sequence[Unanswered] = ()) -> Tokens:
+    """Tokens of the window: output as it was given out, prompts as their first token was, requests as their last one was.
+
+    Of an answer that broke off only its output is known: engines tell the length of a prompt with the whole answer.
+    """
 
     def ended(row: Timing) -> bool:
         return open_ns < row.answer.returned_ns <= close_ns
@@ -34,8 +43,9 @@ def count_given_out(rows: Sequence[Timing], open_ns: int, close_ns: int) -> Toke
     def began(row: Timing) -> bool:
         return open_ns < row.first_ns <= close_ns if row.first_ns is not None else ended(row)
 
+    broken = sum(broken_within(one, open_ns, close_ns) for one in lost)
     return Tokens(
         requests=sum(ended(row) for row in rows),
         input=sum(row.record.input_tokens for row in rows if began(row)),
-        output=sum(tokens_within(row, open_ns, close_ns) for row in rows),
+        output=broken + sum(tokens_within(row, open_ns, close_ns) for row in rows),
     )

@@ -47,7 +47,7 @@ def complete(
     rows = timings(window.answers)
     served = window.served
     around = [*rows, *timings(served.beside)] if served is not None else rows
-    tokens = count_tokens(rows) if served is None else count_given_out(around, open_ns, close_ns)
+    tokens = count_tokens(rows) if served is None else count_given_out(around, open_ns, close_ns, served.unanswered)
     baseline = draft.baseline
     figures = window_figures(
         series,

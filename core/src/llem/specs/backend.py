@@ -227,7 +227,10 @@ class Engine(Protocol):
         """Answer one group of `batches` and return a record for each request, in any order."""
 
     def stream(self, request: Request) -> AsyncIterator[TokenEvent]:
-        """Answer one request, token by token. Only asked of a backend with the capability `streaming`."""
+        """Answer one request, token by token. Only asked of a backend with the capability `streaming`.
+
+        What came before it fails or is cancelled was given out too: an engine that holds events back gives them before it raises.
+        """
 
     def decode(self, token_ids: Sequence[int]) -> str | None:
         """The text of these tokens, special ones left out; None from an engine without a tokenizer. Asked in the window only where a conversation

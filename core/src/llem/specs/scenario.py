@@ -78,19 +78,23 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Unanswered:
-    """A request without an answer.
+    """A request without a whole answer.
 
     Attributes:
         request: what was asked, or would have been.
         arrived_ns: when it arrived.
         sent_ns: when it was handed to the engine; None where that never happened.
         error: how it failed; None where no answer came in time.
+        ended_ns: when it failed; None where it did not.
+        token_ns: of each output token that it was given all the same, in order.
     """
 
     request: Request
     arrived_ns: int
     sent_ns: int | None
     error: str | None
+    ended_ns: int | None = None
+    token_ns: Sequence[int] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +104,7 @@ class Served:
     Attributes:
         inside: answers to requests that arrived inside the window, one each, in the order of arrival.
         beside: to those that arrived before it or after; tokens of theirs may have been given out inside.
-        unanswered: requests that arrived inside the window and got none.
+        unanswered: requests that got no whole one: those that arrived inside the window, and others with tokens given out inside.
     """
 
     inside: Sequence[Answer]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.metadata
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
@@ -93,7 +95,8 @@ class OpenaiEngine:
 
     async def stream(self, request: Request) -> AsyncIterator[TokenEvent]:
         """See `Engine.stream`. Events come when the answer is whole, with the times at which its chunks arrived: which tokens
-        came with which chunk is only known then. Closing the iterator ends the request."""
+        came with which chunk is only known then. Of an answer that fails or is cancelled they come before the error. Closing the
+        iterator ends the request."""
         async for event in self._stream(request, None):
             yield event
 
@@ -115,12 +118,16 @@ class OpenaiEngine:
 
     async def _stream(self, request: Request, departure: Departure | None) -> AsyncIterator[TokenEvent]:
         assert self._exchange is not None
+        heard = StreamedAnswer(self._takes(request), time.monotonic_ns())
         try:
-            heard = await self._exchange.ask(self._takes(request), departure)
-        except LlemError:
-            self._check_server()
+            await self._exchange.hear(heard, departure)
+            record = self._record(heard)
+        except (LlemError, asyncio.CancelledError) as error:
+            for t_ns in heard.seen_ns():
+                yield TokenEvent(None, t_ns)
+            if isinstance(error, LlemError):
+                self._check_server()
             raise
-        record = self._record(heard)
         times, ids = record.token_ns or record.piece_ns or (), record.output_token_ids
         *earlier, last = [
             TokenEvent(ids[place] if ids is not None and record.token_ns is not None else None, t_ns)

@@ -81,23 +81,30 @@ class Exchange:
         assert self._sender is not None
         return Departure(self._sender, due_ns, left)
 
-    async def ask(self, request: Request, departure: Departure | None = None) -> StreamedAnswer:
-        """One request, to the end of its stream.
+    async def ask(self, request: Request) -> StreamedAnswer:
+        """One request, asked now, to the end of its stream. Raises LlemError as `hear`."""
+        answer = StreamedAnswer(request, time.monotonic_ns())
+        await self.hear(answer)
+        return answer
+
+    async def hear(self, answer: StreamedAnswer, departure: Departure | None = None) -> None:
+        """Ask one request, and take its answer in to the end of its stream.
 
         Args:
-            request: what to ask.
+            answer: of the request; it holds what came, also where this raises or is cancelled.
             departure: when it is to leave; None: now.
 
         Raises:
             LlemError: the server refuses, breaks off, is silent for too long, or sends what is no answer; or this process
                 can open no more connections.
         """
-        path, fields = body(request, self._model, self._counting, self._fields, self._access.options.request_fields)
+        path, fields = body(
+            answer.request, self._model, self._counting, self._fields, self._access.options.request_fields
+        )
         data = json.dumps(fields).encode()
         request_bytes = b"%sContent-Length: %d\r\n\r\n%s" % (self._head(path), len(data), data)
-        answer, connections = StreamedAnswer(request, time.monotonic_ns()), self._connections_here()
-        if departure is not None:
-            answer.start_ns = departure.due_ns
+        connections = self._connections_here()
+        answer.start_ns = time.monotonic_ns() if departure is None else departure.due_ns
         for fresh in (False, True):
             try:
                 connection = await connections.take(fresh=fresh)
@@ -112,7 +119,6 @@ class Exchange:
                     departure = None
                 continue  # it had ended just as it was used again, which says nothing about the server
             break
-        return answer
 
     def _head(self, path: str) -> bytes:
         head = self._heads.get(path)

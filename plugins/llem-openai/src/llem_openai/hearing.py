@@ -80,6 +80,9 @@ class Hearing:
             self._read()
             if left is not None:
                 await left
+        except (LlemError, asyncio.CancelledError):
+            self._is_read()  # what came until then was given out
+            raise
         finally:
             connection.drop(self)
             if left is not None:

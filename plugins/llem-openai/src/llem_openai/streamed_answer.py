@@ -49,6 +49,12 @@ class StreamedAnswer:
         """Chunks with text."""
         return sum(chunk.text for chunk in self.chunks)
 
+    def seen_ns(self) -> list[int]:
+        """The times of what came of an answer that broke off: of its tokens where they are told as they come, else of its pieces."""
+        found = count(self.chunks, self.request.output_tokens, self.end_ns)
+        times = found.token_ns if found is not None else None
+        return list(times) if times is not None else [chunk.t_ns for chunk in self.chunks if chunk.text]
+
     def highest(self, name: str) -> int | None:
         """The highest of one count: totals grow, and a server that sends 0 until it knows sends it also afterwards."""
         told = [value for chunk in self.chunks if (value := getattr(chunk, name)) is not None]

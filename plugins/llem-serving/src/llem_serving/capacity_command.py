@@ -60,7 +60,7 @@ def _run(context: click.Context) -> click.Command:
     help="What the runs are chosen for; both are answered as far as they tell.",
 )
 @click.option("--max-runs", type=click.IntRange(min=1), help="Most runs of each configuration.", show_default="10")
-@click.option("--precision", metavar="SHARE", help="The search ends with an interval so narrow.", show_default="2 %")
+@click.option("--precision", metavar="SHARE", help="The search ends with a bracket so narrow.", show_default="2 %")
 @click.pass_context
 def capacity(
     context: click.Context,
@@ -77,7 +77,7 @@ def capacity(
     """Search for the highest steady rate that keeps objectives.
 
     Runs the study's load at one rate after another, each a normal experiment of one study folder, and chooses the next by what
-    was seen: few runs, and an interval for the answer. load.rate_rps is the first rate. Each configuration of the study is
+    was seen: few runs, and a bracket for the answer. load.rate_rps is the first rate. Each configuration of the study is
     searched by itself. The answer is in search.json in the folder. `llem resume` goes on after an end of any kind.
 
     \b

@@ -29,6 +29,7 @@ class Course:
         trace: the recorded arrivals; None for other loads.
         paired: request i was row i of that trace.
         sessions: distinct sessions of the workload; 0 where every request stands alone.
+        turns: requests of a session of the workload in the mean; None where every request stands alone.
         kept_on: requests that the engine went on with after they were cancelled at the end.
     """
 
@@ -44,4 +45,5 @@ class Course:
     trace: Trace | None = None
     paired: bool = False
     sessions: int = 0
+    turns: float | None = None
     kept_on: int = 0

@@ -65,6 +65,7 @@ class Drive:
     _beside: ThreadPoolExecutor = field(init=False)
     _parts: list[LoadPart] = field(default_factory=list, init=False)
     _saturation: Saturation | None = field(default=None, init=False)
+    _start_ns: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
         tally = self._tally
@@ -109,10 +110,11 @@ class Drive:
             and engine.prepare_ahead()
         ):
             self._flight.ahead = engine
-        start_ns = time.monotonic_ns() + round(_LEAD_S * 1e9) + LEAD_NS
+        start_ns = self._start_ns = time.monotonic_ns() + round(_LEAD_S * 1e9) + LEAD_NS
         try:
             self._source.start(start_ns)
             await self._until(start_ns + round(self.load.ramp_s * 1e9), "ramp", self.load.ramp_s)
+            await self._saturates(start_ns, time.monotonic_ns(), has_energy=False)  # it tells how long answers take
             if self.load.is_tested:
                 verdict, waited_s, reasons = await self._steady()
             edges_ns = await self._window(1 if self._saturation is not None else self.load.parts)
@@ -137,6 +139,7 @@ class Drive:
             trace=self._trace,
             paired=self._paired,
             sessions=len({one.session for one in self.context.requests} - {None}),
+            turns=len(self.context.requests) / len(sessions) if any(len(one) > 1 for one in sessions) else None,
             kept_on=kept_on,
         )
 
@@ -164,16 +167,16 @@ class Drive:
             if number == parts:
                 break
             edges_ns.append(await self._aside(window.instant))
-            if await self._saturates(edges_ns[-2], edges_ns[-1], inside=True):
+            if await self._saturates(edges_ns[-2], edges_ns[-1], has_energy=False):
                 edges_ns[-1] = await self._aside(window.close)
                 return edges_ns
         edges_ns.append(await self._aside(window.close))
-        await self._saturates(edges_ns[-2], edges_ns[-1], inside=True)
+        await self._saturates(edges_ns[-2], edges_ns[-1], has_energy=False)
         return edges_ns
 
     async def _steady(self) -> tuple[Verdict, float, tuple[str, ...]]:
         """Wait until the load is steady, or for as long as it may take."""
-        gate, begun_ns = SteadyGate(self._gaps_cv2), time.monotonic_ns()
+        gate, begun_ns, before = SteadyGate(self._gaps_cv2), time.monotonic_ns(), tuple(self._parts)
         edge_ns = await self._aside(self.context.window.instant)
         # Counted in parts: each ends a little after it is due, which must not cost the last one.
         patience = max(IN_A_ROW, int(self.load.steady_s / self.part_s + 1e-9))
@@ -190,23 +193,23 @@ class Drive:
                 return "saturated", waited_s, gate.reasons
             if len(gate.parts) >= patience:
                 # Users who wait for their answers may be slow, and are never more than there are.
-                return gate.verdict() if self.is_watched else "unsteady", waited_s, gate.reasons
+                return gate.verdict(before) if self.is_watched else "unsteady", waited_s, gate.reasons
 
     @property
     def _gaps_cv2(self) -> float:
         """Squared coefficient of variation of the gaps of arrival: the counting noise that arrivals bring."""
         return {"constant": 0.0, "gamma": self.load.cv**2}.get(self.load.arrival, 1.0)
 
-    async def _saturates(self, start_ns: int, end_ns: int, *, inside: bool = False) -> bool:
+    async def _saturates(self, start_ns: int, end_ns: int, *, has_energy: bool = True) -> bool:
         """Keep what happened between two instants as a part, and tell whether the load certainly saturates by now.
 
         Args:
-            inside: of the window, where its energy is told later.
+            has_energy: its energy can be told now, as before the window.
         """
 
         def look() -> Saturation | None:
-            energy_j = None if inside else self.context.window.energy_j(start_ns, end_ns)
-            self._parts.append(self._tally.part(start_ns, end_ns, energy_j))
+            energy_j = self.context.window.energy_j(start_ns, end_ns) if has_energy else None
+            self._parts.append(self._tally.part(start_ns, end_ns, energy_j, self._start_ns))
             return saturates(self._parts, self._gaps_cv2) if self.is_watched else None
 
         # Beside the loop: the arrivals of a long load are many, and others shall be sent on time meanwhile.

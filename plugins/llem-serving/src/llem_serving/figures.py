@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 from llem.plugin_api import Answer, ScenarioFigures
+from llem_serving.broken_off import broken_off, tokens_of_an_event
 from llem_serving.caveats import caveats_of
 from llem_serving.config import LoadConfig, SloConfig
 from llem_serving.course import Course
@@ -35,7 +36,8 @@ def figures_of(
         energy_j: of the headline's devices between two of the course's edges (J).
         warmed: answers of the warm-up, whose prompts the engine has seen.
     """
-    requests = [served(exchange, course, load.parts) for exchange in course.exchanges]
+    each = tokens_of_an_event(course.exchanges)
+    requests = [served(exchange, course, load.parts, each) for exchange in course.exchanges]
     edges = (course.open_ns, course.close_ns)
     judged, late = judge(requests, slo, *edges, load.parts), lateness(requests, *edges)
     steps = in_flight(requests)
@@ -51,6 +53,7 @@ def figures_of(
         "attainment_high": judged.interval.high if judged.interval is not None else None,
         "good_tokens": float(judged.good_tokens),
         "arrived_requests": float(judged.requests),
+        "turns_per_conversation": course.turns,
         "failed_requests": float(judged.failed),
         "unanswered_requests": float(judged.unanswered),
         "in_flight_mean": mean_in_flight(steps, *edges),
@@ -60,6 +63,7 @@ def figures_of(
         "lateness_max_s": late.max_s,
         "energy_parts_cv": energy_cv,
         "steady": None if course.verdict is None else float(course.verdict == "steady"),
+        "saturation_shortfall": None if course.saturation is None else course.saturation.shortfall,
         "steady_after_s": None if course.verdict is None else course.waited_s,
         "repeated_input_share": cache.repeated,
         "cached_input_share": cache.cached,
@@ -68,11 +72,18 @@ def figures_of(
     return ScenarioFigures(metrics=metrics, caveats=caveats)
 
 
-def served(exchange: Exchange, course: Course, parts: int) -> ServedRequest:
-    """A request as judging reads it."""
+def served(exchange: Exchange, course: Course, parts: int, each: float = 1.0) -> ServedRequest:
+    """A request as judging reads it.
+
+    Args:
+        exchange: the request.
+        course: its load.
+        parts: of the window.
+        each: tokens of an event, for an answer that broke off.
+    """
     answer = exchange.answer
     record = answer.records[0] if answer is not None and answer.records else None
-    times = None
+    times: Sequence[int] | None = broken_off(exchange, each) or None
     if answer is not None and record is not None:
         times = record.token_ns or (answer.stream_ns if record.piece_ns is None else None)
     reached = times or (record.piece_ns if record is not None else None) or None
@@ -84,10 +95,12 @@ def served(exchange: Exchange, course: Course, parts: int) -> ServedRequest:
         last_ns=reached[-1] if reached else None,
         token_ns=times,
         input_tokens=record.input_tokens if record is not None else None,
-        output_tokens=record.output_tokens if record is not None else 0,
+        output_tokens=record.output_tokens if record is not None else len(times or ()),
         finish=record.finish if record is not None else "error" if exchange.error is not None else "unanswered",
         error=exchange.error,
         part=Window(course.open_ns, course.close_ns, parts).part_of_arrival(exchange.arrived_ns),
+        free_ns=exchange.free_ns,
+        ended_ns=exchange.ended_ns if exchange.error is not None else None,
     )
 
 

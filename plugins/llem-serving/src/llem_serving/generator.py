@@ -14,6 +14,7 @@ from llem.plugin_api import (
     Served,
     Unanswered,
 )
+from llem_serving.broken_off import broken_off, tokens_of_an_event
 from llem_serving.config import LoadConfig, SloConfig
 from llem_serving.course import Course
 from llem_serving.driving import Drive
@@ -70,14 +71,7 @@ class ServerLoad:
         assert isinstance(slo, SloConfig)
         self._load, self._slo = load, slo
         course = self._course = self._loop.run(Drive(self._engine, load, context).run())
-        window = Window(course.open_ns, course.close_ns)
-        inside = [e for e in course.exchanges if window.arrives_inside(e.arrived_ns)]
-        beside = [e for e in course.exchanges if not window.arrives_inside(e.arrived_ns)]
-        return Served(
-            inside=[e.answer for e in inside if e.answer is not None],
-            beside=[e.answer for e in beside if e.answer is not None],
-            unanswered=[Unanswered(e.request, e.arrived_ns, e.sent_ns, e.error) for e in inside if e.answer is None],
-        )
+        return served_of(course)
 
     def figures(self, energy_j: Callable[[int, int], float | None]) -> ScenarioFigures:
         """See `DrivesWindow.figures`."""
@@ -88,3 +82,24 @@ class ServerLoad:
     def close(self) -> None:
         """End the event loop, with whatever still runs in it."""
         self._loop.close()
+
+
+def served_of(course: Course) -> Served:
+    """The load as the core counts its tokens and writes its table: answers, and what came of those that broke off."""
+    window = Window(course.open_ns, course.close_ns)
+    answered = [(window.arrives_inside(e.arrived_ns), e.answer) for e in course.exchanges if e.answer is not None]
+    each = tokens_of_an_event(course.exchanges)
+    unanswered = [
+        Unanswered(e.request, e.arrived_ns, e.sent_ns, e.error, e.ended_ns, broken_off(e, each))
+        for e in course.exchanges
+        if e.answer is None
+    ]
+    return Served(
+        inside=[answer for is_inside, answer in answered if is_inside],
+        beside=[answer for is_inside, answer in answered if not is_inside],
+        unanswered=[
+            one
+            for one in unanswered
+            if window.arrives_inside(one.arrived_ns) or any(map(window.ends_inside, one.token_ns))
+        ],
+    )

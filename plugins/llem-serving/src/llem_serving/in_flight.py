@@ -25,10 +25,13 @@ class Exchange:
         number: its place among the arrivals, from 0.
         request: what is asked.
         arrived_ns: when it arrived, or was to.
+        free_ns: when it could be sent, where it had to wait for its turn after it arrived.
         sent_ns: when it was handed to the engine.
         first_ns: when its answer began, as the engine gives it.
+        seen_ns: when that was seen here: later, where an engine holds back what comes.
         ended_ns: when its answer was whole, or had failed.
-        answer: what came.
+        came_ns: times of what its stream gave, until it ended or was ended.
+        answer: what came, where it is whole.
         error: how it failed; failure: with what.
         before: the turn of the same session that it follows.
         text: the answer's text, where a later turn took it up.
@@ -37,9 +40,12 @@ class Exchange:
     number: int
     request: Request
     arrived_ns: int
+    free_ns: int | None = None
     sent_ns: int | None = None
     first_ns: int | None = None
+    seen_ns: int | None = None
     ended_ns: int | None = None
+    came_ns: list[int] = field(default_factory=list)
     answer: Answer | None = None
     error: str | None = None
     failure: Exception | None = None
@@ -69,7 +75,7 @@ class InFlight:
     _waiting: deque[Exchange] = field(default_factory=deque, init=False)
     _tasks: dict[asyncio.Task[None], Exchange] = field(default_factory=dict, init=False)
     _awaited: dict[int, asyncio.Future[None]] = field(default_factory=dict, init=False)
-    _closed: bool = field(default=False, init=False)
+    _closed_ns: int | None = field(default=None, init=False)
 
     @property
     def under_way(self) -> int:
@@ -82,7 +88,7 @@ class InFlight:
         self.exchanges.append(exchange)
         if self.arrived is not None:
             self.arrived(exchange)
-        if self._closed:
+        if self._closed_ns is not None:
             return exchange
         if self.most is not None and len(self._tasks) >= self.most:
             self._waiting.append(exchange)
@@ -97,15 +103,14 @@ class InFlight:
             await self._awaited[exchange.number]
 
     async def cancel(self) -> int:
-        """End whatever is under way; what it would have answered is lost.
+        """End whatever is under way. What it was given until now is kept, and nothing that comes later.
 
         Returns:
             The number of requests that went on for `CANCEL_S`. Nothing is taken from them any more.
         """
-        self._closed = True
+        now_ns = self._closed_ns = time.monotonic_ns()
         self._waiting.clear()
         # What was handed over ahead and is not due has not arrived.
-        now_ns = time.monotonic_ns()
         self.exchanges[:] = [one for one in self.exchanges if one.arrived_ns <= now_ns]
         tasks = list(self._tasks)
         for task in tasks:
@@ -122,14 +127,16 @@ class InFlight:
 
     def _over(self, task: asyncio.Task[None]) -> None:
         exchange = self._tasks.pop(task)
-        if exchange.ended_ns is not None and not self._closed:
+        if exchange.ended_ns is not None and self._closed_ns is None:
             if self.ended is not None:
                 self.ended(exchange)
             awaited = self._awaited.pop(exchange.number, None)
             if awaited is not None and not awaited.done():
                 awaited.set_result(None)
         while self._waiting and (self.most is None or len(self._tasks) < self.most):
-            self._send(self._waiting.popleft())
+            later = self._waiting.popleft()
+            later.free_ns = _done_ns(exchange)
+            self._send(later)
 
     def _stream(self, exchange: Exchange) -> AsyncIterator[TokenEvent]:
         now_ns = time.monotonic_ns()
@@ -145,28 +152,27 @@ class InFlight:
 
     async def _exchange(self, exchange: Exchange) -> None:
         stream = self._stream(exchange)
-        times: list[int] = []
-        records: list[RequestRecord] = []
+        times, records = exchange.came_ns, list[RequestRecord]()
         record_at: int | None = None
         try:
             async for event in stream:
-                if self._closed:
+                if self._closed_ns is not None and event.t_ns > self._closed_ns:
                     return  # it ignores that it was cancelled; the load is over, and what it was is settled
                 times.append(event.t_ns)
                 if exchange.first_ns is None:
-                    exchange.first_ns = event.t_ns
+                    exchange.first_ns, exchange.seen_ns = event.t_ns, time.monotonic_ns()
                     if self.began is not None:
                         self.began(exchange)
                 if event.record is not None:
                     records.append(event.record)
                     record_at = len(times)
         except Exception as error:  # noqa: BLE001 - a request that fails is a figure of the load, whatever it failed of
-            if not self._closed:
+            if self._closed_ns is None:
                 exchange.failure = error
                 exchange.error = f"{type(error).__name__}: {error}"[:_ERROR_LENGTH]
                 exchange.ended_ns = time.monotonic_ns()
             return
-        if self._closed:
+        if self._closed_ns is not None:
             return
         exchange.ended_ns = time.monotonic_ns()
         exchange.answer = Answer(
@@ -180,3 +186,10 @@ class InFlight:
             record_at=record_at,
             sent_ns=exchange.sent_ns,
         )
+
+
+def _done_ns(exchange: Exchange) -> int:
+    """The instant at which the engine was done with a request that has ended, however late that was heard."""
+    heard_ns = time.monotonic_ns() if exchange.ended_ns is None else exchange.ended_ns
+    records = exchange.answer.records if exchange.answer is not None else ()
+    return min(heard_ns, records[0].end_ns) if records else heard_ns

@@ -15,10 +15,12 @@ class ServedRequest:
         scheduled_ns: its arrival.
         released_ns: when the generator handed it over; None: never.
         first_ns, last_ns: its first and its last token.
-        token_ns: one for each output token, ascending.
+        token_ns: one for each output token, ascending; of an answer that broke off, of what came of it.
         finish: `length`, `stop`, `error` or `unanswered`.
         error: what went wrong.
         part: part of the window in which it arrived, from 1; None: outside.
+        free_ns: when it could be handed over, where it waited for its turn (`load.max_in_flight`); None: as it arrived.
+        ended_ns: when it failed; None for others, and where nobody saw it.
     """
 
     id: int
@@ -32,3 +34,5 @@ class ServedRequest:
     finish: str
     error: str | None
     part: int | None
+    free_ns: int | None = None
+    ended_ns: int | None = None

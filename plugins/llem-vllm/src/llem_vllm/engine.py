@@ -113,9 +113,9 @@ class VllmEngine:
 
         future = self._driver.stream(make, came)
         future.add_done_callback(over)
+        # The last token waits for the record, which is there as soon as the request is done.
+        held: TokenEvent | None = None
         try:
-            # The last token waits for the record, which is there as soon as the request is done.
-            held: TokenEvent | None = None
             while True:
                 step = await steps.get()
                 if isinstance(step, RefusedError):
@@ -130,6 +130,10 @@ class VllmEngine:
                     if held is not None:
                         yield held
                     held = event
+        except (Exception, asyncio.CancelledError):
+            if held is not None:
+                yield held
+            raise
         finally:
             future.cancel()
 

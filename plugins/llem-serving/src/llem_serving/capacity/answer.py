@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Answer:
-    """A rate with its 95 % interval.
+    """A rate with its bracket: where the runs leave it, by the model of `crossing`. Nobody has shown that it holds the truth in a given share.
 
     Attributes:
         rate_rps: the estimate; None where the runs tell none.
-        low_rps: end of the interval; 0 where nothing bounds it.
-        high_rps: end of the interval; infinite where nothing bounds it.
+        low_rps: end of the bracket; 0 where nothing bounds it.
+        high_rps: end of the bracket; infinite where nothing bounds it.
         runs: number of runs that it rests on.
         why: a sentence on why the search ended, or what it still needs.
     """

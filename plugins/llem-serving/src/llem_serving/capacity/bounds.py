@@ -21,28 +21,38 @@ class Bounds:
     Attributes:
         held_rps: the highest rate that was steady and kept the attainment; 0 where none did.
         missed_rps: the lowest rate at which attainment was less, saturated runs included; infinite where none was.
-        limit_rps: the lowest rate above `held_rps` that saturated, or was unsteady twice; infinite where none was.
+        limit_rps: the lowest rate that saturated and missed the attainment, or was not steady twice, and at or above which no run was
+            steady; infinite where none was.
+        is_doubtful: that is the verdict of one run alone.
     """
 
     held_rps: float
     missed_rps: float
     limit_rps: float
+    is_doubtful: bool = False
 
 
 def bounds_of(runs: Sequence[Run], wanted: float) -> Bounds:
     """The bounds that runs give."""
     held = max((run.rate_rps for run in runs if run.steady is True and run.attainment >= wanted), default=0.0)
-    limits = [run.rate_rps for run in runs if run.steady == "saturated" or _unsteady_twice(run, runs)]
-    # One verdict may be chance: a rate that held above it says so.
-    limit = min((rate for rate in limits if rate > held), default=math.inf)
-    missed = min((run.rate_rps for run in runs if run.attainment < wanted), default=math.inf)
-    return Bounds(held, min(missed, limit), limit)
+    # One verdict may be chance: a run at this rate or above that was steady says so.
+    kept_up = max((run.rate_rps for run in runs if run.steady is True), default=0.0)
+    limiting = [
+        run
+        for run in runs
+        if run.rate_rps > kept_up
+        and ((run.steady == "saturated" and run.attainment < wanted) or _not_steady(run, runs) > 1)
+    ]
+    limit = min((run.rate_rps for run in limiting), default=math.inf)
+    doubtful = any(run.rate_rps == limit and _not_steady(run, runs) == 1 for run in limiting)
+    missed = min((run.rate_rps for run in runs if run.attainment < wanted and _counts(run, kept_up)), default=math.inf)
+    return Bounds(held, min(missed, limit), limit, doubtful)
 
 
 def to_repeat(runs: Sequence[Run], wanted: float) -> float | None:
-    """The rate of the last run, where it kept the attainment but was unsteady for the first time: that may be chance."""
+    """The rate of the last run, where it kept the attainment but was not steady, for the first time: that may be chance."""
     last = runs[-1]
-    once = last.steady is False and len(_beside(last, runs)) == 1
+    once = last.steady is not True and len(_beside(last, runs)) == 1
     return last.rate_rps if once and last.attainment >= wanted else None
 
 
@@ -70,5 +80,11 @@ def _beside(run: Run, runs: Sequence[Run]) -> Sequence[Run]:
     return [other for other in runs if math.isclose(other.rate_rps, run.rate_rps, rel_tol=1e-9)]
 
 
-def _unsteady_twice(run: Run, runs: Sequence[Run]) -> bool:
-    return sum(other.steady is False for other in _beside(run, runs)) > 1
+def _not_steady(run: Run, runs: Sequence[Run]) -> int:
+    """The number of runs at its rate that were not steady."""
+    return sum(other.steady is not True for other in _beside(run, runs))
+
+
+def _counts(run: Run, kept_up_rps: float) -> bool:
+    """False for a verdict of saturation that a steady run at its rate or above contradicts: how many missed then follows from it."""
+    return run.steady != "saturated" or run.rate_rps > kept_up_rps

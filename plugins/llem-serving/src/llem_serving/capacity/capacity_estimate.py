@@ -12,11 +12,12 @@ from llem_serving.capacity.bounds import Bounds, bounds_of, next_to_bracket, to_
 from llem_serving.capacity.crossing import Crossing, crossing_of
 from llem_serving.capacity.design import most_telling
 from llem_serving.capacity.runs import Run
+from llem_serving.rate_unit import OF_REQUESTS
 
 Limit = Literal["objectives", "steadiness"]
 
 INTERVAL = (0.025, 0.5, 0.975)
-"""Quantiles of the ends and the middle of a 95 % interval."""
+"""Quantiles of the ends and the middle of a bracket, by the model."""
 
 _OUTSIDE = 4.0
 """Capacity is looked for up to this factor outside of the rates that ran."""
@@ -28,10 +29,11 @@ class CapacityEstimate:
     Attributes:
         runs: all, in the order in which they were told.
         wanted: attainment.
+        unit: of rates, for sentences.
     """
 
-    def __init__(self, runs: Sequence[Run], wanted: float) -> None:
-        self.runs, self.wanted = runs, wanted
+    def __init__(self, runs: Sequence[Run], wanted: float, unit: str = OF_REQUESTS) -> None:
+        self.runs, self.wanted, self.unit = runs, wanted, unit
 
     @cached_property
     def bounds(self) -> Bounds:
@@ -57,7 +59,10 @@ class CapacityEstimate:
         """The next rate to run; None where the interval is as narrow as was asked for."""
         if self.simple_next is not None:
             return self.simple_next
-        if self._enough(precision) or self._narrow(precision):
+        is_over = self._enough(precision) or self._narrow(precision)
+        if self.bounds.is_doubtful and (is_over or (self._limited() and any(run.tells for run in self.runs))):
+            return self.bounds.limit_rps  # what one run says alone shall not cap the search for good
+        if is_over:
             return None
         return most_telling(self.runs, self.crossing, self.bounds)
 
@@ -97,16 +102,17 @@ class CapacityEstimate:
     def _why(self, most: int, precision: float) -> list[str]:
         n, bounds = len(self.runs), self.bounds
         if self._enough(precision):
-            said = [f"The 95 % interval reaches no further than {precision:.1%} from the rate."]
+            said = [f"The bracket reaches no further than {precision:.1%} from the rate."]
         elif self._narrow(precision):
-            said = [f"{bounds.held_rps:.4g} requests/s held and {bounds.missed_rps:.4g} did not: runs tell no more."]
+            said = [f"{bounds.held_rps:.4g} {self.unit} held and {bounds.missed_rps:.4g} did not: runs tell no more."]
         elif n >= most:
-            said = [f"All {n} runs are made; the 95 % interval reaches further than {precision:.1%} from the rate."]
+            said = [f"All {n} runs are made; the bracket reaches further than {precision:.1%} from the rate."]
         else:
-            said = [f"{n} of {most} runs are made, and the 95 % interval still reaches further than {precision:.1%}."]
+            said = [f"{n} of {most} runs are made, and the bracket still reaches further than {precision:.1%}."]
         if self._limited():
             said.append(
-                f"At {bounds.limit_rps:.4g} requests/s the server is no longer steady: that bounds the capacity."
+                f"At {bounds.limit_rps:.4g} {self.unit} the server is no longer steady: that bounds the capacity."
+                + (" One run says so." if bounds.is_doubtful else "")
             )
         return said
 
@@ -118,9 +124,9 @@ class CapacityEstimate:
         made = f"All {n} runs are made" if n >= most else f"{n} of {most} runs are made"
         if not bounds.held_rps:
             lowest = min(run.rate_rps for run in self.runs)
-            why = f"{made}, and none was steady and kept the objectives; the lowest was at {lowest:.4g} requests/s."
+            why = f"{made}, and none was steady and kept the objectives; the lowest was at {lowest:.4g} {self.unit}."
             return Answer(None, 0.0, bounds.missed_rps, n, why)
-        why = f"{made}; {bounds.held_rps:.4g} requests/s held, and "
+        why = f"{made}; {bounds.held_rps:.4g} {self.unit} held, and "
         missed = bounds.missed_rps
-        why += "no rate was too high." if math.isinf(missed) else f"{missed:.4g} requests/s did not."
+        why += "no rate was too high." if math.isinf(missed) else f"{missed:.4g} {self.unit} did not."
         return Answer(bounds.held_rps, min(bounds.held_rps, missed), missed, n, why)

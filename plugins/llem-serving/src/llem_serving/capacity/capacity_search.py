@@ -7,6 +7,7 @@ import math
 from llem_serving.capacity.answer import Answer
 from llem_serving.capacity.capacity_estimate import CapacityEstimate, Limit
 from llem_serving.capacity.runs import MOST_RUNS, PRECISION, Parts, Steady, check_settings, run_of
+from llem_serving.rate_unit import OF_REQUESTS
 
 NOTHING_YET = Answer(None, 0.0, math.inf, 0, "Nothing has run yet.")
 
@@ -19,7 +20,13 @@ class CapacitySearch:
     """
 
     def __init__(
-        self, attainment: float, start_rps: float = 1.0, *, most_runs: int = MOST_RUNS, precision: float = PRECISION
+        self,
+        attainment: float,
+        start_rps: float = 1.0,
+        *,
+        most_runs: int = MOST_RUNS,
+        precision: float = PRECISION,
+        unit: str = OF_REQUESTS,
     ) -> None:
         """Begin.
 
@@ -27,13 +34,15 @@ class CapacitySearch:
             attainment: the wanted one, between 0 and 1.
             start_rps: rate of the first run.
             most_runs: the search ends with so many at the latest.
-            precision: it ends when the interval reaches no further than this from the answer, as a share of it.
+            precision: it ends when the bracket reaches no further than this from the answer, as a share of it.
+            unit: of rates, for sentences.
 
         Raises:
             ConfigError: a value is impossible.
         """
         check_settings(attainment, start_rps, most_runs, precision)
         self._wanted, self._start, self._most, self._precision = attainment, start_rps, most_runs, precision
+        self._unit = unit
         self._estimate: CapacityEstimate | None = None
 
     def ask(self) -> float | None:
@@ -65,7 +74,7 @@ class CapacitySearch:
         """
         run = run_of(rate_rps, attainment_by_part, steady, completed_rps, window_s)
         before = self._estimate.runs if self._estimate else ()
-        self._estimate = CapacityEstimate((*before, run), self._wanted)
+        self._estimate = CapacityEstimate((*before, run), self._wanted, self._unit)
 
     @property
     def limited_by(self) -> Limit | None:

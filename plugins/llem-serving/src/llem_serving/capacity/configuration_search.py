@@ -13,6 +13,7 @@ from llem_serving.capacity.capacity_search import CapacitySearch
 from llem_serving.capacity.energy_search import EnergySearch
 from llem_serving.capacity.run_figures import run_figures
 from llem_serving.config import LoadConfig, SloConfig
+from llem_serving.rate_unit import OF_REQUESTS
 
 MOST_FAILURES = 3
 """Failed runs in a row that end the search."""
@@ -31,24 +32,28 @@ class ConfigurationSearch:
         slo: the objectives.
         settings: as the study has them (`execution.search`).
         by_energy: search for the least energy; False for capacity. Both are answered, as far as the runs tell.
+        unit: of rates.
 
     Raises:
         ConfigError: no search can be made of these.
     """
 
-    def __init__(self, load: LoadConfig, slo: SloConfig, settings: SearchConfig, *, by_energy: bool) -> None:
+    def __init__(
+        self, load: LoadConfig, slo: SloConfig, settings: SearchConfig, *, by_energy: bool, unit: str = OF_REQUESTS
+    ) -> None:
         assert load.rate_rps is not None
         self._load, self._slo, self._settings, self._by_energy = load, slo, settings, by_energy
         start, most, precision = self._bounded(load.rate_rps), settings.max_runs, settings.precision
-        self.capacity = CapacitySearch(slo.attainment, start, most_runs=most, precision=precision)
-        self.energy = EnergySearch(slo.attainment, start, most_runs=most, precision=precision)
+        self.unit = unit
+        self.capacity = CapacitySearch(slo.attainment, start, most_runs=most, precision=precision, unit=unit)
+        self.energy = EnergySearch(slo.attainment, start, most_runs=most, precision=precision, unit=unit)
         self.runs: list[dict[str, Any]] = []
         self._failed: list[tuple[float, str]] = []
         self._asked: tuple[float | None] | None = None
         self._with_energy = 0
 
     def next(self) -> float | None:
-        """The next rate (requests/s); None where the search is over."""
+        """The next rate, in the search's unit; None where the search is over."""
         if self._failed:
             return self._failed[-1][0] if len(self._failed) < MOST_FAILURES else None
         if self._lacks_energy:
@@ -66,7 +71,7 @@ class ConfigurationSearch:
             return
         try:
             found = run_figures(self._load, self._slo, result, job_dir)
-            told_to = {"completed_rps": found.completed_rps, "window_s": found.window_s}
+            told_to = {"completed_rps": found.completed_rps, "window_s": found.drawn_window_s}
             self.capacity.tell(rate_rps, found.parts, found.steady, **told_to)
             self.energy.tell(rate_rps, found.parts, found.steady, energy_by_part=found.energy, **told_to)
         except (ResultError, ConfigError) as error:
@@ -102,6 +107,7 @@ class ConfigurationSearch:
     def document(self) -> dict[str, Any]:
         """As plain data."""
         return {
+            "unit": self.unit,
             "slo": self._slo.model_dump(mode="json"),
             "capacity": _plain(self.capacity.answer()),
             "least_energy": _plain(self.energy.answer()),

@@ -48,9 +48,12 @@ class EnergyEstimate(CapacityEstimate):
             return self.simple_next
         if (curve := self.curve) is None:
             return self._first_rate()
-        if self._enough(precision):
+        is_over, is_limited = self._enough(precision), self._limited()
+        if self.bounds.is_doubtful and (is_over or is_limited) and super()._limited():
+            return self.bounds.limit_rps  # as for capacity
+        if is_over:
             return None
-        if self._limited():
+        if is_limited:
             return most_telling(self.runs, self.crossing, self.bounds)
         return self._telling_of(curve)
 

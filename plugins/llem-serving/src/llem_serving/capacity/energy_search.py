@@ -8,17 +8,25 @@ from llem_serving.capacity.answer import Answer
 from llem_serving.capacity.capacity_search import NOTHING_YET
 from llem_serving.capacity.energy_estimate import EnergyEstimate
 from llem_serving.capacity.runs import MOST_RUNS, PRECISION, Parts, Steady, check_settings, run_of
+from llem_serving.rate_unit import OF_REQUESTS
 
 
 class EnergySearch:
     """As `CapacitySearch`, for the least energy: its runs tell their energy too."""
 
     def __init__(
-        self, attainment: float, start_rps: float = 1.0, *, most_runs: int = MOST_RUNS, precision: float = PRECISION
+        self,
+        attainment: float,
+        start_rps: float = 1.0,
+        *,
+        most_runs: int = MOST_RUNS,
+        precision: float = PRECISION,
+        unit: str = OF_REQUESTS,
     ) -> None:
         """Begin. Arguments and errors are those of `CapacitySearch`."""
         check_settings(attainment, start_rps, most_runs, precision)
         self._wanted, self._start, self._most, self._precision = attainment, start_rps, most_runs, precision
+        self._unit = unit
         self._estimate: EnergyEstimate | None = None
 
     def ask(self) -> float | None:
@@ -48,7 +56,7 @@ class EnergySearch:
         """
         run = run_of(rate_rps, attainment_by_part, steady, completed_rps, window_s, energy_by_part)
         before = self._estimate.runs if self._estimate else ()
-        self._estimate = EnergyEstimate((*before, run), self._wanted)
+        self._estimate = EnergyEstimate((*before, run), self._wanted, self._unit)
 
     def answer(self) -> Answer:
         """The answer that the runs so far give."""

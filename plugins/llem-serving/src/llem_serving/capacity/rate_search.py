@@ -11,6 +11,7 @@ from llem_serving.capacity.configuration_search import ConfigurationSearch
 from llem_serving.capacity.run_length import run_length
 from llem_serving.capacity.wording import answer_sentences, plan_sentences
 from llem_serving.config import LoadConfig, SloConfig
+from llem_serving.rate_unit import rate_unit
 
 
 class _RateSearch:
@@ -25,21 +26,23 @@ class _RateSearch:
 
     def __init__(self, context: SearchContext) -> None:
         self._context = context
-        self._loads, self._slos = [], []
+        self._loads, self._slos, self._units = list[LoadConfig](), list[SloConfig](), list[str]()
         self._searches: list[ConfigurationSearch] = []
         for label, config in zip(context.labels, context.configurations, strict=True):
             load, slo = _sections(label, config)
             self._loads.append(load)
             self._slos.append(slo)
-            self._searches.append(ConfigurationSearch(load, slo, context.settings, by_energy=self.by_energy))
+            self._units.append(rate_unit(config))
+            search = ConfigurationSearch(load, slo, context.settings, by_energy=self.by_energy, unit=self._units[-1])
+            self._searches.append(search)
 
     def plan(self) -> Sequence[str]:
         """See `Search.plan`."""
-        pairs = list(zip(self._loads, self._slos, strict=True))
-        return list(plan_sentences(self.goal, pairs, self._context.settings))
+        each = list(zip(self._loads, self._slos, self._units, strict=True))
+        return list(plan_sentences(self.goal, each, self._context.settings))
 
     def next(self, configuration: int) -> float | None:
-        """See `Search.next`: requests per second."""
+        """See `Search.next`: requests per second, of conversations conversations."""
         return self._searches[configuration].next()
 
     def settings(self, configuration: int, value: float) -> Mapping[str, Any]:

@@ -22,8 +22,10 @@ class RunFigures:
     Attributes:
         parts: of each part of the window, the requests that kept the objectives, and all.
         steady: the verdict.
-        completed_rps: requests per second that were answered.
+        completed_rps: requests per second that were answered; conversations, where the rate is of these.
         window_s: length of the window.
+        drawn_window_s: the same where requests that arrive in a part tell the rate that was drawn in it; None of conversations, whose
+            later turns follow answers.
         energy: of each part, joules and tokens of requests that kept the objectives; empty where energy is not known.
         j_per_good_token: of the window; None without energy or good tokens.
     """
@@ -32,6 +34,7 @@ class RunFigures:
     steady: Steady
     completed_rps: float
     window_s: float
+    drawn_window_s: float | None
     energy: tuple[tuple[float, float], ...]
     j_per_good_token: float | None
 
@@ -54,12 +57,13 @@ def run_figures(load: LoadConfig, slo: SloConfig, result: ExperimentResult, job_
     good = [tokens_by_part(one, window) for one in requests_of(rows, str(path)) if keeps(one, slo)]
     tokens = [sum(column) for column in zip(*good, strict=True)] or [0] * load.parts
     joules = part_energy(job_dir, result.energy, load.parts)
-    headline = result.energy.headline
+    headline, turns = result.energy.headline, result.scenario_metrics.get("turns_per_conversation")
     return RunFigures(
         parts=[(part.kept, part.requests) for part in judged.parts],
         steady=_steady(result),
-        completed_rps=judged.achieved_rps,
+        completed_rps=judged.achieved_rps / (turns or 1.0),
         window_s=window_s,
+        drawn_window_s=window_s if turns is None else None,
         energy=() if joules is None else tuple(zip(joules, map(float, tokens), strict=True)),
         j_per_good_token=headline.energy_j / judged.good_tokens if headline and judged.good_tokens else None,
     )

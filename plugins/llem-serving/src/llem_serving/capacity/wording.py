@@ -21,35 +21,37 @@ _GOALS = {
 
 
 def plan_sentences(
-    goal: str, configurations: Sequence[tuple[LoadConfig, SloConfig]], settings: SearchConfig
+    goal: str, configurations: Sequence[tuple[LoadConfig, SloConfig, str]], settings: SearchConfig
 ) -> Iterator[str]:
     """Sentences on what will be searched, for whoever is about to start it."""
-    slos = list(dict.fromkeys(_objectives(slo) for _, slo in configurations))
+    slos = list(dict.fromkeys(_objectives(slo) for _, slo, _ in configurations))
     shown = slos[0] if len(slos) == 1 else "the objectives of each configuration"
     yield f"{goal}: {_GOALS[goal]} at which {shown}"
-    starts = sorted({load.rate_rps or 0.0 for load, _ in configurations})
+    starts = sorted({load.rate_rps or 0.0 for load, _, _ in configurations})
     first = f"{starts[0]:g}" if len(starts) == 1 else f"{starts[0]:g} to {starts[-1]:g}"
     bounds = [f"{word} {bound:g}" for word, bound in (("from", settings.low), ("up to", settings.high)) if bound]
-    within = f" ({' '.join(bounds)} requests/s)" if bounds else ""
+    units = list(dict.fromkeys(unit for _, _, unit in configurations))
+    unit = " or ".join(units)
+    within = f" ({' '.join(bounds)} {unit})" if bounds else ""
     yield (
-        f"{_many(len(configurations), 'configuration')}, each from {first} requests/s on{within}; at most "
-        f"{_many(settings.max_runs, 'run')} of each, until the 95 % interval reaches no further than {settings.precision:.3g} of the rate"
+        f"{_many(len(configurations), 'configuration')}, each from {first} {unit} on{within}; at most "
+        f"{_many(settings.max_runs, 'run')} of each, until the bracket reaches no further than {settings.precision:.3g} of the rate"
     )
-    for load, slo in dict.fromkeys((load, slo) for load, slo in configurations):
-        yield _length(load, slo)
+    for load, slo, own in dict.fromkeys(configurations):
+        yield _length(load, slo, own.removesuffix("/s"))
 
 
-def _length(load: LoadConfig, slo: SloConfig) -> str:
+def _length(load: LoadConfig, slo: SloConfig, noun: str) -> str:
     wanted = requests_wanted(slo)
     if not is_given(load):
-        return f"each run lasts until {wanted:,} requests have come, and {load.duration_s:g} s at the least"
+        return f"each run lasts until {wanted:,} {noun} have come, and {load.duration_s:g} s at the least"
     seen = math.floor(load.duration_s * (load.rate_rps or 0))
     few = (
         f": {wanted:,} tell whether {_percent(slo.attainment)} keep the objectives, so leave load.duration_s out, or lengthen it"
         if seen < wanted
         else ""
     )
-    return f"each run has a window of {load.duration_s:g} s (load.duration_s), some {seen:,} requests in the first{few}"
+    return f"each run has a window of {load.duration_s:g} s (load.duration_s), some {seen:,} {noun} in the first{few}"
 
 
 def answer_sentences(slo: SloConfig, search: ConfigurationSearch, *, by_energy: bool) -> Iterator[str]:
@@ -59,7 +61,7 @@ def answer_sentences(slo: SloConfig, search: ConfigurationSearch, *, by_energy: 
     if energy.rate_rps is not None:
         why = f" {energy.why}" if by_energy else ""
         yield (
-            f"energy per good token is least at {energy.rate_rps:.4g} requests/s (95 % interval {_interval(energy)}), by "
+            f"energy per good token is least at {energy.rate_rps:.4g} {search.unit} (bracket {_interval(energy)}), by "
             f"{_many(energy.runs, 'run')}.{why}"
         )
     elif by_energy:
@@ -92,7 +94,7 @@ def _capacity(answer: Answer, slo: SloConfig, search: ConfigurationSearch) -> st
         None: "",
     }[search.limited_by]
     return (
-        f"capacity is {least}{answer.rate_rps:.4g} requests/s (95 % interval {_interval(answer)}) where {_objectives(slo)}, by "
+        f"capacity is {least}{answer.rate_rps:.4g} {search.unit} (bracket {_interval(answer)}) where {_objectives(slo)}, by "
         f"{_many(answer.runs, 'run')}.{limited} {answer.why}"
     )
 

@@ -93,6 +93,7 @@ def _request(row: Mapping[str, Any], place: int) -> ServedRequest:
         raise ValueError(f"finish is {_shown(finish)}, and neither {', '.join(sorted(FINISHES))}")
     tokens = _token_times(row, first)
     last = tokens[-1] if tokens else _last(row, arrival)
+    failed = _time(row, "end_s") if finish == "error" else None
     for name, earlier, later in (
         ("first_token_s", arrival, first),
         ("its last token", first, last),
@@ -113,6 +114,7 @@ def _request(row: Mapping[str, Any], place: int) -> ServedRequest:
         finish=finish,
         error=None if row.get("error") is None else str(row["error"]),
         part=None,
+        ended_ns=failed,
     )
 
 

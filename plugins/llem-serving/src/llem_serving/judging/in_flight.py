@@ -20,8 +20,8 @@ class Step(NamedTuple):
 def in_flight(requests: Iterable[ServedRequest], since: Literal["scheduled", "released"] = "scheduled") -> list[Step]:
     """The number of requests in flight as a step series, each from its begin to its last token.
 
-    A request that was never answered stays in flight. One that failed is in flight to its last token, and not at all where it has
-    none: nobody saw when it ended.
+    A request that was never answered stays in flight. One that failed is in flight until it did, and not at all where nobody saw
+    that.
 
     Args:
         since: `scheduled`: from its arrival, so that those which wait for the generator count; `released`: from its release, and
@@ -30,11 +30,12 @@ def in_flight(requests: Iterable[ServedRequest], since: Literal["scheduled", "re
     changes: Counter[int] = Counter()
     for request in requests:
         begin = request.scheduled_ns if since == "scheduled" else request.released_ns
-        if begin is None or (request.finish == "error" and request.last_ns is None):
+        end = request.last_ns if request.ended_ns is None else request.ended_ns
+        if begin is None or (request.finish == "error" and end is None):
             continue
         changes[begin] += 1
-        if request.last_ns is not None and request.finish != "unanswered":
-            changes[max(begin, request.last_ns)] -= 1
+        if end is not None and request.finish != "unanswered":
+            changes[max(begin, end)] -= 1
     steps, n = [], 0
     for t_ns in sorted(changes):
         if changes[t_ns]:

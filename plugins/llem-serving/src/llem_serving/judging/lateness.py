@@ -1,4 +1,7 @@
-"""The generator's own lateness: how long after its scheduled arrival a request was handed over."""
+"""The generator's own lateness: how long after it could be handed over a request was.
+
+That is its scheduled arrival, or the end of another request where it had to wait for that (`load.max_in_flight`).
+"""
 
 from __future__ import annotations
 
@@ -58,7 +61,7 @@ def lateness(requests: Iterable[ServedRequest], open_ns: int, close_ns: int) -> 
     """The lateness of a load's generator over the requests that arrived in the window."""
     window = Window(open_ns, close_ns)
     inside = [one for one in requests if window.arrives_inside(one.scheduled_ns)]
-    late = sorted((one.released_ns - one.scheduled_ns) / 1e9 for one in inside if one.released_ns is not None)
+    late = sorted((one.released_ns - _due_ns(one)) / 1e9 for one in inside if one.released_ns is not None)
     first = [seen for one in inside if (seen := ttft_s(one)) is not None]
     return Lateness(
         n=len(late),
@@ -68,3 +71,8 @@ def lateness(requests: Iterable[ServedRequest], open_ns: int, close_ns: int) -> 
         max_s=late[-1] if late else None,
         median_ttft_s=statistics.median(first) if first else None,
     )
+
+
+def _due_ns(one: ServedRequest) -> int:
+    """The instant from which it could be handed over: to wait for its turn is asked of it, and no lateness."""
+    return one.scheduled_ns if one.free_ns is None else max(one.scheduled_ns, one.free_ns)

@@ -61,9 +61,13 @@ class SteadyGate:
             self.reasons = tuple(self._against())
         return "not_yet" if self.reasons else "steady"
 
-    def verdict(self) -> Literal["saturated", "unsteady"]:
-        """The verdict at the end of patience: saturated where more and more requests wait, else unsteady."""
-        return "saturated" if growing(self._parts, self._arrival_cv2) else "unsteady"
+    def verdict(self, before: Sequence[LoadPart] = ()) -> Literal["saturated", "unsteady"]:
+        """The verdict at the end of patience: saturated where more and more requests wait, else unsteady.
+
+        Args:
+            before: parts of the load that were not fed, such as its ramp.
+        """
+        return "saturated" if growing((*before, *self._parts), self._arrival_cv2) else "unsteady"
 
     def _against(self) -> Iterator[str]:
         """All that speaks against a steady state."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -19,8 +20,11 @@ class LoadPart:
         output_tokens: given out in it.
         energy_j: of it; None where nothing measures energy.
         in_flight: requests under way, sampled at equal distances, the last at its end.
-        ttft_s: times to first token in the order in which the first tokens came: of requests whose first token came in it, not
-            of those that arrived in it, since the slow ones of these are not known yet. Empty where no first token is seen.
+        ttft_s: times to first token in the order in which the first tokens were seen: of requests whose first token was seen in it,
+            not of those that arrived in it, since the slow ones of these are not known yet. Empty where no first token is seen.
+        answer_s: how long answers that ended in it took, from first token to end.
+        since_s: for how long the load had gone on when it began; infinite where the system was filled long ago.
+        length_s: of it; infinite where answers are short against it.
     """
 
     arrivals: int
@@ -29,6 +33,9 @@ class LoadPart:
     energy_j: float | None = None
     in_flight: Sequence[float] = field(default=())
     ttft_s: Sequence[float] = field(default=())
+    answer_s: Sequence[float] = field(default=())
+    since_s: float = math.inf
+    length_s: float = math.inf
 
     @property
     def j_per_output_token(self) -> float | None:
