@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -10,10 +11,12 @@ import struct
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -154,3 +157,42 @@ def test_thinking_and_cached_tokens_are_told_of_a_load_too(tmp_path: Path) -> No
     assert told["thinking_tokens"] >= 5
     assert told["thinking_pieces"] == 5 / 8 * told["pieces"]
     assert {row["finish"] for row in rows} == {"length"}
+
+
+def senders_below(pid: int) -> list[psutil.Process]:
+    """Processes that send, of those that a process has started."""
+    found = []
+    with contextlib.suppress(psutil.Error):
+        for one in psutil.Process(pid).children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                if any(word.endswith("sender_process.py") for word in one.cmdline()):
+                    found.append(one)
+    return found
+
+
+def test_a_load_whose_sender_is_killed_loses_what_that_had_sends_nothing_twice_and_says_so(tmp_path: Path) -> None:
+    prompts: Counter[str] = Counter()
+    killed: list[psutil.Process] = []
+
+    def handle(replay: Replay, body: Mapping[str, Any]) -> None:
+        prompts[str(body.get("messages") or body["prompt"])] += 1
+        if prompts.total() == 30:  # in the window
+            for sender in senders_below(os.getpid()):
+                sender.kill()
+                killed.append(sender)
+        whole(replay)
+
+    dataset = {"n": 400, "output_tokens": 8, "chat_template": True}
+    with replaying(Behaviour(handle={"it": handle})) as base:
+        result, rows = serve(base, tmp_path, dataset=dataset)
+    assert len(killed) == 1
+    told = {warning["code"]: warning["message"] for warning in result["warnings"]}
+    lost = [row for row in rows if row["error"] is not None]
+    assert lost
+    assert all("the process that sends requests died, by SIGKILL" in row["error"] for row in lost)
+    assert f"by SIGKILL: {len(lost)} requests that it had" in told["sender_died"]
+    assert "requests_lost" in told
+    assert sum(row["finish"] == "length" for row in rows) > 20 + len(lost)  # those that came later left without it
+    assert max(prompts.values()) == 1
+    assert not any(one.is_running() for one in killed)
+    assert not senders_below(os.getpid())
