@@ -58,7 +58,7 @@ def sent(server: socket.socket, data: bytes = PIECE) -> tuple[int, int]:
 
 
 def looked(arrivals: Arrivals, client: socket.socket) -> list[Arrived]:
-    """What waits, read."""
+    """The parts of what waits, which is read."""
     found = arrivals.look(ROOM)
     size = sum(one.size for one in found)
     assert len(client.recv(size)) == size

@@ -30,7 +30,7 @@ LATE_NS = 500_000
 
 _INFO_SIZE = 160
 _BYTES, _SEGMENTS = struct.Struct("@128xQ"), struct.Struct("@152xI")
-"""Where `struct tcp_info` has the bytes and the segments with data that were received."""
+"""Places at which `struct tcp_info` has the bytes and the segments with data that were received."""
 
 _LINES = re.compile(rb"\n(?![\r\n])")
 """The end of a line, blank ones behind it included: where a piece of an answer may end."""
@@ -70,11 +70,11 @@ class Arrivals:
         self._stamps = 0
 
     def read(self, size: int) -> None:
-        """So many bytes were read."""
+        """Take note that so many bytes were read."""
         self._taken += size
 
     def look(self, room: memoryview) -> list[Arrived]:
-        """What waits, as far as there is room for it, by its stamps. It goes to `room`, which is written over by the next."""
+        """Bytes that wait, as far as there is room for them, by their stamps. They go to `room`, which the next look writes over."""
         received = self._received()
         size, last = self._peek(room, 0)
         if not size:
@@ -127,7 +127,7 @@ class Arrivals:
         return [(end, one) for end, one, later in zip(ends, known, [*known[1:], None], strict=True) if one != later]
 
     def _peek(self, room: memoryview, flags: int) -> tuple[int, int | None]:
-        """How much of what waits there is room for, and the stamp of its last byte (wall clock, ns)."""
+        """Number of the waiting bytes that there is room for, and the stamp of its last byte (wall clock, ns)."""
         try:
             size, notes, _, _ = self._socket.recvmsg_into([room], _ROOM, socket.MSG_PEEK | flags)
         except OSError:
