@@ -81,7 +81,7 @@ def serve(base: str, folder: Path, **sections: Any) -> tuple[dict[str, Any], lis
         "measurement": {"scenario": "server", "settle_s": 0, "samplers": ["testmeter"]},
         "baseline": {"enabled": False},
         "warmup": {"enabled": False},
-        "load": {"rate_rps": 20, "ramp_s": 0.5, "steady_s": 0, "duration_s": 3, "drain_s": 5},
+        "load": {"rate_rps": 20, "ramp_s": 0.5, "steady_s": 0, "duration_s": 2, "drain_s": 5},
         **sections,
     }
     (folder / "s.yaml").write_text(yaml.safe_dump(study))
@@ -150,13 +150,17 @@ def test_thinking_and_cached_tokens_are_told_of_a_load_too(tmp_path: Path) -> No
             .replace(b'"cached_tokens": 0', b'"cached_tokens": 3')
         )
 
+    patient = {"timeout_s": 60, "connect_timeout_s": 60}
+    load = {"rate_rps": 20, "ramp_s": 0.2, "steady_s": 0, "duration_s": 1, "drain_s": 60}
     with replaying(Behaviour(handle={"it": handle})) as base:
-        result, rows = serve(base, tmp_path)
+        result, rows = serve(base, tmp_path, openai={"base_url": f"{base}/it/v1", **patient}, load=load)
     told = result["engine_metrics"]
     assert told["thinking_tokens"] % 5 == 0
     assert told["thinking_tokens"] >= 5
-    assert told["thinking_pieces"] == 5 / 8 * told["pieces"]
-    assert {row["finish"] for row in rows} == {"length"}
+    assert told["thinking_pieces"] == told["thinking_tokens"] == 5 / 8 * told["pieces"]
+    # One that arrives as the last of the window are answered is given up with the load.
+    assert {(row["finish"], row["output_tokens"]) for row in rows if row["inside"]} == {("length", 8)}
+    assert {row["finish"] for row in rows if not row["inside"]} <= {"length", None}
 
 
 def senders_below(pid: int) -> list[psutil.Process]:

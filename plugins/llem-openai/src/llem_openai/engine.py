@@ -24,7 +24,7 @@ from llem_openai.exchange import Exchange
 from llem_openai.notes import Notes, sender_died, unsent
 from llem_openai.own_server import find_server
 from llem_openai.place import place_of
-from llem_openai.sender import Departure
+from llem_openai.sender import Departure, SenderDiedError
 from llem_openai.server import Server
 from llem_openai.streamed_answer import StreamedAnswer
 
@@ -40,6 +40,7 @@ class OpenaiEngine:
         self._notes = Notes()
         self._once: Sequence[Caveat] = ()
         self._told_sender = False
+        self._lost_with_sender = 0
         self._server: Server | None = None
 
     def load(self, context: LoadContext) -> LoadReport:
@@ -118,6 +119,9 @@ class OpenaiEngine:
         assert self._exchange is not None
         try:
             heard = await self._exchange.ask(self._takes(request), departure)
+        except SenderDiedError:
+            self._lost_with_sender += 1
+            raise
         except LlemError:
             self._check_server()
             raise
@@ -162,8 +166,9 @@ class OpenaiEngine:
         """See `ReportsCaveats.caveats`."""
         once, self._once = self._once, ()
         died: Sequence[Caveat] = ()
-        if self._exchange is not None and (sender := self._exchange.dead_sender) is not None and not self._told_sender:
-            self._told_sender, died = True, (sender_died(sender),)
+        ending = self._exchange.sender_ending if self._exchange is not None else None
+        if ending is not None and not self._told_sender:
+            self._told_sender, died = True, (sender_died(ending, self._lost_with_sender),)
         return [*once, *died, *self._notes.tell()]
 
     def close(self) -> None:

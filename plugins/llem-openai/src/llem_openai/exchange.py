@@ -82,9 +82,9 @@ class Exchange:
         return Departure(self._sender, due_ns, left)
 
     @property
-    def dead_sender(self) -> Sender | None:
-        """The sender, where it has ended by itself."""
-        return self._sender if self._sender is not None and self._sender.ending is not None else None
+    def sender_ending(self) -> str | None:
+        """The way in which the sender has ended by itself; None where it has not."""
+        return self._sender.ending if self._sender is not None else None
 
     async def ask(self, request: Request, departure: Departure | None = None) -> StreamedAnswer:
         """One request, to the end of its stream.

@@ -10,7 +10,6 @@ from llem_openai.config import OpenaiConfig
 from llem_openai.counting import Counted
 from llem_openai.finish import is_known
 from llem_openai.refusal import printable
-from llem_openai.sender import Sender
 from llem_openai.streamed_answer import StreamedAnswer
 
 LATE_SHARE = 0.01
@@ -103,12 +102,12 @@ class Notes:
         return found
 
 
-def sender_died(sender: Sender) -> Caveat:
-    """The caveat for a sender that has ended in the run."""
+def sender_died(ending: str, lost: int) -> Caveat:
+    """The caveat for a sender that has ended in the run, and for the requests that ended with it."""
     return Caveat(
         "sender_died",
-        f"the process that sends requests died, {sender.ending}: {sender.lost} requests that it had ended with an error and were "
-        "not sent again, and later ones left from the event loop that reads answers. Run this again",
+        f"the process that sends requests died, {ending}: {lost} requests that it had ended with an error and were not sent again, "
+        "since they may have left, and later ones left from the event loop that reads answers. Run this again",
     )
 
 

@@ -70,7 +70,6 @@ class Sender:
 
     Attributes:
         ending: how the process ended by itself, in words; None while it runs.
-        lost: requests that it had then, of which nobody knows whether they left.
 
     Raises:
         OSError: it does not begin.
@@ -82,7 +81,6 @@ class Sender:
             command = [sys.executable, "-I", "-S", str(Path(sender_process.__file__)), str(theirs.fileno())]
             self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
         self.ending: str | None = None
-        self.lost = 0
         self._asked = 0
         self._waiting: dict[int, asyncio.Future[Left]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -151,7 +149,6 @@ class Sender:
         self.ending = self._wait()
         for waiting in list(self._waiting.values()):
             if not waiting.done():
-                self.lost += 1
                 waiting.set_exception(SenderDiedError(self.ending))
 
     def _wait(self) -> str:
