@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -31,11 +32,13 @@ class Behaviour:
         refuse: fields of a request that it refuses, each with status and body.
         handle: answers in place of a recording, by name.
         asked: requests so far, each with the name in its path.
+        greet: called for each connection before anything is read of it, its TLS handshake included.
     """
 
     refuse: Mapping[str, tuple[int, Any]] = field(default_factory=dict)
     handle: Mapping[str, Handle] = field(default_factory=dict)
     asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    greet: Callable[[], None] = lambda: None
 
 
 class Replay(BaseHTTPRequestHandler):
@@ -44,6 +47,10 @@ class Replay(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     behaviour: Behaviour
+
+    def setup(self) -> None:
+        self.behaviour.greet()
+        super().setup()
 
     def log_message(self, *_: object) -> None: ...
 
@@ -92,8 +99,8 @@ class Replay(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def replaying(behaviour: Behaviour | None = None) -> Iterator[str]:
-    """The address of the server, without the recording's name, as long as the block runs."""
+def replaying(behaviour: Behaviour | None = None, tls: ssl.SSLContext | None = None) -> Iterator[str]:
+    """The address of the server, without the recording's name, as long as the block runs; with a context it speaks TLS."""
 
     class Handler(Replay):
         pass
@@ -108,10 +115,13 @@ def replaying(behaviour: Behaviour | None = None) -> Iterator[str]:
             """Clients hang up; that is part of the tests."""
 
     server = Server(("127.0.0.1", 0), Handler)
+    if tls is not None:
+        # The handshake is that of the first read, in the connection's own thread.
+        server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield f"{'http' if tls is None else 'https'}://127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
         server.server_close()

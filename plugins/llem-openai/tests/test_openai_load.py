@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -10,10 +11,12 @@ import struct
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -78,7 +81,7 @@ def serve(base: str, folder: Path, **sections: Any) -> tuple[dict[str, Any], lis
         "measurement": {"scenario": "server", "settle_s": 0, "samplers": ["testmeter"]},
         "baseline": {"enabled": False},
         "warmup": {"enabled": False},
-        "load": {"rate_rps": 20, "ramp_s": 0.5, "steady_s": 0, "duration_s": 3, "drain_s": 5},
+        "load": {"rate_rps": 20, "ramp_s": 0.5, "steady_s": 0, "duration_s": 2, "drain_s": 5},
         **sections,
     }
     (folder / "s.yaml").write_text(yaml.safe_dump(study))
@@ -147,10 +150,53 @@ def test_thinking_and_cached_tokens_are_told_of_a_load_too(tmp_path: Path) -> No
             .replace(b'"cached_tokens": 0', b'"cached_tokens": 3')
         )
 
+    patient = {"timeout_s": 60, "connect_timeout_s": 60}
+    load = {"rate_rps": 20, "ramp_s": 0.2, "steady_s": 0, "duration_s": 1, "drain_s": 60}
     with replaying(Behaviour(handle={"it": handle})) as base:
-        result, rows = serve(base, tmp_path)
+        result, rows = serve(base, tmp_path, openai={"base_url": f"{base}/it/v1", **patient}, load=load)
     told = result["engine_metrics"]
     assert told["thinking_tokens"] % 5 == 0
     assert told["thinking_tokens"] >= 5
-    assert told["thinking_pieces"] == 5 / 8 * told["pieces"]
-    assert {row["finish"] for row in rows} == {"length"}
+    assert told["thinking_pieces"] == told["thinking_tokens"] == 5 / 8 * told["pieces"]
+    # One that arrives as the last of the window are answered is given up with the load.
+    assert {(row["finish"], row["output_tokens"]) for row in rows if row["inside"]} == {("length", 8)}
+    assert {row["finish"] for row in rows if not row["inside"]} <= {"length", None}
+
+
+def senders_below(pid: int) -> list[psutil.Process]:
+    """Processes that send, of those that a process has started."""
+    found = []
+    with contextlib.suppress(psutil.Error):
+        for one in psutil.Process(pid).children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                if any(word.endswith("sender_process.py") for word in one.cmdline()):
+                    found.append(one)
+    return found
+
+
+def test_a_load_whose_sender_is_killed_loses_what_that_had_sends_nothing_twice_and_says_so(tmp_path: Path) -> None:
+    prompts: Counter[str] = Counter()
+    killed: list[psutil.Process] = []
+
+    def handle(replay: Replay, body: Mapping[str, Any]) -> None:
+        prompts[str(body.get("messages") or body["prompt"])] += 1
+        if prompts.total() == 30:  # in the window
+            for sender in senders_below(os.getpid()):
+                sender.kill()
+                killed.append(sender)
+        whole(replay)
+
+    dataset = {"n": 400, "output_tokens": 8, "chat_template": True}
+    with replaying(Behaviour(handle={"it": handle})) as base:
+        result, rows = serve(base, tmp_path, dataset=dataset)
+    assert len(killed) == 1
+    told = {warning["code"]: warning["message"] for warning in result["warnings"]}
+    lost = [row for row in rows if row["error"] is not None]
+    assert lost
+    assert all("the process that sends requests died, by SIGKILL" in row["error"] for row in lost)
+    assert f"by SIGKILL: {len(lost)} requests that it had" in told["sender_died"]
+    assert "requests_lost" in told
+    assert sum(row["finish"] == "length" for row in rows) > 20 + len(lost)  # those that came later left without it
+    assert max(prompts.values()) == 1
+    assert not any(one.is_running() for one in killed)
+    assert not senders_below(os.getpid())

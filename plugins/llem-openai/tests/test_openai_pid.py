@@ -30,7 +30,7 @@ LOAD = {
     "load.rate_rps": 10,
     "load.ramp_s": 0.2,
     "load.steady_s": 0,
-    "load.duration_s": 2,
+    "load.duration_s": 1,
 }
 
 
@@ -113,7 +113,7 @@ def command(address: str, output: Path, **settings: object) -> list[str]:
         "openai.base_url": address,
         "dataset.n": 4,
         "dataset.output_tokens": 8,
-        "measurement.min_window_s": 2,
+        "measurement.min_window_s": 0.5,
         "measurement.settle_s": 0,
         "measurement.samplers": '["testmeter"]',
         "warmup.enabled": "false",

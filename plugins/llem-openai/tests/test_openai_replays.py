@@ -32,29 +32,33 @@ STRICT = "strict"
 REFUSED = {"seed": (422, {"detail": "extra field not permitted: seed"})}
 
 
-def experiment(base: str, name: str, **openai: Any) -> dict[str, Any]:
+SCENARIOS = ("offline", "single_stream")
+
+
+def experiment(scenario: str, base: str, name: str, **openai: Any) -> dict[str, Any]:
     return {
         "backend": "openai",
+        "measurement": {"scenario": scenario},
         "openai": {"base_url": f"{base}/{name}/v1", **openai},
         "dataset": {"chat_template": name not in COMPLETIONS},
         "decoding": {"length": "natural" if name in STOPS else "fixed"},
     }
 
 
-def measured(folder: Path, scenario: str) -> Mapping[str, dict[str, Any]]:
-    """The result of each recording, by its name: four prompts of eight tokens, as the study's one cycle."""
+def measured(folder: Path) -> Mapping[str, Mapping[str, dict[str, Any]]]:
+    """The result of each recording, by scenario and name: four prompts of eight tokens, in one study, whose start takes seconds."""
     strict = Behaviour(refuse=REFUSED)
     with replaying() as base, replaying(strict) as strict_base:
         study = {
             "name": "replays",
             "model": "small",
             "dataset": {"n": 4, "output_tokens": 8},
-            "measurement": {"scenario": scenario, "min_window_s": 0.1, "settle_s": 0, "samplers": ["testmeter"]},
+            "measurement": {"min_window_s": 0.1, "settle_s": 0, "samplers": ["testmeter"]},
             "warmup": {"enabled": False},
             "baseline": {"enabled": False},
             "experiments": [
-                *(experiment(base, name) for name in STREAMS),
-                experiment(strict_base, "tgi", request_fields={"seed": None}),
+                *(experiment(scenario, base, name) for scenario in SCENARIOS for name in STREAMS),
+                *(experiment(scenario, strict_base, "tgi", request_fields={"seed": None}) for scenario in SCENARIOS),
             ],
             "execution": {"cycles": 1},
         }
@@ -63,18 +67,26 @@ def measured(folder: Path, scenario: str) -> Mapping[str, dict[str, Any]]:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTMETER), os.environ["PYTHONPATH"]])}
         command = [sys.executable, "-m", "llem", "run", str(file), "--no-gaps", "--output", str(folder / "results")]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, dict[str, dict[str, Any]]] = {scenario: {} for scenario in SCENARIOS}
     for path in (folder / "results").glob("*/experiments/*/result.json"):
         result = json.loads(path.read_text())
         address = result["config"]["openai"]["base_url"]
-        found[STRICT if address.startswith(strict_base) else address.split("/")[-2]] = result
-    assert set(found) == {*STREAMS, STRICT}, done.stdout[-3000:] + done.stderr[-3000:]
+        scenario = result["config"]["measurement"].get("scenario", "offline")
+        found[scenario][STRICT if address.startswith(strict_base) else address.split("/")[-2]] = result
+    assert all(set(one) == {*STREAMS, STRICT} for one in found.values()), done.stdout[-3000:] + done.stderr[-3000:]
     return found
 
 
-@pytest.fixture(scope="module", params=["offline", "single_stream"])
-def results(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, dict[str, Any]]:
-    return measured(tmp_path_factory.mktemp("replays"), request.param)
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Mapping[str, dict[str, Any]]]:
+    return measured(tmp_path_factory.mktemp("replays"))
+
+
+@pytest.fixture(params=SCENARIOS)
+def results(
+    request: pytest.FixtureRequest, study: Mapping[str, Mapping[str, dict[str, Any]]]
+) -> Mapping[str, dict[str, Any]]:
+    return study[request.param]
 
 
 @pytest.mark.timeout(600)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import socket
 import subprocess
 import sys
@@ -16,12 +17,13 @@ from typing import Any
 import psutil
 import pytest
 
+from llem.errors import LlemError
 from llem.specs.backend import Request
 from llem_openai.access import Access
 from llem_openai.config import OpenaiConfig
 from llem_openai.engine import OpenaiEngine
 from llem_openai.exchange import Exchange
-from llem_openai.sender import Left, Sender
+from llem_openai.sender import Left, Sender, SenderDiedError
 from llem_openai.sender_process import ASKED, LEFT, LONGEST, Sending
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -112,7 +114,9 @@ def test_who_waits_for_a_sender_that_was_killed_is_told(
     async def ask() -> None:
         waiting = sender.send(pair[0].fileno(), in_ms(60_000), b"never")
         sender._process.kill()
-        assert await waiting == Left(0, 0)
+        with pytest.raises(SenderDiedError, match="the process that sends requests died, by SIGKILL"):
+            await waiting
+        assert sender.ending == "by SIGKILL"
         with pytest.raises(OSError):  # noqa: PT011 - which one depends on how far its end has come
             sender.send(pair[0].fileno(), 0, b"nor this")
 
@@ -152,6 +156,13 @@ def test_it_ends_when_it_is_closed_and_harmlessly_twice() -> None:
     assert one._process.returncode == 0
 
 
+def sender_of(engine: OpenaiEngine) -> Sender:
+    assert engine._exchange is not None
+    sender = engine._exchange._sender
+    assert sender is not None
+    return sender
+
+
 def streamed_at(
     engine: OpenaiEngine, due_ns: int, meanwhile: Callable[[], None] | None = None
 ) -> tuple[Any, list[int]]:
@@ -178,27 +189,82 @@ def answering(arrived: list[int], bodies: list[Mapping[str, Any]]) -> Behaviour:
     return Behaviour(handle={"it": handle})
 
 
-@pytest.mark.parametrize("killed", [None, "before it is asked", "while the request waits"])
+@pytest.mark.parametrize("killed", [None, "before it is asked"])
 def test_an_answer_is_the_same_and_the_request_leaves_when_it_is_due(killed: str | None) -> None:
     arrived: list[int] = []
     bodies: list[Mapping[str, Any]] = []
     with replaying(answering(arrived, bodies)) as base, engine_on(f"{base}/it/v1") as (engine, _):
         engine.prepare_ahead()
-        sender = engine._exchange._sender if engine._exchange else None
-        assert sender is not None
+        sender = sender_of(engine)
         if killed == "before it is asked":
             sender._process.kill()
             sender._process.wait()
         due_ns = in_ms(400)
-        record, told = streamed_at(
-            engine, due_ns, sender._process.kill if killed == "while the request waits" else None
-        )
+        record, told = streamed_at(engine, due_ns)
         assert record.output_tokens == 8
         assert record.start_ns >= due_ns
         assert told == [record.start_ns]
         assert arrived[-1] >= due_ns
         assert json.loads(json.dumps(bodies[-1]))["prompt"] == REQUEST.prompt
         assert record.token_ns is None or record.token_ns[0] >= due_ns
+
+
+def test_a_request_whose_sender_dies_is_an_error_and_is_never_sent_again() -> None:
+    arrived: list[int] = []
+    with replaying(answering(arrived, [])) as base, engine_on(f"{base}/it/v1") as (engine, _):
+        engine.prepare_ahead()
+        engine.caveats()
+        sender = sender_of(engine)
+        before = len(arrived)
+        with pytest.raises(
+            SenderDiedError, match="died, by SIGKILL, before it said whether this one had left: it is not sent"
+        ):
+            streamed_at(engine, in_ms(300), sender._process.kill)
+        time.sleep(0.4)
+        assert len(arrived) == before
+        (caveat,) = engine.caveats()
+        assert (caveat.code, "1 requests that it had ended with an error" in caveat.message) == ("sender_died", True)
+        record, _ = streamed_at(engine, in_ms(50))  # by the loop
+        assert record.output_tokens == 8
+        assert not engine.caveats()
+        assert len(arrived) == before + 1
+
+
+def test_an_answer_whose_sender_is_killed_after_it_left_is_heard_to_its_end() -> None:
+    senders: list[Sender] = []
+
+    def handle(replay: Replay, _: Mapping[str, Any]) -> None:
+        replay.begin("text/event-stream")
+        replay.send(STREAMS["tgi"][:200])
+        for sender in senders:
+            sender._process.kill()
+            sender._process.wait()
+        replay.send(STREAMS["tgi"][200:])
+
+    with replaying(Behaviour(handle={"it": handle})) as base, engine_on(f"{base}/it/v1") as (engine, _):
+        engine.prepare_ahead()
+        sender = sender_of(engine)
+        senders.append(sender)
+        due_ns = in_ms(100)
+        record, told = streamed_at(engine, due_ns)
+        assert record.output_tokens == 8
+        assert told[-1] == record.start_ns >= due_ns
+
+
+def test_a_sender_that_is_held_up_is_told_and_not_waited_for_for_ever() -> None:
+    arrived: list[int] = []
+    with (
+        replaying(answering(arrived, [])) as base,
+        engine_on(f"{base}/it/v1", {"timeout_s": 0.5}) as (engine, _),
+    ):
+        engine.prepare_ahead()
+        sender = sender_of(engine)
+        sender._process.send_signal(signal.SIGSTOP)
+        try:
+            with pytest.raises(LlemError, match=r"requests has not said for 0\.5 s that this one left"):
+                streamed_at(engine, in_ms(100))
+        finally:
+            sender._process.send_signal(signal.SIGCONT)
 
 
 def test_a_request_that_is_given_up_before_it_is_due_never_leaves() -> None:

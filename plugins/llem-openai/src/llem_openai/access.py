@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import ssl
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -190,10 +191,18 @@ def access(options: OpenaiConfig, base_dir: str) -> Access:
 def unreachable(options: OpenaiConfig, error: Exception) -> ModelError:
     """Nobody answers."""
     reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
+    remedy = "Start it, correct openai.base_url, or raise openai.timeout_s where it is only slow."
     if isinstance(error, TimeoutError):
         reason = f"no connection within {options.connect_timeout_s:g} s"
+        remedy = "Start it, correct openai.base_url, or raise openai.connect_timeout_s where it is only slow."
+    elif isinstance(error, ssl.SSLCertVerificationError):
+        reason = f"its certificate is not accepted: {error.verify_message.rstrip('.')}"
+        remedy = "Name a file with the certificate of whoever signed it by the variable SSL_CERT_FILE, or correct openai.base_url."
+    elif isinstance(error, ssl.SSLError):
+        reason = f"no TLS can be agreed on with it ({reason})"
+        remedy = "Correct openai.base_url: a server without TLS has an address with http://."
     return ModelError(
         f"the server does not answer: {printable(reason)}.",
         where=options.base_url,
-        remedy="Start it, correct openai.base_url, or raise openai.timeout_s where it is only slow.",
+        remedy=remedy,
     )

@@ -10,7 +10,7 @@ from typing import Protocol, cast
 
 from llem.plugin_api import LlemError
 from llem_openai.response import ProtocolError, ResponseReader
-from llem_openai.stamping import arrival_ns
+from llem_openai.stamping import Arrivals, Arrived
 
 LINGER_S = 1.0
 """Seconds for which the end of a response is waited for whose answer is whole; then the connection is closed."""
@@ -24,6 +24,9 @@ class Hears(Protocol):
 
     def takes(self, part: bytes, t_ns: int) -> None:
         """A part of the body, and when it arrived (monotonic ns)."""
+
+    def loses(self, t_ns: int, segments: int) -> None:
+        """Of what arrived by then, so many segments have lost their own time, since they were read late."""
 
     def ends(self) -> None:
         """The response is whole."""
@@ -56,8 +59,9 @@ class Connection(asyncio.BufferedProtocol):
         gone: Callable[[Connection], None],
         stamped: socket.socket | None = None,
     ) -> None:
-        self._free, self._gone, self._stamped = free, gone, stamped
-        self._stamp_ns: int | None = None
+        self._free, self._gone = free, gone
+        self._arrivals = Arrivals(stamped) if stamped is not None else None
+        self._waits: list[Arrived] = []
         self._last_ns = 0
         self._transport: asyncio.Transport | None = None
         self._hears: Hears | None = None
@@ -109,17 +113,23 @@ class Connection(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """See `asyncio.BufferedProtocol`."""
-        if self._stamped is not None:
-            self._stamp_ns = arrival_ns(self._stamped)
-        return _ROOM_VIEW
+        self._waits = self._arrivals.look(_ROOM_VIEW) if self._arrivals is not None else []
+        size = sum(one.size for one in self._waits)
+        return _ROOM_VIEW[:size] if size else _ROOM_VIEW
 
     def buffer_updated(self, size: int) -> None:
         """See `asyncio.BufferedProtocol`."""
-        t_ns = time.monotonic_ns() if self._stamp_ns is None else self._stamp_ns
-        self._last_ns = max(
-            self._last_ns, t_ns
-        )  # two clocks that are read one after the other are off by some microseconds
-        self._take(bytes(_ROOM_VIEW[:size]), self._last_ns)
+        read_ns, waits, self._waits = time.monotonic_ns(), self._waits or [Arrived(size, None)], []
+        if self._arrivals is not None:
+            self._arrivals.read(size)
+        data, begin = bytes(_ROOM_VIEW[:size]), 0
+        for one in waits:
+            # Two clocks that are read one after the other are off by some microseconds.
+            t_ns = self._last_ns = max(self._last_ns, read_ns if one.t_ns is None else one.t_ns)
+            if one.unstamped and self._hears is not None and self._reader is not None:
+                self._hears.loses(t_ns, one.unstamped - (self._reader.status == 0))  # the head is a segment mostly
+            self._take(data[begin : begin + one.size] if len(waits) > 1 else data, t_ns)
+            begin += one.size
 
     def _take(self, data: bytes, t_ns: int) -> None:
         reader = self._reader

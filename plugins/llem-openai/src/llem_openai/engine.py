@@ -23,10 +23,10 @@ from llem.plugin_api import (
 from llem_openai.access import Access, access
 from llem_openai.config import OpenaiConfig
 from llem_openai.exchange import Exchange
-from llem_openai.notes import Notes, unsent
+from llem_openai.notes import Notes, sender_died, unsent
 from llem_openai.own_server import find_server
 from llem_openai.place import place_of
-from llem_openai.sender import Departure
+from llem_openai.sender import Departure, SenderDiedError
 from llem_openai.server import Server
 from llem_openai.streamed_answer import StreamedAnswer
 
@@ -41,6 +41,8 @@ class OpenaiEngine:
         self._metrics: dict[str, float] = {}
         self._notes = Notes()
         self._once: Sequence[Caveat] = ()
+        self._told_sender = False
+        self._lost_with_sender = 0
         self._server: Server | None = None
 
     def load(self, context: LoadContext) -> LoadReport:
@@ -125,7 +127,9 @@ class OpenaiEngine:
         except (LlemError, asyncio.CancelledError) as error:
             for t_ns in heard.seen_ns():
                 yield TokenEvent(None, t_ns)
-            if isinstance(error, LlemError):
+            if isinstance(error, SenderDiedError):
+                self._lost_with_sender += 1
+            elif isinstance(error, LlemError):
                 self._check_server()
             raise
         times, ids = record.token_ns or record.piece_ns or (), record.output_token_ids
@@ -152,11 +156,14 @@ class OpenaiEngine:
 
     def metrics(self, *, reset: bool = False) -> Mapping[str, float]:
         """See `ReportsMetrics.metrics`. What the server says of its cache and of thinking; and pieces of text that were
-        nothing but thinking, beside all of them, where there were any."""
+        nothing but thinking, or read late, beside all of them, where there were any."""
         found = dict(self._metrics)
+        if not found.get("pieces_read_late"):
+            found.pop("pieces_read_late", None)
         if not found.get("thinking_pieces"):
             found.pop("thinking_pieces", None)
-            found.pop("pieces", None)
+            if "pieces_read_late" not in found:
+                found.pop("pieces", None)
         if reset:
             self._metrics.clear()
         return found
@@ -164,7 +171,11 @@ class OpenaiEngine:
     def caveats(self) -> Sequence[Caveat]:
         """See `ReportsCaveats.caveats`."""
         once, self._once = self._once, ()
-        return [*once, *self._notes.tell()]
+        died: Sequence[Caveat] = ()
+        ending = self._exchange.sender_ending if self._exchange is not None else None
+        if ending is not None and not self._told_sender:
+            self._told_sender, died = True, (sender_died(ending, self._lost_with_sender),)
+        return [*once, *died, *self._notes.tell()]
 
     def close(self) -> None:
         """See `Engine.close`. A server that was started for the experiment ends; another one goes on."""
@@ -193,6 +204,7 @@ class OpenaiEngine:
             "thinking_tokens": heard.highest("thinking_tokens"),
             "thinking_pieces": sum(chunk.thinking for chunk in heard.chunks),
             "pieces": heard.pieces,
+            "pieces_read_late": heard.late,
         }
         for name, value in told.items():
             if value is not None:

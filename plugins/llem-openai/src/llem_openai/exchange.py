@@ -81,6 +81,11 @@ class Exchange:
         assert self._sender is not None
         return Departure(self._sender, due_ns, left)
 
+    @property
+    def sender_ending(self) -> str | None:
+        """The way in which the sender has ended by itself; None where it has not."""
+        return self._sender.ending if self._sender is not None else None
+
     async def ask(self, request: Request) -> StreamedAnswer:
         """One request, asked now, to the end of its stream. Raises LlemError as `hear`."""
         answer = StreamedAnswer(request, time.monotonic_ns())

@@ -17,6 +17,9 @@ from llem_openai.sender import Departure, Left
 from llem_openai.stream import DocumentReader, answer_limit
 from llem_openai.streamed_answer import StreamedAnswer
 
+TOLD_S = 1.0
+"""The sender has so long to tell when a request left whose answer is whole."""
+
 
 class RefusedError(LlemError):
     """The server answers that it will not.
@@ -56,6 +59,7 @@ class Hearing:
         self._refusal = b""
         self._status = 0
         self._connection: Connection | None = None
+        self._left: asyncio.Future[Left] | None = None
         self._heard_at = self._loop.time()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -74,12 +78,12 @@ class Hearing:
         if departure is None:
             connection.ask(request, self)
         else:
-            left = self._depart(connection, request, departure)
+            left = self._left = self._depart(connection, request, departure)
         try:
             await self._over
             self._read()
-            if left is not None:
-                await left
+            if left is not None and departure is not None:
+                await self._until_told(left, departure)
         except (LlemError, asyncio.CancelledError):
             self._is_read()  # what came until then was given out
             raise
@@ -102,10 +106,12 @@ class Hearing:
         def has_left(one: asyncio.Future[Left]) -> None:
             if one.cancelled():
                 return
-            found = one.result()
-            if not found.t_ns and self._answer.chunks:  # it left, and the sender ended before it told when
-                self._starts(departure, departure.due_ns)
-            elif not found.t_ns:
+            if (error := one.exception()) is not None:
+                if self._answer.chunks or not connection.is_silent:  # it left, and the sender ended before it told when
+                    self._starts(departure, departure.due_ns)
+                else:  # it may have left: it is never sent again
+                    self._end(error if isinstance(error, LlemError) else LlemError(str(error)))
+            elif not (found := one.result()).t_ns:
                 self._send_when_due(connection, request, departure)
             elif found.size < 0:
                 connection.close()
@@ -116,6 +122,12 @@ class Hearing:
 
         left.add_done_callback(has_left)
         return left
+
+    async def _until_told(self, left: asyncio.Future[Left], departure: Departure) -> None:
+        """Wait until it is told when the request left that is answered by now. A sender that is held up is not waited for."""
+        _, held_up = await asyncio.wait([left], timeout=TOLD_S)
+        if held_up:
+            self._starts(departure, departure.due_ns)
 
     def _send_when_due(self, connection: Connection, request: bytes, departure: Departure) -> None:
         def send() -> None:
@@ -153,6 +165,10 @@ class Hearing:
             if self._hear(document, at_ns):
                 return
 
+    def loses(self, t_ns: int, segments: int) -> None:
+        """See `Hears.loses`."""
+        self._answer.lost[t_ns] += segments
+
     def ends(self) -> None:
         """See `Hears.ends`."""
         try:
@@ -187,7 +203,7 @@ class Hearing:
         """Take one object. True where nothing of the answer comes any more."""
         self._heard_at = self._loop.time()
         if document is None:
-            self._answer.closed = True
+            self._answer.closed, self._answer.closed_ns = True, t_ns
             assert self._connection is not None
             self._connection.leave(self)
             self._end()
@@ -250,6 +266,12 @@ class Hearing:
 
     def _silent(self) -> ModelError:
         options = self._way.options
+        if self._left is not None and not self._left.done() and not self._answer.chunks:
+            return ModelError(
+                f"the process that sends requests has not said for {options.timeout_s:g} s that this one left: it is held up.",
+                where="llem-openai",
+                remedy="See what stops it (SIGSTOP, a machine without memory), and run this again.",
+            )
         return ModelError(
             f"the server does not answer: nothing of it came for {options.timeout_s:g} s, after {self._answer.pieces} pieces.",
             where=options.base_url,

@@ -12,6 +12,9 @@ from llem_openai.finish import is_known
 from llem_openai.refusal import printable
 from llem_openai.streamed_answer import StreamedAnswer
 
+LATE_SHARE = 0.01
+"""From this share of pieces on, those that were read late qualify the times of the others too."""
+
 
 class Notes:
     """Counts over answers, until they are told."""
@@ -24,6 +27,9 @@ class Notes:
         """One answer that was measured: what came, its tokens, and what is told of it."""
         seen, reason = self._seen, answer.finish
         seen["answers"] += 1
+        seen["all pieces"] += found.pieces
+        seen["late pieces"] += answer.late
+        seen["late answers"] += answer.late > 0
         seen["prompt"] += answer.highest("input_tokens") or 0
         seen["cached"] += answer.highest("cached_tokens") or 0
         if found.pieces > found.total:
@@ -47,6 +53,16 @@ class Notes:
                     f"the server took {seen['cached']:,} of {seen['prompt']:,} prompt tokens from its cache, so that less was "
                     "computed than the prompts hold: start it without prefix caching (vLLM: --no-enable-prefix-caching) for "
                     "figures of the whole work; in the scenario server it is a choice of deployment: name it with the figures",
+                )
+            )
+        if seen["late pieces"] > LATE_SHARE * seen["all pieces"]:
+            found.append(
+                Caveat(
+                    "pieces_read_late",
+                    f"at least {seen['late pieces']:,} of {seen['all pieces']:,} pieces of text, in {seen['late answers']} of {n} answers, "
+                    "were read late, and the kernel had joined them with later ones: they have the time of those, so that times "
+                    "to the first token are too long and gaps too short or too long by as much. Leave this machine cores for "
+                    "llem itself, or lower the load",
                 )
             )
         if seen["cut"]:
@@ -84,6 +100,15 @@ class Notes:
                 )
             )
         return found
+
+
+def sender_died(ending: str, lost: int) -> Caveat:
+    """The caveat for a sender that has ended in the run, and for the requests that ended with it."""
+    return Caveat(
+        "sender_died",
+        f"the process that sends requests died, {ending}: {lost} requests that it had ended with an error and were not sent again, "
+        "since they may have left, and later ones left from the event loop that reads answers. Run this again",
+    )
 
 
 def unsent(config: ExperimentConfig, options: OpenaiConfig) -> Sequence[Caveat]:

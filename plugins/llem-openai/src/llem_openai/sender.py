@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from llem.plugin_api import LlemError
 from llem_openai import sender_process
 from llem_openai.sender_process import ASKED, LEFT, LONGEST, TAKEN_BACK
+from llem_openai.server import ending_of
 
 START_S = 10.0
 """The process has so long to begin."""
@@ -27,7 +29,7 @@ class Left:
     """The end of a request's wait.
 
     Attributes:
-        t_ns: when it left (monotonic ns); 0 where it does not leave by the sender, which may have ended.
+        t_ns: when it left (monotonic ns); 0 where the sender gives it back, and it does not leave by that.
         size: bytes of it that the socket took; a negative error number where it took none.
     """
 
@@ -48,8 +50,26 @@ class Departure:
     left: Callable[[int], None]
 
 
+class SenderDiedError(LlemError):
+    """The process that sends ended with a request that it had not yet told of.
+
+    Args:
+        ending: how it ended, in words.
+    """
+
+    def __init__(self, ending: str) -> None:
+        super().__init__(
+            f"the process that sends requests died, {ending}, before it said whether this one had left: it is not sent again.",
+            where="llem-openai",
+            remedy="See who ended it (the kernel's log tells where memory was short), and run this again.",
+        )
+
+
 class Sender:
     """A process of `sender_process`, asked from one event loop.
+
+    Attributes:
+        ending: how the process ended by itself, in words; None while it runs.
 
     Raises:
         OSError: it does not begin.
@@ -60,6 +80,7 @@ class Sender:
         with theirs:
             command = [sys.executable, "-I", "-S", str(Path(sender_process.__file__)), str(theirs.fileno())]
             self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
+        self.ending: str | None = None
         self._asked = 0
         self._waiting: dict[int, asyncio.Future[Left]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -89,6 +110,8 @@ class Sender:
             loop.add_reader(self._line, self._hear)
         if len(request) > LONGEST:
             raise OSError(errno.EMSGSIZE, "a request that long is not handed over")
+        if self.ending is not None:
+            raise OSError(errno.EPIPE, "the process that sends has ended")
         self._asked += 1
         socket.send_fds(self._line, [ASKED.pack(self._asked, due_ns), request], [out])
         waiting = self._waiting[self._asked] = loop.create_future()
@@ -101,11 +124,7 @@ class Sender:
             self._loop.remove_reader(self._line)
         self._loop = None
         self._line.close()
-        try:
-            self._process.wait(CLOSE_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        self._wait()
 
     def _hear(self) -> None:
         while True:
@@ -124,12 +143,21 @@ class Sender:
                 waiting.set_result(Left(t_ns, size))
 
     def _gone(self) -> None:
-        """The process has ended: nothing that it had leaves by it."""
+        """The process has ended: of what it had nobody knows whether it left."""
         if self._loop is not None:
             self._loop.remove_reader(self._line)
+        self.ending = self._wait()
         for waiting in list(self._waiting.values()):
             if not waiting.done():
-                waiting.set_result(Left(0, 0))
+                waiting.set_exception(SenderDiedError(self.ending))
+
+    def _wait(self) -> str:
+        """Wait for the end of the process, which has let go of its line. Returns how it ended, in words."""
+        try:
+            return ending_of(self._process.wait(CLOSE_S))
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return ending_of(self._process.wait())
 
     def _over(self, number: int, waiting: asyncio.Future[Left]) -> None:
         self._waiting.pop(number, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 from llem.plugin_api import LlemError, Request, RequestRecord
@@ -18,7 +19,8 @@ class StreamedAnswer:
     Attributes:
         request: what was asked; start_ns: when it was sent.
         chunks: of the answer, in order.
-        closed: the server said that this is all.
+        closed: the server said that this is all; closed_ns: when.
+        lost: segments that were read late and have lost their own time, by the time that they have.
         found: its tokens, once `record` has counted them.
     """
 
@@ -26,6 +28,8 @@ class StreamedAnswer:
     start_ns: int
     chunks: list[Chunk] = field(default_factory=list)
     closed: bool = False
+    closed_ns: int = 0
+    lost: Counter[int] = field(default_factory=Counter)
     found: Counted | None = None
 
     @property
@@ -54,6 +58,25 @@ class StreamedAnswer:
         found = count(self.chunks, self.request.output_tokens, self.end_ns)
         times = found.token_ns if found is not None else None
         return list(times) if times is not None else [chunk.t_ns for chunk in self.chunks if chunk.text]
+
+    @property
+    def late(self) -> int:
+        """Chunks with text that were read late and have the time of a later one, at the least.
+
+        What a server sends at once is none, nor are segments that may have held no text: totals, and the end with its framing.
+        """
+        if not self.lost:
+            return 0
+        texts = Counter(chunk.t_ns for chunk in self.chunks if chunk.text)
+        others = Counter(chunk.t_ns for chunk in self.chunks if not chunk.text) + Counter(
+            {self.closed_ns: 2 * self.closed}
+        )
+        found = 0
+        for t_ns, segments in self.lost.items():
+            # Where they held many pieces each, one more of them may be one that was sent again, as TCP probes for a loss.
+            again = 2 * (segments + 1) <= texts[t_ns] + others[t_ns]
+            found += max(0, min(segments - again - others[t_ns], texts[t_ns] - 1))
+        return found
 
     def highest(self, name: str) -> int | None:
         """The highest of one count: totals grow, and a server that sends 0 until it knows sends it also afterwards."""
