@@ -184,7 +184,7 @@ def test_an_answer_is_the_same_and_the_request_leaves_when_it_is_due(killed: str
     bodies: list[Mapping[str, Any]] = []
     with replaying(answering(arrived, bodies)) as base, engine_on(f"{base}/it/v1") as (engine, _):
         engine.prepare_ahead()
-        sender = engine._exchange._sender if engine._exchange else None
+        sender = engine._client._exchange._sender if engine._client else None
         assert sender is not None
         if killed == "before it is asked":
             sender._process.kill()

@@ -19,12 +19,12 @@ from llem.plugin_api import (
     TokenEvent,
 )
 from llem_openai.access import Access, access
+from llem_openai.client import Client
 from llem_openai.config import OpenaiConfig
 from llem_openai.exchange import Exchange
 from llem_openai.notes import Notes, unsent
 from llem_openai.own_server import find_server
 from llem_openai.place import place_of
-from llem_openai.sender import Departure
 from llem_openai.server import Server
 from llem_openai.streamed_answer import StreamedAnswer
 
@@ -35,7 +35,7 @@ class OpenaiEngine:
     """A server behind llem's `Engine`. It observes what comes over the wire, and nothing else."""
 
     def __init__(self) -> None:
-        self._exchange: Exchange | None = None
+        self._client: Client | None = None
         self._metrics: dict[str, float] = {}
         self._notes = Notes()
         self._once: Sequence[Caveat] = ()
@@ -52,8 +52,9 @@ class OpenaiEngine:
         context.progress(f"asking {options.base_url}")
         name = served_name(way, config)
         entry = next((entry for entry in way.models() or () if entry["id"] == name), {"id": name})
-        self._exchange = Exchange(way, name, {**options.extra, **fields})
-        heard = self._exchange.probe(_PROBE)
+        exchange = Exchange(way, name, {**options.extra, **fields})
+        self._client = Client(exchange, self._check_server, self._take)
+        heard = exchange.probe(_PROBE)
         # Asked once it has worked: what it works on is held by then.
         place = place_of(options, found.server.processes() if found.server is not None else ())
         each = heard.counted().token_ns is not None
@@ -82,53 +83,23 @@ class OpenaiEngine:
 
     def generate(self, batch: Sequence[Request]) -> Sequence[RequestRecord]:
         """See `Engine.generate`."""
-        assert self._exchange is not None
-        asked = [self._takes(request) for request in batch]
-        try:
-            heard = self._exchange.wait(self._exchange.ask_all(asked, self._options.concurrency))
-        except LlemError:
-            self._check_server()
-            raise
-        return [self._record(one) for one in heard]
+        assert self._client is not None
+        return self._client.answer([self._takes(request) for request in batch], self._options.concurrency)
 
-    async def stream(self, request: Request) -> AsyncIterator[TokenEvent]:
-        """See `Engine.stream`. Events come when the answer is whole, with the times at which its chunks arrived: which tokens
-        came with which chunk is only known then. Closing the iterator ends the request."""
-        async for event in self._stream(request, None):
-            yield event
+    def stream(self, request: Request) -> AsyncIterator[TokenEvent]:
+        """See `Engine.stream`, and `Client.stream`."""
+        assert self._client is not None
+        return self._client.stream(self._takes(request))
 
     def prepare_ahead(self) -> bool:
-        """Begin what `stream_at` takes. False where it cannot be, as over an encrypted connection."""
-        assert self._exchange is not None
-        return self._exchange.prepare_ahead()
+        """See `Client.prepare_ahead`."""
+        assert self._client is not None
+        return self._client.prepare_ahead()
 
     def stream_at(self, request: Request, due_ns: int, left: Callable[[int], None]) -> AsyncIterator[TokenEvent]:
-        """As `stream`, but asked ahead: the request leaves at an instant.
-
-        Args:
-            request: what to ask.
-            due_ns: when it leaves (monotonic ns).
-            left: is told when it did.
-        """
-        assert self._exchange is not None
-        return self._stream(request, self._exchange.departure(due_ns, left))
-
-    async def _stream(self, request: Request, departure: Departure | None) -> AsyncIterator[TokenEvent]:
-        assert self._exchange is not None
-        try:
-            heard = await self._exchange.ask(self._takes(request), departure)
-        except LlemError:
-            self._check_server()
-            raise
-        record = self._record(heard)
-        times, ids = record.token_ns or record.piece_ns or (), record.output_token_ids
-        *earlier, last = [
-            TokenEvent(ids[place] if ids is not None and record.token_ns is not None else None, t_ns)
-            for place, t_ns in enumerate(times)
-        ]
-        for event in earlier:
-            yield event
-        yield TokenEvent(last.token_id, last.t_ns, record)
+        """See `Client.stream_at`."""
+        assert self._client is not None
+        return self._client.stream_at(self._takes(request), due_ns, left)
 
     def decode(self, token_ids: Sequence[int]) -> str | None:
         """See `Engine.decode`. The tokenizer is the server's."""
@@ -161,11 +132,11 @@ class OpenaiEngine:
 
     def close(self) -> None:
         """See `Engine.close`. A server that was started for the experiment ends; another one goes on."""
-        exchange, self._exchange = self._exchange, None
+        client, self._client = self._client, None
         server, self._server = self._server, None
         try:
-            if exchange is not None:
-                exchange.close()
+            if client is not None:
+                client.close()
         finally:
             if server is not None:
                 server.close()
@@ -177,8 +148,7 @@ class OpenaiEngine:
         if self._server is not None:
             self._server.check()
 
-    def _record(self, heard: StreamedAnswer) -> RequestRecord:
-        record = heard.record()
+    def _take(self, heard: StreamedAnswer, record: RequestRecord) -> None:
         assert heard.found is not None
         self._notes.take(heard, heard.found, record)
         told = {
@@ -190,7 +160,6 @@ class OpenaiEngine:
         for name, value in told.items():
             if value is not None:
                 self._metrics[name] = self._metrics.get(name, 0.0) + value
-        return record
 
     @staticmethod
     def _takes(request: Request) -> Request:
