@@ -209,7 +209,7 @@ measurement: {min_window_s: 1, settle_s: 0}
 """
 OFFLINE = f"{STUDY}sweep: {{vllm.frontend: [engine, http]}}\n"
 LOADED = f"""{STUDY.replace("max_model_len", "frontend: http, max_model_len").replace("min_window_s: 1", "scenario: server")}
-load: {{rate_rps: 3, ramp_s: 1, steady_s: 2, duration_s: 6, parts: 1, drain_s: 60}}
+load: {{rate_rps: 3, ramp_s: 1, steady_s: 2, duration_s: 6, parts: 3, drain_s: 60}}
 """
 
 

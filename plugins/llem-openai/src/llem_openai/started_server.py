@@ -36,17 +36,20 @@ _QUOTED_LINES = 3
 
 @dataclass(frozen=True)
 class AskedBy:
-    """Keys of the study that ask for a server, for messages.
+    """The key of the study that asks for a server, for messages.
 
     Attributes:
         key: starts it.
-        timeout: says how long that may take.
-        listening: what to do where it does not answer on its port.
+        late: advice where it does not answer in time.
+        other: advice where somebody else answers on its port.
     """
 
     key: str = "openai.serve"
-    timeout: str = "openai.serve_timeout_s"
-    listening: str = "have it listen on the port of openai.base_url ({port} in openai.serve is that port)"
+    late: str = (
+        "See whether it listens on the port of openai.base_url ({port} in openai.serve is that port), or raise "
+        "openai.serve_timeout_s."
+    )
+    other: str = "Have it listen there (put {port} into openai.serve), or end the other one."
 
 
 class StartedServer:
@@ -57,7 +60,7 @@ class StartedServer:
         port: that it is to listen on.
         folder: where it starts, and where relative paths in its arguments begin.
         job_dir: takes its log; None for a temporary file.
-        asked_by: keys that messages name.
+        asked_by: the key that messages name.
         environment: its variables; None for those of this process.
 
     Raises:
@@ -125,7 +128,7 @@ class StartedServer:
                 raise ModelError(
                     f"the server that {by.key} started has not answered for {timeout_s:g} s.{self._last_words()}",
                     where=by.key,
-                    remedy=f"{by.listening[:1].upper()}{by.listening[1:]}, or raise {by.timeout}.",
+                    remedy=by.late,
                 )
             if now - told >= _TELL_S:
                 told = now
@@ -136,7 +139,7 @@ class StartedServer:
             raise ModelError(
                 f"another server answers on port {self._port} than the one that {by.key} started.{self._last_words()}",
                 where=by.key,
-                remedy=f"{by.listening[:1].upper()}{by.listening[1:]}, or end the other one.",
+                remedy=by.other,
             )
 
     def check(self) -> None:

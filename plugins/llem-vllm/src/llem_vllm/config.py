@@ -33,6 +33,9 @@ OWN: dict[str, Any] = {
 }
 """Options that are no field of EngineArgs: llem's own, and what vLLM takes with each request."""
 
+WITHOUT_EFFECT = frozenset({"serve_timeout_s"})
+"""Those of `OWN` that change no energy."""
+
 GROUPS_APART = frozenset(GROUPS)
 """Parts of the section that are no option of EngineArgs either."""
 

@@ -47,7 +47,7 @@ _BY_OWN_NAME = frozenset({"model_config", "cache_config", "scheduler_config", "p
 
 
 class Facts(TypedDict):
-    """What vLLM tells once it has loaded a model.
+    """All that vLLM tells once it has loaded a model.
 
     Attributes:
         vocab_size: of the model; context: tokens of prompt and answer together, at most.

@@ -49,7 +49,7 @@ _NEUTRAL: Mapping[str, Any] = {
     "presence_penalty": 0.0,
     "frequency_penalty": 0.0,
 }
-"""What a request says where the study says nothing: the server would take it from the model's generation_config.json."""
+"""Values of a request where the study says nothing: the server would take them from the model's generation_config.json."""
 
 
 def serve_flags(arguments: Mapping[str, Any]) -> list[str]:
@@ -64,7 +64,7 @@ def serve_flags(arguments: Mapping[str, Any]) -> list[str]:
 
 
 def check_flags(options: Section) -> Iterator[ConfigError]:
-    """What of a section cannot be said to `vllm serve`, or to a server with each request."""
+    """Each part of a section that cannot be said to `vllm serve`, or to a server with each request."""
     engine = given(options)
     sampling = engine.pop("sampling", {})
     yield from _troubles(engine)

@@ -7,7 +7,8 @@ import os
 import secrets
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -56,7 +57,11 @@ _PROBE = Request(id=0, output_tokens=2, prompt_token_ids=(5, 6, 7), ignore_eos=T
 _ANSWERS_S = 60.0
 """As long may a page take: the server may be busy with what it was given before."""
 
-_BY = AskedBy("vllm.frontend: http", "vllm.serve_timeout_s", "look at its log")
+_BY = AskedBy(
+    "vllm.frontend: http",
+    f"See how far it came in {LOG} in the experiment's folder, or raise vllm.serve_timeout_s.",
+    "Run it again: another program took the port meanwhile.",
+)
 
 
 class HttpEngine:
@@ -88,9 +93,7 @@ class HttpEngine:
         self._counter = ServerCounter(lambda: self._page("/metrics"))
         report = load_report(facts, self._prepared, self._tokenizer, config.model, self._devices())
         self._setting_caveats = setting_caveats(options, report.effective, report.dtype)
-        # `LoadReport` cannot be added to, and what the report makes is the same for both frontends.
-        cast(dict[str, Any], report.effective).update(frontend="http", serve=command)
-        return report
+        return replace(report, effective={**report.effective, "frontend": "http", "serve": command})
 
     def batches(self, requests: Sequence[Request]) -> Sequence[Sequence[Request]]:
         """See `Engine.batches`. One group: vLLM schedules by itself."""
@@ -159,14 +162,13 @@ class HttpEngine:
         client, self._client = self._client, None
         server, self._server = self._server, None
         prepared, self._prepared = self._prepared, None
-        try:
+        with ExitStack() as after:
+            if prepared is not None:
+                after.callback(prepared.remove)
+            if server is not None:
+                after.callback(server.close)
             if client is not None:
                 client.close()
-        finally:
-            if server is not None:
-                server.close()
-            if prepared is not None:
-                prepared.remove()
 
     def _start(self, config: ExperimentConfig, context: LoadContext) -> list[str]:
         """Start the server and wait until it answers; returns the words of its command."""
@@ -273,12 +275,8 @@ def _in_words_of_vllm() -> Iterator[None]:
     except LlemError as error:
         if "openai." not in (error.remedy or ""):
             raise
-        raise type_of(error)(error.what, where=_BY.key, remedy=_REMEDY) from error
-
-
-def type_of(error: LlemError) -> type[LlemError]:
-    """The class to raise an error by again: a model's own, or any."""
-    return ModelError if isinstance(error, ModelError) else LlemError
+        again = ModelError if isinstance(error, ModelError) else LlemError
+        raise again(error.what, where=_BY.key, remedy=_REMEDY) from error
 
 
 def _replicas(facts: Facts) -> int:
