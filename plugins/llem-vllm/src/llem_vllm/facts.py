@@ -50,7 +50,7 @@ class Facts(TypedDict):
     """All that vLLM tells once it has loaded a model.
 
     Attributes:
-        vocab_size: of the model; context: tokens of prompt and answer together, at most.
+        vocab_size: of the model.
         end_ids: tokens that end an answer.
         dtype: of the weights.
         architecture: what FLOPs are computed from, or None.
@@ -59,7 +59,6 @@ class Facts(TypedDict):
     """
 
     vocab_size: int
-    context: int
     end_ids: list[int]
     dtype: str
     architecture: dict[str, Any] | None
@@ -72,7 +71,6 @@ def facts_of(settings: Any) -> Facts:
     model = settings.model_config
     return Facts(
         vocab_size=int(model.get_vocab_size()),
-        context=int(model.max_model_len),
         end_ids=_end_ids(settings),
         dtype=str(model.dtype).removeprefix("torch."),
         architecture=architecture_of(model.hf_text_config.to_dict()),

@@ -232,7 +232,7 @@ class HttpEngine:
         # Where vLLM fits the context to the memory, the server is told after the workers.
         for entry in self._access.models() or ():
             if isinstance(limit := entry.get("max_model_len"), int):
-                facts["effective"]["max_model_len"] = facts["context"] = limit
+                facts["effective"]["max_model_len"] = limit
         return facts
 
     def _devices(self) -> list[str]:
