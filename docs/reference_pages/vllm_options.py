@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from docs.reference_pages.markdown import code, document, escaped, table
 from llem.config.introspect import facts_of
-from llem_vllm.config import OWN
+from llem_vllm.config import OWN, WITHOUT_EFFECT
 from llem_vllm.options import fields_of
 from llem_vllm.retired import RETIRED
 from llem_vllm.schema import DEFAULT, load
@@ -40,7 +40,7 @@ def _parts() -> Iterator[str]:
                     code(f"vllm.{key}"),
                     escaped(facts[key].accepted),
                     code(_written(facts[key].default)),
-                    _ENERGY[fields[key]["energy"]] if key in fields else "yes",
+                    _ENERGY[fields[key]["energy"] if key in fields else key not in WITHOUT_EFFECT],
                     escaped(facts[key].description),
                 ]
                 for key in keys

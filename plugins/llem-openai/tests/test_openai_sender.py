@@ -157,8 +157,8 @@ def test_it_ends_when_it_is_closed_and_harmlessly_twice() -> None:
 
 
 def sender_of(engine: OpenaiEngine) -> Sender:
-    assert engine._exchange is not None
-    sender = engine._exchange._sender
+    assert engine._client is not None
+    sender = engine._client._exchange._sender
     assert sender is not None
     return sender
 

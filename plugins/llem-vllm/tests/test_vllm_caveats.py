@@ -12,6 +12,7 @@ from llem.specs.kinds import BACKENDS
 from llem_vllm.caveats import cache_caveat, count_caveats, setting_caveats
 from llem_vllm.config import VllmConfig
 from llem_vllm.engine import UnderWay, VllmEngine
+from llem_vllm.passes import Passes
 
 EFFECTIVE = {"max_num_seqs": 64, "enable_prefix_caching": False, "enforce_eager": True, "cache_dtype": "auto"}
 
@@ -74,11 +75,12 @@ class NothingCut:
 def test_a_prefix_cache_that_could_not_be_emptied_is_told_once_with_how_often() -> None:
     engine = VllmEngine()
     engine._driver, engine._tokenizer = FullCache(), NothingCut()  # type: ignore[assignment]
+    engine._passes = Passes("offline", engine._forget)
     requests = [Request(id=i, output_tokens=1, prompt="x") for i in range(3)]
-    engine._forget_what_comes_again(requests)
+    engine._passes.before(requests)
     assert engine.caveats() == []
     for _ in range(2):
-        engine._forget_what_comes_again(requests)
+        engine._passes.before(requests)
     (caveat,) = engine.caveats()
     assert caveat == cache_caveat(2)[0]
     assert caveat.code == "prefix_cache_kept"

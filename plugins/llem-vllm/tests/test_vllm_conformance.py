@@ -15,3 +15,9 @@ class TestRandomWeights(BackendConformance):
     backend = "vllm"
     model = "random:smollm2-135m"
     options: ClassVar = {"dtype": "float32", "enforce_eager": True, "max_model_len": 128}
+
+
+class TestOverHttp(BackendConformance):
+    backend = "vllm"
+    model = "random:smollm2-135m"
+    options: ClassVar = {"frontend": "http", "dtype": "float32", "enforce_eager": True, "max_model_len": 128}

@@ -66,6 +66,20 @@ def test_an_image_holds_the_scenarios_that_are_installed_with_the_plugins_that_t
     assert len(set(found)) == len(found)
 
 
+def test_an_image_holds_the_plugin_that_its_backend_names_in_an_extra_where_it_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "llem_other-1.dist-info"
+    folder.mkdir()
+    needs = ("torch; extra == 'engine'", "llem-openai; extra == 'http'", "llem-nowhere; extra == 'http'")
+    lines = ["Metadata-Version: 2.4", "Name: llem-other", "Version: 1", *(f"Requires-Dist: {one}" for one in needs)]
+    (folder / "METADATA").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    found = set(worker_distributions(Registry(), "llem-other"))
+    assert {"llem-other", "llem-openai"} <= found
+    assert not {"torch", "llem-nowhere"} & found
+
+
 @pytest.mark.process
 def test_other_files_of_the_folder_go_into_the_context_and_none_takes_the_place_of_llems(tmp_path: Path) -> None:
     image = tmp_path / "image"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib.metadata
-import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Any
 
@@ -21,12 +19,12 @@ from llem.plugin_api import (
     TokenEvent,
 )
 from llem_openai.access import Access, access
+from llem_openai.client import Client
 from llem_openai.config import OpenaiConfig
 from llem_openai.exchange import Exchange
-from llem_openai.notes import Notes, sender_died, unsent
+from llem_openai.notes import Notes, unsent
 from llem_openai.own_server import find_server
 from llem_openai.place import place_of
-from llem_openai.sender import Departure, SenderDiedError
 from llem_openai.server import Server
 from llem_openai.streamed_answer import StreamedAnswer
 
@@ -37,12 +35,10 @@ class OpenaiEngine:
     """A server behind llem's `Engine`. It observes what comes over the wire, and nothing else."""
 
     def __init__(self) -> None:
-        self._exchange: Exchange | None = None
+        self._client: Client | None = None
         self._metrics: dict[str, float] = {}
         self._notes = Notes()
         self._once: Sequence[Caveat] = ()
-        self._told_sender = False
-        self._lost_with_sender = 0
         self._server: Server | None = None
 
     def load(self, context: LoadContext) -> LoadReport:
@@ -56,8 +52,9 @@ class OpenaiEngine:
         context.progress(f"asking {options.base_url}")
         name = served_name(way, config)
         entry = next((entry for entry in way.models() or () if entry["id"] == name), {"id": name})
-        self._exchange = Exchange(way, name, {**options.extra, **fields})
-        heard = self._exchange.probe(_PROBE)
+        exchange = Exchange(way, name, {**options.extra, **fields})
+        self._client = Client(exchange, self._check_server, self._take)
+        heard = exchange.probe(_PROBE)
         # Asked once it has worked: what it works on is held by then.
         place = place_of(options, found.server.processes() if found.server is not None else ())
         each = heard.counted().token_ns is not None
@@ -86,60 +83,23 @@ class OpenaiEngine:
 
     def generate(self, batch: Sequence[Request]) -> Sequence[RequestRecord]:
         """See `Engine.generate`."""
-        assert self._exchange is not None
-        asked = [self._takes(request) for request in batch]
-        try:
-            heard = self._exchange.wait(self._exchange.ask_all(asked, self._options.concurrency))
-        except LlemError:
-            self._check_server()
-            raise
-        return [self._record(one) for one in heard]
+        assert self._client is not None
+        return self._client.answer([self._takes(request) for request in batch], self._options.concurrency)
 
-    async def stream(self, request: Request) -> AsyncIterator[TokenEvent]:
-        """See `Engine.stream`. Events come when the answer is whole, with the times at which its chunks arrived: which tokens
-        came with which chunk is only known then. Of an answer that fails or is cancelled they come before the error. Closing the
-        iterator ends the request."""
-        async for event in self._stream(request, None):
-            yield event
+    def stream(self, request: Request) -> AsyncIterator[TokenEvent]:
+        """See `Engine.stream`, and `Client.stream`."""
+        assert self._client is not None
+        return self._client.stream(self._takes(request))
 
     def prepare_ahead(self) -> bool:
-        """Begin what `stream_at` takes. False where it cannot be, as over an encrypted connection."""
-        assert self._exchange is not None
-        return self._exchange.prepare_ahead()
+        """See `Client.prepare_ahead`."""
+        assert self._client is not None
+        return self._client.prepare_ahead()
 
     def stream_at(self, request: Request, due_ns: int, left: Callable[[int], None]) -> AsyncIterator[TokenEvent]:
-        """As `stream`, but asked ahead: the request leaves at an instant.
-
-        Args:
-            request: what to ask.
-            due_ns: when it leaves (monotonic ns).
-            left: is told when it did.
-        """
-        assert self._exchange is not None
-        return self._stream(request, self._exchange.departure(due_ns, left))
-
-    async def _stream(self, request: Request, departure: Departure | None) -> AsyncIterator[TokenEvent]:
-        assert self._exchange is not None
-        heard = StreamedAnswer(self._takes(request), time.monotonic_ns())
-        try:
-            await self._exchange.hear(heard, departure)
-            record = self._record(heard)
-        except (LlemError, asyncio.CancelledError) as error:
-            for t_ns in heard.seen_ns():
-                yield TokenEvent(None, t_ns)
-            if isinstance(error, SenderDiedError):
-                self._lost_with_sender += 1
-            elif isinstance(error, LlemError):
-                self._check_server()
-            raise
-        times, ids = record.token_ns or record.piece_ns or (), record.output_token_ids
-        *earlier, last = [
-            TokenEvent(ids[place] if ids is not None and record.token_ns is not None else None, t_ns)
-            for place, t_ns in enumerate(times)
-        ]
-        for event in earlier:
-            yield event
-        yield TokenEvent(last.token_id, last.t_ns, record)
+        """See `Client.stream_at`."""
+        assert self._client is not None
+        return self._client.stream_at(self._takes(request), due_ns, left)
 
     def decode(self, token_ids: Sequence[int]) -> str | None:
         """See `Engine.decode`. The tokenizer is the server's."""
@@ -171,19 +131,16 @@ class OpenaiEngine:
     def caveats(self) -> Sequence[Caveat]:
         """See `ReportsCaveats.caveats`."""
         once, self._once = self._once, ()
-        died: Sequence[Caveat] = ()
-        ending = self._exchange.sender_ending if self._exchange is not None else None
-        if ending is not None and not self._told_sender:
-            self._told_sender, died = True, (sender_died(ending, self._lost_with_sender),)
+        died = self._client.caveats() if self._client is not None else ()
         return [*once, *died, *self._notes.tell()]
 
     def close(self) -> None:
         """See `Engine.close`. A server that was started for the experiment ends; another one goes on."""
-        exchange, self._exchange = self._exchange, None
+        client, self._client = self._client, None
         server, self._server = self._server, None
         try:
-            if exchange is not None:
-                exchange.close()
+            if client is not None:
+                client.close()
         finally:
             if server is not None:
                 server.close()
@@ -195,8 +152,7 @@ class OpenaiEngine:
         if self._server is not None:
             self._server.check()
 
-    def _record(self, heard: StreamedAnswer) -> RequestRecord:
-        record = heard.record()
+    def _take(self, heard: StreamedAnswer, record: RequestRecord) -> None:
         assert heard.found is not None
         self._notes.take(heard, heard.found, record)
         told = {
@@ -209,7 +165,6 @@ class OpenaiEngine:
         for name, value in told.items():
             if value is not None:
                 self._metrics[name] = self._metrics.get(name, 0.0) + value
-        return record
 
     @staticmethod
     def _takes(request: Request) -> Request:

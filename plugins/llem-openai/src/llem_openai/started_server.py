@@ -8,8 +8,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -33,6 +34,24 @@ _QUOTED = 300
 _QUOTED_LINES = 3
 
 
+@dataclass(frozen=True)
+class AskedBy:
+    """The key of the study that asks for a server, for messages.
+
+    Attributes:
+        key: starts it.
+        late: advice where it does not answer in time.
+        other: advice where somebody else answers on its port.
+    """
+
+    key: str = "openai.serve"
+    late: str = (
+        "See whether it listens on the port of openai.base_url ({port} in openai.serve is that port), or raise "
+        "openai.serve_timeout_s."
+    )
+    other: str = "Have it listen there (put {port} into openai.serve), or end the other one."
+
+
 class StartedServer:
     """A running command. It leads a session of its own, and ends with this process, however that ends.
 
@@ -41,23 +60,41 @@ class StartedServer:
         port: that it is to listen on.
         folder: where it starts, and where relative paths in its arguments begin.
         job_dir: takes its log; None for a temporary file.
+        asked_by: the key that messages name.
+        environment: its variables; None for those of this process.
 
     Raises:
         ModelError: it cannot be started.
     """
 
-    def __init__(self, command: list[str], port: int, folder: Path, job_dir: Path | None) -> None:
-        self._port = port
+    def __init__(
+        self,
+        command: list[str],
+        port: int,
+        folder: Path,
+        job_dir: Path | None,
+        asked_by: AskedBy = AskedBy(),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self._port, self._by = port, asked_by
         self._log = (job_dir or Path(tempfile.mkdtemp(prefix="llem-openai-"))) / LOG
         launcher = [sys.executable, "-I", "-S", launch.__file__, str(os.getpid()), *command]
         try:
             with self._log.open("ab") as log:
                 self._process = subprocess.Popen(
-                    launcher, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=folder, start_new_session=True
+                    launcher,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    cwd=folder,
+                    env=environment,
+                    start_new_session=True,
                 )
         except OSError as error:
             raise ModelError(
-                f"the server cannot be started: {error.strerror}.", where="openai.serve", remedy="Correct openai.serve."
+                f"the server cannot be started: {error.strerror}.",
+                where=asked_by.key,
+                remedy=f"Correct {asked_by.key}.",
             ) from error
         self._root = psutil.Process(self._process.pid)
         self._is_closed = False
@@ -82,16 +119,16 @@ class StartedServer:
         Raises:
             ModelError: it ended before, took too long, or somebody else answers on its port.
         """
+        by = self._by
         begun = told = time.monotonic()
         while not answers():
             self._check("before it answered")
             now = time.monotonic()
             if now - begun > timeout_s:
                 raise ModelError(
-                    f"the server that openai.serve started has not answered for {timeout_s:g} s.{self._last_words()}",
-                    where="openai.serve",
-                    remedy="See whether it listens on the port of openai.base_url ({port} in openai.serve is that port), or "
-                    "raise openai.serve_timeout_s.",
+                    f"the server that {by.key} started has not answered for {timeout_s:g} s.{self._last_words()}",
+                    where=by.key,
+                    remedy=by.late,
                 )
             if now - told >= _TELL_S:
                 told = now
@@ -100,9 +137,9 @@ class StartedServer:
         self._check("before it answered")
         if listens(self.processes(), self._port) is False:
             raise ModelError(
-                f"another server answers on port {self._port} than the one that openai.serve started.{self._last_words()}",
-                where="openai.serve",
-                remedy="Have it listen there (put {port} into openai.serve), or end the other one.",
+                f"another server answers on port {self._port} than the one that {by.key} started.{self._last_words()}",
+                where=by.key,
+                remedy=by.other,
             )
 
     def check(self) -> None:
@@ -143,8 +180,8 @@ class StartedServer:
         code = self._process.poll()
         if code is not None:
             raise ModelError(
-                f"the server that openai.serve started ended {when}, {ending_of(code)}.{self._last_words()}",
-                where="openai.serve",
+                f"the server that {self._by.key} started ended {when}, {ending_of(code)}.{self._last_words()}",
+                where=self._by.key,
                 remedy=f"See {self._log.name} in the experiment's folder, and try the command by hand.",
             )
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from llem.plugin_api import ConfigError, DecodingConfig, ExperimentConfig, Section
 from llem_vllm.config import GROUPS_APART, OWN, given
+from llem_vllm.loading import path_or_name
 
 
 def engine_arguments(options: Section, decoding: DecodingConfig) -> dict[str, Any]:
@@ -18,6 +19,18 @@ def engine_arguments(options: Section, decoding: DecodingConfig) -> dict[str, An
     found["seed"] = decoding.seed
     # llem counts by itself, and reads what vLLM counts; vLLM's log lines about requests say nothing more.
     found.setdefault("disable_log_stats", False)
+    return found
+
+
+def completed(arguments: Mapping[str, Any], options: Section, base_dir: str) -> dict[str, Any]:
+    """The keywords with what llem settles: paths below the study's folder, and its own questions to the workers."""
+    found = dict(arguments)
+    if getattr(options, "lora_adapter", None) is not None:
+        found["enable_lora"] = True
+    speculative = found.get("speculative_config")
+    if speculative and speculative.get("model"):
+        found["speculative_config"] = {**speculative, "model": path_or_name(speculative["model"], base_dir)}
+    found["worker_extension_cls"] = "llem_vllm.worker_extension.WorkerExtension"
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -16,12 +16,25 @@ SCHEMA_VERSION = chosen()
 """The vLLM version whose options a study may give here."""
 
 OWN: dict[str, Any] = {
+    "frontend": (
+        Literal["engine", "http"],
+        Field(
+            "engine", description="vLLM's engine in the worker, or its HTTP server (`vllm serve`) as another process"
+        ),
+    ),
+    "serve_timeout_s": (
+        float,
+        Field(1800.0, gt=0, le=86_400, description="as long may the server of frontend: http take until it answers"),
+    ),
     "lora_adapter": (
         str | None,
         Field(None, min_length=1, description="folder or hub id of a LoRA adapter that every request uses"),
     ),
 }
-"""Options that are no field of EngineArgs, because vLLM takes them with each request."""
+"""Options that are no field of EngineArgs: llem's own, and what vLLM takes with each request."""
+
+WITHOUT_EFFECT = frozenset({"serve_timeout_s"})
+"""Those of `OWN` that change no energy."""
 
 GROUPS_APART = frozenset(GROUPS)
 """Parts of the section that are no option of EngineArgs either."""
@@ -30,10 +43,17 @@ VllmConfig = section_model(load(SCHEMA_VERSION), RETIRED, OWN)
 
 
 def resolve(section: Section) -> Section:
-    """The same options with every part that says nothing left out. Takes and returns a `VllmConfig`."""
+    """The same options with everything that says nothing left out. Takes and returns a `VllmConfig`."""
     if not isinstance(section, VllmConfig):
         raise TypeError(f"the backend vllm resolves its own section, not {type(section).__name__}")
+    if not is_served(section):
+        section = section.model_copy(update={"serve_timeout_s": OWN["serve_timeout_s"][1].default})
     return _without_empty_parts(section)
+
+
+def is_served(section: Section) -> bool:
+    """True where the section asks for vLLM's HTTP server."""
+    return getattr(section, "frontend", "engine") == "http"
 
 
 def batch_size(section: Section) -> int | None:

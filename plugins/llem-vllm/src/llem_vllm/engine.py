@@ -7,7 +7,7 @@ import gc
 import itertools
 import os
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import Any
 
@@ -29,12 +29,12 @@ from llem.plugin_api import (
 from llem_vllm.arguments import check_lengths, engine_arguments, environment_variables, sampling_arguments
 from llem_vllm.caveats import cache_caveat, count_caveats, setting_caveats
 from llem_vllm.driver import Driver, Item, RefusedError
+from llem_vllm.facts import facts_of
 from llem_vllm.loading import Prepared, prepare
+from llem_vllm.passes import Passes
 from llem_vllm.processes import Descendants, signs_of_life
+from llem_vllm.report import load_report
 from llem_vllm.under_way import UnderWay
-
-_PASSES = frozenset({"offline", "single_stream"})
-"""Scenarios that put the dataset to the engine again and again, each pass the same work."""
 
 
 class VllmEngine:
@@ -45,10 +45,9 @@ class VllmEngine:
         self._prepared: Prepared | None = None
         self._descendants: Descendants | None = None
         self._ids = itertools.count()
-        self._seen: set[int] = set()
+        self._passes = Passes()
         self._parameters: dict[tuple[int, bool], Any] = {}
         self._setting_caveats: list[Caveat] = []
-        self._kept_caches = 0
         self._counts_a_window = False
 
     def load(self, context: LoadContext) -> LoadReport:
@@ -56,7 +55,7 @@ class VllmEngine:
         config, options = context.config, context.config.options
         self._options: Section = options
         self._decoding: DecodingConfig = config.decoding
-        self._makes_passes = config.measurement.scenario in _PASSES
+        self._passes = Passes(config.measurement.scenario, self._forget)
         check_lengths(config)
         self._descendants = Descendants()
         # Before anything of vLLM is imported: some of them are read at its import.
@@ -64,14 +63,14 @@ class VllmEngine:
         with signs_of_life(context.progress, f"loading {config.model.source} into vLLM"):
             self._prepared = prepare(config.model, options, context.base_dir)
             arguments = {**engine_arguments(options, config.decoding), **self._prepared.arguments}
-            from llem_vllm.report import load_report
             from llem_vllm.start import start
 
             started = start(arguments, config, context.base_dir)
             self._driver, self._lora = started.driver, started.lora
             self._tokenizer: Tokenizer = self._load_tokenizer()
             self._sampling = sampling_arguments(options, config.decoding)
-            report = load_report(self._driver.settings, self._prepared, self._tokenizer, config.model, self._devices())
+            facts = facts_of(self._driver.settings)
+            report = load_report(facts, self._prepared, self._tokenizer, config.model, self._devices())
             self._setting_caveats = setting_caveats(options, report.effective, report.dtype)
             return report
 
@@ -88,9 +87,8 @@ class VllmEngine:
         assert self._driver is not None
         loop, start_ns = asyncio.get_running_loop(), time.monotonic_ns()
         steps: asyncio.Queue[Sequence[TokenEvent] | RequestRecord | BaseException] = asyncio.Queue()
-        # Between passes over a dataset; a load has none, and its requests find what was cached as a server's do.
-        if self._makes_passes:
-            await loop.run_in_executor(None, self._forget_what_comes_again, [request])
+        if self._passes.are_made:
+            await loop.run_in_executor(None, self._passes.before, [request])
         under_way: UnderWay | None = None
 
         def make() -> Item:
@@ -137,6 +135,14 @@ class VllmEngine:
         finally:
             future.cancel()
 
+    def prepare_ahead(self) -> bool:
+        """False: nothing is sent, and so nothing can be sent ahead."""
+        return False
+
+    def stream_at(self, request: Request, due_ns: int, left: Callable[[int], None]) -> AsyncIterator[TokenEvent]:
+        """Never asked for, since `prepare_ahead` says no."""
+        raise NotImplementedError
+
     def decode(self, token_ids: Sequence[int]) -> str | None:
         """See `Engine.decode`."""
         return self._tokenizer.decode(token_ids)
@@ -166,10 +172,9 @@ class VllmEngine:
         """See `ReportsCaveats.caveats`. What vLLM counts is told of a window, which begins where its counts are reset."""
         assert self._driver is not None
         settings, self._setting_caveats = self._setting_caveats, []
-        kept, self._kept_caches = self._kept_caches, 0
         counted = count_caveats(self._driver.counter.figures()) if self._counts_a_window else []
         self._counts_a_window = False
-        return [*settings, *cache_caveat(kept), *counted, *self._tokenizer.caveats()]
+        return [*settings, *cache_caveat(self._passes.kept()), *counted, *self._tokenizer.caveats()]
 
     def close(self) -> None:
         """See `Engine.close`."""
@@ -193,7 +198,7 @@ class VllmEngine:
         entered = time.monotonic_ns()
         prompts = self._tokenizer.encode(requests)
         self._check_context(requests, prompts)
-        self._forget_what_comes_again(requests)
+        self._passes.before(requests)
         under_way = {
             str(next(self._ids)): UnderWay(request, len(prompt))
             for request, prompt in zip(requests, prompts, strict=True)
@@ -249,15 +254,9 @@ class VllmEngine:
             )
         return self._parameters[key]
 
-    def _forget_what_comes_again(self, requests: Sequence[Request]) -> None:
-        """Empty the prefix cache when a prompt comes a second time: each pass over the dataset then does the same work."""
-        ids = {request.id for request in requests}
-        if not self._seen.isdisjoint(ids):
-            assert self._driver is not None
-            if not self._driver.forget():
-                self._kept_caches += 1
-            self._seen.clear()
-        self._seen |= ids
+    def _forget(self) -> bool:
+        assert self._driver is not None
+        return self._driver.forget()
 
     def _load_tokenizer(self) -> Tokenizer:
         assert self._prepared is not None

@@ -65,6 +65,12 @@ def path_or_name(text: str, base_dir: str) -> str:
     return str(folder.absolute()) if folder.exists() else text
 
 
+def adapter_of(options: Section, base_dir: str) -> str | None:
+    """Where the adapter of every request is, or None."""
+    adapter = getattr(options, "lora_adapter", None)
+    return None if adapter is None else path_or_name(adapter, base_dir)
+
+
 def _tokenizer(config: ModelConfig, base_dir: str) -> str | None:
     return None if config.tokenizer is None else path_or_name(config.tokenizer, base_dir)
 

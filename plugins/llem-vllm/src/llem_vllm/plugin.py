@@ -20,7 +20,7 @@ def llem_backends() -> Sequence[BackendSpec]:
             api_version=API_VERSION,
             summary="vLLM: continuous batching with a paged key-value cache, on NVIDIA and AMD GPUs or CPUs",
             config=VllmConfig,
-            engine="llem_vllm.engine:VllmEngine",
+            engine="llem_vllm.frontend:VllmFrontend",
             capabilities=frozenset({"cpu", "gpu", "streaming", "batching", "chat", "multi_gpu", "concurrent"}),
             requires=("vllm",),
             install="pip install 'llem-vllm[engine]'",
@@ -57,6 +57,14 @@ def llem_preflight_checks() -> Sequence[CheckSpec]:
             summary="options of vllm fit together, and the length that is asked for",
             check="llem_vllm.preflight:check_options",
             backends=frozenset({"vllm"}),
+        ),
+        CheckSpec(
+            name="vllm-client",
+            api_version=API_VERSION,
+            summary="what asks the server of vllm.frontend: http is installed",
+            check="llem_vllm.preflight:check_client",
+            backends=frozenset({"vllm"}),
+            runners=frozenset({"local"}),
         ),
         CheckSpec(
             name="vllm-version",

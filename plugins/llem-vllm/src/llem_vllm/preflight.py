@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterator
 
-from llem.plugin_api import ConfigError, Finding, PreflightContext
+from llem.plugin_api import ConfigError, ExperimentConfig, Finding, PreflightContext
 from llem_vllm.arguments import check_lengths
-from llem_vllm.config import SCHEMA_VERSION
+from llem_vllm.config import SCHEMA_VERSION, is_served
+from llem_vllm.flags import check_flags
+from llem_vllm.frontend import INSTALL_CLIENT, NO_CLIENT
 from llem_vllm.schema import DEFAULT, installed, versions
 
 
@@ -15,10 +18,26 @@ def check_options(context: PreflightContext) -> Iterator[Finding]:
     for experiment in context.experiments:
         if experiment.backend != "vllm":
             continue
-        try:
-            check_lengths(experiment)
-        except ConfigError as error:
+        for error in _troubles(experiment):
             yield Finding(level="error", message=error.what, remedy=error.remedy)
+
+
+def _troubles(experiment: ExperimentConfig) -> Iterator[ConfigError]:
+    try:
+        check_lengths(experiment)
+    except ConfigError as error:
+        yield error
+    if is_served(experiment.options):
+        yield from check_flags(experiment.options)
+
+
+def check_client(context: PreflightContext) -> Iterator[Finding]:
+    """See that what asks a server is installed where experiments run that have one."""
+    if any(one.backend == "vllm" and is_served(one.options) for one in context.experiments):
+        if importlib.util.find_spec("llem_openai") is None:
+            yield Finding(level="error", message=NO_CLIENT, remedy=f"{INSTALL_CLIENT}.")
+        else:
+            yield Finding(level="ok", message="llem-openai asks the server of vllm.frontend: http.")
 
 
 def check_version(context: PreflightContext) -> Iterator[Finding]:

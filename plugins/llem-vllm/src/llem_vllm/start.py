@@ -10,9 +10,10 @@ from typing import Any, get_args, get_origin
 from vllm.engine.arg_utils import EngineArgs
 
 from llem.plugin_api import ExperimentConfig, ModelError
+from llem_vllm.arguments import completed
 from llem_vllm.driver import Driver
 from llem_vllm.drivers import AsyncDriver, StepDriver
-from llem_vllm.loading import path_or_name
+from llem_vllm.loading import adapter_of
 
 
 @dataclass(frozen=True)
@@ -39,17 +40,12 @@ def start(arguments: dict[str, Any], config: ExperimentConfig, base_dir: str) ->
     Raises:
         ModelError: vLLM refuses the model or the options, or its processes failed.
     """
-    options = config.options
     lora = None
-    if (adapter := getattr(options, "lora_adapter", None)) is not None:
+    if (adapter := adapter_of(config.options, base_dir)) is not None:
         from vllm.lora.request import LoRARequest
 
-        arguments["enable_lora"] = True
-        lora = LoRARequest("adapter", 1, path_or_name(adapter, base_dir))
-    speculative = arguments.get("speculative_config")
-    if speculative and speculative.get("model"):
-        arguments["speculative_config"] = {**speculative, "model": path_or_name(speculative["model"], base_dir)}
-    arguments["worker_extension_cls"] = "llem_vllm.worker_extension.WorkerExtension"
+        lora = LoRARequest("adapter", 1, adapter)
+    arguments = completed(arguments, config.options, base_dir)
     as_server = config.measurement.scenario != "offline" or arguments.get("data_parallel_size", 1) > 1
     try:
         made = {name: _made(name, value) for name, value in arguments.items()}

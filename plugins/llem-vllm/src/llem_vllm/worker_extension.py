@@ -8,9 +8,16 @@ MIB = 2**20
 
 
 class WorkerExtension:
-    """Methods of a worker; `self.device` is torch's device that it computes on."""
+    """Methods of a worker; `self.device` is torch's device that it computes on, `self.vllm_config` its settings."""
 
     device: Any
+    vllm_config: Any
+
+    def llem_facts(self) -> dict[str, Any]:
+        """Facts of the model and of vLLM's settings, for a server that cannot be looked into."""
+        from llem_vllm.facts import facts_of
+
+        return dict(facts_of(self.vllm_config))
 
     def llem_device(self) -> str:
         """Stable id of the worker's device: `GPU-…`, or its kind."""
@@ -28,7 +35,7 @@ class WorkerExtension:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
 
-    def llem_memory(self, reset_peak: bool) -> tuple[float, float] | None:
+    def llem_memory(self, reset_peak: bool) -> list[float] | None:
         """MiB that torch's allocator holds here, now and at its peak since the last reset; None where it keeps no account."""
         import torch
 
@@ -38,4 +45,4 @@ class WorkerExtension:
         peak = torch.cuda.max_memory_allocated(self.device) / MIB
         if reset_peak:
             torch.cuda.reset_peak_memory_stats(self.device)
-        return now, peak
+        return [now, peak]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from llem.plugin_api import DATASETS, SCENARIOS, SpecRegistry
 
@@ -21,6 +21,7 @@ def worker_distributions(registry: SpecRegistry, backend: str) -> Sequence[str]:
     names = dict.fromkeys(["llem", backend])
     names |= dict.fromkeys(registry.provider(SCENARIOS, name).distribution for name in registry[SCENARIOS])
     names |= dict.fromkeys(registry.provider(DATASETS, name).distribution for name in registry[DATASETS])
+    names |= dict.fromkeys(_plugins_among(importlib.metadata.requires(backend) or ()))
     waiting = list(names)
     while waiting:
         for needed in _plugins_needed(waiting.pop()):
@@ -31,9 +32,15 @@ def worker_distributions(registry: SpecRegistry, backend: str) -> Sequence[str]:
 
 
 def _plugins_needed(distribution: str) -> Iterator[str]:
-    for requirement in importlib.metadata.requires(distribution) or ():
+    requirements = importlib.metadata.requires(distribution) or ()
+    return _plugins_among(one for one in requirements if "extra ==" not in one)
+
+
+def _plugins_among(requirements: Iterable[str]) -> Iterator[str]:
+    """Those that are plugins of llem and are installed here."""
+    for requirement in requirements:
         name = _NAME.match(requirement)
-        if name is None or "extra ==" in requirement:
+        if name is None:
             continue
         try:
             found = importlib.metadata.distribution(name[0])

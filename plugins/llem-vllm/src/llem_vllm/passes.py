@@ -1,0 +1,40 @@
+"""Passes over a dataset: each does the same work, with a prefix cache that holds nothing of the pass before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from llem.plugin_api import Request
+
+_PASSES = frozenset({"offline", "single_stream"})
+"""Scenarios that put the dataset to the engine again and again. A load has no passes: its requests find what was cached as a
+server's do."""
+
+
+class Passes:
+    """The passes of an experiment.
+
+    Args:
+        scenario: by name.
+        forget: empties the prefix cache; False where that could not be.
+    """
+
+    def __init__(self, scenario: str = "", forget: Callable[[], bool] = lambda: True) -> None:
+        self.are_made = scenario in _PASSES
+        self._forget = forget
+        self._seen: set[int] = set()
+        self._kept = 0
+
+    def before(self, requests: Sequence[Request]) -> None:
+        """Empty the prefix cache when a prompt comes a second time."""
+        ids = {request.id for request in requests}
+        if not self._seen.isdisjoint(ids):
+            if not self._forget():
+                self._kept += 1
+            self._seen.clear()
+        self._seen |= ids
+
+    def kept(self) -> int:
+        """Number of times that the cache could not be emptied, since this was asked last."""
+        kept, self._kept = self._kept, 0
+        return kept
