@@ -21,7 +21,7 @@ from llem.specs.backend import Request, RequestRecord
 from llem_openai import stamping
 from llem_openai.chunk import read_chunk
 from llem_openai.engine import OpenaiEngine
-from llem_openai.notes import Notes
+from llem_openai.notes import LateReads
 from llem_openai.stamping import LATE_NS, Arrivals, Arrived, have_stamped
 from llem_openai.streamed_answer import StreamedAnswer
 
@@ -263,7 +263,7 @@ def test_a_server_that_sends_several_tokens_at_once_is_not_called_read_late(held
 
 def test_a_few_late_pieces_among_many_qualify_nothing() -> None:
     def told(late: int) -> set[str]:
-        notes = Notes()
+        notes = LateReads()
         for _ in range(5):
             answer = StreamedAnswer(Request(id=0, output_tokens=TOKENS, prompt="a", ignore_eos=False), 0)
             answer.chunks = [read_chunk(json.loads(event(n)[5:]), 10 * n) for n in range(1, TOKENS + 1)]
@@ -271,9 +271,7 @@ def test_a_few_late_pieces_among_many_qualify_nothing() -> None:
                 answer.chunks[:late] = [one._replace(t_ns=10 * late) for one in answer.chunks[:late]]
                 answer.lost[10 * late] = late - 1
                 late = 0
-            record = answer.record()
-            assert answer.found is not None
-            notes.take(answer, answer.found, record)
+            notes.take(answer)
         return {caveat.code for caveat in notes.tell()}
 
     assert told(0) == told(3) == set()

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 
 from llem.plugin_api import Caveat, LlemError, Request, RequestRecord, TokenEvent
 from llem_openai.exchange import Exchange
-from llem_openai.notes import sender_died
+from llem_openai.notes import LateReads, sender_died
 from llem_openai.sender import Departure, SenderDiedError
 from llem_openai.streamed_answer import StreamedAnswer
 
@@ -30,6 +30,7 @@ class Client:
     ) -> None:
         self._exchange, self._check, self._took = exchange, check, took
         self._told_sender, self._lost_with_sender = False, 0
+        self._late_reads = LateReads()
 
     def answer(self, requests: Sequence[Request], at_once: int) -> list[RequestRecord]:
         """Their records, in their order, so many under way at once."""
@@ -61,12 +62,12 @@ class Client:
         return self._stream(request, self._exchange.departure(due_ns, left))
 
     def caveats(self) -> Sequence[Caveat]:
-        """The death of the process that sends, told once."""
-        ending = self._exchange.sender_ending
-        if ending is None or self._told_sender:
-            return ()
-        self._told_sender = True
-        return (sender_died(ending, self._lost_with_sender),)
+        """Late reads since the last time, and the death of the process that sends, told once."""
+        found, ending = list(self._late_reads.tell()), self._exchange.sender_ending
+        if ending is not None and not self._told_sender:
+            self._told_sender = True
+            found.append(sender_died(ending, self._lost_with_sender))
+        return found
 
     def close(self) -> None:
         """End the connections."""
@@ -96,5 +97,6 @@ class Client:
 
     def _record(self, heard: StreamedAnswer) -> RequestRecord:
         record = heard.record()
+        self._late_reads.take(heard)
         self._took(heard, record)
         return record

@@ -131,8 +131,8 @@ class OpenaiEngine:
     def caveats(self) -> Sequence[Caveat]:
         """See `ReportsCaveats.caveats`."""
         once, self._once = self._once, ()
-        died = self._client.caveats() if self._client is not None else ()
-        return [*once, *died, *self._notes.tell()]
+        sent = self._client.caveats() if self._client is not None else ()
+        return [*once, *sent, *self._notes.tell()]
 
     def close(self) -> None:
         """See `Engine.close`. A server that was started for the experiment ends; another one goes on."""

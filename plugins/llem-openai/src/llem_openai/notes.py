@@ -27,9 +27,6 @@ class Notes:
         """One answer that was measured: what came, its tokens, and what is told of it."""
         seen, reason = self._seen, answer.finish
         seen["answers"] += 1
-        seen["all pieces"] += found.pieces
-        seen["late pieces"] += answer.late
-        seen["late answers"] += answer.late > 0
         seen["prompt"] += answer.highest("input_tokens") or 0
         seen["cached"] += answer.highest("cached_tokens") or 0
         if found.pieces > found.total:
@@ -53,16 +50,6 @@ class Notes:
                     f"the server took {seen['cached']:,} of {seen['prompt']:,} prompt tokens from its cache, so that less was "
                     "computed than the prompts hold: start it without prefix caching (vLLM: --no-enable-prefix-caching) for "
                     "figures of the whole work; in the scenario server it is a choice of deployment: name it with the figures",
-                )
-            )
-        if seen["late pieces"] > LATE_SHARE * seen["all pieces"]:
-            found.append(
-                Caveat(
-                    "pieces_read_late",
-                    f"at least {seen['late pieces']:,} of {seen['all pieces']:,} pieces of text, in {seen['late answers']} of {n} answers, "
-                    "were read late, and the kernel had joined them with later ones: they have the time of those, so that times "
-                    "to the first token are too long and gaps too short or too long by as much. Leave this machine cores for "
-                    "llem itself, or lower the load",
                 )
             )
         if seen["cut"]:
@@ -100,6 +87,32 @@ class Notes:
                 )
             )
         return found
+
+
+class LateReads:
+    """Counts of pieces that were read late, until they are told."""
+
+    def __init__(self) -> None:
+        self._seen: Counter[str] = Counter()
+
+    def take(self, answer: StreamedAnswer) -> None:
+        """One answer that was measured."""
+        self._seen.update(n=1, pieces=answer.pieces, late=answer.late, answers=answer.late > 0)
+
+    def tell(self) -> Sequence[Caveat]:
+        """The caveat since the last time, where they were many enough to matter."""
+        seen, self._seen = self._seen, Counter()
+        if seen["late"] <= LATE_SHARE * seen["pieces"]:
+            return ()
+        return (
+            Caveat(
+                "pieces_read_late",
+                f"at least {seen['late']:,} of {seen['pieces']:,} pieces of text, in {seen['answers']} of {seen['n']} answers, "
+                "were read late, and the kernel had joined them with later ones: they have the time of those, so that times "
+                "to the first token are too long and gaps too short or too long by as much. Leave this machine cores for "
+                "llem itself, or lower the load",
+            ),
+        )
 
 
 def sender_died(ending: str, lost: int) -> Caveat:
