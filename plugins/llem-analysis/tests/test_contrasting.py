@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from designed_studies import designed_result
 from scipy import stats
 
 from llem.errors import ConfigError, ResultError
 from llem.results.store import job_directories, read_result
 from llem_analysis.commands.compare import contrast_lines
+from llem_analysis.comparability import work_differences
 from llem_analysis.contrasting import contrast
 
 WriteDesign = Callable[..., Path]
@@ -235,6 +237,25 @@ def test_different_work_leads_and_is_in_no_geometric_mean(write_design: WriteDes
     assert any(
         "1 of 3 pairs did different work (dataset.output_tokens) and is in no geometric mean" in x for x in lines
     )
+
+
+@pytest.mark.parametrize(
+    ("work", "sections", "told"),
+    [
+        ("fixed_length", {"load": {"rate_rps": 4.0}}, []),
+        ("fixed_length", {}, ["input tokens per request", "output tokens per request"]),
+        ("natural_length", {"load": {"rate_rps": 4.0}}, ["input tokens per request", "output tokens per request"]),
+    ],
+)
+def test_requests_that_the_windows_edges_cut_are_no_other_work(
+    work: str, sections: Mapping[str, Any], told: list[str]
+) -> None:
+    """Under load tokens count where they fall into the window: with a fixed length their number for each request says nothing."""
+    base = designed_result({"backend": "pytorch"}, energy=1.0, sections=sections)
+    base = base.model_copy(update={"work": work})
+    assert base.tokens is not None
+    cut = base.tokens.model_copy(update={"input": base.tokens.input + 4, "output": base.tokens.output - 40})
+    assert [one.key for one in work_differences(base, base.model_copy(update={"tokens": cut}))] == told
 
 
 def test_studies_of_another_model_have_no_geometric_mean_at_all(write_design: WriteDesign) -> None:

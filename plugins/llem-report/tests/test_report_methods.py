@@ -106,3 +106,11 @@ def test_the_length_of_prompts_is_told_where_every_run_has_one():
 )
 def test_who_ran_once_is_told_as_it_is(hashes, says):
     assert says in told([{**ROW, "config_hash": one} for one in hashes])
+
+
+def test_load_goes_on_after_the_window_while_answers_are_waited_for():
+    """As the scenario does: the last requests of the window shall have it no easier than the first."""
+    load = {"arrival": "poisson", "rate_rps": 4.0, "ramp_s": 10.0, "drain_s": 30.0}
+    text = told([{**ROW, "scenario": "server", **{f"config.load.{key}": value for key, value in load.items()}}])
+    assert "Load began at least 10 s before the window; after it answers were waited for as long as 30 s, while" in text
+    assert "while requests went on arriving." in text

@@ -198,6 +198,19 @@ def test_a_study_that_goes_on_tells_the_search_what_was_kept_and_repeats_nothing
     assert on.answer["told"] == [[[4.0, "done"], [2.0, "done"], [1.0, "done"]]]
 
 
+def test_the_answer_to_an_earlier_question_does_not_stand_while_the_first_run_is_under_way(
+    run: Callable[..., Running], tmp_path: Path
+) -> None:
+    there = folder.create(tmp_path, "sought")
+    (there / SEARCH).write_text(json.dumps({"told": [[[9.0, "done"]]]}))
+    study = run(plan_of(SEARCHED, 1.0), there)
+    (first,) = started(1)
+    assert study.answer["told"] == [[]]
+    first.done()
+    assert study.end().counts["done"] == 1
+    assert study.answer["told"] == [[[1.0, "done"]]]
+
+
 def test_what_the_search_never_asked_for_is_dropped() -> None:
     plan = plan_of(SEARCHED)
     manifest = new_manifest(plan)

@@ -146,8 +146,8 @@ def _load(loaded: Sequence[Row]) -> Iterator[str]:
     ramps, drains = _numbers(loaded, "config.load.ramp_s"), _numbers(loaded, "config.load.drain_s")
     if ramps and drains:
         yield (
-            f"Load began {_span(ramps)} s before the window at the earliest, and went on until it closed; answers were waited for as "
-            f"long as {_span(drains)} s after it."
+            f"Load began at least {_span(ramps)} s before the window; after it answers were waited for as long as {_span(drains)} s, "
+            "while requests went on arriving."
         )
 
 

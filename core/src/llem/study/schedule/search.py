@@ -49,19 +49,18 @@ class SearchAtWork:
             self._runs[number] += 1
             self._cycles[number] = max(self._cycles[number], run.cycle)
             self._under_way[number] += 1
+        # What an earlier start has left may be the answer to another question.
+        self._study.answer(planned.search.answer())
 
     def next(self) -> Planned | None:
         """The next run; None where there is none now, or none at all."""
         numbers = sorted(self._runs, key=lambda number: self._runs[number]) if self._in_turn else sorted(self._runs)
         for number in numbers:
-            if self._under_way[number] or self._runs[number] >= self._planned.most:
-                continue
-            value = self._planned.search.next(number)
-            if value is None:
-                continue
-            for count in (self._runs, self._cycles, self._under_way):
-                count[number] += 1
-            return self._study.add(self._planned.run(number, value, self._cycles[number]))
+            may_run = not self._under_way[number] and self._runs[number] < self._planned.most
+            if may_run and (value := self._planned.search.next(number)) is not None:
+                for count in (self._runs, self._cycles, self._under_way):
+                    count[number] += 1
+                return self._study.add(self._planned.run(number, value, self._cycles[number]))
         return None
 
     def ended(self, run: Planned, result: ExperimentResult) -> None:
