@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Answer:
-    """A rate with its bracket: where the runs leave it, by the model of `crossing`. Nobody has shown that it holds the truth in a given share.
+    """A rate with its bracket: where the runs leave it, by the model of `crossing`.
+
+    How often it holds the truth is known of one simulated server alone.
 
     Attributes:
         rate_rps: the estimate; None where the runs tell none.
