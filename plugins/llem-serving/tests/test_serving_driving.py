@@ -265,6 +265,19 @@ def test_a_trace_beside_another_dataset_gives_times_alone(tmp_path: Path, more: 
     assert "0.15 s" in said["trace_ended"]
 
 
+@pytest.mark.parametrize(("lasts_s", "told"), [(0.2, True), (0.4, False)])
+def test_stages_that_end_before_the_window_are_told(lasts_s: float, told: bool) -> None:
+    fields: dict[str, Any] = {"stages": [{"duration_s": lasts_s, "rate_rps": 50}]}
+    said = caveats(driven(SleepingEngine(), MANY, load_of(**fields)), **fields)
+    assert ("0.2 s" in said.get("stages_ended", "")) is told
+
+
+def test_lost_requests_are_told_with_what_most_of_them_failed_of() -> None:
+    fields: dict[str, Any] = {"rate_rps": 50, "arrival": "constant"}
+    said = caveats(driven(SleepingEngine(fails=frozenset(range(5))), MANY, load_of(**fields)), **fields)
+    assert said["requests_lost"].endswith("): RuntimeError: told to fail")
+
+
 def test_a_trace_without_a_file_is_told() -> None:
     with pytest.raises(ConfigError, match=r"load\.trace"):
         driven(SleepingEngine(), MANY, load_of(arrival="trace"))

@@ -118,6 +118,13 @@ def test_users_take_requests_that_stand_alone_in_the_order_of_the_dataset() -> N
     assert course.sessions == 0
 
 
+def test_a_user_whose_request_failed_waits_before_asking_again() -> None:
+    engine = SleepingEngine(answer_s=0.001, fails=frozenset(range(5)))
+    course = driven(engine, alone(5), load_of(concurrency=2, duration_s=1.3))
+    assert {one.error is not None for one in course.exchanges if one.ended_ns} == {True}
+    assert 4 <= len(course.exchanges) <= 2 * 4
+
+
 def test_sessions_are_counted() -> None:
     course = driven(SleepingEngine(), [*chats(2, 2), *alone(1)], load_of(rate_rps=30))
     assert course.sessions == 2

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from llem.plugin_api import Caveat
 from llem_serving.config import LoadConfig
 from llem_serving.course import Course
 from llem_serving.judging import Judgement
+
+_ERROR_LENGTH = 300
 
 
 def caveats_of(course: Course, load: LoadConfig, judged: Judgement) -> Iterator[Caveat]:
@@ -20,6 +23,7 @@ def caveats_of(course: Course, load: LoadConfig, judged: Judgement) -> Iterator[
     """
     yield from _of_state(course, load)
     yield from _of_trace(course, load)
+    yield from _of_stages(load)
     yield from _of_answers(judged, course)
 
 
@@ -79,12 +83,23 @@ def _of_trace(course: Course, load: LoadConfig) -> Iterator[Caveat]:
         )
 
 
+def _of_stages(load: LoadConfig) -> Iterator[Caveat]:
+    last_s, closed_s = sum(stage.duration_s for stage in load.stages or ()), load.ramp_s + load.duration_s
+    if load.stages and last_s < closed_s:
+        yield Caveat(
+            "stages_ended",
+            f"the last of load.stages ends {last_s:.4g} s after the start of the load, before the window closes at {closed_s:.4g} s: "
+            "nothing arrives in the rest of the window. Lengthen the stages, or shorten load.ramp_s or load.duration_s.",
+        )
+
+
 def _of_answers(judged: Judgement, course: Course) -> Iterator[Caveat]:
     if judged.failed or judged.unanswered:
         yield Caveat(
             "requests_lost",
             f"of {judged.requests:,} requests that arrived in the window {judged.failed:,} failed and {judged.unanswered:,} had no "
-            "answer at the end of the drain (load.drain_s). They miss every objective, and are in no latency.",
+            "answer at the end of the drain (load.drain_s). They miss every objective, and are in no latency."
+            + _most_frequent(course),
         )
     if course.kept_on:
         yield Caveat(
@@ -92,3 +107,10 @@ def _of_answers(judged: Judgement, course: Course) -> Iterator[Caveat]:
             f"the engine went on with {course.kept_on:,} requests after they were cancelled at the end of the drain. They were left to "
             "the end of its process, and nothing more was taken from them.",
         )
+
+
+def _most_frequent(course: Course) -> str:
+    """The error that most requests of the window ended in, in a sentence."""
+    window = (one for one in course.exchanges if course.open_ns <= one.arrived_ns < course.close_ns)
+    errors = Counter(" ".join(one.error.split())[:_ERROR_LENGTH] for one in window if one.error is not None)
+    return "".join(f" Most often ({n:,}): {error}" for error, n in errors.most_common(1))

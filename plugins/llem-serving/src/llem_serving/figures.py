@@ -16,9 +16,6 @@ from llem_serving.judging import Window, in_flight, judge, lateness, mean_in_fli
 from llem_serving.prefix_cache import cache_shares
 from llem_serving.requests import ServedRequest
 
-MOST_ENERGY_CV = 0.05
-"""Coefficient of variation of J per output token over the window's parts, from which on the window was not steady."""
-
 
 def figures_of(
     course: Course,

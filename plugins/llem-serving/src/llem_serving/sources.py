@@ -12,6 +12,9 @@ from llem_serving.config import LoadConfig
 from llem_serving.pacing import Pacer
 from llem_serving.turns import Session, Walker, until
 
+AFTER_A_FAILURE_S = 1.0
+"""A user whose request failed waits so long before thinking: a server that is gone would else be asked without a pause."""
+
 
 class Source(Protocol):
     """Whatever has requests arrive, from its start to its stop, in the event loop that runs."""
@@ -132,4 +135,4 @@ class Users:
             self._taken += 1
             last = await self._walker.walk(session, due_ns)
             assert last.ended_ns is not None
-            due_ns = last.ended_ns
+            due_ns = last.ended_ns + (round(AFTER_A_FAILURE_S * 1e9) if last.error is not None else 0)
