@@ -13,7 +13,7 @@ from llem_openai.refusal import printable
 from llem_openai.streamed_answer import StreamedAnswer
 
 LATE_SHARE = 0.01
-"""From this share of pieces on, those that were read late qualify the times of the others too."""
+"""Above this share of pieces, those that were read late qualify the times of the others too."""
 
 
 class Notes:
