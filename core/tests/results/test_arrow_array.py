@@ -50,6 +50,7 @@ def test_an_array_is_the_one_that_pyarrow_makes(kind: pa.DataType, data: st.Data
         (["ab"], pa.list_(pa.string()), TypeError),
         ([[1]], pa.list_(pa.string()), TypeError),
         ([b"x"], pa.binary(), ValueError),
+        ([1], pa.int8(), ValueError),
     ],
 )
 def test_a_value_of_another_kind_is_refused(cells: list[Any], kind: pa.DataType, error: type[Exception]) -> None:

@@ -48,6 +48,20 @@ def test_requests_are_handed_over_before_they_are_due_and_counted_as_they_left()
     assert late_ns[len(late_ns) // 2] == 3_000_000
 
 
+class RefusingEngine(EngineWithSender):
+    """Fails as soon as a request is handed over."""
+
+    async def stream_at(self, request: Request, due_ns: int, left: Callable[[int], None]) -> AsyncIterator[TokenEvent]:
+        raise RuntimeError("refused")
+        yield
+
+
+def test_a_request_that_fails_before_it_is_due_has_arrived_all_the_same() -> None:
+    course = driven(RefusingEngine(), MANY, load_of(rate_rps=100, arrival="constant", ramp_s=0.3))
+    assert course.exchanges
+    assert all(one.ended_ns is not None and one.ended_ns >= one.arrived_ns for one in course.exchanges)
+
+
 def test_what_is_not_due_as_the_load_ends_never_arrived() -> None:
     engine = EngineWithSender()
     begun_ns = time.monotonic_ns()

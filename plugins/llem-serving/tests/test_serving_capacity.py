@@ -146,6 +146,7 @@ def test_where_no_rate_keeps_the_objectives_it_says_so() -> None:
     assert asked == sorted(asked, reverse=True)
     assert (found.rate_rps, found.low_rps, found.high_rps) == (None, 0.0, min(asked))
     assert "none was steady and kept the objectives" in found.why
+    assert len(asked) == 3, "lower rates take ever longer, and nothing says that they would hold"
 
 
 def test_where_every_rate_keeps_the_objectives_it_gives_the_highest() -> None:

@@ -7,6 +7,7 @@ import json
 import threading
 import time
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -276,6 +277,24 @@ def test_lost_requests_are_told_with_what_most_of_them_failed_of() -> None:
     fields: dict[str, Any] = {"rate_rps": 50, "arrival": "constant"}
     said = caveats(driven(SleepingEngine(fails=frozenset(range(5))), MANY, load_of(**fields)), **fields)
     assert said["requests_lost"].endswith("): RuntimeError: told to fail")
+
+
+def test_the_most_requests_in_flight_are_also_those_that_were_under_way_at_the_opening() -> None:
+    load = load_of(concurrency=3, ramp_s=0.4, duration_s=0.2)
+    course = driven(SleepingEngine(answer_s=2.0), MANY, load)
+    assert figures_of(course, load, SloConfig(), lambda *_: None).metrics["in_flight_max"] == 3
+
+
+def test_pieces_count_for_energy_where_they_came() -> None:
+    load = load_of(rate_rps=50, arrival="constant")
+    course = driven(SleepingEngine(), MANY, load)
+    for one in course.exchanges:
+        if one.answer is not None:
+            record = one.answer.records[0]
+            one.answer.records[:] = [replace(record, token_ns=None, piece_ns=record.token_ns)]
+    told = figures_of(course, load, SloConfig(), lambda *_: 1.0).metrics
+    assert told["energy_parts_cv"] is not None
+    assert told["good_tokens"]
 
 
 def test_a_trace_without_a_file_is_told() -> None:

@@ -31,6 +31,7 @@ from llem_serving.judging import (
     tokens_inside,
     tpot_s,
     ttft_s,
+    unseen,
 )
 from llem_serving.requests import ServedRequest
 
@@ -106,6 +107,13 @@ def test_one_token_has_no_tpot_and_keeps_a_limit_of_it() -> None:
     one = request(tokens=1)
     assert tpot_s(one) is None
     assert keeps(one, SloConfig(tpot_s=1e-6))
+
+
+def test_an_answer_that_came_at_one_instant_has_no_tpot() -> None:
+    one = request(tokens=5, tpot=0.0)
+    assert tpot_s(one) is None
+    assert unseen(one, SloConfig(tpot_s=1.0))
+    assert keeps(one, SloConfig(ttft_s=1.0))
 
 
 def test_what_failed_or_has_no_answer_keeps_nothing() -> None:

@@ -104,6 +104,15 @@ def test_another_cycle_that_kept_up_contradicts(
     assert rule.reason(configure(rate_rps=8.0)) is None
 
 
+def test_a_run_without_a_steady_state_contradicts_nothing(
+    configure: Configure, saturated: ExperimentResult, make_result: MakeResult
+) -> None:
+    rule = HigherRates()
+    rule.ended(configure(rate_rps=4.0), saturated)
+    rule.ended(configure(rate_rps=4.0), make_result().model_copy(update={"scenario_metrics": {"steady": 0.0}}))
+    assert rule.reason(configure(rate_rps=8.0)) is not None
+
+
 def test_a_trend_alone_skips_nothing_until_a_second_run_has_it(configure: Configure, make_result: MakeResult) -> None:
     rule, trend = HigherRates(), make_result(warnings={"saturated": "more and more"})
     rule.ended(configure(rate_rps=4.0), trend)

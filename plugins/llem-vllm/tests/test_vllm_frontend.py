@@ -7,6 +7,7 @@ import importlib.metadata
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,12 @@ import pytest
 
 from llem.config.compose import Composer
 from llem.config.identity import config_hash
-from llem.errors import ModelError
+from llem.errors import LlemError, ModelError
 from llem.plugins import default_registry, load_object
-from llem.specs.backend import LoadContext
+from llem.specs.backend import LoadContext, Request, RequestRecord
 from llem.specs.check import PreflightContext
 from llem.specs.kinds import BACKENDS, SCENARIOS
+from llem_openai.streamed_answer import StreamedAnswer
 from llem_vllm import reaper
 from llem_vllm.config import VllmConfig, resolve
 from llem_vllm.guard import KEY, Guard
@@ -196,3 +198,13 @@ def test_what_is_below_a_server_ends_with_it_also_where_it_is_killed(tmp_path: P
     process.wait()
     _, alive = psutil.wait_procs([below], timeout=10)
     assert alive == []
+
+
+@pytest.mark.parametrize(("tokens", "finish", "fits"), [(8, "length", True), (5, "length", False), (5, "stop", True)])
+def test_an_answer_that_the_server_cut_for_its_context_is_an_error(tokens: int, finish: str, fits: bool) -> None:
+    from llem_vllm.http_engine import _took
+
+    heard = StreamedAnswer(Request(id=3, output_tokens=8, prompt="a", ignore_eos=False), 0)
+    record = RequestRecord(id=3, input_tokens=1_000, output_tokens=tokens, start_ns=0, end_ns=1, finish=finish)
+    with nullcontext() if fits else pytest.raises(LlemError, match="do not fit into vLLM's context"):
+        _took(heard, record)

@@ -38,7 +38,7 @@ def array_of(cells: Sequence[Any], kind: pa.DataType) -> pa.Array[Any]:
     if pa.types.is_boolean(kind):
         _check(cells, bool)
         data = _bits([bool(cell) for cell in cells])
-    elif pa.types.is_floating(kind) or pa.types.is_integer(kind):
+    elif str(kind) in _CODES:
         if bool in set(map(type, cells)):
             raise TypeError("a truth value is no number")
         data = array(_CODES[str(kind)], [0 if cell is None else cell for cell in cells]).tobytes()

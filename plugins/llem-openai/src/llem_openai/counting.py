@@ -108,8 +108,9 @@ def _fits(chunks: Sequence[Chunk], counts: Sequence[int], total: int) -> bool:
 
 
 def _at_most(total: int, pieces: Sequence[int]) -> tuple[int, ...]:
-    """Times of pieces. Where there are more pieces than tokens, none but the first and the last can be told: the last piece
-    ends the last token."""
+    """Times of pieces. Where there are more pieces than tokens, those of as many that lie evenly among them, from the first to the
+    last: the last piece ends the last token."""
     if len(pieces) <= total:
         return tuple(pieces)
-    return (pieces[0], pieces[-1]) if total > 1 else (pieces[-1],)
+    last = len(pieces) - 1
+    return tuple(pieces[place * last // (total - 1)] for place in range(total)) if total > 1 else (pieces[-1],)

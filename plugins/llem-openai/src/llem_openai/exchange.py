@@ -157,6 +157,8 @@ class Exchange:
 
     def close(self) -> None:
         """End the connections of the exchange's own loop; those of another one end with that."""
-        self._runner.close()
-        if self._sender is not None:
-            self._sender.close()
+        try:
+            self._runner.close()
+        finally:
+            if self._sender is not None:
+                self._sender.close()

@@ -154,8 +154,8 @@ class StartedServer:
         below = [child for pid in self.processes() if (child := _process(pid)) is not None]
         self._signal(signal.SIGTERM)
         self._await_end(below, GRACE_S)
+        self._signal(signal.SIGKILL)  # whoever is left of its group, also where the first of it had died before
         if any(self._runs(one) for one in below):
-            self._signal(signal.SIGKILL)
             for one in below:
                 with suppress(psutil.Error):
                     one.kill()  # it may have left the group

@@ -13,6 +13,7 @@ from llem_serving.config import LoadConfig, SloConfig
 from llem_serving.course import Course
 from llem_serving.in_flight import Exchange
 from llem_serving.judging import Window, in_flight, judge, lateness, mean_in_flight
+from llem_serving.judging.tokens import tokens_inside
 from llem_serving.prefix_cache import cache_shares
 from llem_serving.requests import ServedRequest
 
@@ -38,7 +39,8 @@ def figures_of(
     edges = (course.open_ns, course.close_ns)
     judged, late = judge(requests, slo, *edges, load.parts), lateness(requests, *edges)
     steps = in_flight(requests)
-    inside = [step.n for step in steps if edges[0] <= step.t_ns <= edges[1]]
+    at_opening = [step.n for step in steps if step.t_ns < edges[0]][-1:]
+    inside = at_opening + [step.n for step in steps if edges[0] <= step.t_ns <= edges[1]]
     energy_cv = _energy_cv(course, requests, energy_j)
     cache = cache_shares(course.exchanges, warmed, *edges)
     metrics: dict[str, float | None] = {
@@ -90,7 +92,7 @@ def served(exchange: Exchange, course: Course, parts: int, each: float = 1.0) ->
         released_ns=exchange.sent_ns,
         first_ns=reached[0] if reached else None,
         last_ns=reached[-1] if reached else None,
-        token_ns=times,
+        token_ns=reached,
         input_tokens=record.input_tokens if record is not None else None,
         output_tokens=record.output_tokens if record is not None else len(times or ()),
         finish=record.finish if record is not None else "error" if exchange.error is not None else "unanswered",
@@ -108,7 +110,7 @@ def _energy_cv(
     found = []
     for start_ns, end_ns in pairwise(course.edges_ns):
         joules = energy_j(start_ns, end_ns)
-        tokens = sum(sum(start_ns < t_ns <= end_ns for t_ns in one.token_ns or ()) for one in requests)
+        tokens = sum(tokens_inside(one, start_ns, end_ns) for one in requests)
         if joules is None or tokens == 0:
             return None
         found.append(joules / tokens)

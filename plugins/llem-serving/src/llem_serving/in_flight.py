@@ -170,7 +170,8 @@ class InFlight:
             if self._closed_ns is None:
                 exchange.failure = error
                 exchange.error = f"{type(error).__name__}: {error}"[:_ERROR_LENGTH]
-                exchange.ended_ns = time.monotonic_ns()
+                # One that is handed over ahead may fail before it is due, and arrives nevertheless.
+                exchange.ended_ns = max(time.monotonic_ns(), exchange.arrived_ns)
             return
         if self._closed_ns is not None:
             return

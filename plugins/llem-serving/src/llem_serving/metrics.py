@@ -27,7 +27,13 @@ def specs() -> list[MetricSpec]:
             shown=True,
         ),
         _told(
-            "goodput_rps", "requests per second that kept every objective", "goodput", "request/s", "higher", main=True
+            "goodput_rps",
+            "requests per second that kept every objective",
+            "goodput",
+            "request/s",
+            "higher",
+            "linear",  # 0 is a value
+            main=True,
         ),
         _told("offered_rps", "requests per second that arrived", "offered rate", "request/s", "higher"),
         _told("achieved_rps", "requests per second that were answered", "achieved rate", "request/s", "higher"),

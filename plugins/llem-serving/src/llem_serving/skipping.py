@@ -27,7 +27,7 @@ class HigherRates:
         if any(warning.code == "saturated" for warning in result.warnings):
             is_certain = result.scenario_metrics.get("saturation_shortfall") is not None
             self._saturated.setdefault(rest, []).append((rate_rps, is_certain))
-        else:
+        elif result.scenario_metrics.get("steady") != 0.0:
             self._kept_up[rest] = max(rate_rps, self._kept_up.get(rest, 0.0))
 
     def reason(self, config: ExperimentConfig) -> str | None:

@@ -33,6 +33,7 @@ from llem_openai.config import OpenaiConfig
 from llem_openai.exchange import Exchange
 from llem_openai.listening import free_port
 from llem_openai.started_server import LOG, AskedBy, StartedServer, answers_by
+from llem_openai.streamed_answer import StreamedAnswer
 from llem_vllm.arguments import (
     check_lengths,
     completed,
@@ -56,6 +57,9 @@ _ADAPTER = "adapter"
 _PROBE = Request(id=0, output_tokens=2, prompt_token_ids=(5, 6, 7), ignore_eos=True)
 _ANSWERS_S = 60.0
 """As long may a page take: the server may be busy with what it was given before."""
+
+_WAITS_S = 86_400.0
+"""As long may a request be silent: half of them wait in vLLM, and a server that has ended closes their connections."""
 
 _BY = AskedBy(
     "vllm.frontend: http",
@@ -87,7 +91,7 @@ class HttpEngine:
         self._tokenizer = self._load_tokenizer(config, facts)
         name = SERVED if getattr(options, "lora_adapter", None) is None else _ADAPTER
         exchange = Exchange(self._access, name, request_fields(sampling_arguments(options, config.decoding)))
-        self._client = Client(exchange, self._check, lambda *_: None)
+        self._client = Client(exchange, self._check, _took)
         with _in_words_of_vllm():
             exchange.probe(_PROBE)
         self._counter = ServerCounter(lambda: self._page("/metrics"))
@@ -155,7 +159,8 @@ class HttpEngine:
         settings, self._setting_caveats = self._setting_caveats, []
         counted = count_caveats(self._counter.figures()) if self._counts_a_window else []
         self._counts_a_window = False
-        return [*settings, *cache_caveat(self._passes.kept()), *counted, *self._tokenizer.caveats()]
+        sent = self._client.caveats() if self._client is not None else ()
+        return [*settings, *sent, *cache_caveat(self._passes.kept()), *counted, *self._tokenizer.caveats()]
 
     def close(self) -> None:
         """See `Engine.close`. The server ends, with all below it."""
@@ -189,7 +194,7 @@ class HttpEngine:
         # prefix cache and ask the workers.
         environment = {name: value for name, value in os.environ.items() if name != "VLLM_API_KEY"}
         environment |= {**environment_variables(options), "VLLM_SERVER_DEV_MODE": "1", KEY: key}
-        address = OpenaiConfig(base_url=f"http://127.0.0.1:{port}/v1", connect_timeout_s=_ANSWERS_S)
+        address = OpenaiConfig(base_url=f"http://127.0.0.1:{port}/v1", connect_timeout_s=_ANSWERS_S, timeout_s=_WAITS_S)
         self._access = Access(address, {"Authorization": f"Bearer {key}"})
         context.progress(f"starting vllm serve with {config.model.source} on port {port}")
         job_dir = Path(context.job_dir) if context.job_dir is not None else None
@@ -277,6 +282,16 @@ def _in_words_of_vllm() -> Iterator[None]:
             raise
         again = ModelError if isinstance(error, ModelError) else LlemError
         raise again(error.what, where=_BY.key, remedy=_REMEDY) from error
+
+
+def _took(heard: StreamedAnswer, record: RequestRecord) -> None:
+    """Raise LlemError for an answer that the server cut for its context, which it does without a word."""
+    if record.finish == "length" and record.output_tokens < heard.request.output_tokens:
+        raise LlemError(
+            f"a prompt of {record.input_tokens:,} tokens and an answer of up to {heard.request.output_tokens:,} do not fit into vLLM's context.",
+            where=f"prompt {record.id}",
+            remedy="Set dataset.input_tokens and dataset.output_tokens so that they fit, or raise vllm.max_model_len.",
+        )
 
 
 def _replicas(facts: Facts) -> int:

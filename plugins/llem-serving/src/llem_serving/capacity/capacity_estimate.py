@@ -19,6 +19,9 @@ Limit = Literal["objectives", "steadiness"]
 INTERVAL = (0.025, 0.5, 0.975)
 """Quantiles of the ends and the middle of a bracket, by the model."""
 
+_HOPELESS, _HOPELESS_RUNS = 0.02, 3
+"""So many steady runs with less attainment than this, and none that held, end a search."""
+
 _OUTSIDE = 4.0
 """Capacity is looked for up to this factor outside of the rates that ran."""
 
@@ -57,6 +60,8 @@ class CapacityEstimate:
 
     def next_rate(self, precision: float) -> float | None:
         """The next rate to run; None where the interval is as narrow as was asked for."""
+        if self._is_hopeless():
+            return None
         if self.simple_next is not None:
             return self.simple_next
         is_over = self._enough(precision) or self._narrow(precision)
@@ -88,6 +93,11 @@ class CapacityEstimate:
             return "steadiness" if self._limited() else "objectives"
         return "steadiness" if bounds.limit_rps <= bounds.missed_rps else "objectives"
 
+    def _is_hopeless(self) -> bool:
+        """True where several steady runs kept next to nothing and none held: no lower rate would, and runs get longer downwards."""
+        lost = sum(run.steady is True and run.attainment < _HOPELESS for run in self.runs)
+        return not self.bounds.held_rps and lost >= _HOPELESS_RUNS
+
     def _enough(self, precision: float) -> bool:
         low, middle, high = self.interval()
         return max(high / middle, middle / low) <= 1 + precision
@@ -97,7 +107,7 @@ class CapacityEstimate:
         bounds = self.bounds
         if any(run.tells for run in self.runs) or not bounds.held_rps:
             return False
-        return bounds.missed_rps / bounds.held_rps <= 1 + precision
+        return 1 <= bounds.missed_rps / bounds.held_rps <= 1 + precision
 
     def _why(self, most: int, precision: float) -> list[str]:
         n, bounds = len(self.runs), self.bounds

@@ -19,8 +19,11 @@ def ttft_s(request: ServedRequest) -> float | None:
 
 
 def tpot_s(request: ServedRequest) -> float | None:
-    """Time per output token: (last - first) / (output tokens - 1). None where it was not seen, and for one token."""
+    """Time per output token: (last - first) / (output tokens - 1). None for one token, and where it was not seen, as of an
+    answer that came at one instant."""
     if request.first_ns is None or request.last_ns is None or request.output_tokens < 2:
+        return None
+    if request.last_ns == request.first_ns:
         return None
     return (request.last_ns - request.first_ns) / 1e9 / (request.output_tokens - 1)
 
