@@ -19,11 +19,11 @@ def test_a_second_llem_on_a_folder_is_refused_while_the_first_lives(study: Study
     wait_for(lambda: study.folder is not None, "the study has begun")
     assert study.process is not None
     first = study.process
-    text = refused(study, "resume", str(study.folder))
-    assert str(first.pid) in text, text
-    assert "another llem" in text, text
-    os.kill(first.pid, signal.SIGSTOP)  # one that hangs still holds its study
+    os.kill(first.pid, signal.SIGSTOP)  # so that it cannot end meanwhile; and one that hangs still holds its study
     try:
+        text = refused(study, "resume", str(study.folder))
+        assert str(first.pid) in text, text
+        assert "another llem" in text, text
         assert "another llem" in refused(study, "resume", str(study.folder), "--retry-failed")
     finally:
         os.kill(first.pid, signal.SIGCONT)
