@@ -31,8 +31,8 @@ from llem_serving.judging import (
     tokens_inside,
     tpot_s,
     ttft_s,
-    unseen,
 )
+from llem_serving.judging.objectives import unseen
 from llem_serving.requests import ServedRequest
 
 MS = 1_000_000

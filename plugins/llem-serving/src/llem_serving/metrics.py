@@ -32,7 +32,6 @@ def specs() -> list[MetricSpec]:
             "goodput",
             "request/s",
             "higher",
-            "linear",  # 0 is a value
             main=True,
         ),
         _told("offered_rps", "requests per second that arrived", "offered rate", "request/s", "higher"),

@@ -20,7 +20,7 @@ INTERVAL = (0.025, 0.5, 0.975)
 """Quantiles of the ends and the middle of a bracket, by the model."""
 
 _HOPELESS, _HOPELESS_RUNS = 0.02, 3
-"""So many steady runs with less attainment than this, and none that held, end a search."""
+"""Attainment below which a steady run is hopeless, and how many of these end a search in which none held."""
 
 _OUTSIDE = 4.0
 """Capacity is looked for up to this factor outside of the rates that ran."""
