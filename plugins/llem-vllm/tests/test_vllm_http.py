@@ -212,8 +212,17 @@ warmup: {enabled: false}
 measurement: {min_window_s: 1, settle_s: 0}
 """
 OFFLINE = f"{STUDY}sweep: {{vllm.frontend: [engine, http]}}\n"
-LOADED = f"""{STUDY.replace("max_model_len", "frontend: http, max_model_len").replace("min_window_s: 1", "scenario: server")}
-load: {{rate_rps: 3, ramp_s: 1, steady_s: 2, duration_s: 6, parts: 3, drain_s: 60}}
+LOADED = """
+name: load
+model: random:smollm2-135m
+backend: vllm
+vllm: {frontend: http, dtype: float32, enforce_eager: true, max_model_len: 128}
+dataset: {name: synthetic, n: 4, input_tokens: 32, output_tokens: 16}
+decoding: {length: fixed}
+baseline: {enabled: false}
+warmup: {enabled: false}
+measurement: {scenario: server, settle_s: 0}
+load: {rate_rps: 3, ramp_s: 1, steady_s: 2, duration_s: 6, parts: 3, drain_s: 60}
 """
 
 
