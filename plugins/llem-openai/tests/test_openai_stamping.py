@@ -116,7 +116,7 @@ def test_each_piece_that_is_read_late_has_its_own_time_or_is_counted_as_joined(
         assert end % len(PIECE) == 0
         assert is_then(one, spans_ns[end // len(PIECE) - 1])
     assert end == 20 * len(PIECE)
-    assert all(a.t_ns < b.t_ns for a, b in pairwise(found) if a.t_ns and b.t_ns)
+    assert all(a.t_ns < b.t_ns for a, b in pairwise(found) if a.t_ns is not None and b.t_ns is not None)
 
 
 def test_what_a_server_sends_at_once_is_one_arrival_however_late_it_is_read(

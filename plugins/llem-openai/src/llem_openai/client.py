@@ -86,7 +86,9 @@ class Client:
             elif isinstance(error, LlemError):
                 self._check()
             raise
-        times, ids = record.token_ns or record.piece_ns or (), record.output_token_ids
+        times = record.token_ns if record.token_ns is not None else record.piece_ns
+        assert times, "an answer that is counted has a time at the least"
+        ids = record.output_token_ids
         *earlier, last = [
             TokenEvent(ids[place] if ids is not None and record.token_ns is not None else None, t_ns)
             for place, t_ns in enumerate(times)
