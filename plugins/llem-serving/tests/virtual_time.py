@@ -24,7 +24,7 @@ S = 1_000_000_000
 
 
 class _Clock(selectors.SelectSelector):
-    """Where the loop would wait, the clock goes on instead."""
+    """A selector that puts the clock on in place of waiting."""
 
     now_ns = 1_000 * S
 

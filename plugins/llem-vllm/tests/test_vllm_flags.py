@@ -70,7 +70,7 @@ SAMPLES: Mapping[str, tuple[Any, ...]] = {
     "limit_mm_per_prompt": ({"image": 2},),
     "show_hidden_metrics_for_version": ("0.31.0",),
 }
-"""Where not every word or number will do."""
+"""Values for options that do not take every word or number."""
 
 
 def test_each_kind_of_value_has_its_form() -> None:

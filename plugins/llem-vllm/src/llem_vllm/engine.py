@@ -140,7 +140,7 @@ class VllmEngine:
         return False
 
     def stream_at(self, request: Request, due_ns: int, left: Callable[[int], None]) -> AsyncIterator[TokenEvent]:
-        """Never asked for, since `prepare_ahead` says no."""
+        """Raises NotImplementedError: it is never asked for, since `prepare_ahead` says no."""
         raise NotImplementedError
 
     def decode(self, token_ids: Sequence[int]) -> str | None:

@@ -66,7 +66,7 @@ def path_or_name(text: str, base_dir: str) -> str:
 
 
 def adapter_of(options: Section, base_dir: str) -> str | None:
-    """Where the adapter of every request is, or None."""
+    """The folder or hub id of the adapter that every request uses; None without one."""
     adapter = getattr(options, "lora_adapter", None)
     return None if adapter is None else path_or_name(adapter, base_dir)
 
