@@ -100,3 +100,18 @@ def test_a_load_that_nobody_answers_fails_and_says_so(serve: Serve) -> None:
     assert result["status"] == "failed"
     assert "requests under way in the window" in result["failure"]["message"]
     assert "told to fail" in result["failure"]["message"]
+
+
+def test_a_load_whose_energy_for_each_token_rises_is_not_steady(serve: Serve) -> None:
+    ran = serve(
+        load={"rate_rps": 100, "ramp_s": 0.5, "duration_s": 3, "steady_s": 3, "parts": 3, "drain_s": 3},
+        dataset={"n": 20, "input_tokens": 8, "output_tokens": 4},
+        loadbed={"idle_w": 20.0, "request_w": 2.0},
+        sweep={"loadbed.rise_w_per_s": [0, 80]},
+    )
+    told = {}
+    for result in ran.results:
+        messages = [one["message"] for one in result["warnings"] if one["code"] == "unsteady"]
+        told[result["config"]["loadbed"].get("rise_w_per_s", 0)] = " ".join(messages)
+    assert "J per output token varies by" in told[80]
+    assert "J per output token" not in told[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -79,6 +80,18 @@ def test_energy_for_each_token_may_vary_by_a_twentieth() -> None:
     assert gate.reasons == ("J per output token varies by 7.5%",)
     wide = SteadyGate(energy_cv=0.08)
     assert [wide.feed(part(joules=joules, seed=3)) for joules in (370.0, 400.0, 430.0)][-1] == "steady"
+
+
+def test_energy_for_each_token_may_vary_as_the_count_of_few_answers_does() -> None:
+    parts = [part(joules=joules, seed=3) for joules in (370.0, 400.0, 430.0)]
+    few, many = ([replace(one, squared_tokens=one.output_tokens**2 // n) for one in parts] for n in (40, 4000))
+    assert few[0].token_noise() == pytest.approx(1 / 40, rel=1e-3)
+    assert few[0].token_noise(9.0) == pytest.approx(9 / 40, rel=1e-3)
+    assert few[0].token_noise(0.2) == few[0].token_noise(), "answers have their own noise where arrivals have none"
+    assert feed(few)[0] == "steady"
+    answer, gate = feed(many)
+    assert answer == "not_yet"
+    assert gate.reasons == ("J per output token varies by 7.5%",)
 
 
 def test_energy_that_is_not_measured_decides_nothing() -> None:

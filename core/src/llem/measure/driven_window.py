@@ -13,8 +13,15 @@ from llem.measure.meter import Meter
 from llem.measure.other_load import Share
 from llem.measure.phases import PhaseLog
 from llem.measure.progress import PERIOD_S
+from llem.measure.watts import headline_devices, whole_sum
 from llem.results.job_directory import EventLog
 from llem.specs.backend import Engine, ReportsMetrics
+
+LAST_READING_S = 2.0
+"""Time for which the readings are waited for until they reach the end of a span."""
+
+LOOK_S = 0.02
+"""Between two looks at them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +54,7 @@ class DrivenWindow:
         processes: Sequence[int] = (),
     ) -> None:
         self._engine, self._meter, self._log, self._events = engine, meter, log, events
-        self._devices = frozenset(devices)
+        self._used = devices
         self._processes = processes
         self._others: Instant | str | None = None
         self._open_ns: int | None = None
@@ -71,9 +78,13 @@ class DrivenWindow:
 
     def energy_j(self, start_ns: int, end_ns: int) -> float | None:
         """See `MeasuredWindow.energy_j`."""
-        found = self._meter.energy_between(start_ns, end_ns)
-        used = [joules for device, joules in found.items() if device in self._devices]
-        return sum(used) if used else None
+        chosen = headline_devices(self._meter.devices, self._used)
+        if not chosen or any(device.methods == {"estimate"} for device in chosen):
+            return None
+        latest_s = time.monotonic() + LAST_READING_S
+        while not self._meter.has_read(end_ns) and time.monotonic() < latest_s:
+            time.sleep(LOOK_S)
+        return whole_sum([device.id for device in chosen], self._meter.energy_between(start_ns, end_ns))
 
     def close(self) -> int:
         """See `MeasuredWindow.close`."""

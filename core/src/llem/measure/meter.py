@@ -147,6 +147,11 @@ class Meter:
             self._timeout_s = self._tick_timeout_s()  # for the next one: nothing shall come between work and instant
         return t_ns
 
+    def has_read(self, t_ns: int) -> bool:
+        """True once every meter was read at or after a time (monotonic ns), or will not be read any more."""
+        series = self._series or self._reader.update()
+        return series.ended or all(track.t_ns and track.t_ns[-1] >= t_ns for track in series.tracks)
+
     def energy_between(self, start_ns: int, end_ns: int) -> dict[str, float]:
         """Energy of each device between two instants or edges (J), by what has been read so far.
 
@@ -155,7 +160,8 @@ class Meter:
         series = self._series or self._reader.update()
         found: dict[str, float] = {}
         for track in series.tracks:
-            energy_j = energy_between(series, track, start_ns, end_ns)
+            # An hour's readings are many, and this is asked at the end of each part: only those nearby are looked at.
+            energy_j = energy_between(series, track.around(start_ns, end_ns), start_ns, end_ns)
             if energy_j is not None:
                 found.setdefault(track.device.id, energy_j)
         return found

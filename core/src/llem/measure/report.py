@@ -24,6 +24,7 @@ from llem.measure.series import Series
 from llem.measure.stages import stages
 from llem.measure.thermal import thermal, thermal_warnings
 from llem.measure.timeseries import write_timeseries
+from llem.measure.watts import whole_sum
 from llem.measure.window_figures import window_figures
 from llem.results.job_directory import READINGS, REQUESTS, TIMESERIES
 from llem.results.models import ExperimentResult, Phase, Stages
@@ -130,9 +131,10 @@ def _scenario_figures(window: Window, series: Series, headline: Collection[str])
         return ScenarioFigures(metrics={})
 
     def energy_j(start_ns: int, end_ns: int) -> float | None:
-        tracks = [track for track in series.tracks if track.device.id in headline]
-        found = [energy_between(series, track, start_ns, end_ns) for track in tracks]
-        known = [joules for joules in found if joules is not None]
-        return sum(known) if known and len(known) == len(found) else None
+        found: dict[str, float] = {}
+        for track in series.tracks:
+            if (joules := energy_between(series, track, start_ns, end_ns)) is not None:
+                found.setdefault(track.device.id, joules)
+        return whole_sum(headline, found)
 
     return window.scenario.figures(energy_j)

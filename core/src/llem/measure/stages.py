@@ -18,6 +18,7 @@ from llem.measure import curve
 from llem.measure.latency import Timing
 from llem.measure.resolution import AVERAGED_FIELD, power_field
 from llem.measure.series import Series, Track
+from llem.measure.watts import whole_sum
 from llem.results.models import DeviceEnergy, StageEnergy, Stages
 
 RESOLVED = 5
@@ -81,7 +82,7 @@ def stages(
     figures = {
         name: StageEnergy(
             duration_s=sum(b - a for a, b in intervals) / 1e9,
-            energy_j=_sum(energies[name], headline),
+            energy_j=whole_sum(headline, energies[name]),
             devices_j=energies[name],
         )
         for name, intervals in parts.items()
@@ -90,12 +91,6 @@ def stages(
     if not any(energies.values()) and not reasons:
         reasons.append("no device was measured whose curve could be divided")
     return Stages(prefill=figures.get("prefill"), decode=figures.get("decode"), reason="; ".join(reasons) or None)
-
-
-def _sum(energies: Mapping[str, float], headline: Collection[str]) -> float | None:
-    """Over the headline's devices; None where one of them is not told."""
-    known = [energies[device] for device in headline if device in energies]
-    return sum(known) if known and len(known) == len(headline) else None
 
 
 def _intervals(rows: Sequence[Timing]) -> tuple[list[Interval], list[Interval]] | str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from llem.specs.sampler import Device, Scope, card_of, on_card
@@ -26,15 +26,19 @@ class Watts:
 
     def between(self, start_ns: int, end_ns: int) -> float | None:
         """W over the interval; None where one of the devices did not tell."""
-        power = self._mean_power(start_ns, end_ns)
-        known = [power[device.id] for device in self._chosen if device.id in power]
-        return sum(known) if known and len(known) == len(self._chosen) else None
+        return whole_sum([device.id for device in self._chosen], self._mean_power(start_ns, end_ns))
 
     def measured(self, start_ns: int, end_ns: int) -> float | None:
         """As `between`, but None for an estimate: it follows utilisation, and judges nothing."""
         if any(device.methods == {"estimate"} for device in self._chosen):
             return None
         return self.between(start_ns, end_ns)
+
+
+def whole_sum(devices: Collection[str], told: Mapping[str, float]) -> float | None:
+    """The sum of what was told of these devices, each counted once; None where one of them did not tell: a part is not the whole."""
+    each = dict.fromkeys(devices)  # two meters of one device mean the same joules
+    return sum(told[device] for device in each) if each and told.keys() >= each.keys() else None
 
 
 def headline_devices(devices: Sequence[Device], used: Collection[str]) -> list[Device]:

@@ -66,6 +66,7 @@ class Tally:
             arrivals=bisect_left(self._arrived, end_ns) - bisect_left(self._arrived, start_ns),
             completions=bisect_right(self._ended, end_ns) - bisect_right(self._ended, start_ns),
             output_tokens=sum(count for _, count in tokens),
+            squared_tokens=sum(count * count for _, count in tokens),
             energy_j=energy_j,
             in_flight=[
                 self.under_way(start_ns + step * (end_ns - start_ns) // _SAMPLES) for step in range(1, _SAMPLES + 1)

@@ -51,6 +51,7 @@ class LoadbedConfig(Section):
     max_batch: int = Field(8, ge=1, description="requests that run at once")
     idle_w: float = Field(100.0, description="power at rest")
     request_w: float = Field(10.0, description="more of it for each running request")
+    rise_w_per_s: float = Field(0.0, description="power rises by so much, whatever runs, as that of leakage in a card that heats up")
     fail_every: int | None = Field(None, ge=1, description="each so many-th request fails")
     stall_at: int | None = Field(None, ge=1, description="after so many iterations nothing happens for stall_s")
     stall_s: float = Field(0.0, ge=0, description="how long")
@@ -75,6 +76,7 @@ class LoadbedEngine:
         self._running: list[list[object]] = []
         self._asked = 0
         self._iterations = 0
+        self._loaded_ns = time.monotonic_ns()
         self._kept: set[int] = set()
         self._journal = Journal()
         self._power = Power.write(options.idle_w, self._journal)
@@ -137,7 +139,8 @@ class LoadbedEngine:
             while self._waiting and len(running) < options.max_batch and self._waiting[0][2] <= due_ns:
                 request, tokens, _ = self._waiting.pop(0)
                 running.append((tokens, [request.output_tokens]))
-            self._power.set(due_ns, options.idle_w + options.request_w * len(running))
+            risen_w = options.rise_w_per_s * (due_ns - self._loaded_ns) / 1e9
+            self._power.set(due_ns, options.idle_w + options.request_w * len(running) + risen_w)
             self._iterations += 1
             took_s = options.base_s + options.request_s * len(running)
             if options.stall_at == self._iterations:

@@ -9,6 +9,7 @@ of queues in virtual time (tests/test_serving_steadiness_rates.py has their erro
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Iterator, Sequence
 from typing import Literal
@@ -36,12 +37,12 @@ class SteadyGate:
     """Tells from parts of the load, fed one after another, when the system is steady.
 
     Steady means (METHOD.md, "Server scenario"): over three parts in a row throughput keeps up with arrivals and varies no more than
-    counting noise allows, J per output token varies by at most 5 %, and neither requests in flight nor TTFT has a trend.
+    counting noise allows, J per output token varies by at most 5 %, and neither requests in flight nor TTFT has a trend. Tokens of
+    short parts vary by counting alone: J per output token may vary by more than that where this noise explains it.
 
     Args:
         arrival_cv2: squared coefficient of variation of the gaps of arrival: 1 for poisson, `cv`² for gamma.
-        energy_cv: coefficient of variation of J per output token over the parts in a row, at the most. Tokens of short parts vary
-            by counting alone, which it does not allow for.
+        energy_cv: coefficient of variation of J per output token over the parts in a row, at the most.
     """
 
     def __init__(self, arrival_cv2: float = 1.0, energy_cv: float = ENERGY_CV) -> None:
@@ -79,7 +80,9 @@ class SteadyGate:
             yield f"completions vary more than counting noise allows (p = {p:.2g})"
         energy = [joules for part in latest if (joules := part.j_per_output_token) is not None]
         if len(energy) == IN_A_ROW and (cv := _variation(energy)) > self._energy_cv:
-            yield f"J per output token varies by {cv:.1%}"
+            noise = [part.token_noise(self._arrival_cv2) for part in latest]
+            if _by_noise(energy, noise) < ALPHA:
+                yield f"J per output token varies by {cv:.1%}"
         first_tokens = block_means([part.ttft_s for part in latest])
         in_flight = block_means([part.in_flight for part in latest])
         for name, means in (("requests in flight", in_flight), ("TTFT", first_tokens)):
@@ -94,3 +97,15 @@ def _variation(values: Sequence[float]) -> float:
     """The coefficient of variation; 0 where all are 0."""
     middle = statistics.fmean(values)
     return statistics.stdev(values) / middle if middle else 0.0
+
+
+def _by_noise(values: Sequence[float], noise: Sequence[float]) -> float:
+    """The probability that noise of these relative variances makes three values differ at least as much as these do.
+
+    Cochran's dispersion test, as in `dispersion_p`: the tail of χ² with 2 degrees of freedom. 0 where there is no noise.
+    """
+    weights = [1 / variance if variance else math.inf for variance in noise]
+    if math.inf in weights:
+        return 0.0
+    middle = math.fsum(w * x for w, x in zip(weights, values, strict=True)) / math.fsum(weights)
+    return math.exp(-math.fsum(w * (x / middle - 1) ** 2 for w, x in zip(weights, values, strict=True)) / 2)

@@ -17,7 +17,8 @@ class LoadPart:
     Attributes:
         arrivals: requests that arrived in it.
         completions: requests that were answered in it, whenever they arrived. One that failed left the system too.
-        output_tokens: given out in it.
+        output_tokens: of the answers that ended in it. Over HTTP an answer's tokens are known at its end; in a steady state as many
+            end as are given out.
         energy_j: of it; None where nothing measures energy.
         in_flight: requests under way, sampled at equal distances, the last at its end.
         ttft_s: times to first token in the order in which the first tokens were seen: of requests whose first token was seen in it,
@@ -25,6 +26,7 @@ class LoadPart:
         answer_s: how long answers that ended in it took, from first token to end.
         since_s: for how long the load had gone on when it began; infinite where the system was filled long ago.
         length_s: of it; infinite where answers are short against it.
+        squared_tokens: sum of the squares of the tokens of each answer that ended in it.
     """
 
     arrivals: int
@@ -36,6 +38,7 @@ class LoadPart:
     answer_s: Sequence[float] = field(default=())
     since_s: float = math.inf
     length_s: float = math.inf
+    squared_tokens: int = 0
 
     @property
     def j_per_output_token(self) -> float | None:
@@ -43,6 +46,14 @@ class LoadPart:
         if self.energy_j is None or self.output_tokens == 0:
             return None
         return self.energy_j / self.output_tokens
+
+    def token_noise(self, arrival_cv2: float = 1.0) -> float:
+        """Relative variance that counting gives to `output_tokens`: Σ l² / (Σ l)², that of a compound Poisson process.
+
+        Args:
+            arrival_cv2: squared coefficient of variation of the gaps of arrival, by which counts vary more.
+        """
+        return max(1.0, arrival_cv2) * self.squared_tokens / self.output_tokens**2 if self.output_tokens else 0.0
 
 
 def recent(parts: Sequence[LoadPart]) -> Sequence[LoadPart]:
