@@ -1,7 +1,8 @@
 """Real engines under load: SmolLM2 by pytorch, vLLM and llama.cpp's server at four rates each, and vLLM's server judged by two tools.
 
-The first part is one study, as a user writes it: three engines times four rates, with the report beside it. All three get the
-same prompts and the same arrivals. pytorch and vLLM compute in float32, llama.cpp as the file is quantised.
+The first part is a study of each engine at four rates, as a user writes it, with its report beside it: one environment does
+not hold two engines, and llem says so. All get the same prompts and the same arrivals. pytorch and vLLM compute in float32,
+llama.cpp as the file is quantised.
 
 The second part puts the same load (rate, prompts, lengths, constant arrivals) to one server of vLLM, by llem and by
 `vllm bench serve` in turn. Each tool's median over its runs and its least and greatest run are told. Throughput is told by two
@@ -37,7 +38,7 @@ from bench.throughput_vllm import INPUT_TOKENS, MODEL, unpack
 ROOT = Path(__file__).parent.parent
 PROMPTS, OUTPUT_TOKENS = 64, 16
 RATES = (0.5, 1.0, 2.0, 4.0)
-LOAD: Mapping[str, float] = {"ramp_s": 5, "steady_s": 0, "duration_s": 36, "parts": 6, "drain_s": 20}
+LOAD: Mapping[str, float] = {"ramp_s": 5, "steady_s": 0, "duration_s": 30, "parts": 6, "drain_s": 20}
 QUICK_LOAD: Mapping[str, float] = {"ramp_s": 1, "steady_s": 0, "duration_s": 3, "parts": 3, "drain_s": 10}
 SAME_SERVER_RATES = (1.0, 2.0)
 REPEATS = 3
@@ -62,29 +63,36 @@ class Seen:
     requests: int
 
 
-def study(folder: Path, backends: Sequence[str], rates: Sequence[float], load: Mapping[str, float], python: Path | None) -> Path:
-    """The file of the study over engines and rates."""
+def study(folder: Path, backend: str, rates: Sequence[float], load: Mapping[str, float], python: Path | None) -> Path:
+    """The file of the study of one engine over the rates."""
     serve = [str(python), str(Path(__file__).parent / "engines" / "llamacpp_server.py"), str(_gguf()), "{port}"]
-    content = {
-        "name": "engines",
-        "model": MODEL,
-        "dataset": {"name": "jsonl", "path": str(folder / "prompts.jsonl"), "n": PROMPTS, "output_tokens": OUTPUT_TOKENS},
-        "decoding": {"length": "fixed"},
-        "backend": backends[0],
+    sections: Mapping[str, Mapping[str, object]] = {
         "pytorch": {"dtype": "float32", "serving": "continuous"},
         "vllm": {**OPTIONS, "frontend": "http", "enable_prefix_caching": False},
         "openai": {"serve": serve, "extra": {"cache_prompt": False}},
+    }
+    content = {
+        "name": backend,
+        "model": MODEL,
+        "dataset": {
+            "name": "jsonl",
+            "path": str(folder / "prompts.jsonl"),
+            "n": PROMPTS,
+            "output_tokens": OUTPUT_TOKENS,
+        },
+        "decoding": {"length": "fixed"},
+        "backend": backend,
+        backend: sections[backend],
         "measurement": {"scenario": "server"},
         "load": load,
         "slo": SLO,
         "baseline": {"duration_s": 2, "resident_s": 1},
         "warmup": {"max_s": 10},
-        "sweep": {"backend": list(backends), "load.rate_rps": list(rates)},
+        "sweep": {"load.rate_rps": list(rates)},
         "execution": {"cycles": 1, "order": "sequential", "experiment_gap_s": 0},
     }
-    used = {"pytorch", "vllm", "openai"} - set(backends)
-    file = folder / "study.yaml"
-    file.write_text(json.dumps({key: value for key, value in content.items() if key not in used}))
+    file = folder / f"{backend}.yaml"
+    file.write_text(json.dumps(content))
     return file
 
 
@@ -109,8 +117,10 @@ def results_in(folder: Path) -> list[dict[str, Any]]:
 
 
 def figures_of(results: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Figure]]:
-    """What the study found, a figure for each engine, rate and quantity."""
+    """The findings of a study, a figure for each rate and quantity."""
     for result in results:
+        if result["status"] != "done":
+            raise SystemExit(f"an experiment failed: {result['failure']}")
         name = f"{result['config']['backend']}_{result['config']['load']['rate_rps']:g}rps"
         metrics, energy = result["scenario_metrics"], result["energy"]["headline"]
         if energy is not None and metrics["good_tokens"]:
@@ -134,7 +144,15 @@ def serving(folder: Path) -> Iterator[tuple[str, int]]:
         port = found.getsockname()[1]
     flags = [word for name, value in OPTIONS.items() for word in _flag(name, value)]
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(folder / "model"), *flags]
-    command += ["--served-model-name", "small", "--port", str(port), "--host", "127.0.0.1", "--no-enable-prefix-caching"]
+    command += [
+        "--served-model-name",
+        "small",
+        "--port",
+        str(port),
+        "--host",
+        "127.0.0.1",
+        "--no-enable-prefix-caching",
+    ]
     with (folder / "server.log").open("w") as log:
         server = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
     try:
@@ -165,7 +183,12 @@ def by_llem(folder: Path, address: str, pid: int, rate_rps: float, number: int) 
         "model": "small",
         "backend": "openai",
         "openai": {"base_url": address, "pid": pid},
-        "dataset": {"name": "jsonl", "path": str(folder / "prompts.jsonl"), "n": PROMPTS, "output_tokens": OUTPUT_TOKENS},
+        "dataset": {
+            "name": "jsonl",
+            "path": str(folder / "prompts.jsonl"),
+            "n": PROMPTS,
+            "output_tokens": OUTPUT_TOKENS,
+        },
         "decoding": {"length": "fixed"},
         "measurement": {"scenario": "server", "settle_s": 0},
         "load": {**LOAD, "arrival": "constant", "rate_rps": rate_rps},
@@ -246,18 +269,21 @@ def main() -> None:
         folder = Path(name)
         unpack(folder, PROMPTS, {})
         rates, load = (RATES[:2], QUICK_LOAD) if options.quick else (RATES, LOAD)
-        file = study(folder, backends, rates, load, options.llamacpp)
-        llem("run", file, "--no-gaps", "--output", folder / "results")
-        (found,) = (folder / "results").iterdir()
-        figures.update(figures_of(results_in(found)))
-        if options.keep:
-            shutil.copytree(found, options.keep, dirs_exist_ok=True)
+        for backend in backends:
+            output = folder / "results" / backend
+            llem("run", study(folder, backend, rates, load, options.llamacpp), "--no-gaps", "--output", output)
+            (found,) = output.iterdir()
+            if options.keep:
+                shutil.copytree(found, options.keep / backend, dirs_exist_ok=True)
+            figures.update(figures_of(results_in(found)))
         if not options.quick:
             with serving(folder) as (address, pid):
                 runs: dict[str, list[Seen]] = {}
                 for number in range(REPEATS):
                     for rate in SAME_SERVER_RATES:
-                        runs.setdefault(f"same_{rate:g}rps_llem", []).append(by_llem(folder, address, pid, rate, number))
+                        runs.setdefault(f"same_{rate:g}rps_llem", []).append(
+                            by_llem(folder, address, pid, rate, number)
+                        )
                         runs.setdefault(f"same_{rate:g}rps_vllm_bench", []).append(
                             by_vllm_bench(folder, address, rate, number)
                         )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 from driven_load import SleepingEngine, drive_of, driven, load_of
 
-from llem.plugin_api import Request, TokenEvent
+from llem.plugin_api import Request, RequestRecord, TokenEvent
 from llem_serving import in_flight
 from llem_serving.ahead import LEAD_NS
 from llem_serving.in_flight import Exchange, InFlight
@@ -87,6 +87,44 @@ def test_where_nothing_is_known_ahead_requests_go_when_they_arrive(
     assert engine.asked
     assert not engine.ahead
     assert all(one.sent_ns is None or one.sent_ns >= one.arrived_ns for one in course.exchanges)
+
+
+class EngineThatIsHeardLate(SleepingEngine):
+    """Was done with each request 40 ms before it says so."""
+
+    async def stream(self, request: Request) -> AsyncIterator[TokenEvent]:
+        start_ns = time.monotonic_ns()
+        await asyncio.sleep(0.05)
+        end_ns = time.monotonic_ns() - 40_000_000
+        yield TokenEvent(0, end_ns, RequestRecord(request.id, 1, 1, start_ns, end_ns, "length", token_ns=[end_ns]))
+
+
+def test_the_next_request_was_free_to_go_when_the_engine_was_done_however_late_that_was_heard() -> None:
+    async def asked() -> list[Exchange]:
+        flight = InFlight(EngineThatIsHeardLate(), most=1)
+        pair = [flight.arrive(request, time.monotonic_ns()) for request in MANY[:2]]
+        await flight.until_ended(pair[1])
+        return pair
+
+    first, later = asyncio.run(asked())
+    assert first.answer is not None
+    assert later.free_ns == first.answer.records[0].end_ns
+    assert later.sent_ns is not None
+    assert later.sent_ns - later.free_ns >= 40_000_000
+
+
+def test_what_is_due_by_now_goes_the_short_way() -> None:
+    engine = EngineWithSender()
+
+    async def asked() -> Exchange:
+        flight = InFlight(engine, ahead=engine)
+        exchange = flight.arrive(MANY[0], time.monotonic_ns() - 1_000_000)
+        await flight.until_ended(exchange)
+        return exchange
+
+    exchange = asyncio.run(asked())
+    assert not engine.ahead
+    assert exchange.answer is not None
 
 
 @pytest.mark.parametrize("ahead_ns", [10**9, 500_000, 20_000])

@@ -11,7 +11,7 @@ it can see: then there is no figure, and the reason is given.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from statistics import median
 
 from llem.measure import curve

@@ -51,7 +51,9 @@ class LoadbedConfig(Section):
     max_batch: int = Field(8, ge=1, description="requests that run at once")
     idle_w: float = Field(100.0, description="power at rest")
     request_w: float = Field(10.0, description="more of it for each running request")
-    rise_w_per_s: float = Field(0.0, description="power rises by so much, whatever runs, as that of leakage in a card that heats up")
+    rise_w_per_s: float = Field(
+        0.0, description="power rises by so much, whatever runs, as that of leakage in a card that heats up"
+    )
     fail_every: int | None = Field(None, ge=1, description="each so many-th request fails")
     stall_at: int | None = Field(None, ge=1, description="after so many iterations nothing happens for stall_s")
     stall_s: float = Field(0.0, ge=0, description="how long")
