@@ -1,4 +1,4 @@
-"""`llem analyze`, `compare`, `pareto`, `pick` and `export` on a study that really ran, and on what is none."""
+"""`llem analyze`, `compare`, `gate`, `pareto`, `pick` and `export` on a study that really ran, and on what is none."""
 
 from __future__ import annotations
 
@@ -166,6 +166,7 @@ def test_a_folder_of_studies_asks_for_one(capsys: pytest.CaptureFixture[str], ra
     [
         (["analyze", "--figure", "token_per_s"], "Did you mean `tokens_per_s`?"),
         (["compare", "--baseline", "testbed.batch_size=7"], "no configuration matches"),
+        (["gate", "nowhere", "--max-increase", "3%"], "nowhere"),
         (["pareto", "--by", "energy"], "a front takes two figures"),
         (["pick", "--min", "throughput"], "Use --max throughput"),
         (["pick", "--min", "energy", "--max", "throughput"], "Keep one"),
@@ -191,6 +192,15 @@ def test_what_cannot_be_done_says_why(
 
 
 @pytest.mark.process
+def test_a_gate_passes_a_study_that_is_held_against_itself(llem: Any, ran: Path) -> None:
+    done = llem("gate", ran, ran, "--max-increase", "30%")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.startswith("passed: ")
+    assert "note: ~ is an estimate" in done.stdout
+    assert llem("gate", ran, ran, "--metric", "tokens_per_s", "--max-decrease", "30%").returncode == 0
+
+
+@pytest.mark.process
 def test_a_form_that_no_plugin_brings_is_told_with_those_that_there_are(
     capsys: pytest.CaptureFixture[str], ran: Path
 ) -> None:
@@ -199,7 +209,7 @@ def test_a_form_that_no_plugin_brings_is_told_with_those_that_there_are(
     assert "no exporter `excel` is installed; there is: aienergyscore, csv" in text
 
 
-@pytest.mark.parametrize("command", ["analyze", "compare", "pareto", "pick", "export"])
+@pytest.mark.parametrize("command", ["analyze", "compare", "gate", "pareto", "pick", "export"])
 def test_help_teaches_with_examples(capsys: pytest.CaptureFixture[str], command: str) -> None:
     assert main([command, "--help"]) == 0
     assert f"llem {command} results/" in capsys.readouterr().out

@@ -43,7 +43,7 @@ class Distribution:
 
 
 DISTRIBUTIONS = (
-    Distribution("llem-analysis", "llem_analysis", "llem[analysis]", ("analyze", "compare", "pareto", "pick")),
+    Distribution("llem-analysis", "llem_analysis", "llem[analysis]", ("analyze", "compare", "gate", "pareto", "pick")),
     Distribution("llem-report", "llem_report", "llem[report]", ("report",)),
     Distribution("llem-exporters", "llem_exporters", "llem[exporters]", ("export", "import")),
     Distribution("llem-serving", "llem_serving", "llem-serving", ("capacity", "slo")),

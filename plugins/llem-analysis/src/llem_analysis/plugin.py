@@ -10,7 +10,7 @@ from llem_analysis.metrics import metrics
 
 @hookimpl
 def llem_commands() -> Sequence[CommandSpec]:
-    """The commands `analyze`, `compare`, `pareto` and `pick`."""
+    """The commands `analyze`, `compare`, `gate`, `pareto` and `pick`."""
     return [
         CommandSpec(
             name="analyze",
@@ -23,6 +23,12 @@ def llem_commands() -> Sequence[CommandSpec]:
             api_version=API_VERSION,
             summary="differences between experiments or studies, tested",
             command="llem_analysis.commands.compare:compare",
+        ),
+        CommandSpec(
+            name="gate",
+            api_version=API_VERSION,
+            summary="whether a candidate is worse than a baseline, for CI",
+            command="llem_analysis.commands.gate:gate",
         ),
         CommandSpec(
             name="pareto",
