@@ -294,6 +294,23 @@ def test_other_work_is_undecided_and_voided_energy_is_no_figure(write_design: Wr
     assert {pair.reason for pair in found.pairs} == {"the candidate has no energy per output token"}
 
 
+def test_warnings_that_weigh_are_told_once_for_each_side(write_design: WriteDesign) -> None:
+    before, _ = pair_of_studies(write_design, 1.0)
+    hot = write_design(
+        SIZES,
+        energy=energy,
+        cycles=5,
+        noise=0.005,
+        relative=True,
+        name="hot",
+        seed=2,
+        each=lambda _p, c: {"warnings": {"thermal_throttle": "hot"} if c == 1 else {"machine_busy": "load"}},
+    )
+    found = gate(before, hot, max_increase=0.03)
+    assert found.warnings == ("of the candidate 3 of 15 runs were throttled (`thermal_throttle`).",)
+    assert found.verdict == "passed"
+
+
 def test_nothing_in_common_is_an_error(write_design: WriteDesign) -> None:
     before, _ = pair_of_studies(write_design, 1.0)
     with pytest.raises(ResultError, match="no configuration and no settings in common"):

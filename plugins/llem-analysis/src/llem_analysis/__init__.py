@@ -2,7 +2,7 @@
 
 The door, imported on first use so that the light parts stay light (`analyze` alone imports numpy and scipy):
 
-    from llem_analysis import Limit, analyze, contrast, gate, pareto, pick
+    from llem_analysis import Limit, analyze, audit, contrast, gate, pareto, pick
 
     analysis = analyze("results/NAME-TIMESTAMP")     # -> StudyAnalysis
     analysis.findings[0].text                        # a plain sentence
@@ -11,6 +11,7 @@ The door, imported on first use so that the light parts stay light (`analyze` al
     pick("results/NAME-TIMESTAMP", limits=[Limit("ttft_p50_s", 0.2)]).settings
     contrast(["results/BEFORE-TIMESTAMP", "results/AFTER-TIMESTAMP"]).overall
     gate("results/BEFORE-TIMESTAMP", "results/AFTER-TIMESTAMP", max_increase=0.03).verdict
+    audit("results/NAME-TIMESTAMP", "publication").outcomes
 
 Each answer has `document()`: plain data, for JSON.
 """
@@ -20,6 +21,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from llem_analysis.auditing import Audit, audit
     from llem_analysis.contrasting import StudyContrast, contrast
     from llem_analysis.front import Front, pareto
     from llem_analysis.gating import Gate, gate
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from llem_analysis.study_models import StudyAnalysis
 
 __all__ = [
+    "Audit",
     "Front",
     "Gate",
     "Limit",
@@ -35,6 +38,7 @@ __all__ = [
     "StudyAnalysis",
     "StudyContrast",
     "analyze",
+    "audit",
     "contrast",
     "gate",
     "pareto",
@@ -42,6 +46,7 @@ __all__ = [
 ]
 
 _HOME = {
+    "Audit": "llem_analysis.auditing",
     "Front": "llem_analysis.front",
     "Gate": "llem_analysis.gating",
     "Limit": "llem_analysis.picking",
@@ -49,6 +54,7 @@ _HOME = {
     "StudyAnalysis": "llem_analysis.study_models",
     "StudyContrast": "llem_analysis.contrasting",
     "analyze": "llem_analysis.study_effects",
+    "audit": "llem_analysis.auditing",
     "contrast": "llem_analysis.contrasting",
     "gate": "llem_analysis.gating",
     "pareto": "llem_analysis.front",

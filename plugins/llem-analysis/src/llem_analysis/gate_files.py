@@ -32,8 +32,7 @@ def _summary(found: Gate) -> Iterator[str]:
     for name in found.missing:
         yield f"| {_cell(name)} | – | {_MARKS['undecided']} | the candidate has not got it |"
     yield ""
-    warnings = dict.fromkeys(text for pair in found.pairs for text in pair.warnings)
-    yield from (f"- {_cell(text)}" for text in warnings)
+    yield from (f"- {_cell(text)}" for text in found.warnings)
 
 
 def _cell(text: str) -> str:

@@ -10,8 +10,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from llem.plugin_api import FEWEST, LEVEL, ConfigError, MetricSpec, ResultError, differences, of_machine
+from llem.plugin_api import FEWEST, LEVEL, ConfigError, MetricSpec, ResultError, differences, of_machine, tellings
 from llem_analysis import holm
+from llem_analysis.comparability import objections
 from llem_analysis.comparison import Comparison, p_above
 from llem_analysis.comparison_input import Compared, ComparedPath, matched, read_place
 from llem_analysis.contrasting import Pair, compared_pairs
@@ -40,7 +41,6 @@ class GatedPair:
         cycles: with so many of each, four of five gates would decide, were the truth what was seen; None where it is decided, takes
             more than 100, or is not to be told.
         reason: why it is undecided; None where it is not.
-        warnings: what qualifies the metric, a sentence each.
         estimated: it is energy, and an estimate.
     """
 
@@ -50,7 +50,6 @@ class GatedPair:
     p: float | None = None
     cycles: int | None = None
     reason: str | None = None
-    warnings: tuple[str, ...] = ()
     estimated: bool = False
 
 
@@ -67,6 +66,7 @@ class Gate:
         pairs: in the order of the baseline.
         matched_by: how configurations were brought together.
         missing: configurations of the baseline that the candidate has not; added: the other way round.
+        warnings: what qualifies the metric or makes the comparison doubtful, a sentence each.
     """
 
     verdict: Verdict
@@ -82,6 +82,7 @@ class Gate:
     matched_by: str
     missing: tuple[str, ...] = ()
     added: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -145,6 +146,7 @@ def gate(
         matched_by=how,
         missing=missing,
         added=added,
+        warnings=tuple(dict.fromkeys(_warnings(sides, spec))),
     )
 
 
@@ -188,6 +190,17 @@ def _overall(verdicts: Sequence[Verdict], is_missing: bool) -> Verdict:
 def _unmatched(place: ComparedPath, taken: Sequence[Compared]) -> tuple[str, ...]:
     known = {id(side) for side in taken}
     return tuple(side.name for side in place.sides if id(side) not in known)
+
+
+def _warnings(sides: Sequence[tuple[Compared, Compared]], spec: MetricSpec) -> Iterator[str]:
+    for base, other in sides:
+        same = base.study.resolve() == other.study.resolve()
+        yield from (one.text for one in objections(base.result, other.result, same_study=same))
+    for word, place in (("baseline", 0), ("candidate", 1)):
+        rows = {id(row): row for both in sides for row in both[place].candidate.rows}
+        for one in tellings(rows.values(), spec.of):
+            if one.weight != "inform":
+                yield f"of the {word} {one.runs} of {counted(one.of, 'run')} {one.text}."
 
 
 def p_kept(
@@ -284,7 +297,6 @@ class _Case:
             p=corrected,
             cycles=cycles,
             reason=reason,
-            warnings=tuple(one.text for one in self.pair.objections),
             estimated=self.spec.energy and self.pair.estimated,
         )
 

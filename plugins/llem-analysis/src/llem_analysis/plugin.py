@@ -10,13 +10,19 @@ from llem_analysis.metrics import metrics
 
 @hookimpl
 def llem_commands() -> Sequence[CommandSpec]:
-    """The commands `analyze`, `compare`, `gate`, `pareto` and `pick`."""
+    """The commands `analyze`, `audit`, `compare`, `gate`, `pareto` and `pick`."""
     return [
         CommandSpec(
             name="analyze",
             api_version=API_VERSION,
             summary="which swept parameters matter, and how much",
             command="llem_analysis.commands.analyze:analyze",
+        ),
+        CommandSpec(
+            name="audit",
+            api_version=API_VERSION,
+            summary="whether a study may be published, rule by rule",
+            command="llem_analysis.commands.audit:audit",
         ),
         CommandSpec(
             name="compare",

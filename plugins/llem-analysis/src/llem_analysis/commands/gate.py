@@ -130,8 +130,7 @@ def gate_lines(found: Gate) -> Iterator[str]:
         yield f"{name}: the candidate has no run of it that is done."
     if found.added:
         yield f"note: only the candidate has {'; '.join(found.added[:5])}{'; …' if len(found.added) > 5 else ''}"
-    for text in dict.fromkeys(text for pair in found.pairs for text in pair.warnings):
-        yield f"warning: {text}"
+    yield from (f"warning: {text}" for text in found.warnings)
     if any(pair.estimated for pair in found.pairs):
         yield "note: ~ is an estimate (CPU utilisation times rated power), not a measurement."
     yield (
