@@ -126,7 +126,7 @@ check-workflows: setup
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/actionlint
 
 check-shell: setup
-	$(BIN)/shellcheck .ci/run $(wildcard images/*.sh runners/*/tests/*.sh runners/llem-docker/src/llem_docker/images/shared/*.sh)
+	$(BIN)/shellcheck .ci/run $(wildcard .github/actions/*/*.sh images/*.sh runners/*/tests/*.sh runners/llem-docker/src/llem_docker/images/shared/*.sh)
 
 # hatchling alone builds all of them, so this environment is light and the loop needs no network.
 $(BUILD)/.ready: constraints.txt

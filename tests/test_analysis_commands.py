@@ -1,4 +1,4 @@
-"""`llem analyze`, `compare`, `pareto`, `pick` and `export` on a study that really ran, and on what is none."""
+"""`llem analyze`, `audit`, `compare`, `gate`, `pareto`, `pick` and `export` on a study that really ran, and on what is none."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from llem.cli import main
 from llem.results.store import job_directories, read_result
 
 SWEEP = {"testbed.batch_size": [1, 2], "dataset.output_tokens": [3, 6]}
-COMMANDS = (["analyze"], ["compare"], ["pareto"], ["pick"], ["export", "--format", "csv"])
+COMMANDS = (["analyze"], ["audit"], ["compare"], ["pareto"], ["pick"], ["export", "--format", "csv"])
 
 
 @pytest.fixture(scope="module")
@@ -166,6 +166,7 @@ def test_a_folder_of_studies_asks_for_one(capsys: pytest.CaptureFixture[str], ra
     [
         (["analyze", "--figure", "token_per_s"], "Did you mean `tokens_per_s`?"),
         (["compare", "--baseline", "testbed.batch_size=7"], "no configuration matches"),
+        (["gate", "nowhere", "--max-increase", "3%"], "nowhere"),
         (["pareto", "--by", "energy"], "a front takes two figures"),
         (["pick", "--min", "throughput"], "Use --max throughput"),
         (["pick", "--min", "energy", "--max", "throughput"], "Keep one"),
@@ -191,6 +192,32 @@ def test_what_cannot_be_done_says_why(
 
 
 @pytest.mark.process
+def test_a_gate_passes_a_study_that_is_held_against_itself(llem: Any, ran: Path) -> None:
+    done = llem("gate", ran, ran, "--max-increase", "30%")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.startswith("passed: ")
+    assert "note: ~ is an estimate" in done.stdout
+    assert llem("gate", ran, ran, "--metric", "tokens_per_s", "--max-decrease", "30%").returncode == 0
+
+
+@pytest.mark.process
+def test_an_audit_says_honestly_what_a_quick_study_lacks(llem: Any, ran: Path) -> None:
+    done = llem("audit", ran, "--json")
+    assert done.returncode == 1, done.stderr
+    outcomes = {one["id"]: one for one in json.loads(done.stdout)["outcomes"]}
+    status = {name: one["status"] for name, one in outcomes.items()}
+    assert {name: status[name] for name in ("window", "warm-up", "baseline", "measured")} == dict.fromkeys(
+        ("window", "warm-up", "baseline", "measured"), "failed"
+    )
+    assert {
+        name: status[name] for name in ("complete", "files-intact", "cycles", "order", "hardware-alike")
+    } == dict.fromkeys(("complete", "files-intact", "cycles", "order", "hardware-alike"), "passed")
+    assert outcomes["window"]["value"] < 60
+    text = llem("audit", ran).stdout
+    assert text.index("window") < text.index("files-intact")
+
+
+@pytest.mark.process
 def test_a_form_that_no_plugin_brings_is_told_with_those_that_there_are(
     capsys: pytest.CaptureFixture[str], ran: Path
 ) -> None:
@@ -199,7 +226,7 @@ def test_a_form_that_no_plugin_brings_is_told_with_those_that_there_are(
     assert "no exporter `excel` is installed; there is: aienergyscore, csv" in text
 
 
-@pytest.mark.parametrize("command", ["analyze", "compare", "pareto", "pick", "export"])
+@pytest.mark.parametrize("command", ["analyze", "audit", "compare", "gate", "pareto", "pick", "export"])
 def test_help_teaches_with_examples(capsys: pytest.CaptureFixture[str], command: str) -> None:
     assert main([command, "--help"]) == 0
     assert f"llem {command} results/" in capsys.readouterr().out

@@ -14,6 +14,7 @@ from llem.cli.group import command_line
 from llem.distributions import commands_elsewhere
 from llem.plugins import OWN, default_registry, load_object
 from llem.specs.kinds import COMMANDS
+from llem_analysis.gating import EXIT
 
 METAVARS = {"INTEGER RANGE": "N"}
 
@@ -22,10 +23,11 @@ Plugins can add commands; `llem --help` lists them."""
 
 EXIT_CODES = {
     errors.EXIT_DONE: "done",
-    errors.EXIT_EXPERIMENT_FAILED: "an experiment failed, or was not run; results are kept",
+    errors.EXIT_EXPERIMENT_FAILED: "an experiment failed, or was not run; results are kept. A gate or an audit did not pass",
     errors.EXIT_CONFIG: "bad configuration or usage; nothing has run",
     errors.EXIT_PREFLIGHT: "a preflight check failed; nothing has run",
     errors.EXIT_PLUGIN: "a backend or another plugin is missing or broken; nothing has run",
+    EXIT["undecided"]: "a gate cannot tell",
     errors.EXIT_INTERRUPTED: "interrupted; what is done is kept",
 }
 

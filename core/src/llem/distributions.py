@@ -43,7 +43,9 @@ class Distribution:
 
 
 DISTRIBUTIONS = (
-    Distribution("llem-analysis", "llem_analysis", "llem[analysis]", ("analyze", "compare", "pareto", "pick")),
+    Distribution(
+        "llem-analysis", "llem_analysis", "llem[analysis]", ("analyze", "audit", "compare", "gate", "pareto", "pick")
+    ),
     Distribution("llem-report", "llem_report", "llem[report]", ("report",)),
     Distribution("llem-exporters", "llem_exporters", "llem[exporters]", ("export", "import")),
     Distribution("llem-serving", "llem_serving", "llem-serving", ("capacity", "slo")),
@@ -70,9 +72,8 @@ def missing_command(name: str, registry: Registry) -> PluginError | None:
             f"the command `{name}` is not available: {aside.label} was set aside because {aside.set_aside}.",
             remedy=f"Reinstall it: {one.install}.",
         )
-    return PluginError(
-        f"the command `{name}` comes with {one.name}, which is not installed here.", remedy=f"{one.install}."
-    )
+    what = f"the command `{name}` comes with {one.name}, which is not installed here."
+    return PluginError(what, remedy=f"{one.install}.")
 
 
 def unmetered_devices() -> Iterator[tuple[str, Distribution]]:
@@ -102,9 +103,8 @@ def attribute_of(package: str, name: str, door: str) -> Any:
         one = next(one for one in DISTRIBUTIONS if one.package == package)
         if error.name != package:
             raise
-        raise ModuleNotFoundError(
-            f"{door} comes with {one.name}, which is not installed here: {one.install}.", name=package
-        ) from error
+        what = f"{door} comes with {one.name}, which is not installed here: {one.install}."
+        raise ModuleNotFoundError(what, name=package) from error
     try:
         return getattr(module, name)
     except AttributeError:

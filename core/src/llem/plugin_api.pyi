@@ -235,5 +235,7 @@ from llem.spelling import closest as closest
 from llem.study.lock import is_held as is_held
 from llem.study.manifest.head import Head as Head
 from llem.study.manifest.head import head_beside_results as head_beside_results
+from llem.study.manifest.manifest import recover as recover
+from llem.study.verify import verify as verify
 
 TOPICS: dict[str, dict[str, str]]

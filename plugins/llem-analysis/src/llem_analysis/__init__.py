@@ -2,7 +2,7 @@
 
 The door, imported on first use so that the light parts stay light (`analyze` alone imports numpy and scipy):
 
-    from llem_analysis import Limit, analyze, contrast, pareto, pick
+    from llem_analysis import Limit, analyze, audit, contrast, gate, pareto, pick
 
     analysis = analyze("results/NAME-TIMESTAMP")     # -> StudyAnalysis
     analysis.findings[0].text                        # a plain sentence
@@ -10,6 +10,8 @@ The door, imported on first use so that the light parts stay light (`analyze` al
     pareto("results/NAME-TIMESTAMP", ["j_per_output_token", "ttft_p50_s"]).points
     pick("results/NAME-TIMESTAMP", limits=[Limit("ttft_p50_s", 0.2)]).settings
     contrast(["results/BEFORE-TIMESTAMP", "results/AFTER-TIMESTAMP"]).overall
+    gate("results/BEFORE-TIMESTAMP", "results/AFTER-TIMESTAMP", max_increase=0.03).verdict
+    audit("results/NAME-TIMESTAMP", "publication").outcomes
 
 Each answer has `document()`: plain data, for JSON.
 """
@@ -19,32 +21,42 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from llem_analysis.auditing import Audit, audit
     from llem_analysis.contrasting import StudyContrast, contrast
     from llem_analysis.front import Front, pareto
+    from llem_analysis.gating import Gate, gate
     from llem_analysis.picking import Limit, Pick, pick
     from llem_analysis.study_effects import analyze
     from llem_analysis.study_models import StudyAnalysis
 
 __all__ = [
+    "Audit",
     "Front",
+    "Gate",
     "Limit",
     "Pick",
     "StudyAnalysis",
     "StudyContrast",
     "analyze",
+    "audit",
     "contrast",
+    "gate",
     "pareto",
     "pick",
 ]
 
 _HOME = {
+    "Audit": "llem_analysis.auditing",
     "Front": "llem_analysis.front",
+    "Gate": "llem_analysis.gating",
     "Limit": "llem_analysis.picking",
     "Pick": "llem_analysis.picking",
     "StudyAnalysis": "llem_analysis.study_models",
     "StudyContrast": "llem_analysis.contrasting",
     "analyze": "llem_analysis.study_effects",
+    "audit": "llem_analysis.auditing",
     "contrast": "llem_analysis.contrasting",
+    "gate": "llem_analysis.gating",
     "pareto": "llem_analysis.front",
     "pick": "llem_analysis.picking",
 }

@@ -77,6 +77,10 @@ class Moments:
     covariance: float
     df: float
 
+    def variance(self, ratio: float = 1.0) -> float:
+        """Variance of the other mean less `ratio` times that of the base; rounding brings it to 0 at the least."""
+        return max(0.0, ratio * ratio * self.var_base + self.var_other - 2 * ratio * self.covariance)
+
 
 def compare(base: Mapping[int, float], other: Mapping[int, float], order: str) -> Comparison:
     """Compare two configurations by one figure.
@@ -92,12 +96,7 @@ def compare(base: Mapping[int, float], other: Mapping[int, float], order: str) -
     Raises:
         ValueError: one of them has no value.
     """
-    if not base or not other:
-        raise ValueError("there is nothing to compare: a configuration has no value")
-    common = sorted(base.keys() & other.keys())
-    paired = PAIRS_CYCLES.get(order, False) and len(common) >= FEWEST
-    first = [base[cycle] for cycle in common] if paired else list(base.values())
-    second = [other[cycle] for cycle in common] if paired else list(other.values())
+    paired, first, second = _sides(base, other, order)
     mean_base, mean_other = mean(first), mean(second)
     found = Comparison(
         paired=paired,
@@ -113,8 +112,8 @@ def compare(base: Mapping[int, float], other: Mapping[int, float], order: str) -
         return replace(
             found, reason=f"one of the two has {fewest} cycle{'s' * (fewest != 1)}; an interval takes {FEWEST} or more"
         )
-    moments = _paired(first, second) if paired else _unpaired(first, second)
-    variance = moments.var_base + moments.var_other - 2 * moments.covariance if moments else 0.0
+    moments = _moments(paired, first, second)
+    variance = moments.variance() if moments else 0.0
     if moments is None or variance <= 0:
         return replace(found, reason="the values do not vary from cycle to cycle")
     error = math.sqrt(variance)
@@ -126,6 +125,30 @@ def compare(base: Mapping[int, float], other: Mapping[int, float], order: str) -
         p=student.two_sided_p(found.difference / error, moments.df),
         df=moments.df,
     )
+
+
+def p_above(base: Mapping[int, float], other: Mapping[int, float], order: str, ratio: float) -> float | None:
+    """One-sided p of mean of other / mean of base being no more than `ratio`: small where it is more.
+
+    By the t and the degrees of freedom of `compare`: below 2.5 % exactly where the lower end of its `ratio_interval` lies above
+    `ratio`, above 97.5 % exactly where the upper end lies below. Values that do not vary give 0 or 1: 1 at `ratio` itself.
+
+    Args:
+        base, other, order: as `compare` takes them.
+
+    Returns:
+        None where one of them has fewer cycles than an interval takes.
+    """
+    paired, first, second = _sides(base, other, order)
+    if min(len(first), len(second)) < FEWEST:
+        return None
+    moments = _moments(paired, first, second)
+    variance = moments.variance(ratio) if moments else 0.0
+    excess = mean(second) - ratio * mean(first)
+    if moments is None or variance <= 0:
+        return 0.0 if excess > 0 else 1.0
+    half = student.two_sided_p(excess / math.sqrt(variance), moments.df) / 2
+    return half if excess > 0 else 1 - half
 
 
 def compare_all(base: Mapping[int, float], others: Sequence[Mapping[int, float]], order: str) -> list[Comparison]:
@@ -153,6 +176,20 @@ def compare_configurations(
         replace(one, unlike=unlike_environments(base.environment, other.environment))
         for one, other in zip(found, others, strict=True)
     ]
+
+
+def _sides(base: Mapping[int, float], other: Mapping[int, float], order: str) -> tuple[bool, list[float], list[float]]:
+    """The values that are compared, and whether they are paired; see `compare`."""
+    if not base or not other:
+        raise ValueError("there is nothing to compare: a configuration has no value")
+    common = sorted(base.keys() & other.keys())
+    if PAIRS_CYCLES.get(order, False) and len(common) >= FEWEST:
+        return True, [base[cycle] for cycle in common], [other[cycle] for cycle in common]
+    return False, list(base.values()), list(other.values())
+
+
+def _moments(paired: bool, base: Sequence[float], other: Sequence[float]) -> Moments | None:
+    return _paired(base, other) if paired else _unpaired(base, other)
 
 
 def _paired(base: Sequence[float], other: Sequence[float]) -> Moments:

@@ -123,7 +123,7 @@ def contrast(
             )
         paired = {id(side) for pair in pairs for side in pair}
         left = [side.name for place in places for side in place.sides if id(side) not in paired]
-        found = _compared(pairs, specs, anyway)
+        found = compared_pairs(pairs, specs, anyway)
         same_work = [pair for pair in found if not pair.work]
         notes = (*_not_averaged(found), *_percentiles(pairs, specs), *_informing(pairs, specs))
         return StudyContrast(found, _overall(same_work, specs), how, tuple(left), notes)
@@ -133,7 +133,7 @@ def contrast(
     if not pairs:
         raise ResultError("there is nothing to compare it with.", where=str(paths[0]), remedy="Name a second path.")
     return StudyContrast(
-        _compared(pairs, specs, anyway), {}, None, (), (*_percentiles(pairs, specs), *_informing(pairs, specs))
+        compared_pairs(pairs, specs, anyway), {}, None, (), (*_percentiles(pairs, specs), *_informing(pairs, specs))
     )
 
 
@@ -141,9 +141,10 @@ def _same(one: Compared, other: Compared) -> bool:
     return one.study.resolve() == other.study.resolve() and one.candidate.directory == other.candidate.directory
 
 
-def _compared(
+def compared_pairs(
     pairs: Sequence[tuple[Compared, Compared]], specs: Sequence[MetricSpec], anyway: bool
 ) -> tuple[Pair, ...]:
+    """Each pair compared, p-values Holm-corrected over all of them for each metric; `anyway` as in `contrast`."""
     found = [_pair(base, other, specs, anyway) for base, other in pairs]
     for spec in specs:
         tested = [

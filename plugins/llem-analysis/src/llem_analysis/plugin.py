@@ -10,7 +10,7 @@ from llem_analysis.metrics import metrics
 
 @hookimpl
 def llem_commands() -> Sequence[CommandSpec]:
-    """The commands `analyze`, `compare`, `pareto` and `pick`."""
+    """The commands `analyze`, `audit`, `compare`, `gate`, `pareto` and `pick`."""
     return [
         CommandSpec(
             name="analyze",
@@ -19,10 +19,22 @@ def llem_commands() -> Sequence[CommandSpec]:
             command="llem_analysis.commands.analyze:analyze",
         ),
         CommandSpec(
+            name="audit",
+            api_version=API_VERSION,
+            summary="whether a study may be published, rule by rule",
+            command="llem_analysis.commands.audit:audit",
+        ),
+        CommandSpec(
             name="compare",
             api_version=API_VERSION,
             summary="differences between experiments or studies, tested",
             command="llem_analysis.commands.compare:compare",
+        ),
+        CommandSpec(
+            name="gate",
+            api_version=API_VERSION,
+            summary="whether a candidate is worse than a baseline, for CI",
+            command="llem_analysis.commands.gate:gate",
         ),
         CommandSpec(
             name="pareto",
