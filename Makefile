@@ -98,9 +98,9 @@ bench-vllm: $(VLLM)/.ready  ## vLLM's benchmark in its quick form, in the same e
 	$(VLLM)/bin/python -m bench.throughput_vllm --quick
 
 # Ray cannot be imported where the package amdsmi is without ROCm's library, as in the environment of the other tests.
-$(RAY)/.ready: constraints.txt core/pyproject.toml plugins/llem-plugin-kit/pyproject.toml runners/llem-ray/pyproject.toml
+$(RAY)/.ready: constraints.txt core/pyproject.toml plugins/llem-analysis/pyproject.toml plugins/llem-plugin-kit/pyproject.toml plugins/llem-serving/pyproject.toml runners/llem-ray/pyproject.toml
 	$(PYTHON) -m venv $(RAY)
-	$(RAY)/bin/python -m pip install --quiet -c constraints.txt -e core -e plugins/llem-plugin-kit -e runners/llem-ray pytest pytest-randomly pytest-timeout
+	$(RAY)/bin/python -m pip install --quiet -c constraints.txt -e core -e plugins/llem-analysis -e plugins/llem-plugin-kit -e plugins/llem-serving -e runners/llem-ray pytest pytest-randomly pytest-timeout
 	touch $@
 
 test-ray: $(RAY)/.ready  ## a real Ray cluster of two nodes on this machine, one of which dies, in an environment of its own

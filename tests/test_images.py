@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from load_elsewhere import SECTIONS, check_arrivals, served
 
 from llem.config.compose import Composer
 from llem.config.identity import config_hash
@@ -112,6 +113,36 @@ def test_a_pull_that_fails_says_why_and_what_to_do() -> None:
     assert done.returncode == 1
     assert "the image 127.0.0.1:1/llem/none:1" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_load_is_put_to_the_engine_in_its_own_image(cpu_image: Callable[[str], str], tmp_path: Path) -> None:
+    """An image that is built where llem-serving is installed has it; the engine is PyTorch's, with many requests at once."""
+    study = {
+        **SECTIONS,
+        "name": "served",
+        "backend": "pytorch",
+        "runners": {"pytorch": f"docker:{cpu_image('pytorch')}"},
+        "measurement": {"scenario": "server", "settle_s": 0},
+        "pytorch": {"dtype": "float32"},
+        "load": {"ramp_s": 0.5, "steady_s": 0, "duration_s": 3, "drain_s": 10},
+        "slo": {"e2e_s": 60},
+        "sweep": {"load.rate_rps": [4, 8]},
+    }
+    (tmp_path / "study.yaml").write_text(json.dumps(study))
+    command = [sys.executable, "-m", "llem", "run", str(tmp_path / "study.yaml"), "--no-gaps"]
+    done = subprocess.run(
+        [*command, "--output", str(tmp_path / "results")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+    (folder,) = (tmp_path / "results").glob("*-*Z")
+    runs = served(folder)
+    assert len(runs) == 2
+    for run in runs:
+        check_arrivals(run)
+        metrics = run.result["scenario_metrics"]
+        assert metrics["attainment"] == 1.0
+        assert metrics["goodput_rps"] == pytest.approx(metrics["offered_rps"])
+        assert metrics["good_tokens"] == sum(row["window_tokens"] for row in run.rows) > 0
 
 
 EXPERIMENTS: dict[str, dict[str, Any]] = {

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llem.plugin_api import ConfigError, DatasetError
+from llem.plugin_api import ConfigError, DatasetError, paths_in
 from llem_serving.arrivals import MOST_ARRIVALS, draw, think_times
 from llem_serving.arrivals.rates import StagedRate
 from llem_serving.config import LoadConfig, Stage
@@ -245,6 +245,23 @@ def test_a_trace_can_be_scaled_in_time_and_is_cut_at_the_span(trace_file: Path) 
 def test_a_trace_that_is_not_there_is_told(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="cannot be read"):
         draw(load(arrival="trace", trace="gone.csv"), 1, 10, base_dir=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("named", "written"),
+    [
+        ("t.jsonl", "./t.jsonl"),
+        ("traces/t.csv", "./traces/t.csv"),
+        ("./t.jsonl", "./t.jsonl"),
+        ("../t.jsonl", "../t.jsonl"),
+        ("/data/t.csv", "/data/t.csv"),
+        ("~/t.csv", "~/t.csv"),
+    ],
+)
+def test_a_trace_is_known_as_a_file_by_how_it_is_written(named: str, written: str) -> None:
+    """Runners bring such files along, or look for them where the load will be."""
+    config = load(arrival="trace", trace=named)
+    assert list(paths_in(config.model_dump(mode="json"))) == [written]
 
 
 def test_a_trace_that_nobody_names_is_told() -> None:

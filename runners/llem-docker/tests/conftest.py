@@ -41,6 +41,12 @@ def bed() -> str:
 
 
 @pytest.fixture(scope="session")
+def serving_bed() -> str:
+    """The same image with llem-serving, and a backend that answers several requests at once."""
+    return test_bed.make_serving()
+
+
+@pytest.fixture(scope="session")
 def hostile(bed: str, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], str]:
     """Takes a name and a program, returns an image that runs it in place of llem's worker."""
     made: dict[str, str] = {}

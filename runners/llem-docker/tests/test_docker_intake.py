@@ -63,6 +63,29 @@ def test_only_files_of_known_name_and_kind_are_taken(tmp_path: Path) -> None:
     assert json.loads((job / "result.json").read_text())["text"] == "***"
 
 
+def test_logs_of_what_an_engine_started_are_taken_without_secrets(tmp_path: Path) -> None:
+    exchange, job = tmp_path / "exchange", tmp_path / "job"
+    exchange.mkdir()
+    job.mkdir()
+    (exchange / "server.log").write_text("\x1b[31mkey s3cret\x1b[0m\n")
+    (exchange / "passwords.log").symlink_to("/etc/passwd")
+    for name in ("worker.log", "worker.attempt-1.log", ".hidden.log", "two words.log"):
+        (exchange / name).write_text("no")
+    assert take(exchange, job, {}, ["s3cret"]) == ["passwords.log is a symbolic link, not a file"]
+    assert [path.name for path in job.iterdir()] == ["server.log"]
+    assert (job / "server.log").read_text() == "key ***\n"
+
+
+def test_of_a_thousand_logs_a_few_are_taken(tmp_path: Path) -> None:
+    exchange, job = tmp_path / "exchange", tmp_path / "job"
+    exchange.mkdir()
+    job.mkdir()
+    for number in range(1000):
+        (exchange / f"{number:04d}.log").touch()
+    assert take(exchange, job, {}) == []
+    assert sorted(path.name for path in job.iterdir()) == [f"{number:04d}.log" for number in range(8)]
+
+
 def test_a_file_that_has_a_second_name_is_refused_since_that_may_be_written_to_later(tmp_path: Path) -> None:
     exchange, job = tmp_path / "exchange", tmp_path / "job"
     exchange.mkdir()

@@ -281,6 +281,17 @@ def test_local_files_appear_under_the_path_that_the_experiment_names(
     assert not shown("b.jsonl").fetches
 
 
+def test_recorded_arrivals_of_a_load_appear_inside(tmp_path: Path) -> None:
+    (tmp_path / "t.jsonl").write_text("{}\n")
+    under_load = experiment(
+        backend="openai",
+        openai={"base_url": "http://127.0.0.1:9/v1"},
+        measurement={"scenario": "server"},
+        load={"arrival": "trace", "trace": "t.jsonl"},
+    )
+    assert places_of(under_load, str(tmp_path), {}).read_only == {str(tmp_path / "t.jsonl"): str(tmp_path / "t.jsonl")}
+
+
 def test_a_folder_whose_links_lead_out_of_it_brings_what_they_lead_to(tmp_path: Path) -> None:
     blobs, data = tmp_path / "blobs", tmp_path / "data"
     blobs.mkdir()

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+from load_elsewhere import with_loadbed
 from ray_bed import OBJECT_STORE, Bed, Runs, wait_until
 
 
@@ -32,7 +33,7 @@ def bed() -> Iterator[Bed]:
 
     # A socket's path must be short.
     home = Path(tempfile.mkdtemp(prefix="r-", dir="/tmp"))
-    environment = {"RAY_USAGE_STATS_ENABLED": "0", "TMPDIR": str(home)}
+    environment = {"RAY_USAGE_STATS_ENABLED": "0", "TMPDIR": str(home), "PYTHONPATH": with_loadbed()["PYTHONPATH"]}
     before = {name: os.environ.get(name) for name in environment}
     os.environ.update(environment)
     head = {"num_cpus": 2, "object_store_memory": OBJECT_STORE, "include_dashboard": False, "node_name": "north"}

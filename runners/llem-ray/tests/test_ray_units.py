@@ -24,7 +24,9 @@ from llem_ray.nodes import Node, fitting, living, settled
 from llem_ray.options import RayOptions
 from llem_ray.parcels import OutputTooLarge, Storage, StorageFailed, sizes, take
 from llem_ray.placement import Places
+from llem_ray.preflight_facts import _local_things
 from llem_ray.resource_request import ResourceRequest, need_of
+from llem_serving.config import LoadConfig
 
 
 @pytest.mark.process
@@ -75,6 +77,23 @@ def test_a_need_crosses_as_plain_data() -> None:
     need = of({"memory_gb": 1.5, "nodes": ["a"], "labels": {"zone": "x"}, "exclusive": True}, {"gpu"})
     assert ResourceRequest.of(json.loads(json.dumps(need.document()))) == need
     assert need.memory == 3 * 2**29
+
+
+def test_files_that_a_node_must_have_are_those_of_backend_and_scenario(tmp_path: Path) -> None:
+    for name in ("t.jsonl", "adapter.bin"):
+        (tmp_path / name).touch()
+
+    class Options(Section):
+        adapter: str
+
+    config: Any = SimpleNamespace(
+        model=SimpleNamespace(source="random:tiny-llama", tokenizer=None),
+        dataset=SimpleNamespace(path=None),
+        options=Options(adapter="./adapter.bin"),
+        sections={"load": LoadConfig(arrival="trace", trace="t.jsonl")},
+    )
+    found = list(_local_things(config, tmp_path))
+    assert found == [("path", str(tmp_path / "adapter.bin")), ("path", str(tmp_path / "t.jsonl"))]
 
 
 def node(name: str, labels: dict[str, str] | None = None, **resources: float) -> Node:
@@ -227,10 +246,13 @@ def test_results_are_taken_by_name_and_size(tmp_path: Path) -> None:
     (job / "else.bin").write_bytes(b"x" * 100)
     (job / "requests.parquet").symlink_to(job / "else.bin")
     assert sizes(job, 10) == {"result.json": 2}
+    for name in ("server.log", "worker.log", ".hidden.log"):
+        (job / name).write_bytes(b"log")
+    assert sizes(job, 10) == {"server.log": 3, "result.json": 2}
     with pytest.raises(OutputTooLarge, match="output_limit_mb"):
         sizes(job, 1)
-    take({"result.json": b"{}", "../escape": b"no"}, target, 100)
-    assert [path.name for path in target.iterdir()] == ["result.json"]
+    take({"result.json": b"{}", "server.log": b"log", "../escape.log": b"no", "worker.log": b"no"}, target, 100)
+    assert sorted(path.name for path in target.iterdir()) == ["result.json", "server.log"]
     with pytest.raises(OutputTooLarge):
         take({"result.json": b"x" * 200}, target, 100)
     assert (target / "result.json").read_bytes() == b"{}"
@@ -241,8 +263,10 @@ def test_storage_gives_back_what_was_told_and_nothing_else(tmp_path: Path) -> No
     job.mkdir()
     (job / "result.json").write_text("{}")
     storage = Storage(str(tmp_path / "shared"), "study", "a.1")
-    storage.give(job, {"result.json": 2})
-    assert storage.fetch({"result.json": 2, "else": 2}, 100) == {"result.json": b"{}"}
+    (job / "server.log").write_text("log")
+    storage.give(job, {"result.json": 2, "server.log": 3})
+    found = storage.fetch({"result.json": 2, "server.log": 3, "else": 2}, 100)
+    assert found == {"result.json": b"{}", "server.log": b"log"}
     with pytest.raises(StorageFailed, match="another size"):
         storage.fetch({"result.json": 1}, 100)
     storage.remove()

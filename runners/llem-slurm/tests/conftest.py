@@ -12,6 +12,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from load_elsewhere import with_loadbed
 from slurm_cluster import Cluster, Study, why_not
 
 
@@ -23,7 +24,7 @@ def _cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     for above in (folder, *folder.parents[:2]):
         above.chmod(0o755)
     path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
-    cluster = Cluster(folder, {**os.environ, "SLURM_CONF": str(folder / "slurm.conf"), "PATH": path})
+    cluster = Cluster(folder, {**with_loadbed(), "SLURM_CONF": str(folder / "slurm.conf"), "PATH": path})
     try:
         cluster.script("start")
         yield cluster

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from llem.plugin_api import Section
+from llem.plugin_api import Section, paths_in
 
 Arrival = Literal["constant", "poisson", "gamma", "trace"]
 
@@ -83,6 +83,12 @@ class LoadConfig(Section):
     def is_tested(self) -> bool:
         """True where the load has a steady state that is waited for: stages and traces have none."""
         return self.steady_s > 0 and self.stages is None and self.arrival != "trace"
+
+    @field_validator("trace")
+    @classmethod
+    def _written_as_a_path(cls, given: str | None) -> str | None:
+        """A bare NAME is ./NAME: how a value is written tells a runner that it is a file, which has to be where the load is."""
+        return given if given is None or next(paths_in(given), None) else f"./{given}"
 
     @model_validator(mode="after")
     def _one_source(self) -> LoadConfig:

@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import struct
+import tempfile
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from itertools import accumulate
@@ -74,6 +75,8 @@ class LoadbedEngine:
         options = context.config.options
         assert isinstance(options, LoadbedConfig)
         self.options = options
+        if context.job_dir is not None:
+            Path(context.job_dir, "loadbed.log").write_text("as a server of the engine would\n")
         self._waiting: list[tuple[Request, asyncio.Queue[int | None], int]] = []
         self._running: list[list[object]] = []
         self._asked = 0
@@ -197,6 +200,11 @@ class Journal:
             os.write(self._file, json.dumps(entry).encode() + b"\n")
 
 
+def power_file() -> Path:
+    """The file between engine and meter: LOADBED_POWER, or one in the worker's own temporary folder, on whatever machine that is."""
+    return Path(os.environ.get("LOADBED_POWER") or Path(tempfile.gettempdir(), "loadbed-power"))
+
+
 class Power:
     """Joules up to an instant and watts from there on, in a file that the meter reads."""
 
@@ -208,7 +216,7 @@ class Power:
 
     @classmethod
     def write(cls, watts: float, journal: Journal) -> Power:
-        return cls(Path(os.environ["LOADBED_POWER"]), watts, journal)
+        return cls(power_file(), watts, journal)
 
     def set(self, t_ns: int, watts: float) -> None:
         self._joules += self._watts * (t_ns - self._since_ns) / 1e9
@@ -225,7 +233,7 @@ class LoadbedMeter:
     """Reads what the engine wrote; before there is an engine the package is at rest."""
 
     def open(self, settings: Mapping[str, object]) -> Sequence[Device]:
-        self._path = Path(os.environ["LOADBED_POWER"])
+        self._path = power_file()
         self._begun_ns = time.monotonic_ns()
         return [_DEVICE]
 

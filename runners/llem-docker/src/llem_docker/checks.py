@@ -14,7 +14,16 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
-from llem.plugin_api import JOB_SCHEMA, ConfigError, Finding, LlemError, PreflightContext
+from llem.plugin_api import (
+    DATASETS,
+    JOB_SCHEMA,
+    SAMPLERS,
+    SCENARIOS,
+    ConfigError,
+    Finding,
+    LlemError,
+    PreflightContext,
+)
 from llem_docker import cuda, owner
 from llem_docker.errors import TOOLKIT_REMEDY, GpuRefused, ToolkitMissing
 from llem_docker.gpus import driver, gpus_here
@@ -104,10 +113,12 @@ def check_image(context: PreflightContext) -> Iterator[Finding]:
                 message=f"the image {use.reference} lacks what the backend `{use.backend}` needs: {', '.join(missing)}",
                 remedy=f"Install it in the image, or: llem images build {use.backend}.",
             )
-        elif lacking := sorted(_scenarios(context, use.backend) - set(found.scenarios)):
+        elif lacking := [one for one in _needed(context, use.backend) if one[1] not in found.plugins.get(one[0], ())]:
+            aside = f" ({'; '.join(found.aside)})" if found.aside else ""
             yield Finding(
                 level="error",
-                message=f"the image {use.reference} has no scenario `{lacking[0]}`, which experiments of {use.backend} run",
+                message=f"the image {use.reference} has no {' and no '.join(f'{kind} `{name}`' for kind, name in lacking)}, which "
+                f"experiments of {use.backend} need{aside}",
                 remedy=f"Build the image with the plugins that are installed here: llem images build {use.backend}.",
             )
         else:
@@ -116,8 +127,14 @@ def check_image(context: PreflightContext) -> Iterator[Finding]:
             )
 
 
-def _scenarios(context: PreflightContext, backend: str) -> set[str]:
-    return {one.measurement.scenario for one in context.experiments if one.backend == backend}
+def _needed(context: PreflightContext, backend: str) -> list[tuple[str, str]]:
+    """The plugins that experiments of a backend need inside besides it, each as the word of its kind and its name."""
+    found: dict[tuple[str, str], None] = {}
+    for one in context.experiments:
+        if one.backend == backend:
+            found[SCENARIOS.word, one.measurement.scenario] = found[DATASETS.word, one.dataset.name] = None
+            found.update(dict.fromkeys((SAMPLERS.word, name) for name in one.measurement.samplers or ()))
+    return list(found)
 
 
 def check_version(context: PreflightContext) -> Iterator[Finding]:

@@ -37,15 +37,15 @@ def version(name):
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return None
-found = {"llem": version("llem"), "schema": None, "backends": {}, "scenarios": [], "aside": []}
+found = {"llem": version("llem"), "schema": None, "backends": {}, "plugins": {}, "aside": []}
 if found["llem"]:
     from llem.plugin_api import Registry, missing_requirements
     from llem.plugin_api import JOB_SCHEMA
-    from llem.plugin_api import BACKENDS, SCENARIOS
+    from llem.plugin_api import BACKENDS, DATASETS, SAMPLERS, SCENARIOS
     registry = Registry()
     found["schema"] = JOB_SCHEMA
     found["backends"] = {name: missing_requirements(spec.requires) for name, spec in registry[BACKENDS].items()}
-    found["scenarios"] = list(registry[SCENARIOS])
+    found["plugins"] = {kind.word: list(registry[kind]) for kind in (SCENARIOS, DATASETS, SAMPLERS)}
     found["aside"] = [f"{plugin.label}: {plugin.set_aside}" for plugin in registry.plugins() if plugin.set_aside]
 shm = os.statvfs("/dev/shm")
 found["shm"] = shm.f_blocks * shm.f_frsize
@@ -70,7 +70,7 @@ class ImageFacts:
         llem: version inside, or None.
         schema: version of `experiment.json` that it reads.
         backends: name to the import names that it needs and that are missing.
-        scenarios: those that are installed in it.
+        plugins: names of the scenarios, datasets and energy samplers in it, by the word of their kind.
         aside: plugins that do not work, with the reason.
         shm: bytes of /dev/shm.
         cuda: version of CUDA's runtime, where one is told; forward: the forward-compatibility package is there.
@@ -80,7 +80,7 @@ class ImageFacts:
     llem: str | None
     schema: int | None
     backends: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    scenarios: Sequence[str] = ()
+    plugins: Mapping[str, Sequence[str]] = field(default_factory=dict)
     aside: Sequence[str] = ()
     shm: int = 0
     cuda: str | None = None
@@ -143,7 +143,7 @@ def _read(folder: Path, image: Image, code: int) -> ImageFacts:
             llem=_text(data["llem"]),
             schema=int(data["schema"]) if data["schema"] is not None else None,
             backends={str(name): [str(n) for n in missing] for name, missing in data["backends"].items()},
-            scenarios=[str(one) for one in data["scenarios"]],
+            plugins={str(kind): [str(one) for one in names] for kind, names in data["plugins"].items()},
             aside=[str(one) for one in data["aside"]],
             shm=int(data["shm"]),
             cuda=_text(data["cuda"]),

@@ -9,18 +9,25 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import stat
 import subprocess
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from llem.plugin_api import EVENTS, READINGS, REQUESTS, RESULT, TIMESERIES, write_json
+from llem_docker.logs import clean
 from llem_docker.sizes import in_words
 
 # The result comes last: where llem is killed in between, none is there without its tables.
 MOST_BYTES = {TIMESERIES: 2 * 2**30, REQUESTS: 2 * 2**30, READINGS: 2 * 2**30, RESULT: 64 * 2**20}
 """Most bytes that a file may hold; a larger one is refused."""
+MOST_LOG_BYTES = 64 * 2**20
+MOST_LOGS = 8
+_MOST_ENTRIES = 10_000
+_LOG = re.compile(r"(?!worker\.)[A-Za-z0-9][A-Za-z0-9._-]{0,60}\.log")
 MOST_EVENTS_BYTES = 64 * 2**20
 _LONGEST_EVENT = 2**16
 _LONGEST_TEXT = 2_000
@@ -126,7 +133,7 @@ def take(exchange: Path, job_dir: Path, expected: Mapping[str, Any], secrets: Se
         What was refused and why, a clause each.
     """
     refused = []
-    for name, most in MOST_BYTES.items():
+    for name, most in {**_logs(exchange), **MOST_BYTES}.items():
         source = exchange / name
         try:
             found = source.lstat()
@@ -139,6 +146,8 @@ def take(exchange: Path, job_dir: Path, expected: Mapping[str, Any], secrets: Se
         if problem is None:
             try:
                 source.chmod(0o644)
+                if source.suffix == ".log":
+                    source.write_bytes(clean(source.read_bytes(), [secret.encode() for secret in secrets]))
                 problem = _result_problem(source, expected, secrets) if name == RESULT else _table_problem(source)
             except OSError as error:
                 problem = f"cannot be read ({error.strerror})"
@@ -149,6 +158,16 @@ def take(exchange: Path, job_dir: Path, expected: Mapping[str, Any], secrets: Se
         if stat.S_ISREG(found.st_mode) and name == RESULT and found.st_size <= most:
             source.replace(job_dir / _RESULT_INVALID)
     return refused
+
+
+def _logs(exchange: Path) -> dict[str, int]:
+    """Logs of what an engine has started (`LoadContext.job_dir`), with the bytes that each may hold: few, whatever else is there."""
+    try:
+        with os.scandir(exchange) as entries:
+            names = [entry.name for entry in islice(entries, _MOST_ENTRIES) if _LOG.fullmatch(entry.name)]
+    except OSError:
+        return {}
+    return dict.fromkeys(sorted(names)[:MOST_LOGS], MOST_LOG_BYTES)
 
 
 def _problem(found: os.stat_result, most: int) -> str | None:

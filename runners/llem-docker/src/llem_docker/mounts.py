@@ -56,8 +56,10 @@ def places_of(config: ExperimentConfig, base_dir: str, environ: Mapping[str, str
     for source, revision in _models(config):
         _add_model(places, source, revision, base_dir, hub)
     _add_dataset(places, config.dataset, base_dir)
-    for path in paths_in(config.options.model_dump(mode="json")):
-        _add_path(places, path, base_dir)
+    # A scenario's sections name files as a backend's does: recorded arrivals are one.
+    for section in (config.options, *config.sections.values()):
+        for path in paths_in(section.model_dump(mode="json")):
+            _add_path(places, path, base_dir)
     if places.fetches:
         hub.mkdir(parents=True, exist_ok=True)
         places.hub = hub

@@ -9,7 +9,7 @@ import importlib.metadata
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from llem.plugin_api import BACKENDS, Finding, PreflightContext
+from llem.plugin_api import BACKENDS, DATASETS, SAMPLERS, SCENARIOS, Finding, HookKind, PreflightContext
 from llem_ray.preflight_facts import PreflightFacts, facts_of
 
 
@@ -59,7 +59,7 @@ def check_nodes(context: PreflightContext) -> Iterator[Finding]:
 
 
 def check_packages(context: PreflightContext) -> Iterator[Finding]:
-    """llem and the backends are installed on the nodes."""
+    """llem, the backends, and the plugins that the experiments name are installed on the nodes."""
     here = {name: importlib.metadata.version(name) for name in ("llem", "llem-ray")}
     for _, seen in _seen(context):
         wrong: dict[str, list[str]] = {}
@@ -75,7 +75,7 @@ def check_packages(context: PreflightContext) -> Iterator[Finding]:
             )
         if seen["visits"] and not wrong:
             yield Finding(
-                level="ok", message=f"llem {here['llem']} and the backends are on {len(seen['visits'])} node(s)"
+                level="ok", message=f"llem {here['llem']} and the plugins are on {len(seen['visits'])} node(s)"
             )
 
 
@@ -120,12 +120,21 @@ def _problems(found: Mapping[str, Any], here: Mapping[str, str]) -> Iterator[str
         for name, problem in found["backends"].items():
             if problem is not None:
                 yield f"the backend {name} cannot run: {problem}"
+        aside = f" ({'; '.join(found['aside'])})" if found["aside"] else ""
+        for word, name in found["lacking"]:
+            yield f"the {word} {name} is not installed{aside}"
 
 
 def _install(context: PreflightContext, problem: str) -> str:
     for name, spec in context.registry[BACKENDS].items():
         if f"backend {name} " in problem:
             return spec.install or f"the distribution that brings {name}"
+    kinds: tuple[HookKind[Any], ...] = (SCENARIOS, DATASETS, SAMPLERS)
+    for kind in kinds:
+        for name in context.registry[kind]:
+            if problem.startswith(f"the {kind.word} {name} "):
+                plugin = context.registry.provider(kind, name)
+                return f"pip install {plugin.distribution}=={plugin.version}"
     return f"pip install llem=={importlib.metadata.version('llem')} llem-ray=={importlib.metadata.version('llem-ray')}"
 
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from llem.plugin_api import BACKENDS
-
 
 def visit(question: dict[str, Any]) -> dict[str, Any]:
     """Look at the node that this runs on.
 
     Args:
-        question: `distributions` whose versions are asked, `backends` that must be registered, `paths` and `packages` that
-            must be there, `storage` as URL or None, `mark`: a name to write there.
+        question: `distributions` whose versions are asked, `backends` that must be registered, `plugins` that must be too
+            (word of the kind and name of each), `paths` and `packages` that must be there, `storage` as URL or None, `mark`: a
+            name to write there.
 
     Returns:
-        `python`, `versions` (None for what is missing), `backends`: name to None, or what is wrong with it; `absent`: of
-        the paths and packages; `storage`: what is wrong with it, or None.
+        `python`, `versions` (None for what is missing), `backends`: name to None, or what is wrong with it; `lacking`: of the
+        plugins; `aside`: those that do not work, with the reason; `absent`: of the paths and packages; `storage`: what is wrong
+        with it, or None.
     """
     import importlib.metadata
     import importlib.util
@@ -30,16 +30,22 @@ def visit(question: dict[str, Any]) -> dict[str, Any]:
         except importlib.metadata.PackageNotFoundError:
             versions[name] = None
     backends: dict[str, str | None] = {}
+    lacking: list[list[str]] = []
+    aside: list[str] = []
     try:
-        from llem.plugin_api import Registry, missing_requirements
+        from llem.plugin_api import BACKENDS, DATASETS, SAMPLERS, SCENARIOS, Registry, missing_requirements
 
-        known = Registry()[BACKENDS]
+        registry = Registry()
+        known = registry[BACKENDS]
         for name in question["backends"]:
             if name not in known:
                 backends[name] = "it is not installed"
                 continue
             missing = missing_requirements(known[name].requires)
             backends[name] = f"it needs {', '.join(missing)}, which is not installed" if missing else None
+        kinds: dict[str, Any] = {kind.word: kind for kind in (SCENARIOS, DATASETS, SAMPLERS)}
+        lacking = [[word, name] for word, name in question["plugins"] if name not in registry[kinds[word]]]
+        aside = [f"{plugin.label}: {plugin.set_aside}" for plugin in registry.plugins() if plugin.set_aside]
     except Exception as error:  # noqa: BLE001 - a broken installation is an answer
         backends = dict.fromkeys(question["backends"], f"llem cannot be imported: {type(error).__name__}: {error}")
     absent = [path for path in question["paths"] if not pathlib.Path(path).exists()]
@@ -59,6 +65,8 @@ def visit(question: dict[str, Any]) -> dict[str, Any]:
         "python": platform.python_version(),
         "versions": versions,
         "backends": backends,
+        "lacking": lacking,
+        "aside": aside,
         "absent": absent,
         "storage": trouble,
     }

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from llem.plugin_api import READINGS, REQUESTS, RESULT, TIMESERIES, LlemError
 
 NAMES = (TIMESERIES, REQUESTS, READINGS, RESULT)
-"""Files that come back at the end, the result last. Events and the log come while it runs."""
+"""Files that come back at the end, the result last. Events and the worker's log come while it runs."""
+
+MOST_LOG_BYTES = 64 * 2**20
+_LOG = re.compile(r"(?!worker\.)[A-Za-z0-9][A-Za-z0-9._-]{0,60}\.log")
 
 
 class OutputTooLarge(LlemError):  # noqa: N818 - the type of a failure, as it stands in a result
@@ -32,12 +36,18 @@ def sizes(job: Path, limit: int) -> dict[str, int]:
         OutputTooLarge: they are larger than `limit` together.
     """
     found = {}
-    for name in NAMES:
+    for name in _coming(path.name for path in job.iterdir()):
         path = job / name
-        if path.is_file() and not path.is_symlink():
+        if path.is_file() and not path.is_symlink() and (name in NAMES or path.stat().st_size <= MOST_LOG_BYTES):
             found[name] = path.stat().st_size
     refuse_large(found, limit)
     return found
+
+
+def _coming(names: Iterable[str]) -> list[str]:
+    """Of these names those of files that come back, the result last: before them logs of what an engine has started."""
+    there = set(names)
+    return [*sorted(filter(_LOG.fullmatch, there)), *(name for name in NAMES if name in there)]
 
 
 def refuse_large(found: Mapping[str, int], limit: int) -> None:
@@ -60,13 +70,10 @@ def take(content: Mapping[str, bytes], directory: Path, limit: int) -> None:
         OSError: the folder cannot be written.
     """
     refuse_large({name: len(data) for name, data in content.items()}, limit)
-    for name in NAMES:
-        data = content.get(name)
-        if data is None:
-            continue
+    for name in _coming(content):
         temporary = directory / f".{name}.part"
         with temporary.open("wb") as stream:
-            stream.write(data)
+            stream.write(content[name])
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(directory / name)
@@ -109,9 +116,8 @@ class Storage:
         refuse_large(names, limit)
         found = {}
         try:
-            for name, size in names.items():
-                if name not in NAMES:
-                    continue
+            for name in _coming(names):
+                size = names[name]
                 with self._system.open(f"{self._folder}/{name}", "rb") as stream:
                     found[name] = stream.read(size + 1)
                 if len(found[name]) != size:

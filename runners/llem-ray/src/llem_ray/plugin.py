@@ -12,7 +12,11 @@ RUNNER = "ray"
 CHECKS = (
     ("ray-cluster", "a Ray cluster answers, with the versions of Ray and Python that are here", "check_cluster"),
     ("ray-nodes", "some node has the CPUs, GPUs, resources and labels that each experiment asks for", "check_nodes"),
-    ("ray-packages", "llem and the backends are on the nodes, llem in the same version", "check_packages"),
+    (
+        "ray-packages",
+        "llem, the backends and the plugins of scenario, dataset and sampler are on the nodes, llem in the same version",
+        "check_packages",
+    ),
     ("ray-files", "models, datasets and the storage are found on the nodes as they are here", "check_files"),
 )
 

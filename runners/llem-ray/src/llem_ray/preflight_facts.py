@@ -7,7 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from llem.plugin_api import BACKENDS, ExperimentConfig, LlemError, PreflightContext, locate_model, paths_in
+from llem.plugin_api import (
+    BACKENDS,
+    DATASETS,
+    SAMPLERS,
+    SCENARIOS,
+    ExperimentConfig,
+    LlemError,
+    PreflightContext,
+    locate_model,
+    paths_in,
+)
 from llem_ray.bridge_client import Line
 from llem_ray.errors import ClusterError
 from llem_ray.options import RayOptions
@@ -53,6 +63,7 @@ def _look(context: PreflightContext) -> PreflightFacts:
     registry = context.registry
     needs: dict[str, tuple[ExperimentConfig, ResourceRequest]] = {}
     backends: dict[str, None] = {}
+    plugins: dict[tuple[str, str], None] = {}
     places: dict[str, None] = {}
     packages: dict[str, None] = {}
     for experiment in context.experiments:
@@ -61,6 +72,9 @@ def _look(context: PreflightContext) -> PreflightFacts:
         need = need_of(experiment, registry.find(BACKENDS, experiment.backend), options)
         needs.setdefault(need.text + str(need.gpu_wish), (experiment, need))
         backends[experiment.backend] = None
+        plugins[SCENARIOS.word, experiment.measurement.scenario] = None
+        plugins[DATASETS.word, experiment.dataset.name] = None
+        plugins.update(dict.fromkeys((SAMPLERS.word, name) for name in experiment.measurement.samplers or ()))
         for kind, name in _local_things(experiment, context.base_dir):
             (places if kind == "path" else packages)[name] = None
     line = Line(options)
@@ -69,6 +83,7 @@ def _look(context: PreflightContext) -> PreflightFacts:
             "needs": [need.document() for _, need in needs.values()],
             "distributions": ["llem", "llem-ray"],
             "backends": list(backends),
+            "plugins": [list(one) for one in plugins],
             "paths": list(places),
             "packages": list(packages),
             "storage": options.storage,
@@ -92,8 +107,10 @@ def _local_things(experiment: ExperimentConfig, base_dir: Path) -> Iterator[tupl
             continue  # the check of models says so
         if location.path is not None:
             yield "path", str(location.path.absolute())
-    texts = [experiment.dataset.path, *paths_in(experiment.options.model_dump(mode="json"))]
-    for text in filter(None, texts):
+    # A scenario's sections name files as a backend's does: recorded arrivals are one.
+    sections = (experiment.options, *experiment.sections.values())
+    written = [path for section in sections for path in paths_in(section.model_dump(mode="json"))]
+    for text in filter(None, [experiment.dataset.path, *written]):
         path = Path(base_dir, Path(text).expanduser())
         if path.exists():
             yield "path", str(path.absolute())

@@ -15,7 +15,11 @@ CHECKS = (
     ("slurm-gpus", "there are nodes with the GPUs that the experiments ask for", "check_gpus"),
     ("slurm-limits", "what the site lets one user have in the queue", "check_limits"),
     ("slurm-job", "Slurm would take such a job", "check_job"),
-    ("slurm-node", "a node sees the results folder, and has Python, llem and the backend's plugin", "check_node"),
+    (
+        "slurm-node",
+        "a node sees the results folder, and has Python, llem and the plugins of the experiments",
+        "check_node",
+    ),
 )
 
 

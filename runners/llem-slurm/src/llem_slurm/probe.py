@@ -9,11 +9,21 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
-from llem.plugin_api import BACKENDS, Finding, LlemError, PreflightContext
+from llem.plugin_api import (
+    BACKENDS,
+    DATASETS,
+    SAMPLERS,
+    SCENARIOS,
+    Finding,
+    HookKind,
+    LlemError,
+    PreflightContext,
+)
 from llem_slurm.commands import run, user
 from llem_slurm.errors import SlurmRefused
 from llem_slurm.options import SlurmOptions
@@ -21,6 +31,7 @@ from llem_slurm.plugin import RUNNER
 from llem_slurm.queue import ACCOUNT_FORMAT
 from llem_slurm.script import ResourceRequest, resource_options
 
+_KINDS: Mapping[str, HookKind[Any]] = {kind.word: kind for kind in (BACKENDS, SCENARIOS, DATASETS, SAMPLERS)}
 _UNSEEN, _NO_PYTHON, _NO_LLEM = 41, 42, 43
 _MINUTES = 5
 
@@ -28,12 +39,21 @@ _LOOK = """
 import importlib.metadata, importlib.util, json, os, sys
 try:
     import llem_slurm.node
-    here = importlib.metadata.version("llem")
+    from llem.plugin_api import BACKENDS, DATASETS, SAMPLERS, SCENARIOS, Registry
+    here, registry = importlib.metadata.version("llem"), Registry()
 except Exception as error:
     print(json.dumps({"error": f"{type(error).__name__}: {error}"}))
     sys.exit(43)
-missing = [name for name in sys.argv[2:] if importlib.util.find_spec(name) is None]
-text = json.dumps({"llem": here, "missing": missing, "node": os.environ.get("SLURMD_NODENAME")})
+asked = json.loads(sys.argv[2])
+kinds = {kind.word: kind for kind in (BACKENDS, SCENARIOS, DATASETS, SAMPLERS)}
+lacking = [(word, name) for word, name in asked["plugins"] if name not in registry[kinds[word]]]
+text = json.dumps({
+    "llem": here,
+    "node": os.environ.get("SLURMD_NODENAME"),
+    "missing": [name for name in asked["modules"] if importlib.util.find_spec(name) is None],
+    "lacking": lacking,
+    "aside": [f"{plugin.label}: {plugin.set_aside}" for plugin in registry.plugins() if plugin.set_aside],
+})
 temporary = sys.argv[1] + ".new"
 with open(temporary, "w") as out:
     out.write(text)
@@ -66,14 +86,13 @@ def _ask(
     python = options.python or sys.executable
     answer, token = folder / "answer.json", folder / "token"
     token.write_text("llem\n", encoding="ascii")
-    required = [] if options.image else _required(context)
     (folder / "look.py").write_text(_LOOK, encoding="utf-8")
     lines = [
         "#!/bin/bash",
         *options.setup,
         f"[ -r {shlex.quote(str(token))} ] && [ -w {shlex.quote(str(folder))} ] || exit {_UNSEEN}",
         f"[ -x {shlex.quote(python)} ] || exit {_NO_PYTHON}",
-        shlex.join([python, str(folder / "look.py"), str(answer), *required])
+        shlex.join([python, str(folder / "look.py"), str(answer), json.dumps(_asked(context, options))])
         + f" > {shlex.quote(str(folder / 'said'))}",
     ]
     script = folder / "probe.sh"
@@ -99,7 +118,7 @@ def _ask(
             time.sleep(pause_s)
             pause_s = min(5.0, pause_s * 1.5)
             if answer.exists():
-                yield from _judge(json.loads(answer.read_text(encoding="utf-8")), python)
+                yield from _judge(json.loads(answer.read_text(encoding="utf-8")), context, python)
                 return
             state, code, node = _state(number)
             ended = state is not None
@@ -107,7 +126,7 @@ def _ask(
                 yield _failed(folder, output=context.output or folder, python=python, state=state, code=code, node=node)
                 return
         if ended:
-            yield from _judge(json.loads(answer.read_text(encoding="utf-8")), python)
+            yield from _judge(json.loads(answer.read_text(encoding="utf-8")), context, python)
             return
     finally:
         if not ended:
@@ -130,7 +149,7 @@ def _appears(answer: Path) -> bool:
     return True
 
 
-def _judge(told: dict[str, object], python: str) -> Iterator[Finding]:
+def _judge(told: Mapping[str, Any], context: PreflightContext, python: str) -> Iterator[Finding]:
     here, there, node = version("llem"), told["llem"], told["node"]
     if there != here:
         yield Finding(
@@ -138,14 +157,21 @@ def _judge(told: dict[str, object], python: str) -> Iterator[Finding]:
             message=f"the node {node} has llem {there} at {python}, and here is {here}: figures would be those of {there}",
             remedy=f"Install the same on the nodes: {python} -m pip install llem=={here} llem-slurm.",
         )
-    missing = told["missing"]
-    if isinstance(missing, list) and missing:
+    if missing := told["missing"]:
         yield Finding(
             level="error",
-            message=f"on the node {node} {', '.join(map(str, missing))} is not importable by {python}",
+            message=f"on the node {node} {', '.join(missing)} is not importable by {python}",
             remedy="Install the backend's plugin there, or name a Python that has it: runner_options.slurm.python.",
         )
-    if there == here and not missing:
+    aside = f" ({'; '.join(told['aside'])})" if told["aside"] else ""
+    for word, name in told["lacking"]:
+        brings = context.registry.provider(_KINDS[word], name)
+        yield Finding(
+            level="error",
+            message=f"the node {node} has no {word} `{name}` at {python}{aside}",
+            remedy=f"Install what brings it on the nodes: {python} -m pip install {brings.distribution}=={brings.version}.",
+        )
+    if there == here and not missing and not told["lacking"]:
         yield Finding(level="ok", message=f"the node {node} sees the results folder and has llem {there}")
 
 
@@ -196,7 +222,22 @@ def _state(number: str) -> tuple[str | None, int, str]:
     return state, int(fields.get("ExitCode", "0:0").partition(":")[0]), fields.get("NodeList", "").replace("(null)", "")
 
 
-def _required(context: PreflightContext) -> list[str]:
-    registry = context.registry
-    backends = [name for name, runner in context.runners.items() if runner.partition(":")[0] == RUNNER]
-    return sorted({name for backend in backends for name in registry.find(BACKENDS, backend).requires})
+def _asked(context: PreflightContext, options: SlurmOptions) -> Mapping[str, Any]:
+    """The question to a node: modules that must be importable there, and plugins, each as the word of its kind and its name.
+
+    The node's own llem reads every experiment, so that it has to know backend and scenario. What a worker needs besides is
+    asked for where it runs in no image.
+    """
+    modules: dict[str, None] = {}
+    plugins: dict[tuple[str, str], None] = {}
+    for one in context.experiments:
+        runner, _, image = context.runners.get(one.backend, "").partition(":")
+        if runner != RUNNER:
+            continue
+        plugins[BACKENDS.word, one.backend] = plugins[SCENARIOS.word, one.measurement.scenario] = None
+        if image or options.image:
+            continue
+        modules.update(dict.fromkeys(context.registry.find(BACKENDS, one.backend).requires))
+        plugins[DATASETS.word, one.dataset.name] = None
+        plugins.update(dict.fromkeys((SAMPLERS.word, name) for name in one.measurement.samplers or ()))
+    return {"modules": list(modules), "plugins": list(plugins)}
