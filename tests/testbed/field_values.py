@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from llem.config.constraints import Schema, alternatives, fits
+from llem.config.constraints import Schema, alternatives
 from llem.config.introspect import FieldFacts
 
 
@@ -78,3 +79,59 @@ def _around(schema: Schema) -> Iterator[float]:
 
 def _constant(schema: Schema) -> list[Any]:
     return [schema["const"]] if "const" in schema else []
+
+
+def fits(schema: Schema, value: Any) -> bool:
+    """Tell whether the schema takes this value, by the strict rules of `Section`: no number for a boolean or a text."""
+    return any(_fits_one(option, value) for option in alternatives(schema))
+
+
+def _fits_one(schema: Schema, value: Any) -> bool:
+    if "enum" in schema or "const" in schema:
+        return any(type(value) is type(c) and value == c for c in schema.get("enum") or _constant(schema))
+    match schema.get("type"):
+        case "null":
+            return value is None
+        case "boolean":
+            return isinstance(value, bool)
+        case "integer":
+            return isinstance(value, int) and not isinstance(value, bool) and _in_range(schema, value)
+        case "number":
+            plain = isinstance(value, (int, float)) and not isinstance(value, bool)
+            return plain and math.isfinite(value) and _in_range(schema, value)
+        case "string":
+            return isinstance(value, str) and _fits_text(schema, value)
+        case "array":
+            least, most = schema.get("minItems", 0), schema.get("maxItems", math.inf)
+            items = schema.get("items", {})
+            return isinstance(value, list) and least <= len(value) <= most and all(fits(items, v) for v in value)
+        case "object":
+            return isinstance(value, dict) and _fits_mapping(schema, value)
+        case _:
+            return True
+
+
+def _in_range(schema: Schema, value: float) -> bool:
+    return (
+        value >= schema.get("minimum", -math.inf)
+        and value <= schema.get("maximum", math.inf)
+        and value > schema.get("exclusiveMinimum", -math.inf)
+        and value < schema.get("exclusiveMaximum", math.inf)
+        and ("multipleOf" not in schema or value % schema["multipleOf"] == 0)
+    )
+
+
+def _fits_text(schema: Schema, value: str) -> bool:
+    long_enough = schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", math.inf)
+    return long_enough and ("pattern" not in schema or re.search(schema["pattern"], value) is not None)
+
+
+def _fits_mapping(schema: Schema, value: Mapping[str, Any]) -> bool:
+    properties, more = schema.get("properties", {}), schema.get("additionalProperties", True)
+    if not set(schema.get("required", ())) <= set(value):
+        return False
+    for key, item in value.items():
+        inner = properties.get(key, more)
+        if inner is False or (isinstance(inner, Mapping) and not fits(inner, item)):
+            return False
+    return True

@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import importlib
 import importlib.metadata
-import importlib.util
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, partial
 from types import MappingProxyType
@@ -23,6 +22,7 @@ from llem.hookspecs import API_VERSION, PROJECT
 from llem.specs.backend import BackendSpec
 from llem.specs.kinds import BACKENDS, KINDS, RUNNERS, SCENARIOS
 from llem.specs.registry import HookKind, Plugin, Spec
+from llem.specs.registry import missing_requirements as missing_requirements
 from llem.specs.runner import RunnerSpec
 from llem.specs.scenario import ScenarioSpec
 from llem.spelling import closest
@@ -207,19 +207,6 @@ def load_object(path: str) -> Any:
         raise PluginError(
             f"`{path}` cannot be loaded: {_describe(error)}.", remedy="Reinstall the distribution that brings it."
         ) from error
-
-
-def missing_requirements(requires: Sequence[str]) -> list[str]:
-    """The import names that are not present here, found without importing them."""
-    missing = []
-    for name in requires:
-        try:
-            present = importlib.util.find_spec(name) is not None
-        except (ImportError, ValueError):
-            present = False
-        if not present:
-            missing.append(name)
-    return missing
 
 
 @cache

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from llem.config.compose import Composer
 from llem.config.experiment import SECTIONS
-from llem.config.identity import config_hash, section_text, study_design_hash
+from llem.config.identity import config_hash, design_hash, section_text
 from llem.config.introspect import facts_of
 from llem.config.section import Section
 from llem.config.study import ExecutionConfig
@@ -137,17 +137,17 @@ def test_sections_of_two_kinds_in_one_field_are_told_apart() -> None:
     assert section_text(Holder(inner=Two())) == '{"inner":{"depth":1,"size":1}}'
 
 
-_DIGESTS = st.lists(st.binary(min_size=32, max_size=32).map(bytes.hex), min_size=1, max_size=6)
+_DIGESTS = st.lists(st.binary(min_size=32, max_size=32), min_size=1, max_size=6)
 
 
 @given(_DIGESTS, st.randoms())
-def test_a_design_is_over_the_set_of_its_experiments(hashes: list[str], random: Any) -> None:
+def test_a_design_is_over_the_set_of_its_experiments(digests: list[bytes], random: Any) -> None:
     execution = ExecutionConfig()
-    shuffled = hashes + hashes[:2]
+    shuffled = digests + digests[:2]
     random.shuffle(shuffled)
-    assert study_design_hash(shuffled, execution) == study_design_hash(hashes, execution)
-    assert study_design_hash([*hashes, "ab" * 32], execution) != study_design_hash(hashes, execution) or (
-        "ab" * 32 in hashes
+    assert design_hash(shuffled, execution) == design_hash(digests, execution)
+    assert design_hash([*digests, b"\xab" * 32], execution) != design_hash(digests, execution) or (
+        b"\xab" * 32 in digests
     )
 
 
@@ -170,17 +170,17 @@ def test_a_design_is_over_the_set_of_its_experiments(hashes: list[str], random: 
     ],
 )
 def test_a_design_holds_what_shapes_the_figures(execution: dict[str, Any], same: bool) -> None:
-    plain = study_design_hash(["00" * 32], ExecutionConfig())
-    assert (study_design_hash(["00" * 32], ExecutionConfig.model_validate(execution)) == plain) is same
+    plain = design_hash([bytes(32)], ExecutionConfig())
+    assert (design_hash([bytes(32)], ExecutionConfig.model_validate(execution)) == plain) is same
 
 
 def test_the_seed_counts_where_the_order_is_shuffled() -> None:
     one, two = (ExecutionConfig(order="shuffled", seed=seed) for seed in (1, 2))
-    assert study_design_hash(["00" * 32], one) != study_design_hash(["00" * 32], two)
+    assert design_hash([bytes(32)], one) != design_hash([bytes(32)], two)
 
 
 def test_the_identity_of_a_design_does_not_change_from_version_to_version() -> None:
     text = '[1,{"cycle_gap_s":120,"cycles":3,"experiment_gap_s":30,"order":"shuffled","seed":42}]'
     expected = hashlib.sha256(text.encode() + b"\x00" * 32 + b"\xff" * 32).hexdigest()
-    found = study_design_hash(["ff" * 32, "00" * 32], ExecutionConfig(cycles=3, order="shuffled"))
+    found = design_hash([b"\xff" * 32, bytes(32)], ExecutionConfig(cycles=3, order="shuffled"))
     assert found == expected == "4b157228b167bf4da5c4255b88bdc750f52249c16f69effc16d2b1f2c6801021"

@@ -57,7 +57,6 @@ def test_every_field_is_described_in_words_and_takes_its_default(section: str, f
     assert facts.accepted
     assert "any value" not in facts.accepted
     assert facts.required or not errors_at(section, facts.key, facts.default)
-    assert facts.nullable == (not errors_at(section, facts.key, None))
 
 
 def test_test_values_stand_at_and_around_every_bound() -> None:

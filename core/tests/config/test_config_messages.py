@@ -180,7 +180,7 @@ def test_a_backend_that_is_not_installed_is_named_where_it_is_asked_for(tmp_path
         load_study(path, backends=BACKENDS, environ={}, user_file=_no_user_file(tmp_path))
     assert caught.value.exit_code == 4
     assert str(caught.value).replace(f"{tmp_path}/", "") == (
-        f"{where}: the backend `testbd` is not installed; there is: other, testbed. Did you mean `testbed`?"
+        f"{where}: no backend `testbd` is installed; there is: other, testbed. Did you mean `testbed`?"
     )
 
 
@@ -251,8 +251,8 @@ def test_backends_that_are_missing_hide_nothing_else_that_is_wrong(tmp_path: Pat
     first, *lines = str(caught.value).replace(f"{tmp_path}/", "").splitlines()
     assert first == "4 problems in the study:"
     assert lines == [
-        "  study.yaml:2:19: the backend `testbd` is not installed; there is: other, testbed. Did you mean `testbed`?",
-        "  study.yaml:2:27: the backend `vlm` is not installed; there is: other, testbed. Install it: pip install llem-vlm.",
+        "  study.yaml:2:19: no backend `testbd` is installed; there is: other, testbed. Did you mean `testbed`?",
+        "  study.yaml:2:27: no backend `vlm` is installed; there is: other, testbed. Install it: pip install llem-vlm.",
         "  study.yaml:3:1: `datset` is an unknown key. Did you mean `dataset`?",
         '  study.yaml:4:12: `decoding.length` is not accepted: found "long". Accepted: one of fixed, natural.',
     ]

@@ -9,7 +9,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from llem.config.identity import study_design_hash
+from llem.config.identity import design_hash
 from llem.config.layers import LoadedStudy, load_study
 from llem.config.schema import json_schema
 from llem.config.study import ExecutionConfig
@@ -93,7 +93,7 @@ def test_editors_accept_both_ways_of_writing_a_width() -> None:
 def test_until_is_part_of_the_design_and_changes_no_design_without_it() -> None:
     def design(**execution: Any) -> str:
         # The order that was the default then; a design that leaves it out now runs in another one, and is another.
-        return study_design_hash(["ab" * 32], ExecutionConfig(**{"order": "interleaved", **execution}))
+        return design_hash([b"\xab" * 32], ExecutionConfig(**{"order": "interleaved", **execution}))
 
     plain = design()
     # Of the version before `until` was known.

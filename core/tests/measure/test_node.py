@@ -11,10 +11,10 @@ import pytest
 
 from llem.measure.environment import capture
 from llem.measure.node import gpu_facts, node_facts, sharing_warnings
-from llem.results.aggregate import study_table
 from llem.results.facts import devices_told
 from llem.results.job_directory import JobDocument
 from llem.results.rows import result_row
+from llem.results.table import StudyTable
 from llem.runners.failure import Ended, final_result
 from llem.specs.runner import Exit
 
@@ -95,6 +95,6 @@ def test_a_worker_that_left_nothing_has_the_node_that_its_runner_knew(tmp_path: 
     document = JobDocument(config={"backend": "testbed"}, config_hash="a" * 64, base_dir="/")
     ended = Ended(why="Crash", started_at=datetime.now(UTC), ending=Exit(cause="the node went down", node="n3"))
     assert final_result(folder, document, ended).environment == {"node": "n3"}
-    table = study_table(tmp_path)
+    table = StudyTable(tmp_path).read()
     assert table.column("environment.node").to_pylist() == ["n3"]
     assert table.column("environment.exclusive").to_pylist() == [None]

@@ -15,9 +15,10 @@ from llem.errors import ConfigError, PluginError
 from llem.hookspecs import API_VERSION
 from llem.plan import make_plan
 from llem.plan.runners import moved
-from llem.plan.show import describe, duration, plan_json
+from llem.plan.show import describe, plan_json
 from llem.plugin_api import BackendSpec, RunnerSpec
 from llem.plugins import Registry
+from llem.results.text import duration
 
 LoadText = Callable[..., LoadedStudy]
 RegistryOf = Callable[..., Registry]

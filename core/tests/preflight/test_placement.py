@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from llem.config.compose import Composer
-from llem.config.identity import study_design_hash
+from llem.config.identity import design_hash
 from llem.config.layers import load_study
 from llem.config.study import ExecutionConfig
 from llem.errors import ConfigError
@@ -66,7 +66,7 @@ def test_this_machine_is_one_node_and_cannot_spread() -> None:
 
 def test_placement_is_part_of_the_design_and_changes_none_without_it() -> None:
     def design(**execution: Any) -> str:
-        return study_design_hash([A], ExecutionConfig(**execution))
+        return design_hash([bytes.fromhex(A)], ExecutionConfig(**execution))
 
     assert design() == design(placement="any")
     assert len({design(placement=rule) for rule in ("any", "same_node", "spread")}) == 3

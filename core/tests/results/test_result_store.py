@@ -14,13 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llem.errors import ResultError
-from llem.results.aggregate import aggregate, study_table
+from llem.results.aggregate import aggregate
 from llem.results.arrow_table import rows_table
 from llem.results.columns import fixed_columns, unit_of
 from llem.results.models import SCHEMA_VERSION, ExperimentResult, Failure
 from llem.results.parts import read_parquet
 from llem.results.store import job_directories, read_result
 from llem.results.study import StudyResult
+from llem.results.table import StudyTable
 
 MakeResult = Callable[..., ExperimentResult]
 WriteStudy = Callable[..., Path]
@@ -120,7 +121,7 @@ def test_a_row_holds_identity_point_configuration_figures_and_warnings(
 def test_units_stand_in_the_fields_metadata_and_every_column_may_be_null(
     make_result: MakeResult, write_study: WriteStudy
 ) -> None:
-    schema = study_table(write_study(make_result())).schema
+    schema = StudyTable(write_study(make_result())).read().schema
     units = {f.name: (f.metadata or {}).get(b"unit", b"").decode() for f in schema}
     assert units["energy.headline.energy_j"] == "J"
     assert units["energy.gpu.counter.mean_w"] == "W"
@@ -181,7 +182,7 @@ def test_any_values_of_a_swept_key_make_a_column_that_keeps_them(values: list[An
 def test_an_unreadable_result_becomes_a_row_that_says_so(make_result: MakeResult, write_study: WriteStudy) -> None:
     folder = write_study(make_result(), make_result(position=2))
     _tampered(folder, schema_version=99)
-    rows = {row["directory"]: row for row in study_table(folder).to_pylist()}
+    rows = {row["directory"]: row for row in StudyTable(folder).read().to_pylist()}
     assert rows["experiments/0001"]["status"] == "unreadable"
     assert "schema version 99" in rows["experiments/0001"]["failure.message"]
     assert rows["experiments/0002"]["status"] == "done"

@@ -15,9 +15,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from llem.errors import ResultError
-from llem.results.aggregate import PARQUET, aggregate, study_table
+from llem.results.aggregate import PARQUET, aggregate
 from llem.results.models import Failure
 from llem.results.parts import write_part
+from llem.results.table import StudyTable
 from llem.results.weighing import weighed
 from llem_analysis.footprint import Factors
 from llem_exporters.aienergyscore import write_aienergyscore
@@ -372,7 +373,7 @@ def test_forms_of_whole_results_need_the_studys_folder(study: Path, tmp_path: Pa
 
 
 def test_a_table_in_parts_is_exported_from_its_folder(study: Path) -> None:
-    write_part(study / PARQUET, study_table(study))
+    write_part(study / PARQUET, StudyTable(study).read())
     assert (study / PARQUET).is_dir()
     whole, parts = io.StringIO(), io.StringIO()
     write_csv(Source(study), whole)

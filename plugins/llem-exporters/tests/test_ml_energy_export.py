@@ -20,10 +20,11 @@ from llem.cli import main
 from llem.errors import ResultError
 from llem.measure.requests_table import COLUMNS
 from llem.measure.statistics import distribution
-from llem.results.aggregate import PARQUET, aggregate, study_table
+from llem.results.aggregate import PARQUET, aggregate
 from llem.results.job_directory import REQUESTS, RESULT
 from llem.results.models import ExperimentResult
 from llem.results.parts import write_part
+from llem.results.table import StudyTable
 from llem_exporters.ml_energy.folder import write_ml_energy
 from llem_exporters.ml_energy.reading import read_ml_energy
 from llem_exporters.ml_energy.runs import spread_gaps
@@ -529,7 +530,7 @@ def test_a_folder_that_holds_something_is_refused(serve: Serve, tmp_path: Path) 
 def test_a_table_of_the_study_serves_as_well_as_its_folder(serve: Serve, tmp_path: Path) -> None:
     folder = serve(SIZES)
     write_ml_energy(Source(folder), tmp_path / "one")
-    write_part(folder / PARQUET, study_table(folder))
+    write_part(folder / PARQUET, StudyTable(folder).read())
     write_ml_energy(Source(folder / PARQUET), tmp_path / "other")
     one, other = (pq.read_table(tmp_path / name / "runs" / "llm.parquet") for name in ("one", "other"))
     assert one.equals(other)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import pkgutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from llem.specs.accelerator import Accelerator, AcceleratorSpec
 from llem.specs.kinds import ACCELERATORS
-from llem.specs.registry import SpecRegistry
+from llem.specs.registry import SpecRegistry, missing_requirements
 
 
 @dataclass(frozen=True)
@@ -58,8 +57,7 @@ def variables_of(registry: SpecRegistry) -> frozenset[str]:
 
 
 def _answer(spec: AcceleratorSpec) -> Answer:
-    missing = [name for name in spec.requires if not _is_there(name)]
-    if missing:
+    if missing := missing_requirements(spec.requires):
         return Answer(spec, trouble=f"the package {', '.join(missing)} is not installed")
     try:
         found = tuple(pkgutil.resolve_name(spec.find)())
@@ -68,10 +66,3 @@ def _answer(spec: AcceleratorSpec) -> Answer:
     except Exception as error:  # noqa: BLE001 - whatever a third party's driver does
         return Answer(spec, trouble=f"{type(error).__name__}: {error}")
     return Answer(spec, found)
-
-
-def _is_there(name: str) -> bool:
-    try:
-        return importlib.util.find_spec(name) is not None
-    except (ImportError, ValueError):
-        return False

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from llem.cli.registered import registry_of
+from llem.cli.registered import offered, registry_of
 from llem.plugins import Registry
 from llem.specs.kinds import BACKENDS, CHECKS, DATASETS, RUNNERS, SCENARIOS
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
+
+    from llem.specs.registry import HookKind
 
 VARIABLE = "_LLEM_COMPLETE"
 """Set by the script of `llem completion` when it asks."""
@@ -45,35 +47,29 @@ def study_folders(_: click.Context, __: click.Parameter, typed: str) -> list[Com
     return found or [CompletionItem(typed, type="file")]
 
 
-def backends(context: click.Context, _: click.Parameter, typed: str) -> list[CompletionItem[str]]:
-    """Installed backends."""
-    return _named(((spec.name, spec.summary) for spec in registry_of(context)[BACKENDS].values()), typed)
+def _names_of(kind: HookKind[Any]) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem[str]]]:
+    """Completes the names of one kind."""
+    return lambda context, _, typed: offered(registry_of(context)[kind].values(), typed)
+
+
+backends, checks, runners = _names_of(BACKENDS), _names_of(CHECKS), _names_of(RUNNERS)
 
 
 def datasets(context: click.Context, _: click.Parameter, typed: str) -> list[CompletionItem[str]]:
     """Installed datasets; any path where none begins so."""
     from click.shell_completion import CompletionItem
 
-    found = _named(((spec.name, spec.summary) for spec in registry_of(context)[DATASETS].values()), typed)
-    return found or [CompletionItem(typed, type="file")]
-
-
-def runners(context: click.Context, _: click.Parameter, typed: str) -> list[CompletionItem[str]]:
-    """Installed runners."""
-    return _named(((spec.name, spec.summary) for spec in registry_of(context)[RUNNERS].values()), typed)
-
-
-def checks(context: click.Context, _: click.Parameter, typed: str) -> list[CompletionItem[str]]:
-    """Names of preflight checks."""
-    return _named(((spec.name, spec.summary) for spec in registry_of(context)[CHECKS].values()), typed)
+    return offered(registry_of(context)[DATASETS].values(), typed) or [CompletionItem(typed, type="file")]
 
 
 def settings_keys(context: click.Context, _: click.Parameter, typed: str) -> list[CompletionItem[str]]:
     """Keys of a study as `KEY=`, section by section: what follows the next dot is offered once that is typed."""
-    return _named(_keys(registry_of(context), typed), typed)
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(key) for key in _keys(registry_of(context), typed) if key.startswith(typed)]
 
 
-def _keys(registry: Registry, typed: str) -> Iterator[tuple[str, str]]:
+def _keys(registry: Registry, typed: str) -> Iterator[str]:
     from llem.config.keys import Vocabulary
 
     depth = typed.count(".") + 1
@@ -81,13 +77,7 @@ def _keys(registry: Registry, typed: str) -> Iterator[tuple[str, str]]:
     for key in Vocabulary(registry[BACKENDS], registry[RUNNERS], registry[SCENARIOS]).settings:
         parts = key.split(".")
         if len(parts) <= depth:
-            yield f"{key}=", ""
+            yield f"{key}="
         elif (section := ".".join(parts[:depth])) not in sections:
             sections.add(section)
-            yield f"{section}.", ""
-
-
-def _named(found: Iterable[tuple[str, str]], typed: str) -> list[CompletionItem[str]]:
-    from click.shell_completion import CompletionItem
-
-    return [CompletionItem(name, help=about or None) for name, about in found if name.startswith(typed)]
+            yield f"{section}."

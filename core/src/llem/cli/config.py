@@ -56,7 +56,7 @@ def show(registry: Registry, study: Path | None, settings: tuple[str, ...], ever
       llem config show study.yaml --set dataset.n=20 --json
       llem config show --all
     """
-    from llem.cli.table import table
+    from llem.cli.table import one_line, table
     from llem.config.layers import load_study
     from llem.config.merging import Origin
     from llem.config.template import written
@@ -84,7 +84,7 @@ def show(registry: Registry, study: Path | None, settings: tuple[str, ...], ever
         click.echo(json.dumps(document, ensure_ascii=False, indent=1))
         return
     lines = [
-        [key, _cut(written(value)), f"{Origin(kind, where)}{', swept below' if swept(key) else ''}"]
+        [key, one_line(written(value), 70), f"{Origin(kind, where)}{', swept below' if swept(key) else ''}"]
         for key, value, kind, where in rows
     ]
     click.echo(table(["key", "value", "from"], lines, left=3))
@@ -156,10 +156,6 @@ def _at(data: Any, path: list[str], default: Any) -> Any:
             return default
         data = data[part]
     return data
-
-
-def _cut(text: str, longest: int = 70) -> str:
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 @config.command()

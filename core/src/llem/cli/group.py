@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from llem.cli.registered import registry_of
+from llem.cli.registered import offered, registry_of
 from llem.errors import PluginError
 from llem.plugins import OWN, Registry, load_object
 from llem.specs.kinds import COMMANDS
@@ -58,13 +58,7 @@ class LazyGroup(click.Group):
         raise click.UsageError(f"there is no command `{name}`.{hint}", ctx)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
-        from click.shell_completion import CompletionItem
-
-        words = [
-            CompletionItem(name, help=spec.summary)
-            for name, spec in registry_of(ctx)[COMMANDS].items()
-            if name.startswith(incomplete)
-        ]
+        words = offered(registry_of(ctx)[COMMANDS].values(), incomplete)
         # Click's own would import every command for its help; of options it knows what there is.
         return [*words, *click.Command.shell_complete(self, ctx, incomplete)]
 

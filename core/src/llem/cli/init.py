@@ -106,8 +106,8 @@ def init(
     from llem.first_study.axes import read_axes
     from llem.first_study.checking import check
     from llem.first_study.offers import preferred_backend
-    from llem.plan.show import duration
     from llem.preflight.engines import FIRST_REMEDY
+    from llem.results.text import duration
 
     if unexpected:
         raise click.UsageError(f"the file to write is named by -o: llem init -o {shlex.quote(unexpected[0])}.")

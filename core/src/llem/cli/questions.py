@@ -18,9 +18,9 @@ from llem.first_study.answers import CARE, Answers, seen_from
 from llem.first_study.axes import read_axes
 from llem.first_study.checking import Checked, check
 from llem.first_study.offers import Offer, every_key, offers_of
-from llem.plan.show import duration
 from llem.plugins import Registry, missing_requirements
 from llem.preflight.engines import remedy
+from llem.results.text import duration, one_line
 from llem.specs.kinds import BACKENDS, DATASETS, RUNNERS, SCENARIOS
 
 MOST_LISTED = 40
@@ -116,7 +116,7 @@ class _Questions:
         offers = [offer for spec in specs for offer in offers_of(spec, self.registry[SCENARIOS])]
         _say("\nWhat is to vary? Every combination becomes an experiment. For example:")
         for number, offer in enumerate(offers, start=1):
-            _say(f"  {number:>2}  {_typed(offer):<44} {_cut(offer.about)}")
+            _say(f"  {number:>2}  {_typed(offer):<44} {one_line(offer.about, 70)}")
         _say("Type a number, KEY=V1,V2, or ?WORD to find a key; Enter goes on.")
         while typed := click.prompt("Vary", default="", show_default=False, err=True).strip():
             if typed.startswith("?"):
@@ -172,10 +172,6 @@ def _typed(offer: Offer) -> str:
     """An offer as one would type it."""
     values: Sequence[Any] = offer.values
     return f"{offer.key}={','.join(written(value) for value in values)}"
-
-
-def _cut(text: str, longest: int = 70) -> str:
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 def _say(text: str) -> None:

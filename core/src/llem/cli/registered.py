@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import click
@@ -28,10 +29,14 @@ class Registered(click.ParamType, Generic[S]):  # type: ignore[type-arg]  # clic
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
         """The names that begin so."""
-        from click.shell_completion import CompletionItem
+        return offered(registry_of(ctx)[self._kind].values(), incomplete)
 
-        specs = registry_of(ctx)[self._kind].items()
-        return [CompletionItem(name, help=spec.summary) for name, spec in specs if name.startswith(incomplete)]
+
+def offered(specs: Iterable[Spec], typed: str) -> list[CompletionItem[str]]:
+    """The specs whose names begin as what is typed."""
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(spec.name, help=spec.summary) for spec in specs if spec.name.startswith(typed)]
 
 
 def registry_of(context: click.Context | None) -> Registry:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,10 +66,8 @@ def resume(
       2 no study, or changed 3 a preflight check failed, or another llem works on it
       4 a plugin is missing 130 interrupted
     """
-    from llem.cli.outcome import print_outcome
-    from llem.progress import TextReporter
+    from llem.cli.outcome import go_on
     from llem.study.resume.request import ResumeRequest
-    from llem.study.resume.resume import resume as go_on
 
     if allow_changes and as_started:
         raise click.UsageError("--allow-changes and --as-started say the opposite of each other: give one of them.")
@@ -83,7 +80,4 @@ def resume(
         no_gaps=no_gaps,
         allow_shared=allow_shared,
     )
-    with TextReporter(sys.stderr, quiet=quiet, verbose=verbose) as reporter:
-        outcome = go_on(study_dir, registry, reporter, request, skip_preflight=skip_preflight)
-    print_outcome(outcome, registry, as_json=as_json)
-    return outcome.exit_code
+    return go_on(study_dir, registry, request, skip_preflight, quiet=quiet, verbose=verbose, as_json=as_json)

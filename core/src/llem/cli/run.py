@@ -17,7 +17,6 @@ from llem.specs.kinds import BACKENDS, RUNNERS, SCENARIOS
 if TYPE_CHECKING:
     from llem.plan import Plan
     from llem.plugins import Registry
-    from llem.study.resume.request import ResumeRequest
 
 SHOWN_IN_PLAN = 40
 """Number of a plan's experiments that `--dry-run` lists; -v lists them all."""
@@ -132,7 +131,7 @@ def run(
       2 bad configuration   3 a preflight check failed
       4 a plugin is missing 130 interrupted
     """
-    from llem.cli.outcome import print_outcome
+    from llem.cli.outcome import go_on, print_outcome
     from llem.config.environment import read_settings
     from llem.config.keys import Vocabulary
     from llem.config.layers import load_study
@@ -158,7 +157,7 @@ def run(
             no_gaps=no_gaps,
             allow_shared=allow_shared,
         )
-        return _go_on(resume, registry, request, skip_preflight, quiet=quiet, verbose=verbose, as_json=as_json)
+        return go_on(resume, registry, request, skip_preflight, quiet=quiet, verbose=verbose, as_json=as_json)
     given = {
         "model": _beside(model, study),
         "backend": backend,
@@ -194,7 +193,7 @@ def run(
             cycles=cycles,
             allow_shared=allow_shared,
         )
-        return _go_on(resume, registry, request, skip_preflight, quiet=quiet, verbose=verbose, as_json=as_json)
+        return go_on(resume, registry, request, skip_preflight, quiet=quiet, verbose=verbose, as_json=as_json)
     plan = make_plan(loaded, registry, runner=runner)
     if dry_run:
         _print_plan(plan, [*loaded.notes, *moved(plan.runners)], as_json=as_json, verbose=verbose)
@@ -228,26 +227,6 @@ def _print_plan(plan: Plan, notes: Sequence[str], *, as_json: bool, verbose: boo
         click.echo(f"llem: {note}", err=True)
     for line in describe(plan, plan.total if verbose else SHOWN_IN_PLAN):
         click.echo(line)
-
-
-def _go_on(
-    directory: Path,
-    registry: Registry,
-    request: ResumeRequest,
-    skip: Sequence[str],
-    *,
-    quiet: bool,
-    verbose: bool,
-    as_json: bool,
-) -> int:
-    from llem.cli.outcome import print_outcome
-    from llem.progress import TextReporter
-    from llem.study.resume.resume import resume
-
-    with TextReporter(sys.stderr, quiet=quiet, verbose=verbose) as reporter:
-        outcome = resume(directory, registry, reporter, request, skip_preflight=skip)
-    print_outcome(outcome, registry, as_json=as_json)
-    return outcome.exit_code
 
 
 def _check_resume(

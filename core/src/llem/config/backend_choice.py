@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from llem.config.backends_in_use import backends_in_use
+from llem.config.compose import not_installed
 from llem.config.keys import RUNNER_OPTIONS, Vocabulary
 from llem.config.merging import Merged, Origin
 from llem.config.problems import listed
-from llem.errors import LlemError, PluginError
-from llem.spelling import closest
+from llem.errors import LlemError
 
 
 def choose_backend(merged: Merged, vocabulary: Vocabulary) -> None:
@@ -86,9 +86,4 @@ def _missing(name: str, where: str, vocabulary: Vocabulary, find_backend: Callab
             find_backend(name)
         except LlemError as error:
             return type(error)(error.what, where=error.where or where, remedy=error.remedy)
-    near = closest(name, vocabulary.backends)
-    return PluginError(
-        f"the backend `{name}` is not installed; there is: {one_of(vocabulary.backends)}.",
-        where=where,
-        remedy=f"Did you mean `{near}`?" if near else f"Install it: pip install llem-{name}.",
-    )
+    return not_installed(name, vocabulary.backends, where)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -106,16 +107,7 @@ def _backend(key: Key, value: Any) -> Iterator[Problem]:
 
 def _study_keys(data: Mapping[str, Any], vocabulary: Vocabulary, missing: frozenset[str]) -> Iterator[Problem]:
     if "execution" in data:
-        execution = data["execution"]
-        if isinstance(execution, dict):
-            yield from section_problems(ExecutionConfig, execution, ("execution",), whole=True)
-        else:
-            listed = "a mapping with the keys " + ", ".join(ExecutionConfig.model_fields)
-            yield (
-                _empty(("execution",))
-                if execution is None
-                else Problem(("execution",), execution, "is not accepted", listed)
-            )
+        yield from section_problems(ExecutionConfig, data["execution"], ("execution",), whole=True)
     if "name" in data:
         try:
             StudyConfig.model_validate({"name": data["name"]})
@@ -133,10 +125,8 @@ def _study_keys(data: Mapping[str, Any], vocabulary: Vocabulary, missing: frozen
     runners = data.get("runners")
     for name, value in runners.items() if isinstance(runners, dict) else ():
         if name not in vocabulary.backends and name not in missing:
-            near = unknown_key(("runners", name), vocabulary.backends)
-            yield Problem(
-                near.key, message="is no backend that is installed", accepted=near.accepted, nearest=near.nearest
-            )
+            unknown = unknown_key(("runners", name), vocabulary.backends)
+            yield replace(unknown, message="is no backend that is installed")
         if not isinstance(value, str) or not _RUNNER.match(value):
             yield Problem(
                 ("runners", name), value, "is not accepted", "text of the form NAME or NAME:ARGUMENT, such as local"
@@ -154,8 +144,7 @@ def _runner_options(key: Key, value: Any, vocabulary: Vocabulary) -> Iterator[Pr
         with_options = ", ".join(vocabulary.runner_options) or "none"
         yield Problem(key, message=f"names a runner that has no options (those that have: {with_options})")
     else:
-        near = unknown_key(key, tuple(vocabulary.runner_options))
-        yield Problem(key, message="is no runner that is installed", accepted=near.accepted, nearest=near.nearest)
+        yield replace(unknown_key(key, tuple(vocabulary.runner_options)), message="is no runner that is installed")
 
 
 def _sweep(sweep: Any, vocabulary: Vocabulary, missing: frozenset[str]) -> Iterator[Problem]:

@@ -183,11 +183,7 @@ class Composer:
         """The spec of a backend. Raises PluginError where it is not installed."""
         if name in self._backends:
             return self._backends[name]
-        near = closest(name, self._backends)
-        raise PluginError(
-            f"no backend `{name}` is installed; there is: {', '.join(sorted(self._backends)) or 'none'}.",
-            remedy=f"Did you mean `{near}`?" if near else f"Install it: pip install llem-{name}.",
-        )
+        raise not_installed(name, self._backends)
 
     def unknown_keys(self, document: Mapping[str, Any], spec: Backend, measurement: Part) -> list[Problem]:
         """Top-level keys of an experiment that do not belong there."""
@@ -287,6 +283,16 @@ class Composer:
 
 def _finished(key: str, section: Section) -> Part:
     return Part(section, fragment(key, section))
+
+
+def not_installed(name: str, backends: Collection[str], where: str | None = None) -> PluginError:
+    """The error on a backend of a name that none of these has."""
+    near = closest(name, backends)
+    return PluginError(
+        f"no backend `{name}` is installed; there is: {', '.join(sorted(backends)) or 'none'}.",
+        where=where,
+        remedy=f"Did you mean `{near}`?" if near else f"Install it: pip install llem-{name}.",
+    )
 
 
 def _no_backend(found: Any, backends: Collection[str]) -> Problem:

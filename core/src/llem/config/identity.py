@@ -61,19 +61,17 @@ def config_hash(config: ExperimentConfig) -> str:
     return hashlib.sha256(experiment_text(config.backend, fragments).encode()).hexdigest()
 
 
-def study_design_hash(hashes: Iterable[str], execution: ExecutionConfig) -> str:
+def design_hash(digests: Iterable[bytes], execution: ExecutionConfig) -> str:
     """Identity of a study's design: 64 hex digits.
 
     Taken over the set of its experiments and over what shapes their figures: cycles or until when they are repeated,
     order, the seed of a shuffled order, where cycles are placed, what runs side by side, and the gaps in which the machine
     cools down. Timeouts, budget and the other limits decide when a study is given up, not what it measures, and are left
-    out; so is how workers start. The order of `hashes` and repetitions in it have no effect.
+    out; so is how workers start.
+
+    Args:
+        digests: identities in binary form (32 bytes each); their order and repetitions have no effect.
     """
-    return design_hash((bytes.fromhex(h) for h in hashes), execution)
-
-
-def design_hash(digests: Iterable[bytes], execution: ExecutionConfig) -> str:
-    """`study_design_hash` of identities in binary form (32 bytes each)."""
     design = {name: getattr(execution, name) for name in ("cycles", "order", "experiment_gap_s", "cycle_gap_s")}
     if execution.until.ci_width is not None:
         # Its defaults are written out: which figure, and how many cycles at the most, is part of what a study does.

@@ -26,7 +26,6 @@ class FieldFacts:
         default: its default as plain data; None also where it is required.
         required: it has no default.
         choices: the values that are named one by one, such as those of a Literal.
-        nullable: null is taken.
     """
 
     key: str
@@ -36,7 +35,6 @@ class FieldFacts:
     default: Any
     required: bool
     choices: tuple[Any, ...]
-    nullable: bool
 
 
 @cache
@@ -82,7 +80,6 @@ def _facts(model: type[Section], schema: Mapping[str, Any], prefix: str) -> Iter
             default=None if field.is_required() else _plain(field.get_default(call_default_factory=True)),
             required=name in required,
             choices=constraints.choices(own),
-            nullable=constraints.fits(own, None),
         )
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llem.datasets import hub, jsonl, snapshot
-from llem.datasets.selection import draw_prompts
+from llem.datasets.selection import loaded
 from llem.errors import DatasetError
 from llem.specs.dataset import LoadedDataset, Prompt
 
@@ -59,7 +59,7 @@ def load_builtin(config: DatasetConfig, base_dir: str) -> LoadedDataset:
     """
     raw = FILE.read_bytes()
     found, _ = jsonl.prompts_of(raw, str(FILE), "prompt")
-    return _drawn(found, config, PROVENANCE, hashlib.sha256(raw).hexdigest(), config.name)
+    return loaded(found, config, PROVENANCE, hashlib.sha256(raw).hexdigest(), config.name)
 
 
 def load_official(config: DatasetConfig, base_dir: str) -> LoadedDataset:
@@ -78,7 +78,7 @@ def load_official(config: DatasetConfig, base_dir: str) -> LoadedDataset:
     digest = hub.hash_of(found)
     _check(found, digest, where)
     provenance = f"{OFFICIAL_REPOSITORY} at commit {OFFICIAL_COMMIT}, genuine (checked by SHA-256), {source}"
-    return _drawn(found, config, provenance, digest, where)
+    return loaded(found, config, provenance, digest, where)
 
 
 def _check(found: Sequence[Prompt], digest: str, where: str) -> None:
@@ -99,15 +99,3 @@ def _check(found: Sequence[Prompt], digest: str, where: str) -> None:
             where=where,
             remedy=remedy,
         )
-
-
-def _drawn(found: Sequence[Prompt], config: DatasetConfig, provenance: str, sha256: str, where: str) -> LoadedDataset:
-    prompts, caveats = draw_prompts(found, config, where)
-    return LoadedDataset(
-        name=config.name,
-        provenance=provenance,
-        sha256=sha256,
-        prompts=prompts,
-        available=len(found),
-        caveats=caveats,
-    )

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from llem.datasets.chat import BESIDE
 from llem.datasets.prompt_field import find_field, prompt_of
-from llem.datasets.selection import draw_prompts
+from llem.datasets.selection import loaded
 from llem.errors import DatasetError
 from llem.specs.dataset import LoadedDataset, Prompt
 
@@ -32,15 +32,7 @@ def load(config: DatasetConfig, base_dir: str) -> LoadedDataset:
             prompt is empty, or there are too few.
     """
     found, provenance, where = read_prompts(config, base_dir)
-    prompts, caveats = draw_prompts(found, config, where)
-    return LoadedDataset(
-        name=config.name,
-        provenance=provenance,
-        sha256=hash_of(found),
-        prompts=prompts,
-        available=len(found),
-        caveats=caveats,
-    )
+    return loaded(found, config, provenance, hash_of(found), where)
 
 
 def read_prompts(config: DatasetConfig, base_dir: str) -> tuple[list[Prompt], str, str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llem.datasets.prompt_field import find_field, prompt_of
-from llem.datasets.selection import draw_prompts
+from llem.datasets.selection import loaded
 from llem.errors import DatasetError
 from llem.files import parse_json, read_file
 from llem.specs.dataset import LoadedDataset, Prompt
@@ -38,15 +38,7 @@ def load(config: DatasetConfig, base_dir: str) -> LoadedDataset:
     path = Path(base_dir, Path(config.path).expanduser())
     raw = read_bytes(path)
     found, provenance = prompts_of(raw, str(path), config.field)
-    prompts, caveats = draw_prompts(found, config, str(path))
-    return LoadedDataset(
-        name=config.name,
-        provenance=f"{path.name}, {provenance}",
-        sha256=hashlib.sha256(raw).hexdigest(),
-        prompts=prompts,
-        available=len(found),
-        caveats=caveats,
-    )
+    return loaded(found, config, f"{path.name}, {provenance}", hashlib.sha256(raw).hexdigest(), str(path))
 
 
 def count_prompts(config: DatasetConfig, base_dir: str) -> int | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from llem.datasets.chat import as_asked
 from llem.errors import DatasetError
 from llem.specs.caveat import Caveat
-from llem.specs.dataset import Prompt
+from llem.specs.dataset import LoadedDataset, Prompt
 
 if TYPE_CHECKING:
     from llem.config.experiment import DatasetConfig
@@ -54,3 +54,21 @@ def draw_prompts(prompts: Sequence[Prompt], config: DatasetConfig, where: str) -
             remedy="Leave dataset.input_tokens out, shorten the chats, or name a field of text with dataset.field.",
         )
     return as_asked(drawn)
+
+
+def loaded(found: Sequence[Prompt], config: DatasetConfig, provenance: str, sha256: str, where: str) -> LoadedDataset:
+    """The dataset that a configuration draws from all prompts that were found. Raises as `draw_prompts`.
+
+    Args:
+        provenance, sha256: of what was found, as a result tells them.
+        where: the file or dataset, for messages.
+    """
+    prompts, caveats = draw_prompts(found, config, where)
+    return LoadedDataset(
+        name=config.name,
+        provenance=provenance,
+        sha256=sha256,
+        prompts=prompts,
+        available=len(found),
+        caveats=caveats,
+    )

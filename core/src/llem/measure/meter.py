@@ -262,12 +262,6 @@ class Meter:
         return min(max(TICK_TIMEOUT_S, TICKS_AWAITED * max(seen, default=0.0)), LONGEST_TICK_TIMEOUT_S)
 
 
-def _label(device: Device) -> str:
-    if device.methods == {"estimate"}:
-        return f"{device.name}: {device.note}"
-    return f"{device.name} ({' and '.join(sorted(device.methods)) or device.note})"
-
-
 def _mean_power(series: Series, track: Track, start_ns: int, end_ns: int) -> float | None:
     if not track.t_ns or end_ns <= start_ns:
         return None

@@ -7,21 +7,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from llem.metrics.selection import Source
+from llem.metrics.selection import WEIGHING, Source, count_of
 from llem.metrics.summary import parquet_rows
 from llem.results.arrow_array import array_of
 from llem.results.weighing import weighed
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-_WEIGHED_BY = (
-    "status",
-    "warnings",
-    "energy.headline.scope",
-    "energy.headline.method",
-    "energy.headline.unreliable",
-)
 
 
 @dataclass(frozen=True)
@@ -84,5 +76,5 @@ class WithComputed:
 
 def _needed(of: Iterable[str]) -> list[str]:
     """Columns that a value is computed and weighed from."""
-    counts = [f"{name.rpartition('.')[0]}.n" for name in of if name.startswith("latency.")]
-    return [*of, *counts, *_WEIGHED_BY]
+    counts = [count_of(name) for name in of if name.startswith("latency.")]
+    return [*of, *counts, *WEIGHING, "energy.headline.unreliable"]

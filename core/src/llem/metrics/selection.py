@@ -111,7 +111,7 @@ def select(
     swept = [name for name in columns if name.startswith("point.")]
     swept += [name for name in (config_column(key.removeprefix("point.")) for key in swept) if name in columns]
     of_rows = {*_ROW, *swept, *(spec.column for spec in metrics)}
-    wanted = [*of_rows, *(c.column for c in conditions), *([by, _count_of(by)] if by else [])]
+    wanted = [*of_rows, *(c.column for c in conditions), *([by, count_of(by)] if by else [])]
     table = source.read(list(dict.fromkeys(name for name in wanted if name in columns)))
     for one in conditions:
         table = table.filter(one.holds(table.column(one.column), table.schema.field(one.column)))
@@ -176,26 +176,26 @@ def _sorted_by(table: pa.Table, names: Sequence[str], by: str) -> dict[str, Any]
     return {key: min(map(str, several)) for key, several in values.items()}
 
 
-def _count_of(column: str) -> str:
+def count_of(column: str) -> str:
     """The column that has the number of observations behind a percentile."""
     return f"{column.rpartition('.')[0]}.n"
 
 
 def _weighed(table: pa.Table, by: str, values: Sequence[Any]) -> list[Any]:
     """Values of a column without those that their runs' warnings void, nor those that cannot be."""
-    beside = [name for name in (*_WEIGHING, _count_of(by)) if name in table.column_names and name != by]
+    beside = [name for name in (*WEIGHING, count_of(by)) if name in table.column_names and name != by]
     cells = zip(*(table.column(name).to_pylist() for name in beside), strict=True)
     rows = (dict(zip(beside, row, strict=True)) for row in cells)
     return [
         # Most have nothing that could be said against them, and are many.
         value
-        if value is None or (value > 0 and not row["warnings"] and _count_of(by) not in row)
+        if value is None or (value > 0 and not row["warnings"] and count_of(by) not in row)
         else weighed({**row, by: value})[by]
         for row, value in zip(rows, values, strict=True)
     ]
 
 
-_WEIGHING = ("status", "warnings", "energy.headline.scope", "energy.headline.method")
+WEIGHING = ("status", "warnings", "energy.headline.scope", "energy.headline.method")
 """Columns that tell what is left out of a figure: warnings, and whether the whole machine shares it."""
 
 

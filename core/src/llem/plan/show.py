@@ -9,6 +9,7 @@ from typing import Any
 from llem.config.problems import shorten
 from llem.plan.models import Plan
 from llem.results.scrub import scrub, scrub_data
+from llem.results.text import duration
 
 SHORT = 12
 """Digits of an identity that are shown."""
@@ -93,16 +94,6 @@ def plan_json(plan: Plan) -> dict[str, Any]:
         ],
     }
     return {**data, "duplicates": scrub_data(data["duplicates"]), "experiments": scrub_data(data["experiments"])}
-
-
-def duration(seconds: float) -> str:
-    """`42 s`, `5 min 30 s`, `2 h 5 min` or `3 d 4 h`."""
-    whole = round(seconds)
-    for size, unit, smaller, name in ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "min"), (60, "min", 1, "s")):
-        if whole >= size:
-            rest = whole % size // smaller
-            return f"{whole // size} {unit}" + (f" {rest} {name}" if rest else "")
-    return f"{whole} s"
 
 
 def _duplicates(plan: Plan) -> Iterator[str]:

@@ -34,11 +34,6 @@ def aggregate(study_dir: Path | str, *, rebuild: bool = False) -> Path:
     return TableWriter(study_dir).finish(rebuild=rebuild)
 
 
-def study_table(study_dir: Path | str) -> pa.Table:
-    """A study's results as an Arrow table, as they are on disk now. Raises ResultError where there is no study."""
-    return StudyTable(study_dir).read()
-
-
 class TableWriter:
     """Writes a study's results as they come, in memory that does not grow with the study.
 

@@ -13,6 +13,7 @@ from llem.errors import ResultError
 from llem.files import open_file
 from llem.results.arrow_table import conformed, joined, merged_schema
 from llem.results.models import SCHEMA_VERSION
+from llem.results.table_file import write_through
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -110,7 +111,7 @@ def write_single(path: Path, table: pa.Table) -> None:
     """Write `results.parquet` as one file, in the place of whatever there was. Raises ResultError."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with _writing(path, temporary):
-        _write(table, temporary)
+        write_through(table, temporary, write_page_checksum=True)
         if path.is_dir():
             shutil.rmtree(path)
         temporary.replace(path)
@@ -129,7 +130,7 @@ def replace_part(file: Path, table: pa.Table) -> None:
     temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     with _writing(file, temporary):
         if table.num_rows:
-            _write(table, temporary)
+            write_through(table, temporary, write_page_checksum=True)
             temporary.replace(file)
         else:
             file.unlink(missing_ok=True)
@@ -175,17 +176,6 @@ def _make_folder(path: Path) -> None:
     if path.is_file():
         path.replace(folder / _PART.format(1))
     folder.replace(path)
-
-
-def _write(table: pa.Table, file: Path) -> None:
-    import pyarrow.parquet as pq
-
-    file.unlink(missing_ok=True)
-    # Opened here: pyarrow takes no path that is not UTF-8.
-    with file.open("xb") as stream:
-        pq.write_table(table, stream, compression="zstd", write_page_checksum=True)
-        stream.flush()
-        os.fsync(stream.fileno())
 
 
 def _check_version(schema: pa.Schema, path: Path) -> None:

@@ -36,20 +36,25 @@ def write_table_file(table: pa.Table, path: Path) -> None:
 
     Its name is safe with the next fsync of the folder, which is that of the file that names it: a result, a manifest.
     """
-    import pyarrow.parquet as pq
-
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.unlink(missing_ok=True)
-        # Opened here: pyarrow takes no path that is not UTF-8.
-        with temporary.open("xb") as stream:
-            pq.write_table(table, stream, compression="zstd")
-            stream.flush()
-            os.fsync(stream.fileno())
+        write_through(table, temporary)
         temporary.replace(path)
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def write_through(table: pa.Table, file: Path, **options: Any) -> None:
+    """Write a table to a file of its own, down to the disk; `options` are those of `pyarrow.parquet.write_table`. Raises OSError."""
+    import pyarrow.parquet as pq
+
+    file.unlink(missing_ok=True)
+    # Opened here: pyarrow takes no path that is not UTF-8.
+    with file.open("xb") as stream:
+        pq.write_table(table, stream, compression="zstd", **options)
+        stream.flush()
+        os.fsync(stream.fileno())
 
 
 def table_of(path: Path, columns: Sequence[str]) -> pa.Table | None:

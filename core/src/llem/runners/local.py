@@ -244,14 +244,11 @@ def _left_cause(report: dict[str, Any]) -> str | None:
 
 def _marked(job_id: str) -> list[int]:
     """Processes that carry a job's mark in their environment."""
-    mark = f"LLEM_JOB_ID={job_id}".encode()
+    import psutil
+
     found = []
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            if mark in (entry / "environ").read_bytes().split(b"\0"):
-                found.append(int(entry.name))
-        except OSError:
-            continue  # another user's, or it has ended
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):  # another user's, or it has ended
+            if process.environ().get("LLEM_JOB_ID") == job_id:
+                found.append(process.pid)
     return found

@@ -13,6 +13,7 @@ import re
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 _NAME = re.compile(r"llem-(?P<here>[0-9a-f]{12})-(?P<pid>\d+)-(?P<born>\d+)-\w{8}")
@@ -62,15 +63,12 @@ def _dead(root: Path) -> Iterator[Path]:
 
 def _used() -> set[str]:
     """Temporary folders of processes that live: what a worker started may have outlived it and its llem."""
+    import psutil
+
     found: set[str] = set()
-    for entry in os.scandir("/proc") if Path("/proc").is_dir() else ():
-        if not entry.name.isdigit():
-            continue
-        try:
-            variables = (Path(entry.path) / "environ").read_bytes().split(b"\0")
-        except OSError:
-            continue  # another user's, or it has ended
-        found.update(os.fsdecode(v.partition(b"=")[2]) for v in variables if v.startswith(b"TMPDIR="))
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):  # another user's, or it has ended
+            found.add(process.environ().get("TMPDIR", ""))
     return found
 
 

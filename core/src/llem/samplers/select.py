@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import pkgutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 from llem.errors import LlemError, SamplerUnavailable
 from llem.results.models import SamplerReport
 from llem.specs.kinds import SAMPLERS
-from llem.specs.registry import SpecRegistry
+from llem.specs.registry import SpecRegistry, missing_requirements
 from llem.specs.sampler import Device, Sampler, SamplerSpec
 
 ON_REQUEST = "it measures only where measurement.samplers names it"
@@ -111,8 +110,7 @@ def close_samplers(opened: Sequence[OpenSampler]) -> None:
 
 
 def _open(spec: SamplerSpec, settings: Mapping[str, object]) -> OpenSampler:
-    missing = [name for name in spec.requires if not _present(name)]
-    if missing:
+    if missing := missing_requirements(spec.requires):
         raise SamplerUnavailable(
             f"it needs the package {', '.join(missing)}, which is not installed.",
             remedy=f"Install it: {spec.install}." if spec.install else None,
@@ -132,13 +130,6 @@ def _open(spec: SamplerSpec, settings: Mapping[str, object]) -> OpenSampler:
         sampler.close()
         raise SamplerUnavailable("it found no device.")
     return OpenSampler(spec, sampler, devices)
-
-
-def _present(name: str) -> bool:
-    try:
-        return importlib.util.find_spec(name) is not None
-    except (ImportError, ValueError):
-        return False
 
 
 def _without_needless(opened: Sequence[OpenSampler], reasons: dict[str, str]) -> list[OpenSampler]:

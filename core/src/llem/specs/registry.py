@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import importlib.util
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -78,3 +79,16 @@ class SpecRegistry(Protocol):
 
     def provider(self, kind: HookKind[Any], name: str) -> Plugin:
         """The plugin that brought a spec. Raises KeyError where there is none of this name."""
+
+
+def missing_requirements(requires: Sequence[str]) -> list[str]:
+    """The import names that are not present here, found without importing them."""
+    missing = []
+    for name in requires:
+        try:
+            present = importlib.util.find_spec(name) is not None
+        except (ImportError, ValueError):
+            present = False
+        if not present:
+            missing.append(name)
+    return missing
