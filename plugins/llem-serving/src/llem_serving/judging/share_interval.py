@@ -14,7 +14,7 @@ FEW = 5
 many groups at the least: by themselves they hang together with their neighbours, and nine held the truth in 91 % of windows."""
 
 TOGETHER = 10
-"""So many neighbouring parts are a group, where there are enough of them: what hangs together over an edge hangs together in one."""
+"""Neighbouring parts of a group, where there are enough of them: what hangs together over an edge hangs together in one."""
 
 
 @dataclass(frozen=True, slots=True)
