@@ -37,11 +37,19 @@ def _of_state(course: Course, load: LoadConfig) -> Iterator[Caveat]:
             "of this stretch of load, and of no rate.",
         )
     elif course.verdict == "unsteady":
-        yield Caveat(
-            "unsteady",
-            f"no steady state was seen within {course.waited_s:.3g} s: {'; '.join(course.reasons)}. The window was measured all the "
-            "same. Lengthen load.steady_s or the parts of the window (load.duration_s).",
+        yield Caveat("unsteady", _unsteady(course))
+
+
+def _unsteady(course: Course) -> str:
+    if course.lost is not None:
+        return (
+            f"the load was steady after {course.waited_s:.3g} s, and not in the window: {course.lost}. See why requests fail (`error` in "
+            "requests.parquet), or lower the rate."
         )
+    return (
+        f"no steady state was seen within {course.waited_s:.3g} s: {'; '.join(course.reasons)}. The window was measured all the "
+        "same. Lengthen load.steady_s or the parts of the window (load.duration_s)."
+    )
 
 
 def _saturated(course: Course, load: LoadConfig) -> str:

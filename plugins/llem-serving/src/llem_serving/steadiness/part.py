@@ -25,6 +25,7 @@ class LoadPart:
         answer_s: how long answers that ended in it took, from first token to end.
         since_s: for how long the load had gone on when it began; infinite where the system was filled long ago.
         length_s: of it; infinite where answers are short against it.
+        failures: of the completions, those that failed.
     """
 
     arrivals: int
@@ -36,6 +37,7 @@ class LoadPart:
     answer_s: Sequence[float] = field(default=())
     since_s: float = math.inf
     length_s: float = math.inf
+    failures: int = 0
 
     @property
     def j_per_output_token(self) -> float | None:
