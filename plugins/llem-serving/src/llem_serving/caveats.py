@@ -109,6 +109,13 @@ def _of_answers(judged: Judgement, course: Course) -> Iterator[Caveat]:
             "answer at the end of the drain (load.drain_s). They miss every objective, and are in no latency."
             + _most_frequent(course),
         )
+    if judged.unseen:
+        yield Caveat(
+            "objectives_unseen",
+            f"of {judged.requests:,} requests that arrived in the window {judged.unseen:,} were answered and lack a time that an objective "
+            "is of, such as that of a first token where a whole answer comes at one instant. They count as missed. Set objectives of "
+            "times that are seen (slo.e2e_s).",
+        )
     if course.kept_on:
         yield Caveat(
             "cancellation_ignored",
