@@ -33,6 +33,7 @@ from llem.files import inside as inside
 from llem.hookspecs import API_VERSION as API_VERSION
 from llem.hookspecs import PROJECT as PROJECT
 from llem.hookspecs import hookimpl as hookimpl
+from llem.measure.latency import timings as timings
 from llem.measure.statistics import stands as stands
 from llem.metrics import student as student
 from llem.metrics.computed import ComputedColumn as ComputedColumn
@@ -71,6 +72,7 @@ from llem.models.sources import locate_model as locate_model
 from llem.models.tokens import ByteTokenizer as ByteTokenizer
 from llem.models.tokens import TextTokenizer as TextTokenizer
 from llem.models.tokens import Tokenizer as Tokenizer
+from llem.plan.show import duration as duration
 from llem.plugins import Registry as Registry
 from llem.plugins import default_registry as default_registry
 from llem.plugins import load_object as load_object

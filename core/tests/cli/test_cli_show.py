@@ -71,6 +71,20 @@ def test_what_qualifies_the_figures_stands_in_the_notes_below_the_table(
         assert f": {code}: {message}" in shown
 
 
+def test_a_row_whose_figures_a_warning_voids_says_so_in_its_status(
+    llem: Any, make_result: Any, write_study: Any
+) -> None:
+    told = {"saturated": "too much.", "machine_busy": "load 9 on 2.", "energy_unmeasured": "no meter."}
+    folder = write_study(
+        make_result(point={"testbed.batch_size": 1}, position=1),
+        make_result(point={"testbed.batch_size": 1}, position=2, cycle=2, warnings=told),
+        make_result(point={"testbed.batch_size": 8}, position=3, config_hash="b" * 64, warnings=told),
+        make_result(point={"testbed.batch_size": 9}, position=4, config_hash="c" * 64),
+    )
+    rows = llem("show", folder).stdout.splitlines()[4:7]
+    assert [row.rpartition("  ")[2].strip() for row in rows] == ["done, 1 saturated", "done, saturated", "done"]
+
+
 def test_a_study_as_json_has_null_where_nothing_was_measured(llem: Any, three: Path) -> None:
     document = json.loads(llem("show", three, "--json").stdout)
     assert document["study"] == "made-by-hand"

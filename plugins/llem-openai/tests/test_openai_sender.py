@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import signal
 import socket
@@ -82,6 +83,43 @@ def test_one_that_is_taken_back_never_leaves(sender: Sender, pair: tuple[socket.
 
     asyncio.run(ask())
     assert pair[1].recv(100) == b"second"
+
+
+def test_one_that_was_taken_back_while_the_process_was_held_up_never_leaves(
+    sender: Sender, pair: tuple[socket.socket, socket.socket]
+) -> None:
+    async def ask() -> None:
+        sender._process.send_signal(signal.SIGSTOP)
+        first = sender.send(pair[0].fileno(), in_ms(20), b"first")
+        await asyncio.sleep(0.05)
+        first.cancel()
+        await asyncio.sleep(0.05)
+        sender._process.send_signal(signal.SIGCONT)
+        assert (await sender.send(pair[0].fileno(), 0, b"second")).size == 6
+
+    asyncio.run(ask())
+    assert pair[1].recv(100) == b"second"
+
+
+def test_what_cannot_be_said_while_the_process_is_held_up_is_said_after_it(
+    sender: Sender, pair: tuple[socket.socket, socket.socket]
+) -> None:
+    async def ask() -> None:
+        sender._process.send_signal(signal.SIGSTOP)
+        due_ns, waits = in_ms(1500), list[asyncio.Future[Left]]()
+        with contextlib.suppress(BlockingIOError):
+            while len(waits) < 100_000:
+                waits.append(sender.send(pair[0].fileno(), due_ns, b"never"))
+        assert 10 < len(waits) < 100_000
+        for one in waits:
+            one.cancel()
+        await asyncio.sleep(0.05)
+        sender._process.send_signal(signal.SIGCONT)
+        await asyncio.sleep(0.3)
+        assert (await sender.send(pair[0].fileno(), due_ns + 1, b"last")).size == 4
+
+    asyncio.run(ask())
+    assert pair[1].recv(100) == b"last"
 
 
 def test_it_tells_how_much_a_socket_took_and_when_it_took_nothing(
@@ -189,6 +227,15 @@ def answering(arrived: list[int], bodies: list[Mapping[str, Any]]) -> Behaviour:
     return Behaviour(handle={"it": handle})
 
 
+def kept(replay: Replay) -> None:
+    """Answer, and keep the connection."""
+    replay.send_response(200)
+    replay.send_header("Content-Type", "text/event-stream")
+    replay.send_header("Transfer-Encoding", "chunked")
+    replay.end_headers()
+    replay.send(b"%x\r\n%s\r\n0\r\n\r\n" % (len(STREAMS["tgi"]), STREAMS["tgi"]))
+
+
 @pytest.mark.parametrize("killed", [None, "before it is asked"])
 def test_an_answer_is_the_same_and_the_request_leaves_when_it_is_due(killed: str | None) -> None:
     arrived: list[int] = []
@@ -284,6 +331,50 @@ def test_a_request_that_is_given_up_before_it_is_due_never_leaves() -> None:
 
         asyncio.run(ask())
         assert (len(arrived), told) == (before, [])
+
+
+def test_a_sender_that_does_not_begin_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    with replaying(answering([], [])) as base, engine_on(f"{base}/it/v1") as (engine, _):
+        monkeypatch.setattr(sys, "executable", "/no/such/python")
+        assert not engine.prepare_ahead()
+        (caveat,) = engine.caveats()
+        assert caveat.code == "sender_missing"
+        assert "did not begin (No such file or directory)" in caveat.message
+        assert not engine.caveats()
+
+
+@pytest.mark.parametrize("comes_back", [True, False])
+def test_a_request_whose_kept_connection_had_ended_leaves_once_there_is_another(comes_back: bool) -> None:
+    asked: list[int] = []
+
+    def handle(replay: Replay, _: Mapping[str, Any]) -> None:
+        asked.append(replay.client_address[1])
+        if len(asked) != 3:
+            kept(replay)
+            return
+        time.sleep(0.3)  # it has said by then that the request left
+        if not comes_back:
+            replay.server.socket.shutdown(socket.SHUT_RDWR)
+        replay.close_connection = True
+
+    told: list[int] = []
+
+    async def ask(engine: OpenaiEngine) -> Any:
+        assert [event async for event in engine.stream(REQUEST)]
+        assert engine.prepare_ahead()
+        return [event async for event in engine.stream_at(REQUEST, in_ms(100), told.append)][-1].record
+
+    with replaying(Behaviour(handle={"it": handle})) as base, engine_on(f"{base}/it/v1") as (engine, _):
+        if comes_back:
+            record = asyncio.run(ask(engine))
+            assert len(told) == 2
+            assert told[-1] == record.start_ns
+            assert record.token_ns is None or record.token_ns[0] >= told[-1]
+        else:
+            with pytest.raises(LlemError, match="does not answer"):
+                asyncio.run(ask(engine))
+            assert len(told) == 1, "by the connection that had ended, and by no other"
+    assert asked[1] == asked[2]
 
 
 def test_an_encrypted_connection_has_one_hand_only() -> None:

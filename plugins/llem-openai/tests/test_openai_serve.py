@@ -182,6 +182,26 @@ def test_what_it_computes_is_the_experiment_s_own_and_this_machine_s_energy_is_t
     assert is_gone(int((folder / LOG).read_text().split()[-1]))
 
 
+def test_a_load_ends_with_its_server_and_not_with_its_window(tmp_path: Path) -> None:
+    load = {"measurement__scenario": "server", "load__rate_rps": 20, "load__ramp_s": 0.5, "load__steady_s": 0}
+    begun = time.monotonic()
+    result, folder = llem_run(
+        tmp_path,
+        expect=1,
+        openai__serve=json.dumps(command("--die", "8")),
+        openai__base_url=address(),
+        load__duration_s=600,
+        **load,
+    )
+    assert time.monotonic() - begun < 100
+    failure = result["failure"]
+    assert (failure["type"], failure["phase"]) == ("ModelError", "window")
+    assert "the server that openai.serve started ended in the run, with exit code 3." in failure["message"]
+    assert "Its log ends with: serving at" in failure["message"]
+    assert failure["log_tail"]
+    assert (folder / "worker.log").read_text().count("the server's log ends with") == 1
+
+
 def test_a_key_that_its_log_repeats_is_hidden_there(tmp_path: Path) -> None:
     code = (
         "import os, runpy, sys; print(os.environ['OPENAI_API_KEY'], flush=True); sys.argv[:] = sys.argv[1:]; "

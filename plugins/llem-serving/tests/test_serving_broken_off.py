@@ -38,7 +38,7 @@ def counted(course: Course, folder: Path) -> tuple[int, int, int, int]:
     path = folder / "requests.parquet"
     write_served(path, rows, found.unanswered, len(inside), *edges)
     columns = pq.read_table(path).to_pydict()
-    judged = judge([served(one, course, 3) for one in course.exchanges], SloConfig(), *edges, 3)
+    judged = judge(served(course, 3), SloConfig(), *edges, 3)
     again = rejudge(columns, SloConfig(), window_s=(edges[1] - edges[0]) / 1e9, parts=3)
     assert (again.requests, again.failed, again.unanswered) == (judged.requests, judged.failed, judged.unanswered)
     return (

@@ -20,6 +20,8 @@ from served_studies import energy_j, good_tokens, write_served_study
 from llem.errors import ConfigError, LlemError, ResultError
 from llem.plugins import default_registry
 from llem.results.job_directory import EXPERIMENT, REQUESTS, RESULT, write_json
+from llem.results.store import MANIFEST
+from llem.study.manifest.manifest import Entry, StudyManifest
 from llem_serving.config import SloConfig
 from llem_serving.judging.study import judge_study
 from llem_serving.slo_command import slo
@@ -96,6 +98,44 @@ def test_a_limit_that_nobody_keeps_is_missed(write_served: WriteStudy) -> None:
     assert "0 of 2 configurations kept TPOT 0.2 s, end to end 0.45 s in 99 % of requests" in done.output
     row = next(line for line in done.output.splitlines() if line.startswith("load.rate_rps=10"))
     assert row.split() == ["load.rate_rps=10", "300", "0.00", "%", *row.split()[4:9], "0", "–", "missed"]
+
+
+def unfinished(folder: Path, *states: str, state: str = "interrupted") -> None:
+    """Give a study the manifest of one with more runs, of which these have no figures."""
+    done = sorted(path.name for path in (folder / "experiments").iterdir())
+    entries = [
+        Entry(position, 1, "a" * 64, f"experiments/{name}", state=one)
+        for position, (name, one) in enumerate([*((n, "done") for n in done), *((s, s) for s in states)], start=1)
+    ]
+    text = StudyManifest("served", "2026-01-01", "1.0", "d" * 64, "sequential", 1, 3, entries, state=state).text()
+    (folder / MANIFEST).write_text(text)
+
+
+def test_a_study_with_runs_that_are_missing_says_how_many_of_how_many(write_served: WriteStudy) -> None:
+    folder = write_served()
+    unfinished(folder, "pending", "pending", "interrupted", "failed", "skipped", "not_needed")
+    done = invoke(folder, "--ttft", "0.2", "--attainment", "0.8")
+    assert done.exit_code == 0, done.output
+    assert done.output.splitlines()[0].endswith("in 80 % of requests, by 6 of 11 runs")
+    (note,) = [line for line in done.output.splitlines() if "have no figures" in line]
+    assert note.startswith("note: 5 of 11 runs have no figures (2 not run yet, 1 interrupted, 1 failed, 1 skipped")
+    assert f"`llem resume {folder}` goes on with the study" in note
+    document = json.loads(invoke(folder, "--ttft", "0.2", "--json").output)
+    missing = {"pending": 2, "interrupted": 1, "failed": 1, "skipped": 1}
+    assert document["runs"] == {"all": 11, "judged": 6, "missing": missing}
+    assert note.removeprefix("note: ") in document["notes"]
+
+
+@pytest.mark.parametrize("has_manifest", [False, True])
+def test_a_study_with_all_its_runs_says_nothing_of_that(write_served: WriteStudy, has_manifest: bool) -> None:
+    folder = write_served()
+    if has_manifest:
+        unfinished(folder, "not_needed", state="complete")
+    done = invoke(folder, "--ttft", "0.2")
+    assert done.output.splitlines()[0].endswith("in 99 % of requests")
+    assert "have no figures" not in done.output
+    document = json.loads(invoke(folder, "--ttft", "0.2", "--json").output)
+    assert document["runs"] == {"all": 6, "judged": 6, "missing": {}}
 
 
 def test_a_verdict_within_the_interval_is_not_told(write_served: WriteStudy) -> None:

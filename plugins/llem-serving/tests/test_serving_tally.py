@@ -41,7 +41,7 @@ def test_a_part_counts_what_happened_in_it(
     waits = sorted((one.first_ns or 0, (one.first_ns or 0) - one.arrived_ns) for one in began)
     assert list(part.ttft_s) == [waited / 1e9 for _, waited in waits]
     assert sorted(part.answer_s) == sorted(((one.ended_ns or 0) - (one.first_ns or 0)) / 1e9 for one in ended)
-    assert (part.since_s, part.length_s) == (0.0, length / 1e9)
+    assert (part.since_s, part.length_s, part.failures) == (0.0, length / 1e9, 0)
     assert tally.part(start, end, None, start - 7).since_s == 7e-9
     assert len(part.in_flight) == 20
     assert part.in_flight[-1] == sum(one.arrived_ns <= end < (one.ended_ns or 0) for one in found)
@@ -53,6 +53,7 @@ def test_a_request_that_failed_has_left_and_given_nothing() -> None:
     tally.ended(failed)
     part = tally.part(0, 10, None)
     assert (part.arrivals, part.completions, part.output_tokens, part.energy_j) == (1, 1, 0, None)
+    assert (part.failures, tally.part(7, 10, None).failures) == (1, 0)
     assert tally.under_way(6) == 1
     assert tally.under_way(7) == 0
 

@@ -11,8 +11,8 @@ from llem.metrics.environments import study_kinds
 from llem.metrics.shown import ShownMetric
 from llem.metrics.summary import Configuration, MetricSummary
 from llem.results.text import PARAGRAPH, energy_text
-from llem.results.warning_codes import IMPOSSIBLE, WarningKind, Weight, kind_of, touched_text
-from llem.results.weighing import is_impossible
+from llem.results.warning_codes import IMPOSSIBLE, WarningKind, kind_of, touched_text
+from llem.results.weighing import GRAVITY, is_impossible
 
 MOST_LINES = 20
 """Number of failures that are listed before the rest is only counted."""
@@ -47,7 +47,7 @@ def study_table(configurations: Sequence[Configuration], metrics: Sequence[Shown
             row.append(cell)
     headers.append("status")
     for row, c in zip(cells, configurations, strict=True):
-        row.append(_status(c.statuses))
+        row.append(_status(c))
     return table(headers, cells, left=left)
 
 
@@ -140,10 +140,11 @@ def _short(keys: Sequence[str]) -> list[str]:
     return [key.rpartition(".")[2] if last[key.rpartition(".")[2]] == 1 else key for key in keys]
 
 
-def _status(statuses: Mapping[str, int]) -> str:
-    if len(statuses) == 1:
-        return next(iter(statuses))
-    return ", ".join(f"{count} {status}" for status, count in sorted(statuses.items()))
+def _status(c: Configuration) -> str:
+    """The ends of its cycles, and what voids figures of them. Where that is energy alone its cell says so."""
+    void = [code for code in sorted(c.codes) if (k := kind_of(code)).weight == "void" and k.touches != {"energy"}]
+    counts, cycles = [*sorted(c.statuses.items()), *((one, c.codes[one]) for one in void)], sum(c.statuses.values())
+    return ", ".join(word if count == cycles else f"{count} {word}" for word, count in counts)
 
 
 def notes(configurations: Sequence[Configuration]) -> Iterator[str]:
@@ -168,15 +169,12 @@ def _warnings(configurations: Sequence[Configuration]) -> Iterator[str]:
         counts.update({*c.warnings, *c.codes})
         for code, message in c.warnings.items():
             messages.setdefault(code, message)
-    for code in sorted(counts, key=lambda code: _ORDER[kind_of(code).weight]):
+    for code in sorted(counts, key=lambda code: GRAVITY[kind_of(code).weight]):
         kind = kind_of(code)
         several = f" ({counts[code]} of {len(configurations)} configurations)" if len(configurations) > 1 else ""
         word = "note" if kind.weight == "inform" else "warning"
         left_out = f" Left out of the figures above: {_left_out(kind)}." if kind.weight == "void" else ""
         yield f"{word}: {code}{several}: {one_line(messages.get(code, f'{kind.seen}; {kind.advice}.'), PARAGRAPH)}{left_out}"
-
-
-_ORDER: dict[Weight, int] = {"void": 0, "qualify": 1, "inform": 2}
 
 
 def _left_out(kind: WarningKind) -> str:
@@ -234,7 +232,7 @@ def result_text(result: Mapping[str, Any]) -> str:
         lines += ["", f"prompt {sample['index']}", f"  asked     {_text(sample['prompt'])}"]
         lines.append(f"  answered  {_text(sample['output'])}")
     lines += _sampler_lines(result["samplers"])
-    for warning in sorted(result["warnings"], key=lambda w: _ORDER[kind_of(w["code"]).weight]):
+    for warning in sorted(result["warnings"], key=lambda w: GRAVITY[kind_of(w["code"]).weight]):
         kind = kind_of(warning["code"])
         word = "note" if kind.weight == "inform" else "warning"
         voids = f" It voids {touched_text(kind)}: do not use it." if kind.weight == "void" else ""

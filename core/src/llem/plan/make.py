@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from llem.config.experiment import BaselineConfig, MeasurementConfig, WarmupConfig
 from llem.config.identity import design_hash
 from llem.config.layers import LoadedStudy
 from llem.config.study import REPEATED_FIGURES
@@ -13,7 +14,7 @@ from llem.measure.baseline_checks import PRESENT_S
 from llem.plan.models import AllRuns, Plan
 from llem.plan.runners import choose_runners
 from llem.plan.schedule import RunOrder, gaps_s
-from llem.plan.search import planned_search
+from llem.plan.search import PlannedSearch, planned_search
 from llem.plugins import Registry, load_object
 from llem.specs.kinds import BACKENDS, METRICS, RUNNERS, SCENARIOS
 from llem.spelling import closest
@@ -43,10 +44,11 @@ def make_plan(study: LoadedStudy, registry: Registry, *, runner: str | None = No
     runners = choose_runners(study, sweep.backends, registry, runner)
     execution = study.config.execution
     count = len(sweep)
-    least_s, room_s, scenarios = _time_s(sweep, registry)
+    experiments = AllRuns(sweep, RunOrder.of(execution, count), runners)
+    search = planned_search(study, registry, experiments)
+    least_s, room_s, scenarios = _time_s(_first_runs(sweep, search), registry)
     here = any(registry.find(RUNNERS, choice.name).on_this_machine for choice in runners.values())
     pauses_s = gaps_s(execution, count) if here else 0.0
-    experiments = AllRuns(sweep, RunOrder.of(execution, count), runners)
     return Plan(
         name=_name(study),
         study_design_hash=design_hash(sweep.digests(), execution),
@@ -59,7 +61,7 @@ def make_plan(study: LoadedStudy, registry: Registry, *, runner: str | None = No
         execution=execution,
         base_dir=study.base_dir,
         source=study.text,
-        search=planned_search(study, registry, experiments),
+        search=search,
         skips=not execution.run_all and any(registry.find(SCENARIOS, name).skip for name in scenarios),
     )
 
@@ -85,23 +87,26 @@ def _name(study: LoadedStudy) -> str:
     return plain or study.config.name
 
 
-def _time_s(sweep: Sweep, registry: Registry) -> tuple[float, float, set[str]]:
+def _first_runs(sweep: Sweep, search: PlannedSearch | None) -> Iterator[Mapping[str, Any]]:
+    """The sections of each configuration by their names; of a search as it runs first, since it says how long its runs are."""
+    if search is None:
+        return (dict(zip(sweep.names, (part.section for part in parts), strict=True)) for parts in sweep.parts())
+    firsts = ((n, value) for n in range(len(search.bases)) if (value := search.search.next(n)) is not None)
+    return ({**dict(config), **config.sections} for config in (search.run(*first, 1).config for first in firsts))
+
+
+def _time_s(configurations: Iterator[Mapping[str, Any]], registry: Registry) -> tuple[float, float, set[str]]:
     """The least time of one cycle without gaps, what it may take longer where each warm-up needs its limit, and the scenarios.
 
     An idle baseline that can be reused is counted once, and then only looked at; a warm-up has as many runs as it compares,
     and the cold one.
     """
-    baseline_at, measurement_at, warmup_at = (sweep.names.index(name) for name in ("baseline", "measurement", "warmup"))
     cached: set[float] = set()
     scenarios: set[str] = set()
     total = room = 0.0
-    for parts in sweep.parts():
-        baseline, measurement = parts[baseline_at].section, parts[measurement_at].section
-        assert isinstance(baseline, BaselineConfig)
-        assert isinstance(measurement, MeasurementConfig)
+    for sections in configurations:
+        baseline, measurement, warmup = (sections[name] for name in ("baseline", "measurement", "warmup"))
         scenarios.add(measurement.scenario)
-        warmup = parts[warmup_at].section
-        assert isinstance(warmup, WarmupConfig)
         if warmup.enabled:
             warmup_s = min(warmup.max_s, (warmup.batches + 1) * WARMUP_RUN_S)
             total += warmup_s
@@ -110,8 +115,7 @@ def _time_s(sweep: Sweep, registry: Registry) -> tuple[float, float, set[str]]:
         if spec.least_s is None:
             window_s = measurement.min_window_s
         else:
-            by_name = {name: parts[sweep.names.index(name)].section for name in spec.sections}
-            window_s = load_object(spec.least_s)(by_name)
+            window_s = load_object(spec.least_s)({name: sections[name] for name in spec.sections})
         total += START_S + measurement.settle_s + window_s
         if baseline.enabled:
             total += baseline.resident_s

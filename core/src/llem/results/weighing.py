@@ -219,7 +219,7 @@ def tellings(rows: Iterable[Mapping[str, Any]], columns: Collection[str]) -> lis
             key = (code, row.get("energy.headline.scope"), row.get("energy.headline.method"))
             if code in _BY_VALUES or key not in known:
                 known[key] = _weight(kind_of(code), row, columns)
-            if _GRAVITY[known[key]] < _GRAVITY[weights.get(code, "inform")]:
+            if GRAVITY[known[key]] < GRAVITY[weights.get(code, "inform")]:
                 weights[code] = known[key]
     places = {code: place for place, code in enumerate(WARNINGS)}
     found = [
@@ -227,13 +227,14 @@ def tellings(rows: Iterable[Mapping[str, Any]], columns: Collection[str]) -> lis
         for code, count in runs.items()
         for weight in (weights.get(code, "inform"),)
     ]
-    return sorted(found, key=lambda one: (_GRAVITY[one.weight], places.get(one.code, len(places)), one.code))
+    return sorted(found, key=lambda one: (GRAVITY[one.weight], places.get(one.code, len(places)), one.code))
 
 
 _BY_VALUES = (IMPOSSIBLE, FEW)
 """Codes that a row's values tell, and no warning of the run."""
 
-_GRAVITY: dict[Weight, int] = {"void": 0, "qualify": 1, "inform": 2}
+GRAVITY: dict[Weight, int] = {"void": 0, "qualify": 1, "inform": 2}
+"""Place of each weight where the gravest warnings come first."""
 
 
 def _few(row: Mapping[str, Any], columns: Collection[str]) -> tuple[str, ...]:

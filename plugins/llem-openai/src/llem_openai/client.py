@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 
 from llem.plugin_api import Caveat, LlemError, Request, RequestRecord, TokenEvent
 from llem_openai.exchange import Exchange
-from llem_openai.notes import LateReads, sender_died
+from llem_openai.notes import LateReads, sender_died, sender_missing
 from llem_openai.sender import Departure, SenderDiedError
 from llem_openai.streamed_answer import StreamedAnswer
 
@@ -30,6 +30,7 @@ class Client:
     ) -> None:
         self._exchange, self._check, self._took = exchange, check, took
         self._told_sender, self._lost_with_sender = False, 0
+        self._told_fault = False
         self._late_reads = LateReads()
 
     def answer(self, requests: Sequence[Request], at_once: int) -> list[RequestRecord]:
@@ -62,8 +63,11 @@ class Client:
         return self._stream(request, self._exchange.departure(due_ns, left))
 
     def caveats(self) -> Sequence[Caveat]:
-        """Late reads since the last time, and the death of the process that sends, told once."""
-        found, ending = list(self._late_reads.tell()), self._exchange.sender_ending
+        """Late reads since the last time, and that the process that sends died or did not begin, told once."""
+        found, ending, fault = list(self._late_reads.tell()), self._exchange.sender_ending, self._exchange.sender_fault
+        if fault is not None and not self._told_fault:
+            self._told_fault = True
+            found.append(sender_missing(fault))
         if ending is not None and not self._told_sender:
             self._told_sender = True
             found.append(sender_died(ending, self._lost_with_sender))

@@ -53,7 +53,7 @@ class OpenaiEngine:
         name = served_name(way, config)
         entry = next((entry for entry in way.models() or () if entry["id"] == name), {"id": name})
         exchange = Exchange(way, name, {**options.extra, **fields})
-        self._client = Client(exchange, self._check_server, self._take)
+        self._client = Client(exchange, self.check_server, self._take)
         heard = exchange.probe(_PROBE)
         # Asked once it has worked: what it works on is held by then.
         place = place_of(options, found.server.processes() if found.server is not None else ())
@@ -105,13 +105,18 @@ class OpenaiEngine:
         """See `Engine.decode`. The tokenizer is the server's."""
         return None
 
+    def check_server(self) -> None:
+        """Raise ModelError where a server of the experiment's own has ended (llem-serving's `ChecksServer`)."""
+        if self._server is not None:
+            self._server.check()
+
     def synchronize(self) -> None:
         """See `Engine.synchronize`. The server's devices are beyond reach; every answer was waited for."""
 
     def memory(self, *, reset_peak: bool = False) -> MemoryReading:
         """See `Engine.memory`. The server's allocator is beyond reach. Raises ModelError where a server of the experiment's own has
         ended: without it there is no figure of its work."""
-        self._check_server()
+        self.check_server()
         return MemoryReading(None, None, None)
 
     def metrics(self, *, reset: bool = False) -> Mapping[str, float]:
@@ -147,10 +152,6 @@ class OpenaiEngine:
 
     def _keep(self, server: Server) -> None:
         self._server = server
-
-    def _check_server(self) -> None:
-        if self._server is not None:
-            self._server.check()
 
     def _take(self, heard: StreamedAnswer, record: RequestRecord) -> None:
         assert heard.found is not None

@@ -26,6 +26,9 @@ class Exchange:
         access: the way to the server.
         model: its name there.
         fields: of every request: how the next token is chosen, and what the study adds.
+
+    Attributes:
+        sender_fault: why the process that sends did not begin, in words; None where it did, or was not asked for.
     """
 
     def __init__(self, access: Access, model: str, fields: Mapping[str, Any]) -> None:
@@ -43,6 +46,7 @@ class Exchange:
         self._runner = asyncio.Runner()
         self._connections: dict[asyncio.AbstractEventLoop, Connections] = {}
         self._sender: Sender | None = None
+        self.sender_fault: str | None = None
 
     def wait(self, work: Coroutine[Any, Any, T]) -> T:
         """Run something in a loop of the exchange's own, to its end."""
@@ -66,18 +70,20 @@ class Exchange:
         raise ModelError(last.what, where=last.where, remedy=last.remedy) from first
 
     def prepare_ahead(self) -> bool:
-        """Begin what `ask` with an instant takes. False where it cannot be: an encrypted connection has one hand only."""
+        """Begin what `hear` with a departure takes. False where it cannot be: an encrypted connection has one hand only, and a
+        sender may not begin (`sender_fault`)."""
         if self._access.address.is_encrypted:
             return False
         if self._sender is None:
             try:
                 self._sender = Sender()
-            except OSError:
+            except OSError as error:
+                self.sender_fault = error.strerror or str(error) or type(error).__name__
                 return False
         return True
 
     def departure(self, due_ns: int, left: Callable[[int], None]) -> Departure:
-        """An instant for `ask`, once `prepare_ahead` has said yes."""
+        """An instant for `hear`, once `prepare_ahead` has said yes."""
         assert self._sender is not None
         return Departure(self._sender, due_ns, left)
 
@@ -115,13 +121,14 @@ class Exchange:
                 connection = await connections.take(fresh=fresh)
             except NETWORK_ERRORS as error:
                 raise unreachable(self._access.options, error) from error
+            if fresh and departure is not None:  # it leaves from here, and not before there is a connection for it
+                await asyncio.sleep(max(0, departure.due_ns - time.monotonic_ns()) / 1e9)
+                answer.start_ns = time.monotonic_ns()
+                departure.left(answer.start_ns)
+                departure = None
             try:
                 await Hearing(self._access, answer, fields).hear(connection, request_bytes, departure)
             except LostError:
-                if departure is not None:
-                    await asyncio.sleep(max(0, departure.due_ns - time.monotonic_ns()) / 1e9)
-                    departure.left(time.monotonic_ns())
-                    departure = None
                 continue  # it had ended just as it was used again, which says nothing about the server
             break
 

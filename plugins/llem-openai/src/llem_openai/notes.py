@@ -124,6 +124,16 @@ def sender_died(ending: str, lost: int) -> Caveat:
     )
 
 
+def sender_missing(fault: str) -> Caveat:
+    """The caveat for a sender that did not begin."""
+    return Caveat(
+        "sender_missing",
+        f"the process that sends requests did not begin ({printable(fault, 120)}): they left from the event loop that reads answers, "
+        "which sends late what is due while others are read. The lateness of this run is in its figures; make room for one more "
+        "process and run this again",
+    )
+
+
 def unsent(config: ExperimentConfig, options: OpenaiConfig) -> Sequence[Caveat]:
     """The caveat for settings of the study that the server is not told, where they would have an effect."""
     decoding = config.decoding

@@ -7,6 +7,7 @@ import errno
 import socket
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -79,10 +80,16 @@ class Sender:
         self._line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             command = [sys.executable, "-I", "-S", str(Path(sender_process.__file__)), str(theirs.fileno())]
-            self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
+            try:
+                self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
+            except OSError:
+                self._line.close()
+                raise
         self.ending: str | None = None
         self._asked = 0
         self._waiting: dict[int, asyncio.Future[Left]] = {}
+        self._unsaid: deque[int] = deque()
+        self._awaits_room = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._line.settimeout(START_S)
         try:
@@ -120,6 +127,7 @@ class Sender:
 
     def close(self) -> None:
         """End the process. Harmless when repeated."""
+        self._stop_awaiting_room()
         if self._loop is not None and not self._loop.is_closed():
             self._loop.remove_reader(self._line)
         self._loop = None
@@ -146,6 +154,7 @@ class Sender:
         """The process has ended: of what it had nobody knows whether it left."""
         if self._loop is not None:
             self._loop.remove_reader(self._line)
+        self._stop_awaiting_room()
         self.ending = self._wait()
         for waiting in list(self._waiting.values()):
             if not waiting.done():
@@ -161,8 +170,26 @@ class Sender:
 
     def _over(self, number: int, waiting: asyncio.Future[Left]) -> None:
         self._waiting.pop(number, None)
-        if waiting.cancelled() and self._line.fileno() >= 0:
-            try:
-                self._line.send(ASKED.pack(number, TAKEN_BACK))
-            except OSError:
-                return  # it goes, and nobody hears the answer
+        if waiting.cancelled():
+            self._unsaid.append(number)
+            self._take_back()
+
+    def _take_back(self) -> None:
+        """Say which requests are taken back, as far as the line has room: the rest once it has, where the process is held up."""
+        try:
+            while self._unsaid:
+                self._line.send(ASKED.pack(self._unsaid[0], TAKEN_BACK))
+                self._unsaid.popleft()
+        except BlockingIOError:
+            if self._loop is not None and not self._loop.is_closed():
+                self._awaits_room = True
+                self._loop.add_writer(self._line, self._take_back)
+            return
+        except OSError:
+            self._unsaid.clear()  # the process has ended, and sends nothing
+        self._stop_awaiting_room()
+
+    def _stop_awaiting_room(self) -> None:
+        if self._awaits_room and self._loop is not None and not self._loop.is_closed():
+            self._loop.remove_writer(self._line)
+        self._awaits_room = False

@@ -49,30 +49,41 @@ class Sending:
         self._told.append(LEFT.pack(0, 0, 0))
         while True:
             wait_s = max(0.0, (self._due[0][0] - time.monotonic_ns()) / 1e9) if self._due else None
-            readable, _, _ = select.select([self._line], [self._line] if self._told else [], [], wait_s)
-            self._send()
-            if readable and not self._take():
+            select.select([self._line], [self._line] if self._told else [], [], wait_s)
+            # All that has come before each: where this process was held up, what is due may have been taken back meanwhile.
+            while (goes_on := self._take_all()) and self._due and self._due[0][0] <= time.monotonic_ns():
+                self._send()
+            if not goes_on:
                 return
             self._tell()
 
     def _send(self) -> None:
-        while self._due and self._due[0][0] <= time.monotonic_ns():
-            _, number = heapq.heappop(self._due)
-            if number not in self._kept:
-                continue
-            out, request = self._kept.pop(number)
-            t_ns = time.monotonic_ns()
-            try:
-                size = os.write(out, request)
-            except OSError as error:
-                size = -(error.errno or 1)
-            os.close(out)
-            self._told.append(LEFT.pack(number, t_ns, size))
+        """Send the request that is due first, unless it was taken back."""
+        _, number = heapq.heappop(self._due)
+        if number not in self._kept:
+            return
+        out, request = self._kept.pop(number)
+        t_ns = time.monotonic_ns()
+        try:
+            size = os.write(out, request)
+        except OSError as error:
+            size = -(error.errno or 1)
+        os.close(out)
+        self._told.append(LEFT.pack(number, t_ns, size))
+
+    def _take_all(self) -> bool:
+        """Take every message that has come. False where the line has ended."""
+        try:
+            while self._take():
+                pass
+        except BlockingIOError:
+            return True
+        return False
 
     def _take(self) -> bool:
-        """Take one message. False where the line has ended."""
+        """Take one message. False where the line has ended. Raises BlockingIOError where none has come."""
         room = socket.CMSG_SPACE(array.array("i", [0]).itemsize)
-        data, notes, _, _ = self._line.recvmsg(ASKED.size + LONGEST, room)
+        data, notes, _, _ = self._line.recvmsg(ASKED.size + LONGEST, room, socket.MSG_DONTWAIT)
         if not data:
             return False
         number, due_ns = ASKED.unpack_from(data)

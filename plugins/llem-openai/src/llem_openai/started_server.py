@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import psutil
@@ -126,7 +127,7 @@ class StartedServer:
             now = time.monotonic()
             if now - begun > timeout_s:
                 raise ModelError(
-                    f"the server that {by.key} started has not answered for {timeout_s:g} s.{self._last_words()}",
+                    f"the server that {by.key} started has not answered for {timeout_s:g} s.{self._last_words}",
                     where=by.key,
                     remedy=by.late,
                 )
@@ -137,7 +138,7 @@ class StartedServer:
         self._check("before it answered")
         if listens(self.processes(), self._port) is False:
             raise ModelError(
-                f"another server answers on port {self._port} than the one that {by.key} started.{self._last_words()}",
+                f"another server answers on port {self._port} than the one that {by.key} started.{self._last_words}",
                 where=by.key,
                 remedy=by.other,
             )
@@ -180,13 +181,14 @@ class StartedServer:
         code = self._process.poll()
         if code is not None:
             raise ModelError(
-                f"the server that {self._by.key} started ended {when}, {ending_of(code)}.{self._last_words()}",
+                f"the server that {self._by.key} started ended {when}, {ending_of(code)}.{self._last_words}",
                 where=self._by.key,
                 remedy=f"See {self._log.name} in the experiment's folder, and try the command by hand.",
             )
 
+    @cached_property
     def _last_words(self) -> str:
-        """The end of its log, in a sentence; all of it goes where the worker's log is."""
+        """The end of its log, in a sentence; all of it goes where the worker's log is, once, however many requests fail by it."""
         tail = log_tail(self._log)
         if not tail:
             return " Its log is empty."

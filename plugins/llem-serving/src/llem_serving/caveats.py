@@ -37,11 +37,19 @@ def _of_state(course: Course, load: LoadConfig) -> Iterator[Caveat]:
             "of this stretch of load, and of no rate.",
         )
     elif course.verdict == "unsteady":
-        yield Caveat(
-            "unsteady",
-            f"no steady state was seen within {course.waited_s:.3g} s: {'; '.join(course.reasons)}. The window was measured all the "
-            "same. Lengthen load.steady_s or the parts of the window (load.duration_s).",
+        yield Caveat("unsteady", _unsteady(course))
+
+
+def _unsteady(course: Course) -> str:
+    if course.lost is not None:
+        return (
+            f"the load was steady after {course.waited_s:.3g} s, and not in the window: {course.lost}. See why requests fail (`error` in "
+            "requests.parquet), or lower the rate."
         )
+    return (
+        f"no steady state was seen within {course.waited_s:.3g} s: {'; '.join(course.reasons)}. The window was measured all the "
+        "same. Lengthen load.steady_s or the parts of the window (load.duration_s)."
+    )
 
 
 def _saturated(course: Course, load: LoadConfig) -> str:
@@ -100,6 +108,13 @@ def _of_answers(judged: Judgement, course: Course) -> Iterator[Caveat]:
             f"of {judged.requests:,} requests that arrived in the window {judged.failed:,} failed and {judged.unanswered:,} had no "
             "answer at the end of the drain (load.drain_s). They miss every objective, and are in no latency."
             + _most_frequent(course),
+        )
+    if judged.unseen:
+        yield Caveat(
+            "objectives_unseen",
+            f"of {judged.requests:,} requests that arrived in the window {judged.unseen:,} were answered and lack a time that an objective "
+            "is of, such as that of a first token where a whole answer comes at one instant. They count as missed. Set objectives of "
+            "times that are seen (slo.e2e_s).",
         )
     if course.kept_on:
         yield Caveat(

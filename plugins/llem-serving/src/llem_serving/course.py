@@ -30,6 +30,7 @@ class Course:
         paired: request i was row i of that trace.
         sessions: distinct sessions of the workload; 0 where every request stands alone.
         turns: requests of a session of the workload in the mean; None where every request stands alone.
+        lost: why a load that was steady before the window was not steady in it; None where it was, or was not before.
         kept_on: requests that the engine went on with after they were cancelled at the end.
     """
 
@@ -46,4 +47,5 @@ class Course:
     paired: bool = False
     sessions: int = 0
     turns: float | None = None
+    lost: str | None = None
     kept_on: int = 0

@@ -20,8 +20,9 @@ from llem_serving.config import LoadConfig
 from llem_serving.course import Course, Verdict
 from llem_serving.in_flight import InFlight
 from llem_serving.judging import Window
+from llem_serving.own_server import ChecksServer
 from llem_serving.sources import Source, TimedSessions, Users
-from llem_serving.steadiness import IN_A_ROW, LoadPart, Saturation, SteadyGate, growing, saturates
+from llem_serving.steadiness import IN_A_ROW, LoadPart, Saturation, SteadyGate, failing, growing, saturates
 from llem_serving.tally import Tally
 from llem_serving.traces import Trace, check_rows, is_paired, load_trace
 from llem_serving.turns import Walker, sessions_of
@@ -90,7 +91,7 @@ class Drive:
 
         Raises:
             ConfigError, DatasetError: the load cannot be drawn.
-            LlemError: a session cannot go on.
+            LlemError: a session cannot go on, or the engine's own server has ended.
         """
         sessions = sessions_of(self.context.requests)
         walker = Walker(self.engine, self._flight, self.load.think_s, own=self.load.answers == "own")
@@ -100,6 +101,7 @@ class Drive:
             self._source = TimedSessions(walker, sessions, self._offsets_ns())
         verdict: Verdict | None = None
         waited_s, reasons = 0.0, tuple[str, ...]()
+        lost: str | None = None
         kept_on = 0
         engine = self.engine
         # Users, and requests that wait for their turn, arrive when others end: nothing is known ahead.
@@ -122,6 +124,8 @@ class Drive:
                 verdict, reasons = "unsteady", (*reasons, _WORKED_OFF)
             under_way = self._tally.under_way(edges_ns[0])
             await self._drain(edges_ns[0], edges_ns[-1])
+            if verdict == "steady" and (lost := self._failing(edges_ns[0], edges_ns[-1])) is not None:
+                verdict = "unsteady"
         finally:
             self._source.stop()
             kept_on = await self._flight.cancel()
@@ -140,6 +144,7 @@ class Drive:
             paired=self._paired,
             sessions=len({one.session for one in self.context.requests} - {None}),
             turns=len(self.context.requests) / len(sessions) if any(len(one) > 1 for one in sessions) else None,
+            lost=lost,
             kept_on=kept_on,
         )
 
@@ -218,6 +223,16 @@ class Drive:
             self._saturation = found
         return found is not None
 
+    def _failing(self, open_ns: int, close_ns: int) -> str | None:
+        """The reason against a steady state in the requests that ended in the window, or arrived in it."""
+        window = Window(open_ns, close_ns)
+        ended = [
+            one
+            for one in self._flight.exchanges
+            if one.ended_ns is not None and (window.arrives_inside(one.arrived_ns) or window.ends_inside(one.ended_ns))
+        ]
+        return failing(sum(one.error is not None for one in ended), len(ended))
+
     async def _drain(self, open_ns: int, close_ns: int) -> None:
         """Wait for those that arrived in the window. Others go on arriving meanwhile: the last ones shall have it no easier."""
         window = Window(open_ns, close_ns)
@@ -226,19 +241,22 @@ class Drive:
         left = [e for e in waited if e.ended_ns is None]
         while left and time.monotonic_ns() < end_ns:
             await asyncio.sleep(_LOOK_S)
-            self._check_source()
+            self._check()
             left = [e for e in left if e.ended_ns is None]
             self.context.window.progress("drain", len(waited) - len(left), len(waited), "requests")
 
     async def _until(self, t_ns: int, what: str, total_s: float, since_ns: int | None = None) -> None:
-        """Wait for an instant, and say now and then how far it is. Raises the error that ended a part of the load."""
+        """Wait for an instant, and say now and then how far it is. Raises what ends the load before."""
         begun_ns = time.monotonic_ns() if since_ns is None else since_ns
         while (left_s := (t_ns - time.monotonic_ns()) / 1e9) > 0:
             await asyncio.sleep(min(left_s, _TELL_S))
-            self._check_source()
+            self._check()
             self.context.window.progress(what, round((time.monotonic_ns() - begun_ns) / 1e9, 1), total_s, "s")
 
-    def _check_source(self) -> None:
+    def _check(self) -> None:
+        """Raise what ends the load before its time: the end of the engine's own server, or an error of a part of the load."""
+        if isinstance(self.engine, ChecksServer):
+            self.engine.check_server()
         if (fault := self._source.fault()) is not None:
             raise fault
 

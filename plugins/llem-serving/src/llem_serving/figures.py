@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 
-from llem.plugin_api import Answer, ScenarioFigures
+from llem.plugin_api import Answer, ScenarioFigures, timings
 from llem_serving.broken_off import broken_off, tokens_of_an_event
 from llem_serving.caveats import caveats_of
 from llem_serving.config import LoadConfig, SloConfig
@@ -34,8 +34,7 @@ def figures_of(
         energy_j: of the headline's devices between two of the course's edges (J).
         warmed: answers of the warm-up, whose prompts the engine has seen.
     """
-    each = tokens_of_an_event(course.exchanges)
-    requests = [served(exchange, course, load.parts, each) for exchange in course.exchanges]
+    requests = served(course, load.parts)
     edges = (course.open_ns, course.close_ns)
     judged, late = judge(requests, slo, *edges, load.parts), lateness(requests, *edges)
     steps = in_flight(requests)
@@ -71,15 +70,24 @@ def figures_of(
     return ScenarioFigures(metrics=metrics, caveats=caveats)
 
 
-def served(exchange: Exchange, course: Course, parts: int, each: float = 1.0) -> ServedRequest:
-    """A request as judging reads it.
+def served(course: Course, parts: int) -> list[ServedRequest]:
+    """The requests of a load as judging reads them. The time of a first token is told by the same code as in the table of requests,
+    from which it is judged again: an engine that gives whole answers at one instant has none.
 
     Args:
-        exchange: the request.
-        course: its load.
+        course: the load.
         parts: of the window.
-        each: tokens of an event, for an answer that broke off.
     """
+    window, each = Window(course.open_ns, course.close_ns, parts), tokens_of_an_event(course.exchanges)
+    inside, beside = list[Answer](), list[Answer]()
+    for one in course.exchanges:
+        if one.answer is not None:
+            (inside if window.arrives_inside(one.arrived_ns) else beside).append(one.answer)
+    firsts = {id(row.answer): row.first_ns for row in (*timings(inside), *timings(beside))}
+    return [_served(one, window, each, firsts) for one in course.exchanges]
+
+
+def _served(exchange: Exchange, window: Window, each: float, firsts: Mapping[int, int | None]) -> ServedRequest:
     answer = exchange.answer
     record = answer.records[0] if answer is not None and answer.records else None
     times: Sequence[int] | None = broken_off(exchange, each) or None
@@ -90,14 +98,14 @@ def served(exchange: Exchange, course: Course, parts: int, each: float = 1.0) ->
         id=exchange.request.id,
         scheduled_ns=exchange.arrived_ns,
         released_ns=exchange.sent_ns,
-        first_ns=reached[0] if reached else None,
+        first_ns=firsts.get(id(answer)) if answer is not None else reached[0] if reached else None,
         last_ns=reached[-1] if reached else None,
         token_ns=reached,
         input_tokens=record.input_tokens if record is not None else None,
         output_tokens=record.output_tokens if record is not None else len(times or ()),
         finish=record.finish if record is not None else "error" if exchange.error is not None else "unanswered",
         error=exchange.error,
-        part=Window(course.open_ns, course.close_ns, parts).part_of_arrival(exchange.arrived_ns),
+        part=window.part_of_arrival(exchange.arrived_ns),
         free_ns=exchange.free_ns,
         ended_ns=exchange.ended_ns if exchange.error is not None else None,
     )

@@ -19,3 +19,9 @@ def least_s(sections: Mapping[str, Section | None]) -> float:
     assert isinstance(load, LoadConfig)
     steady_s = IN_A_ROW * load.duration_s / load.parts if load.is_tested else 0.0
     return load.ramp_s + steady_s + load.duration_s
+
+
+def longest_s(load: LoadConfig) -> float:
+    """The time that the same takes where a steady state is waited for in vain, with the drain (seconds)."""
+    steady_s = max(load.steady_s, IN_A_ROW * load.duration_s / load.parts) if load.is_tested else 0.0
+    return load.ramp_s + steady_s + load.duration_s + load.drain_s

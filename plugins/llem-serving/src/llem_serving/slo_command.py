@@ -116,9 +116,10 @@ def study_lines(found: JudgedStudy) -> Iterator[str]:
     from llem_serving.judging.asked import limits_text
 
     kept = sum(one.kept is True for one in found.configurations)
+    by = f", by {found.judged:,} of {counted(found.runs.runs, 'run')}" if found.judged < found.runs.runs else ""
     yield (
         f"{found.study}: {kept} of {counted(len(found.configurations), 'configuration')} kept {limits_text(found.slo)} "
-        f"in {percent(found.slo.attainment)} of requests"
+        f"in {percent(found.slo.attainment)} of requests{by}"
     )
     yield ""
     headers = [

@@ -25,6 +25,7 @@ class Tally:
         self._began: list[tuple[int, int]] = []
         self._answers: list[tuple[int, int]] = []
         self._ended: list[int] = []
+        self._failed: list[int] = []
         self._tokens: list[tuple[int, int]] = []
 
     def arrived(self, exchange: Exchange) -> None:
@@ -43,6 +44,8 @@ class Tally:
         if exchange.ended_ns is None:
             return
         insort(self._ended, exchange.ended_ns)
+        if exchange.error is not None:
+            insort(self._failed, exchange.ended_ns)
         if exchange.answer is not None and exchange.answer.records:
             insort(self._tokens, (exchange.ended_ns, exchange.answer.records[0].output_tokens))
         if exchange.answer is not None and exchange.first_ns is not None:
@@ -75,6 +78,7 @@ class Tally:
             answer_s=[took_ns / 1e9 for _, took_ns in answers],
             since_s=0.0 if begun_ns is None else (start_ns - begun_ns) / 1e9,
             length_s=(end_ns - start_ns) / 1e9,
+            failures=bisect_right(self._failed, end_ns) - bisect_right(self._failed, start_ns),
         )
 
 

@@ -6,10 +6,11 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from llem.plugin_api import SearchConfig
+from llem.plugin_api import SearchConfig, duration
 from llem_serving.capacity.answer import Answer
-from llem_serving.capacity.run_length import is_given, requests_wanted
+from llem_serving.capacity.run_length import is_given, requests_wanted, run_length
 from llem_serving.config import LoadConfig, SloConfig
+from llem_serving.load_time import least_s, longest_s
 
 if TYPE_CHECKING:
     from llem_serving.capacity.configuration_search import ConfigurationSearch
@@ -39,6 +40,7 @@ def plan_sentences(
     )
     for load, slo, own in dict.fromkeys(configurations):
         yield _length(load, slo, own.removesuffix("/s"))
+        yield _time(load, slo, own, settings.max_runs)
 
 
 def _length(load: LoadConfig, slo: SloConfig, noun: str) -> str:
@@ -52,6 +54,18 @@ def _length(load: LoadConfig, slo: SloConfig, noun: str) -> str:
         else ""
     )
     return f"each run has a window of {load.duration_s:g} s (load.duration_s), some {seen:,} {noun} in the first{few}"
+
+
+def _time(load: LoadConfig, slo: SloConfig, unit: str, runs: int) -> str:
+    rate_rps = load.rate_rps or 0.0
+    longer = {key.partition(".")[2]: value for key, value in run_length(load, slo, rate_rps).items()}
+    first = load.model_copy(update=longer)
+    least, longest = least_s({"load": first}), longest_s(first)
+    each = "" if is_given(load) else "; one at a lower rate takes longer"
+    return (
+        f"a run at {rate_rps:g} {unit} takes {duration(least)} to {duration(longest)} (ramp, wait for a steady state, window, drain), and "
+        f"{_many(runs, 'such run')} {duration(runs * least)} to {duration(runs * longest)}{each}"
+    )
 
 
 def answer_sentences(slo: SloConfig, search: ConfigurationSearch, *, by_energy: bool) -> Iterator[str]:

