@@ -72,7 +72,6 @@ from llem.models.sources import locate_model as locate_model
 from llem.models.tokens import ByteTokenizer as ByteTokenizer
 from llem.models.tokens import TextTokenizer as TextTokenizer
 from llem.models.tokens import Tokenizer as Tokenizer
-from llem.plan.show import duration as duration
 from llem.plugins import Registry as Registry
 from llem.plugins import default_registry as default_registry
 from llem.plugins import load_object as load_object
@@ -121,6 +120,7 @@ from llem.results.store import read_result as read_result
 from llem.results.study import StudyResult as StudyResult
 from llem.results.table_file import table_of as table_of
 from llem.results.text import NOTHING as NOTHING
+from llem.results.text import duration as duration
 from llem.results.text import one_line as one_line
 from llem.results.text import plain as plain
 from llem.results.text import span as span
