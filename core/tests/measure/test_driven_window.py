@@ -19,7 +19,7 @@ GUESS = Device(id="cpu", name="an estimate", scope="cpu", methods=frozenset({"es
 
 
 class Readings:
-    """What a meter has read: until when, and the energy of each device."""
+    """The readings of a meter: until when they go, and the energy of each device."""
 
     def __init__(self, devices: Sequence[Device], energy_j: Mapping[str, float], until_ns: int = 2**62) -> None:
         self.devices, self.until_ns, self._energy_j = devices, until_ns, energy_j
