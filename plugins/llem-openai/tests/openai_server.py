@@ -70,11 +70,18 @@ class _Handler(BaseHTTPRequestHandler):
             b.paths.append(self.path)
             b.now += 1
             b.most = max(b.most, b.now)
+        self._under_way = True
         try:
             self._answer(body)
         finally:
-            with b.lock:
-                b.now -= 1
+            self._leave()
+
+    def _leave(self) -> None:
+        """Count this request as under way no more, once."""
+        if self._under_way:
+            self._under_way = False
+            with self.behaviour.lock:
+                self.behaviour.now -= 1
 
     def _refuses(self) -> bool:
         b = self.behaviour
@@ -116,6 +123,7 @@ class _Handler(BaseHTTPRequestHandler):
             if body.get("return_token_ids"):
                 choice["token_ids"] = [(start + i) % VOCABULARY for i in range(count)]
             self._event({"choices": [choice]}, given, start + count)
+        self._leave()  # before the end is told: whoever hears it may send the next one at once
         if b.fail != "no usage":
             self._event({"choices": [], "usage": self._usage(given, total)}, given, total)
         self.wfile.write(b"data: [DONE]\n\n")
