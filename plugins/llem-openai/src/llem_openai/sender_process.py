@@ -49,16 +49,18 @@ class Sending:
         self._told.append(LEFT.pack(0, 0, 0))
         while True:
             wait_s = max(0.0, (self._due[0][0] - time.monotonic_ns()) / 1e9) if self._due else None
-            select.select([self._line], [self._line] if self._told else [], [], wait_s)
-            # All that has come before each: where this process was held up, what is due may have been taken back meanwhile.
-            while (goes_on := self._take_all()) and self._due and self._due[0][0] <= time.monotonic_ns():
+            readable, _, _ = select.select([self._line], [self._line] if self._told else [], [], wait_s)
+            # One is sent once nothing is left to be heard: where this process was held up, it may have been taken back meanwhile.
+            if not readable:
                 self._send()
-            if not goes_on:
+            elif not self._take():
                 return
             self._tell()
 
     def _send(self) -> None:
-        """Send the request that is due first, unless it was taken back."""
+        """Send the request that is due first, if one is, and unless it was taken back."""
+        if not self._due or self._due[0][0] > time.monotonic_ns():
+            return
         _, number = heapq.heappop(self._due)
         if number not in self._kept:
             return
@@ -71,19 +73,10 @@ class Sending:
         os.close(out)
         self._told.append(LEFT.pack(number, t_ns, size))
 
-    def _take_all(self) -> bool:
-        """Take every message that has come. False where the line has ended."""
-        try:
-            while self._take():
-                pass
-        except BlockingIOError:
-            return True
-        return False
-
     def _take(self) -> bool:
-        """Take one message. False where the line has ended. Raises BlockingIOError where none has come."""
+        """Take one message. False where the line has ended."""
         room = socket.CMSG_SPACE(array.array("i", [0]).itemsize)
-        data, notes, _, _ = self._line.recvmsg(ASKED.size + LONGEST, room, socket.MSG_DONTWAIT)
+        data, notes, _, _ = self._line.recvmsg(ASKED.size + LONGEST, room)
         if not data:
             return False
         number, due_ns = ASKED.unpack_from(data)
