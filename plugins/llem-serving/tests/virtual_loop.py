@@ -61,6 +61,12 @@ def _virtual() -> Iterator[_Loop]:
 
 
 def run_virtually(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """The result of a coroutine that is made and run in virtual time."""
+    """The result of a coroutine that is made and run in virtual time. As with `asyncio.run`, nothing of it goes on afterwards."""
     with _virtual() as loop:
-        return loop.run_until_complete(work())
+        try:
+            return loop.run_until_complete(work())
+        finally:
+            if left := asyncio.all_tasks(loop):
+                for task in left:
+                    task.cancel()
+                loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
