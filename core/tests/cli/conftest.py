@@ -74,13 +74,14 @@ def hidden(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Mapping[st
     return do
 
 
-@pytest.fixture(autouse=True)
-def without_other_plugins(bare_site: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+@pytest.fixture(scope="module", autouse=True)
+def without_other_plugins(bare_site: Path) -> Iterator[None]:
     """Hide other distributions of this repository: installed or not, they change nothing for the tests."""
-    monkeypatch.syspath_prepend(bare_site)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(bare_site), os.environ["PYTHONPATH"]]))
     default_registry.cache_clear()
-    yield
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(bare_site)
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(bare_site), os.environ["PYTHONPATH"]]))
+        yield
     default_registry.cache_clear()
 
 

@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from virtual_loop import run_virtually
+
 from llem.config.compose import Composer
 from llem.plugin_api import DriveContext, Request, RequestRecord, TokenEvent
 from llem.plugins import default_registry
@@ -138,5 +140,5 @@ def drive_of(
 
 
 def driven(engine: SleepingEngine, requests: Sequence[Request], load: LoadConfig, **more: Any) -> Course:
-    """The course of a load, driven to its end."""
-    return asyncio.run(drive_of(engine, requests, load, **more).run())
+    """The course of a load, driven to its end in virtual time."""
+    return run_virtually(lambda: drive_of(engine, requests, load, **more).run())

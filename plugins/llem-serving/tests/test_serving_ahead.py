@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 
 import pytest
 from driven_load import SleepingEngine, drive_of, driven, load_of
+from virtual_loop import run_virtually
 
 from llem.plugin_api import Request, RequestRecord, TokenEvent
 from llem_serving import in_flight
 from llem_serving.ahead import LEAD_NS
+from llem_serving.course import Course
 from llem_serving.in_flight import Exchange, InFlight
 
 MANY = [Request(id=number, output_tokens=1, prompt="a prompt") for number in range(50)]
@@ -64,9 +66,13 @@ def test_a_request_that_fails_before_it_is_due_has_arrived_all_the_same() -> Non
 
 def test_what_is_not_due_as_the_load_ends_never_arrived() -> None:
     engine = EngineWithSender()
-    begun_ns = time.monotonic_ns()
-    course = driven(engine, MANY, load_of(rate_rps=100, arrival="constant"))
-    ended_ns = time.monotonic_ns()
+
+    async def between() -> tuple[int, Course, int]:
+        begun_ns = time.monotonic_ns()
+        course = await drive_of(engine, MANY, load_of(rate_rps=100, arrival="constant")).run()
+        return begun_ns, course, time.monotonic_ns()
+
+    begun_ns, course, ended_ns = run_virtually(between)
     assert all(begun_ns < one.arrived_ns <= ended_ns for one in course.exchanges)
     assert max(due for _, due in engine.ahead) > max(one.arrived_ns for one in course.exchanges)
 

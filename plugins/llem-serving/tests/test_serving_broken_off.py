@@ -11,7 +11,8 @@ from driven_load import load_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from study_run import Serve
-from virtual_time import KnownEngine, S, driven_virtually
+from virtual_loop import S
+from virtual_time import KnownEngine, driven_virtually
 
 from llem.measure.given_out import count_given_out
 from llem.measure.latency import timings

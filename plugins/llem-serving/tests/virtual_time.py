@@ -1,70 +1,18 @@
-"""A load in virtual time: nothing sleeps, so that a long run takes a moment and every instant is exact; and engines of known truth."""
+"""A load in virtual time, and engines of known truth."""
 
 from __future__ import annotations
 
 import asyncio
-import math
-import selectors
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
-from unittest import mock
 
 from driven_load import drive_of
+from virtual_loop import run_virtually
 
 from llem.plugin_api import Request, RequestRecord, TokenEvent
 from llem_serving.config import LoadConfig
 from llem_serving.course import Course
-
-T = TypeVar("T")
-
-S = 1_000_000_000
-
-
-class _Clock(selectors.SelectSelector):
-    """A selector that puts the clock on in place of waiting."""
-
-    now_ns = 1_000 * S
-
-    def select(self, timeout: float | None = None) -> list[Any]:
-        ready = super().select(0)
-        if not ready and timeout is None:
-            raise RuntimeError("nothing will ever happen")
-        if not ready and timeout:
-            self.now_ns += max(0, math.ceil(timeout * 1e9))
-        return ready
-
-
-class _Loop(asyncio.SelectorEventLoop):
-    def __init__(self, clock: _Clock) -> None:
-        self._clock = clock
-        super().__init__(clock)
-
-    def time(self) -> float:
-        return self._clock.now_ns / 1e9
-
-    def run_in_executor(self, executor: Any, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:  # type: ignore[override]
-        future: asyncio.Future[T] = self.create_future()
-        future.set_result(func(*args))
-        return future
-
-
-@contextmanager
-def _virtual() -> Iterator[_Loop]:
-    loop = _Loop(clock := _Clock())
-    try:
-        with mock.patch.object(time, "monotonic_ns", side_effect=lambda: clock.now_ns):
-            yield loop
-    finally:
-        loop.close()
-
-
-def run_virtually(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-    """The result of a coroutine that is made and run in virtual time."""
-    with _virtual() as loop:
-        return loop.run_until_complete(work())
 
 
 @dataclass

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from llem_serving.steadiness.counting import shortfall
 from llem_serving.steadiness.part import IN_A_ROW, LoadPart, recent
@@ -52,7 +53,10 @@ def growing(parts: Sequence[LoadPart], arrival_cv2: float = 1.0) -> bool:
     what a shortfall of then has to show is `SURE`. The trend is not corrected for autocorrelation: that a queue wanders is no excuse
     for one that has grown.
     """
-    filled = _filled(parts)
+    return _growing(parts, _filled(parts), arrival_cv2)
+
+
+def _growing(parts: Sequence[LoadPart], filled: Sequence[LoadPart], arrival_cv2: float) -> bool:
     if len(filled) < IN_A_ROW:
         return False
     later = recent(filled)
@@ -75,7 +79,7 @@ def saturates(parts: Sequence[LoadPart], arrival_cv2: float = 1.0) -> Saturation
     if len(latest) < IN_A_ROW or any(part.completions >= part.arrivals for part in latest):
         return None
     behind = shortfall(filled, arrival_cv2)
-    if behind < CERTAIN or not growing(parts, arrival_cv2):
+    if behind < CERTAIN or not _growing(parts, filled, arrival_cv2):
         return None
     waiting = (
         latest[-1].in_flight[-1] if len(latest[-1].in_flight) else float(sum(p.arrivals - p.completions for p in parts))
@@ -85,13 +89,13 @@ def saturates(parts: Sequence[LoadPart], arrival_cv2: float = 1.0) -> Saturation
 
 def _first_s(parts: Sequence[LoadPart]) -> float | None:
     """The shortest time to first token: what it takes where nobody waits for another. None before any first token."""
-    return min((ttft_s for part in parts for ttft_s in part.ttft_s), default=None)
+    return min((min(part.ttft_s) for part in parts if len(part.ttft_s)), default=None)
 
 
 def _filled(parts: Sequence[LoadPart]) -> Sequence[LoadPart]:
     """The parts that began when the system had filled, as long as all but the longest answers after the load had begun: before,
     more arrive than end however low the load is. A queue makes that no longer: it is waited in before the first token."""
-    first_s, took = _first_s(parts), sorted(took_s for part in parts for took_s in part.answer_s)
+    first_s, took = _first_s(parts), sorted(chain.from_iterable(part.answer_s for part in parts))
     if first_s is None:
         return ()
     stay_s = first_s + (took[math.ceil(MOST * len(took)) - 1] if took else 0.0)
