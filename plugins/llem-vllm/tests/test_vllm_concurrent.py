@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from llem.errors import ModelError
 from llem.specs.backend import Request, TokenEvent
 
 pytestmark = pytest.mark.vllm
@@ -117,7 +118,10 @@ def test_every_stream_ends_with_the_reason_when_vllms_process_dies(model_folder:
 
     try:
         assert cores
+        one.engine.check_server()
         ends = asyncio.run(asyncio.wait_for(kill(), 60))
         assert all(isinstance(end, Exception) for end in ends), ends
+        with pytest.raises(ModelError, match=r"own process \(EngineCore\) has ended"):
+            one.engine.check_server()
     finally:
         one.engine.close()

@@ -21,6 +21,7 @@ import pytest
 from llem.errors import LlemError, ModelError
 from llem.specs.backend import Request, TokenEvent
 from llem.specs.dataset import Message
+from llem_serving.own_server import ChecksServer
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(900)]
 
@@ -188,6 +189,31 @@ def loading(model_folder: Path) -> Iterator[subprocess.Popen[str]]:
     yield process
     process.kill()
     process.wait()
+
+
+def look_until_it_ends(engine: ChecksServer) -> None:
+    for _ in range(1_000):
+        engine.check_server()
+        time.sleep(0.02)
+
+
+def test_a_server_that_ends_is_told_without_asking_it(model_folder: Path) -> None:
+    from vllm_lab import start
+
+    before = set(psutil.Process().children())  # the server of the other tests lives on
+    session = start(str(model_folder), {"frontend": "http", "max_model_len": 256})
+    try:
+        started = set(psutil.Process().children()) - before
+        (server,) = [one for one in started if "llem_vllm.serve" in one.cmdline()]
+        assert isinstance(session.engine, ChecksServer)
+        session.engine.check_server()
+        server.kill()
+        # To wait for its end here would take its exit code away.
+        told = r"vllm\.frontend: http started ended in the run, by SIGKILL.*Its log ends with"
+        with pytest.raises(ModelError, match=told):
+            look_until_it_ends(session.engine)
+    finally:
+        session.engine.close()
 
 
 def test_a_kill_leaves_nothing_of_the_server(loading: subprocess.Popen[str]) -> None:

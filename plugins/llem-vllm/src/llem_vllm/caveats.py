@@ -39,6 +39,19 @@ def setting_caveats(options: Section, effective: Mapping[str, Any], dtype: str |
     ]
 
 
+def replica_caveats(unheard: int) -> list[Caveat]:
+    """A caveat where so many workers of data-parallel replicas were not heard."""
+    if not unheard:
+        return []
+    return [
+        Caveat(
+            "replicas_unheard",
+            f"{unheard} of vLLM's workers did not say on which device they are (vllm.data_parallel_size): the energy of their devices "
+            "is in no figure, and the memory that they hold is not told. Run all replicas on one machine.",
+        )
+    ]
+
+
 def cache_caveat(times: int) -> list[Caveat]:
     """A caveat where the prefix cache was not emptied, so many times, before prompts came again."""
     if not times:

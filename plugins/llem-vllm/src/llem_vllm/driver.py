@@ -7,6 +7,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from llem.plugin_api import ModelError
+
 Came = Callable[[str, Sequence[int], int, str | None, int | None], None]
 """Takes the name of a request, the tokens that came, when, how it finished where it did, and its prompt tokens from the cache."""
 
@@ -58,7 +60,10 @@ class Driver(Protocol):
         """Begin one request, which `make` gives where the driver runs. Cancelling the future stops it at its next step."""
 
     def ask(self, method: str, *arguments: Any) -> list[Any]:
-        """Call a method of every worker."""
+        """Call a method of every worker; the answers are those of the first replica's."""
+
+    def check(self) -> None:
+        """See that vLLM's own process runs. Raises ModelError where it has ended."""
 
     def forget(self) -> bool:
         """Empty the prefix cache; False where vLLM could not."""
@@ -68,6 +73,15 @@ class Driver(Protocol):
 
     def close(self) -> None:
         """Ask vLLM's processes to end."""
+
+
+def ended() -> ModelError:
+    """The error of a vLLM whose own process has ended."""
+    return ModelError(
+        "vLLM's own process (EngineCore) has ended in the run.",
+        where="vllm",
+        remedy="worker.log has all that vLLM said; the kernel's log tells where memory was short.",
+    )
 
 
 class RefusedError(ValueError):

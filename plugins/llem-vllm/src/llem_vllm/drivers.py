@@ -22,7 +22,7 @@ from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError
 from vllm.v1.engine.llm_engine import LLMEngine
 
-from llem_vllm.driver import Came, Item, RefusedError
+from llem_vllm.driver import Came, Item, RefusedError, ended
 from llem_vllm.metrics import StepCounter
 
 _WATCH_S = 2.0
@@ -50,11 +50,20 @@ class StepDriver:
         """End calls to an engine process that died: vLLM notices the death, and leaves who waits for an answer waiting."""
         core = self._engine.engine_core
         while not self._closed.wait(_WATCH_S):
-            if getattr(getattr(core, "resources", None), "engine_dead", False):
+            if self._is_dead:
                 for waiting in list(getattr(core, "utility_results", {}).values()):
                     if not waiting.done():
                         waiting.set_exception(EngineDeadError())
                 core.outputs_queue.put_nowait(EngineDeadError())
+
+    @property
+    def _is_dead(self) -> bool:
+        return bool(getattr(getattr(self._engine.engine_core, "resources", None), "engine_dead", False))
+
+    def check(self) -> None:
+        """See `Driver.check`."""
+        if self._is_dead:
+            raise ended()
 
     def run(self, items: Sequence[Item], came: Came) -> None:
         """See `Driver.run`."""
@@ -141,6 +150,11 @@ class AsyncDriver:
 
     async def _start(self, arguments: Mapping[str, Any]) -> Any:
         return AsyncLLM.from_engine_args(AsyncEngineArgs(**arguments), stat_loggers=[StepCounter])
+
+    def check(self) -> None:
+        """See `Driver.check`."""
+        if self._engine.errored:
+            raise ended()
 
     def run(self, items: Sequence[Item], came: Came) -> None:
         """See `Driver.run`. Two steps whose tokens were not fetched in time share the later one's."""

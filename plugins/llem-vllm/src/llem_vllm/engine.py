@@ -27,12 +27,13 @@ from llem.plugin_api import (
     Tokenizer,
 )
 from llem_vllm.arguments import check_lengths, engine_arguments, environment_variables, sampling_arguments
-from llem_vllm.caveats import cache_caveat, count_caveats, setting_caveats
+from llem_vllm.caveats import cache_caveat, count_caveats, replica_caveats, setting_caveats
 from llem_vllm.driver import Driver, Item, RefusedError
-from llem_vllm.facts import facts_of
+from llem_vllm.facts import facts_of, replicas_of
 from llem_vllm.loading import Prepared, prepare
 from llem_vllm.passes import Passes
 from llem_vllm.processes import Descendants, signs_of_life
+from llem_vllm.replicas import Workers
 from llem_vllm.report import load_report
 from llem_vllm.under_way import UnderWay
 
@@ -70,8 +71,10 @@ class VllmEngine:
             self._tokenizer: Tokenizer = self._load_tokenizer()
             self._sampling = sampling_arguments(options, config.decoding)
             facts = facts_of(self._driver.settings)
+            self._workers = Workers(self._ask, replicas_of(facts))
             report = load_report(facts, self._prepared, self._tokenizer, config.model, self._devices())
             self._setting_caveats = setting_caveats(options, report.effective, report.dtype)
+            self._setting_caveats += replica_caveats(self._workers.unheard)
             return report
 
     def batches(self, requests: Sequence[Request]) -> Sequence[Sequence[Request]]:
@@ -147,15 +150,20 @@ class VllmEngine:
         """See `Engine.decode`."""
         return self._tokenizer.decode(token_ids)
 
+    def check_server(self) -> None:
+        """Raise ModelError where vLLM's own process has ended (llem-serving's `ChecksServer`)."""
+        assert self._driver is not None
+        self._driver.check()
+
     def synchronize(self) -> None:
         """See `Engine.synchronize`. Asks every worker, since the devices are theirs."""
         self._ask("llem_synchronize")
 
     def memory(self, *, reset_peak: bool = False) -> MemoryReading:
         """See `Engine.memory`. Holds vLLM's key-value cache, which is reserved whole at the start."""
-        found: list[tuple[float, float] | None] = self._ask("llem_memory", reset_peak)
+        found: list[tuple[float, float] | None] = self._workers.ask("llem_memory", reset_peak)
         known = [one for one in found if one is not None]
-        if not known or len(known) < len(found):
+        if not known or len(known) < len(found) or self._workers.unheard:
             return MemoryReading(None, None, None)
         return MemoryReading(sum(now for now, _ in known), sum(peak for _, peak in known), "allocator")
 
@@ -266,7 +274,7 @@ class VllmEngine:
         return TextTokenizer(self._driver.tokenizer(), self._prepared.tokenizer)
 
     def _devices(self) -> list[str]:
-        return list(dict.fromkeys(self._ask("llem_device")))
+        return list(dict.fromkeys(self._workers.ask("llem_device")))
 
     def _ask(self, method: str, *arguments: Any) -> list[Any]:
         assert self._driver is not None

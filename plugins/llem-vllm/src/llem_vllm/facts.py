@@ -79,6 +79,11 @@ def facts_of(settings: Any) -> Facts:
     )
 
 
+def replicas_of(facts: Facts) -> int:
+    """The number of data-parallel replicas."""
+    return int(facts["effective"].get("data_parallel_size", 1))
+
+
 def _end_ids(settings: Any) -> list[int]:
     found = settings.model_config.try_get_generation_config().get("eos_token_id")
     if found is None:

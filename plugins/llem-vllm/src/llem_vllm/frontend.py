@@ -68,6 +68,10 @@ class VllmFrontend:
         """See `Engine.memory`. Holds vLLM's key-value cache, which is reserved whole at the start."""
         return self._engine.memory(reset_peak=reset_peak)
 
+    def check_server(self) -> None:
+        """Raise ModelError where vLLM's server, or its own process, has ended (llem-serving's `ChecksServer`)."""
+        self._engine.check_server()
+
     def metrics(self, *, reset: bool = False) -> Mapping[str, float]:
         """See `ReportsMetrics.metrics`."""
         return self._engine.metrics(reset=reset)

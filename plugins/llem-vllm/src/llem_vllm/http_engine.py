@@ -23,6 +23,7 @@ from llem.plugin_api import (
     ModelError,
     Request,
     RequestRecord,
+    Section,
     TextTokenizer,
     TokenEvent,
     Tokenizer,
@@ -41,12 +42,14 @@ from llem_vllm.arguments import (
     environment_variables,
     sampling_arguments,
 )
-from llem_vllm.caveats import cache_caveat, count_caveats, setting_caveats
-from llem_vllm.facts import Facts
+from llem_vllm.caveats import cache_caveat, count_caveats, replica_caveats, setting_caveats
+from llem_vllm.config import given
+from llem_vllm.facts import Facts, replicas_of
 from llem_vllm.flags import request_fields, serve_flags
 from llem_vllm.guard import KEY
 from llem_vllm.loading import Prepared, adapter_of, prepare
 from llem_vllm.passes import Passes
+from llem_vllm.replicas import Workers
 from llem_vllm.report import load_report
 from llem_vllm.scraped import ServerCounter
 
@@ -86,17 +89,19 @@ class HttpEngine:
         self._prepared = prepare(config.model, options, context.base_dir)
         self._passes = Passes(config.measurement.scenario, self._forget)
         command = self._start(config, context)
-        facts = self._facts()
-        self._at_once = 2 * int(facts["effective"].get("max_num_seqs", 128)) * _replicas(facts)
+        facts = self._facts(options)
+        self._at_once = 2 * int(facts["effective"].get("max_num_seqs", 128)) * replicas_of(facts)
+        self._workers = Workers(self._ask, replicas_of(facts))
         self._tokenizer = self._load_tokenizer(config, facts)
         name = SERVED if getattr(options, "lora_adapter", None) is None else _ADAPTER
         exchange = Exchange(self._access, name, request_fields(sampling_arguments(options, config.decoding)))
-        self._client = Client(exchange, self._check, _took)
+        self._client = Client(exchange, self.check_server, _took)
         with _in_words_of_vllm():
             exchange.probe(_PROBE)
         self._counter = ServerCounter(lambda: self._page("/metrics"))
         report = load_report(facts, self._prepared, self._tokenizer, config.model, self._devices())
         self._setting_caveats = setting_caveats(options, report.effective, report.dtype)
+        self._setting_caveats += replica_caveats(self._workers.unheard)
         return replace(report, effective={**report.effective, "frontend": "http", "serve": command})
 
     def batches(self, requests: Sequence[Request]) -> Sequence[Sequence[Request]]:
@@ -136,15 +141,20 @@ class HttpEngine:
         assert self._tokenizer is not None
         return self._tokenizer.decode(token_ids)
 
+    def check_server(self) -> None:
+        """Raise ModelError where the server has ended (llem-serving's `ChecksServer`)."""
+        if self._server is not None:
+            self._server.check()
+
     def synchronize(self) -> None:
         """See `Engine.synchronize`. Asks every worker, since the devices are theirs."""
         self._ask("llem_synchronize")
 
     def memory(self, *, reset_peak: bool = False) -> MemoryReading:
         """See `Engine.memory`. Raises ModelError where the server has ended: without it there is no figure of its work."""
-        self._check()
-        found = [one for one in self._ask("llem_memory", reset_peak) if one is not None]
-        if not found:
+        self.check_server()
+        found = [one for one in self._workers.ask("llem_memory", reset_peak) if one is not None]
+        if not found or self._workers.unheard:
             return MemoryReading(None, None, None)
         return MemoryReading(sum(now for now, _ in found), sum(peak for _, peak in found), "allocator")
 
@@ -232,8 +242,11 @@ class HttpEngine:
         (ids,) = self._tokenizer.encode([request])
         return Request(request.id, request.output_tokens, None, ids, request.ignore_eos)
 
-    def _facts(self) -> Facts:
+    def _facts(self, options: Section) -> Facts:
         facts = cast(Facts, self._ask("llem_facts")[0])
+        # A replica of a dense model knows of no other one.
+        if (replicas := given(options).get("data_parallel_size")) is not None:
+            facts["effective"]["data_parallel_size"] = replicas
         # Where vLLM fits the context to the memory, the server is told after the workers.
         for entry in self._access.models() or ():
             if isinstance(limit := entry.get("max_model_len"), int):
@@ -241,13 +254,13 @@ class HttpEngine:
         return facts
 
     def _devices(self) -> list[str]:
-        return list(dict.fromkeys(self._ask("llem_device")))
+        return list(dict.fromkeys(self._workers.ask("llem_device")))
 
     def _forget(self) -> bool:
         return bool(json.loads(self._page("/reset_prefix_cache", {})).get("success"))
 
     def _ask(self, method: str, *arguments: Any) -> list[Any]:
-        """Call a method of every worker."""
+        """Call a method of every worker; the answers are those of the first replica's."""
         found: list[Any] = json.loads(self._page("/collective_rpc", {"method": method, "args": arguments}))["results"]
         return found
 
@@ -256,17 +269,13 @@ class HttpEngine:
         try:
             status, text = self._access.get(page) if document is None else self._access.post(page, document)
         except ModelError as error:
-            self._check()
+            self.check_server()
             raise ModelError(f"vLLM's server: {error.what}", where=_BY.key, remedy=_REMEDY) from error
         if status != 200:
             raise ModelError(
                 f"vLLM's server answers {status} at {page}: {self._access.said(text)}", where=_BY.key, remedy=_REMEDY
             )
         return text
-
-    def _check(self) -> None:
-        if self._server is not None:
-            self._server.check()
 
 
 _REMEDY = f"{LOG} in the experiment's folder has all that vLLM said."
@@ -292,7 +301,3 @@ def _took(heard: StreamedAnswer, record: RequestRecord) -> None:
             where=f"prompt {record.id}",
             remedy="Set dataset.input_tokens and dataset.output_tokens so that they fit, or raise vllm.max_model_len.",
         )
-
-
-def _replicas(facts: Facts) -> int:
-    return int(facts["effective"].get("data_parallel_size", 1))

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 MIB = 2**20
@@ -18,6 +22,12 @@ class WorkerExtension:
         from llem_vllm.facts import facts_of
 
         return dict(facts_of(self.vllm_config))
+
+    def llem_leave(self, folder: str, method: str, arguments: Sequence[Any]) -> Any:
+        """Answer one of the other questions, and leave the answer in a folder too: see `llem_vllm.replicas`."""
+        answer = getattr(self, method)(*arguments)
+        Path(folder, f"{os.getpid()}.json").write_text(json.dumps(answer), encoding="utf-8")
+        return answer
 
     def llem_device(self) -> str:
         """Stable id of the worker's device: `GPU-…`, or its kind."""
