@@ -101,7 +101,8 @@ def serve(tmp_path: Path, make_result: Callable[..., ExperimentResult]) -> Serve
         pq.write_table(pa.table(columns), tmp_path / REQUESTS)
         edges = np.linspace(-ramp_s, length_s + 1, 500)
         starts = np.array(busy)
-        served_s = np.array([np.clip(t - starts, 0, SERVICE_S).sum() for t in edges])
+        turns_of_service = np.column_stack([starts, starts + SERVICE_S]).ravel()
+        served_s = np.interp(edges, turns_of_service, SERVICE_S * np.repeat(np.arange(len(starts) + 1), 2)[1:-1])
         joules = IDLE_W * (edges + ramp_s) + (BUSY_W - IDLE_W) * served_s
         write_readings(tmp_path, {"cpu-0": (edges, joules, None)})
         energy_j = float(np.interp(length_s, edges, joules) - np.interp(0, edges, joules))
