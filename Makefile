@@ -3,20 +3,21 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 VLLM   := .venv-vllm
+SGLANG := .venv-sglang
 RAY    := .venv-ray
 BUILD  := .venv-build
 # In front of what needs root; nothing where make runs as root.
 AS_ROOT := $(if $(filter-out 0,$(shell id -u)),sudo env "PATH=$$PATH")
 INSTALL := $(AS_ROOT) apt-get update -q && $(AS_ROOT) env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends
-MEMBERS := -e core -e plugins/llem-pytorch -e plugins/llem-vllm -e plugins/llem-openai -e plugins/llem-zeus -e plugins/llem-codecarbon -e plugins/llem-plugin-kit -e plugins/llem-analysis -e plugins/llem-report -e plugins/llem-exporters -e plugins/llem-serving -e plugins/llem-amd -e runners/llem-docker -e runners/llem-slurm
+MEMBERS := -e core -e plugins/llem-pytorch -e plugins/llem-vllm -e plugins/llem-sglang -e plugins/llem-openai -e plugins/llem-zeus -e plugins/llem-codecarbon -e plugins/llem-plugin-kit -e plugins/llem-analysis -e plugins/llem-report -e plugins/llem-exporters -e plugins/llem-serving -e plugins/llem-amd -e runners/llem-docker -e runners/llem-slurm
 
 # Hundreds of processes import the same modules: what Python compiles is kept, also where the shell asks for the opposite.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo unit test test-processes test-vllm bench-vllm test-install test-bench test-gpu wheels images-cpu test-docker test-crash test-crash-nightly \
+.PHONY: help setup demo unit test test-processes test-vllm bench-vllm test-sglang test-install test-bench test-gpu wheels images-cpu test-docker test-crash test-crash-nightly \
   test-ray test-slurm \
-  test-browser check check-python check-types check-imports check-images check-workflows check-shell bench docs docs-site clean
+  test-browser check check-python check-types check-imports check-options check-images check-workflows check-shell bench docs docs-site clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,7 +45,7 @@ test: unit test-processes  ## the tests that every machine can run, the real mod
 
 # Most of these wait, for a clock or a process: four files at once also on two cores. Threads of an engine wait asleep: a spinning
 # one would hold up its neighbour's.
-ELSEWHERE := install or bench or gpu or docker or vllm or crash or ray or slurm or browser
+ELSEWHERE := install or bench or gpu or docker or vllm or sglang or crash or ray or slurm or browser
 test-processes: setup  ## those of them that start processes or load engines
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder -m "not unit and not ($(ELSEWHERE))"
 
@@ -98,6 +99,21 @@ test-vllm: $(VLLM)/.ready  ## a real vLLM on the CPU, in an environment of its o
 bench-vllm: $(VLLM)/.ready  ## vLLM's benchmark in its quick form, in the same environment
 	$(VLLM)/bin/python -m bench.throughput_vllm --quick
 
+# SGLang pins torch and transformers, and has an environment of its own. Its packages are named one by one: what it asks for besides are
+# kernels for CUDA. On a CPU two stand-ins of our own make up for them; neither computes anything of a model.
+FIXTURES := tests/fixtures/sglang_cpu
+$(SGLANG)/.ready: $(FIXTURES)/requirements.txt $(FIXTURES)/torchvision_operators.py $(FIXTURES)/sgl_kernel/__init__.py core/pyproject.toml plugins/llem-analysis/pyproject.toml plugins/llem-sglang/pyproject.toml plugins/llem-plugin-kit/pyproject.toml plugins/llem-serving/pyproject.toml
+	$(PYTHON) -m venv $(SGLANG)
+	$(SGLANG)/bin/python -m pip install --quiet torch==2.13.0
+	$(SGLANG)/bin/python -m pip install --quiet --no-deps sglang==0.5.23 torchvision==0.28.0 -r $(FIXTURES)/requirements.txt
+	$(SGLANG)/bin/python -m pip install --quiet -e core -e plugins/llem-sglang -e plugins/llem-plugin-kit -e plugins/llem-analysis -e plugins/llem-serving pytest pytest-randomly pytest-timeout
+	site=$$($(SGLANG)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') && \
+	  cp -r $(FIXTURES)/torchvision_operators.py $(FIXTURES)/sgl_kernel "$$site" && echo "import torchvision_operators" >"$$site/sglang_cpu.pth"
+	touch $@
+
+test-sglang: $(SGLANG)/.ready  ## a real SGLang on the CPU, in an environment of its own
+	$(SGLANG)/bin/python -m pytest plugins/llem-sglang
+
 # Ray cannot be imported where the package amdsmi is without ROCm's library, as in the environment of the other tests.
 $(RAY)/.ready: constraints.txt core/pyproject.toml plugins/llem-analysis/pyproject.toml plugins/llem-plugin-kit/pyproject.toml plugins/llem-serving/pyproject.toml runners/llem-ray/pyproject.toml
 	$(PYTHON) -m venv $(RAY)
@@ -108,7 +124,7 @@ test-ray: $(RAY)/.ready  ## a real Ray cluster of two nodes on this machine, one
 	$(RAY)/bin/python -m pytest runners/llem-ray
 
 # Hooks for git run the same ones: see .pre-commit-config.yaml.
-check: check-python check-types check-imports check-images check-workflows check-shell  ## ruff, mypy, import-linter; Dockerfiles, workflows and shell scripts
+check: check-python check-types check-imports check-options check-images check-workflows check-shell  ## ruff, mypy, import-linter; engines' options, Dockerfiles, workflows and shell scripts
 
 check-python: setup
 	$(BIN)/ruff check .
@@ -119,6 +135,10 @@ check-types: setup
 
 check-imports: setup
 	$(BIN)/lint-imports
+
+# An option of SGLang that nobody has judged is an error.
+check-options: setup
+	$(BIN)/python -m llem_sglang.schema --judged
 
 check-images: setup
 	$(BIN)/hadolint $(wildcard plugins/*/src/*/image/Dockerfile)
@@ -151,4 +171,4 @@ docs-site: setup  ## the documentation's site in site/, strictly: a link that le
 	$(BIN)/python -m mkdocs build --strict
 
 clean:  ## removes the environment and what tools leave behind
-	rm -rf $(VENV) $(VLLM) $(RAY) $(BUILD) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache site
+	rm -rf $(VENV) $(VLLM) $(SGLANG) $(RAY) $(BUILD) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache site

@@ -20,6 +20,7 @@ from docs.reference_pages import (
     messages,
     plugin_api,
     results,
+    sglang_options,
     vllm_options,
     warnings,
 )
@@ -34,6 +35,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "plugin-api.md": plugin_api.page,
     "messages.md": messages.page,
     "vllm.md": vllm_options.page,
+    "sglang.md": sglang_options.page,
 }
 """File name to what makes its content."""
 

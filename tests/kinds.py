@@ -23,6 +23,7 @@ OTHERS = (
     "slurm",
     "docker",
     "vllm",
+    "sglang",
     "ray",
     "browser",
     "crash",
@@ -41,7 +42,7 @@ STARTING = frozenset(
 )
 """Fixtures that start a process: a test that asks for one is marked `process` by that."""
 
-ENGINES = frozenset({"torch", "transformers", "vllm", "ray"})
+ENGINES = frozenset({"torch", "transformers", "vllm", "sglang", "ray"})
 STARTS = frozenset({"subprocess.Popen", "os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system"})
 _MARKS = re.compile(r"^pytestmark = (.*?)(?:\n\n|\Z)", re.MULTILINE | re.DOTALL)
 _OTHER = re.compile(rf"pytest\.mark\.(?:{'|'.join(OTHERS)})\b")
