@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from llem.plugin_api import ConfigError
@@ -65,6 +65,7 @@ def played(search: CapacitySearch, server: Server) -> list[float]:
     st.floats(4, 25),
     st.sampled_from([0.5, 0.9, 0.99]),
 )
+@example(-2.96875, 10.0, 0.5)  # its third run keeps 1.5 %: next to nothing, and more than the two above it
 def test_it_finds_the_crossing_from_a_start_that_is_far_off(log_capacity: float, slope: float, wanted: float) -> None:
     capacity = math.exp(log_capacity)
     search = CapacitySearch(wanted, 1.0)

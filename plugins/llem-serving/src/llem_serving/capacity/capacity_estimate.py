@@ -22,6 +22,9 @@ INTERVAL = (0.025, 0.5, 0.975)
 _HOPELESS, _HOPELESS_RUNS = 0.02, 3
 """Attainment below which a steady run is hopeless, and how many of these end a search in which none held."""
 
+_BY_CHANCE = 3
+"""Requests that one of these keeps more than the others for no reason."""
+
 _OUTSIDE = 4.0
 """Capacity is looked for up to this factor outside of the rates that ran."""
 
@@ -94,9 +97,13 @@ class CapacityEstimate:
         return "steadiness" if bounds.limit_rps <= bounds.missed_rps else "objectives"
 
     def _is_hopeless(self) -> bool:
-        """True where several steady runs kept next to nothing and none held: no lower rate would, and runs get longer downwards."""
-        lost = sum(run.steady is True and run.attainment < _HOPELESS for run in self.runs)
-        return not self.bounds.held_rps and lost >= _HOPELESS_RUNS
+        """True where several steady runs kept next to nothing, none held, and the lowest rate kept no more than the others: no lower one
+        would, and runs get longer downwards."""
+        lost = [run for run in self.runs if run.steady is True and run.attainment < _HOPELESS]
+        if self.bounds.held_rps or len(lost) < _HOPELESS_RUNS:
+            return False
+        lowest, *others = sorted(lost, key=lambda run: run.rate_rps)
+        return lowest.attainment <= 2 * max(run.attainment for run in others) + _BY_CHANCE / lowest.requests
 
     def _enough(self, precision: float) -> bool:
         low, middle, high = self.interval()
