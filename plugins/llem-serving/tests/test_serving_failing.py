@@ -10,7 +10,8 @@ import pytest
 from driven_load import PlainWindow, drive_of, load_of
 from hypothesis import given
 from hypothesis import strategies as st
-from virtual_time import KnownEngine, driven_virtually, run_virtually
+from virtual_loop import run_virtually
+from virtual_time import KnownEngine, driven_virtually
 
 from llem.plugin_api import Request
 from llem_serving.config import SloConfig

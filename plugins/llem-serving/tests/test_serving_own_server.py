@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import pytest
 from driven_load import drive_of, load_of
-from virtual_time import KnownEngine, S, run_virtually
+from virtual_loop import S, run_virtually
+from virtual_time import KnownEngine
 
 from llem.plugin_api import LlemError, Request
 from llem_serving.course import Course
