@@ -19,13 +19,14 @@ from llem_serving.course import Course
 from llem_serving.figures import figures_of
 from llem_serving.steadiness import LoadPart, SteadyGate, failing
 
-LOAD: dict[str, Any] = {"rate_rps": 20, "arrival": "constant", "ramp_s": 5.0, "steady_s": 120.0, "duration_s": 60.0}
+LOAD: dict[str, Any] = {"rate_rps": 10, "arrival": "constant", "ramp_s": 5.0, "steady_s": 120.0, "duration_s": 60.0}
 
 
 @dataclass
 class FailingEngine(KnownEngine):
     """Answers as `KnownEngine`, and every so many requests fail at once; from a moment on, where one is given."""
 
+    tokens: int = 4
     every: int = 0
     is_failing: bool = True
 
