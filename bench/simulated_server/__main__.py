@@ -34,7 +34,7 @@ class Server:
 
     def __init__(self, options: LoadbedConfig) -> None:
         self._engine, self._journal = LoadbedEngine(), Journal()
-        self._engine.load(cast("LoadContext", SimpleNamespace(config=SimpleNamespace(options=options))))
+        self._engine.load(cast("LoadContext", SimpleNamespace(config=SimpleNamespace(options=options), job_dir=None)))
 
     async def connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection to its end."""
