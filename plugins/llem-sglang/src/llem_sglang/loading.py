@@ -1,4 +1,4 @@
-"""Where SGLang finds the model: a hub id or a folder as it stands; GGUF files and shapes are written out as a folder first."""
+"""The model as SGLang takes it: a hub id or a folder as it stands; GGUF files and shapes are written out as a folder first."""
 
 from __future__ import annotations
 
