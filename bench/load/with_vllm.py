@@ -15,7 +15,7 @@ from bench.load.load import Load
 from bench.load.process import call
 from bench.load.seen import Account
 
-_COMMAND = (
+COMMAND = (
     "import argparse; from vllm.benchmarks.serve import add_cli_args, main; parser = argparse.ArgumentParser(); "
     "add_cli_args(parser); main(parser.parse_args())"
 )
@@ -44,7 +44,7 @@ def run(python: Path, load: Load, account: Account, folder: Path) -> Told:
     }
     words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     flags = ["--skip-chat-template", "--disable-shuffle", "--ignore-eos", "--save-result", "--disable-tqdm"]
-    call([python, "-c", _COMMAND, *words, *flags], folder)
+    call([python, "-c", COMMAND, *words, *flags], folder)
     found = json.loads((folder / "vllm.json").read_text())
     return Told(
         latency_s={name: {percent: found[f"p{percent}_{name}_ms"] / 1e3 for percent in PERCENTS} for name in LATENCIES},

@@ -13,9 +13,12 @@ import os
 import stat
 from io import BufferedReader
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llem.errors import ResultError
+
+if TYPE_CHECKING:
+    from pyarrow.parquet import ParquetFile
 
 MOST_BYTES = 512 * 2**20
 """Largest size of what is read as a whole: the manifest of a study of a million experiments."""
@@ -64,6 +67,23 @@ def read_file(path: Path | str, most: int = MOST_BYTES) -> bytes:
             errno.EFBIG, f"it is larger than the {most / 2**20:g} MiB that such a file can have", str(path)
         )
     return data
+
+
+def open_parquet(path: Path | str, **options: Any) -> ParquetFile:
+    """Open a Parquet file; `options` are those of `pyarrow.parquet.ParquetFile`.
+
+    Raises:
+        NotAFileError: as `require_regular`.
+        OSError: it cannot be read.
+        pyarrow.ArrowException: it is no Parquet file, or damaged.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    # Arrow opens it, since its threads may free what they read only after the read has returned. Where that belongs to
+    # Python and Python is ending by then, the process aborts. By number, since Arrow takes no path that is not UTF-8.
+    with open_file(path) as stream:
+        return pq.ParquetFile(pa.OSFile(f"/dev/fd/{stream.fileno()}", "rb"), **options)
 
 
 def parse_json(data: bytes | str) -> Any:

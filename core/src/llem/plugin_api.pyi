@@ -30,6 +30,7 @@ from llem.errors import ResultError as ResultError
 from llem.errors import SamplerClosed as SamplerClosed
 from llem.errors import SamplerUnavailable as SamplerUnavailable
 from llem.files import inside as inside
+from llem.files import open_parquet as open_parquet
 from llem.hookspecs import API_VERSION as API_VERSION
 from llem.hookspecs import PROJECT as PROJECT
 from llem.hookspecs import hookimpl as hookimpl

@@ -7,6 +7,7 @@ from pathlib import Path
 from llem.datasets.jsonl import prompts_of, read_bytes
 from llem.datasets.prompt_field import find_field, prompt_of
 from llem.errors import DatasetError
+from llem.results.arrow_array import buffer_of
 from llem.specs.dataset import Prompt
 
 _PATTERNS = ("*.parquet", "*.jsonl")
@@ -62,9 +63,10 @@ def _parquet(path: Path, field: str | None) -> list[Prompt]:
     import pyarrow
     import pyarrow.parquet
 
+    raw = buffer_of(read_bytes(path))
     try:
-        rows = pyarrow.parquet.ParquetFile(pyarrow.BufferReader(read_bytes(path))).read().to_pylist()
-    except pyarrow.ArrowException as error:
+        rows = pyarrow.parquet.ParquetFile(pyarrow.BufferReader(raw)).read().to_pylist()
+    except (OSError, pyarrow.ArrowException) as error:
         raise DatasetError(
             "this is no Parquet file, or it is cut off.", where=str(path), remedy="Download it again."
         ) from error

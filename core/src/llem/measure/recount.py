@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
+from llem.files import open_parquet
 from llem.results.job_directory import REQUESTS, TIMESERIES
 from llem.results.models import EnergyBreakdown, EnergyFigure, Phase, ResultWarning, Throughput
 
@@ -37,11 +38,8 @@ def recount(job_dir: Path, energy: EnergyBreakdown, speed: Throughput, phases: S
     Returns:
         A warning for each total that its own readings contradict, or that cannot be counted again.
     """
-    import pyarrow.parquet as pq
-
-    with (job_dir / REQUESTS).open("rb") as file:  # pyarrow takes no path that is not UTF-8
+    with open_parquet(job_dir / REQUESTS) as requests:
         # Of a load that did not wait for answers, tokens count where they were given out.
-        requests = pq.ParquetFile(file)
         name = "window_tokens" if "window_tokens" in requests.schema_arrow.names else "output_tokens"
         column = requests.read([name]).column(name)
     generated = sum(int(count) for count in column.to_pylist() if count is not None)
@@ -58,10 +56,8 @@ _READ = ("sampler", "device", "t_s", "energy_j", "power_w")
 
 
 def _readings(path: Path) -> dict[tuple[str, str], list[Row]]:
-    import pyarrow.parquet as pq
-
-    with path.open("rb") as file:
-        table = pq.ParquetFile(file).read(list(_READ))
+    with open_parquet(path) as file:
+        table = file.read(list(_READ))
     found: dict[tuple[str, str], list[Row]] = {}
     for sampler, device, *row in zip(*(table.column(name).to_pylist() for name in _READ), strict=True):
         found.setdefault((sampler, device), []).append((row[0], row[1], row[2]))

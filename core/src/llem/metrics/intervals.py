@@ -17,7 +17,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from llem.metrics import student
-from llem.results.arrow_array import array_of
+from llem.results.arrow_array import array_of, buffer_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -172,7 +172,7 @@ def _new_draws(n: int, resamples: int, seed: int) -> Sequence[pa.Array[Any]]:
     generator = random.Random(seed)
     columns = []
     for _ in range(n):
-        data = pa.py_buffer(generator.randbytes(4 * resamples))
+        data = buffer_of(generator.randbytes(4 * resamples))
         numbers = pa.Array.from_buffers(pa.uint32(), resamples, [None, data])
         share = pc.multiply(numbers.cast(pa.float64()), n / 2**32)
         columns.append(pc.floor(share).cast(pa.int32()))

@@ -25,7 +25,7 @@ def array_of(cells: Sequence[Any], kind: pa.DataType) -> pa.Array[Any]:
     n, nulls = len(cells), sum(cell is None for cell in cells)
     if kind == pa.null():
         return pa.nulls(n)
-    valid = pa.py_buffer(_bits([cell is not None for cell in cells])) if nulls else None
+    valid = buffer_of(_bits([cell is not None for cell in cells])) if nulls else None
     if pa.types.is_list(kind):
         _check(cells, list, tuple)
         lists = [cell or () for cell in cells]
@@ -34,7 +34,7 @@ def array_of(cells: Sequence[Any], kind: pa.DataType) -> pa.Array[Any]:
     if pa.types.is_string(kind):
         _check(cells, str)
         texts = [b"" if cell is None else cell.encode() for cell in cells]
-        return pa.Array.from_buffers(kind, n, [valid, _offsets(texts), pa.py_buffer(b"".join(texts))], nulls)
+        return pa.Array.from_buffers(kind, n, [valid, _offsets(texts), buffer_of(b"".join(texts))], nulls)
     if pa.types.is_boolean(kind):
         _check(cells, bool)
         data = _bits([bool(cell) for cell in cells])
@@ -44,7 +44,16 @@ def array_of(cells: Sequence[Any], kind: pa.DataType) -> pa.Array[Any]:
         data = array(_CODES[str(kind)], [0 if cell is None else cell for cell in cells]).tobytes()
     else:
         raise ValueError(f"no arrays of {kind} here")
-    return pa.Array.from_buffers(kind, n, [valid, pa.py_buffer(data)], nulls)
+    return pa.Array.from_buffers(kind, n, [valid, buffer_of(data)], nulls)
+
+
+def buffer_of(data: bytes | array[Any]) -> pa.Buffer:
+    """A copy of bytes that belongs to Arrow, not to Python: Arrow's threads may still hold it where Python ends."""
+    import pyarrow as pa
+
+    buffer = pa.allocate_buffer(memoryview(data).nbytes)
+    memoryview(buffer).cast("B")[:] = memoryview(data).cast("B")
+    return buffer
 
 
 _CODES = {"int32": "i", "int64": "q", "double": "d"}
@@ -62,6 +71,4 @@ def _bits(truths: Sequence[bool]) -> bytes:
 
 
 def _offsets(parts: Sequence[Sequence[Any]]) -> pa.Buffer:
-    import pyarrow as pa
-
-    return pa.py_buffer(array("i", [0, *itertools.accumulate(map(len, parts))]))
+    return buffer_of(array("i", [0, *itertools.accumulate(map(len, parts))]))

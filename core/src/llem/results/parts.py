@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from llem.errors import ResultError
-from llem.files import open_file
+from llem.files import open_parquet
 from llem.results.arrow_table import conformed, joined, merged_schema
 from llem.results.models import SCHEMA_VERSION
 from llem.results.table_file import write_through
@@ -56,11 +56,9 @@ class PartFile:
     """
 
     def __init__(self, path: Path) -> None:
-        import pyarrow.parquet as pq
-
         self.path = path
         with self._reading():
-            self._file = pq.ParquetFile(open_file(path), page_checksum_verification=True)
+            self._file = open_parquet(path, page_checksum_verification=True)
             self.schema = self._file.schema_arrow
         _check_version(self.schema, path)
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llem.files import open_file
+from llem.files import open_parquet
 from llem.results.arrow_array import array_of
 from llem.results.writable import writable
 
@@ -60,10 +60,9 @@ def write_through(table: pa.Table, file: Path, **options: Any) -> None:
 def table_of(path: Path, columns: Sequence[str]) -> pa.Table | None:
     """These columns of a table of a run, those that it has; None where it is missing or damaged."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     try:
-        with open_file(path) as stream, pq.ParquetFile(stream) as file:
+        with open_parquet(path) as file:
             return file.read([name for name in columns if name in file.schema_arrow.names])
     except (OSError, pa.ArrowException):
         return None

@@ -17,6 +17,7 @@ from llem.plugin_api import (
     ResultError,
     codes_of,
     inside,
+    open_parquet,
     read_result,
     recover,
     verify,
@@ -120,14 +121,11 @@ class Run:
     def _finishes(self) -> Counter[str] | None:
         """Count of each ending of the window's requests; None where the file does not tell."""
         from pyarrow import ArrowException
-        from pyarrow import parquet as pq
 
-        reader: Any = pq
         try:
-            file = inside(self._folder, self.name) / REQUESTS
-            schema = reader.read_schema(file)
-            wanted = [name for name in ("finish", "inside") if name in schema.names]
-            rows = reader.read_table(file, columns=wanted).to_pylist()
+            with open_parquet(inside(self._folder, self.name) / REQUESTS) as file:
+                wanted = [name for name in ("finish", "inside") if name in file.schema_arrow.names]
+                rows = file.read(wanted).to_pylist()
         except (ResultError, OSError, ArrowException):
             return None
         if "finish" not in wanted:

@@ -17,7 +17,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from llem.plugin_api import EVENTS, READINGS, REQUESTS, RESULT, TIMESERIES, write_json
+from llem.plugin_api import EVENTS, READINGS, REQUESTS, RESULT, TIMESERIES, open_parquet, write_json
 from llem_docker.logs import clean
 from llem_docker.sizes import in_words
 
@@ -210,10 +210,9 @@ def _table_problem(path: Path) -> str | None:
     if path.suffix != ".parquet":
         return None
     import pyarrow
-    from pyarrow import parquet
 
     try:
-        parquet.read_schema(path)
+        open_parquet(path).close()
     except (pyarrow.ArrowException, OSError, ValueError) as error:
         return f"is no table ({type(error).__name__})"
     return None

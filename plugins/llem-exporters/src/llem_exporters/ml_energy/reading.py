@@ -28,6 +28,7 @@ from llem.plugin_api import (
     ResultError,
     ResultWarning,
     Throughput,
+    open_parquet,
 )
 
 RUNS = Path("runs") / "llm.parquet"
@@ -84,10 +85,10 @@ def read_ml_energy(path: Path) -> Iterator[ExperimentResult]:
 
 def _rows(file: Path) -> list[dict[str, Any]]:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(file)
+        with open_parquet(file) as parquet:
+            table = parquet.read()
     except (OSError, pa.ArrowException) as error:
         raise ResultError(
             f"it cannot be read as Parquet: {' '.join(str(error).split())}.",

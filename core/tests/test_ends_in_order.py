@@ -1,0 +1,81 @@
+"""The end of a process that has read Parquet: Arrow's threads may still be at work when Python goes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from llem.files import NotAFileError, open_parquet
+from llem.results.arrow_array import array_of
+
+READ = """
+import sys
+from llem.files import open_parquet
+
+table = open_parquet(sys.argv[1]).read()
+for name in table.column_names:
+    for chunk in table.column(name).chunks:
+        chunk.dictionary_encode()
+"""
+PLACE = """
+import os
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+"""
+
+
+@pytest.mark.process
+def test_a_process_that_read_parquet_ends_by_its_own_code(tmp_path: Path) -> None:
+    """Its other threads hardly get the processor, so that what they have still to free is left for the end."""
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.table({f"c{i}": [f"{i}", "x", "y"] * 20 for i in range(300)}), path, compression="zstd")
+    codes = [_ended(PLACE + READ, path) for _ in range(12)]
+    assert codes == [0] * 12
+
+
+def _ended(code: str, path: Path) -> int:
+    with subprocess.Popen([sys.executable, "-c", code, str(path)]) as process:
+        seen = {process.pid}
+        while process.poll() is None:
+            try:
+                threads = {int(name) for name in os.listdir(f"/proc/{process.pid}/task")} - seen  # noqa: PTH208
+                for thread in threads:
+                    os.sched_setscheduler(thread, os.SCHED_IDLE, os.sched_param(0))
+            except OSError:  # it, or one of them, is gone
+                continue
+            seen |= threads
+    return process.returncode
+
+
+@pytest.mark.parametrize("options", [{}, {"page_checksum_verification": True}])
+def test_a_file_is_read_whatever_its_name(options: dict[str, bool], tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"not-utf-8-\xff.parquet")
+    with path.open("wb") as stream:
+        pq.write_table(pa.table({"a": [1.5, None], "b": ["x", "y"]}), stream)
+    with open_parquet(path, **options) as file:
+        path.unlink()  # open is open
+        assert file.read().to_pydict() == {"a": [1.5, None], "b": ["x", "y"]}
+
+
+@pytest.mark.parametrize(
+    ("cells", "kind"),
+    [([1, None], pa.int64()), (["a", None], pa.string()), ([True], pa.bool_()), ([[1.0], None], pa.list_(pa.float64()))],
+)
+def test_an_array_that_is_made_belongs_to_arrow(cells: list[object], kind: pa.DataType) -> None:
+    """What Arrow allocates counts in its pool; what Python lends it does not."""
+    before = pa.total_allocated_bytes()
+    array = array_of(cells * 1000, kind)
+    assert pa.total_allocated_bytes() - before >= array.nbytes > 0
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_file_is_refused_at_once(make: Callable[[Path], None], tmp_path: Path) -> None:
+    make(tmp_path / "t.parquet")
+    with pytest.raises(NotAFileError):
+        open_parquet(tmp_path / "t.parquet")
