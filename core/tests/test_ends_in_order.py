@@ -65,7 +65,12 @@ def test_a_file_is_read_whatever_its_name(options: dict[str, bool], tmp_path: Pa
 
 @pytest.mark.parametrize(
     ("cells", "kind"),
-    [([1, None], pa.int64()), (["a", None], pa.string()), ([True], pa.bool_()), ([[1.0], None], pa.list_(pa.float64()))],
+    [
+        ([1, None], pa.int64()),
+        (["a", None], pa.string()),
+        ([True], pa.bool_()),
+        ([[1.0], None], pa.list_(pa.float64())),
+    ],
 )
 def test_an_array_that_is_made_belongs_to_arrow(cells: list[object], kind: pa.DataType) -> None:
     """What Arrow allocates counts in its pool; what Python lends it does not."""
