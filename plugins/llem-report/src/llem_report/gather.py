@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llem.plugin_api import ConfigError, ResultError, parquet_rows
+from llem_analysis.auditing import audit
 from llem_analysis.candidates import Candidate, candidates_of
 from llem_analysis.design import Configured, configured
 from llem_analysis.loading import give_back, load_table, rows_of, study_name
@@ -65,14 +66,16 @@ _MORE = (
 """Columns that a report takes besides what it concludes from."""
 
 
-def gather(study_dir: Path | str) -> ReportStudy:
+def gather(study_dir: Path | str, rules: str | None = None) -> ReportStudy:
     """Read a study.
 
     Args:
         study_dir: its folder; it may still run.
+        rules: of an audit, by name or file; None asks for none.
 
     Raises:
-        ResultError: there is no study, or its manifest is damaged and it has no results.
+        ResultError: there is no study, or its manifest is damaged and it has no results; no run is done that could be audited.
+        ConfigError: there are no such rules.
         PluginError: numpy or scipy is not installed.
     """
     from llem.plugin_api import head_beside_results
@@ -133,6 +136,7 @@ def gather(study_dir: Path | str) -> ReportStudy:
         method=tuple(method_sentences(rows, manifest, environments)),
         citation=citation(manifest, title, rows, versions),
         scenarios=tuple(dict.fromkeys(str(row["scenario"]) for row in rows if row.get("scenario"))),
+        audit=None if rules is None else audit(folder, rules),
     )
 
 

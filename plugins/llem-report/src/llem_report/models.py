@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from llem_analysis.auditing import Audit
 from llem_analysis.study_models import StudyAnalysis
 
 
@@ -119,6 +120,7 @@ class ReportStudy:
         method: sentences: what was measured how, over which window.
         citation: text for a paper, with BibTeX.
         scenarios: that it has runs of.
+        audit: of the study, where one was asked for.
     """
 
     directory: Path
@@ -141,3 +143,4 @@ class ReportStudy:
     method: Sequence[str]
     citation: str
     scenarios: Sequence[str] = ()
+    audit: Audit | None = None
