@@ -15,6 +15,7 @@ from llem.config.experiment import ModelConfig as ModelConfig
 from llem.config.identity import config_hash as config_hash
 from llem.config.keys import STUDY_KEYS as STUDY_KEYS
 from llem.config.keys import Vocabulary as Vocabulary
+from llem.config.layers import user_file_path as user_file_path
 from llem.config.merging import nested as nested
 from llem.config.paths import paths_in as paths_in
 from llem.config.section import Section as Section
