@@ -20,6 +20,10 @@ def notify() -> int:
       stalled_after_s: 3600
 
     \b
+    Examples:
+      llem notify
+
+    \b
     Exit codes: 0 all were reached, 1 one was not; 2 there is no notify.yaml, or it is wrong.
     """
     from llem.plugin_api import ConfigError
