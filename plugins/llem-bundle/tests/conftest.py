@@ -38,6 +38,21 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return found
 
 
+@pytest.fixture(scope="session")
+def bundled(ran: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its bundle. Not to be written to."""
+    folder = tmp_path_factory.mktemp("bundle")
+    done = _llem(folder, "bundle", ran, "-o", "b.zip")
+    assert done.returncode == 0, done.stderr
+    return folder / "b.zip"
+
+
+@pytest.fixture
+def bundle(bundled: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
+    return Path(shutil.copy(bundled, tmp_path / "b.zip"))
+
+
 @pytest.fixture
 def study(ran: Path, tmp_path: Path) -> Path:
     """A copy of it."""

@@ -13,6 +13,7 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
+
 from llem_bundle.container import DIRECTORY, BundleError, Content, Packing, measured, unpack
 from llem_bundle.listing import LISTING, Listed, listing
 from llem_bundle.zip_layout import Entry, archive_size, directory_record, end_records, local_header
@@ -115,7 +116,20 @@ def _archive(files: Mapping[str, bytes], lines: str | None = None, *, rights: in
 
 @pytest.mark.parametrize(
     "name",
-    ["../evil", "/etc/evil", "a/../../evil", "a//b", ".hidden", "a\\..\\b", "C:evil", "a/./b", "x" * 300, "ä", LISTING, "a/"],
+    [
+        "../evil",
+        "/etc/evil",
+        "a/../../evil",
+        "a//b",
+        ".hidden",
+        "a\\..\\b",
+        "C:evil",
+        "a/./b",
+        "x" * 300,
+        "ä",
+        LISTING,
+        "a/",
+    ],
 )
 def test_names_that_lead_elsewhere_are_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(BundleError) as raised:

@@ -7,10 +7,10 @@ import random
 
 import numpy as np
 import pytest
-from llem_bundle import means, recount
 from scipy import stats
 
 from llem.metrics import intervals
+from llem_bundle import means, recount
 
 pytestmark = pytest.mark.unit
 

@@ -16,8 +16,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from falsifying import rebuilt
 from rocrate.rocrate import ROCrate
+
+from llem_bundle.container import Content, Packing, measured
+from llem_bundle.listing import LISTING
 
 pytestmark = pytest.mark.process
 
@@ -25,11 +27,14 @@ Llem = Callable[..., "subprocess.CompletedProcess[str]"]
 TOKEN = "hf_" + "aBcDeFgHiJkLmNoPqRsTuVwX"
 
 
-@pytest.fixture
-def bundle(study: Path, llem: Llem, tmp_path: Path) -> Path:
-    done = llem("bundle", study, "-o", "b.zip")
-    assert done.returncode == 0, done.stderr
-    return tmp_path / "b.zip"
+def rebuilt(bundle: Path, files: Mapping[str, bytes] | None = None, target: Path | None = None) -> dict[str, bytes]:
+    """The files of a bundle; with `files`, a new bundle of these at `target`, whose every digest is right."""
+    if files is None or target is None:
+        with zipfile.ZipFile(bundle) as archive:
+            return {name: archive.read(name) for name in archive.namelist() if name != LISTING}
+    with target.open("wb") as out:
+        Packing([measured(Content(name, lambda data=data: BytesIO(data))) for name, data in files.items()]).write(out)
+    return dict(files)
 
 
 def job(files: Mapping[str, bytes]) -> str:
@@ -41,7 +46,9 @@ def job(files: Mapping[str, bytes]) -> str:
     )
 
 
-def test_the_same_study_gives_the_same_bytes_and_verifies(study: Path, bundle: Path, llem: Llem, tmp_path: Path) -> None:
+def test_the_same_study_gives_the_same_bytes_and_verifies(
+    study: Path, bundle: Path, llem: Llem, tmp_path: Path
+) -> None:
     again = llem("bundle", study, "-o", "again.zip", TZ="Asia/Tokyo", PYTHONHASHSEED="7")
     assert again.returncode == 0, again.stderr
     assert bundle.read_bytes() == (tmp_path / "again.zip").read_bytes()
@@ -79,7 +86,11 @@ def test_it_holds_what_it_says(bundle: Path, tmp_path: Path) -> None:
     }
     assert sum(name.endswith("/timeseries.parquet") for name in names) >= 3
     done = subprocess.run(
-        ["sha256sum", "--strict", "-c", "files.sha256"], cwd=tmp_path / "out", capture_output=True, text=True, check=False
+        ["sha256sum", "--strict", "-c", "files.sha256"],
+        cwd=tmp_path / "out",
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     crate = ROCrate(tmp_path / "out")
@@ -87,7 +98,10 @@ def test_it_holds_what_it_says(bundle: Path, tmp_path: Path) -> None:
     described = {one.id: one["sha256"] for one in crate.data_entities if one.get("sha256")}
     assert described["study.yaml"] == hashlib.sha256((tmp_path / "out" / "study.yaml").read_bytes()).hexdigest()
     cited = subprocess.run(
-        ["cffconvert", "--validate", "-i", tmp_path / "out" / "CITATION.cff"], capture_output=True, text=True, check=False
+        ["cffconvert", "--validate", "-i", tmp_path / "out" / "CITATION.cff"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert cited.returncode == 0, cited.stdout + cited.stderr
 
@@ -304,13 +318,14 @@ def test_a_consistent_bundle_of_nonsense_is_no_bug(bundle: Path, tmp_path: Path,
     files = rebuilt(bundle)
     files[f"{job(files)}/{name}"] = content
     rebuilt(bundle, files, tmp_path / "false.zip")
-    try:
-        assert verify_bundle(tmp_path / "false.zip").exit_code == 1
-    except BundleError as error:
-        assert "\n" not in str(error)
+    with pytest.raises(BundleError) as raised:
+        verify_bundle(tmp_path / "false.zip")
+    assert "\n" not in str(raised.value)
 
 
-def test_a_table_that_claims_to_be_endless_is_refused(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_table_that_claims_to_be_endless_is_refused(
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from llem_bundle import tables
     from llem_bundle.container import BundleError
     from llem_bundle.verifying import verify_bundle
