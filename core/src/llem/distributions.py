@@ -65,8 +65,7 @@ def commands_elsewhere() -> dict[str, Distribution]:
 
 def missing_command(name: str, registry: Registry) -> PluginError | None:
     """The error for a command that one of llem's distributions would bring; None where none would."""
-    one = commands_elsewhere().get(name)
-    if one is None:
+    if (one := commands_elsewhere().get(name)) is None:
         return None
     aside = next((p for p in registry.plugins() if p.distribution == one.name and p.set_aside), None)
     if aside is not None:

@@ -31,6 +31,7 @@ from llem.errors import ResultError as ResultError
 from llem.errors import SamplerClosed as SamplerClosed
 from llem.errors import SamplerUnavailable as SamplerUnavailable
 from llem.files import inside as inside
+from llem.files import open_file as open_file
 from llem.files import open_parquet as open_parquet
 from llem.hookspecs import API_VERSION as API_VERSION
 from llem.hookspecs import PROJECT as PROJECT
@@ -63,6 +64,7 @@ from llem.metrics.intervals import mean as mean
 from llem.metrics.summary import Configuration as Configuration
 from llem.metrics.summary import MetricSummary as MetricSummary
 from llem.metrics.summary import parquet_rows as parquet_rows
+from llem.metrics.summary import summarise as summarise
 from llem.models.flops import architecture_of as architecture_of
 from llem.models.flops import parameter_count as parameter_count
 from llem.models.hub import hub_cache as hub_cache
@@ -111,6 +113,8 @@ from llem.results.places import nothing_here as nothing_here
 from llem.results.places import several_here as several_here
 from llem.results.rows import result_row as result_row
 from llem.results.scrub import HIDDEN as HIDDEN
+from llem.results.scrub import scrub as scrub
+from llem.results.scrub import scrub_data as scrub_data
 from llem.results.scrub import tells_a_secret as tells_a_secret
 from llem.results.stamps import MODIFIED as MODIFIED
 from llem.results.stamps import SIZE as SIZE
