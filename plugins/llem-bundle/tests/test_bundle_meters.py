@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from llem_bundle.verifying import verify_bundle
 
 pytestmark = pytest.mark.process
@@ -19,16 +20,16 @@ A = "GPU-aaaaaaaa-0000-0000-0000-000000000001"
 B = "GPU-bbbbbbbb-0000-0000-0000-000000000002"
 
 
+H100 = "NVIDIA H100 80GB HBM3"
+TWO = f"gpu {A} {H100}\npower constant 250\ncounter 0.02 0 1\ngpu {B} {H100}\npower constant 100\ncounter 0.02 0 1\n"
+
+
 @pytest.mark.parametrize(
     ("scenario", "method"),
     [
-        (f"gpu {A} NVIDIA H100 80GB HBM3\npower constant 250\ncounter 0.02 0 1\n", "counter"),
+        (f"gpu {A} {H100}\npower constant 250\ncounter 0.02 0 1\n", "counter"),
         (f"gpu {A} Tesla P100\npower constant 180\ncounter none\n", "power"),
-        (
-            f"gpu {A} NVIDIA H100 80GB HBM3\npower constant 250\ncounter 0.02 0 1\n"
-            f"gpu {B} NVIDIA H100 80GB HBM3\npower constant 100\ncounter 0.02 0 1\n",
-            "counter",
-        ),
+        (TWO, "counter"),
     ],
 )
 def test_energy_is_found_again(

@@ -69,7 +69,7 @@ def requests(path: Path) -> Requests:
     if served:
         more["window_tokens"] = _numbers(table, "window_tokens")
         more["inside"] = np.array([bool(one) for one in table.column("inside").to_pylist()], dtype=bool)
-    columns = {name: _numbers(table, name) for name in _TIMES}
+    columns: dict[str, Any] = {name: _numbers(table, name) for name in _TIMES}
     return Requests(**columns, finish=table.column("finish").to_pylist(), itl_s=gaps, **more)
 
 
