@@ -85,8 +85,7 @@ def prepare(study: Path, *, series: bool = True, rules: str = "publication") -> 
         refuse_secrets(content, study / content.name)
     contents += [_held_in_memory(name, data) for name, data in made_files(study, manifest, rules)]
     for content in contents:
-        # A report's page is a script of megabytes around data that the search has seen.
-        if not content.name.endswith((".parquet", ".html")):
+        if not content.name.endswith(".parquet"):
             refuse_secrets(content)
     files = [_measured(content) for content in contents]
     about = _held_in_memory(METADATA, crate_metadata(manifest, sorted(files, key=lambda one: one.entry.name)))

@@ -85,7 +85,7 @@ def _entry(name: str, data: bytes) -> Entry:
 
 
 def _tail(entries: Sequence[Entry]) -> Iterator[tuple[str, bytes]]:
-    """What follows the files: a record of each, with its name, and the end."""
+    """The end of an archive, after its files: a record of each, with its name, and the end."""
     at = size = 0
     for entry in entries:
         record = directory_record(entry, at)

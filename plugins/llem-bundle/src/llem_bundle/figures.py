@@ -55,7 +55,7 @@ def number(value: Any) -> float | None:
 
 
 def at(data: Any, path: str) -> Any:
-    """What stands in nested data under a dotted path; None where nothing does."""
+    """The value in nested data under a dotted path; None where there is none."""
     for part in path.split("."):
         data = data.get(part) if isinstance(data, Mapping) else None
     return data

@@ -1,4 +1,4 @@
-"""What a bundle holds besides the study's own files: summary, environments, audit, methods, report, citation."""
+"""Files of a bundle that are no files of the study: summary, environments, audit, methods, report, citation."""
 
 from __future__ import annotations
 
@@ -83,8 +83,8 @@ def _packages(packages: Mapping[str, Any]) -> bytes:
 def _audit(study: Path, rules: str) -> dict[str, Any]:
     from llem_analysis.auditing import audit
 
-    document: dict[str, Any] = audit(study, rules).document()
-    return document
+    # By its name alone: where the folder lay when it was bundled is no property of the study.
+    return {**audit(study, rules).document(), "study_directory": study.resolve().name}
 
 
 def _citation(manifest: Mapping[str, Any], kinds: Sequence[Mapping[str, Any]]) -> bytes:

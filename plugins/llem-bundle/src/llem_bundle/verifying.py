@@ -18,7 +18,7 @@ from llem_bundle.figures import Figure, Verdict
 
 @dataclass(frozen=True)
 class Verification:
-    """What came of it.
+    """The outcome for a bundle.
 
     Attributes:
         files: in the bundle; experiments: with a result.

@@ -70,7 +70,7 @@ def directory_record(entry: Entry, offset: int) -> bytes:
 
 
 def end_records(count: int, directory_size: int, directory_at: int) -> bytes:
-    """What closes an archive: where its directory is, and how long."""
+    """The records that close an archive: where its directory is, and how long."""
     large = b""
     if count >= _MOST_16 or directory_size >= _MOST_32 or directory_at >= _MOST_32:
         large = struct.pack(
