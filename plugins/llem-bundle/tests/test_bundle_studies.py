@@ -7,6 +7,7 @@ import json
 import os
 import random
 import subprocess
+import sys
 import zipfile
 from collections.abc import Callable, Mapping
 from io import BytesIO
@@ -99,7 +100,7 @@ def test_it_holds_what_it_says(bundle: Path, tmp_path: Path) -> None:
     described = {one.id: one["sha256"] for one in crate.data_entities if one.get("sha256")}
     assert described["study.yaml"] == hashlib.sha256((tmp_path / "out" / "study.yaml").read_bytes()).hexdigest()
     cited = subprocess.run(
-        ["cffconvert", "--validate", "-i", tmp_path / "out" / "CITATION.cff"],
+        [Path(sys.executable).parent / "cffconvert", "--validate", "-i", tmp_path / "out" / "CITATION.cff"],
         capture_output=True,
         text=True,
         check=False,
@@ -291,6 +292,13 @@ def test_a_job_directory_that_is_a_link_is_refused(study: Path, llem: Llem, tmp_
     done = llem("bundle", study, "-o", "b.zip")
     assert done.returncode == 2
     assert "link" in done.stderr
+
+
+def test_a_pipe_in_the_place_of_a_bundle_is_refused_at_once(llem: Llem, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "b.zip")
+    done = llem("verify", "b.zip")
+    assert done.returncode == 2
+    assert "pipe" in done.stderr
 
 
 def test_what_is_no_study_is_refused(llem: Llem, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, BinaryIO
 
-from llem.plugin_api import ResultError
+from llem.plugin_api import ResultError, open_file
 from llem_bundle.listing import LISTING, MOST_BYTES, Listed, ListingError, listed, listing
 from llem_bundle.zip_layout import Entry, archive_size, directory_record, end_records, local_header
 
@@ -106,7 +106,7 @@ def unpack(path: Path, folder: Path) -> list[Listed]:
         BundleError: it is none, or a byte of it is another than was written: the file that it belongs to is named.
         OSError: it cannot be read.
     """
-    with path.open("rb") as stream:
+    with open_file(path) as stream:
         reading = _Reading(path, stream, os.fstat(stream.fileno()).st_size)
         files, first = reading.listing()
         reading.expect_size(files, first)
