@@ -314,7 +314,6 @@ def test_what_is_no_study_is_refused(llem: Llem, tmp_path: Path) -> None:
     [
         ("result.json", b"[1, 2]"),
         ("result.json", b"{" * 100_000),
-        ("result.json", b'{"status": "done", "energy": 5, "phases": 7, "latency": [1], "tokens": "x"}'),
         ("events.jsonl", b'{"event": "phase", "name": "window", "state": "start", "t_ns": "soon"}'),
         ("timeseries.parquet", b"PAR1 no table PAR1"),
         ("requests.parquet", b""),
@@ -330,6 +329,15 @@ def test_a_consistent_bundle_of_nonsense_is_no_bug(bundle: Path, tmp_path: Path,
     with pytest.raises(BundleError) as raised:
         verify_bundle(tmp_path / "false.zip")
     assert "\n" not in str(raised.value)
+
+
+def test_figures_that_are_none_differ(bundle: Path, tmp_path: Path) -> None:
+    from llem_bundle.verifying import verify_bundle
+
+    files = rebuilt(bundle)
+    files[f"{job(files)}/result.json"] = b'{"status": "done", "energy": 5, "phases": 7, "latency": [1], "tokens": "x"}'
+    rebuilt(bundle, files, tmp_path / "false.zip")
+    assert verify_bundle(tmp_path / "false.zip").exit_code == 1
 
 
 def test_a_table_that_claims_to_be_endless_is_refused(
