@@ -34,6 +34,7 @@ from llem.files import open_parquet as open_parquet
 from llem.hookspecs import API_VERSION as API_VERSION
 from llem.hookspecs import PROJECT as PROJECT
 from llem.hookspecs import hookimpl as hookimpl
+from llem.measure.failure import log_tail as log_tail
 from llem.measure.latency import timings as timings
 from llem.measure.statistics import stands as stands
 from llem.metrics import student as student
@@ -142,7 +143,6 @@ from llem.results.weighing import qualities_of as qualities_of
 from llem.results.weighing import too_few as too_few
 from llem.results.weighing import voiding_code as voiding_code
 from llem.results.weighing import weighed as weighed
-from llem.runners.failure import log_tail as log_tail
 from llem.runners.local import LocalJob as LocalJob
 from llem.samplers.cards import count_cards as count_cards
 from llem.samplers.cards import power_cards as power_cards
