@@ -104,6 +104,14 @@ def _section_in(annotation: Any) -> type[Section] | None:
     return None
 
 
+def section_at(model: type[Section] | None, path: Sequence[str | int]) -> type[Section] | None:
+    """The section that a path below a section leads to; None where there is none."""
+    for part in path:
+        field = model.model_fields.get(str(part)) if model is not None else None
+        model = nested_section(field) if field is not None else None
+    return model
+
+
 def retired_key(model: type[Section] | None, path: Sequence[str | int]) -> str | None:
     """Advice in place of a key that a section names as retired; None for every other key.
 
@@ -111,9 +119,7 @@ def retired_key(model: type[Section] | None, path: Sequence[str | int]) -> str |
         model: the section.
         path: of the key below the section.
     """
-    for part in path[:-1]:
-        field = model.model_fields.get(str(part)) if model is not None else None
-        model = nested_section(field) if field is not None else None
+    model = section_at(model, path[:-1])
     return model.retired.get(str(path[-1])) if model is not None and path else None
 
 
