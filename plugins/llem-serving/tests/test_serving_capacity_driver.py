@@ -398,12 +398,15 @@ def test_the_plan_is_told_in_words() -> None:
         assert words in said
     assert "until 1,000 requests have come" in said
     # 1,000 requests at 3 a second are 334 s, as long again until it is steady at the least, and twice as long at the most.
-    assert "a run at 3 requests/s takes 11 min 18 s to 17 min 22 s" in said
-    assert "7 such runs 1 h 19 min to 2 h 1 min; one at a lower rate takes longer" in said
+    assert (
+        "the load of a run at 3 requests/s (ramp, wait for a steady state, window, drain) takes 11 min 18 s to 17 min 22 s"
+        in said
+    )
+    assert "7 such loads 1 h 19 min to 2 h 1 min; one at a lower rate takes longer" in said
     short = LoadConfig(rate_rps=3.0, duration_s=20.0)
     said = "\n".join(plan_sentences("capacity", [(short, SLO, OF_REQUESTS)], settings))
     assert "60 requests in the first: 1,000 tell" in said
-    assert "a run at 3 requests/s takes 50 s to 3 min" in said
+    assert "drain) takes 50 s to 3 min" in said
     assert "lower rate" not in said
 
 
