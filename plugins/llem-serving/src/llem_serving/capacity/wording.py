@@ -75,8 +75,9 @@ def answer_sentences(slo: SloConfig, search: ConfigurationSearch, *, by_energy: 
     yield _capacity(capacity, slo, search)
     if energy.rate_rps is not None:
         why = f" {energy.why}" if by_energy else ""
+        what = "estimated energy" if search.count(energy_method="estimate") else "energy"
         yield (
-            f"energy per good token is least at {energy.rate_rps:.4g} {search.unit} (bracket {_interval(energy)}), by "
+            f"{what} per good token is least at {energy.rate_rps:.4g} {search.unit} (bracket {_interval(energy)}), by "
             f"{_many(energy.runs, 'run')}.{why}"
         )
     elif by_energy:
