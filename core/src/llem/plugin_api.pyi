@@ -117,6 +117,7 @@ from llem.results.stamps import MODIFIED as MODIFIED
 from llem.results.stamps import SIZE as SIZE
 from llem.results.store import EXPERIMENTS as EXPERIMENTS
 from llem.results.store import MANIFEST as MANIFEST
+from llem.results.store import SEARCH as SEARCH
 from llem.results.store import is_study as is_study
 from llem.results.store import read_object as read_object
 from llem.results.store import read_result as read_result

@@ -25,7 +25,7 @@ class GivesWay:
 
 
 def giving_way(study: Path, registry: Registry, settings: Sequence[str]) -> Iterator[GivesWay]:
-    """What of a study gives way to a search that the command line asks for.
+    """Everything of a study that gives way to a search which the command line asks for.
 
     Args:
         study: its file.
