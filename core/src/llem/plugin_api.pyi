@@ -15,6 +15,7 @@ from llem.config.experiment import ModelConfig as ModelConfig
 from llem.config.identity import config_hash as config_hash
 from llem.config.keys import STUDY_KEYS as STUDY_KEYS
 from llem.config.keys import Vocabulary as Vocabulary
+from llem.config.layers import load_study as load_study
 from llem.config.layers import user_file_path as user_file_path
 from llem.config.merging import nested as nested
 from llem.config.paths import paths_in as paths_in
@@ -76,6 +77,7 @@ from llem.models.tokens import TextTokenizer as TextTokenizer
 from llem.models.tokens import Tokenizer as Tokenizer
 from llem.plugins import Registry as Registry
 from llem.plugins import default_registry as default_registry
+from llem.plugins import installed_parts as installed_parts
 from llem.plugins import load_object as load_object
 from llem.plugins import missing_requirements as missing_requirements
 from llem.registered_metrics import computed_columns as computed_columns
@@ -114,6 +116,7 @@ from llem.results.stamps import MODIFIED as MODIFIED
 from llem.results.stamps import SIZE as SIZE
 from llem.results.store import EXPERIMENTS as EXPERIMENTS
 from llem.results.store import MANIFEST as MANIFEST
+from llem.results.store import SEARCH as SEARCH
 from llem.results.store import is_study as is_study
 from llem.results.store import read_object as read_object
 from llem.results.store import read_result as read_result
@@ -245,5 +248,6 @@ from llem.study.manifest.head import Head as Head
 from llem.study.manifest.head import head_beside_results as head_beside_results
 from llem.study.manifest.manifest import recover as recover
 from llem.study.verify import verify as verify
+from llem.sweep.expansion import Sweep as Sweep
 
 TOPICS: dict[str, dict[str, str]]

@@ -130,7 +130,7 @@ def test_it_makes_no_more_runs_than_it_may_and_ends_early_where_it_knows_enough(
     assert len(played(few, server)) == 3
     assert 3 <= len(played(rough, server)) < 10
     assert len(played(fine, server)) == 10
-    assert "reaches no further than 15.0%" in rough.answer().why
+    assert "reaches no further than 15 %" in rough.answer().why
     assert "All 10 runs are made" in fine.answer().why
 
 
