@@ -203,7 +203,9 @@ def test_closing_frees_the_model(load: Load, way: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("way", TWO.values(), ids=TWO)
-def test_closing_goes_through_all_that_is_alive_once_and_so_does_the_process_end(load: Load, way: dict[str, Any]) -> None:
+def test_closing_goes_through_all_that_is_alive_once_and_so_does_the_process_end(
+    load: Load, way: dict[str, Any]
+) -> None:
     session = load(pytorch=way, **SERVED)
     at_once(session, ask(output_tokens=2)[:2])
     gc.collect()
