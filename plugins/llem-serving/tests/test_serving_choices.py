@@ -26,6 +26,7 @@ from llem_analysis.commands.pick import pick as command
 from llem_analysis.loading import load_rows
 from llem_analysis.metric_names import METRIC_SPECS
 from llem_serving.config import SloConfig
+from llem_serving.judging.again import rejudge_runs
 from llem_serving.judging.study import judge_study
 
 RATES = (2.0, 4.0, 8.0, 16.0)
@@ -316,3 +317,12 @@ def test_a_cycle_without_a_good_token_takes_the_figure_from_its_configuration_in
         rule.add(run_of, read_result(folder / "experiments" / f"{place:05}"))
     said = "no interval of j_per_good_token: its first 3 cycles have one without any. It is not repeated."
     assert rule.is_met("a") == ("warning", said)
+
+
+def test_objectives_are_kept_by_all_cycles_together(tmp_path: Path) -> None:
+    folder = write_served_study(tmp_path / "s", [4.0], slo=OWN, cycles=3, all_slow={(4.0, 2)})
+    jobs = sorted((folder / "experiments").iterdir())
+    found = rejudge_runs(jobs, {"slo": {"attainment": 0.6}})
+    assert (found.kept, found.judged_by["slo"]["attainment"]) == (True, 0.6)
+    assert rejudge_runs(jobs, {"slo": {"attainment": 0.7}}).kept is False
+    assert [one["attainment"] for one in found.metrics if one is not None] == [1.0, 0.0, 1.0]
