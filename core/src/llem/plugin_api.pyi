@@ -63,6 +63,7 @@ from llem.metrics.intervals import expanded_tail as expanded_tail
 from llem.metrics.intervals import mean as mean
 from llem.metrics.summary import Configuration as Configuration
 from llem.metrics.summary import MetricSummary as MetricSummary
+from llem.metrics.summary import is_boundless as is_boundless
 from llem.metrics.summary import parquet_rows as parquet_rows
 from llem.models.flops import architecture_of as architecture_of
 from llem.models.flops import parameter_count as parameter_count
