@@ -135,7 +135,7 @@ def _marked(result: ExperimentResult, study: str, form: str, source: str, path: 
 
 
 def _said(told: Mapping[str, Any]) -> str:
-    """What is to be known of the values: those that were converted or worked out, and the importer's own remarks."""
+    """Sentences on values that were converted or worked out, and the importer's own remarks."""
     values: Mapping[str, str] = told.get("values") or {}
     converted = [f"{column} ({source})" for column, source in values.items() if CONVERTED in source]
     derived = [

@@ -49,7 +49,7 @@ class Metric(_Part):
 
 
 class Energy(_Part):
-    """What the energy is of (`scope`) and how it was told (`method`): a word for all rows, or a column."""
+    """Scope and method of the energy: a word for all rows, or a column."""
 
     scope: Cell = Field(default_factory=lambda: Cell(value="gpu"))
     method: Cell

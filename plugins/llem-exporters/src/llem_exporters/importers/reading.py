@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +82,7 @@ def files_of(path: Path, name: str, what: str) -> list[Path]:
 
 
 def at(data: Any, *path: str) -> Any:
-    """What stands at a path of keys; None where there is nothing."""
+    """The value at a path of keys; None where there is nothing."""
     for key in path:
         if not isinstance(data, Mapping):
             return None
@@ -110,6 +110,12 @@ def number(value: Any, name: str, where: str) -> float | None:
 def text(value: Any) -> str | None:
     """Text that is not empty; None for anything else."""
     return value.strip()[:500] or None if isinstance(value, str) else None
+
+
+def require(data: Mapping[str, Any], keys: Sequence[str], what: str, where: str) -> None:
+    """Raise ResultError where a file lacks what every file of its form has."""
+    if missing := [key for key in keys if key not in data]:
+        raise ResultError(f"it is no {what}: it has no {', '.join(missing)}.", where=where)
 
 
 class Teller:
@@ -152,8 +158,3 @@ class Teller:
             self.tell(f"latency.{family}.{moment}", *path, factor=factor, unit=unit)
         if "n" in names:
             self.tell(f"latency.{family}.n", *names["n"])
-
-
-def moments() -> Iterator[str]:
-    """The moments of a distribution, as columns have them."""
-    yield from ("mean", "std", "min", "max", "p50", "p90", "p95", "p99")

@@ -151,6 +151,7 @@ def _result(tool: str, run: Run, config: dict[str, Any], identity: Identity) -> 
         throughput=_throughput(values) if done else None,
         latency=_latency(values) if done else None,
         memory=_memory(values) if done else None,
+        scenario_metrics=_part(values, "scenario_metrics.") if done else {},
         model=ModelReport(source=run.model, dtype=run.dtype),
         environment={
             **({"gpu": {"models": list(run.gpus)}} if run.gpus else {}),

@@ -38,7 +38,7 @@ _DENOMINATOR = re.compile(r"\s*(?P<number>\d+(?:\.\d+)?)?\s*(?P<scale>[kM]?)\s*(
 
 @dataclass(frozen=True)
 class Conversion:
-    """What turns a told number into one in llem's unit.
+    """The arithmetic that turns a told number into one in llem's unit.
 
     Attributes:
         factor: what it is multiplied by.
@@ -83,7 +83,7 @@ def conversion(unit: str, wanted: str) -> Conversion | None:
 
 
 def _counted(text: str, thing: str) -> float | None:
-    """How many of a thing a text such as `1000 tokens` or `Mtok` names."""
+    """The number of things that a text such as `1000 tokens` or `Mtok` names."""
     if text.strip() in _THINGS[thing]:
         return 1.0
     found = _DENOMINATOR.fullmatch(text)

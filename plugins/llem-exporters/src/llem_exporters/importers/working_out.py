@@ -1,4 +1,4 @@
-"""What follows from told values by the definitions that every result keeps, and where told values contradict them."""
+"""Values that follow from told ones by the definitions that every result keeps, and where told values contradict them."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ _RULES = (
 _COUNTS = {
     "latency.ttft_s": (_REQUESTS, "one for each request"),
     "latency.e2e_s": (_REQUESTS, "one for each request"),
-    "latency.tpot_s": (_REQUESTS, "one for each request"),
+    "latency.tpot_s": (_REQUESTS, "one for each request, at most"),
 }
 
 
@@ -79,6 +79,15 @@ def worked_out(told: Mapping[str, Told]) -> dict[str, Told]:
         has_any = any(name.startswith(family + ".") for name in found)
         if has_any and f"{family}.n" not in found and column in found:
             found[f"{family}.n"] = Told(found[column].value, WORKED_OUT + words)
+    gaps = "latency.itl_s.n"
+    if (
+        gaps not in found
+        and any(name.startswith("latency.itl_s.") for name in found)
+        and {_OUTPUT, _REQUESTS} <= set(found)
+    ):
+        count = found[_OUTPUT].value - found[_REQUESTS].value
+        if count > 0:
+            found[gaps] = Told(count, WORKED_OUT + "output tokens - requests")
     return found
 
 
