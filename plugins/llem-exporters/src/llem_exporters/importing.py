@@ -18,7 +18,7 @@ from llem.plugin_api import IMPORTERS, ImporterSpec, Registered
     metavar="NAME",
     type=Registered(IMPORTERS),
     required=True,
-    help="csv: any table, by --mapping; vllm-bench: results of vllm bench serve; aiperf: profile_export_aiperf.json; ml-energy: runs/llm.parquet of the ML.ENERGY benchmark; or another that "
+    help="csv: any table, by --mapping; vllm-bench: results of vllm bench serve; aiperf: profile_export_aiperf.json; guidellm: benchmarks.json; ml-energy: runs/llm.parquet of the ML.ENERGY benchmark; or another that "
     "`llem plugins` lists.",
 )
 @click.option(
@@ -62,6 +62,7 @@ def import_command(
       llem import runs.csv --from csv          # what llem export wrote
       llem import runs/ --from vllm-bench
       llem import artifacts/ --from aiperf
+      llem import benchmarks.json --from guidellm
       llem import ml-energy/ --from ml-energy --name leaderboard
       llem import runs/llm.parquet --from ml-energy --output results
     """
