@@ -22,6 +22,11 @@ READ: tuple[tuple[str, str, str], ...] = (
     ("aiperf", "importers.aiperf:read_aiperf", "profile_export_aiperf.json of AIPerf (0.13)"),
     ("guidellm", "importers.guidellm:read_guidellm", "benchmarks.json of guidellm (0.7)"),
     (
+        "optimum-benchmark",
+        "importers.optimum_benchmark:read_optimum_benchmark",
+        "benchmark_report.json of optimum-benchmark (0.7), with its configuration",
+    ),
+    (
         "ml-energy",
         "ml_energy.reading:read_ml_energy",
         "runs of the ML.ENERGY benchmark, as mlenergy-data keeps them",

@@ -122,16 +122,17 @@ class Teller:
     """Values of one run, gathered from a file's own names for them.
 
     Attributes:
+        data, where: the file's content and its place.
         told: column to the value and its source.
     """
 
     def __init__(self, data: Mapping[str, Any], where: str) -> None:
-        self._data, self._where = data, where
+        self.data, self.where = data, where
         self.told: dict[str, Told] = {}
 
     def number(self, *path: str) -> float | None:
         """The number at a path; None where there is none."""
-        return number(at(self._data, *path), ".".join(path), self._where)
+        return number(at(self.data, *path), ".".join(path), self.where)
 
     def tell(self, column: str, *path: str, factor: float = 1.0, unit: str = "", above_zero: bool = False) -> None:
         """Take the number at a path for a column.
