@@ -33,6 +33,8 @@ from llem.errors import SamplerClosed as SamplerClosed
 from llem.errors import SamplerUnavailable as SamplerUnavailable
 from llem.files import inside as inside
 from llem.files import open_parquet as open_parquet
+from llem.files import parse_json as parse_json
+from llem.files import read_file as read_file
 from llem.hookspecs import API_VERSION as API_VERSION
 from llem.hookspecs import PROJECT as PROJECT
 from llem.hookspecs import hookimpl as hookimpl
@@ -102,11 +104,16 @@ from llem.results.models import Distribution as Distribution
 from llem.results.models import EnergyBreakdown as EnergyBreakdown
 from llem.results.models import EnergyFigure as EnergyFigure
 from llem.results.models import ExperimentResult as ExperimentResult
+from llem.results.models import Failure as Failure
 from llem.results.models import Identity as Identity
 from llem.results.models import Latency as Latency
+from llem.results.models import Memory as Memory
 from llem.results.models import ModelReport as ModelReport
 from llem.results.models import ResultWarning as ResultWarning
+from llem.results.models import StageEnergy as StageEnergy
+from llem.results.models import Stages as Stages
 from llem.results.models import Throughput as Throughput
+from llem.results.models import Tokens as Tokens
 from llem.results.parts import read_parquet as read_parquet
 from llem.results.places import nothing_here as nothing_here
 from llem.results.places import several_here as several_here
