@@ -4,30 +4,18 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from llem.plugin_api import Exit
-from llem_docker.errors import NOT_FOUND, ImageUnfit
-from llem_docker.sizes import in_words
+from llem_containers.errors import ImageUnfit
+from llem_containers.failures import OUT_OF_MEMORY
+from llem_containers.sizes import in_words
+from llem_docker.errors import NOT_FOUND
 
-OUT_OF_MEMORY = "OutOfMemory"
 ENGINE_GONE = "EngineGone"
-DISK_FULL = "DiskFull"
-OUTPUT_TOO_LARGE = "OutputTooLarge"
 
 _SIGNALLED = 128
 """A program that a signal ended is reported as this plus the signal's number."""
-
-
-def killed_for_memory() -> int | None:
-    """Processes of this machine that the kernel has ended for want of memory so far; None where it does not count."""
-    try:
-        text = Path("/proc/vmstat").read_text(encoding="ascii")
-    except OSError:
-        return None
-    found = next((line for line in text.splitlines() if line.startswith("oom_kill ")), None)
-    return int(found.split()[1]) if found else None
 
 
 def ending_of(state: Mapping[str, Any] | None, *, limit: int | None, killed_here: int | None, asked: bool) -> Exit:

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from llem.plugin_api import BACKENDS, ConfigError, LlemError, PreflightContext, RunnerContext
+from llem_containers.gpus import gpus_of
+from llem_containers.image_facts import ImageFacts, guarded
 from llem_docker.daemon import DockerDaemon, Image
-from llem_docker.gpus import gpus_of
-from llem_docker.image_probe import ImageFacts, guarded, probe_image
+from llem_docker.image_probe import probe_image
 from llem_docker.options import DockerOptions
 from llem_docker.plugin import RUNNER
 from llem_docker.runner import image_of, user_of
