@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from llem.plugin_api import EXPERIMENT, write_json
+from llem.plugin_api import EXPERIMENT, new_scratch, write_json
 from llem_containers.intake import remove_folder
 from llem_containers.mounts import SCRATCH, Places
 
@@ -26,7 +25,7 @@ def folders(job_dir: Path, places: Places, undo: ExitStack) -> tuple[Path, Path]
     exchange = job_dir / EXCHANGE
     exchange.mkdir(mode=0o700)
     undo.callback(remove_folder, exchange)
-    scratch = Path(tempfile.mkdtemp(prefix="llem-"))
+    scratch = Path(new_scratch())
     undo.callback(remove_folder, scratch)
     for name in ("home", "tmp"):
         (scratch / name).mkdir(mode=0o700)

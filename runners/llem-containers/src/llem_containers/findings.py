@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import importlib.metadata
 import re
-from collections.abc import Iterator, Sequence
-from typing import Literal
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal
 
 from llem.plugin_api import DATASETS, JOB_SCHEMA, SAMPLERS, SCENARIOS, Finding, LlemError, PreflightContext
 from llem_containers import cuda
 from llem_containers.gpus import driver
 from llem_containers.image_facts import ImageFacts
+from llem_containers.looks import ImageT, Looks
 
 CUDA_LABEL = "llem.cuda"
 """The label of an image that tells the CUDA that its engine was built for, such as `13.0`."""
@@ -63,7 +64,15 @@ def _needed(context: PreflightContext, backend: str) -> list[tuple[str, str]]:
     return list(found)
 
 
-def version(backend: str, image: str, found: ImageFacts) -> Finding:
+def versions(looks: Looks[Any]) -> Iterator[Finding]:
+    """The findings on whether llem in the images reads what llem here writes."""
+    for use in looks.uses:
+        found = looks.plain(use)
+        if not isinstance(found, LlemError) and found.llem is not None:
+            yield _version(use.backend, use.reference, found)
+
+
+def _version(backend: str, image: str, found: ImageFacts) -> Finding:
     """The finding on whether llem in the image reads what llem here writes."""
     here = importlib.metadata.version("llem")
     if found.schema != JOB_SCHEMA:
@@ -106,7 +115,19 @@ def gpus_lacking(image: str, wanted: Sequence[str], said: str, again: str) -> Fi
     )
 
 
-def cuda_fits(image: str, found: ImageFacts, label: str | None) -> Iterator[Finding]:
+def cudas(looks: Looks[ImageT], label: Callable[[ImageT], str | None]) -> Iterator[Finding]:
+    """The findings on CUDA in the images that get GPUs, against the driver.
+
+    Args:
+        label: takes an image, gives what its label says of its CUDA.
+    """
+    for use in looks.uses:
+        image, found = looks.image(use), looks.plain(use)
+        if use.gpus and not isinstance(image, LlemError) and not isinstance(found, LlemError):
+            yield from _cuda_fits(use.reference, found, label(image))
+
+
+def _cuda_fits(image: str, found: ImageFacts, label: str | None) -> Iterator[Finding]:
     """The finding on CUDA in an image against the driver; none where the driver tells nothing.
 
     Args:

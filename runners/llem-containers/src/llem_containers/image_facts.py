@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from llem.plugin_api import LlemError
 from llem_containers.errors import ImageUnfit
 
 _MOST_BYTES = 2**20
@@ -128,11 +127,3 @@ def _last_line(path: Path) -> str:
     except OSError:
         return ""
     return lines[-1][:300].rstrip(".") if lines else ""
-
-
-def guarded(look: Callable[[], ImageFacts]) -> ImageFacts | LlemError:
-    """The find of a look, or why there was none."""
-    try:
-        return look()
-    except LlemError as error:
-        return error

@@ -102,10 +102,7 @@ def check_version(context: PreflightContext) -> Iterator[Finding]:
     facts = facts_of(context)
     if isinstance(facts, LlemError):
         return
-    for use in facts.uses:
-        found = facts.plain(use)
-        if not isinstance(found, LlemError) and found.llem is not None:
-            yield findings.version(use.backend, use.reference, found)
+    yield from findings.versions(facts)
 
 
 def check_toolkit(context: PreflightContext) -> Iterator[Finding]:
@@ -165,10 +162,7 @@ def check_cuda(context: PreflightContext) -> Iterator[Finding]:
     facts = facts_of(context)
     if isinstance(facts, LlemError):
         return
-    for use in facts.uses:
-        image, found = facts.image(use), facts.plain(use)
-        if use.gpus and not isinstance(image, LlemError) and not isinstance(found, LlemError):
-            yield from findings.cuda_fits(use.reference, found, image.labels.get(labels.CUDA))
+    yield from findings.cudas(facts, lambda image: image.labels.get(labels.CUDA))
 
 
 def check_shm(context: PreflightContext) -> Iterator[Finding]:
