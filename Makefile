@@ -15,7 +15,7 @@ MEMBERS := -e core -e plugins/llem-pytorch -e plugins/llem-vllm -e plugins/llem-
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo unit test test-processes test-vllm bench-vllm test-sglang test-install test-bench test-gpu wheels images-cpu test-docker test-crash test-crash-nightly \
+.PHONY: help setup demo unit test test-processes test-vllm bench-vllm test-sglang test-apptainer test-install test-bench test-gpu wheels images-cpu test-docker test-crash test-crash-nightly \
   test-ray test-slurm \
   test-browser check check-python check-types check-imports check-options check-images check-workflows check-shell bench docs docs-site clean
 
@@ -113,6 +113,11 @@ $(SGLANG)/.ready: $(FIXTURES)/requirements.txt $(FIXTURES)/torchvision_operators
 
 test-sglang: $(SGLANG)/.ready  ## a real SGLang on the CPU, in an environment of its own
 	$(SGLANG)/bin/python -m pytest plugins/llem-sglang
+
+# Where Debian's release has no package of it, https://apptainer.org/docs/admin/latest/installation.html says how.
+test-apptainer: setup  ## the runner of Apptainer on the real one, which has to be on the PATH
+	command -v apptainer >/dev/null || ($(INSTALL) apptainer)
+	$(BIN)/python -m pytest -n 2 --dist loadfile runners/llem-apptainer -m apptainer
 
 # Ray cannot be imported where the package amdsmi is without ROCm's library, as in the environment of the other tests.
 $(RAY)/.ready: constraints.txt core/pyproject.toml plugins/llem-analysis/pyproject.toml plugins/llem-plugin-kit/pyproject.toml plugins/llem-serving/pyproject.toml runners/llem-ray/pyproject.toml

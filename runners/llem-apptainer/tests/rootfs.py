@@ -19,6 +19,9 @@ BASE = Path(sys.base_prefix)
 _LEFT_OUT = shutil.ignore_patterns(
     "__pycache__", "test", "tests", "idlelib", "config-*", "ensurepip", "tkinter", "include"
 )
+_UNUSED = re.compile(r"(?:^|/)tests/|^pyarrow/(?:include/|.*(?:flight|substrait|azurefs|gandiva|\.pyx$|\.pxd$))")
+"""Parts of packages that llem does not import: an image of half the size is made in half the time."""
+
 HOME = "opt/python"
 """Python's place inside. Where it is here it might be hidden: Apptainer mounts an empty home folder over the image's."""
 _FOLDERS = ("bin", "dev", "etc", "home", "proc", "root", "run", "sys", "tmp", "usr/bin", "var/tmp")
@@ -59,7 +62,7 @@ def _packages(target: Path, members: list[str]) -> None:
     target.mkdir(parents=True, exist_ok=True)
     for one in _needed("llem"):
         for file in one.files or ():
-            if ".." not in file.parts and file.suffix != ".pyc" and "tests" not in file.parts:
+            if ".." not in file.parts and file.suffix != ".pyc" and not _UNUSED.search(str(file)):
                 place = target / file
                 place.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(str(file.locate()), place)

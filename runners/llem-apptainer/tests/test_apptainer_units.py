@@ -88,14 +88,18 @@ def test_the_users_own_settings_do_not_steer_a_container_but_those_of_its_files_
     [
         ('FATAL:   "python3": executable file not found in $PATH', ImageUnfit, "no python3"),
         (
-            "FATAL:   container creation failed: while applying cgroups config: cannot use cgroups - system is not configured "
-            "for cgroups v2 in unified mode",
+            (
+                "FATAL:   container creation failed: while applying cgroups config: cannot use cgroups - system is not configured "
+                "for cgroups v2 in unified mode"
+            ),
             ContainerRefused,
             "cannot limit",
         ),
         (
-            "FATAL:   While checking container encryption: could not open image /x.sif: failed to retrieve path for /x.sif: "
-            "lstat /x.sif: no such file or directory",
+            (
+                "FATAL:   While checking container encryption: could not open image /x.sif: failed to retrieve path for /x.sif: "
+                "lstat /x.sif: no such file or directory"
+            ),
             ImageMissing,
             "not here",
         ),
@@ -105,8 +109,10 @@ def test_the_users_own_settings_do_not_steer_a_container_but_those_of_its_files_
             "no image",
         ),
         (
-            "ERROR  : Failed to create user namespace: user namespace requires /proc/sys/user/max_user_namespaces to be "
-            "non-zero\nERROR:   Failed to create user namespace",
+            (
+                "ERROR  : Failed to create user namespace: user namespace requires /proc/sys/user/max_user_namespaces to be "
+                "non-zero\nERROR:   Failed to create user namespace"
+            ),
             ApptainerUnavailable,
             "may not start containers",
         ),

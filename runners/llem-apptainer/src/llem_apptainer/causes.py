@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import re
 
-from llem.plugin_api import DOCUMENTATION, LlemError, PreflightError
+from llem.plugin_api import LlemError, PreflightError
 from llem_containers.errors import DiskFull, ImageMissing, ImageUnfit, PullFailed
 from llem_containers.image_facts import no_python
 
 REFUSED = 255
 """Apptainer's exit code where it could not start the container, or not the program in it. llem's worker has no such code."""
-
-HELP = f"{DOCUMENTATION}apptainer/"
 
 _FATAL = re.compile(r"^(?:\x1b\[[0-9;]*m)*(?:FATAL|ERROR):\s*(?:\x1b\[[0-9;]*m)*\s*(.*)$", re.MULTILINE)
 
@@ -19,13 +17,13 @@ _FATAL = re.compile(r"^(?:\x1b\[[0-9;]*m)*(?:FATAL|ERROR):\s*(?:\x1b\[[0-9;]*m)*
 class ApptainerUnavailable(PreflightError):  # noqa: N818
     """Apptainer is not installed, too old, or this user may not start containers."""
 
-    topic = HELP
+    topic = "apptainer"
 
 
 class ContainerRefused(LlemError):  # noqa: N818
     """Apptainer would not start the container, for another reason."""
 
-    topic = HELP
+    topic = "apptainer"
 
 
 def fatal(text: str) -> str | None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from llem_apptainer.causes import ContainerRefused
 from llem_apptainer.options import ApptainerOptions
 from llem_containers.mounts import HOME, HUB, JOB, SCRATCH, TOKEN, Places
 
@@ -19,6 +20,10 @@ PREFIX = "APPTAINERENV_"
 
 WORK = "work"
 """The folder in the scratch folder that holds /tmp and /var/tmp of the container."""
+
+_TEMPORARY = {"/tmp": "tmp", "/var/tmp": "var_tmp"}
+"""Folders of the container and what Apptainer calls them below `--workdir`."""
+_KERNELS = ("/dev", "/proc", "/sys")
 
 VOID = "void"
 """An empty folder in the scratch folder."""
@@ -45,6 +50,27 @@ class Inside:
     online: bool = False
     gpus: bool = False
     token: Path | None = None
+
+
+def mount_points(read_only: Mapping[str, str], scratch: Path) -> None:
+    """Make the places that files of this machine are mounted at, where Apptainer cannot: in the container's own /tmp and /var/tmp.
+
+    Raises:
+        ContainerRefused: a place that is the kernel's inside.
+        OSError: one cannot be made.
+    """
+    for here, there in read_only.items():
+        if (system := next((one for one in _KERNELS if there.startswith(f"{one}/")), None)) is not None:
+            raise ContainerRefused(
+                f"{there} cannot be shown in a container: {system} is the container's own there.",
+                where=here,
+                remedy=f"Put it into another folder than {system}.",
+            )
+        for outside, name in _TEMPORARY.items():
+            if there.startswith(f"{outside}/"):
+                place = scratch / WORK / name / there.removeprefix(f"{outside}/")
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.mkdir(exist_ok=True) if Path(here).is_dir() else place.touch()
 
 
 def exec_line(apptainer: str, inside: Inside, program: Sequence[str]) -> list[str]:

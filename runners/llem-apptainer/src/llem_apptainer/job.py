@@ -125,8 +125,7 @@ class ApptainerJob:
     def _told(self, found: Exit) -> Exit:
         """The end in llem's words: a limit that llem kept, what Apptainer said, what the kernel counted."""
         if self._reason is not None:
-            error, cause = self._reason
-            return Exit(cause=cause, error=error)  # its signal was llem's own
+            return Exit(cause=self._reason[1], error=self._reason[0])  # its signal was llem's own
         code, by = (None, found.signal) if found.code is None else signal_of(found.code)
         if not code and by is None:
             return found

@@ -26,7 +26,7 @@ from llem.plugin_api import (
 )
 from llem_apptainer import cache
 from llem_apptainer.causes import start_error
-from llem_apptainer.command import VOID, WORK, WORKER, Inside, exec_line, variables_for
+from llem_apptainer.command import VOID, WORK, WORKER, Inside, exec_line, mount_points, variables_for
 from llem_apptainer.images import Image, reference_of, source_of
 from llem_apptainer.job import ApptainerJob, Parts
 from llem_apptainer.leftovers import SESSION
@@ -86,6 +86,7 @@ class ApptainerRunner:
                 self._baseline_cache.give(scratch)
                 for name in (WORK, VOID):
                     (scratch / name).mkdir(mode=0o700)
+                mount_points(places.read_only, scratch)
             except OSError as error:
                 raise LlemError(
                     f"the container's folders cannot be made: {error.strerror or error}.", where=str(error.filename)
