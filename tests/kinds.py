@@ -22,6 +22,7 @@ OTHERS = (
     "gpu",
     "slurm",
     "docker",
+    "apptainer",
     "vllm",
     "sglang",
     "ray",

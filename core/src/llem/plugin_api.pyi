@@ -156,6 +156,8 @@ from llem.results.weighing import too_few as too_few
 from llem.results.weighing import voiding_code as voiding_code
 from llem.results.weighing import weighed as weighed
 from llem.runners.local import LocalJob as LocalJob
+from llem.runners.scratch import clear_scratch as clear_scratch
+from llem.runners.scratch import new_scratch as new_scratch
 from llem.samplers.cards import count_cards as count_cards
 from llem.samplers.cards import power_cards as power_cards
 from llem.samplers.cards import read_cards as read_cards
