@@ -15,6 +15,8 @@ from llem.config.experiment import ModelConfig as ModelConfig
 from llem.config.identity import config_hash as config_hash
 from llem.config.keys import STUDY_KEYS as STUDY_KEYS
 from llem.config.keys import Vocabulary as Vocabulary
+from llem.config.layers import load_study as load_study
+from llem.config.layers import user_file_path as user_file_path
 from llem.config.merging import nested as nested
 from llem.config.paths import paths_in as paths_in
 from llem.config.section import Section as Section
@@ -31,6 +33,8 @@ from llem.errors import SamplerClosed as SamplerClosed
 from llem.errors import SamplerUnavailable as SamplerUnavailable
 from llem.files import inside as inside
 from llem.files import open_parquet as open_parquet
+from llem.files import parse_json as parse_json
+from llem.files import read_file as read_file
 from llem.hookspecs import API_VERSION as API_VERSION
 from llem.hookspecs import PROJECT as PROJECT
 from llem.hookspecs import hookimpl as hookimpl
@@ -61,6 +65,7 @@ from llem.metrics.intervals import expanded_tail as expanded_tail
 from llem.metrics.intervals import mean as mean
 from llem.metrics.summary import Configuration as Configuration
 from llem.metrics.summary import MetricSummary as MetricSummary
+from llem.metrics.summary import is_boundless as is_boundless
 from llem.metrics.summary import parquet_rows as parquet_rows
 from llem.models.flops import architecture_of as architecture_of
 from llem.models.flops import parameter_count as parameter_count
@@ -75,6 +80,7 @@ from llem.models.tokens import TextTokenizer as TextTokenizer
 from llem.models.tokens import Tokenizer as Tokenizer
 from llem.plugins import Registry as Registry
 from llem.plugins import default_registry as default_registry
+from llem.plugins import installed_parts as installed_parts
 from llem.plugins import load_object as load_object
 from llem.plugins import missing_requirements as missing_requirements
 from llem.registered_metrics import computed_columns as computed_columns
@@ -98,11 +104,16 @@ from llem.results.models import Distribution as Distribution
 from llem.results.models import EnergyBreakdown as EnergyBreakdown
 from llem.results.models import EnergyFigure as EnergyFigure
 from llem.results.models import ExperimentResult as ExperimentResult
+from llem.results.models import Failure as Failure
 from llem.results.models import Identity as Identity
 from llem.results.models import Latency as Latency
+from llem.results.models import Memory as Memory
 from llem.results.models import ModelReport as ModelReport
 from llem.results.models import ResultWarning as ResultWarning
+from llem.results.models import StageEnergy as StageEnergy
+from llem.results.models import Stages as Stages
 from llem.results.models import Throughput as Throughput
+from llem.results.models import Tokens as Tokens
 from llem.results.parts import read_parquet as read_parquet
 from llem.results.places import nothing_here as nothing_here
 from llem.results.places import several_here as several_here
@@ -113,6 +124,7 @@ from llem.results.stamps import MODIFIED as MODIFIED
 from llem.results.stamps import SIZE as SIZE
 from llem.results.store import EXPERIMENTS as EXPERIMENTS
 from llem.results.store import MANIFEST as MANIFEST
+from llem.results.store import SEARCH as SEARCH
 from llem.results.store import is_study as is_study
 from llem.results.store import read_object as read_object
 from llem.results.store import read_result as read_result
@@ -144,6 +156,8 @@ from llem.results.weighing import too_few as too_few
 from llem.results.weighing import voiding_code as voiding_code
 from llem.results.weighing import weighed as weighed
 from llem.runners.local import LocalJob as LocalJob
+from llem.runners.scratch import clear_scratch as clear_scratch
+from llem.runners.scratch import new_scratch as new_scratch
 from llem.samplers.cards import count_cards as count_cards
 from llem.samplers.cards import power_cards as power_cards
 from llem.samplers.cards import read_cards as read_cards
@@ -244,5 +258,6 @@ from llem.study.manifest.head import Head as Head
 from llem.study.manifest.head import head_beside_results as head_beside_results
 from llem.study.manifest.manifest import recover as recover
 from llem.study.verify import verify as verify
+from llem.sweep.expansion import Sweep as Sweep
 
 TOPICS: dict[str, dict[str, str]]

@@ -99,9 +99,7 @@ def _section_in(annotation: Any) -> type[Section] | None:
         return _section_in(get_args(annotation)[0])
     inside = [a for a in get_args(annotation) if a is not type(None)]
     # A list or a mapping of sections is a plain field: its items have no dotted key.
-    if len(inside) == 1 and type(None) in get_args(annotation):
-        return _section_in(inside[0])
-    return None
+    return _section_in(inside[0]) if len(inside) == 1 and type(None) in get_args(annotation) else None
 
 
 def section_at(model: type[Section] | None, path: Sequence[str | int]) -> type[Section] | None:

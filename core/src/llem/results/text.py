@@ -56,9 +56,7 @@ def value(data: Any) -> str:
         return f"{data:g}"
     if isinstance(data, dict):
         return ", ".join(f"{k}={value(v)}" for k, v in data.items())
-    if isinstance(data, list):
-        return "[" + ", ".join(value(v) for v in data) + "]"
-    return str(data)
+    return "[" + ", ".join(value(v) for v in data) + "]" if isinstance(data, list) else str(data)
 
 
 def counted(number: int, noun: str) -> str:

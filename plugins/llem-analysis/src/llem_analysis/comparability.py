@@ -18,8 +18,8 @@ from llem.plugin_api import (
 )
 from llem_analysis.caveats import WAITING
 
-_NOT_TELLING = ("study.", "variables.LLEM_")
-"""Parts of the environment that differ by nature: provenance of the study, llem's own variables."""
+_NOT_TELLING = ("study.", "imported.", "variables.LLEM_")
+"""Parts of the environment that differ by nature: provenance of the study and of imported values, llem's own variables."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,8 @@ def _facts_of_work(result: ExperimentResult) -> Iterator[tuple[str, Any]]:
     fixed = "load" in result.config and result.work == "fixed_length"
     if tokens is not None and tokens.requests and not fixed:
         for name, count in (("input", tokens.input), ("output", tokens.output)):
-            yield f"{name} tokens per request", float(f"{count / tokens.requests:.3g}")
+            if count is not None:
+                yield f"{name} tokens per request", float(f"{count / tokens.requests:.3g}")
 
 
 def objections(base: ExperimentResult, other: ExperimentResult, *, same_study: bool) -> tuple[Objection, ...]:
