@@ -38,8 +38,9 @@ setup: $(VENV)/.ready  ## the environment in .venv, with every distribution of t
 demo: setup  ## a small sweep on a real model, with real figures, in results/
 	$(BIN)/llem run examples/demo.yaml --no-gaps
 
-unit: setup  ## the tests that start no process and load no engine, in less than a minute
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal -m unit
+# A quarter of their time they wait, for a clock or an answer: one process more than there are cores.
+unit: setup  ## the tests that start no process and load no engine
+	$(BIN)/python -m pytest -n $$(($$(nproc) + 1)) --maxprocesses 4 --dist worksteal -m unit
 
 test: unit test-processes  ## the tests that every machine can run, the real model included
 
