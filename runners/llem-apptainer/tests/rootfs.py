@@ -19,7 +19,7 @@ BASE = Path(sys.base_prefix)
 _LEFT_OUT = shutil.ignore_patterns(
     "__pycache__", "test", "tests", "idlelib", "config-*", "ensurepip", "tkinter", "include"
 )
-_UNUSED = re.compile(r"(?:^|/)tests/|^pyarrow/(?:include/|.*(?:flight|substrait|azurefs|gandiva|\.pyx$|\.pxd$))")
+_UNUSED = re.compile(r"(?:^|/)tests/|^pyarrow/(?:include/|.*(?:flight|azurefs|gandiva|\.pyx$|\.pxd$))")
 """Parts of packages that llem does not import: an image of half the size is made in half the time."""
 
 HOME = "opt/python"
@@ -76,7 +76,7 @@ def _packages(target: Path, members: list[str]) -> None:
 
 
 def _metadata(target: Path, member: Path) -> None:
-    """What pip would write of a distribution: its name and version, and its entry points."""
+    """Write what pip would of a distribution: its name and version, and its entry points."""
     import tomllib
 
     project = tomllib.loads((member / "pyproject.toml").read_text())["project"]
