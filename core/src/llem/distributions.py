@@ -50,6 +50,7 @@ DISTRIBUTIONS = (
     Distribution("llem-exporters", "llem_exporters", "llem[exporters]", ("export", "import")),
     Distribution("llem-serving", "llem_serving", "llem-serving", ("capacity", "slo")),
     Distribution("llem-amd", "llem_amd", "llem-amd", devices=("AMD GPUs", "/dev/kfd")),
+    Distribution("llem-notify", "llem_notify", "llem-notify", ("notify",)),
     Distribution("llem-plugin-kit", "llem_plugin_kit", "llem-plugin-kit", ("plugin",)),
     Distribution("llem-docker", "llem_docker", "llem-docker", ("images",)),
 )
@@ -100,9 +101,9 @@ def attribute_of(package: str, name: str, door: str) -> Any:
     try:
         module = importlib.import_module(package)
     except ModuleNotFoundError as error:
-        one = next(one for one in DISTRIBUTIONS if one.package == package)
         if error.name != package:
             raise
+        one = next(one for one in DISTRIBUTIONS if one.package == package)
         what = f"{door} comes with {one.name}, which is not installed here: {one.install}."
         raise ModuleNotFoundError(what, name=package) from error
     try:
