@@ -111,9 +111,15 @@ def _libraries(target: Path) -> None:
     for library in found:
         if not library.startswith(f"{target}/"):
             known = library.startswith(("/lib", "/usr/lib"))
-            place = target / library.lstrip("/") if known else target / system / Path(library).name
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(library, place)
+            # What is none of the system's is Python's own. Beside it as well, for whoever runs it here and not inside.
+            places = (
+                [library.lstrip("/")]
+                if known
+                else [f"{folder}/{Path(library).name}" for folder in (system, f"{HOME}/lib")]
+            )
+            for place in (target / one for one in places):
+                place.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(library, place)
 
 
 def _links(path: Path) -> bool:
