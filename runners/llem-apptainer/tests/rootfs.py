@@ -19,7 +19,7 @@ BASE = Path(sys.base_prefix)
 _LEFT_OUT = shutil.ignore_patterns(
     "__pycache__", "test", "tests", "idlelib", "config-*", "ensurepip", "tkinter", "include"
 )
-_UNUSED = re.compile(r"(?:^|/)tests/|^pyarrow/(?:include/|.*(?:flight|substrait|azurefs|gandiva|\.pyx$|\.pxd$))")
+_UNUSED = re.compile(r"(?:^|/)tests/|^pyarrow/(?:include/|.*(?:flight|azurefs|gandiva|\.pyx$|\.pxd$))")
 """Parts of packages that llem does not import: an image of half the size is made in half the time."""
 
 HOME = "opt/python"
@@ -76,7 +76,7 @@ def _packages(target: Path, members: list[str]) -> None:
 
 
 def _metadata(target: Path, member: Path) -> None:
-    """What pip would write of a distribution: its name and version, and its entry points."""
+    """Write what pip would of a distribution: its name and version, and its entry points."""
     import tomllib
 
     project = tomllib.loads((member / "pyproject.toml").read_text())["project"]
@@ -111,9 +111,15 @@ def _libraries(target: Path) -> None:
     for library in found:
         if not library.startswith(f"{target}/"):
             known = library.startswith(("/lib", "/usr/lib"))
-            place = target / library.lstrip("/") if known else target / system / Path(library).name
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(library, place)
+            # What is none of the system's is Python's own. Beside it as well, for whoever runs it here and not inside.
+            places = (
+                [library.lstrip("/")]
+                if known
+                else [f"{folder}/{Path(library).name}" for folder in (system, f"{HOME}/lib")]
+            )
+            for place in (target / one for one in places):
+                place.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(library, place)
 
 
 def _links(path: Path) -> bool:

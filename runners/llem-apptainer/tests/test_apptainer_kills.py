@@ -57,7 +57,7 @@ def wait_until(condition: Callable[[], object], seconds: float = 60.0) -> None:
 
 def session_of(folder: Path) -> int:
     """The session that all processes of the container are in, on this side."""
-    return int(next(folder.glob("results/*/experiments/*/container.session")).read_text())
+    return int(next(folder.glob("results/*/experiments/*/apptainer.session")).read_text())
 
 
 def alive_in(session: int) -> list[psutil.Process]:
@@ -124,7 +124,7 @@ def test_a_killed_llem_takes_its_container_along_and_is_resumed(
     )
     assert done.returncode == 0, done.stderr
     assert [entry["state"] for entry in manifest(tmp_path)["experiments"]] == ["done", "done"]
-    assert not list(folder.glob("experiments/*/container*"))
+    assert not list(folder.glob("experiments/*/apptainer*"))
     assert list(Path(environ["TMPDIR"]).iterdir()) == []
 
 
@@ -163,4 +163,4 @@ def test_when_llem_and_its_supervisor_are_killed_the_container_ends_and_a_resume
     )
     assert done.returncode == 0, done.stderr
     assert alive_in(session) == []
-    assert not list(folder.glob("experiments/*/container*"))
+    assert not list(folder.glob("experiments/*/apptainer*"))

@@ -66,7 +66,7 @@ def begin(
                 "PATH": os.environ["PATH"],
                 "TMPDIR": str(place),
                 "LLEM_LOCK_DIR": str(place),
-                "LD_LIBRARY_PATH": str(rootfs.BASE / "lib"),
+                "LD_LIBRARY_PATH": str(bed / rootfs.HOME / "lib"),
                 "PYTHONDONTWRITEBYTECODE": "1",
             },
             stderr=subprocess.PIPE,

@@ -21,7 +21,7 @@ _BLOCK = 2**22
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """What the user names.
+    """A name that the user gives, and what is there.
 
     Attributes:
         reference: as it was named.
@@ -72,7 +72,7 @@ def reference_of(context: RunnerContext) -> str:
 
 
 def source_of(reference: str) -> Source:
-    """What a reference means.
+    """Look at what a reference names.
 
     Raises:
         ImageMissing: it is a path, and nothing is there.
@@ -132,7 +132,7 @@ def image_of(source: Source) -> Image | None:
 
 
 def made_from(source: Source) -> str:
-    """What a SIF file in the cache is known by: an archive's content, wherever it lies; an address as it is written."""
+    """The mark by which a SIF file in the cache is known: an archive's content, wherever it lies; an address as it is written."""
     return digest_of(source.path) if source.path is not None else source.reference
 
 
@@ -146,7 +146,7 @@ def read_note(path: Path) -> dict[str, object]:
 
 
 def size_and_time(path: Path) -> list[int] | None:
-    """What tells that a file was not touched since; None where it is not there."""
+    """Size and time of a file, which tell that it was not touched since; None where it is not there."""
     try:
         found = path.stat()
     except OSError:

@@ -9,7 +9,10 @@ from pathlib import Path
 
 from llem.plugin_api import EXPERIMENTS
 
-SESSION = "container.session"
+EXCHANGE = "apptainer"
+"""The folder in a job directory that a container sees; gone when it has ended."""
+
+SESSION = "apptainer.session"
 """A file of the job directory while its container runs: the number of the session that all of its processes on this side are in."""
 
 _MOUNTING = (

@@ -29,7 +29,7 @@ from llem_apptainer.causes import start_error
 from llem_apptainer.command import VOID, WORK, WORKER, Inside, exec_line, mount_points, variables_for
 from llem_apptainer.images import Image, reference_of, source_of
 from llem_apptainer.job import ApptainerJob, Parts
-from llem_apptainer.leftovers import SESSION
+from llem_apptainer.leftovers import EXCHANGE, SESSION
 from llem_apptainer.options import options_of
 from llem_apptainer.program import Apptainer, cleared, find, run, steering
 from llem_containers.baseline_cache import BaselineCache
@@ -82,7 +82,7 @@ class ApptainerRunner:
         gpus = gpus_of(job.config, self._context.registry)
         with ExitStack() as undo:
             try:
-                exchange, scratch = folders(job.directory, places, undo)
+                exchange, scratch = folders(job.directory / EXCHANGE, places, undo)
                 self._baseline_cache.give(scratch)
                 for name in (WORK, VOID):
                     (scratch / name).mkdir(mode=0o700)

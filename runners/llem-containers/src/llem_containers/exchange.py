@@ -13,16 +13,16 @@ from llem.plugin_api import EXPERIMENT, new_scratch, write_json
 from llem_containers.intake import remove_folder
 from llem_containers.mounts import SCRATCH, Places
 
-EXCHANGE = "container"
-"""The folder in a job directory that a container sees; gone when it has ended."""
-
 LIFELINE = "lifeline"
 """A pipe in the exchange folder; see `llem.worker`."""
 
 
-def folders(job_dir: Path, places: Places, undo: ExitStack) -> tuple[Path, Path]:
-    """The exchange folder and the scratch folder, empty, with the places that mounts below them need."""
-    exchange = job_dir / EXCHANGE
+def folders(exchange: Path, places: Places, undo: ExitStack) -> tuple[Path, Path]:
+    """The exchange folder and the scratch folder, empty, with the places that mounts below them need.
+
+    Args:
+        exchange: its path, in the job directory. Each runner has a name of its own for it: what one left is not the other's.
+    """
     exchange.mkdir(mode=0o700)
     undo.callback(remove_folder, exchange)
     scratch = Path(new_scratch())

@@ -24,7 +24,7 @@ def of_error(error: LlemError, level: Literal["warning", "error"] = "error") -> 
 
 
 def image_lacks(context: PreflightContext, backend: str, image: str, found: ImageFacts) -> Finding | None:
-    """What an image lacks for experiments of a backend; None where it has all."""
+    """The finding on what an image lacks for experiments of a backend; None where it has all."""
     aside = f" ({'; '.join(found.aside)})" if found.aside else ""
     if found.llem is None:
         return Finding(

@@ -71,7 +71,7 @@ class ImageFacts:
 
 
 def read_answer(answer: Path, log: Path, image: str, code: int, *, not_found: int) -> ImageFacts:
-    """What the program wrote.
+    """Read what the program wrote.
 
     Args:
         answer: its file; log: what it printed.

@@ -23,7 +23,7 @@ class Use:
 
 
 class Looks(Generic[ImageT]):
-    """What was found in the images of a plan.
+    """The finds in the images of a plan.
 
     Args:
         uses: the images.

@@ -18,6 +18,9 @@ from llem_docker.options import DockerOptions
 WORKER = ("python3", "-m", "llem.worker")
 """The command that runs inside: the worker, which calls `ExperimentOrchestrator` as a library."""
 
+EXCHANGE = "container"
+"""The folder in a job directory that a container sees; gone when it has ended."""
+
 STOP_SIGNAL = "SIGTERM"
 
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from llem.plugin_api import EXPERIMENTS, PreflightError
-from llem_containers.exchange import EXCHANGE
 from llem_containers.intake import remove_folder
 from llem_containers.process import was_here
 from llem_docker import owner
+from llem_docker.container import EXCHANGE
 from llem_docker.daemon import DockerDaemon
 
 PROBE = ".llem-probe-"

@@ -27,7 +27,7 @@ from llem_containers.mounts import Places, places_of
 from llem_containers.names import name_of
 from llem_containers.tokens import TokenFile
 from llem_docker import owner
-from llem_docker.container import Inside, creation
+from llem_docker.container import EXCHANGE, Inside, creation
 from llem_docker.daemon import DockerDaemon, Image
 from llem_docker.job import DockerJob, Parts
 from llem_docker.logs import LogStream
@@ -73,7 +73,7 @@ class DockerRunner:
         gpus = gpus_of(job.config, self._context.registry)
         with ExitStack() as always, ExitStack() as undo:
             try:
-                exchange, scratch = folders(job.directory, places, undo)
+                exchange, scratch = folders(job.directory / EXCHANGE, places, undo)
                 self._baseline_cache.give(scratch)
             except OSError as error:
                 raise LlemError(
