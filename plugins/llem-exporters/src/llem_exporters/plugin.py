@@ -27,6 +27,11 @@ READ: tuple[tuple[str, str, str], ...] = (
         "benchmark_report.json of optimum-benchmark (0.7), with its configuration",
     ),
     (
+        "aienergyscore",
+        "importers.aienergyscore:read_aienergyscore",
+        "reports, summaries and master_results.csv of AIEnergyScore (0.1)",
+    ),
+    (
         "ml-energy",
         "ml_energy.reading:read_ml_energy",
         "runs of the ML.ENERGY benchmark, as mlenergy-data keeps them",
