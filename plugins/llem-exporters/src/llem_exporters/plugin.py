@@ -31,6 +31,7 @@ READ: tuple[tuple[str, str, str], ...] = (
         "importers.aienergyscore:read_aienergyscore",
         "reports, summaries and master_results.csv of AIEnergyScore (0.1)",
     ),
+    ("inferencex", "importers.inferencex:read_inferencex", "agg_*.json of InferenceX, formerly InferenceMAX"),
     (
         "ml-energy",
         "ml_energy.reading:read_ml_energy",
