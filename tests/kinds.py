@@ -22,6 +22,7 @@ OTHERS = (
     "gpu",
     "slurm",
     "docker",
+    "apptainer",
     "vllm",
     "sglang",
     "ray",
@@ -53,7 +54,12 @@ class _Watch:
 
     def __init__(self) -> None:
         self.seen: list[str] | None = None
-        sys.addaudithook(self._heard)
+
+        def heard(event: str, arguments: tuple[Any, ...]) -> None:  # of a test's many events nearly none is of interest
+            if event in STARTS:
+                self._heard(event, arguments)
+
+        sys.addaudithook(heard)
         start = BaseProcess.start
 
         def started(process: BaseProcess) -> None:  # its start by `spawn` and `forkserver` is no event
@@ -63,7 +69,7 @@ class _Watch:
         BaseProcess.start = started  # type: ignore[method-assign]
 
     def _heard(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if self.seen is not None and (event in STARTS or event == "multiprocessing"):
+        if self.seen is not None:
             what = arguments[1] if len(arguments) > 1 else ""
             self.seen.append(f"{event}: {what}")
 

@@ -20,12 +20,13 @@ from llem.plugins import default_registry
 from llem.results.rows import study_rows
 from llem.results.store import job_directories
 from llem.results.warning_codes import FEW, IMPOSSIBLE, UNRELIABLE, WARNINGS, kind_of, touched_text
-from llem.results.weighing import VOIDED, codes_of, qualities_of, tellings, weighed
+from llem.results.weighing import VOIDED, codes_of, qualities_of, weighed
 from llem_analysis.commands.analyze import analyze
 from llem_analysis.commands.compare import compare
 from llem_analysis.commands.pareto import pareto
 from llem_analysis.commands.pick import pick
 from llem_analysis.metric_names import MAIN, METRIC_SPECS
+from llem_analysis.telling import tellings
 from llem_exporters.latex import latex_table
 from llem_exporters.source import Source
 from llem_report.gather import gather

@@ -25,6 +25,7 @@ TITLES = {
     "meters": "Meters",
     "running": "Running",
     "docker": "Docker",
+    "apptainer": "Apptainer",
     "slurm": "Slurm",
     "ray": "Ray",
 }
@@ -105,7 +106,7 @@ def _message(call: ast.Call, topics: Mapping[str, str], file: Path) -> Iterator[
     if name in topics and call.args:
         topic, text = topics[name], _text(call.args[0])
     elif name == "Finding" and _text(given.get("level")) in ("error", "warning"):
-        runner = next((t for t in ("docker", "slurm", "ray") if f"llem_{t}" in file.parts), "preflight")
+        runner = next((t for t in ("docker", "apptainer", "slurm", "ray") if f"llem_{t}" in file.parts), "preflight")
         topic, text = runner, _text(given.get("message"))
     elif name == "Problem":
         topic, text = "configuration", _text(given.get("message"))

@@ -167,3 +167,22 @@ def test_a_study_that_was_broken_off_before_its_first_result_has_a_report_too(tm
     assert found.rows == []
     assert found.configurations == ()
     assert "no experiment" in str(found.no_findings)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--audit", "publicatoin"], "publication"),
+        (["--audit", "publication", "--serve"], "--audit"),
+        (["--audit", "publication", "--format", "png"], "--audit"),
+    ],
+)
+def test_an_audit_that_cannot_be_is_refused_and_nothing_is_written(study, options, says, capsys):
+    assert main(["report", str(study), *options]) == 2
+    assert says in capsys.readouterr().err
+    assert not (study / "report.html").exists()
+
+
+def test_the_page_takes_an_audit(study, capsys):
+    assert main(["report", str(study), "--audit", "ml-energy"]) == 0
+    assert "by the rules ml-energy" in (study / "report.html").read_text(encoding="utf-8")

@@ -210,3 +210,37 @@ def test_a_page_is_written_whole_or_not_at_all(study, tmp_path):
 def test_codes_and_options_stand_as_code_and_nothing_else_is_markup(text: str, shown: str) -> None:
     assert blocks_html([text]) == shown
     assert blocks_html([{"list": [text]}]) == f"<ul>{shown.replace('p>', 'li>')}</ul>"
+
+
+RULES = """
+name: ours
+about: what <our> group publishes
+rules:
+  - {id: cycles, says: "every configuration runs `three` times", value: configuration.cycles, at_least: 99, source: <b>us</b>, remedy: Set execution.cycles.}
+  - {id: done, says: no run failed, value: status, equals: done, source: our group, remedy: Run it again.}
+"""
+
+
+def test_an_audit_that_was_asked_for_is_a_section(study, tmp_path):
+    rules = tmp_path / "ours.yaml"
+    rules.write_text(RULES)
+    text = page_html(gather(study.directory, str(rules)))
+    page = Outline(text)
+    section = text[
+        text.index('<section aria-labelledby="audit-title">') : text.index('aria-labelledby="environment-title"')
+    ]
+    assert "by the rules ours: 1 failed, 1 passed, 0 not applicable. (what &lt;our&gt; group publishes)" in section
+    assert "<td>cycles</td><td>failed (2 of 2)</td><td>3</td>" in section
+    assert "<code>three</code>" in section
+    assert "&lt;b&gt;us&lt;/b&gt;" in section
+    assert "<summary>1 other rule</summary>" in section
+    assert section.index("failed (2 of 2)") < section.index("<summary>") < section.index("<td>done</td>")
+    assert ("a", {"href": "#audit-title"}) in page.elements
+
+
+def test_a_page_without_an_audit_shows_no_trace_of_one(study):
+    page = Outline(page_html(study))
+    assert ("a", {"href": "#audit-title"}) not in page.elements
+    assert [a for tag, a in page.elements if a.get("aria-labelledby") == "audit-title"] == [
+        {"aria-labelledby": "audit-title", "hidden": None}
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from virtual_time import KnownEngine, driven_virtually
 from llem.measure.given_out import count_given_out
 from llem.measure.latency import timings
 from llem.measure.requests_table import write_served
+from llem_serving.broken_off import broken_off, tokens_of_an_event
 from llem_serving.config import SloConfig
 from llem_serving.course import Course
 from llem_serving.figures import figures_of, served
@@ -85,6 +87,18 @@ def test_pieces_of_an_answer_that_broke_off_count_as_many_tokens_as_those_of_who
     found, edges = served_of(course), (course.open_ns, course.close_ns)
     rows = timings([*found.inside, *found.beside])
     assert count_given_out(rows, *edges, found.unanswered).output == pytest.approx(truth, abs=2 * len(rows))
+
+
+@pytest.mark.parametrize("piece", [1, 3])
+def test_an_answer_that_goes_beyond_what_was_asked_counts_no_more_than_that(piece: int) -> None:
+    course = driven_virtually(long(piece=piece), load_of(**LONG))
+    each = tokens_of_an_event(course.exchanges)
+    broken = [one for one in course.exchanges if one.answer is None and len(one.came_ns) > 5]
+    assert broken
+    for one in broken:
+        beyond = replace(one, request=replace(one.request, output_tokens=4))
+        assert broken_off(beyond, each) == broken_off(one, each)[:4]
+        assert len(broken_off(one, each)) > 4
 
 
 def test_an_answer_that_broke_off_is_no_answer(tmp_path: Path) -> None:

@@ -40,17 +40,17 @@ def _lines(plan: Plan, limit: int) -> Iterator[str]:
     for text in plan.search.search.plan() if plan.search else ():
         yield f"  search    {text}"
     longer = f", up to {duration(plan.estimate_s + plan.warmup_room_s)} where warm-up needs its limit (warmup.max_s)"
-    yield f"  time      {duration(plan.estimate_s)} at least{longer if plan.warmup_room_s else ''}" + (
+    what = "one run of each configuration: " if plan.search else ""
+    yield f"  time      {what}{duration(plan.estimate_s)} at least{longer if plan.warmup_room_s else ''}" + (
         f"; no experiment starts after {duration(execution.budget_s)}" if execution.budget_s is not None else ""
     )
     yield from _duplicates(plan)
     yield ""
     total = len(plan.experiments)
     width = len(str(total))
-    runners = len(plan.runners) > 1
     for run in islice(plan.experiments, limit):
         cycle = f"  cycle {run.cycle}" if most > 1 else ""
-        where = f"  {run.runner.text:<8}" if runners else ""
+        where = f"  {run.runner.text:<8}" if len(plan.runners) > 1 else ""
         yield f"  {run.position:>{width}}  {run.config_hash[:SHORT]}{cycle}{where}  {_values(run.point)}".rstrip()
     if total > limit:
         yield f"  … and {total - limit:,} more (-v lists all)"

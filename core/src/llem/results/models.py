@@ -404,6 +404,6 @@ class ExperimentResult(_Part):
 
     def _repr_html_(self) -> str:
         """The display in a notebook: the main figures with their units, warnings, or why it failed."""
-        from llem.results.display import result_html
+        from llem.results.notebook import shown
 
-        return result_html(self)
+        return shown("result_html", self)

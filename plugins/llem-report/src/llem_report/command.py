@@ -53,6 +53,12 @@ FIGURES = "figures"
     help="Of figures as files: one column of a paper (86 mm) or two (178 mm). Default: double.",
 )
 @click.option(
+    "--audit",
+    "rules",
+    metavar="NAME|FILE",
+    help="Of the page: add a section, the audit by these rules (`llem audit --help` has their names).",
+)
+@click.option(
     "--serve", "serving", is_flag=True, help="Show the page of a study that runs, on this machine only; Ctrl-C ends it."
 )
 @click.option("--port", type=click.IntRange(0, 65535), help="With --serve: the port; 0 takes any that is free.")
@@ -66,6 +72,7 @@ def report(
     names: tuple[ChartSpec, ...],
     theme: Any,
     width: Any,
+    rules: str | None,
     serving: bool,
     port: int | None,
     opening: bool,
@@ -80,20 +87,23 @@ def report(
     Examples:
       llem report results/demo-20260101T120000Z
       llem report results/demo-20260101T120000Z -o demo.html --open
+      llem report results/demo-20260101T120000Z --audit publication
       llem report results/demo-20260101T120000Z --format pdf -o figures
       llem report results/demo-20260101T120000Z --figure pareto --width single -o pareto.svg
       llem report results/demo-20260101T120000Z --serve --open
     """
     if serving:
-        _refuse(output=output, format=form, figure=names, theme=theme, width=width)
+        _refuse(output=output, format=form, figure=names, theme=theme, width=width, audit=rules)
         _serve(registry, study, port, opening)
         return
     _refuse_without_serve(port)
     form = form or _by_ending(output) or ("png" if names else "html")
     if form == "html":
         _refuse_in_page(figure=names, theme=theme, width=width)
-        _page(registry, study, output, opening)
+        _page(registry, study, output, rules, opening)
     else:
+        if rules is not None:
+            raise click.UsageError("--audit adds a section to the page; figures are written as files only.")
         if opening:
             raise click.UsageError("--open opens the page; figures are written as files only.")
         asked = [spec.name for spec in names]
@@ -154,7 +164,7 @@ def _require_extra() -> None:
     require_extra()
 
 
-def _page(registry: Registry, study: Path, output: Path | None, opening: bool) -> None:
+def _page(registry: Registry, study: Path, output: Path | None, rules: str | None, opening: bool) -> None:
     import webbrowser
 
     import pyarrow
@@ -168,7 +178,7 @@ def _page(registry: Registry, study: Path, output: Path | None, opening: bool) -
     bundle.begin()
     # Arrow's own allocator keeps tens of megabytes in reserve, which a report has no use for.
     pyarrow.set_memory_pool(pyarrow.system_memory_pool())
-    found = gather(study)
+    found = gather(study, rules)
     path = study / PAGE if output is None else output / PAGE if output.is_dir() else output
     _saving(path, lambda: write_page(found, path, charts(registry)))
     click.echo(f"Wrote {path}.")

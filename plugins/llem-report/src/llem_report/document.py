@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from llem_analysis.audit_wording import HEADINGS, cells, summary, to_mend
+from llem_analysis.auditing import Audit
 from llem_analysis.wording import counted
 from llem_report.charts import CHARTS, Chart
 from llem_report.models import FigureColumn, Mean, ReportConfiguration, ReportStudy
@@ -20,7 +22,10 @@ MOST_ENVIRONMENTS = 4
 """Number of environments that are written out; an experiment's own stands in its details."""
 
 Block = str | Mapping[str, Any]
-"""A paragraph; `{"list": [...]}`; or `{"pairs": [[key, text], ...]}`. One with a `summary` opens on demand."""
+"""A paragraph; `{"list": [...]}`; `{"pairs": [[key, text], ...]}`; or `{"headings": [...], "rows": [[...], ...]}`.
+
+One with a `summary` opens on demand.
+"""
 
 
 def document(study: ReportStudy, charts: Mapping[str, Chart] = CHARTS, *, live: bool = False) -> dict[str, Any]:
@@ -42,6 +47,7 @@ def document(study: ReportStudy, charts: Mapping[str, Chart] = CHARTS, *, live: 
             "findings": list(_findings(study)),
             "ran": [" ".join(_what_was_run(study))],
             "warnings": ["Worth knowing:", {"list": list(study.warnings)}] if study.warnings else [],
+            "audit": [] if study.audit is None else list(_audit(study.audit)),
             "environment": list(_environment(study)),
         },
         "figures": [
@@ -72,8 +78,9 @@ def _state(study: ReportStudy) -> str:
 
 
 def _answer(study: ReportStudy) -> Iterator[Block]:
-    """One sentence, the choice that follows, and what it costs."""
+    """The answer of a search, one sentence, the choice that follows, and what it costs."""
     answer = study.answer
+    yield from answer.searched
     yield answer.sentence or study.no_findings or "None yet."
     if answer.no_choice is not None:
         yield answer.no_choice
@@ -101,6 +108,20 @@ def _what_was_run(study: ReportStudy) -> Iterator[str]:
     differ = f", which differ in {_listed(study.parameters)}" if study.parameters else ""
     yield f"{counted(runs, 'finished run')} of {counted(len(study.configurations), 'configuration')}{differ}."
     yield from study.method
+
+
+def _audit(found: Audit) -> Iterator[Block]:
+    """The rules that failed, with what to do; the other ones on demand."""
+    yield f"{summary(found)}. ({found.about})"
+    failed = [one for one in found.outcomes if one.status == "failed"]
+    others = [one for one in found.outcomes if one.status != "failed"]
+    headings = list(HEADINGS)
+    if failed:
+        yield {"headings": headings, "rows": [cells(one) for one in failed]}
+        yield {"list": [" ".join(to_mend(one)) for one in failed]}
+    if others:
+        rows = [cells(one) for one in others]
+        yield {"summary": counted(len(rows), "other rule"), "headings": headings, "rows": rows}
 
 
 def _environment(study: ReportStudy) -> Iterator[Block]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llem.plugin_api import ConfigError, ResultError, parquet_rows
+from llem_analysis.auditing import audit
 from llem_analysis.candidates import Candidate, candidates_of
 from llem_analysis.design import Configured, configured
 from llem_analysis.loading import give_back, load_table, rows_of, study_name
@@ -65,14 +66,16 @@ _MORE = (
 """Columns that a report takes besides what it concludes from."""
 
 
-def gather(study_dir: Path | str) -> ReportStudy:
+def gather(study_dir: Path | str, rules: str | None = None) -> ReportStudy:
     """Read a study.
 
     Args:
         study_dir: its folder; it may still run.
+        rules: of an audit, by name or file; None asks for none.
 
     Raises:
-        ResultError: there is no study, or its manifest is damaged and it has no results.
+        ResultError: there is no study, or its manifest is damaged and it has no results; no run is done that could be audited.
+        ConfigError: there are no such rules.
         PluginError: numpy or scipy is not installed.
     """
     from llem.plugin_api import head_beside_results
@@ -123,7 +126,10 @@ def gather(study_dir: Path | str) -> ReportStudy:
         parameters=tuple(dict.fromkeys(key for one in found for key in one.settings)),
         configurations=configurations,
         common=common,
-        answer=answer_of(findings, configurations, lambda by: _picked(found, groups, rows, folder, by)),
+        answer=replace(
+            answer_of(findings, configurations, lambda by: _picked(found, groups, rows, folder, by)),
+            searched=_searched(folder),
+        ),
         findings=findings,
         no_findings=no_findings,
         analysis=analysis,
@@ -133,6 +139,7 @@ def gather(study_dir: Path | str) -> ReportStudy:
         method=tuple(method_sentences(rows, manifest, environments)),
         citation=citation(manifest, title, rows, versions),
         scenarios=tuple(dict.fromkeys(str(row["scenario"]) for row in rows if row.get("scenario"))),
+        audit=None if rules is None else audit(folder, rules),
     )
 
 
@@ -155,6 +162,17 @@ def _analysis(
         return analyse_configurations(rows, groups, name, directory, earlier=EarlierStudies(folder, None)), None
     except ResultError as error:
         return None, error.what
+
+
+def _searched(folder: Path) -> tuple[str, ...]:
+    """The answer of a study that searches, in sentences; empty where it does not, or none can be read."""
+    from llem.plugin_api import SEARCH, read_object
+
+    try:
+        said = read_object(folder / SEARCH, "answer").get("said")
+    except ResultError:
+        return ()
+    return tuple(map(str, said)) if isinstance(said, list) else ()
 
 
 def _picked(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from llem_analysis.auditing import Audit
 from llem_analysis.study_models import StudyAnalysis
 
 
@@ -83,6 +84,7 @@ class Answer:
         costs: what it gives up in other metrics, a sentence each.
         equal: the configurations that cannot be told from it.
         no_choice: why none is chosen.
+        searched: what a search of the study found, in sentences; it stands before all else.
     """
 
     sentence: str | None = None
@@ -90,6 +92,7 @@ class Answer:
     costs: tuple[str, ...] = ()
     equal: str | None = None
     no_choice: str | None = None
+    searched: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,7 @@ class ReportStudy:
         method: sentences: what was measured how, over which window.
         citation: text for a paper, with BibTeX.
         scenarios: that it has runs of.
+        audit: of the study, where one was asked for.
     """
 
     directory: Path
@@ -141,3 +145,4 @@ class ReportStudy:
     method: Sequence[str]
     citation: str
     scenarios: Sequence[str] = ()
+    audit: Audit | None = None

@@ -55,6 +55,8 @@ def rendered(data: Mapping[str, Any]) -> str:
         ("answer", "Answer"),
         ("findings", "Findings"),
         *((f"figure-{f['name']}", f["title"]) for f in data["figures"]),
+        ("experiments", "Experiments"),
+        *([("audit", "Audit")] if data["fragments"]["audit"] else []),
         *_LAST,
     ]
     values = {
@@ -65,6 +67,7 @@ def rendered(data: Mapping[str, Any]) -> str:
         "style": "\n".join(_asset(name) for name in STYLES),
         "contents": "".join(f'<li><a href="#{name}-title">{html.escape(title)}</a></li>' for name, title in headings),
         **{name: blocks_html(blocks) for name, blocks in data["fragments"].items()},
+        "no_audit": "" if data["fragments"]["audit"] else " hidden",
         "first_figure": _figure_html(first),
         "figures": "\n".join(_figure_html(figure) for figure in others),
         "method": _asset("method.html"),
@@ -78,7 +81,7 @@ def rendered(data: Mapping[str, Any]) -> str:
     return _filled(_asset("page.html"), values)
 
 
-_LAST = (("experiments", "Experiments"), ("environment", "Environment"), ("method", "Method"), ("citation", "Citation"))
+_LAST = (("environment", "Environment"), ("method", "Method"), ("citation", "Citation"))
 
 
 def blocks_html(blocks: Sequence[Any]) -> str:
@@ -99,6 +102,12 @@ def _block_html(block: Any) -> str:
         return f"<p>{_prose(block)}</p>"
     if "list" in block:
         body = "<ul>" + "".join(f"<li>{_prose(item)}</li>" for item in block["list"]) + "</ul>"
+    elif "rows" in block:
+        head = "".join(f'<th scope="col">{html.escape(text)}</th>' for text in block["headings"])
+        rows = "".join(f"<tr>{''.join(f'<td>{_prose(text)}</td>' for text in row)}</tr>" for row in block["rows"])
+        body = (
+            f'<div class="wide"><table class="rows"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
+        )
     else:
         rows = "".join(
             f'<tr><th scope="row">{html.escape(key)}</th><td>{html.escape(text)}</td></tr>'

@@ -12,7 +12,7 @@ import click
 from llem.plugin_api import study_folders
 
 if TYPE_CHECKING:
-    from llem_analysis.auditing import Audit, Outcome
+    from llem_analysis.auditing import Audit
 
 
 @click.command(
@@ -51,33 +51,13 @@ def audit(study: Path, rules: str, as_json: bool) -> int:
 def audit_lines(found: Audit) -> Iterator[str]:
     """An audit for people: a table, then what failed with what to do."""
     from llem.plugin_api import table
+    from llem_analysis.audit_wording import HEADINGS, cells, summary, to_mend
 
-    counts = found.counts
-    yield f"{found.study} by the rules {found.rules}: {counts['failed']} failed, {counts['passed']} passed, {counts['not_applicable']} not applicable"
+    yield summary(found)
     yield f"({found.about})"
     yield ""
-    yield table(["rule", "outcome", "value", "limit", "source"], [_row(one) for one in found.outcomes], left=5)
+    yield table(list(HEADINGS), [cells(one) for one in found.outcomes], left=len(HEADINGS))
     for one in found.outcomes:
         if one.status == "failed":
-            yield ""
-            yield from _failed(one)
-
-
-def _row(one: Outcome) -> list[str]:
-    from llem.plugin_api import NOTHING, one_line
-    from llem_analysis.audit_rules import shown
-
-    word = {"failed": "failed", "passed": "passed", "not_applicable": "not applicable"}[one.status]
-    many = f" ({one.failing} of {one.of})" if one.of > 1 and one.failing else ""
-    unit = f" {one.unit}" if one.unit and isinstance(one.value, int | float) else ""
-    value = NOTHING if one.value is None else f"{one_line(shown(one.value), 50)}{unit}"
-    return [one.id, f"{word}{many}", value, one.limit, one_line(one.source, 60)]
-
-
-def _failed(one: Outcome) -> Iterator[str]:
-    yield f"{one.id} asks that {one.says}. {one.remedy}"
-    more = one.failing - len(one.where)
-    if one.where:
-        yield f"  {', '.join(one.where)}{f' and {more} more' if more else ''}"
-    if one.reason is not None:
-        yield f"  {one.reason}"
+            first, *others = to_mend(one)
+            yield from ("", first, *(f"  {line}" for line in others))

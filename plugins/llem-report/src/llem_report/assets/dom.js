@@ -54,6 +54,13 @@ function pairs(entries) {
   return el("table", { class: "pairs" }, el("tbody", {}, ...rows));
 }
 
+/** A table of texts under headings, which scrolls by itself where it is wider than the page. */
+function rows({ headings, rows: texts }) {
+  const head = el("tr", {}, ...headings.map((text) => el("th", { scope: "col" }, text)));
+  const body = texts.map((row) => el("tr", {}, ...row.map((text) => el("td", {}, ...prose(text)))));
+  return el("div", { class: "wide" }, el("table", { class: "rows" }, el("thead", {}, head), el("tbody", {}, ...body)));
+}
+
 /** Text, with what stands between backquotes as code: as `_prose` of page.py. */
 function prose(text) {
   const parts = text.split("`");
@@ -64,7 +71,7 @@ function prose(text) {
 function blocks(found) {
   return found.map((block) => {
     if (typeof block === "string") return el("p", {}, ...prose(block));
-    const body = block.list ? el("ul", {}, ...block.list.map((item) => el("li", {}, ...prose(item)))) : pairs(block.pairs);
+    const body = block.rows ? rows(block) : block.list ? el("ul", {}, ...block.list.map((item) => el("li", {}, ...prose(item)))) : pairs(block.pairs);
     return block.summary ? el("details", {}, el("summary", {}, block.summary), body) : body;
   });
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from llem.plugin_api import REQUESTS, ExperimentResult, ResultError, table_of
+from llem.plugin_api import REQUESTS, ExperimentResult, Method, ResultError, table_of
 from llem_serving.capacity.part_energy import part_energy
 from llem_serving.capacity.runs import Parts, Steady
 from llem_serving.config import LoadConfig, SloConfig
@@ -28,6 +28,7 @@ class RunFigures:
             later turns follow answers.
         energy: of each part, joules and tokens of requests that kept the objectives; empty where energy is not known.
         j_per_good_token: of the window; None without energy or good tokens.
+        energy_method: that of the headline's energy; None without energy.
     """
 
     parts: Parts
@@ -37,6 +38,7 @@ class RunFigures:
     drawn_window_s: float | None
     energy: tuple[tuple[float, float], ...]
     j_per_good_token: float | None
+    energy_method: Method | None
 
 
 def run_figures(load: LoadConfig, slo: SloConfig, result: ExperimentResult, job_dir: Path) -> RunFigures:
@@ -67,6 +69,7 @@ def run_figures(load: LoadConfig, slo: SloConfig, result: ExperimentResult, job_
         drawn_window_s=window_s if turns is None else None,
         energy=() if joules is None else tuple(zip(joules, map(float, tokens), strict=True)),
         j_per_good_token=energy_j / judged.good_tokens if energy_j is not None and judged.good_tokens else None,
+        energy_method=headline.method if headline else None,
     )
 
 

@@ -73,7 +73,7 @@ def test_a_file_is_read_whatever_its_name(options: dict[str, bool], tmp_path: Pa
     ],
 )
 def test_an_array_that_is_made_belongs_to_arrow(cells: list[object], kind: pa.DataType) -> None:
-    """What Arrow allocates counts in its pool; what Python lends it does not."""
+    """Memory of Arrow counts in its pool; memory that Python lends it does not."""
     before = pa.total_allocated_bytes()
     array = array_of(cells * 1000, kind)
     assert pa.total_allocated_bytes() - before >= array.nbytes > 0
