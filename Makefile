@@ -9,13 +9,13 @@ BUILD  := .venv-build
 # In front of what needs root; nothing where make runs as root.
 AS_ROOT := $(if $(filter-out 0,$(shell id -u)),sudo env "PATH=$$PATH")
 INSTALL := $(AS_ROOT) apt-get update -q && $(AS_ROOT) env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends
-MEMBERS := -e core -e plugins/llem-pytorch -e plugins/llem-vllm -e plugins/llem-sglang -e plugins/llem-openai -e plugins/llem-zeus -e plugins/llem-codecarbon -e plugins/llem-plugin-kit -e plugins/llem-analysis -e plugins/llem-report -e plugins/llem-exporters -e plugins/llem-serving -e plugins/llem-amd -e plugins/llem-notify -e plugins/llem-bundle -e runners/llem-docker -e runners/llem-slurm
+MEMBERS := -e core -e plugins/llem-pytorch -e plugins/llem-vllm -e plugins/llem-sglang -e plugins/llem-openai -e plugins/llem-zeus -e plugins/llem-codecarbon -e plugins/llem-plugin-kit -e plugins/llem-analysis -e plugins/llem-report -e plugins/llem-exporters -e plugins/llem-serving -e plugins/llem-amd -e plugins/llem-bundle -e plugins/llem-notify -e runners/llem-containers -e runners/llem-docker -e runners/llem-apptainer -e runners/llem-slurm
 
 # Hundreds of processes import the same modules: what Python compiles is kept, also where the shell asks for the opposite.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo unit test test-processes test-vllm bench-vllm test-sglang test-install test-bench test-gpu wheels images-cpu test-docker test-crash test-crash-nightly \
+.PHONY: help setup demo unit test test-processes test-vllm bench-vllm test-sglang test-apptainer test-install test-bench test-gpu wheels images-cpu test-docker test-crash test-crash-nightly \
   test-ray test-slurm \
   test-browser check check-python check-types check-imports check-options check-images check-workflows check-shell bench docs docs-site clean
 
@@ -38,14 +38,15 @@ setup: $(VENV)/.ready  ## the environment in .venv, with every distribution of t
 demo: setup  ## a small sweep on a real model, with real figures, in results/
 	$(BIN)/llem run examples/demo.yaml --no-gaps
 
-unit: setup  ## the tests that start no process and load no engine, in less than a minute
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal -m unit
+# A quarter of their time they wait, for a clock or an answer: one process more than there are cores.
+unit: setup  ## the tests that start no process and load no engine
+	$(BIN)/python -m pytest -n $$(($$(nproc) + 1)) --maxprocesses 4 --dist worksteal -m unit
 
 test: unit test-processes  ## the tests that every machine can run, the real model included
 
 # Most of these wait, for a clock or a process: four files at once also on two cores. Threads of an engine wait asleep: a spinning
 # one would hold up its neighbour's.
-ELSEWHERE := install or bench or gpu or docker or vllm or sglang or crash or ray or slurm or browser
+ELSEWHERE := install or bench or gpu or docker or apptainer or vllm or sglang or crash or ray or slurm or browser
 test-processes: setup  ## those of them that start processes or load engines
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder -m "not unit and not ($(ELSEWHERE))"
 
@@ -113,6 +114,11 @@ $(SGLANG)/.ready: $(FIXTURES)/requirements.txt $(FIXTURES)/torchvision_operators
 
 test-sglang: $(SGLANG)/.ready  ## a real SGLang on the CPU, in an environment of its own
 	$(SGLANG)/bin/python -m pytest plugins/llem-sglang
+
+# Where Debian's release has no package of it, https://apptainer.org/docs/admin/latest/installation.html says how.
+test-apptainer: setup  ## the runner of Apptainer on the real one, which has to be on the PATH
+	command -v apptainer >/dev/null || ($(INSTALL) apptainer)
+	$(BIN)/python -m pytest -n 2 --dist loadfile runners/llem-apptainer -m apptainer
 
 # Ray cannot be imported where the package amdsmi is without ROCm's library, as in the environment of the other tests.
 $(RAY)/.ready: constraints.txt core/pyproject.toml plugins/llem-analysis/pyproject.toml plugins/llem-plugin-kit/pyproject.toml plugins/llem-serving/pyproject.toml runners/llem-ray/pyproject.toml

@@ -4,7 +4,8 @@ A study of each engine, as a user writes it: one environment does not hold two e
 prompts and the same arrivals. pytorch and vLLM compute in float32, llama.cpp as the file is quantised.
 
 It runs in an environment with vLLM, llem-vllm, llem-pytorch, llem-openai and llem-serving. `--llamacpp` names an
-interpreter that has xllamacpp; without it that engine is `absent`.
+interpreter that has xllamacpp; without it that engine is `absent`. `--docs` draws docs/images/serving_engines.svg from the kept
+results, and needs matplotlib.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.engines.picture import draw
 from bench.report import Figure, arguments, machine, publish
 from bench.throughput_vllm import INPUT_TOKENS, MODEL, unpack
 
@@ -112,7 +114,12 @@ def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--llamacpp", type=Path, metavar="PYTHON", help="an interpreter that has xllamacpp")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="copy the study's folder there")
+    parser.add_argument("--docs", action="store_true", help="only draw the picture of the results that are kept")
     options = parser.parse_args()
+    if options.docs:
+        kept = ROOT / "bench" / "results" / "serving_engines.json"
+        draw(json.loads(kept.read_text()), ROOT / "docs" / "images" / "serving_engines.svg")
+        return
     os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "1")  # GiB; else it asks for most of the memory
     where = machine()
     backends = ["pytorch"] if options.quick else ["pytorch", "vllm"] + (["openai"] if options.llamacpp else [])

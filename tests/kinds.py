@@ -22,6 +22,7 @@ OTHERS = (
     "gpu",
     "slurm",
     "docker",
+    "apptainer",
     "vllm",
     "sglang",
     "ray",
@@ -53,7 +54,12 @@ class _Watch:
 
     def __init__(self) -> None:
         self.seen: list[str] | None = None
-        sys.addaudithook(self._heard)
+
+        def heard(event: str, arguments: tuple[Any, ...]) -> None:  # of a test's many events nearly none is of interest
+            if event in STARTS:
+                self._heard(event, arguments)
+
+        sys.addaudithook(heard)
         start = BaseProcess.start
 
         def started(process: BaseProcess) -> None:  # its start by `spawn` and `forkserver` is no event
@@ -63,7 +69,7 @@ class _Watch:
         BaseProcess.start = started  # type: ignore[method-assign]
 
     def _heard(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if self.seen is not None and (event in STARTS or event == "multiprocessing"):
+        if self.seen is not None:
             what = arguments[1] if len(arguments) > 1 else ""
             self.seen.append(f"{event}: {what}")
 
@@ -111,7 +117,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if not STARTING.isdisjoint(getattr(item, "fixturenames", ())):
             item.add_marker("process")
-        if not any(item.get_closest_marker(name) for name in OTHERS):
+        if not any(mark.name in OTHERS for mark in item.iter_markers()):
             item.add_marker("unit")
 
 

@@ -138,4 +138,5 @@ def test_every_tier_has_a_budget_and_a_run_of_them_is_within_its_time() -> None:
     makefile = (SCRIPT.parents[1] / "Makefile").read_text()
     targets = {line.split(":")[0] for line in makefile.splitlines() if line.startswith("test-")}
     # SGLang's environment and the starts of its engine take longer than a run has left: whoever changes the backend makes that target.
-    assert targets - {"test-crash-nightly", "test-sglang"} <= set(STEPS.values())
+    # Apptainer is in no release of Debian's, and CI installs from those alone.
+    assert targets - {"test-crash-nightly", "test-sglang", "test-apptainer"} <= set(STEPS.values())

@@ -117,7 +117,9 @@ def test_wheels_install_into_an_empty_environment_and_run_an_experiment(
     subprocess.run([*pip, str(wheels["llem"])], check=True)
     assert run("--version").strip() == f"llem {_project(ROOT / 'core')['version']}"
     assert "local" in run("plugins")
-    subprocess.run([*pip, str(wheels["llem_docker"]), str(wheels["llem_vllm"])], check=True)
+    subprocess.run(
+        [*pip, str(wheels["llem_containers"]), str(wheels["llem_docker"]), str(wheels["llem_vllm"])], check=True
+    )
     assert "llenergymeasure/vllm" in run("images", "list")
     run("images", "build", "vllm", "--context", "context")
     for wheel in (tmp_path / "context" / "llem").iterdir():

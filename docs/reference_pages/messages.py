@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +25,7 @@ TITLES = {
     "meters": "Meters",
     "running": "Running",
     "docker": "Docker",
+    "apptainer": "Apptainer",
     "slurm": "Slurm",
     "ray": "Ray",
 }
@@ -68,14 +69,20 @@ def _parts(found: set[Message]) -> Iterator[str]:
 def messages() -> set[Message]:
     """Every message in the sources of this repository."""
     files = [f for pattern in SOURCES for f in sorted(ROOT.glob(pattern)) for f in sorted(f.rglob("*.py"))]
-    trees = {file: ast.parse(file.read_text(encoding="utf-8")) for file in files if "templates" not in file.parts}
-    topics = _topics(trees)
-    return {m for file, tree in trees.items() for call in _calls(tree) for m in _message(call, topics, file)}
+    classes, calls = list[ast.ClassDef](), list[tuple[Path, ast.Call]]()
+    for file in files:
+        if "templates" not in file.parts:
+            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.ClassDef):
+                    classes.append(node)
+                elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                    calls.append((file, node))
+    topics = _topics(classes)
+    return {m for file, call in calls for m in _message(call, topics, file)}
 
 
-def _topics(trees: Mapping[Path, ast.Module]) -> dict[str, str]:
+def _topics(classes: Sequence[ast.ClassDef]) -> dict[str, str]:
     """Class of error to its topic."""
-    classes = [node for tree in trees.values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
     topics = {LlemError.__name__: LlemError.topic}
     size = 0
     while size < len(topics):
@@ -94,10 +101,6 @@ def _own_topic(node: ast.ClassDef) -> str | None:
     return None
 
 
-def _calls(tree: ast.Module) -> Iterator[ast.Call]:
-    return (node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name))
-
-
 def _message(call: ast.Call, topics: Mapping[str, str], file: Path) -> Iterator[Message]:
     assert isinstance(call.func, ast.Name)
     name, given = call.func.id, {k.arg: k.value for k in call.keywords}
@@ -105,7 +108,7 @@ def _message(call: ast.Call, topics: Mapping[str, str], file: Path) -> Iterator[
     if name in topics and call.args:
         topic, text = topics[name], _text(call.args[0])
     elif name == "Finding" and _text(given.get("level")) in ("error", "warning"):
-        runner = next((t for t in ("docker", "slurm", "ray") if f"llem_{t}" in file.parts), "preflight")
+        runner = next((t for t in ("docker", "apptainer", "slurm", "ray") if f"llem_{t}" in file.parts), "preflight")
         topic, text = runner, _text(given.get("message"))
     elif name == "Problem":
         topic, text = "configuration", _text(given.get("message"))

@@ -44,21 +44,19 @@ __all__ = [
     "StudyConfig",
     "StudyResult",
     "__version__",
+    "import_table",
     "load_study",
     "resume",
     "run_experiment",
     "run_study",
 ]
 
-_HOME = {
+_HOME = dict.fromkeys(("load_study", "resume", "run_experiment", "run_study"), "llem.api") | {
     "ExperimentConfig": "llem.config.experiment",
     "ExperimentResult": "llem.results.models",
     "StudyConfig": "llem.config.study",
     "StudyResult": "llem.results.study",
-    "load_study": "llem.api",
-    "resume": "llem.api",
-    "run_experiment": "llem.api",
-    "run_study": "llem.api",
+    "import_table": "llem_exporters",
 }
 """Where each name lives; what is not listed here is an error class."""
 
@@ -69,9 +67,9 @@ def __getattr__(name: str) -> Any:
 
         value: Any = version("llem")
     elif name in __all__:
-        from importlib import import_module
+        from llem.distributions import attribute_of
 
-        value = getattr(import_module(_HOME.get(name, "llem.errors")), name)
+        value = attribute_of(_HOME.get(name, "llem.errors"), name, f"llem.{name}")
     else:
         raise AttributeError(f"module 'llem' has no attribute {name!r}")
     globals()[name] = value

@@ -101,9 +101,9 @@ def attribute_of(package: str, name: str, door: str) -> Any:
     try:
         module = importlib.import_module(package)
     except ModuleNotFoundError as error:
-        one = next(one for one in DISTRIBUTIONS if one.package == package)
         if error.name != package:
             raise
+        one = next(one for one in DISTRIBUTIONS if one.package == package)
         what = f"{door} comes with {one.name}, which is not installed here: {one.install}."
         raise ModuleNotFoundError(what, name=package) from error
     try:

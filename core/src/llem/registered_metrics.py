@@ -31,10 +31,14 @@ def computed_columns(registry: Registry) -> list[ComputedColumn]:
 def shown_metrics(registry: Registry) -> list[ShownMetric]:
     """The metrics that have a column in a study's table."""
     return [
-        ShownMetric(spec.name, spec.column, spec.label + ("" if spec.unit == "1" else f", {spec.unit}"), spec.energy)
+        ShownMetric(spec.name, spec.column, _header(spec), spec.energy, spec.of)
         for spec in registry[METRICS].values()
         if spec.shown
     ]
+
+
+def _header(spec: MetricSpec) -> str:
+    return spec.label if spec.unit == "1" else f"{spec.label}, {spec.unit}"
 
 
 class _Guarded:

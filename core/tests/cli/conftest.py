@@ -44,7 +44,16 @@ def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
 @pytest.fixture(scope="session")
 def bare_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that hides what other distributions of this repository bring."""
-    return hide(tmp_path_factory, "llem-docker", "llem-openai", "llem-ray", "llem-sglang", "llem-slurm", "llem-vllm")
+    return hide(
+        tmp_path_factory,
+        "llem-apptainer",
+        "llem-docker",
+        "llem-openai",
+        "llem-ray",
+        "llem-sglang",
+        "llem-slurm",
+        "llem-vllm",
+    )
 
 
 @pytest.fixture

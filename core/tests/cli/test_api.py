@@ -33,6 +33,7 @@ NAMES = [
     "StudyConfig",
     "StudyResult",
     "__version__",
+    "import_table",
     "load_study",
     "resume",
     "run_experiment",

@@ -123,6 +123,11 @@ def test_a_mistake_is_told_in_one_sentence(tmp_path: Path, line: str, expected: 
         ("dataset: {n:3}", "`dataset.n:3` is an unknown key: a space is missing after the colon."),
         ("vllm: {x: 1}", "no backend of that name is installed (installed: other, testbed)"),
         ("experiments: [{vllm.x: 3}]", "no backend of that name is installed (installed: other, testbed)"),
+        ("sweep: {groups: [[{dataset.m: 3}], [{dataset.n: 3}]]}", "`sweep.groups[0][0].dataset.m` is an unknown key."),
+        (
+            "sweep: {groups: [[{testbed.batch_size: 2}], [{dataset.n: 3}]]}",
+            "belongs to a backend that no experiment uses",
+        ),
     ],
 )
 def test_a_common_mistake_gets_the_words_that_mend_it(tmp_path: Path, line: str, hint: str) -> None:

@@ -105,10 +105,10 @@ class TestGovernor(CheckConformance):
 
     @pytest.fixture
     def trouble(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PreflightContext:
-        folder = tmp_path / "cpu0" / "cpufreq"
+        folder = tmp_path / "sys/devices/system/cpu/cpu0/cpufreq"
         folder.mkdir(parents=True)
         (folder / "scaling_governor").write_text("powersave\n")
-        monkeypatch.setattr(checks, "CPUFREQ", tmp_path)
+        monkeypatch.setattr(checks, "ROOT", tmp_path)
         return planned(tmp_path)
 
 

@@ -200,10 +200,10 @@ def test_a_governor_that_lets_clocks_vary_is_a_warning(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: list[str], level: str, says: str
 ) -> None:
     for number, governor in enumerate(kept):
-        folder = tmp_path / f"cpu{number}" / "cpufreq"
+        folder = tmp_path / f"sys/devices/system/cpu/cpu{number}/cpufreq"
         folder.mkdir(parents=True)
         (folder / "scaling_governor").write_text(f"{governor}\n")
-    monkeypatch.setattr(checks, "CPUFREQ", tmp_path)
+    monkeypatch.setattr(checks, "ROOT", tmp_path)
     found = next(f for f in checks.check_governor(planned()) if "governor" in f.message)
     assert found.level == level
     assert says in found.message

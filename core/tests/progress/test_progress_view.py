@@ -109,9 +109,42 @@ def test_power_that_was_told_long_ago_is_no_longer_shown_and_an_estimate_is_mark
 @pytest.mark.parametrize("lie", ["many", [], None, True, float("nan"), float("inf"), 10**400])
 def test_what_a_container_tells_may_be_anything(lie: object) -> None:
     state = under_way()
-    state.running[8].take({"event": "progress", "done": lie, "total": lie, "tokens_per_s": lie, "unit": lie}, 100.0)
+    state.running[8].take(
+        {"event": "progress", "done": lie, "total": lie, "tokens_per_s": lie, "unit": lie, "what": lie}, 100.0
+    )
     state.running[8].take({"event": "power", "power_w": lie}, 100.0)
     assert len(shown(state)) == 3
+
+
+def test_a_part_of_a_phase_is_named_in_its_place() -> None:
+    state = under_way()
+    (one,) = state.running.values()
+    ramp = {"event": "progress", "phase": "settle", "what": "ramp", "done": 4, "total": 10, "unit": "s"}
+    assert one.take({"event": "phase", "name": "settle", "state": "start"}, 60.0)
+    assert one.take(ramp, 70.0)
+    assert not one.take({**ramp, "done": 5}, 71.0)
+    assert "ramp" in shown(state)[2]
+    assert "5/10 s" in shown(state)[2]
+    assert one.take({"event": "phase", "name": "window", "state": "start"}, 80.0)
+    assert "ramp" not in shown(state)[2]
+
+
+def test_without_a_view_each_part_of_a_phase_is_a_line() -> None:
+    stream = io.StringIO()
+    with TextReporter(stream) as reporter:
+        reporter.study_started(Path("s-1"), 1)
+        reporter.experiment_started(1, "load.rate_rps=2", Path("s-1"))
+        reporter.event(1, {"event": "phase", "name": "settle", "state": "start"})
+        for done in (1, 2):
+            reporter.event(1, {"event": "progress", "what": "ramp", "done": done, "total": 2, "unit": "s"})
+        reporter.event(
+            1, {"event": "progress", "what": "waiting for a steady state", "done": 1, "total": 9, "unit": "s"}
+        )
+    assert stream.getvalue().splitlines()[-3:] == [
+        "[1/1] load.rate_rps=2: settle",
+        "[1/1] load.rate_rps=2: ramp",
+        "[1/1] load.rate_rps=2: waiting for a steady state",
+    ]
 
 
 def test_a_pause_counts_down_and_says_how_to_end_it() -> None:

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from llem.measure.failure import TAIL_BYTES, TAIL_LINES, log_tail
 from llem.results.job_directory import EVENTS, LOG, RESULT, EventLog, JobDocument
 from llem.results.models import ExperimentResult
 from llem.results.store import read_result
-from llem.runners.failure import INVALID, TAIL_BYTES, TAIL_LINES, Ended, final_result, log_tail
+from llem.runners.failure import INVALID, Ended, final_result
 from llem.specs.runner import Exit
 
 DOCUMENT = JobDocument(

@@ -15,6 +15,8 @@ from llem.errors import ConfigError, ResultError
 from llem.results.aggregate import aggregate
 from llem.results.models import Failure
 from llem_analysis import analyze
+from llem_analysis.describing import described
+from llem_analysis.study_models import FigureAnalysis
 
 WriteDesign = Callable[..., Path]
 
@@ -119,6 +121,15 @@ def test_one_cycle_gives_no_interval_no_test_no_rank_and_says_so(write_design: W
     assert figure.noise_sd is None
     assert {f.certainty for f in analysis.findings} == {"no cycles"}
     assert "one cycle ranks nothing" in analysis.findings[0].text
+
+
+@pytest.mark.parametrize(
+    ("values", "opens"), [(5, "Every configuration ran once,"), (6, "Some configurations ran once,")]
+)
+def test_a_study_of_which_one_configuration_ran_again_did_not_run_once(values: int, opens: str) -> None:
+    figure = FigureAnalysis("j", "energy", "J", "lower", configurations=5, values=values, lowest=1.0, highest=2.0)
+    first = next(iter(described([figure], interest=0.01)))
+    assert first.text.startswith(opens)
 
 
 def test_an_interaction_is_found_and_described(write_design: WriteDesign) -> None:

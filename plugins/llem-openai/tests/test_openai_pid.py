@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from llem.errors import ModelError
-from llem_openai.listening import free_port, listens
+from llem_openai.listening import free_port, listeners
 from llem_openai.server import NamedServer
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -87,7 +88,7 @@ def test_a_process_that_does_not_listen_there_is_told(program: Program) -> None:
 
 
 def test_a_parent_of_the_one_that_listens_is_taken(program: Program) -> None:
-    assert listens((program.process.pid,), program.port) is True
+    assert listeners((program.process.pid,), program.port) == {program.process.pid}
     assert NamedServer(os.getpid(), program.port).processes()
 
 
@@ -106,6 +107,29 @@ def test_one_that_ends_in_the_run_is_told_by_its_pid(program: Program) -> None:
         for asked in (engine.memory, lambda: ask(engine)):
             with pytest.raises(ModelError, match=rf"process {program.process.pid} .* has ended"):
                 asked()
+
+
+def ask_for_long(ask_once: Callable[[], object]) -> None:
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        ask_once()
+        time.sleep(0.1)
+
+
+def test_a_child_that_serves_and_ends_is_told_though_the_process_that_was_named_runs() -> None:
+    port = free_port()
+    script = f"{sys.executable} {PROGRAM} {port} --die 2 & sleep 600"
+    with subprocess.Popen(["sh", "-c", script], stdout=subprocess.PIPE, start_new_session=True) as shell:
+        try:
+            assert shell.stdout is not None
+            assert shell.stdout.readline().startswith(b"serving at")
+            with engine_on(f"http://127.0.0.1:{port}/v1", {"pid": shell.pid}) as (engine, _):
+                assert ask(engine).output_tokens == 8
+                told = rf"nothing of it has listened on port {port} for 2 s, though process {shell.pid} "
+                with pytest.raises(ModelError, match=told):
+                    ask_for_long(engine.memory)
+        finally:
+            os.killpg(shell.pid, signal.SIGKILL)
 
 
 def command(address: str, output: Path, **settings: object) -> list[str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -20,7 +22,8 @@ from pydantic import ValidationError
 from llem.errors import ModelError
 from llem.specs.check import PreflightContext
 from llem_openai.config import OpenaiConfig
-from llem_openai.listening import free_port
+from llem_openai.listeners import GONE_S, Listeners
+from llem_openai.listening import anybody_listens, free_port, listeners
 from llem_openai.preflight import check_server
 from llem_openai.started_server import LOG, StartedServer
 
@@ -200,6 +203,79 @@ def test_a_load_ends_with_its_server_and_not_with_its_window(tmp_path: Path) -> 
     assert "Its log ends with: serving at" in failure["message"]
     assert failure["log_tail"]
     assert (folder / "worker.log").read_text().count("the server's log ends with") == 1
+
+
+@pytest.mark.parametrize("how", ["dies", "is killed"])
+def test_a_load_ends_with_its_server_where_the_command_that_started_it_goes_on(tmp_path: Path, how: str) -> None:
+    load = {"measurement__scenario": "server", "load__rate_rps": 20, "load__ramp_s": 0.5, "load__steady_s": 0}
+    server = shlex.join([sys.executable, PROGRAM, "{port}", "--die", "8"])
+    end = "sleep 600" if how == "dies" else "sleep 8; kill -9 $!; sleep 600"
+    begun = time.monotonic()
+    result, folder = llem_run(
+        tmp_path,
+        expect=1,
+        openai__serve=json.dumps(["sh", "-c", f"{server} & {end}"]),
+        openai__base_url=address(),
+        load__duration_s=600,
+        **load,
+    )
+    assert time.monotonic() - begun < 100
+    failure = result["failure"]
+    assert (failure["type"], failure["phase"]) == ("ModelError", "window")
+    assert re.search(
+        r"ended in the run: nothing of it has listened on port \d+ for 2 s, though the command runs\.",
+        failure["message"],
+    )
+    assert "Its log ends with: serving at" in failure["message"]
+    assert is_gone(int((folder / LOG).read_text().split()[-1]))
+
+
+def test_a_server_that_makes_room_for_another_of_its_group_has_not_ended(tmp_path: Path) -> None:
+    port = free_port()
+    one, other = ([sys.executable, PROGRAM, str(port), "--die", die] for die in ("1.5", "600"))
+    script = f"{shlex.join(one)}; {shlex.join(other)}; true"
+    server = StartedServer(["sh", "-c", script], port, tmp_path, tmp_path)
+    try:
+        server.await_ready(lambda: anybody_listens(port), 30.0, lambda _: None)
+        (first,) = listeners(server.processes(), port) or ()
+        assert eventually(lambda: is_gone(first))
+        end = time.monotonic() + 2 * GONE_S
+        while time.monotonic() < end:
+            server.check()
+            time.sleep(0.05)
+        (second,) = listeners(server.processes(), port) or ()
+        os.kill(next(iter(server.processes())), signal.SIGSTOP)  # the shell would end with it
+        os.kill(second, signal.SIGKILL)
+        with pytest.raises(ModelError, match="nothing of it has listened"):
+            eventually(lambda: server.check() is not None)
+    finally:
+        server.close()
+
+
+def test_one_in_a_network_of_its_own_is_told_by_who_listens_for_it_here() -> None:
+    with subprocess.Popen(["unshare", "-rn", "sleep", "600"], stderr=subprocess.DEVNULL) as container:
+        try:
+            own = Path("/proc/self/ns/net").readlink()
+            if not eventually(
+                lambda: container.poll() is not None or Path(f"/proc/{container.pid}/ns/net").readlink() != own
+            ):
+                pytest.fail("no network of its own")
+            if container.poll() is not None:
+                pytest.skip("no namespaces here")
+            with socket.create_server(("127.0.0.1", 0)) as forwarder:
+                port = forwarder.getsockname()[1]
+                found = Listeners(lambda: (container.pid,), port)
+                assert (found.are_missing, found.are_gone()) == (False, False)
+            assert not found.are_gone()
+            assert eventually(found.are_gone)
+            # Where nobody listens here from the beginning, the kernel forwards, and nothing can be told.
+            unknown = Listeners(lambda: (container.pid,), port)
+            end = time.monotonic() + GONE_S + 1
+            while time.monotonic() < end:
+                assert (unknown.are_missing, unknown.are_gone()) == (False, False)
+                time.sleep(0.1)
+        finally:
+            container.kill()
 
 
 def test_a_key_that_its_log_repeats_is_hidden_there(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import tracemalloc
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -220,6 +221,18 @@ def test_running_totals_and_counts_of_each_chunk_tell_the_same(new: list[int], c
         assert (found.token_ns is None) != (found.piece_ns is None)
         assert found.token_ns is None or len(found.token_ns) == asked
         assert found.piece_ns is None or 1 <= len(found.piece_ns) <= asked
+
+
+def test_a_number_of_tokens_that_cannot_be_takes_no_memory() -> None:
+    tracemalloc.start()
+    try:
+        found = count(texts(4 * 10**6, 9 * 10**6), 8, 9)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert found is not None
+    assert (found.total, found.token_ns) == (9 * 10**6, None)
+    assert peak < 1 << 20
 
 
 def test_an_answer_that_nobody_counts_has_no_figure() -> None:

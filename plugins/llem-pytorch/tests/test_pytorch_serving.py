@@ -203,6 +203,28 @@ def test_closing_frees_the_model(load: Load, way: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("way", TWO.values(), ids=TWO)
+def test_closing_goes_through_all_that_is_alive_once_and_so_does_the_process_end(
+    load: Load, way: dict[str, Any]
+) -> None:
+    session = load(pytorch=way, **SERVED)
+    at_once(session, ask(output_tokens=2)[:2])
+    gc.collect()
+    everything, walked = len(gc.get_objects()), []
+
+    def collects(moment: str, of: dict[str, int]) -> None:
+        if moment == "start" and of["generation"] == 2:
+            walked.append(len(gc.get_objects()))
+
+    gc.callbacks.append(collects)
+    try:
+        session.engine.close()
+    finally:
+        gc.callbacks.remove(collects)
+    assert sum(count > everything / 2 for count in walked) == 1
+    assert len(gc.get_objects()) < everything / 10
+
+
+@pytest.mark.parametrize("way", TWO.values(), ids=TWO)
 def test_the_windows_counts_begin_with_it(load: Load, way: dict[str, Any]) -> None:
     session = load(pytorch=way, **SERVED)
     at_once(session, ask(output_tokens=3)[:4])

@@ -61,3 +61,15 @@ def test_the_page_has_the_answer_once_and_first(study_of):
     shown = document(study)["fragments"]
     assert shown["answer"][0] == study.answer.sentence
     assert study.answer.sentence not in str(shown["findings"])
+
+
+def test_what_a_search_found_stands_before_all_else(make_result, write_study):
+    folder = write_study(make_result(config_hash="1" * 64, point={"load.rate_rps": 2.0}))
+    assert gather(folder).answer.searched == ()
+    (folder / "search.json").write_text('{"said": ["capacity is 56.5 requests/s.", "1 run failed."]}')
+    study = gather(folder)
+    assert study.answer.searched == ("capacity is 56.5 requests/s.", "1 run failed.")
+    assert document(study)["fragments"]["answer"][:2] == list(study.answer.searched)
+    for damaged in ("{", '{"said": 3}'):
+        (folder / "search.json").write_text(damaged)
+        assert gather(folder).answer.searched == ()

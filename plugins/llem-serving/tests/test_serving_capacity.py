@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from llem.plugin_api import ConfigError
 from llem_serving.capacity import Answer, CapacitySearch
 from llem_serving.capacity.bounds import bounds_of, next_to_bracket, to_repeat
+from llem_serving.capacity.capacity_estimate import CapacityEstimate
 from llem_serving.capacity.crossing import crossing_of
 from llem_serving.capacity.normal import log_cdf
 from llem_serving.capacity.runs import Parts, Run, Steady, run_of
@@ -130,7 +131,7 @@ def test_it_makes_no_more_runs_than_it_may_and_ends_early_where_it_knows_enough(
     assert len(played(few, server)) == 3
     assert 3 <= len(played(rough, server)) < 10
     assert len(played(fine, server)) == 10
-    assert "reaches no further than 15.0%" in rough.answer().why
+    assert "reaches no further than 15 %" in rough.answer().why
     assert "All 10 runs are made" in fine.answer().why
 
 
@@ -355,3 +356,18 @@ def test_parts_without_requests_do_no_harm() -> None:
     search.tell(10.0, [(95, 100), (0, 0), (90, 100)], True, window_s=20.0)
     assert (search.ask() or 0) > 0
     assert search.answer().rate_rps
+
+
+def test_of_runs_that_saturated_the_one_that_completed_least_tells_where_capacity_is() -> None:
+    runs = [
+        run_of(64.0, even(0.0), "saturated", completed_rps=30.0),
+        run_of(32.0, even(0.0), "saturated", completed_rps=20.0),
+        run_of(1.0, even(1.0), True),
+    ]
+    assert next_to_bracket(runs, 0.99) == pytest.approx(18.0)
+
+
+@pytest.mark.parametrize(("missed", "is_over"), [(10.25, True), (10.4, False)])
+def test_a_bracket_of_a_cliff_is_narrow_where_it_is_as_narrow_as_was_asked(missed: float, is_over: bool) -> None:
+    runs = [run_of(10.0, even(1.0), True), *[run_of(missed, even(0.0), "saturated")] * 2]
+    assert (CapacityEstimate(runs, 0.99).next_rate(0.03) is None) is is_over

@@ -181,6 +181,29 @@ def test_the_closed_form_is_that_of_the_queue(serve: Serve, tmp_path: Path) -> N
     assert kept / requests == pytest.approx(0.9, abs=0.02)
 
 
+def test_energy_is_over_the_tokens_of_requests_that_keep_the_objectives(serve: Serve, tmp_path: Path) -> None:
+    load = LoadConfig(rate_rps=CAPACITY_RPS, duration_s=300.0)
+    result = serve(load, CAPACITY_RPS, 1)
+    found, everything = (run_figures(load, slo, result, tmp_path) for slo in (SLO, SloConfig()))
+    good, tokens = (sum(count for _, count in one.energy) for one in (found, everything))
+    assert good / tokens == pytest.approx(0.9, abs=0.02)
+    assert result.energy is not None
+    assert result.energy.headline is not None
+    assert found.j_per_good_token == pytest.approx(result.energy.headline.energy_j / good)
+
+
+def test_of_conversations_what_was_completed_is_conversations_too(serve: Serve, tmp_path: Path) -> None:
+    load = LoadConfig(rate_rps=10.0, duration_s=120.0)
+    alone = run_figures(load, SLO, serve(load, 10.0, 1), tmp_path)
+    assert alone.completed_rps == pytest.approx(10.0, rel=0.1)
+    assert alone.drawn_window_s == 120.0
+    # Three turns each: thirty requests a second are ten conversations.
+    turns = run_figures(load, SLO, serve(load, 10.0, 1, turns=3), tmp_path)
+    assert turns.completed_rps == pytest.approx(10.0, rel=0.1)
+    assert sum(requests for _, requests in turns.parts) == pytest.approx(3_600, rel=0.1)
+    assert turns.drawn_window_s is None
+
+
 @pytest.mark.parametrize("start_rps", [10.0, 58.0, 300.0])
 def test_it_finds_the_capacity_of_a_queue_that_is_known(serve: Serve, tmp_path: Path, start_rps: float) -> None:
     load = LoadConfig(rate_rps=start_rps, duration_s=60.0)
@@ -238,13 +261,32 @@ def test_energy_falls_up_to_capacity_where_idle_power_is_shared(serve: Serve, tm
     searched(serve, tmp_path, search, load, 3)
     found = search.energy.answer()
     assert found.rate_rps == pytest.approx(CAPACITY_RPS, rel=0.1)
-    assert "energy per good token is least at" in " ".join(answer_sentences(SLO, search, by_energy=True))
+    said = " ".join(answer_sentences(SLO, search, by_energy=True))
+    assert "energy per good token is least at" in said
+    assert "estimated" not in said
     told = [
         run["j_per_good_token"]
         for run in sorted(search.runs, key=lambda run: run["rate_rps"])
         if run["attainment"] > 0.9
     ]
     assert told[0] > 1.2 * told[-1]
+
+
+def test_a_least_energy_that_rests_on_an_estimate_says_so(serve: Serve, tmp_path: Path) -> None:
+    load = LoadConfig(rate_rps=30.0, duration_s=60.0)
+    search = ConfigurationSearch(load, SLO, SearchConfig(goal="least_energy"), by_energy=True)
+    number = 0
+    while search.energy.answer().rate_rps is None:
+        rate_rps = search.next()
+        assert rate_rps is not None
+        result = serve(load, rate_rps, number := number + 1)
+        assert result.energy is not None
+        assert result.energy.headline is not None
+        estimate = result.energy.headline.model_copy(update={"method": "estimate"})
+        energy = result.energy.model_copy(update={"headline": estimate})
+        search.ended(rate_rps, result.model_copy(update={"energy": energy}), tmp_path)
+    assert "estimated energy per good token is least at" in " ".join(answer_sentences(SLO, search, by_energy=True))
+    assert {run["energy_method"] for run in search.runs} == {"estimate"}
 
 
 def test_a_search_that_is_told_its_old_runs_goes_on_where_it_was(serve: Serve, tmp_path: Path) -> None:
@@ -398,12 +440,15 @@ def test_the_plan_is_told_in_words() -> None:
         assert words in said
     assert "until 1,000 requests have come" in said
     # 1,000 requests at 3 a second are 334 s, as long again until it is steady at the least, and twice as long at the most.
-    assert "a run at 3 requests/s takes 11 min 18 s to 17 min 22 s" in said
-    assert "7 such runs 1 h 19 min to 2 h 1 min; one at a lower rate takes longer" in said
+    assert (
+        "the load of a run at 3 requests/s (ramp, wait for a steady state, window, drain) takes 11 min 18 s to 17 min 22 s"
+        in said
+    )
+    assert "7 such loads 1 h 19 min to 2 h 1 min; one at a lower rate takes longer" in said
     short = LoadConfig(rate_rps=3.0, duration_s=20.0)
     said = "\n".join(plan_sentences("capacity", [(short, SLO, OF_REQUESTS)], settings))
     assert "60 requests in the first: 1,000 tell" in said
-    assert "a run at 3 requests/s takes 50 s to 3 min" in said
+    assert "drain) takes 50 s to 3 min" in said
     assert "lower rate" not in said
 
 

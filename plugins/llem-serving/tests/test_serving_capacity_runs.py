@@ -169,10 +169,25 @@ def test_rates_above_one_that_saturates_are_skipped_and_run_on_request(start: St
     assert entries[2].reason is None
 
 
-def test_a_study_that_sweeps_the_rate_is_refused(start: Start) -> None:
-    process = start(
-        "capacity", "s.yaml", "--slo", "e2e_s=0.03", load={"rate_rps": None}, sweep={"load.rate_rps": [20, 30]}
-    )
+def test_a_study_of_a_curve_is_searched_without_its_rates_and_cycles(start: Start, tmp_path: Path) -> None:
+    curve = {"load": {"rate_rps": None}, "sweep": {"load.rate_rps": [20, 30, 40]}, "execution": {"cycles": 3}}
+    output, said = ended(start("capacity", "s.yaml", "--slo", "e2e_s=0.03", "--dry-run", **curve))
+    assert "1 to 10 experiments to run" in output
+    assert "from 30 requests/s on" in output
+    assert "the rates of the study (20, 30, 40) are left out" in said
+    assert "execution.cycles (3) is left out" in said
+    _, said = ended(start("capacity", "s.yaml", "--slo", "e2e_s=0.03", "--max-runs", "1", *OPTIONS))
+    folder = folder_of(tmp_path)
+    assert [run["rate_rps"] for run in answer(folder)["runs"]] == [30.0]
+    command = ["capacity", "s.yaml", "--slo", "e2e_s=0.03", "--max-runs", "2", *OPTIONS]
+    _, said = ended(start(*command, "--resume", folder, "--allow-changes"))
+    assert "1 of 1 experiments are done, checked and kept" in said
+    assert len(answer(folder)["runs"]) == 2
+
+
+def test_a_study_that_asks_for_a_search_and_sweeps_the_rate_is_refused(start: Start) -> None:
+    search = {"execution": {"search": {"goal": "capacity"}}}
+    process = start("run", "s.yaml", load={"rate_rps": None}, sweep={"load.rate_rps": [20, 30]}, **search)
     _, said = ended(process, 2)
     assert "`load.rate_rps` is varied by the study" in said
     assert "from which the search starts" in said

@@ -277,3 +277,19 @@ def test_distributions_are_of_the_requests_that_arrived_in_the_window(study: Rep
     counts = {(row["configuration"], row["n"]) for row in rows if row["measure"] == "ttft_s"}
     assert ("load.rate_rps=1, testbed.batch_size=4", 3 * 60) in counts
     assert ("load.rate_rps=16, testbed.batch_size=4", 3 * 960) in counts
+
+
+def test_what_ends_where_an_interval_begins_is_none_of_its_values() -> None:
+    # Nine in flight up to 1 s, none from there on: the second half never had one.
+    found = binned([Step(0, 9), Step(10**9, 0), Step(2 * 10**9, 3)], 2)
+    assert [(one.mean, one.least, one.most) for one in found] == [(9, 9, 9), (0, 0, 0)]
+
+
+def test_the_attainment_of_cycles_is_that_of_their_requests(tmp_path: Path) -> None:
+    folder = write_served_study(tmp_path / "s", [4.0], slo=SLO, cycles=2, all_slow={(4.0, 2)})
+    job = folder / "experiments" / "00001" / "result.json"
+    result = json.loads(job.read_text())
+    result["scenario_metrics"]["arrived_requests"] *= 3
+    job.write_text(json.dumps(result))
+    (curve,) = loads_of(folder, []).curves
+    assert [point.attainment for point in curve.points] == [pytest.approx(0.75)]

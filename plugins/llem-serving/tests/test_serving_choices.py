@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 from served_studies import energy_j, good_tokens, write_served_study
 
+from llem.cli.show import show
 from llem.config.study import UntilConfig
 from llem.errors import ConfigError, ResultError
 from llem.metrics.summary import MetricSummary
@@ -25,6 +26,7 @@ from llem_analysis.commands.pick import pick as command
 from llem_analysis.loading import load_rows
 from llem_analysis.metric_names import METRIC_SPECS
 from llem_serving.config import SloConfig
+from llem_serving.judging.again import rejudge_runs
 from llem_serving.judging.study import judge_study
 
 RATES = (2.0, 4.0, 8.0, 16.0)
@@ -288,3 +290,39 @@ def test_saturated_cycles_are_not_repeated_for_a_figure_that_they_have_not(tmp_p
         "warning",
         "no interval of j_per_good_token: its first 3 cycles have none. It is not repeated.",
     )
+
+
+def test_a_cycle_without_a_good_token_takes_the_figure_from_its_configuration_in_every_command(tmp_path: Path) -> None:
+    folder = write_served_study(tmp_path / "s", [2.0, 4.0, 8.0], slo=OWN, all_slow={(8.0, 2)})
+    other = write_served_study(tmp_path / "t", [2.0, 4.0, 8.0], slo=OWN)
+    figure = "j_per_good_token"
+    # Its other cycles are the best of all: a mean of these would be picked.
+    assert pick(other, figure).settings == {"load.rate_rps": 8.0}
+    picked = pick(folder, figure)
+    assert (picked.settings, picked.lacking) == ({"load.rate_rps": 4.0}, 1)
+    assert pick(folder, figure, objectives={"attainment": 0.5}).settings == {"load.rate_rps": 4.0}
+    found = analyze(folder, figures=[figure]).figure(figure)
+    assert found is not None
+    assert found.configurations == 2
+    assert [figure in pair.figures for pair in contrast([other, folder], figures=[figure]).pairs] == [True, True, False]
+    shown = CliRunner().invoke(show, [str(folder), "--json"], obj=default_registry())
+    configurations = json.loads(shown.stdout)["experiments"]
+    assert [one["figures"].get(figure) is not None for one in configurations] == [True, True, False]
+    judged = judge_study(folder, SloConfig(ttft_s=0.2))
+    assert [one.j_per_good_token is not None for one in judged.configurations] == [True, True, False]
+    assert any("1 configuration had a cycle without a good token" in note for note in judged.notes)
+    rule = StoppingRule(UntilConfig(ci_width=0.1, figure=figure), default_registry())
+    run_of: Any = SimpleNamespace(config_hash="a", directory="experiments/1", point={"load.rate_rps": 8.0})
+    for place in (3, 6, 9):
+        rule.add(run_of, read_result(folder / "experiments" / f"{place:05}"))
+    said = "no interval of j_per_good_token: its first 3 cycles have one without any. It is not repeated."
+    assert rule.is_met("a") == ("warning", said)
+
+
+def test_objectives_are_kept_by_all_cycles_together(tmp_path: Path) -> None:
+    folder = write_served_study(tmp_path / "s", [4.0], slo=OWN, cycles=3, all_slow={(4.0, 2)})
+    jobs = sorted((folder / "experiments").iterdir())
+    found = rejudge_runs(jobs, {"slo": {"attainment": 0.6}})
+    assert (found.kept, found.judged_by["slo"]["attainment"]) == (True, 0.6)
+    assert rejudge_runs(jobs, {"slo": {"attainment": 0.7}}).kept is False
+    assert [one["attainment"] for one in found.metrics if one is not None] == [1.0, 0.0, 1.0]

@@ -88,3 +88,12 @@ def test_requests_that_fail_in_the_window_alone_take_the_steady_state_away() -> 
     assert course.lost is not None
     assert caveats["unsteady"].startswith("the load was steady after")
     assert re.search(r"requests that ended failed \(2[45]\.\d%\)", caveats["unsteady"])
+
+
+@pytest.mark.parametrize(("every", "limit_s"), [(1, None), (0, 1e-6), (2, None), (0, None)])
+def test_a_window_without_a_good_token_says_so(every: int, limit_s: float | None) -> None:
+    course = driven_virtually(FailingEngine(every=every), load_of(**LOAD))
+    found = figures_of(course, load_of(**LOAD), SloConfig(e2e_s=limit_s), lambda start, end: None)
+    has_none = every == 1 or limit_s is not None
+    assert (found.metrics["good_tokens"] == 0) is has_none
+    assert ("no_good_tokens" in {one.code for one in found.caveats}) is has_none

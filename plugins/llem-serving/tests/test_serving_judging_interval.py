@@ -137,3 +137,9 @@ def test_it_holds_the_truth_where_requests_wait_together(load: float, parts: int
     assert each.min() >= 0.85, each
     assert each.mean() >= 0.92, each
     assert np.mean(naive) < 0.7
+
+
+@pytest.mark.parametrize(("groups", "each"), [(2, 13), (3, 3), (3, 7), (3, 34)])
+def test_rounding_takes_no_end_past_the_share(groups: int, each: int) -> None:
+    assert interval([(each, each)] * groups, above=[0] * groups).high == 1
+    assert interval([(0, each)] * groups, above=[0] * groups).low == 0

@@ -148,3 +148,14 @@ def test_without_prompts_there_is_no_share() -> None:
     assert CacheShares().repeated is None
     assert CacheShares().cached is None
     assert CacheShares().caveat is None
+
+
+def test_no_more_of_a_prompt_is_repeated_than_it_has() -> None:
+    # The engine counts fewer tokens than the ids that were sent: it cut them.
+    found = cache_shares(
+        [exchange(ids(0, [1] * 160), 160, sent_ns=50), exchange(ids(1, [1] * 160), 100, sent_ns=60, cached=96)],
+        [],
+        OPEN - 60,
+        CLOSE,
+    )
+    assert (found.repeated_tokens, found.told_repeated_tokens) == (100, 100)

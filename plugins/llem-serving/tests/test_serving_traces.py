@@ -14,9 +14,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from llem.plugin_api import DatasetError
+from llem.plugin_api import DatasetConfig, DatasetError
+from llem_serving.config import LoadConfig
 from llem_serving.traces import TraceRow, prefix_hits, read_trace
 from llem_serving.traces import bounded_lines as bounds
+from llem_serving.traces.fields import MOST_S, time_ns
+from llem_serving.traces.keeping import kept_trace
+from llem_serving.traces.pairing import is_paired
 
 MOONCAKE = (
     '{"timestamp": 20, "input_length": 1030, "output_length": 7, "hash_ids": [4, 5, 6]}\n'
@@ -301,3 +305,40 @@ def test_prefix_hits_are_what_earlier_prompts_had(path: Path) -> None:
     assert prefix_hits(trace).tolist()[3:] == [1200, 0, 1536]
     path.write_text(BURSTGPT)
     assert prefix_hits(read_trace(path)).tolist() == [0, 0]
+
+
+def test_a_file_that_has_changed_is_read_again_though_its_size_has_not(path: Path) -> None:
+    line = '{"timestamp": 0, "input_length": %d, "output_length": 1}\n'
+    path.write_text(line % 5)
+    assert kept_trace(path).input_tokens.tolist() == [5]
+    before = path.stat()
+    path.write_text(line % 7)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+    assert path.stat().st_size == before.st_size
+    assert kept_trace(path).input_tokens.tolist() == [7]
+    assert kept_trace(path) is kept_trace(path)
+
+
+def test_the_latest_time_is_the_same_in_every_unit() -> None:
+    for unit_ns in (1, 1_000_000, 1_000_000_000):
+        most = MOST_S * 10**9 // unit_ns
+        assert time_ns(most, "timestamp", unit_ns) == MOST_S * 10**9
+        with pytest.raises(ValueError, match="later than any time"):
+            time_ns(2 * most, "timestamp", unit_ns)
+
+
+@pytest.mark.parametrize(
+    ("arrival", "changed", "paired"),
+    [
+        ("trace", {}, True),
+        ("trace", {"shuffle": True}, False),
+        ("trace", {"path": "other.jsonl"}, False),
+        ("poisson", {}, False),
+    ],
+)
+def test_a_prompt_is_its_row_s_only_where_both_are_one_file_in_its_order(
+    tmp_path: Path, arrival: str, changed: dict[str, object], paired: bool
+) -> None:
+    times = {"arrival": "trace", "trace": "t.jsonl"} if arrival == "trace" else {"arrival": arrival, "rate_rps": 1}
+    dataset = DatasetConfig.model_validate({"name": "trace", "path": "t.jsonl", "n": 3, **changed})
+    assert is_paired(LoadConfig.model_validate(times), dataset, tmp_path) is paired

@@ -24,7 +24,7 @@ import json, sys
 from llem.config.compose import Composer
 from llem.plugins import default_registry
 from llem.specs.kinds import BACKENDS, SCENARIOS
-from llem_docker.gpus import gpus_of
+from llem_containers.gpus import gpus_of
 registry = default_registry()
 study = {"model": "random:tiny-llama", **json.loads(sys.argv[1])}
 print(json.dumps(gpus_of(Composer(registry[BACKENDS], registry[SCENARIOS]).compose(study), registry)))

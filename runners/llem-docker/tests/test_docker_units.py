@@ -19,24 +19,23 @@ from llem.models.hub import hub_token, is_cached
 from llem.plan.runners import choose_runners
 from llem.plugins import Registry
 from llem.specs.kinds import BACKENDS, RUNNERS, SCENARIOS
-from llem_docker import cuda, owner, tokens
+from llem_containers import cuda, tokens
+from llem_containers.errors import DiskFull, GpuRefused, ImageUnfit, PullFailed
+from llem_containers.mounts import HOME, HUB, PACKAGES, Places, places_of
+from llem_containers.sizes import size_of
+from llem_containers.variables import passed_on
+from llem_docker import owner
 from llem_docker.checks import alive
-from llem_docker.container import Inside, creation, passed_on
+from llem_docker.container import Inside, creation
 from llem_docker.daemon import Image
 from llem_docker.ending import ending_of
 from llem_docker.errors import (
     ContainerRefused,
-    DiskFull,
-    GpuRefused,
-    ImageUnfit,
-    PullFailed,
     ToolkitMissing,
     pull_error,
     start_error,
 )
-from llem_docker.mounts import HOME, HUB, PACKAGES, Places, places_of
 from llem_docker.options import DockerOptions
-from llem_docker.sizes import size_of
 
 
 def experiment(**sections: Any) -> ExperimentConfig:

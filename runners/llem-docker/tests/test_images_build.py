@@ -14,7 +14,7 @@ import pytest
 
 from llem.errors import ConfigError, LlemError, PluginError, PreflightError
 from llem.plugins import Registry
-from llem_docker.errors import DiskFull, PullFailed
+from llem_containers.errors import DiskFull, PullFailed
 from llem_docker.images.build import BuildOptions, build, builder
 from llem_docker.images.context import write_context
 from llem_docker.images.distributions import worker_distributions

@@ -15,9 +15,10 @@ import pytest
 from llem.errors import ConfigError, PluginError
 from llem.plugins import Registry
 from llem.specs import kinds
+from llem_containers.names import name_of
 from llem_docker.images import labels
 from llem_docker.images.build import BuildOptions, arguments_of, tag_of
-from llem_docker.images.names import canonical, name_of, names_of, varied
+from llem_docker.images.names import canonical, names_of, varied
 from llem_docker.images.recipe import Recipe, builder_of, dockerfile_of, recipe, recipes
 from llem_docker.images.recipe import arguments_of as arguments_in
 from llem_docker.images.shared.cuda_label import fault

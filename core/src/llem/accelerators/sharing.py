@@ -35,6 +35,4 @@ def shareable(answers: Collection[Answer]) -> list[Answer]:
 def shares_here(registry: SpecRegistry) -> Shares:
     """This machine's; none where those of several makers are visible, since an engine can use one maker's only."""
     found = shareable(ask(registry))
-    if len(found) != 1:
-        return Shares()
-    return Shares([one.id for one in found[0].accelerators], found[0].spec)
+    return Shares() if len(found) != 1 else Shares([one.id for one in found[0].accelerators], found[0].spec)

@@ -10,7 +10,7 @@ from llem.cli.table import NOTHING, number, one_line, span, table, value
 from llem.metrics.environments import study_kinds
 from llem.metrics.shown import ShownMetric
 from llem.metrics.summary import Configuration, MetricSummary
-from llem.results.text import PARAGRAPH, energy_text
+from llem.results.text import ESTIMATE, PARAGRAPH, energy_text
 from llem.results.warning_codes import IMPOSSIBLE, WarningKind, kind_of, touched_text
 from llem.results.weighing import GRAVITY, is_impossible
 
@@ -114,7 +114,7 @@ def _interval_cell(c: Configuration, name: str) -> str:
     if found is None:
         return NOTHING
     estimated = name == "j_per_output_token" and c.method == "estimate"
-    return f"{'~' if estimated else ''}{span(found.low, found.high)}"
+    return f"{'~' if estimated else ''}{span(max(0.0, found.low), found.high)}"
 
 
 def _interval_notes(configurations: Sequence[Configuration]) -> Iterator[str]:
@@ -150,7 +150,7 @@ def _status(c: Configuration) -> str:
 def notes(configurations: Sequence[Configuration]) -> Iterator[str]:
     """Warnings and failures, one line each: a warning once for each code, with how many configurations have it."""
     if any(c.method == "estimate" for c in configurations):
-        yield "~ is an estimate (CPU utilisation times rated power), not a measurement."
+        yield ESTIMATE
     yield from _interval_notes(configurations)
     yield from _warnings(configurations)
     failures = [failure for c in configurations for failure in c.failures]

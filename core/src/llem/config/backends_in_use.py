@@ -24,9 +24,7 @@ def backends_in_use(data: Mapping[str, Any]) -> dict[str, Key]:
 
 def _named(data: Mapping[str, Any]) -> Iterator[tuple[Key, Any]]:
     base: tuple[Key, Any] = (("backend",), data.get("backend"))
-    sweep = data.get("sweep")
-    axes = sweep if isinstance(sweep, dict) else {}
-    experiments = explicit_experiments(data)
+    axes, experiments = axes_of(data), explicit_experiments(data)
     axis = axes.get("backend")
     groups = list(group_entries(axes))
     if isinstance(axis, list):
@@ -45,6 +43,12 @@ def _named(data: Mapping[str, Any]) -> Iterator[tuple[Key, Any]]:
             yield ("experiments", i, "backend"), experiment["backend"]
 
 
+def axes_of(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The sweep of a merged study, as far as it is one."""
+    sweep = data.get("sweep")
+    return sweep if isinstance(sweep, dict) else {}
+
+
 def explicit_experiments(data: Mapping[str, Any]) -> list[tuple[int, Mapping[str, Any]]]:
     """The explicit experiments that are mappings, each with its place in the list."""
     experiments = data.get("experiments")
@@ -52,10 +56,12 @@ def explicit_experiments(data: Mapping[str, Any]) -> list[tuple[int, Mapping[str
 
 
 def group_entries(sweep: Mapping[str, Any]) -> Iterator[tuple[Key, Mapping[str, Any]]]:
-    """Every entry of every group with its key; `groups` is a list of entries, or a mapping of labels to such lists."""
+    """Every entry of every group with its key; `groups` is a list of entries, or a list or a mapping by label of such lists."""
     groups = sweep.get("groups")
     listed: dict[Key, Any] = {}
-    if isinstance(groups, list):
+    if isinstance(groups, list) and any(isinstance(group, list) for group in groups):
+        listed = {("sweep", "groups", place): group for place, group in enumerate(groups)}
+    elif isinstance(groups, list):
         listed[("sweep", "groups")] = groups
     elif isinstance(groups, dict):
         listed = {("sweep", "groups", label): group for label, group in groups.items()}
@@ -72,8 +78,7 @@ def unused_sections(data: Mapping[str, Any], vocabulary: Vocabulary, used: Mappi
     for name in others:
         if name in data:
             yield Problem((name,), message="is the section of a backend that no experiment uses", accepted=_only(here))
-    sweep = data.get("sweep")
-    axes = sweep if isinstance(sweep, dict) else {}
+    axes = axes_of(data)
     for axis in axes:
         if axis.split(".")[0] in others:
             yield Problem(
@@ -103,8 +108,7 @@ def sections_without_scenario(data: Mapping[str, Any], vocabulary: Vocabulary) -
     """Sections and axes that a scenario brings, where no experiment has that scenario."""
     named = {str(name) for name in _scenarios_named(data)}
     idle = {key: names for key, names in vocabulary.brought.items() if named.isdisjoint(names)}
-    axes = data.get("sweep")
-    sweep = axes if isinstance(axes, dict) else {}
+    sweep = axes_of(data)
     places: list[tuple[Key, str]] = [((key,), key) for key in data]
     places += [(("sweep", axis), axis) for axis in sweep]
     places += [((*key, name), name) for key, entry in group_entries(sweep) for name in entry]
@@ -120,8 +124,7 @@ def sections_without_scenario(data: Mapping[str, Any], vocabulary: Vocabulary) -
 
 def _scenarios_named(data: Mapping[str, Any]) -> Iterator[Any]:
     """Every value of `measurement.scenario` that stands anywhere in a study."""
-    axes = data.get("sweep")
-    sweep = axes if isinstance(axes, dict) else {}
+    sweep = axes_of(data)
     axis = sweep.get("measurement.scenario")
     yield from axis if isinstance(axis, list) else ()
     for entry in (data, *(e for _, e in group_entries(sweep)), *(e for _, e in explicit_experiments(data))):

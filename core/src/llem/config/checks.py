@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from llem.config.backends_in_use import explicit_experiments, group_entries
-from llem.config.introspect import from_text, nested_section, takes_text
+from llem.config.backends_in_use import axes_of, explicit_experiments, group_entries
+from llem.config.introspect import from_text, section_at, takes_text
 from llem.config.keys import RUNNER_OPTIONS, STUDY_KEYS, Vocabulary
 from llem.config.problems import Key, Problem, problems_of, unknown_key
 from llem.config.resolution import section_problems as rules_between_fields
@@ -47,7 +47,7 @@ def problems_in_study(data: Mapping[str, Any], vocabulary: Vocabulary, missing: 
             else:
                 yield unknown_key((key,), vocabulary.study_keys, near)
     yield from _study_keys(data, vocabulary, missing)
-    yield from _sweep(data.get("sweep"), vocabulary, missing)
+    yield from _sweep(axes_of(data), vocabulary, missing)
     yield from _experiments(data.get("experiments"), vocabulary, missing)
 
 
@@ -92,8 +92,7 @@ def _line(item: Any) -> Any:
 
 def _touched_sections(data: Mapping[str, Any]) -> set[str]:
     """Sections that the sweep or an explicit experiment adds to."""
-    sweep = data.get("sweep")
-    axes = sweep if isinstance(sweep, dict) else {}
+    axes = axes_of(data)
     keys = [k for k in axes if k != "groups"]
     keys += [k for _, entry in group_entries(axes) for k in entry]
     keys += [k for _, e in explicit_experiments(data) for k in e]
@@ -147,9 +146,7 @@ def _runner_options(key: Key, value: Any, vocabulary: Vocabulary) -> Iterator[Pr
         yield replace(unknown_key(key, tuple(vocabulary.runner_options)), message="is no runner that is installed")
 
 
-def _sweep(sweep: Any, vocabulary: Vocabulary, missing: frozenset[str]) -> Iterator[Problem]:
-    if not isinstance(sweep, dict):
-        return
+def _sweep(sweep: Mapping[str, Any], vocabulary: Vocabulary, missing: frozenset[str]) -> Iterator[Problem]:
     for axis in sweep:
         if axis != "groups":
             yield from _known(("sweep",), axis, vocabulary, missing)
@@ -181,14 +178,9 @@ def _known(prefix: Key, name: str, vocabulary: Vocabulary, missing: frozenset[st
         rest = ".".join(path[1:])
         yield Problem((*prefix, name), message=_no_section(vocabulary), nearest=f"{close}.{rest}" if close else None)
         return
-    if not parent:
-        among: tuple[str, ...] = vocabulary.experiment_keys
-    else:
-        model: type[Section] | None = vocabulary.sections.get(parent[0])
-        for part in parent[1:]:
-            field = model.model_fields.get(part) if model is not None else None
-            model = nested_section(field) if field is not None else None
-        among = tuple(model.model_fields) if model is not None else ()
+    model = section_at(vocabulary.sections.get(parent[0]), parent[1:]) if parent else None
+    fields = tuple(model.model_fields) if model is not None else ()
+    among = fields if parent else vocabulary.experiment_keys
     near = vocabulary.nearest(path, among=among)
     yield unknown_key((*prefix, name), among, near, instead=vocabulary.instead(path))
 
@@ -197,8 +189,7 @@ def lacks_model(data: Mapping[str, Any]) -> bool:
     """Tell whether some experiment would have no model: neither the base, nor the sweep, nor itself names one."""
     if _names_model(data):
         return False
-    sweep = data.get("sweep")
-    axes = sweep if isinstance(sweep, dict) else {}
+    axes = axes_of(data)
     by_group: dict[Key, list[bool]] = {}
     for key, entry in group_entries(axes):
         by_group.setdefault(key[:-1], []).append(_names_model(entry))

@@ -99,9 +99,15 @@ def _section_in(annotation: Any) -> type[Section] | None:
         return _section_in(get_args(annotation)[0])
     inside = [a for a in get_args(annotation) if a is not type(None)]
     # A list or a mapping of sections is a plain field: its items have no dotted key.
-    if len(inside) == 1 and type(None) in get_args(annotation):
-        return _section_in(inside[0])
-    return None
+    return _section_in(inside[0]) if len(inside) == 1 and type(None) in get_args(annotation) else None
+
+
+def section_at(model: type[Section] | None, path: Sequence[str | int]) -> type[Section] | None:
+    """The section that a path below a section leads to; None where there is none."""
+    for part in path:
+        field = model.model_fields.get(str(part)) if model is not None else None
+        model = nested_section(field) if field is not None else None
+    return model
 
 
 def retired_key(model: type[Section] | None, path: Sequence[str | int]) -> str | None:
@@ -111,9 +117,7 @@ def retired_key(model: type[Section] | None, path: Sequence[str | int]) -> str |
         model: the section.
         path: of the key below the section.
     """
-    for part in path[:-1]:
-        field = model.model_fields.get(str(part)) if model is not None else None
-        model = nested_section(field) if field is not None else None
+    model = section_at(model, path[:-1])
     return model.retired.get(str(path[-1])) if model is not None and path else None
 
 

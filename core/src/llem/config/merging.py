@@ -87,6 +87,15 @@ def deep_merge(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, 
     return result
 
 
+def without_dependents(section: str, base: Mapping[str, Any], above: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A section without what belongs to another model or dataset than the one that is laid over it."""
+    for key, dependents in DEPENDENTS.items():
+        owner, name = key.split(".")
+        if owner == section and name in above and name in base and above[name] != base[name]:
+            return {field: value for field, value in base.items() if f"{section}.{field}" not in dependents}
+    return base
+
+
 def leaves(data: Mapping[str, Any], prefix: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
     """Every path to a value that is no mapping, or an empty one."""
     for key, value in data.items():
@@ -226,11 +235,7 @@ def _laid_under(section: str, value: Any, overrides: Mapping[str, Any], vocabula
     above, written = overrides.get(section), expanded(section, value, vocabulary)
     if not isinstance(above, dict) or not isinstance(written, dict):
         return value
-    for key, dependents in DEPENDENTS.items():
-        name = key.split(".")[1]
-        if key.split(".")[0] == section and name in above and above[name] != written.get(name, above[name]):
-            written = {k: v for k, v in written.items() if f"{section}.{k}" not in dependents}
-    return deep_merge(written, above)
+    return deep_merge(without_dependents(section, written, above), above)
 
 
 def _groups(

@@ -127,9 +127,12 @@ def shorten(value: Any) -> str:
 
 def raise_all(problems: Iterable[Problem], locate: Locate) -> None:
     """Raise one ConfigError that lists them all, each with its place; return where there is none."""
-    listed = list(dict.fromkeys(_Hashable(p) for p in problems))
-    if listed:
-        _raise([entry.problem for entry in listed], locate)
+    # Two with the same key and text are one, whatever value they found.
+    distinct: dict[tuple[Key, str], Problem] = {}
+    for problem in problems:
+        distinct.setdefault((problem.key, problem.text), problem)
+    if distinct:
+        _raise(list(distinct.values()), locate)
 
 
 def _raise(problems: Sequence[Problem], locate: Locate) -> NoReturn:
@@ -137,20 +140,6 @@ def _raise(problems: Sequence[Problem], locate: Locate) -> NoReturn:
         raise ConfigError(problems[0].text, where=locate(problems[0].key))
     lines = listed((locate(p.key), p.text) for p in problems)
     raise ConfigError("\n".join([f"{len(problems):,} problems in the configuration:", *lines]))
-
-
-class _Hashable:
-    """Two problems with the same key and text are one, whatever value they found."""
-
-    def __init__(self, problem: Problem) -> None:
-        self.problem = problem
-        self._identity = (problem.key, problem.text)
-
-    def __hash__(self) -> int:
-        return hash(self._identity)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Hashable) and self._identity == other._identity
 
 
 def problems_of(error: ValidationError, model: type[Section], prefix: Key = ()) -> list[Problem]:

@@ -155,9 +155,7 @@ def read_value(text: str, name: str) -> Any:
 def _plain(node: Node) -> Any:
     if isinstance(node.value, dict):
         return {key: _plain(child) for key, (_, _, child) in node.value.items()}
-    if isinstance(node.value, list):
-        return [_plain(child) for child in node.value]
-    return node.value
+    return [_plain(child) for child in node.value] if isinstance(node.value, list) else node.value
 
 
 def _compose(text: str, name: str) -> Node | None:

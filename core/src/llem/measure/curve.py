@@ -96,6 +96,4 @@ def update_period_s(curve: Points) -> float | None:
     """
     times, _ = steps(curve)
     changes = times[1:]
-    if len(changes) < 5:
-        return None
-    return (changes[-1] - changes[0]) / (len(changes) - 1) / 1e9
+    return None if len(changes) < 5 else (changes[-1] - changes[0]) / (len(changes) - 1) / 1e9

@@ -226,8 +226,8 @@ def _total(group: Sequence[DeviceEnergy], window_s: float, tokens: Tokens) -> En
     energy_j = sum(known)
     method: Method = "power" if any(d.method == "power" for d in group) else group[0].method
 
-    def per(count: int) -> float | None:
-        return energy_j / count if count > 0 else None
+    def per(count: int | None) -> float | None:
+        return energy_j / count if count else None
 
     return EnergyFigure(
         scope=group[0].scope,
@@ -238,7 +238,7 @@ def _total(group: Sequence[DeviceEnergy], window_s: float, tokens: Tokens) -> En
         mean_w=energy_j / window_s,
         adjusted_j=sum(adjusted) if len(adjusted) == len(group) else None,
         j_per_output_token=per(tokens.output),
-        j_per_token=per(tokens.input + tokens.output),
+        j_per_token=per((tokens.input or 0) + (tokens.output or 0)),
         j_per_request=per(tokens.requests),
         unreliable=any(d.unreliable for d in group),
     )

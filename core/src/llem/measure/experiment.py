@@ -5,8 +5,9 @@ from __future__ import annotations
 import gc
 import math
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,7 +19,7 @@ from llem.measure import other_load
 from llem.measure import phases as phase
 from llem.measure.contract import check_answer, check_batches, check_caveats, check_report, check_shape
 from llem.measure.draft import Draft
-from llem.measure.driven_window import DrivenWindow
+from llem.measure.driven_window import DrivenWindow, Seen
 from llem.measure.engine_facts import believable_memory, believable_metrics, input_caveats
 from llem.measure.failure import attempt, message_of
 from llem.measure.idle import IdleBaseline
@@ -227,11 +228,7 @@ class Experiment:
         self, engine: Engine, generator: LoadGenerator, watts: Watts, report: LoadReport, loaded: MemoryReading
     ) -> Window:
         engine.synchronize()
-        # What is alive now is left out of every later collection; those then take microseconds. Collecting goes on,
-        # since an engine whose cycles hold device memory would otherwise run out of it.
-        gc.collect()
-        gc.freeze()
-        try:
+        with _frozen_heap():
             engine.memory(reset_peak=True)
             if isinstance(engine, ReportsMetrics):
                 engine.metrics(reset=True)
@@ -249,25 +246,11 @@ class Experiment:
             answers = generator.fill_window(self._batches, open_ns, minimum_s, answered)
             close_ns = self.meter.edge(engine.synchronize)
             share = other_load.share_since(others)
-        finally:
-            gc.unfreeze()
         peak = self._memory(engine)
         metrics = engine.metrics() if isinstance(engine, ReportsMetrics) else {}
         self.log.enter(phase.CLOSE, close_ns)
-        self._check_answers(answers, report)
-        self._compare_with_baseline(open_ns, close_ns, share)
-        self._keep_samples(engine, answers)
-        return Window(
-            open_ns=open_ns,
-            close_ns=close_ns,
-            answers=answers,
-            report=report,
-            loaded=loaded,
-            peak=peak,
-            metrics=self._keep(believable_metrics(metrics)),
-            batch_size=self._batch_size(),
-            others=share,
-        )
+        seen = Seen(open_ns=open_ns, close_ns=close_ns, metrics=metrics, others=share)
+        return self._settled(engine, seen, answers, report, loaded, peak)
 
     def _driven(
         self,
@@ -284,31 +267,38 @@ class Experiment:
         context = DriveContext(
             config=self.config, base_dir=self.base_dir, cycle=self.draft.job.cycle, requests=requests, window=window
         )
-        gc.collect()
-        gc.freeze()
-        try:
+        with _frozen_heap():
             served = generator.drive(context)
-        finally:
-            gc.unfreeze()
         seen = window.seen()
         if not served.inside and not served.beside:
             raise _nothing_answered(served, seen.close_ns - seen.open_ns)
-        peak = self._memory(engine)
-        self._check_answers([*served.inside, *served.beside], report)
+        found = self._settled(engine, seen, served.inside, report, loaded, self._memory(engine), served.beside)
+        return replace(found, served=served, scenario=generator)
+
+    def _settled(
+        self,
+        engine: Engine,
+        seen: Seen,
+        answers: Sequence[Answer],
+        report: LoadReport,
+        loaded: MemoryReading,
+        peak: MemoryReading,
+        beside: Sequence[Answer] = (),
+    ) -> Window:
+        """The window that is over: its answers are checked, and held against the baseline. `beside` were given outside of it."""
+        self._check_answers([*answers, *beside], report)
         self._compare_with_baseline(seen.open_ns, seen.close_ns, seen.others)
-        self._keep_samples(engine, served.inside)
+        self._keep_samples(engine, answers)
         return Window(
             open_ns=seen.open_ns,
             close_ns=seen.close_ns,
-            answers=served.inside,
+            answers=answers,
             report=report,
             loaded=loaded,
             peak=peak,
             metrics=self._keep(believable_metrics(seen.metrics)),
             batch_size=self._batch_size(),
             others=seen.others,
-            served=served,
-            scenario=generator,
         )
 
     def _check_answers(self, answers: Sequence[Answer], report: LoadReport) -> None:
@@ -372,6 +362,20 @@ class Experiment:
                 "what it still holds is released with the process.",
             )
         self.log.leave()
+
+
+@contextmanager
+def _frozen_heap() -> Iterator[None]:
+    """Inside, what is alive at the begin is left out of every collection; those then take microseconds.
+
+    Collecting goes on, since an engine whose cycles hold device memory would otherwise run out of it.
+    """
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _nothing_answered(served: Served, window_ns: int) -> LlemError:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 
 from llem.errors import LlemError
+from llem.files import open_file
 from llem.results.models import Failure
 from llem.results.scrub import scrub
 
-LOG_TAIL_BYTES = 4096
-"""Bytes of the end of `worker.log` that stand in a failed result."""
+TAIL_LINES = 50
+TAIL_BYTES = 16_384
+"""Of the end of `worker.log` so much stands in a failed result."""
 
 MESSAGE_LENGTH = 500
 """The longest message taken from an exception that is not llem's own."""
@@ -34,7 +37,7 @@ def failure_of(error: BaseException, phase: str, log: Path) -> Failure:
         sys.stderr.write(scrub("".join(traceback.format_exception(error))))
     sys.stdout.flush()
     sys.stderr.flush()
-    return Failure(type=type_of(error), message=message_of(error), phase=phase, log_tail=tail(log))
+    return Failure(type=type_of(error), message=message_of(error), phase=phase, log_tail=scrub(log_tail(log)))
 
 
 def attempt(what: str, action: Callable[[], object]) -> Exception | None:
@@ -74,15 +77,16 @@ def message_of(error: BaseException) -> str:
     return scrub(lines[0][:MESSAGE_LENGTH])
 
 
-def tail(log: Path) -> str:
-    """The end of the log in whole lines, without secrets; empty where there is no log."""
+def log_tail(path: Path) -> str:
+    """The last lines of a log: at most 50 of them and 16 KiB. Empty where there is no log."""
     try:
-        with log.open("rb") as stream:
-            size = stream.seek(0, 2)
-            stream.seek(max(0, size - LOG_TAIL_BYTES))
-            data = stream.read()
+        with open_file(path) as stream:
+            size = stream.seek(0, os.SEEK_END)
+            stream.seek(max(0, size - TAIL_BYTES))
+            data = stream.read(TAIL_BYTES)
     except OSError:
         return ""
-    if size > LOG_TAIL_BYTES:
-        data = data.partition(b"\n")[2] or data
-    return scrub(data.decode("utf-8", errors="replace"))
+    text = data.decode("utf-8", errors="replace")
+    # A progress bar rewrites its line by carriage returns: only what it showed last counts as the line.
+    lines = [line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n")]
+    return "\n".join(lines[-TAIL_LINES - 1 :]).strip("\n")

@@ -28,12 +28,12 @@ def count_tokens(rows: Sequence[Timing]) -> Tokens:
 def throughput(tokens: Tokens, window_s: float) -> Throughput:
     """Tokens and requests over the window; null where there were none, as a window of an overloaded server may have it."""
 
-    def per_s(count: int) -> float | None:
-        return count / window_s if count > 0 else None
+    def per_s(count: int | None) -> float | None:
+        return count / window_s if count else None
 
     return Throughput(
         tokens_per_s=per_s(tokens.output),
-        total_tokens_per_s=per_s(tokens.input + tokens.output),
+        total_tokens_per_s=per_s((tokens.input or 0) + (tokens.output or 0)),
         requests_per_s=per_s(tokens.requests),
     )
 

@@ -53,7 +53,7 @@ def _cpu(root: Path) -> dict[str, Any]:
         "logical_cpus": len(re.findall(r"^processor\s*:", info, re.MULTILINE)) or os.cpu_count(),
         "usable_cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "quota_cpus": _cpu_quota(root),
-        "governor": ", ".join(sorted(_all(system.glob("cpu[0-9]*/cpufreq/scaling_governor")))) or None,
+        "governor": ", ".join(sorted(governors(root))) or None,
         "frequency_max_mhz": _scaled(_text(system / "cpu0/cpufreq/cpuinfo_max_freq"), 1e-3),
         "boost": _boost(system),
         "simultaneous_multithreading": _switch(_text(system / "smt/active")),
@@ -75,6 +75,12 @@ def _boost(system: Path) -> bool | None:
     """True where the CPU may exceed its base clock; Intel's driver tells the opposite."""
     off = _switch(_text(system / "intel_pstate/no_turbo"))
     return not off if off is not None else _switch(_text(system / "cpufreq/boost"))
+
+
+def governors(root: Path = ROOT) -> set[str]:
+    """The frequency governors of all processors; empty where the kernel shows none."""
+    paths = (root / "sys/devices/system/cpu").glob("cpu[0-9]*/cpufreq/scaling_governor")
+    return {text for path in paths if (text := _text(path)) is not None}
 
 
 def virtual_machine(root: Path = ROOT) -> str | None:
@@ -161,10 +167,6 @@ def _text(path: Path) -> str | None:
         return path.read_text(encoding="utf-8", errors="replace").strip() or None
     except OSError:
         return None
-
-
-def _all(paths: Iterator[Path]) -> set[str]:
-    return {text for path in paths if (text := _text(path)) is not None}
 
 
 def _chosen(text: str | None) -> str | None:

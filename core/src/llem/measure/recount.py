@@ -91,7 +91,7 @@ def _differences(
             f"{figure.scope}: {per_token:.6g} J per output token were worked out, and the readings with the requests' rows give "
             f"{again:.6g} ± {give:.2g}"
         )
-    if per_s is None or abs(figure.mean_w - per_token * per_s) > EXACT * abs(figure.mean_w):
+    if per_s is None or (mean_w := figure.mean_w) is None or abs(mean_w - per_token * per_s) > EXACT * abs(mean_w):
         yield _broken(
             f"{figure.scope}: {per_token!r} J per output token is not {figure.mean_w!r} W over {per_s!r} output tokens/s"
         )

@@ -87,7 +87,7 @@ def complete(
     known = _scenario_figures(window, series, headline)
     for caveat in (
         *latency_caveats(rows, window.answers),
-        *(batching_caveats(together, window.passes, tokens.requests // window.passes) if together is not None else ()),
+        *(batching_caveats(together, window.passes, len(rows) // window.passes) if together is not None else ()),
         *known.caveats,
     ):
         draft.warn(caveat.code, caveat.message)

@@ -38,6 +38,4 @@ def _asked(engine: Engine, request: Request) -> str | None:
 
 
 def _cut(text: str | None) -> str | None:
-    if text is None or len(text) <= TEXT_LENGTH:
-        return text
-    return text[: TEXT_LENGTH - 1] + "…"
+    return text if text is None or len(text) <= TEXT_LENGTH else text[: TEXT_LENGTH - 1] + "…"

@@ -45,7 +45,7 @@ def window_figures(
     """
 
     def worked(device: Device) -> bool:
-        if tokens.output <= 0:
+        if not tokens.output:
             return False
         return used is None or card_of(device.id) in used if on_card(device.scope) else device.scope in ("cpu", "host")
 

@@ -260,25 +260,6 @@ def short_names(kinds: Sequence[Environment]) -> list[str]:
     return [", ".join(_clause(n, text) for n in apart if (text := kind.get(n))) or str(kind) for kind in kinds]
 
 
-def unlike(first: Environment, second: Environment) -> str | None:
-    """A sentence where two results come from environments that are not alike; None where they are, or nothing is told."""
-    if not differing(first, second):
-        return None
-    apart = " and ".join(differences([first, second]))
-    one, other = short_names([first, second])
-    return f"they ran in environments that differ in {apart} ({one}; {other}): the difference may be theirs"
-
-
-def for_comparison(environment: Environment, *, same_backend: bool) -> Environment:
-    """The facts that two configurations must have in common, whatever their work is: what they ran with and on.
-
-    Another backend brings versions and an image of its own: there only llem's version has to agree.
-    """
-    of_work = {"dataset", "model revision", "GPUs in use"}
-    names = [name for name, _ in environment.facts if name not in of_work]
-    return environment.only(names if same_backend else {*_OF_MACHINE, "llem"})
-
-
 def of_machine(environment: Environment) -> Environment:
     """The facts that all configurations of a study have in common."""
     return environment.only(_OF_MACHINE)

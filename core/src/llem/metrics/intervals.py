@@ -75,9 +75,7 @@ def sd(values: Sequence[float]) -> float | None:
 
 def no_interval(n: int) -> str | None:
     """The reason why so many values have no interval; None where they have one."""
-    if n >= FEWEST:
-        return None
-    return f"{n} value{'s' * (n != 1)}; an interval takes {FEWEST} or more"
+    return None if n >= FEWEST else f"{n} value{'s' * (n != 1)}; an interval takes {FEWEST} or more"
 
 
 def interval(values: Iterable[float], *, seed: int = SEED) -> Interval | None:

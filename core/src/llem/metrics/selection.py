@@ -110,7 +110,7 @@ def select(
     by = column_of(sort.removeprefix("-"), columns) if sort else None
     swept = [name for name in columns if name.startswith("point.")]
     swept += [name for name in (config_column(key.removeprefix("point.")) for key in swept) if name in columns]
-    of_rows = {*_ROW, *swept, *(spec.column for spec in metrics)}
+    of_rows = {*_ROW, *swept, *(name for spec in metrics for name in (spec.column, *spec.of))}
     wanted = [*of_rows, *(c.column for c in conditions), *([by, count_of(by)] if by else [])]
     table = source.read(list(dict.fromkeys(name for name in wanted if name in columns)))
     for one in conditions:

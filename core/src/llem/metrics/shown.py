@@ -14,9 +14,11 @@ class ShownMetric:
         column: of results, that holds it.
         header: above its column, with its unit.
         energy: it comes from a meter, so that its method counts.
+        of: the columns that it is computed from; none where it is one.
     """
 
     name: str
     column: str
     header: str
     energy: bool
+    of: tuple[str, ...] = ()

@@ -19,6 +19,8 @@ from llem.results.weighing import VOIDED, codes_of, weighed
 if TYPE_CHECKING:
     import pyarrow as pa
 
+Rows = Iterable[Mapping[str, Any]]
+
 METRIC_COLUMNS: dict[str, str] = {
     "tokens_per_s": "throughput.tokens_per_s",
     "requests_per_s": "throughput.requests_per_s",
@@ -237,7 +239,7 @@ def _configuration(rows: Sequence[Mapping[str, Any]], metrics: Sequence[ShownMet
         ((summary.scope, summary.method),) = kinds
     summary.mixed_methods = len(kinds) > 1
     figures = {name: metric_summary(done, name) for name in METRIC_COLUMNS}
-    figures |= {spec.name: column_summary(done, spec.column, energy=spec.energy) for spec in metrics}
+    figures |= {spec.name: column_summary(done, spec.column, energy=spec.energy, of=spec.of) for spec in metrics}
     summary.figures = {name: found for name, found in figures.items() if found is not None}
     for row in done:
         summary.codes.update(codes_of(row))
@@ -272,12 +274,22 @@ def metric_summary(rows: Iterable[Mapping[str, Any]], name: str) -> MetricSummar
     return column_summary(rows, METRIC_COLUMNS[name], energy=name in _ENERGY)
 
 
-def column_summary(rows: Iterable[Mapping[str, Any]], column: str, *, energy: bool) -> MetricSummary | None:
-    """The same of any column of numbers; `energy` where its method counts."""
-    found = [row for row in map(weighed, rows) if row.get(column) is not None]
-    if not found or not are_alike(found) or (energy and len({_kind(row) for row in found}) > 1):
+def column_summary(rows: Rows, column: str, *, energy: bool, of: Sequence[str] = ()) -> MetricSummary | None:
+    """The same of any column of numbers; `energy` where its method counts. None as well where `is_boundless`."""
+    known = [weighed(row) for row in rows]
+    found = [row for row in known if row.get(column) is not None]
+    kinds = {_kind(row) for row in found if energy}
+    if not found or not are_alike(found) or len(kinds) > 1 or is_boundless(known, column, of):
         return None
     return MetricSummary(tuple(float(row[column]) for row in found), tuple(int(row.get("cycle") or 1) for row in found))
+
+
+def is_boundless(rows: Rows, column: str, of: Sequence[str]) -> bool:
+    """True where a run has no value of a column though all is told that it is computed `of`, such as energy over no good token.
+
+    The value is beyond any number then, and a mean of the runs that have one would flatter. Rows are without what warnings void.
+    """
+    return any(row.get(column) is None and all(row.get(name) is not None for name in of) for row in rows if of)
 
 
 def is_energy(name: str) -> bool:

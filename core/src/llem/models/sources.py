@@ -69,15 +69,9 @@ def locate_model(source: str, base_dir: str | Path) -> ModelLocation:
     path = Path(base_dir, Path(source).expanduser()).absolute()
     if path.exists():
         return _local(path, source)
-    if _is_path(source):
+    if _is_path(source) or source.endswith(_WEIGHTS):
         raise ModelError(
-            "there is no such file or folder.",
-            where=str(path),
-            remedy=f"Correct model.source ({source}); a relative path starts from {Path(base_dir).absolute()}.",
-        )
-    if source.endswith(_WEIGHTS):
-        raise ModelError(
-            "there is no such file.",
+            f"there is no such file{' or folder' if _is_path(source) else ''}.",
             where=str(path),
             remedy=f"Correct model.source ({source}); a relative path starts from {Path(base_dir).absolute()}.",
         )

@@ -12,6 +12,7 @@ from llem.config.experiment import DatasetConfig, ExperimentConfig, MeasurementC
 from llem.datasets.chat import check_takers, check_template
 from llem.distributions import unmetered_devices
 from llem.errors import LlemError, SamplerUnavailable
+from llem.measure.host import ROOT, governors
 from llem.models.hub import Availability
 from llem.models.sources import is_hub_id, locate_model
 from llem.plugins import load_object, missing_requirements
@@ -27,7 +28,6 @@ LEAST_FREE_BYTES = 16 * 2**20
 BYTES_PER_EXPERIMENT = 256 * 2**10
 """About what one experiment leaves: its result, time series and log."""
 
-CPUFREQ = Path("/sys/devices/system/cpu")
 BUSY_SHARE = 0.25
 """A machine that is busier than this share of its processors will show in the figures."""
 
@@ -237,7 +237,7 @@ def check_governor(context: PreflightContext) -> Iterator[Finding]:
     if context.runners and _locations(context) == {"elsewhere"}:
         yield Finding(level="ok", message="no experiment runs on this machine: its clocks are in no figure")
         return
-    found = governors(CPUFREQ)
+    found = governors(ROOT)
     if other := sorted(found - {"performance"}):
         yield Finding(
             level="warning",
@@ -266,17 +266,6 @@ def check_load(context: PreflightContext) -> Iterator[Finding]:
         )
     else:
         yield Finding(level="ok", message=f"load average {load:.1f} on {processors} processors")
-
-
-def governors(root: Path) -> set[str]:
-    """The frequency governors of all processors under `root`; empty where the kernel shows none."""
-    found = set()
-    for file in root.glob("cpu[0-9]*/cpufreq/scaling_governor"):
-        try:
-            found.add(file.read_text(encoding="ascii").strip())
-        except OSError:
-            continue
-    return found
 
 
 def _told(subject: str, error: LlemError) -> str:

@@ -95,12 +95,11 @@ class TextReporter:
 
     def event(self, number: int, event: Mapping[str, Any]) -> None:
         this, kind = self._state.running[number], event.get("event")
-        this.take(event, time.monotonic())
+        is_new = this.take(event, time.monotonic())
         if self._screen is not None:
             self._screen.changed()
-        if kind == "phase" and event.get("state") == "start":
-            few = len(self._state.running) <= LOGS_AT_ONCE
-            self._show(f"{self._title(this)}: {this.phase}" if few else "")
+        if is_new:
+            self._show(f"{self._title(this)}: {this.phase}" if len(self._state.running) <= LOGS_AT_ONCE else "")
         elif kind == "message":
             level = event.get("level")
             self.message("warning" if level == "warning" else "info", str(event.get("text", "")))

@@ -17,6 +17,7 @@ class Running:
     Attributes:
         number: its place among all; label: what distinguishes it.
         since_s: when its phase began.
+        phase: its name, or the part of it that the last progress was of, such as the ramp of a load.
         progress: the last event that told how far the phase is.
         power_w: last told, and when; estimated: it was no measurement.
     """
@@ -30,15 +31,16 @@ class Running:
     power_at_s: float = 0.0
     estimated: bool = False
 
-    def take(self, event: Mapping[str, Any], now_s: float) -> None:
-        """An event of its worker."""
-        kind = event.get("event")
+    def take(self, event: Mapping[str, Any], now_s: float) -> bool:
+        """An event of its worker. Tells whether it does something else from now on."""
+        kind, before = event.get("event"), self.phase
         if kind == "phase" and event.get("state") == "start":
             self.phase, self.progress, self.since_s = str(event.get("name")).replace("_", " "), {}, now_s
         elif kind == "progress":
-            self.progress = event
+            self.progress, self.phase = event, str(event.get("what") or self.phase)
         elif kind == "power" and (power_w := told_number(event.get("power_w"))) is not None:
             self.power_w, self.power_at_s, self.estimated = power_w, now_s, event.get("estimated") is True
+        return self.phase != before
 
     def power_now_w(self, now_s: float) -> float | None:
         """Power, where it was told just now."""

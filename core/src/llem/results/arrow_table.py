@@ -122,9 +122,9 @@ def conformed(table: pa.Table, schema: pa.Schema) -> pa.Table:
 
     if table.schema.equals(schema, check_metadata=True):
         return table
-    arrays = []
+    arrays, names = [], frozenset(table.column_names)
     for field in schema:
-        if field.name not in table.column_names:
+        if field.name not in names:
             arrays.append(pa.nulls(table.num_rows, field.type))
             continue
         column, own = table.column(field.name), table.schema.field(field.name)

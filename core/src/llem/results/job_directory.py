@@ -10,12 +10,15 @@ import json
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from pathlib import Path
 from typing import Any
 
+from pydantic.dataclasses import dataclass
+
 from llem.errors import ResultError
 from llem.files import NotAFileError, open_file, parse_json, read_file
+from llem.results.validation import EXACT, problem_of
 
 EXPERIMENT = "experiment.json"
 RESULT = "result.json"
@@ -37,7 +40,7 @@ JOB_SCHEMA = 1
 """Version of `experiment.json`."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, config=EXACT)
 class JobDocument:
     """The content of `experiment.json`: all that a worker needs to know.
 
@@ -79,27 +82,9 @@ class JobDocument:
                     where=str(path),
                     remedy="Use the same version of llem on both sides.",
                 )
-            document = cls(**data)
-            if not _is_plain(document):
-                raise ValueError("a value is not of the type that it must be")
-            return document
+            return cls(**data)
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ResultError(f"no readable experiment: {error}.", where=str(path)) from error
-
-
-def _is_plain(document: JobDocument) -> bool:
-    mappings = (document.config, document.point, document.provenance, *document.warnings)
-    texts = [
-        document.config_hash,
-        document.base_dir,
-        *(w[key] for w in document.warnings for key in ("code", "message")),
-    ]
-    return (
-        all(isinstance(found, Mapping) for found in mappings)
-        and all(isinstance(found, str) for found in texts)
-        and isinstance(document.study, str | None)
-        and all(type(number) is int for number in (document.cycle, document.position))
-    )
+            raise ResultError(f"no readable experiment: {problem_of(error)}.", where=str(path)) from error
 
 
 def write_atomically(path: Path, text: str) -> None:

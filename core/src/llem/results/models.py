@@ -115,8 +115,8 @@ class EnergyFigure(_Part):
     method: Method
     samplers: list[str]
     devices: list[str]
-    energy_j: float
-    mean_w: float
+    energy_j: float | None = Field(description="null where an imported result does not tell it")
+    mean_w: float | None = Field(description="likewise")
     adjusted_j: float | None = None
     j_per_output_token: float | None = None
     j_per_token: float | None = Field(None, description="over input and output tokens")
@@ -127,7 +127,7 @@ class EnergyFigure(_Part):
 class StageEnergy(_Part):
     """Prefill or decode of all batches of the window."""
 
-    duration_s: float = Field(description="how much of the window it took")
+    duration_s: float | None = Field(description="how much of the window it took; null where an import has none")
     energy_j: float | None = Field(None, description="over the headline's devices; null where one of them is not told")
     devices_j: dict[str, float] = Field(
         default_factory=dict, description="by device, where the meter is fast enough to tell the stage apart"
@@ -146,7 +146,7 @@ class EnergyBreakdown(_Part):
     """All energy of the measured window. `headline` is that of the devices that did the work: GPUs, or CPUs that are measured;
     where these have no meter the module's, or the host's; at last an estimate of the CPUs."""
 
-    window_s: float
+    window_s: float | None = Field(description="null where an imported result does not tell it")
     headline: EnergyFigure | None = Field(None, description="null where nothing was measured")
     totals: list[EnergyFigure] = Field(default_factory=list, description="one for each scope and method")
     devices: list[DeviceEnergy] = Field(default_factory=list)
@@ -159,9 +159,9 @@ class EnergyBreakdown(_Part):
 class Tokens(_Part):
     """Tokens of the window. Input without padding; output up to and including the stop token."""
 
-    requests: int
-    input: int
-    output: int
+    requests: int | None = Field(description="null where an imported result does not tell it")
+    input: int | None = Field(description="likewise")
+    output: int | None = Field(description="likewise")
 
 
 class Throughput(_Part):
@@ -176,12 +176,12 @@ class Distribution(_Part):
     """Of one quantity over requests (or gaps, or batches): percentiles by linear interpolation. One of the tail is null where
     fewer than ten values lie beyond it."""
 
-    n: int
-    mean: float
+    n: int | None = Field(description="null where an imported result does not tell it")
+    mean: float | None = Field(description="likewise")
     std: float | None = Field(description="sample standard deviation; null for n < 2")
     min: float | None = Field(description="null where an imported result does not tell it")
     max: float | None = Field(description="likewise")
-    p50: float
+    p50: float | None = Field(description="null where an imported result does not tell it")
     p90: float | None = Field(description="null for n < 100")
     p95: float | None = Field(description="null for n < 200")
     p99: float | None = Field(description="null for n < 1,000")
@@ -404,6 +404,6 @@ class ExperimentResult(_Part):
 
     def _repr_html_(self) -> str:
         """The display in a notebook: the main figures with their units, warnings, or why it failed."""
-        from llem.results.display import result_html
+        from llem.results.notebook import shown
 
-        return result_html(self)
+        return shown("result_html", self)

@@ -145,9 +145,7 @@ def scrub_data(value: Any, environ: Mapping[str, str] | None = None) -> Any:
             else scrub_data(item, environ)
             for key, item in value.items()
         }
-    if isinstance(value, list | tuple):
-        return _scrubbed_arguments(value, environ)
-    return value
+    return _scrubbed_arguments(value, environ) if isinstance(value, list | tuple) else value
 
 
 def _scrubbed_arguments(items: Sequence[Any], environ: Mapping[str, str] | None) -> list[Any]:

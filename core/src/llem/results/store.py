@@ -13,6 +13,7 @@ from llem.errors import ResultError
 from llem.files import parse_json, read_file
 from llem.results.job_directory import RESULT
 from llem.results.models import SCHEMA_VERSION, ExperimentResult
+from llem.results.validation import problem_of
 
 EXPERIMENTS = "experiments"
 """The folder in a study's folder that holds the job directories."""
@@ -54,11 +55,7 @@ def read_result(path: Path | str) -> ExperimentResult:
     try:
         return ExperimentResult.model_validate(data)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise ResultError(
-            f"it is not a whole result: `{key}`: {first['msg']} ({error.error_count()} such in all).", where=str(file)
-        ) from error
+        raise ResultError(f"it is not a whole result: {problem_of(error)}.", where=str(file)) from error
 
 
 def read_object(file: Path, what: str) -> dict[str, Any]:

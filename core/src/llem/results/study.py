@@ -66,13 +66,9 @@ class StudyResult:
 
     def _repr_html_(self) -> str:
         """The display in a notebook: the first experiments with their figures, and what to know of all."""
-        from llem.results.display import study_html
+        from llem.results.notebook import shown
 
-        try:
-            state = str(self.manifest.get("state"))
-        except ResultError:
-            state = "without a manifest"
-        return study_html(self.directory.resolve().name, state, StudyTable(self.directory))
+        return shown("study_html", self)
 
     @property
     def manifest(self) -> dict[str, Any]:
@@ -83,6 +79,11 @@ class StudyResult:
     def results(self) -> Results:
         """Every result there was when this was first asked for, done and failed, each read when it is reached."""
         return Results(self.directory, sorted(stamps(self.directory)))
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns of `to_arrow`."""
+        return StudyTable(self.directory).columns
 
     def to_arrow(self, columns: Sequence[str] | None = None) -> pa.Table:
         """A row for each experiment and cycle. Columns are paths in `result.json`; each field's metadata has its unit.

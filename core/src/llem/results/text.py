@@ -9,6 +9,8 @@ from typing import Any
 NOTHING = "–"
 """Stands where nothing was measured; never a 0."""
 
+ESTIMATE = "~ is an estimate (CPU utilisation times rated power), not a measurement."
+"""Said below figures of which some have the mark."""
 
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """Characters that move a cursor, recolour, retitle or turn text around, what some take for the end of a line, and halves of
@@ -54,9 +56,12 @@ def value(data: Any) -> str:
         return f"{data:g}"
     if isinstance(data, dict):
         return ", ".join(f"{k}={value(v)}" for k, v in data.items())
-    if isinstance(data, list):
-        return "[" + ", ".join(value(v) for v in data) + "]"
-    return str(data)
+    return "[" + ", ".join(value(v) for v in data) + "]" if isinstance(data, list) else str(data)
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 experiment`, `2,000 experiments`."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def duration(seconds: float) -> str:

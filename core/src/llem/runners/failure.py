@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, TextIO
 
 from llem.errors import ResultError
-from llem.files import open_file
+from llem.measure.failure import log_tail
 from llem.results.job_directory import EVENTS, LOG, RESULT, EventReader, JobDocument, write_atomically
 from llem.results.last_word import last_word
 from llem.results.models import ExperimentResult, Failure, Identity, Phase, ResultWarning
@@ -22,8 +21,6 @@ from llem.specs.runner import Exit
 INVALID = "result.invalid.json"
 """Where a `result.json` that is none is kept aside."""
 
-TAIL_LINES = 50
-TAIL_BYTES = 16_384
 LAST_WORDS = 200
 """Characters of the log's last line that a failure's message quotes."""
 
@@ -167,21 +164,6 @@ def _last_words(tail: str) -> str | None:
     """The end of the log of a worker that died without a result: often the reason itself."""
     last = tail.rpartition("\n")[2].strip()
     return f"Its log ends with: {last[:LAST_WORDS]}" if last else None
-
-
-def log_tail(path: Path) -> str:
-    """The last lines of a log: at most 50 of them and 16 KiB. Empty where there is no log."""
-    try:
-        with open_file(path) as stream:
-            size = stream.seek(0, os.SEEK_END)
-            stream.seek(max(0, size - TAIL_BYTES))
-            data = stream.read(TAIL_BYTES)
-    except OSError:
-        return ""
-    text = data.decode("utf-8", errors="replace")
-    # A progress bar rewrites its line by carriage returns: only what it showed last counts as the line.
-    lines = [line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n")]
-    return "\n".join(lines[-TAIL_LINES - 1 :]).strip("\n")
 
 
 def _phases(path: Path) -> tuple[list[Phase], str | None]:

@@ -116,9 +116,7 @@ class _Card:
         if field is None or (number is None and scope != GPU_SCOPE):
             return None
         values = self._nvml.ask("nvmlDeviceGetFieldValues", self._handle, [(field, number or 0)])
-        if values is None or values[0].nvmlReturn != 0:
-            return None
-        return float(values[0].value.uiVal) / 1e3
+        return None if values is None or values[0].nvmlReturn != 0 else float(values[0].value.uiVal) / 1e3
 
     def max_power_w(self) -> float | None:
         """The most that the board may be set to, or is set to where it does not tell that."""

@@ -17,9 +17,11 @@ class ImporterSpec:
             run, in order. What the form does not tell stays None. Each has a `config_hash` that is equal for runs of one
             configuration, which are its cycles, and their place (`position`), from 1. Raises ResultError where the path holds
             nothing of this form. That they are imported, `llem import` says itself, in every result.
+        mapping: `read` takes a second `Path`, of the mapping file that `--mapping` names, or None.
     """
 
     name: str
     api_version: int
     summary: str
     read: str
+    mapping: bool = False

@@ -21,7 +21,8 @@ class MetricSpec:
             it, where there is no `value`.
         value: `package.module:function`; takes a mapping of the columns `of` to their values (None for what was not measured,
             or what a warning voids), and returns the value, or None where they do not tell it. It is computed whenever
-            results are read, also of studies that ran before the plugin was there.
+            results are read, also of studies that ran before the plugin was there. None though all of them are told means that the
+            value is beyond any number, such as energy over no good token: then its configuration has no mean either.
         scale: `log` where ratios are compared, and every value is above 0; `linear` where they mean nothing. What analyses,
             comparisons and choices say are ratios, so that they take no linear metric.
         energy: it comes from a meter, so that its method counts (measured or estimated).

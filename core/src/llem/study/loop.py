@@ -118,14 +118,8 @@ class _Study:
         try:
             total = max(len(manifest.experiments), self.plan.total if self.plan.search else 0)
             reporter.study_started(directory, total)
-            self.context.notify(
-                "llem_study_started",
-                study={
-                    "name": manifest.name,
-                    "study_design_hash": manifest.study_design_hash,
-                    "experiments": total,
-                },
-            )
+            told = {"name": manifest.name, "study_design_hash": manifest.study_design_hash, "experiments": total}
+            self.context.notify("llem_study_started", study=told)
             state = self._run_all()
             with writing(directory):
                 self.writer.study(state)
@@ -167,6 +161,9 @@ class _Study:
             manifest = replace(manifest, experiments=rows, seq=manifest.seq + 1)
             self.writer = ManifestWriter(self.context.directory, manifest)
         before.close()
+        if self.plan.search is not None and run.position > 1:
+            for sentence in self.plan.search.search.answer()["said"]:
+                self.context.reporter.message("info", f"so far: {sentence}")
         return run
 
     def job_dir(self, position: int) -> Path:

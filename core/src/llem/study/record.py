@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import Strict
+from pydantic.dataclasses import dataclass
 
 from llem.config.keys import Vocabulary
 from llem.config.layers import LoadedStudy, load_study
@@ -15,7 +18,9 @@ from llem.config.reading import read_yaml
 from llem.errors import ResultError
 from llem.plugins import installed_parts
 from llem.results.job_directory import write_atomically
+from llem.results.rows import value_at
 from llem.results.store import read_object
+from llem.results.validation import EXACT, problem_of
 from llem.specs.kinds import BACKENDS, RUNNERS, SCENARIOS
 from llem.study.folder import STUDY_FILE
 
@@ -28,7 +33,7 @@ RECORD_SCHEMA = 1
 _ABOVE = {"command line", "environment"}
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, config=EXACT)
 class StudyRecord:
     """The record of what a study was started with.
 
@@ -43,7 +48,7 @@ class StudyRecord:
     """
 
     document: Mapping[str, Any]
-    origins: Mapping[str, tuple[str, str | None]]
+    origins: Mapping[str, Annotated[tuple[str, str | None], Strict(False)]]
     base_dir: str
     path: str | None = None
     text: str | None = None
@@ -95,30 +100,11 @@ def read_record(directory: Path) -> StudyRecord:
         )
     try:
         record = StudyRecord(**data)
-        if not _is_plain(record):
-            raise ValueError("a value is not of the type that it must be")
+        if "\0" in record.base_dir:
+            raise ValueError("`base_dir` names no folder that there can be")
     except (TypeError, ValueError) as error:
-        raise ResultError(f"it is not a whole record: {error}.", where=str(path)) from error
+        raise ResultError(f"it is not a whole record: {problem_of(error)}.", where=str(path)) from error
     return record
-
-
-def _is_plain(record: StudyRecord) -> bool:
-    origins: list[Any] = list(record.origins.values()) if isinstance(record.origins, Mapping) else [None]
-    return (
-        isinstance(record.document, Mapping)
-        and all(
-            isinstance(origin, list)
-            and len(origin) == 2
-            and isinstance(origin[0], str)
-            and isinstance(origin[1], str | None)
-            for origin in origins
-        )
-        and isinstance(record.base_dir, str)
-        and "\0" not in record.base_dir
-        and all(isinstance(text, str | None) for text in (record.path, record.text, record.runner))
-        and isinstance(record.hosts, list)
-        and all(isinstance(one, Mapping) for one in record.hosts)
-    )
 
 
 def as_started(record: StudyRecord, registry: Registry, asked: Mapping[str, Any]) -> LoadedStudy:
@@ -142,7 +128,7 @@ def as_edited(record: StudyRecord, file: Path, registry: Registry, asked: Mappin
     """The study as its file says now, under what the command line, environment and user file said when it was started."""
     above, below = {}, {}
     for key, origin in _origins(record).items():
-        found = _at(record.document, key)
+        found = value_at(record.document, key)
         if found is not None and origin.kind in _ABOVE:
             above[key] = found
         elif found is not None and origin.kind == "user file":
@@ -167,12 +153,3 @@ def _facts(record: StudyRecord) -> dict[str, Any]:
 
 def _origins(record: StudyRecord) -> dict[str, Origin]:
     return {key: Origin(kind, where) for key, (kind, where) in record.origins.items()}
-
-
-def _at(document: Mapping[str, Any], key: str) -> Any:
-    found: Any = document
-    for part in key.split("."):
-        if not isinstance(found, Mapping):
-            return None
-        found = found.get(part)
-    return found

@@ -1,4 +1,4 @@
-"""A study's `sweep`, `experiments` and base, read into blocks; everything that is wrong is named at once.
+"""A study's `sweep`, read into dimensions; everything that is wrong is named at once. Its keys are known: `load_study` has looked.
 
     sweep:
       backend: [pytorch, vllm]                     # an axis: a list,
@@ -20,8 +20,8 @@ from typing import Any
 
 from llem.config import constraints
 from llem.config.introspect import facts_of
-from llem.config.keys import STUDY_KEYS, Vocabulary
-from llem.config.problems import ABSENT, Problem, unknown_key
+from llem.config.keys import Vocabulary
+from llem.config.problems import ABSENT, Problem
 from llem.sweep.dimensions import BACKEND, Axis, Dimension, Group, Path
 from llem.sweep.values import FORMS, AxisError, parse_values
 
@@ -57,10 +57,6 @@ def parse_sweep(sweep: Mapping[str, Any], vocabulary: Vocabulary) -> Grammar:
 
 def _axis(key: str, written: Any, vocabulary: Vocabulary, grammar: Grammar) -> None:
     path: Path = ("sweep", key)
-    problem = _key_problem(key, path, vocabulary)
-    if problem:
-        grammar.problems.append(problem)
-        return
     try:
         values = parse_values(written, whole=isinstance(written, Mapping) and _takes_whole_numbers(key, vocabulary))
     except AxisError as error:
@@ -96,8 +92,6 @@ def _group(path: Path, rows: list[Any], vocabulary: Vocabulary, grammar: Grammar
         if not isinstance(row, Mapping):
             grammar.problems.append(Problem((*path, number), row, "is no row of a group", "a mapping of dotted keys"))
             continue
-        keys = ((key, _key_problem(key, (*path, number, key), vocabulary)) for key in row)
-        grammar.problems.extend(problem for _, problem in keys if problem)
         own = row.get(BACKEND)
         for key in row:
             other = key.partition(".")[0]
@@ -110,32 +104,6 @@ def _group(path: Path, rows: list[Any], vocabulary: Vocabulary, grammar: Grammar
     if len(grammar.problems) == before and rows:
         label = ".".join(str(part) for part in path[1:])
         grammar.dimensions.append(Group(label, path, list(enumerate(rows))))
-
-
-def _key_problem(key: str, path: Path, vocabulary: Vocabulary) -> Problem | None:
-    parts = key.split(".")
-    if vocabulary.knows(parts):
-        return None
-    if parts[0] in STUDY_KEYS:
-        return Problem(path, message="cannot be swept: it belongs to the study, not to an experiment")
-    nearest = vocabulary.nearest(parts, among=_siblings(parts, vocabulary))
-    problem = unknown_key(path, (), nearest, instead=vocabulary.instead(parts))
-    if parts[0] in vocabulary.experiment_keys or nearest:
-        return problem
-    return Problem(path, message="is an unknown key, and no backend of that name is installed")
-
-
-def _siblings(parts: list[str], vocabulary: Vocabulary) -> list[str]:
-    """The keys that could stand in place of the last part."""
-    if len(parts) == 1:
-        return list(vocabulary.experiment_keys)
-    model = vocabulary.sections.get(parts[0])
-    if model is None:
-        return []
-    inside = ".".join(parts[1:-1])
-    prefix = f"{inside}." if inside else ""
-    facts = (key.removeprefix(prefix) for key in facts_of(model) if key.startswith(prefix))
-    return list(dict.fromkeys(key.partition(".")[0] for key in facts))
 
 
 def _takes_whole_numbers(key: str, vocabulary: Vocabulary) -> bool:

@@ -7,12 +7,13 @@ from typing import Any
 
 from llem.config.compose import Composer
 from llem.config.keys import Vocabulary
+from llem.config.merging import nested
 from llem.config.problems import Problem, raise_all
 from llem.config.study import StudyConfig
 from llem.sweep.block import Block
 from llem.sweep.dimensions import BACKEND, Dimension, Group, Path
 from llem.sweep.grammar import parse_sweep
-from llem.sweep.overlay import document, laid_document
+from llem.sweep.overlay import laid_document
 
 
 def lay_out(
@@ -26,7 +27,7 @@ def lay_out(
     """
     grammar = parse_sweep(study.sweep, vocabulary)
     raise_all(grammar.problems, locate)
-    base = document(study.base, vocabulary)
+    base = nested(study.base, vocabulary)
     blocks: list[Block] = []
     if study.sweep or not study.experiments:
         blocks += _grid(base, grammar.dimensions, composer, vocabulary, locate)

@@ -6,12 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from llem.config.keys import Vocabulary
-from llem.config.merging import DEPENDENTS, deep_merge, expanded, leaves, nested
-
-
-def document(written: Mapping[str, Any], vocabulary: Vocabulary) -> dict[str, Any]:
-    """An experiment as written, with dotted keys put into their sections and short forms written out."""
-    return nested(written, vocabulary)
+from llem.config.merging import deep_merge, expanded, leaves, nested, without_dependents
 
 
 def laid(section: str, base: Any, path: Sequence[str], value: Any, vocabulary: Vocabulary) -> Any:
@@ -33,25 +28,16 @@ def laid(section: str, base: Any, path: Sequence[str], value: Any, vocabulary: V
         above = {part: above}
     if not isinstance(above, Mapping):
         return above
-    return deep_merge(_without_dependents(section, base, above), above)
+    return deep_merge(without_dependents(section, base, above), above)
 
 
 def laid_document(
     base: Mapping[str, Any], written: Mapping[str, Any], vocabulary: Vocabulary
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """An explicit experiment over the base: the document, and the dotted keys that the experiment itself sets."""
-    over = document(written, vocabulary)
+    over = nested(written, vocabulary)
     result = dict(base)
     for key, value in over.items():
         is_section = key in result and key in vocabulary.sections
         result[key] = laid(key, result[key], (), value, vocabulary) if is_section else value
     return result, {".".join(path): value for path, value in leaves(over)}
-
-
-def _without_dependents(section: str, base: Mapping[str, Any], above: Mapping[str, Any]) -> Mapping[str, Any]:
-    for key, dependents in DEPENDENTS.items():
-        owner, name = key.split(".")
-        if owner == section and name in above and name in base and above[name] != base[name]:
-            gone = {dependent.split(".")[1] for dependent in dependents}
-            return {field: value for field, value in base.items() if field not in gone}
-    return base

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from llem.plugin_api import Environment, MetricSpec, MetricSummary, codes_of, kind_of
+from llem.plugin_api import Environment, MetricSpec, MetricSummary, codes_of, is_boundless, kind_of
 from llem_analysis.design import Configured, configured, find_parameters
 from llem_analysis.wording import as_written
 
@@ -79,7 +79,7 @@ def _candidate(one: Configured, keys: Sequence[str], specs: Sequence[MetricSpec]
     figures = {}
     for spec in specs:
         values = [(int(row.get("cycle") or 1), float(v)) for row in one.rows if (v := row.get(spec.column)) is not None]
-        if values and not (spec.energy and len(kinds) > 1):
+        if values and not (spec.energy and len(kinds) > 1) and not is_boundless(one.rows, spec.column, spec.of):
             figures[spec.name] = MetricSummary(tuple(v for _, v in values), tuple(c for c, _ in values))
     return Candidate(
         config_hash=one.key,

@@ -6,11 +6,20 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from llem.plugin_api import Environment, ExperimentResult, differing, environment_of, for_comparison, result_row, unlike
+from llem.plugin_api import (
+    Environment,
+    ExperimentResult,
+    differences,
+    differing,
+    environment_of,
+    of_machine,
+    result_row,
+    short_names,
+)
 from llem_analysis.caveats import WAITING
 
-_NOT_TELLING = ("study.", "variables.LLEM_")
-"""Parts of the environment that differ by nature: provenance of the study, llem's own variables."""
+_NOT_TELLING = ("study.", "imported.", "variables.LLEM_")
+"""Parts of the environment that differ by nature: provenance of the study and of imported values, llem's own variables."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +70,25 @@ def gpus(result: ExperimentResult) -> str:
     """The GPUs that the experiment was metered on, `2 x NVIDIA A100`; empty where there were none."""
     names = [d.name for d in result.energy.devices if d.scope == "gpu"] if result.energy else []
     return ", ".join(f"{names.count(name)} x {name}" for name in sorted(set(names)))
+
+
+def unlike(first: Environment, second: Environment) -> str | None:
+    """A sentence where two results come from environments that are not alike; None where they are, or nothing is told."""
+    if not differing(first, second):
+        return None
+    apart = " and ".join(differences([first, second]))
+    one, other = short_names([first, second])
+    return f"they ran in environments that differ in {apart} ({one}; {other}): the difference may be theirs"
+
+
+def for_comparison(environment: Environment, *, same_backend: bool) -> Environment:
+    """The facts that two configurations must have in common, whatever their work is: what they ran with and on.
+
+    Another backend brings versions and an image of its own: there only llem's version has to agree.
+    """
+    told = of_machine(environment) if not same_backend else environment
+    names = {name for name, _ in told.facts} - {"dataset", "model revision", "GPUs in use"}
+    return environment.only(names if same_backend else {*names, "llem"})
 
 
 def _environments(base: ExperimentResult, other: ExperimentResult) -> tuple[Environment, Environment]:
@@ -120,7 +148,8 @@ def _facts_of_work(result: ExperimentResult) -> Iterator[tuple[str, Any]]:
     fixed = "load" in result.config and result.work == "fixed_length"
     if tokens is not None and tokens.requests and not fixed:
         for name, count in (("input", tokens.input), ("output", tokens.output)):
-            yield f"{name} tokens per request", float(f"{count / tokens.requests:.3g}")
+            if count is not None:
+                yield f"{name} tokens per request", float(f"{count / tokens.requests:.3g}")
 
 
 def objections(base: ExperimentResult, other: ExperimentResult, *, same_study: bool) -> tuple[Objection, ...]:

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from llem.plugin_api import FEWEST, LEVEL, Interval, mean, student
-from llem.plugin_api import unlike as unlike_environments
 from llem_analysis import holm
+from llem_analysis.comparability import unlike as unlike_environments
 
 if TYPE_CHECKING:
     from llem.plugin_api import Configuration

@@ -16,8 +16,9 @@ def described(figures: Sequence[FigureAnalysis], interest: float) -> Iterator[Co
     """Description of the runs, and the number of cycles that would tell the difference seen."""
     ranges = [text for figure in figures if (text := _range(figure))]
     first = figures[0]
+    once = "Every configuration ran once" if first.values <= first.configurations else "Some configurations ran once"
     yield Conclusion(
-        f"Every configuration ran once, and one cycle ranks nothing. Over {counted(first.configurations, 'configuration')} "
+        f"{once}, and one cycle ranks nothing. Over {counted(first.configurations, 'configuration')} "
         f"{and_(ranges[:FIRST_RANGES])}.",
         first.name,
         (),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from llem.plugin_api import ESTIMATE, NOTHING, html
+from llem.plugin_api import ESTIMATE, NOTHING
+from llem_analysis import html
 from llem_analysis.metric_names import METRIC_SPECS
 from llem_analysis.wording import amount, as_written, change, change_span, counted, p_text, percent
 

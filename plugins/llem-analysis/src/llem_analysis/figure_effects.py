@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from llem.plugin_api import MetricSpec
+from llem.plugin_api import MetricSpec, is_boundless
 from llem_analysis import contrasts, drift
 from llem_analysis.cell_means import CellMeans, Estimate
 from llem_analysis.contexts import Rectangles
@@ -51,7 +51,8 @@ def analyse_figure(
     for place, one in enumerate(configurations):
         # Values that cannot be are left out, and told, before (`weighed`): no other one ever has a logarithm.
         possible = [(row, float(v)) for row in one.rows if (v := row.get(spec.column)) is not None and v > 0]
-        if possible:
+        # A mean of the others would flatter a configuration of which one cycle has energy over nothing.
+        if possible and not is_boundless(one.rows, spec.column, spec.of):
             cell += [len(places)] * len(possible)
             places.append(place)
             rows += [row for row, _ in possible]

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from llem.plugin_api import FEWEST, LEVEL, ConfigError, MetricSpec, ResultError, differences, of_machine, tellings
+from llem.plugin_api import FEWEST, LEVEL, ConfigError, MetricSpec, ResultError, differences, of_machine
 from llem_analysis import holm
 from llem_analysis.comparability import objections
 from llem_analysis.comparison import Comparison, p_above
@@ -18,6 +18,7 @@ from llem_analysis.comparison_input import Compared, ComparedPath, matched, read
 from llem_analysis.contrasting import Pair, compared_pairs
 from llem_analysis.cycles_needed import MOST_CYCLES, cycles_for
 from llem_analysis.metric_names import metric_specs
+from llem_analysis.telling import tellings
 from llem_analysis.wording import and_, change, change_span, counted
 
 Verdict = Literal["passed", "failed", "undecided"]

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llem.plugin_api import FEWEST, ConfigError, Interval, MetricSpec, ResultError, inform_sentence, mean, tellings
+from llem.plugin_api import FEWEST, ConfigError, Interval, MetricSpec, ResultError, mean
 from llem_analysis.candidates import Candidate, candidates_of, has_settings, refuse_mixed
 from llem_analysis.comparison import PAIRS_CYCLES
 from llem_analysis.design import ENVIRONMENT, configured
@@ -16,6 +16,7 @@ from llem_analysis.loading import load_rows, study_name, study_order
 from llem_analysis.metric_names import metric_specs
 from llem_analysis.objectives import Verdict, judged_again
 from llem_analysis.selected import Selected, chosen_ratio, chosen_value, contenders, log_interval, noise_of
+from llem_analysis.telling import inform_sentence, tellings
 from llem_analysis.wording import amount, counted
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from llem.plugin_api import EnergyFigure, ExperimentResult, ResultError, kind_of, voiding_code
+from llem.plugin_api import ExperimentResult, ResultError, kind_of, voiding_code
 from llem_analysis.design import configured
 from llem_exporters.safe_names import folder_name
 from llem_exporters.source import Source
@@ -23,13 +23,24 @@ from llem_exporters.source import Source
 REQUESTS = 1_000
 _J_PER_WH = 3_600.0
 _NOT_MEASURED = "no energy was measured on a GPU, or a warning voids it"
-_FILLED = ("offline", "single_stream")
-"""Scenarios in which the engine always has the next request."""
+_FILLED = ("offline", "single_stream", "aienergyscore")
+"""Scenarios in which the engine always has the next request; the last is of their own files, imported."""
 
 _UNDER_LOAD = (
     "its requests arrived by themselves, so that its energy holds pauses between them, which their score has not"
 )
 _PREFILL = "energy.stages.prefill.energy_j"
+
+
+class _Gpu(NamedTuple):
+    """Energy of the GPUs over one run's requests."""
+
+    energy_j: float
+    requests: int
+    unreliable: bool
+
+
+_Measured = tuple[ExperimentResult, _Gpu]
 
 
 def write_aienergyscore(source: Source, folder: Path) -> tuple[int, list[str]]:
@@ -46,7 +57,7 @@ def write_aienergyscore(source: Source, folder: Path) -> tuple[int, list[str]]:
         if any(r.scenario not in _FILLED for r in results):
             left_out.append(f"{name}: {_UNDER_LOAD}")
             continue
-        measured = [(r, gpu) for r in results if (gpu := _gpu(r)) is not None and r.tokens and r.tokens.requests]
+        measured = [(r, gpu) for r in results if (gpu := _gpu(r)) is not None]
         if not measured:
             left_out.append(f"{name}: {_NOT_MEASURED}")
             continue
@@ -84,12 +95,15 @@ def _configurations(source: Source) -> Iterator[tuple[str, list[ExperimentResult
         yield name, [results[str(row["directory"])] for row in kept], len(one.rows)
 
 
-def _gpu(result: ExperimentResult) -> EnergyFigure | None:
+def _gpu(result: ExperimentResult) -> _Gpu | None:
     headline = result.energy.headline if result.energy else None
-    return headline if headline is not None and headline.scope == "gpu" and headline.method != "estimate" else None
+    if headline is None or headline.scope != "gpu" or headline.method == "estimate" or headline.energy_j is None:
+        return None
+    requests = result.tokens.requests if result.tokens else None
+    return _Gpu(headline.energy_j, requests, headline.unreliable) if requests else None
 
 
-def _phases(measured: list[tuple[ExperimentResult, EnergyFigure]]) -> dict[str, float]:
+def _phases(measured: list[_Measured]) -> dict[str, float]:
     """Wh of each phase, whose sum is all of the energy: prefill where every cycle tells it, and decode, which is the rest."""
     total = _wh(measured, [gpu.energy_j for _, gpu in measured])
     prefills = [_prefill_j(result) for result, _ in measured]
@@ -107,19 +121,18 @@ def _prefill_j(result: ExperimentResult) -> float | None:
     return stages.prefill.energy_j
 
 
-def _wh(measured: list[tuple[ExperimentResult, EnergyFigure]], joules: list[float]) -> float:
+def _wh(measured: list[_Measured], joules: list[float]) -> float:
     """Wh for 1,000 requests, mean over cycles."""
-    requests = [result.tokens.requests for result, _ in measured if result.tokens is not None]
-    values = [j / n * REQUESTS / _J_PER_WH for j, n in zip(joules, requests, strict=True)]
+    values = [j / gpu.requests * REQUESTS / _J_PER_WH for j, (_, gpu) in zip(joules, measured, strict=True)]
     return sum(values) / len(values)
 
 
-def _summary(measured: list[tuple[ExperimentResult, EnergyFigure]], phases: dict[str, float]) -> dict[str, Any]:
+def _summary(measured: list[_Measured], phases: dict[str, float]) -> dict[str, Any]:
     told = {f"{phase}_wh": wh for phase, wh in phases.items()}
     return {"units": "Wh", "total": sum(phases.values()), "format": "optimum", **told, **_measured(measured)}
 
 
-def _report(measured: list[tuple[ExperimentResult, EnergyFigure]], phases: dict[str, float]) -> dict[str, Any]:
+def _report(measured: list[_Measured], phases: dict[str, float]) -> dict[str, Any]:
     first = measured[0][0]
     energies = {
         phase: {"energy": {"unit": "kWh", "cpu": None, "ram": None, "gpu": wh / 1000, "total": None}}
@@ -139,10 +152,10 @@ def _shown(wh: float) -> str:
     return f"{wh:.2f}" if wh >= 1 or wh == 0 else f"{wh:.3g}"
 
 
-def _measured(measured: list[tuple[ExperimentResult, EnergyFigure]]) -> dict[str, Any]:
+def _measured(measured: list[_Measured]) -> dict[str, Any]:
     return {
         "requests": REQUESTS,
-        "measured_requests": sum(r.tokens.requests for r, _ in measured if r.tokens),
+        "measured_requests": sum(gpu.requests for _, gpu in measured),
         "cycles": len(measured),
         "unreliable": any(gpu.unreliable for _, gpu in measured),
         "llem_warnings": sorted(

@@ -16,6 +16,30 @@ FORMS: tuple[tuple[str, str, str, Output], ...] = (
 )
 """Name, function, what it writes, and what `--output` names."""
 
+READ: tuple[tuple[str, str, str], ...] = (
+    ("csv", "importers.table:read_csv", "any table, by a mapping of its columns"),
+    ("vllm-bench", "importers.vllm_bench:read_vllm_bench", "results of vllm bench serve (vLLM 0.32)"),
+    ("aiperf", "importers.aiperf:read_aiperf", "profile_export_aiperf.json of AIPerf (0.13)"),
+    ("guidellm", "importers.guidellm:read_guidellm", "benchmarks.json of guidellm (0.8)"),
+    (
+        "optimum-benchmark",
+        "importers.optimum_benchmark:read_optimum_benchmark",
+        "benchmark_report.json of optimum-benchmark (0.7), with its configuration",
+    ),
+    (
+        "aienergyscore",
+        "importers.aienergyscore:read_aienergyscore",
+        "reports, summaries and master_results.csv of AIEnergyScore (0.1)",
+    ),
+    ("inferencex", "importers.inferencex:read_inferencex", "agg_*.json of InferenceX, formerly InferenceMAX"),
+    (
+        "ml-energy",
+        "ml_energy.reading:read_ml_energy",
+        "runs of the ML.ENERGY benchmark, as mlenergy-data keeps them",
+    ),
+)
+"""Name, function, and what it reads."""
+
 
 @hookimpl
 def llem_commands() -> Sequence[CommandSpec]:
@@ -53,12 +77,10 @@ def llem_exporters() -> Sequence[ExporterSpec]:
 
 @hookimpl
 def llem_importers() -> Sequence[ImporterSpec]:
-    """The form of the ML.ENERGY benchmark."""
+    """Any table, and the forms of other tools."""
     return [
         ImporterSpec(
-            name="ml-energy",
-            api_version=API_VERSION,
-            summary="runs of the ML.ENERGY benchmark, as mlenergy-data keeps them",
-            read="llem_exporters.ml_energy.reading:read_ml_energy",
+            name=name, api_version=API_VERSION, summary=summary, read=f"llem_exporters.{read}", mapping=name == "csv"
         )
+        for name, read, summary in READ
     ]

@@ -50,7 +50,9 @@ def count(chunks: Sequence[Chunk], asked: int, end_ns: int) -> Counted | None:
     pieces = [chunk.t_ns for chunk in chunks if chunk.text]
     found = [token for chunk in chunks for token in chunk.ids]
     ids = tuple(found) if len(found) == total else None
-    for counts in _readings(chunks, asked):
+    # A server may claim a thousand million tokens: the answer is refused by that, and a time for each would fill the memory.
+    readings = _readings(chunks, asked) if total <= max(asked, len(chunks)) else ()
+    for counts in readings:
         if _fits(chunks, counts, total):
             times = tuple(chunk.t_ns for chunk, count in zip(chunks, counts, strict=True) for _ in range(count))
             return Counted(total, times, None, len(pieces), ids)

@@ -1,4 +1,4 @@
-"""Ports of this machine: which are free, and whether given processes listen on one."""
+"""Ports of this machine: which are free, and who listens on one."""
 
 from __future__ import annotations
 
@@ -33,15 +33,20 @@ def free_port() -> int:
     return port
 
 
-def listens(pids: Collection[int], port: int, proc: Path = _PROC) -> bool | None:
-    """Tell whether one of these processes listens on a port; None where it cannot be told.
+def anybody_listens(port: int, proc: Path = _PROC) -> bool:
+    """Tell whether any process of this machine, or of this container, listens on a port."""
+    return bool(_sockets(proc, port))
+
+
+def listeners(pids: Collection[int], port: int, proc: Path = _PROC) -> set[int] | None:
+    """Those of these processes that listen on a port; None where none is seen to, and others may.
 
     Args:
         pids: a server's processes.
         port: of TCP.
         proc: where the kernel's figures stand.
     """
-    sockets, is_whole = _sockets(proc, port), True
+    sockets, is_whole, found = _sockets(proc, port), True, set[int]()
     for pid in pids:
         try:
             if (proc / str(pid) / "ns" / "net").readlink() != (proc / "self" / "ns" / "net").readlink():
@@ -55,8 +60,9 @@ def listens(pids: Collection[int], port: int, proc: Path = _PROC) -> bool | None
         for entry in entries:
             with contextlib.suppress(OSError):  # closed meanwhile
                 if str(entry.readlink()) in sockets:
-                    return True
-    return False if is_whole and proc.is_dir() else None
+                    found.add(pid)
+                    break
+    return found if found or (is_whole and proc.is_dir()) else None
 
 
 def _sockets(proc: Path, port: int) -> set[str]:

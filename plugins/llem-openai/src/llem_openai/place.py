@@ -6,13 +6,18 @@ import ipaddress
 import socket
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import psutil
 
 from llem.plugin_api import ModelError
 from llem_openai.config import OpenaiConfig
+
+if TYPE_CHECKING:
+    from llem.plugin_api import Accelerator, Registry
 
 _FIRST_PID_NAMESPACE = "pid:[4026531836]"
 """The namespace in which drivers count processes; its number is a constant of the kernel."""
@@ -81,9 +86,7 @@ def is_here(host: str, options: OpenaiConfig) -> bool:
 
 def devices_of(processes: Collection[int]) -> tuple[tuple[str, ...], str]:
     """Ids of the devices that processes work on, and what that rests on: the GPUs that they hold, as far as the driver tells."""
-    from llem.plugin_api import Registry, accelerators_here
-
-    gpus = [one for one in accelerators_here(Registry()) if one.kind == "gpu"]
+    gpus = _gpus()
     held = tuple(one.id for one in gpus if one.processes is not None and not one.processes.isdisjoint(processes))
     if held:
         return held, "the GPUs that its processes hold"
@@ -102,6 +105,18 @@ def _counts_as_a_driver() -> bool:
 
 def visible_gpus() -> tuple[str, ...]:
     """Ids of the GPUs that this process may see."""
-    from llem.plugin_api import Registry, accelerators_here
+    return tuple(one.id for one in _gpus())
 
-    return tuple(one.id for one in accelerators_here(Registry()) if one.kind == "gpu")
+
+def _gpus() -> list[Accelerator]:
+    from llem.plugin_api import accelerators_here
+
+    return [one for one in accelerators_here(_installed()) if one.kind == "gpu"]
+
+
+@cache
+def _installed() -> Registry:
+    """The plugins of this environment; they stay as they are, and a server that is kept is asked for its place again and again."""
+    from llem.plugin_api import Registry
+
+    return Registry()

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from llem.plugin_api import LlemError
 from llem_openai import sender_process
+from llem_openai.processes import ending_of
 from llem_openai.sender_process import ASKED, LEFT, LONGEST, TAKEN_BACK
-from llem_openai.server import ending_of
 
 START_S = 10.0
 """The process has so long to begin."""

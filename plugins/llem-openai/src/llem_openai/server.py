@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Collection
 from typing import Protocol
 
 import psutil
 
 from llem.plugin_api import ModelError
-from llem_openai.listening import listens
+from llem_openai.listeners import Listeners, gone_for
+from llem_openai.processes import is_alive, tree_of
 
 
 class Server(Protocol):
@@ -50,7 +50,8 @@ class NamedServer:
                 where="openai.pid",
                 remedy="Name the server's first process as it runs here, or leave openai.pid out.",
             ) from error
-        if listens(self.processes(), port) is False:
+        self._listeners = Listeners(self.processes, port)
+        if self._listeners.are_missing:
             raise ModelError(
                 f"process {pid} ({self._name}) does not listen on port {port}, nor does a child of it.",
                 where="openai.pid",
@@ -75,32 +76,13 @@ class NamedServer:
                 where="openai.pid",
                 remedy="Look at its log, start it again, and repeat this with its new pid.",
             )
+        if self._listeners.are_gone():
+            raise ModelError(
+                f"the server that openai.pid names has ended: {gone_for(self._listeners.port)}, though process "
+                f"{self._process.pid} ({self._name}) runs.",
+                where="openai.pid",
+                remedy="Look at its log, start it again, and repeat this.",
+            )
 
     def close(self) -> None:
         """See `Server.close`. It is yours, and goes on."""
-
-
-def tree_of(process: psutil.Process) -> tuple[int, ...]:
-    """Pids of a process and of all below it; empty where it has ended."""
-    try:
-        return (process.pid, *(child.pid for child in process.children(recursive=True)))
-    except psutil.Error:
-        return ()
-
-
-def is_alive(process: psutil.Process) -> bool:
-    """True while it runs; one that has ended and that nobody has waited for does not."""
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.Error:
-        return False
-
-
-def ending_of(code: int) -> str:
-    """The end of a process in words, by its return code as `subprocess` gives it."""
-    if code >= 0:
-        return f"with exit code {code}"
-    try:
-        return f"by {signal.Signals(-code).name}"
-    except ValueError:
-        return f"by signal {-code}"

@@ -18,9 +18,9 @@ import psutil
 
 from llem.plugin_api import LlemError, ModelError, log_tail
 from llem_openai import launch
-from llem_openai.listening import listens
+from llem_openai.listeners import Listeners, gone_for
+from llem_openai.processes import ending_of, is_alive, process_of, tree_of
 from llem_openai.refusal import printable
-from llem_openai.server import ending_of, is_alive, tree_of
 
 LOG = "server.log"
 """The server's output, in the job directory."""
@@ -98,6 +98,7 @@ class StartedServer:
                 remedy=f"Correct {asked_by.key}.",
             ) from error
         self._root = psutil.Process(self._process.pid)
+        self._listeners: Listeners | None = None
         self._is_closed = False
 
     @property
@@ -136,7 +137,8 @@ class StartedServer:
                 say(f"the server has been starting for {now - begun:.0f} s")
             time.sleep(_LOOK_S)
         self._check("before it answered")
-        if listens(self.processes(), self._port) is False:
+        self._listeners = Listeners(self.processes, self._port)
+        if self._listeners.are_missing:
             raise ModelError(
                 f"another server answers on port {self._port} than the one that {by.key} started.{self._last_words}",
                 where=by.key,
@@ -152,7 +154,7 @@ class StartedServer:
         if self._is_closed:
             return
         self._is_closed = True
-        below = [child for pid in self.processes() if (child := _process(pid)) is not None]
+        below = [child for pid in self.processes() if (child := process_of(pid)) is not None]
         self._signal(signal.SIGTERM)
         self._await_end(below, GRACE_S)
         self._signal(signal.SIGKILL)  # whoever is left of its group, also where the first of it had died before
@@ -185,6 +187,13 @@ class StartedServer:
                 where=self._by.key,
                 remedy=f"See {self._log.name} in the experiment's folder, and try the command by hand.",
             )
+        if self._listeners is not None and self._listeners.are_gone():
+            raise ModelError(
+                f"the server that {self._by.key} started ended {when}: {gone_for(self._port)}, though the command runs."
+                f"{self._last_words}",
+                where=self._by.key,
+                remedy=f"See {self._log.name} in the experiment's folder; a script had better end with its server (`exec`, `wait`).",
+            )
 
     @cached_property
     def _last_words(self) -> str:
@@ -195,13 +204,6 @@ class StartedServer:
         print(f"the server's log ends with:\n{tail}", file=sys.stderr, flush=True)
         lines = [line.strip() for line in tail.split("\n") if line.strip()][-_QUOTED_LINES:]
         return f" Its log ends with: {printable(' / '.join(lines)[-_QUOTED:])}"
-
-
-def _process(pid: int) -> psutil.Process | None:
-    try:
-        return psutil.Process(pid)
-    except psutil.Error:
-        return None
 
 
 def answers_by(get: Callable[[str], tuple[int, str]]) -> Callable[[], bool]:

@@ -175,9 +175,15 @@ class PyTorchEngine:
 
     def close(self) -> None:
         """See `Engine.close`."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        # transformers collects garbage over and over as its server ends, each time through everything that was ever imported:
+        # seconds of an interrupted run. One collection, below, finds what is left of the model.
+        gc.freeze()
+        try:
+            if self._server is not None:
+                self._server.close()
+                self._server = None
+        finally:
+            gc.unfreeze()
         self._encoder.shutdown(wait=True)
         if self._listener is not None:
             self._listener.close()
@@ -188,6 +194,7 @@ class PyTorchEngine:
             self._ranks.close()
             self._ranks = None
         gc.collect()
+        gc.freeze()  # what is alive now is mostly modules: Python would go through them several times more as it ends
         if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
             torch.cuda.empty_cache()
 

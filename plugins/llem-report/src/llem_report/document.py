@@ -78,8 +78,9 @@ def _state(study: ReportStudy) -> str:
 
 
 def _answer(study: ReportStudy) -> Iterator[Block]:
-    """One sentence, the choice that follows, and what it costs."""
+    """The answer of a search, one sentence, the choice that follows, and what it costs."""
     answer = study.answer
+    yield from answer.searched
     yield answer.sentence or study.no_findings or "None yet."
     if answer.no_choice is not None:
         yield answer.no_choice

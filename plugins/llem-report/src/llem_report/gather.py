@@ -126,7 +126,10 @@ def gather(study_dir: Path | str, rules: str | None = None) -> ReportStudy:
         parameters=tuple(dict.fromkeys(key for one in found for key in one.settings)),
         configurations=configurations,
         common=common,
-        answer=answer_of(findings, configurations, lambda by: _picked(found, groups, rows, folder, by)),
+        answer=replace(
+            answer_of(findings, configurations, lambda by: _picked(found, groups, rows, folder, by)),
+            searched=_searched(folder),
+        ),
         findings=findings,
         no_findings=no_findings,
         analysis=analysis,
@@ -159,6 +162,17 @@ def _analysis(
         return analyse_configurations(rows, groups, name, directory, earlier=EarlierStudies(folder, None)), None
     except ResultError as error:
         return None, error.what
+
+
+def _searched(folder: Path) -> tuple[str, ...]:
+    """The answer of a study that searches, in sentences; empty where it does not, or none can be read."""
+    from llem.plugin_api import SEARCH, read_object
+
+    try:
+        said = read_object(folder / SEARCH, "answer").get("said")
+    except ResultError:
+        return ()
+    return tuple(map(str, said)) if isinstance(said, list) else ()
 
 
 def _picked(

@@ -84,6 +84,7 @@ class Answer:
         costs: what it gives up in other metrics, a sentence each.
         equal: the configurations that cannot be told from it.
         no_choice: why none is chosen.
+        searched: what a search of the study found, in sentences; it stands before all else.
     """
 
     sentence: str | None = None
@@ -91,6 +92,7 @@ class Answer:
     costs: tuple[str, ...] = ()
     equal: str | None = None
     no_choice: str | None = None
+    searched: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

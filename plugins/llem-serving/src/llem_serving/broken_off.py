@@ -19,7 +19,8 @@ def tokens_of_an_event(exchanges: Iterable[Exchange]) -> float:
 
 
 def broken_off(exchange: Exchange, each: float) -> list[int]:
-    """The times of the output tokens of an answer that broke off, in order; empty for one that is whole.
+    """The times of the output tokens of an answer that broke off, in order; empty for one that is whole. What an engine gave beyond
+    the tokens that were asked for is no work of the load.
 
     Args:
         exchange: a request of the load.
@@ -30,4 +31,4 @@ def broken_off(exchange: Exchange, each: float) -> list[int]:
     times: list[int] = []
     for place, t_ns in enumerate(sorted(exchange.came_ns), start=1):
         times += [t_ns] * (round(place * each) - len(times))
-    return times
+    return times[: exchange.request.output_tokens]

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from llem.plugin_api import COMMANDS, Registry, load_object
+from llem_serving.capacity.giving_way import giving_way
 
 _OF_RUN = (
     "runner",
@@ -38,10 +39,14 @@ class _Capacity(click.Command):
 
 
 def _run(context: click.Context) -> click.Command:
+    command: click.Command = load_object(_registry(context)[COMMANDS]["run"].command)
+    return command
+
+
+def _registry(context: click.Context) -> Registry:
     registry = context.find_object(Registry)
     assert registry is not None, "the command line hands it over"
-    command: click.Command = load_object(registry[COMMANDS]["run"].command)
-    return command
+    return registry
 
 
 @click.command(cls=_Capacity)
@@ -77,8 +82,9 @@ def capacity(
     """Search for the highest steady rate that keeps objectives.
 
     Runs the study's load at one rate after another, each a normal experiment of one study folder, and chooses the next by what
-    was seen: few runs, and a bracket for the answer. load.rate_rps is the first rate. Each configuration of the study is
-    searched by itself. The answer is in search.json in the folder. `llem resume` goes on after an end of any kind.
+    was seen: few runs, and a bracket for the answer. load.rate_rps is the first rate. Of a study that sweeps it the middle one is,
+    and the others are left out, as are its cycles. Each configuration of the study is searched by itself. The answer is in
+    search.json in the folder. `llem resume` goes on after an end of any kind.
 
     \b
     Examples:
@@ -92,6 +98,10 @@ def capacity(
     """
     chosen = {"goal": goal, "max_runs": max_runs, "precision": precision}
     given = [f"execution.search.{key}={value}" for key, value in chosen.items() if value is not None]
-    objectives = [f"slo.{one}" for one in slo]
-    code: int = context.invoke(_run(context), study=study, settings=(*given, *objectives, *settings), **passed)
+    of_study = [*(f"slo.{one}" for one in slo), *settings]
+    for one in giving_way(study, _registry(context), of_study):
+        if not passed["quiet"]:
+            click.echo(f"llem: {one.said}", err=True)
+        given.append(one.setting)
+    code: int = context.invoke(_run(context), study=study, settings=(*given, *of_study), **passed)
     return code

@@ -109,6 +109,13 @@ def _of_answers(judged: Judgement, course: Course) -> Iterator[Caveat]:
             "answer at the end of the drain (load.drain_s). They miss every objective, and are in no latency."
             + _most_frequent(course),
         )
+    if judged.requests and not judged.good_tokens:
+        yield Caveat(
+            "no_good_tokens",
+            f"none of the {judged.output_tokens:,} output tokens that were given out in the window is of a request that kept every objective. "
+            "Energy per good token is beyond any number: neither this run nor the mean of its configuration has it. Lower the rate, or judge "
+            "by other objectives (llem slo).",
+        )
     if judged.unseen:
         yield Caveat(
             "objectives_unseen",

@@ -75,6 +75,7 @@ def _told(
 
 
 def j_per_good_token(row: Mapping[str, Any]) -> float | None:
-    """Window energy over good tokens (METHOD, "SLO"); None without energy, and where no token was good."""
+    """Window energy over good tokens (METHOD, "SLO"); None without energy, and where no token was good: then the configuration has
+    none either, since a mean of its other cycles would flatter it."""
     energy_j, tokens = row[_ENERGY], row[_GOOD]
     return energy_j / tokens if energy_j is not None and tokens else None

@@ -68,14 +68,20 @@ def llem_datasets() -> Sequence[DatasetSpec]:
 
 @hookimpl
 def llem_preflight_checks() -> Sequence[CheckSpec]:
-    """Recorded arrivals can be read, and have prompts."""
+    """Recorded arrivals can be read, and have prompts; a load ends before its experiment is given up."""
     return [
         CheckSpec(
             name="trace",
             api_version=API_VERSION,
             summary="recorded arrivals of a load (load.arrival: trace) can be read, and each has a prompt",
             check="llem_serving.preflight:check_traces",
-        )
+        ),
+        CheckSpec(
+            name="load-time",
+            api_version=API_VERSION,
+            summary="a load ends before its experiment is given up (execution.timeout_s)",
+            check="llem_serving.time_limit:check_time_limit",
+        ),
     ]
 
 

@@ -7,29 +7,25 @@ ground does, unless it was left out on purpose.
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal
 
 from llem.plugin_api import (
-    DATASETS,
-    JOB_SCHEMA,
-    SAMPLERS,
-    SCENARIOS,
     ConfigError,
     Finding,
     LlemError,
     PreflightContext,
 )
-from llem_docker import cuda, owner
-from llem_docker.errors import TOOLKIT_REMEDY, GpuRefused, ToolkitMissing
-from llem_docker.gpus import driver, gpus_here
+from llem_containers import findings
+from llem_containers.errors import GpuRefused
+from llem_containers.gpus import gpus_here
+from llem_containers.sizes import in_words
+from llem_docker import owner
+from llem_docker.errors import TOOLKIT_REMEDY, ToolkitMissing
 from llem_docker.images import labels
 from llem_docker.preflight_facts import facts_of
-from llem_docker.sizes import in_words
 
 LEAST_FREE = 256 * 2**20
 ROOM_FOR_AN_IMAGE = 20 * 2**30
@@ -42,7 +38,7 @@ def check_engine(context: PreflightContext) -> Iterator[Finding]:
     if isinstance(facts, ConfigError):
         return  # a setting, which the runner's own check names
     if isinstance(facts, LlemError):
-        yield _wrong(facts, "error" if context.runners else "warning")
+        yield findings.of_error(facts, "error" if context.runners else "warning")
     else:
         yield Finding(level="ok", message=f"Docker engine {facts.daemon.version} at {facts.daemon.address}")
 
@@ -90,80 +86,23 @@ def check_image(context: PreflightContext) -> Iterator[Finding]:
         image = facts.image(use)
         found = facts.plain(use)
         if isinstance(image, LlemError):
-            yield _wrong(image)
+            yield findings.of_error(image)
         elif isinstance(found, LlemError):
-            yield _wrong(found)
-        elif found.llem is None:
-            yield Finding(
-                level="error",
-                message=f"the image {use.reference} has no llem for its python3",
-                remedy=f"Add it (RUN python3 -m pip install llem llem-{use.backend}), or: llem images build {use.backend}.",
-            )
-        elif use.backend not in found.backends:
-            aside = f" ({'; '.join(found.aside)})" if found.aside else ""
-            yield Finding(
-                level="error",
-                message=f"the image {use.reference} has no backend `{use.backend}`; it has: "
-                f"{', '.join(sorted(found.backends)) or 'none'}{aside}",
-                remedy=f"Use the image of that backend: llem images build {use.backend}.",
-            )
-        elif missing := found.backends[use.backend]:
-            yield Finding(
-                level="error",
-                message=f"the image {use.reference} lacks what the backend `{use.backend}` needs: {', '.join(missing)}",
-                remedy=f"Install it in the image, or: llem images build {use.backend}.",
-            )
-        elif lacking := [one for one in _needed(context, use.backend) if one[1] not in found.plugins.get(one[0], ())]:
-            aside = f" ({'; '.join(found.aside)})" if found.aside else ""
-            yield Finding(
-                level="error",
-                message=f"the image {use.reference} has no {' and no '.join(f'{kind} `{name}`' for kind, name in lacking)}, which "
-                f"experiments of {use.backend} need{aside}",
-                remedy=f"Build the image with the plugins that are installed here: llem images build {use.backend}.",
-            )
+            yield findings.of_error(found)
+        elif (wrong := findings.image_lacks(context, use.backend, use.reference, found)) is not None:
+            yield wrong
         else:
             yield Finding(
                 level="ok", message=f"{use.backend} runs in {use.reference} ({image.id.partition(':')[2][:12]})"
             )
 
 
-def _needed(context: PreflightContext, backend: str) -> list[tuple[str, str]]:
-    """The plugins that experiments of a backend need inside besides it, each as the word of its kind and its name."""
-    found: dict[tuple[str, str], None] = {}
-    for one in context.experiments:
-        if one.backend == backend:
-            found[SCENARIOS.word, one.measurement.scenario] = found[DATASETS.word, one.dataset.name] = None
-            found.update(dict.fromkeys((SAMPLERS.word, name) for name in one.measurement.samplers or ()))
-    return list(found)
-
-
 def check_version(context: PreflightContext) -> Iterator[Finding]:
     """llem in the image reads what llem here writes."""
-    import importlib.metadata
-
     facts = facts_of(context)
     if isinstance(facts, LlemError):
         return
-    here = importlib.metadata.version("llem")
-    for use in facts.uses:
-        found = facts.plain(use)
-        if isinstance(found, LlemError) or found.llem is None:
-            continue
-        if found.schema != JOB_SCHEMA:
-            yield Finding(
-                level="error",
-                message=f"llem {found.llem} in {use.reference} reads experiments of version {found.schema}, llem {here} "
-                f"here writes version {JOB_SCHEMA}",
-                remedy=f"Build the image with this llem: llem images build {use.backend}.",
-            )
-        elif found.llem != here:
-            yield Finding(
-                level="warning",
-                message=f"{use.reference} has llem {found.llem}, and here is {here}: figures are those of {found.llem}",
-                remedy=f"Build the image with this llem: llem images build {use.backend}.",
-            )
-        else:
-            yield Finding(level="ok", message=f"llem {here} here and in {use.reference}")
+    yield from findings.versions(facts)
 
 
 def check_toolkit(context: PreflightContext) -> Iterator[Finding]:
@@ -184,7 +123,7 @@ def check_toolkit(context: PreflightContext) -> Iterator[Finding]:
             continue
         found = facts.with_gpus(use)
         if isinstance(found, ToolkitMissing | GpuRefused):
-            yield _wrong(found)
+            yield findings.of_error(found)
         elif not isinstance(found, LlemError):
             yield Finding(level="ok", message=f"containers of {use.reference} get {len(use.gpus)} GPU(s)")
 
@@ -205,14 +144,9 @@ def check_gpu_inside(context: PreflightContext) -> Iterator[Finding]:
                 remedy="Update the toolkit; see that the image does not set NVIDIA_DRIVER_CAPABILITIES without `utility`.",
             )
             continue
-        seen = set(re.findall(r"GPU-[0-9A-Fa-f-]+", found.gpus))
-        if lacking := [uuid for uuid in use.gpus if uuid not in seen]:
-            said = " ".join(found.gpus.split())[:200] or "nothing"
-            yield Finding(
-                level="error",
-                message=f"{', '.join(lacking)} is not visible inside {use.reference}; nvidia-smi -L says there: {said}",
-                remedy="Compare with `nvidia-smi -L` here; restart the engine after a change of driver or toolkit.",
-            )
+        seen = findings.gpus_seen(found.gpus)
+        if (lacking := findings.gpus_lacking(use.reference, use.gpus, found.gpus, "restart the engine")) is not None:
+            yield lacking
         elif more := sorted(seen - set(use.gpus)):
             yield Finding(
                 level="error",
@@ -228,26 +162,7 @@ def check_cuda(context: PreflightContext) -> Iterator[Finding]:
     facts = facts_of(context)
     if isinstance(facts, LlemError):
         return
-    name, highest = driver()
-    for use in facts.uses:
-        image, found = facts.image(use), facts.plain(use)
-        if not use.gpus or highest is None or isinstance(image, LlemError) or isinstance(found, LlemError):
-            continue
-        inside = cuda.parse(image.labels.get(labels.CUDA)) or cuda.parse(found.cuda)
-        if inside is None:
-            yield Finding(
-                level="warning",
-                message=f"{use.reference} does not tell its CUDA version; the driver {name} runs up to {_text(highest)}",
-                remedy=f"Label the image: LABEL {labels.CUDA}=13.0.",
-            )
-            continue
-        verdict = cuda.judge(inside, highest, forward_package=found.forward)
-        yield Finding(
-            level=verdict.level,
-            message=f"{use.reference} is built for CUDA {_text(inside)}, the driver {name} supports up to CUDA "
-            f"{_text(highest)}; {verdict.rule}",
-            remedy=verdict.remedy,
-        )
+    yield from findings.cudas(facts, lambda image: image.labels.get(labels.CUDA))
 
 
 def check_shm(context: PreflightContext) -> Iterator[Finding]:
@@ -306,12 +221,3 @@ def alive(states: Sequence[object]) -> str:
     told += [f"{paused} paused, which still hold what they held of a GPU"] if paused else []
     told += [f"{restarting} being restarted"] if restarting else []
     return ", ".join(told)
-
-
-def _wrong(error: LlemError, level: Literal["warning", "error"] = "error") -> Finding:
-    where = f" ({error.where})" if error.where else ""
-    return Finding(level=level, message=f"{error.what.rstrip('.')}{where}", remedy=error.remedy)
-
-
-def _text(version: cuda.Version) -> str:
-    return f"{version[0]}.{version[1]}"

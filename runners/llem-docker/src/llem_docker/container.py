@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,42 +10,18 @@ from typing import Any
 
 from docker.types import DeviceRequest, LogConfig, Mount, Ulimit
 
-from llem.plugin_api import EXPERIMENT, tells_a_secret
+from llem_containers.mounts import HUB, JOB, SCRATCH, TOKEN, Places
+from llem_containers.variables import variables
 from llem_docker.daemon import Image
-from llem_docker.mounts import HOME, HUB, JOB, PACKAGES, SCRATCH, TMP, TOKEN, Places
 from llem_docker.options import DockerOptions
 
 WORKER = ("python3", "-m", "llem.worker")
 """The command that runs inside: the worker, which calls `ExperimentOrchestrator` as a library."""
 
-STOP_SIGNAL = "SIGTERM"
-LIFELINE = "lifeline"
-"""A pipe in the exchange folder; see `llem.worker`."""
+EXCHANGE = "container"
+"""The folder in a job directory that a container sees; gone when it has ended."""
 
-_PASSED = (
-    "CUDA_DEVICE_ORDER",
-    "CUDA_LAUNCH_BLOCKING",
-    "CUDA_MODULE_LOADING",
-    "GOMP_",
-    "HF_HUB_ENABLE_HF_TRANSFER",
-    "KMP_",
-    "MALLOC_",
-    "MKL_",
-    "NCCL_",
-    "NVIDIA_TF32_OVERRIDE",
-    "OMP_",
-    "OPENBLAS_",
-    "PYTHONHASHSEED",
-    "PYTORCH_",
-    "SGLANG_",
-    "TOKENIZERS_",
-    "TORCHDYNAMO_",
-    "TORCHINDUCTOR_",
-    "TORCH_",
-    "TRTLLM_",
-    "VLLM_",
-)
-"""Variables of this machine that change how an engine runs; they go inside. Others say where things are here."""
+STOP_SIGNAL = "SIGTERM"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +58,16 @@ def creation(inside: Inside, environ: Mapping[str, str] = os.environ) -> dict[st
     return {
         "entrypoint": list(WORKER),
         "command": [JOB],
-        "environment": _environment(inside, environ),
+        "environment": variables(
+            environ,
+            places=inside.places,
+            online=inside.network != "none",
+            job_id=inside.job_id,
+            token=inside.token is not None,
+            gpus=bool(inside.gpus),
+            python_path=inside.image.environment.get("PYTHONPATH"),
+            more=inside.variables,
+        ),
         "labels": dict(inside.labels),
         "mounts": _mounts(inside),
         "network_mode": inside.network,
@@ -116,47 +100,6 @@ def confinement(options: DockerOptions, gpus: Sequence[str]) -> dict[str, Any]:
         "log_config": LogConfig(type="none"),
         "stop_signal": STOP_SIGNAL,
         "detach": True,
-    }
-
-
-def _environment(inside: Inside, environ: Mapping[str, str]) -> dict[str, str]:
-    found = passed_on(environ)
-    found.update(
-        HOME=HOME,
-        TMPDIR=TMP,
-        TEMP=TMP,
-        TMP=TMP,
-        USER="llem",  # the user id need not be known inside
-        LOGNAME="llem",
-        PYTHONUNBUFFERED="1",
-        PYTHONFAULTHANDLER="1",
-        DO_NOT_TRACK="1",
-        HF_HUB_DISABLE_TELEMETRY="1",
-        HF_HUB_CACHE=HUB,
-        LLEM_CONFIG_PATH=f"{JOB}/{EXPERIMENT}",
-        LLEM_JOB_ID=inside.job_id,
-        LLEM_NODE=environ.get("LLEM_NODE") or platform.node(),  # the container's own host name tells nothing
-        LLEM_LIFELINE=f"{JOB}/{LIFELINE}",
-    )
-    if inside.network == "none" or not inside.places.fetches:
-        found["HF_HUB_OFFLINE"] = "1"
-    elif environ.get("HF_ENDPOINT"):
-        found["HF_ENDPOINT"] = environ["HF_ENDPOINT"]
-    if inside.token is not None:
-        found["HF_TOKEN_PATH"] = TOKEN
-    if inside.places.packages:
-        found["PYTHONPATH"] = os.pathsep.join(filter(None, [PACKAGES, inside.image.environment.get("PYTHONPATH")]))
-    if inside.gpus:
-        found["NVIDIA_DRIVER_CAPABILITIES"] = "compute,utility"
-    return {**found, **inside.variables}
-
-
-def passed_on(environ: Mapping[str, str]) -> dict[str, str]:
-    """This machine's variables that go inside: settings of engines and libraries, no secrets, no paths of this machine."""
-    return {
-        name: value
-        for name, value in environ.items()
-        if name.startswith(_PASSED) and not tells_a_secret(name) and not value.startswith(("/", "~"))
     }
 
 

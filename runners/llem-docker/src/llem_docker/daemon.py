@@ -17,7 +17,8 @@ from docker.context import ContextAPI
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 
 from llem.plugin_api import LlemError, SpecRegistry
-from llem_docker.errors import EngineUnavailable, ImageMissing, how_to_build, pull_error, start_error
+from llem_containers.errors import ImageMissing
+from llem_docker.errors import EngineUnavailable, how_to_build, pull_error, start_error
 
 DEFAULT = "unix:///var/run/docker.sock"
 TIMEOUT_S = 60

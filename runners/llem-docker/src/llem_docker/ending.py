@@ -2,32 +2,16 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from llem.plugin_api import Exit
-from llem_docker.errors import NOT_FOUND, ImageUnfit
-from llem_docker.sizes import in_words
+from llem_containers.errors import ImageUnfit
+from llem_containers.failures import OUT_OF_MEMORY, signal_of
+from llem_containers.sizes import in_words
+from llem_docker.errors import NOT_FOUND
 
-OUT_OF_MEMORY = "OutOfMemory"
 ENGINE_GONE = "EngineGone"
-DISK_FULL = "DiskFull"
-OUTPUT_TOO_LARGE = "OutputTooLarge"
-
-_SIGNALLED = 128
-"""A program that a signal ended is reported as this plus the signal's number."""
-
-
-def killed_for_memory() -> int | None:
-    """Processes of this machine that the kernel has ended for want of memory so far; None where it does not count."""
-    try:
-        text = Path("/proc/vmstat").read_text(encoding="ascii")
-    except OSError:
-        return None
-    found = next((line for line in text.splitlines() if line.startswith("oom_kill ")), None)
-    return int(found.split()[1]) if found else None
 
 
 def ending_of(state: Mapping[str, Any] | None, *, limit: int | None, killed_here: int | None, asked: bool) -> Exit:
@@ -42,8 +26,7 @@ def ending_of(state: Mapping[str, Any] | None, *, limit: int | None, killed_here
     if state is None:
         return Exit(cause="the Docker engine could not be asked how the container ended", error=ENGINE_GONE)
     code = int(state.get("ExitCode") or 0)
-    number = code - _SIGNALLED
-    name = _signal_name(number) if number > 0 else None
+    _, name = signal_of(code)
     if not asked and code != 0 and (cause := _memory_cause(state, code, limit, killed_here)):
         return Exit(code=code, cause=cause, error=OUT_OF_MEMORY)
     if code == NOT_FOUND:
@@ -62,16 +45,9 @@ def _memory_cause(state: Mapping[str, Any], code: int, limit: int | None, killed
                 "and the kernel ended a process in it"
             )
         return "out of memory: this machine's memory was used up, and the kernel ended a process in the container"
-    if code == _SIGNALLED + signal.SIGKILL and killed_here:
+    if signal_of(code)[1] == "SIGKILL" and killed_here:
         return (
             f"likely out of memory: while it ran, the kernel's out-of-memory killer ended {killed_here} process(es) "
             "of this machine"
         )
     return None
-
-
-def _signal_name(number: int) -> str | None:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return f"signal {number}" if number <= signal.SIGRTMAX else None

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 from llem.plugin_api import LlemError, PreflightError, SpecRegistry
+from llem_containers.errors import DiskFull, GpuRefused, ImageMissing, PullFailed
+from llem_containers.image_facts import no_python
 from llem_docker.images.recipe import builder_of, recipes
 
 
@@ -14,38 +16,8 @@ class EngineUnavailable(PreflightError):  # noqa: N818
     topic = "docker"
 
 
-class ImageMissing(LlemError):  # noqa: N818
-    """The image is not here, and nothing says where it could come from."""
-
-    topic = "docker"
-
-
-class PullFailed(LlemError):  # noqa: N818
-    """The registry was asked for the image and did not give it."""
-
-    topic = "docker"
-
-
-class ImageUnfit(LlemError):  # noqa: N818
-    """The image is here and cannot run an experiment."""
-
-    topic = "docker"
-
-
 class ToolkitMissing(LlemError):  # noqa: N818
     """The engine does not know how to give a container a GPU."""
-
-    topic = "docker"
-
-
-class GpuRefused(LlemError):  # noqa: N818
-    """NVIDIA's toolkit is there and could not give the container its GPUs."""
-
-    topic = "docker"
-
-
-class DiskFull(LlemError):  # noqa: N818
-    """The engine has no room."""
 
     topic = "docker"
 
@@ -65,14 +37,6 @@ TOOLKIT_REMEDY = (
 
 NOT_FOUND = 127
 """The exit code of an init program that does not find what it is to start."""
-
-
-def no_python(image: str) -> ImageUnfit:
-    """The image cannot start the worker."""
-    return ImageUnfit(
-        f"the image {image} has no python3 on its PATH.",
-        remedy="Use an image with python3, llem and the backend's plugin in it, such as `llem images build` makes.",
-    )
 
 
 def start_error(text: str, image: str, registry: SpecRegistry | None = None) -> LlemError:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 import select
-import shutil
 import signal
 import threading
 import time
@@ -15,20 +13,18 @@ from pathlib import Path
 from typing import Any
 
 from llem.plugin_api import EVENTS, Exit, LlemError
+from llem_containers.baseline_cache import BaselineCache
+from llem_containers.failures import killed_for_memory
+from llem_containers.intake import Events, amend_failure, remove_folder, take
+from llem_containers.space import Space
 from llem_docker import ending
-from llem_docker.baseline_cache import BaselineCache
 from llem_docker.daemon import DockerDaemon
-from llem_docker.intake import Events, amend_failure, remove_folder, take, written
 from llem_docker.logs import LogStream
 from llem_docker.options import DockerOptions
-from llem_docker.sizes import in_words
 
 _KILL_S = 30.0
 """A container that SIGKILL does not end for so long hangs in a driver; it is reported instead of waited for."""
 _LOG_S = 5.0
-_SPACE_PERIOD_S = 2.0
-LEAST_FREE = 32 * 2**20
-"""With less than this a disk counts as full."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,10 +62,9 @@ class DockerJob:
 
     def __init__(self, parts: Parts, state: Mapping[str, Any]) -> None:
         self._parts = parts
-        self._killed_before = ending.killed_for_memory()
+        self._killed_before = killed_for_memory()
         self._events = Events(parts.exchange, parts.directory / EVENTS, parts.secrets)
-        self._used_before = _used(parts)
-        self._space_due = 0.0
+        self._space = Space([parts.exchange, parts.scratch], parts.options.output_bytes, "runner_options.docker.output")
         self._asked = False
         self._engine_asked = False
         self._reason: tuple[str, str] | None = None
@@ -158,10 +153,7 @@ class DockerJob:
                     ending.ENGINE_GONE,
                     "the Docker engine went away while the container ran, and llem ended the container",
                 )
-        if time.monotonic() < self._space_due:
-            return None
-        self._space_due = time.monotonic() + _SPACE_PERIOD_S
-        return _space_trouble(self._parts, self._used_before)
+        return self._space.trouble()
 
     def _finish(self) -> Exit:
         """Take everything out and remove the container: once, by whoever sees the end first."""
@@ -177,12 +169,12 @@ class DockerJob:
         self._events.forward()
         state = _last_state(parts)
         killed = None
-        if self._killed_before is not None and (now := ending.killed_for_memory()) is not None:
+        if self._killed_before is not None and (now := killed_for_memory()) is not None:
             killed = now - self._killed_before
         found = ending.ending_of(
             state, limit=parts.options.memory_bytes, killed_here=killed, asked=self._asked or self._reason is not None
         )
-        full = _full_disk(parts) if found.code or found.signal else None
+        full = self._space.full() if found.code or found.signal else None
         refused = take(parts.exchange, parts.directory, parts.expected, parts.secrets) if gone else []
         if not parts.daemon.remove(parts.container):
             parts.left(parts.container)
@@ -205,7 +197,7 @@ class DockerJob:
         if lifeline is not None:
             os.close(lifeline)
 
-    def _told(self, found: Exit, full: str | None, refused: Sequence[str], gone: bool) -> Exit:
+    def _told(self, found: Exit, full: tuple[str, str] | None, refused: Sequence[str], gone: bool) -> Exit:
         """One exit of everything that is known."""
         causes = [found.cause]
         code, by, error = found.code, found.signal, found.error
@@ -214,8 +206,8 @@ class DockerJob:
             # Its signal was llem's own.
             code, by, causes = None, None, [cause]
         elif full is not None and error is None and not self._asked:
-            error = ending.DISK_FULL
-            causes.append(full)
+            error, cause = full
+            causes.append(cause)
         if refused:
             causes.append(f"what the container left was refused: {'; '.join(refused)}")
         if not gone:
@@ -260,47 +252,3 @@ def _last_state(parts: Parts) -> dict[str, Any] | None:
             return state
         time.sleep(0.02)
     return None
-
-
-def _places(parts: Parts) -> list[Path]:
-    return [parts.exchange, parts.scratch]
-
-
-def _used(parts: Parts) -> dict[Path, int]:
-    """Bytes in use on the file systems that the container writes to."""
-    found = {}
-    for place in _places(parts):
-        usage = shutil.disk_usage(place)
-        found[place] = usage.used
-    return found
-
-
-def _space_trouble(parts: Parts, before: Mapping[Path, int]) -> tuple[str, str] | None:
-    """The container writes more than it may. Counting its files costs time, so it is done only where the disk says so."""
-    grown = {place: used - before[place] for place, used in _used(parts).items()}
-    if max(grown.values()) <= parts.options.output_bytes:
-        return None
-    total = sum(written(place) for place in _places(parts))
-    if total <= parts.options.output_bytes:
-        return None
-    most = in_words(parts.options.output_bytes)
-    cause = f"the container wrote {in_words(total)}, more than {most} (runner_options.docker.output), and llem ended it"
-    return ending.OUTPUT_TOO_LARGE, cause
-
-
-def _full_disk(parts: Parts) -> str | None:
-    for place in _places(parts):
-        try:
-            free = shutil.disk_usage(place).free
-        except OSError:
-            continue
-        if free < LEAST_FREE:
-            where = parts.directory if place == parts.exchange else place.parent
-            return f"the disk was full: {in_words(free)} were left where {where} is"
-    return None
-
-
-def read_experiment(path: Path) -> dict[str, Any]:
-    """`experiment.json` as llem wrote it."""
-    data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return data

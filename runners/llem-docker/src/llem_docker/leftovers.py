@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from llem.plugin_api import EXPERIMENTS, PreflightError
+from llem_containers.intake import remove_folder
+from llem_containers.process import was_here
 from llem_docker import owner
+from llem_docker.container import EXCHANGE
 from llem_docker.daemon import DockerDaemon
-from llem_docker.intake import remove_folder
-from llem_docker.runner import EXCHANGE
 
 PROBE = ".llem-probe-"
 """The name of the folder of a look into an image, before its owner."""
@@ -57,7 +58,7 @@ def clear_probes(daemon: DockerDaemon, near: Path) -> None:
             daemon.remove(container["Id"])
     for folder in near.glob(f"{PROBE}*"):
         # Only those of this machine since its boot: others may be at work on a shared file system.
-        if owner.was_here(folder.name.removeprefix(PROBE).rpartition("-")[0]):
+        if was_here(folder.name.removeprefix(PROBE).rpartition("-")[0]):
             remove_folder(folder)
 
 

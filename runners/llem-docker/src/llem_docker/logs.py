@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -11,12 +10,9 @@ from typing import BinaryIO
 import requests
 from docker.errors import DockerException
 
-MOST_BYTES = 64 * 2**20
-"""Most bytes that a log may take; the rest is read and dropped, so that the container does not wait for a reader."""
+from llem_containers.text import MOST_BYTES, clean
+
 _LONGEST_LINE = 2**16
-_STEERING = re.compile(
-    rb"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
-)
 
 
 class LogStream:
@@ -76,10 +72,3 @@ class LogStream:
                 out.write(f"\nllem: the log ends here, at {MOST_BYTES // 2**20} MiB\n".encode())
         except OSError:
             self._written = MOST_BYTES  # the disk is full: go on reading, or the container would wait
-
-
-def clean(text: bytes, secrets: Sequence[bytes]) -> bytes:
-    """Text without secrets, and without control characters but line ends and tabs."""
-    for secret in secrets:
-        text = text.replace(secret, b"***")
-    return _STEERING.sub(b"", text)

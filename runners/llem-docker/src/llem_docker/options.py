@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from llem.plugin_api import ConfigError, RunnerContext, Section
-from llem_docker.sizes import size_of
+from llem_containers.sizes import size_of
 
 _LEAST_MEMORY = 6 * 2**20
 """The engine refuses less."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
+
+from llem_containers.process import has_ended, this_process
 
 STUDY = "llem.study"
 JOB = "llem.job"
@@ -14,8 +15,6 @@ OWNER = "llem.owner"
 
 PREFLIGHT = "preflight"
 """In the place of a study: the container only looks into an image."""
-
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 def labels(study: str, job: Path, config_hash: str, backend: str) -> dict[str, str]:
@@ -29,36 +28,6 @@ def labels(study: str, job: Path, config_hash: str, backend: str) -> dict[str, s
     }
 
 
-def this_process() -> str:
-    """This process, told apart from every other one of this machine, before and after: boot, number, start."""
-    return f"{_boot()}:{os.getpid()}:{_started(os.getpid())}"
-
-
 def is_gone(found: Mapping[str, str]) -> bool:
     """Tell whether the llem that a container's labels name has ended."""
-    boot, _, rest = found.get(OWNER, "").partition(":")
-    pid, _, started = rest.partition(":")
-    if boot != _boot() or not pid.isdecimal():
-        return True
-    return _started(int(pid)) != started
-
-
-def was_here(process: str) -> bool:
-    """Tell whether `this_process` is of an llem that ran on this machine since its boot, and has ended."""
-    return process.startswith(f"{_boot()}:") and is_gone({OWNER: process})
-
-
-def _boot() -> str:
-    try:
-        return _BOOT_ID.read_text(encoding="ascii").strip()
-    except OSError:
-        return "unknown"
-
-
-def _started(pid: int) -> str:
-    """The start of a process, in the kernel's ticks since boot; empty where there is none of that number."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
-    return stat.rpartition(")")[2].split()[19]
+    return has_ended(found.get(OWNER, ""))

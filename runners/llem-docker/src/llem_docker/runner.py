@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 from llem.plugin_api import (
@@ -21,23 +19,19 @@ from llem.plugin_api import (
     RunnerContext,
     RunningJob,
     hub_token,
-    write_json,
 )
+from llem_containers.baseline_cache import BaselineCache
+from llem_containers.exchange import folders, give_in, lifeline_in, read_experiment
+from llem_containers.gpus import gpus_of, target_here
+from llem_containers.mounts import Places, places_of
+from llem_containers.names import name_of
+from llem_containers.tokens import TokenFile
 from llem_docker import owner
-from llem_docker.baseline_cache import BaselineCache
-from llem_docker.container import LIFELINE, Inside, creation
+from llem_docker.container import EXCHANGE, Inside, creation
 from llem_docker.daemon import DockerDaemon, Image
-from llem_docker.gpus import gpus_of, target_here
-from llem_docker.images.names import name_of
-from llem_docker.intake import remove_folder
-from llem_docker.job import DockerJob, Parts, read_experiment
+from llem_docker.job import DockerJob, Parts
 from llem_docker.logs import LogStream
-from llem_docker.mounts import SCRATCH, Places, places_of
 from llem_docker.options import DockerOptions, options_of
-from llem_docker.tokens import TokenFile
-
-EXCHANGE = "container"
-"""The folder in a job directory that a container sees; gone when it has ended."""
 
 
 class DockerRunner:
@@ -79,7 +73,7 @@ class DockerRunner:
         gpus = gpus_of(job.config, self._context.registry)
         with ExitStack() as always, ExitStack() as undo:
             try:
-                exchange, scratch = _folders(job.directory, places, undo)
+                exchange, scratch = folders(job.directory / EXCHANGE, places, undo)
                 self._baseline_cache.give(scratch)
             except OSError as error:
                 raise LlemError(
@@ -100,8 +94,8 @@ class DockerRunner:
                 job_id=uuid.uuid4().hex,
                 variables=job.environment,
             )
-            _give_in(exchange, expected, self._facts(inside, daemon))
-            lifeline = _lifeline(exchange)
+            give_in(exchange, expected, self._facts(inside, daemon))
+            lifeline = lifeline_in(exchange)
             undo.callback(os.close, lifeline)
             container = daemon.create(self._image, creation(inside))
             undo.callback(self._discard, daemon, container)
@@ -192,35 +186,3 @@ def _network(options: DockerOptions, places: Places) -> str:
     if options.network != "auto":
         return options.network
     return "bridge" if places.fetches else "none"
-
-
-def _folders(job_dir: Path, places: Places, undo: ExitStack) -> tuple[Path, Path]:
-    """The exchange folder and the scratch folder, empty, with the places that mounts below them need."""
-    exchange = job_dir / EXCHANGE
-    exchange.mkdir(mode=0o700)
-    undo.callback(remove_folder, exchange)
-    scratch = Path(tempfile.mkdtemp(prefix="llem-"))
-    undo.callback(remove_folder, scratch)
-    for name in ("home", "tmp"):
-        (scratch / name).mkdir(mode=0o700)
-    for here, there in places.read_only.items():
-        if there.startswith(f"{SCRATCH}/"):
-            place = scratch / there.removeprefix(f"{SCRATCH}/")
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.mkdir(exist_ok=True) if Path(here).is_dir() else place.touch()
-    return exchange, scratch
-
-
-def _give_in(exchange: Path, document: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
-    """Write the experiment into the exchange folder, with what is known of the container."""
-    provenance = dict(document.get("provenance") or {})
-    runner = provenance.get("runner")
-    provenance["runner"] = {**(runner if isinstance(runner, dict) else {}), **facts}
-    write_json(exchange / EXPERIMENT, {**document, "provenance": provenance})
-
-
-def _lifeline(exchange: Path) -> int:
-    """A pipe of which this process holds the one end that is written to: when it is gone, the worker sees that."""
-    place = exchange / LIFELINE
-    os.mkfifo(place, 0o600)
-    return os.open(place, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -11,14 +11,17 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from pydantic.dataclasses import dataclass as exact
+
 from llem.errors import ResultError
 from llem.files import parse_json, read_file
 from llem.results.store import EXPERIMENTS, MANIFEST
+from llem.results.validation import EXACT, problem_of
 from llem.study.manifest.journal import JOURNAL, JournalContent, read_journal
 
 MANIFEST_SCHEMA = 2
@@ -38,6 +41,9 @@ _STUDY_STATES: tuple[StudyState, ...] = get_args(StudyState)
 
 _JOBS = f"{EXPERIMENTS}/"
 
+_CHANGED = ("state", "started_at", "ended_at", "failure", "files", "reason")
+"""Fields of an entry that a change gives anew."""
+
 _CHECKSUM = b',\n "checksum": "'
 _END = b'"\n}\n'
 _AGAIN = 5
@@ -49,7 +55,7 @@ def now_utc() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-@dataclass(slots=True)
+@exact(slots=True, config=EXACT)
 class Entry:
     """One experiment of the study.
 
@@ -79,7 +85,7 @@ class Entry:
     reason: str | None = None
 
 
-@dataclass
+@exact(config=EXACT)
 class StudyManifest:
     """The whole account. `seq` counts the changes that it holds.
 
@@ -125,15 +131,15 @@ class StudyManifest:
             if study["state"] not in _STUDY_STATES or not isinstance(study["ended_at"], str | None):
                 raise ValueError(f"no state of a study: {study['state']}")
             self.state, self.ended_at = study["state"], study["ended_at"]
-        elif not _fits(change, len(self.experiments)):
-            raise ValueError(f"no state of an experiment: {position}, {change['state']}")
+        elif type(position) is not int or not 1 <= position <= len(self.experiments):
+            raise ValueError(f"no experiment of this study: {position}")
         else:
             entry = self.experiments[position - 1]
+            values: dict[str, Any] = {name: change.get(name) for name in _CHANGED}
+            changed = replace(entry, **values)  # which holds each value to its type
+            self.experiments[position - 1] = changed
             self.counts[entry.state] -= 1
-            entry.state = change["state"]
-            self.counts[entry.state] += 1
-            entry.started_at, entry.ended_at = change["started_at"], change["ended_at"]
-            entry.failure, entry.files, entry.reason = change["failure"], change.get("files"), change.get("reason")
+            self.counts[changed.state] += 1
         self.seq += 1
 
     def text(self) -> str:
@@ -158,21 +164,6 @@ class StudyManifest:
         # Half of a surrogate pair, which a file name can hold, has no UTF-8; written out it is the same JSON.
         body = ("{\n" + "".join(lines) + ' "experiments": [\n' + rows + "\n ]").encode(errors="backslashreplace")
         return (body + _CHECKSUM + _digest(body) + _END).decode()
-
-
-def _fits(change: Mapping[str, Any], experiments: int) -> bool:
-    """True for a change that an experiment of so many can have."""
-    position = change["position"]
-    return (
-        type(position) is int
-        and 1 <= position <= experiments
-        and change["state"] in _STATES
-        and isinstance(change["started_at"], str | None)
-        and isinstance(change["ended_at"], str | None)
-        and isinstance(change["failure"], Mapping | None)
-        and isinstance(change.get("files"), Mapping | None)
-        and isinstance(change.get("reason"), str | None)
-    )
 
 
 _COLUMNS = tuple(f.name for f in fields(Entry))
@@ -291,7 +282,7 @@ def _snapshot(path: Path) -> StudyManifest:
     try:
         return _manifest(document)
     except (KeyError, TypeError, ValueError) as error:
-        raise ManifestError(f"it is not a whole manifest: {error}.", where=str(path)) from error
+        raise ManifestError(f"it is not a whole manifest: {problem_of(error)}.", where=str(path)) from error
 
 
 def whole(data: bytes) -> bool:
@@ -307,10 +298,6 @@ def _manifest(data: Mapping[str, Any]) -> StudyManifest:
         experiments=[_entry(row) for row in data["experiments"]],
         **{name: data[name] for name in names if name in data or name != "until"},
     )
-    if manifest.state not in _STUDY_STATES or not set(manifest.counts) <= set(_STATES):
-        raise ValueError("a state that no study or experiment can have")
-    if not _is_plain(manifest):
-        raise ValueError("a value that is not of the type that it must be")
     if any(entry.position != i for i, entry in enumerate(manifest.experiments, start=1)):
         raise ValueError("positions are not in order")
     return manifest
@@ -319,21 +306,6 @@ def _manifest(data: Mapping[str, Any]) -> StudyManifest:
 def _entry(row: Mapping[str, Any]) -> Entry:
     """An entry as it was written. Raises ValueError, TypeError where it was not: whoever wrote it may be a stranger."""
     entry = Entry(**row)
-    fitting = (
-        type(entry.position) is int
-        and type(entry.cycle) is int
-        and isinstance(entry.config_hash, str)
-        and isinstance(entry.directory, str)
-        and isinstance(entry.state, str)
-        and isinstance(entry.point, Mapping)
-        and isinstance(entry.started_at, str | None)
-        and isinstance(entry.ended_at, str | None)
-        and isinstance(entry.failure, Mapping | None)
-        and isinstance(entry.files, Mapping | None)
-        and isinstance(entry.reason, str | None)
-    )
-    if not fitting:
-        raise ValueError("an experiment with a value that is not of the type that it must be")
     # Moved, read and written by this name: it is a job directory of this study's, and nothing else.
     if (
         not entry.directory.startswith(_JOBS)
@@ -342,13 +314,3 @@ def _entry(row: Mapping[str, Any]) -> Entry:
     ):
         raise ValueError(f"an experiment's folder that is none of this study's: `{entry.directory[:200]}`")
     return entry
-
-
-def _is_plain(manifest: StudyManifest) -> bool:
-    texts = ("name", "created_at", "llem_version", "study_design_hash", "order", "state")
-    return (
-        all(isinstance(getattr(manifest, name), str) for name in texts)
-        and all(type(getattr(manifest, name)) is int for name in ("seed", "cycles", "seq"))
-        and isinstance(manifest.ended_at, str | None)
-        and isinstance(manifest.until, Mapping | None)
-    )

@@ -157,6 +157,4 @@ def _flat(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _text(value: Any) -> str:
-    if value is _NOTHING:
-        return "not given"
-    return shorten(value)
+    return "not given" if value is _NOTHING else shorten(value)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from llem.config.study import UntilConfig
 from llem.metrics import environments
-from llem.metrics.summary import METRIC_COLUMNS, MetricSummary, column_summary, is_energy
+from llem.metrics.summary import METRIC_COLUMNS, MetricSummary, column_summary, is_boundless, is_energy
 from llem.registered_metrics import computed_columns
 from llem.results.models import ExperimentResult
 from llem.results.rows import result_row
@@ -52,7 +52,8 @@ class StoppingRule:
         if spec is not None and registry is not None:
             self._computed = next((one for one in computed_columns(registry) if one.name == spec.column), None)
         energy = ("energy.headline.scope", "energy.headline.method")
-        self._columns = ("cycle", "warnings", *energy, *environments.COLUMNS)
+        self._of = self._computed.of if self._computed is not None else ()
+        self._columns = ("cycle", "warnings", *energy, *environments.COLUMNS, *self._of)
 
     def add(self, planned: Planned, result: ExperimentResult) -> None:
         """A cycle ended, done or failed."""
@@ -63,7 +64,7 @@ class StoppingRule:
         if result.status == "done":
             row = result_row(result, planned.directory)
             value = row.get(self._column) if self._computed is None else self._computed.value(row)
-            cycles.rows.append({**{name: row[name] for name in self._columns}, self._column: value})
+            cycles.rows.append({**{name: row.get(name) for name in self._columns}, self._column: value})
         if cycles.ended >= self._until.min_cycles:
             cycles.verdict = self._verdict(cycles)
 
@@ -92,14 +93,14 @@ class StoppingRule:
                 )
 
     def _summary(self, cycles: _Cycles) -> MetricSummary | None:
-        return column_summary(cycles.rows, self._column, energy=self._is_energy)
+        return column_summary(cycles.rows, self._column, energy=self._is_energy, of=self._of)
 
     def _verdict(self, cycles: _Cycles) -> tuple[Level, str] | None:
         until = self._until
         figure = self._summary(cycles)
         if figure is None:
             # More of the same would cost as much time again, and say as little.
-            why = _why_none(cycles.rows, self._column)
+            why = _why_none(cycles.rows, self._column, self._of)
             return (
                 "warning",
                 f"no interval of {until.figure}: its first {cycles.ended} cycles {why}. It is not repeated.",
@@ -113,11 +114,13 @@ class StoppingRule:
         )
 
 
-def _why_none(rows: list[Mapping[str, Any]], column: str) -> str:
+def _why_none(rows: list[Mapping[str, Any]], column: str, of: Sequence[str]) -> str:
     """The reason why cycles have no mean."""
     having = [row for row in map(weighed, rows) if row[column] is not None]
     if not having:
         return "have none"
+    if is_boundless(map(weighed, rows), column, of):
+        return "have one without any"
     parts = [environment for environment, _ in environments.by_environment(having)]
     if len(parts) < 2:
         return "differ in how energy was measured"

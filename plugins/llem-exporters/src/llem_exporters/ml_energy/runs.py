@@ -109,20 +109,23 @@ def run_of(result: ExperimentResult, row: Mapping[str, Any], job: Path) -> Run:
         )
     figure = _headline(result, row)
     model, tokens = result.model, result.tokens
-    # A row with these figures is one of a result that has them.
-    assert result.energy is not None
-    assert tokens is not None
+    assert result.energy is not None  # a row with these figures is one of a result that has it
+    if tokens is None:
+        raise NoPlaceError("how many requests and tokens its window holds is not known")
     if model is None or model.parameters is None or model.active_parameters is None:
         raise NoPlaceError("how many parameters the model has, and how many of them a token takes, is not known")
     precision = model.effective.get("quantization") or model.dtype
     if precision is None:
         raise NoPlaceError("the precision of the model's weights is not known")
-    if tokens.requests < 1 or result.energy.window_s <= 0:
+    energy_j, window_s, answered, output = figure.energy_j, result.energy.window_s, tokens.requests, tokens.output
+    if energy_j is None or window_s is None or answered is None or output is None:
+        raise NoPlaceError("how long its window was, or how many requests and tokens it holds, is not known")
+    if answered < 1 or window_s <= 0:
         raise NoPlaceError("its window holds no request")
     source = str(result.config["model"]["source"])
     organization, _, name = source.rpartition("/") if _HUB_ID.fullmatch(source) else (NO_ORGANIZATION, "/", source)
     parallel = _parallel(result, model, len(figure.devices))
-    requests = _requests(job, tokens.requests, tokens.output)
+    requests = _requests(job, answered, output)
     seed = (result.config.get("decoding") or {}).get("seed")
     fields = {
         "domain": "llm",
@@ -140,16 +143,16 @@ def run_of(result: ExperimentResult, row: Mapping[str, Any], job: Path) -> Run:
         "tensor_parallel": parallel.tensor,
         "expert_parallel": parallel.expert,
         "data_parallel": parallel.data,
-        "steady_state_energy_joules": figure.energy_j,
-        "steady_state_duration_seconds": result.energy.window_s,
+        "steady_state_energy_joules": energy_j,
+        "steady_state_duration_seconds": window_s,
         "energy_per_token_joules": figure.j_per_output_token,
-        "energy_per_request_joules": figure.energy_j / tokens.requests,
+        "energy_per_request_joules": energy_j / answered,
         "output_throughput_tokens_per_sec": row["throughput.tokens_per_s"],
-        "request_throughput_req_per_sec": tokens.requests / result.energy.window_s,
-        "avg_power_watts": figure.energy_j / result.energy.window_s,
-        "total_output_tokens": float(tokens.output),
-        "completed_requests": float(tokens.requests),
-        "avg_output_len": tokens.output / tokens.requests,
+        "request_throughput_req_per_sec": answered / window_s,
+        "avg_power_watts": energy_j / window_s,
+        "total_output_tokens": float(output),
+        "completed_requests": float(answered),
+        "avg_output_len": output / answered,
         **_itl(requests, row),
     }
     running = result.batching.mean_size if result.batching else None

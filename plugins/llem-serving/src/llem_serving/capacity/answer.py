@@ -24,3 +24,8 @@ class Answer:
     high_rps: float
     runs: int
     why: str
+
+
+def percent(share: float) -> str:
+    """A share in percent, for people."""
+    return f"{share * 100:.5g} %"

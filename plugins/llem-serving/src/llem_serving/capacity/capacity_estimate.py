@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Literal
 
-from llem_serving.capacity.answer import Answer
+from llem_serving.capacity.answer import Answer, percent
 from llem_serving.capacity.bounds import Bounds, bounds_of, next_to_bracket, to_repeat
 from llem_serving.capacity.crossing import Crossing, crossing_of
 from llem_serving.capacity.design import most_telling
@@ -119,13 +119,13 @@ class CapacityEstimate:
     def _why(self, most: int, precision: float) -> list[str]:
         n, bounds = len(self.runs), self.bounds
         if self._enough(precision):
-            said = [f"The bracket reaches no further than {precision:.1%} from the rate."]
+            said = [f"The bracket reaches no further than {percent(precision)} from the rate."]
         elif self._narrow(precision):
             said = [f"{bounds.held_rps:.4g} {self.unit} held and {bounds.missed_rps:.4g} did not: runs tell no more."]
         elif n >= most:
-            said = [f"All {n} runs are made; the bracket reaches further than {precision:.1%} from the rate."]
+            said = [f"All {n} runs are made; the bracket reaches further than {percent(precision)} from the rate."]
         else:
-            said = [f"{n} of {most} runs are made, and the bracket still reaches further than {precision:.1%}."]
+            said = [f"{n} of {most} runs are made, and the bracket still reaches further than {percent(precision)}."]
         if self._limited():
             said.append(
                 f"At {bounds.limit_rps:.4g} {self.unit} the server is no longer steady: that bounds the capacity."

@@ -84,6 +84,7 @@ class ConfigurationSearch:
             "requests": requests,
             "attainment": sum(kept for kept, _ in found.parts) / requests,
             "j_per_good_token": found.j_per_good_token,
+            "energy_method": found.energy_method,
         }
         self._with_energy += bool(found.energy)
 

@@ -23,7 +23,10 @@ def part_energy(job_dir: Path, energy: EnergyBreakdown, parts: int) -> Sequence[
     headline, table = energy.headline, table_of(job_dir / TIMESERIES, _COLUMNS)
     if headline is None or table is None or set(table.column_names) != set(_COLUMNS):
         return None
-    edges = np.linspace(0.0, energy.window_s, parts + 1)
+    joules, window_s = headline.energy_j, energy.window_s
+    if joules is None or window_s is None:
+        return None
+    edges = np.linspace(0.0, window_s, parts + 1)
     read_by = {one.device: one.sampler for one in energy.devices}
     columns = {name: np.array(table.column(name).to_pylist()) for name in _COLUMNS}
     found = np.zeros(parts)
@@ -40,7 +43,7 @@ def part_energy(job_dir: Path, energy: EnergyBreakdown, parts: int) -> Sequence[
     if not (math.isfinite(whole) and whole > 0 and (found > 0).all()):
         return None
     shares: list[float] = (found / whole).tolist()
-    return [share * headline.energy_j for share in shares]
+    return [share * joules for share in shares]
 
 
 def _counted(t_s: Floats, joules: Floats, edges: Floats) -> Floats | None:

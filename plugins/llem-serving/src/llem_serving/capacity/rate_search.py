@@ -12,6 +12,7 @@ from llem_serving.capacity.run_length import run_length
 from llem_serving.capacity.wording import answer_sentences, plan_sentences
 from llem_serving.config import LoadConfig, SloConfig
 from llem_serving.rate_unit import rate_unit
+from llem_serving.time_limit import extended
 
 
 class _RateSearch:
@@ -46,8 +47,10 @@ class _RateSearch:
         return self._searches[configuration].next()
 
     def settings(self, configuration: int, value: float) -> Mapping[str, Any]:
-        """See `Search.settings`: how long the run is."""
-        return run_length(self._loads[configuration], self._slos[configuration], value)
+        """See `Search.settings`: how long the run is, and when it is given up."""
+        load, limits = self._loads[configuration], self._context.configurations[configuration].limits
+        longer = run_length(load, self._slos[configuration], value)
+        return {**longer, **extended(limits.timeout_s, load, longer)}
 
     def ended(self, configuration: int, value: float, result: ExperimentResult, job_dir: Path) -> None:
         """See `Search.ended`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from llem.plugin_api import REQUESTS, ExperimentResult, ResultError, table_of
+from llem.plugin_api import REQUESTS, ExperimentResult, Method, ResultError, table_of
 from llem_serving.capacity.part_energy import part_energy
 from llem_serving.capacity.runs import Parts, Steady
 from llem_serving.config import LoadConfig, SloConfig
@@ -28,6 +28,7 @@ class RunFigures:
             later turns follow answers.
         energy: of each part, joules and tokens of requests that kept the objectives; empty where energy is not known.
         j_per_good_token: of the window; None without energy or good tokens.
+        energy_method: that of the headline's energy; None without energy.
     """
 
     parts: Parts
@@ -37,6 +38,7 @@ class RunFigures:
     drawn_window_s: float | None
     energy: tuple[tuple[float, float], ...]
     j_per_good_token: float | None
+    energy_method: Method | None
 
 
 def run_figures(load: LoadConfig, slo: SloConfig, result: ExperimentResult, job_dir: Path) -> RunFigures:
@@ -49,15 +51,17 @@ def run_figures(load: LoadConfig, slo: SloConfig, result: ExperimentResult, job_
     table = table_of(path, _NEEDED)
     if table is None:
         raise ResultError("the table of requests is missing or damaged.", where=str(path))
-    if result.energy is None:
+    if result.energy is None or result.energy.window_s is None:
         raise ResultError("the result does not tell the length of the window.", where=str(job_dir))
     rows, window_s = table.to_pydict(), result.energy.window_s
-    judged = rejudge(rows, slo, window_s=window_s, parts=load.parts, where=str(path))
+    requests = requests_of(rows, str(path))
+    judged = rejudge(rows, slo, window_s=window_s, parts=load.parts, where=str(path), requests=requests)
     window = Window(0, round(window_s * 1e9), load.parts)
-    good = [tokens_by_part(one, window) for one in requests_of(rows, str(path)) if keeps(one, slo)]
+    good = [tokens_by_part(one, window) for one in requests if keeps(one, slo)]
     tokens = [sum(column) for column in zip(*good, strict=True)] or [0] * load.parts
     joules = part_energy(job_dir, result.energy, load.parts)
     headline, turns = result.energy.headline, result.scenario_metrics.get("turns_per_conversation")
+    energy_j = headline.energy_j if headline else None
     return RunFigures(
         parts=[(part.kept, part.requests) for part in judged.parts],
         steady=_steady(result),
@@ -65,7 +69,8 @@ def run_figures(load: LoadConfig, slo: SloConfig, result: ExperimentResult, job_
         window_s=window_s,
         drawn_window_s=window_s if turns is None else None,
         energy=() if joules is None else tuple(zip(joules, map(float, tokens), strict=True)),
-        j_per_good_token=headline.energy_j / judged.good_tokens if headline and judged.good_tokens else None,
+        j_per_good_token=energy_j / judged.good_tokens if energy_j is not None and judged.good_tokens else None,
+        energy_method=headline.method if headline else None,
     )
 
 

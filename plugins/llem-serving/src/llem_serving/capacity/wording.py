@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from llem.plugin_api import SearchConfig, duration
-from llem_serving.capacity.answer import Answer
+from llem_serving.capacity.answer import Answer, percent
 from llem_serving.capacity.run_length import is_given, requests_wanted, run_length
 from llem_serving.config import LoadConfig, SloConfig
 from llem_serving.load_time import least_s, longest_s
@@ -36,7 +36,7 @@ def plan_sentences(
     within = f" ({' '.join(bounds)} {unit})" if bounds else ""
     yield (
         f"{_many(len(configurations), 'configuration')}, each from {first} {unit} on{within}; at most "
-        f"{_many(settings.max_runs, 'run')} of each, until the bracket reaches no further than {settings.precision:.3g} of the rate"
+        f"{_many(settings.max_runs, 'run')} of each, until the bracket reaches no further than {percent(settings.precision)} of the rate"
     )
     for load, slo, own in dict.fromkeys(configurations):
         yield _length(load, slo, own.removesuffix("/s"))
@@ -49,7 +49,7 @@ def _length(load: LoadConfig, slo: SloConfig, noun: str) -> str:
         return f"each run lasts until {wanted:,} {noun} have come, and {load.duration_s:g} s at the least"
     seen = math.floor(load.duration_s * (load.rate_rps or 0))
     few = (
-        f": {wanted:,} tell whether {_percent(slo.attainment)} keep the objectives, so leave load.duration_s out, or lengthen it"
+        f": {wanted:,} tell whether {percent(slo.attainment)} keep the objectives, so leave load.duration_s out, or lengthen it"
         if seen < wanted
         else ""
     )
@@ -63,8 +63,9 @@ def _time(load: LoadConfig, slo: SloConfig, unit: str, runs: int) -> str:
     least, longest = least_s({"load": first}), longest_s(first)
     each = "" if is_given(load) else "; one at a lower rate takes longer"
     return (
-        f"a run at {rate_rps:g} {unit} takes {duration(least)} to {duration(longest)} (ramp, wait for a steady state, window, drain), and "
-        f"{_many(runs, 'such run')} {duration(runs * least)} to {duration(runs * longest)}{each}"
+        f"the load of a run at {rate_rps:g} {unit} (ramp, wait for a steady state, window, drain) takes {duration(least)} to "
+        f"{duration(longest)}, and {_many(runs, 'such load')} {duration(runs * least)} to {duration(runs * longest)}{each}; loading the "
+        "model and warming up come besides"
     )
 
 
@@ -74,8 +75,9 @@ def answer_sentences(slo: SloConfig, search: ConfigurationSearch, *, by_energy: 
     yield _capacity(capacity, slo, search)
     if energy.rate_rps is not None:
         why = f" {energy.why}" if by_energy else ""
+        what = "estimated energy" if search.count(energy_method="estimate") else "energy"
         yield (
-            f"energy per good token is least at {energy.rate_rps:.4g} {search.unit} (bracket {_interval(energy)}), by "
+            f"{what} per good token is least at {energy.rate_rps:.4g} {search.unit} (bracket {_interval(energy)}), by "
             f"{_many(energy.runs, 'run')}.{why}"
         )
     elif by_energy:
@@ -125,12 +127,8 @@ def _objectives(slo: SloConfig) -> str:
         if limit is not None
     ]
     if not limits:
-        return f"{_percent(slo.attainment)} of requests are answered (no limit of latency is set)"
-    return f"{_percent(slo.attainment)} of requests keep {', '.join(limits)}"
-
-
-def _percent(share: float) -> str:
-    return f"{share * 100:.5g} %"
+        return f"{percent(slo.attainment)} of requests are answered (no limit of latency is set)"
+    return f"{percent(slo.attainment)} of requests keep {', '.join(limits)}"
 
 
 def _many(count: int, noun: str) -> str:

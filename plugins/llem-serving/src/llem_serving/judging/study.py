@@ -41,6 +41,7 @@ class JudgedConfiguration:
         estimated: its energy is an estimate.
         voided: the warning that voids the latencies of a cycle, to the number of its cycles. These are not judged: that of a
             saturated run would be another with another length of window.
+        has_cycle_without: one of its cycles has energy, and no good token.
     """
 
     label: str
@@ -51,6 +52,7 @@ class JudgedConfiguration:
     j_per_good_token: MetricSummary | None
     estimated: bool
     voided: Mapping[str, int]
+    has_cycle_without: bool = False
 
     @property
     def kept(self) -> bool | None:
@@ -182,7 +184,7 @@ def _completed(asked: Mapping[str, float | None], rows: Sequence[Mapping[str, An
 
 
 def _judged(folder: Path, one: Candidate, slo: SloConfig, left_out: list[str]) -> JudgedConfiguration | None:
-    judgements, energies, cycles = [], [], []
+    judgements, energies, cycles, judged_rows = [], [], [], []
     voided: Counter[str] = Counter()
     for row in one.rows:
         if (code := voiding_code(row.get("warnings") or (), JUDGED)) is not None:
@@ -194,6 +196,7 @@ def _judged(folder: Path, one: Candidate, slo: SloConfig, left_out: list[str]) -
             left_out.append(f"{directory}: {found}")
             continue
         judgements.append(found)
+        judged_rows.append(row)
         energies.append(j_per_good_token(row.get(ENERGY), found.good_tokens))
         cycles.append(int(row.get("cycle") or 1))
     if not judgements and not voided:
@@ -209,6 +212,10 @@ def _judged(folder: Path, one: Candidate, slo: SloConfig, left_out: list[str]) -
         j_per_good_token=MetricSummary(tuple(joules), tuple(cycles)) if whole else None,
         estimated=one.estimated,
         voided=dict(voided),
+        has_cycle_without=any(
+            row.get(ENERGY) is not None and not found.good_tokens
+            for row, found in zip(judged_rows, judgements, strict=True)
+        ),
     )
 
 
@@ -229,5 +236,10 @@ def _notes(found: Sequence[JudgedConfiguration]) -> Iterator[str]:
         )
     notes = dict.fromkeys(one.interval.note for one in judged if one.interval is not None and one.interval.note)
     yield from (f"interval: {note}." for note in notes)
+    if boundless := sum(one.j_per_good_token is None and one.has_cycle_without for one in found):
+        yield (
+            f"{counted(boundless, 'configuration')} had a cycle without a good token: energy per good token is beyond any number there, and "
+            "a mean of the other cycles would flatter."
+        )
     if unseen := sum(one.unseen for one in judged):
         yield f"{counted(unseen, 'answered request')} lacked a time that a limit is of, and count as missed."

@@ -89,10 +89,11 @@ class SteadyGate:
                 yield f"J per output token varies by {cv:.1%}"
         first_tokens = block_means([part.ttft_s for part in latest])
         in_flight = block_means([part.in_flight for part in latest])
-        for name, means in (("requests in flight", in_flight), ("TTFT", first_tokens)):
-            if (trend := trend_of(means)).p < ALPHA:
-                yield f"{name} {'rise' if trend.corrected > 0 else 'fall'} (p = {trend.p:.2g})"
-        together = trend_of(first_tokens or in_flight).autocorrelation
+        waiting, latency = trend_of(in_flight), trend_of(first_tokens)
+        for name, trend in (("requests in flight", waiting), ("TTFT", latency)):
+            if (p := trend.p) < ALPHA:
+                yield f"{name} {'rise' if trend.corrected > 0 else 'fall'} (p = {p:.2g})"
+        together = (latency if first_tokens else waiting).autocorrelation
         if together is not None and together > MOST_AUTOCORRELATION:
             yield f"too little is seen: neighbouring blocks of latency have an autocorrelation of {together:.2f}"
 

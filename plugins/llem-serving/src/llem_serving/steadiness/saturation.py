@@ -74,9 +74,11 @@ def saturates(parts: Sequence[LoadPart], arrival_cv2: float = 1.0) -> Saturation
     arrivals, a shortfall over all of them that counting noise does not give, and what `growing` asks for. Before the first token of
     any request nothing is given up: how long answers take is not known then.
     """
-    filled = _filled(parts)
-    latest = filled[-IN_A_ROW:]
+    latest = parts[-IN_A_ROW:]
     if len(latest) < IN_A_ROW or any(part.completions >= part.arrivals for part in latest):
+        return None  # before all answers are sorted: parts come in order, so those that began when it had filled are the last
+    filled = _filled(parts)
+    if len(filled) < IN_A_ROW:
         return None
     behind = shortfall(filled, arrival_cv2)
     if behind < CERTAIN or not _growing(parts, filled, arrival_cv2):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations, pairwise
+from itertools import pairwise
 from statistics import NormalDist
 
 BLOCKS = 4
@@ -66,7 +67,11 @@ def trend_of(values: Sequence[float]) -> Trend:
     n = len(values)
     if n < 3:
         return Trend(0.0, 0.0, None)
-    s = sum((later > earlier) - (later < earlier) for earlier, later in combinations(values, 2))
+    s, earlier = 0, list[float]()
+    for value in values:  # pairs that rise less pairs that fall, without a look at each pair
+        below, upto = bisect_left(earlier, value), bisect_right(earlier, value)
+        s += below - (len(earlier) - upto)
+        earlier.insert(upto, value)
     ties = sum(t * (t - 1) * (2 * t + 5) for t in Counter(values).values())
     variance = (n * (n - 1) * (2 * n + 5) - ties) / 18
     if variance <= 0 or s == 0:

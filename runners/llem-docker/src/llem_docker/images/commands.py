@@ -111,9 +111,10 @@ def pull(registry: Registry, backends: tuple[str, ...], target: str | None, refe
       llem images pull vllm pytorch --target cpu
     """
     from llem.plugin_api import BACKENDS
+    from llem_containers.gpus import target_here
+    from llem_containers.names import name_of
     from llem_docker.daemon import DockerDaemon
-    from llem_docker.gpus import target_here
-    from llem_docker.images.names import all_names, name_of
+    from llem_docker.images.names import all_names
     from llem_docker.images.pull import pull as pull_image
 
     wanted = list(references)
@@ -185,7 +186,7 @@ def build(
       llem images build pytorch --tag registry.example.org/llem-pytorch:mine --pip-conf pip.conf --ca ca.pem
       llem images build vllm --context context/ && docker buildx build context/
     """
-    from llem_docker.gpus import target_here
+    from llem_containers.gpus import target_here
     from llem_docker.images.build import BuildOptions, builder, tag_of
     from llem_docker.images.build import build as build_image
     from llem_docker.images.context import write_context

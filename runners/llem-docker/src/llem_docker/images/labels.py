@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from llem_containers.findings import CUDA_LABEL
+
 LLEM_VERSION = "llem.version"
 """Version of llem inside."""
 BACKEND = "llem.backend"
@@ -11,7 +13,7 @@ TARGET = "llem.target"
 ENGINE = "llem.engine"
 """Distribution of the engine inside, such as `vllm`."""
 ENGINE_VERSION = "llem.engine.version"
-CUDA = "llem.cuda"
+CUDA = CUDA_LABEL
 """CUDA that the engine inside was built for, such as `13.0`; empty in an image for CPUs."""
 
 OCI = "org.opencontainers.image."

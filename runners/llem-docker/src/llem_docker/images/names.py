@@ -8,18 +8,9 @@ from collections.abc import Mapping, Sequence
 from docker.utils import parse_repository_tag
 
 from llem.plugin_api import BACKENDS, BackendSpec, SpecRegistry
+from llem_containers.names import CPU, CUDA
 
-CUDA, CPU, ANY = "cuda", "cpu", "any"
-
-
-def name_of(image: str | None, cpu_image: str | None, target: str) -> str | None:
-    """The image that a backend runs in on a machine of a kind, by what its spec says; None where it names none for it.
-
-    Args:
-        image: the spec's image; cpu_image: the one for a machine without an NVIDIA GPU, where it is another.
-        target: `cuda` or `cpu`.
-    """
-    return cpu_image if target == CPU and cpu_image else image
+ANY = "any"
 
 
 def names_of(spec: BackendSpec) -> dict[str, str]:

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from llem.plugin_api import BACKENDS, BackendSpec, ConfigError, PluginError, SpecRegistry
+from llem_containers.names import CPU, CUDA, name_of
 from llem_docker.images.distributions import worker_distributions
-from llem_docker.images.names import CPU, CUDA, name_of, names_of, repository, varied
+from llem_docker.images.names import names_of, repository, varied
 
 SHARED = Path(__file__).parent / "shared"
 """The parts that all images have in common."""

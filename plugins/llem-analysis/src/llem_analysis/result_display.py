@@ -6,16 +6,22 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from llem.results import html
-from llem.results.text import NOTHING, number, value
-from llem.results.warning_codes import IMPOSSIBLE, kind_of, touched_text
-from llem.results.weighing import VOIDED, weighed
+from llem.plugin_api import (
+    ESTIMATE,
+    IMPOSSIBLE,
+    NOTHING,
+    VOIDED,
+    ResultError,
+    kind_of,
+    number,
+    touched_text,
+    value,
+    weighed,
+)
+from llem_analysis import html
 
 if TYPE_CHECKING:
-    from llem.results.models import ExperimentResult
-    from llem.results.table import StudyTable
-
-ESTIMATE = "~ is an estimate (CPU utilisation times rated power), not a measurement."
+    from llem.plugin_api import ExperimentResult, StudyResult
 
 _J = "energy.headline.j_per_output_token"
 _METHOD = "energy.headline.method"
@@ -31,14 +37,18 @@ _FIGURES = {
 _ENERGY = (_J, "energy.headline.mean_w")
 
 
-def study_html(name: str, state: str, table: StudyTable) -> str:
+def study_html(study: StudyResult) -> str:
     """A study: a row for each of its first experiments, with the figures that there are; warnings and failures of all."""
-    points = sorted(column for column in table.columns if column.startswith("point."))
-    found = table.read(["position", "cycle", "status", "warnings", "failure.type", _METHOD, *points, *_FIGURES])
+    try:
+        state = str(study.manifest.get("state"))
+    except ResultError:
+        state = "without a manifest"
+    points = sorted(column for column in study.columns if column.startswith("point."))
+    found = study.to_arrow(["position", "cycle", "status", "warnings", "failure.type", _METHOD, *points, *_FIGURES])
     total = found.num_rows
     statuses = Counter(found.column("status").to_pylist())
     counts = ", ".join(f"{count:,} {status}" for status, count in statuses.most_common())
-    title = f"{name}, {state}: {total:,} experiment{'s' * (total != 1)}{f', {counts}' if counts else ''}"
+    title = f"{study.directory.resolve().name}, {state}: {total:,} experiment{'s' * (total != 1)}{f', {counts}' if counts else ''}"
     in_order = found.sort_by("position") if "position" in found.column_names else found
     rows = [weighed(row) for row in in_order.slice(0, html.MOST_ROWS).to_pylist()]
     figures = [column for column in _FIGURES if any(row.get(column) is not None for row in rows)]

@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 
 import llem
-from llem.results import html
 from llem.results.models import Failure
-from llem_analysis import Limit, analyze, contrast, pareto, pick
+from llem_analysis import Limit, analyze, contrast, html, pareto, pick
 
 HOSTILE = "<script>alert('1')</script> & \"<img src=x onerror=y>"
 ALLOWED = {"div", "p", "b", "table", "thead", "tbody", "tr", "th", "td", "ul", "li"}

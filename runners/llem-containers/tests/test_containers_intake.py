@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import parquet as pq
 
-from llem_docker.baseline_cache import BASELINES, BaselineCache
-from llem_docker.intake import Events, known_event, take
-from llem_docker.logs import clean
+from llem_containers.baseline_cache import BASELINES, BaselineCache
+from llem_containers.intake import Events, known_event, take
+from llem_containers.text import clean
 
 
 @given(st.binary(max_size=300))

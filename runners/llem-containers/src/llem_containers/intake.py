@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from llem.plugin_api import EVENTS, READINGS, REQUESTS, RESULT, TIMESERIES, open_parquet, write_json
-from llem_docker.logs import clean
-from llem_docker.sizes import in_words
+from llem_containers.sizes import in_words
+from llem_containers.text import clean
 
 # The result comes last: where llem is killed in between, none is there without its tables.
 MOST_BYTES = {TIMESERIES: 2 * 2**30, REQUESTS: 2 * 2**30, READINGS: 2 * 2**30, RESULT: 64 * 2**20}
@@ -219,7 +219,7 @@ def _table_problem(path: Path) -> str | None:
 
 
 def amend_failure(job_dir: Path, kind: str, cause: str) -> None:
-    """Put what the engine knows into a result that says `failed`: the worker saw only what it did to its own processes."""
+    """Put what the runner knows into a result that says `failed`: the worker saw only what it did to its own processes."""
     path = job_dir / RESULT
     try:
         data = json.loads(path.read_text(encoding="utf-8"))

@@ -1,0 +1,1 @@
+"""Parts that runners in containers share. Nothing here knows what runs the containers."""
