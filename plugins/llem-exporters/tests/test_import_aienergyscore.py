@@ -145,6 +145,12 @@ def test_commands_take_the_study(here: Path, capsys: pytest.CaptureFixture[str],
     assert "imported" in capsys.readouterr().out
 
 
+def test_a_strange_configuration_tells_nothing(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "r.json").write_text(json.dumps({"report": REPORT, "config": {"backend": 0.5}}), encoding="utf-8")
+    (row,) = rows(study("r.json", capsys))
+    assert (row["config.model.source"], row["tokens.requests"]) == ("unknown", None)
+
+
 def test_warnings_that_an_export_carries_stay(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (here / "r.json").write_text(json.dumps(REPORT | {"llem_warnings": ["thermal_throttle", 3]}), encoding="utf-8")
     result = read_result(next(job_directories(study("r.json", capsys))))

@@ -134,6 +134,7 @@ def test_commands_take_the_study(here: Path, capsys: pytest.CaptureFixture[str],
         (json.dumps(RUN | {"mean_ttft_ms": float("nan"), "duration": float("inf")}), None),
         (json.dumps(RUN).replace("100.0", "1" + "0" * 400), None),
         ("[]", "holds no run"),
+        (json.dumps(RUN | {"model_id": "\ud800"}), "its run 1 holds text that no file can"),
     ],
 )
 def test_a_damaged_file_gives_one_paragraph_and_no_study(

@@ -93,6 +93,11 @@ def write_results(
         for written, result in enumerate(chain([first], found), 1):
             _write(folder / EXPERIMENTS / f"{written:05}", _marked(result, folder.name, form, source, path), path)
         aggregate(folder)
+    except ValueError as error:  # a lone surrogate, which JSON's escapes can name
+        shutil.rmtree(folder, ignore_errors=True)
+        raise ResultError(
+            f"its run {written} holds text that no file can: {' '.join(str(error).split())[:300]}.", where=source
+        ) from error
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)  # half a study would look like a whole one
         raise

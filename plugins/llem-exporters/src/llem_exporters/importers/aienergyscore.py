@@ -76,7 +76,8 @@ def _of_report(report: Mapping[str, Any], config: Mapping[str, Any], where: str)
         _phases(teller, config)
     else:
         raise ResultError(f"it is no {_WHAT}: it has no phase and no energy.gpu_energy_wh.", where=where)
-    known = about({**config, "backend": {"device": "cuda", **(at(config, "backend") or {})}})
+    backend = at(config, "backend")
+    known = about({**config, "backend": {"device": "cuda", **(backend if isinstance(backend, Mapping) else {})}})
     own = {"model": text(report.get("model")), "engine": text(report.get("backend"))}
     measured, cycles = teller.number("measured_requests"), teller.number("cycles")
     return Run(
