@@ -9,7 +9,7 @@ BUILD  := .venv-build
 # In front of what needs root; nothing where make runs as root.
 AS_ROOT := $(if $(filter-out 0,$(shell id -u)),sudo env "PATH=$$PATH")
 INSTALL := $(AS_ROOT) apt-get update -q && $(AS_ROOT) env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends
-MEMBERS := -e core -e plugins/llem-pytorch -e plugins/llem-vllm -e plugins/llem-sglang -e plugins/llem-openai -e plugins/llem-zeus -e plugins/llem-codecarbon -e plugins/llem-plugin-kit -e plugins/llem-analysis -e plugins/llem-report -e plugins/llem-exporters -e plugins/llem-serving -e plugins/llem-amd -e plugins/llem-notify -e runners/llem-containers -e runners/llem-docker -e runners/llem-apptainer -e runners/llem-slurm
+MEMBERS := -e core -e plugins/llem-pytorch -e plugins/llem-vllm -e plugins/llem-sglang -e plugins/llem-openai -e plugins/llem-zeus -e plugins/llem-codecarbon -e plugins/llem-plugin-kit -e plugins/llem-analysis -e plugins/llem-report -e plugins/llem-exporters -e plugins/llem-serving -e plugins/llem-amd -e plugins/llem-bundle -e plugins/llem-notify -e runners/llem-containers -e runners/llem-docker -e runners/llem-apptainer -e runners/llem-slurm
 
 # Hundreds of processes import the same modules: what Python compiles is kept, also where the shell asks for the opposite.
 unexport PYTHONDONTWRITEBYTECODE
@@ -38,8 +38,9 @@ setup: $(VENV)/.ready  ## the environment in .venv, with every distribution of t
 demo: setup  ## a small sweep on a real model, with real figures, in results/
 	$(BIN)/llem run examples/demo.yaml --no-gaps
 
-unit: setup  ## the tests that start no process and load no engine, in less than a minute
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal -m unit
+# A quarter of their time they wait, for a clock or an answer: one process more than there are cores.
+unit: setup  ## the tests that start no process and load no engine
+	$(BIN)/python -m pytest -n $$(($$(nproc) + 1)) --maxprocesses 4 --dist worksteal -m unit
 
 test: unit test-processes  ## the tests that every machine can run, the real model included
 

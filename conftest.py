@@ -89,6 +89,7 @@ def pytest_collection() -> Generator[None, object, object]:
     finally:
         gc.collect()
         gc.freeze()
+        gc.set_threshold(10_000, 20, 20)  # a test leaves little behind
         gc.enable()
 
 

@@ -117,7 +117,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if not STARTING.isdisjoint(getattr(item, "fixturenames", ())):
             item.add_marker("process")
-        if not any(item.get_closest_marker(name) for name in OTHERS):
+        if not any(mark.name in OTHERS for mark in item.iter_markers()):
             item.add_marker("unit")
 
 

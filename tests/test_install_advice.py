@@ -36,9 +36,9 @@ def _advice() -> list[tuple[str, str]]:
             source = file.read_text(encoding="utf-8")
             if "pip install" not in source:
                 continue
-            tree = ast.parse(source)
-            inside = {id(v) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for v in node.values}
-            for node in ast.walk(tree):
+            nodes = list(ast.walk(ast.parse(source)))
+            inside = {id(v) for node in nodes if isinstance(node, ast.JoinedStr) for v in node.values}
+            for node in nodes:
                 if isinstance(node, ast.JoinedStr):
                     text = "".join(str(v.value) if isinstance(v, ast.Constant) else GAP for v in node.values)
                 elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in inside:

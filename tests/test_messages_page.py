@@ -23,18 +23,18 @@ def _quotes() -> list[str]:
 
 
 @functools.cache
-def _literals() -> list[str]:
+def _literals() -> set[str]:
     """Every text in the sources, with `…` for what an f-string fills in."""
-    found = []
+    found = set()
     for folder in ("core/src", *map(str, ROOT.glob("plugins/*/src")), *map(str, ROOT.glob("runners/*/src"))):
         for file in (ROOT / folder).rglob("*.py"):
             if "templates" in file.parts:
                 continue
             for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
                 if isinstance(node, ast.JoinedStr):
-                    found.append("".join(str(v.value) if isinstance(v, ast.Constant) else GAP for v in node.values))
+                    found.add("".join(str(v.value) if isinstance(v, ast.Constant) else GAP for v in node.values))
                 elif isinstance(node, ast.Constant) and isinstance(node.value, str):
-                    found.append(node.value)
+                    found.add(node.value)
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,14 +69,20 @@ def _parts(found: set[Message]) -> Iterator[str]:
 def messages() -> set[Message]:
     """Every message in the sources of this repository."""
     files = [f for pattern in SOURCES for f in sorted(ROOT.glob(pattern)) for f in sorted(f.rglob("*.py"))]
-    trees = {file: ast.parse(file.read_text(encoding="utf-8")) for file in files if "templates" not in file.parts}
-    topics = _topics(trees)
-    return {m for file, tree in trees.items() for call in _calls(tree) for m in _message(call, topics, file)}
+    classes, calls = list[ast.ClassDef](), list[tuple[Path, ast.Call]]()
+    for file in files:
+        if "templates" not in file.parts:
+            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.ClassDef):
+                    classes.append(node)
+                elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                    calls.append((file, node))
+    topics = _topics(classes)
+    return {m for file, call in calls for m in _message(call, topics, file)}
 
 
-def _topics(trees: Mapping[Path, ast.Module]) -> dict[str, str]:
+def _topics(classes: Sequence[ast.ClassDef]) -> dict[str, str]:
     """Class of error to its topic."""
-    classes = [node for tree in trees.values() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
     topics = {LlemError.__name__: LlemError.topic}
     size = 0
     while size < len(topics):
@@ -93,10 +99,6 @@ def _own_topic(node: ast.ClassDef) -> str | None:
         if isinstance(line, ast.Assign) and isinstance(line.targets[0], ast.Name) and line.targets[0].id == "topic":
             return ast.literal_eval(line.value) if isinstance(line.value, ast.Constant) else None
     return None
-
-
-def _calls(tree: ast.Module) -> Iterator[ast.Call]:
-    return (node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name))
 
 
 def _message(call: ast.Call, topics: Mapping[str, str], file: Path) -> Iterator[Message]:

@@ -51,6 +51,7 @@ DISTRIBUTIONS = (
     Distribution("llem-serving", "llem_serving", "llem-serving", ("capacity", "slo")),
     Distribution("llem-amd", "llem_amd", "llem-amd", devices=("AMD GPUs", "/dev/kfd")),
     Distribution("llem-notify", "llem_notify", "llem-notify", ("notify",)),
+    Distribution("llem-bundle", "llem_bundle", "llem-bundle", ("bundle", "verify")),
     Distribution("llem-plugin-kit", "llem_plugin_kit", "llem-plugin-kit", ("plugin",)),
     Distribution("llem-docker", "llem_docker", "llem-docker", ("images",)),
 )
@@ -64,8 +65,7 @@ def commands_elsewhere() -> dict[str, Distribution]:
 
 def missing_command(name: str, registry: Registry) -> PluginError | None:
     """The error for a command that one of llem's distributions would bring; None where none would."""
-    one = commands_elsewhere().get(name)
-    if one is None:
+    if (one := commands_elsewhere().get(name)) is None:
         return None
     aside = next((p for p in registry.plugins() if p.distribution == one.name and p.set_aside), None)
     if aside is not None:

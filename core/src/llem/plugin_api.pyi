@@ -32,6 +32,7 @@ from llem.errors import ResultError as ResultError
 from llem.errors import SamplerClosed as SamplerClosed
 from llem.errors import SamplerUnavailable as SamplerUnavailable
 from llem.files import inside as inside
+from llem.files import open_file as open_file
 from llem.files import open_parquet as open_parquet
 from llem.files import parse_json as parse_json
 from llem.files import read_file as read_file
@@ -67,6 +68,7 @@ from llem.metrics.summary import Configuration as Configuration
 from llem.metrics.summary import MetricSummary as MetricSummary
 from llem.metrics.summary import is_boundless as is_boundless
 from llem.metrics.summary import parquet_rows as parquet_rows
+from llem.metrics.summary import summarise as summarise
 from llem.models.flops import architecture_of as architecture_of
 from llem.models.flops import parameter_count as parameter_count
 from llem.models.hub import hub_cache as hub_cache
@@ -119,6 +121,8 @@ from llem.results.places import nothing_here as nothing_here
 from llem.results.places import several_here as several_here
 from llem.results.rows import result_row as result_row
 from llem.results.scrub import HIDDEN as HIDDEN
+from llem.results.scrub import scrub as scrub
+from llem.results.scrub import scrub_data as scrub_data
 from llem.results.scrub import tells_a_secret as tells_a_secret
 from llem.results.stamps import MODIFIED as MODIFIED
 from llem.results.stamps import SIZE as SIZE

@@ -124,6 +124,16 @@ def test_three_cycles_give_an_interval_and_fewer_say_why_not(llem: Any, make_res
     assert first["no_interval"] is None
 
 
+def test_an_interval_that_reaches_below_0_is_cut_there_in_the_table(
+    llem: Any, make_result: Any, write_study: Any
+) -> None:
+    results = [make_result(position=p, cycle=p, j_per_token=joules) for p, joules in ((1, 0.1), (2, 0.2), (3, 1.2))]
+    folder = write_study(*results)
+    assert "0.00 … 2.01" in llem("show", folder).stdout.splitlines()[4], "0.5 ± 4.303 x 0.608 / √3"
+    (found,) = json.loads(llem("show", folder, "--json").stdout)["experiments"]
+    assert found["figures"]["j_per_output_token"]["interval"]["low"] < 0
+
+
 def test_an_estimate_is_marked_wherever_its_figure_stands(llem: Any, make_result: Any, write_study: Any) -> None:
     folder = write_study(make_result(method="estimate", scope="cpu", unreliable=True))
     for path in (folder, folder / "experiments" / "0001"):

@@ -1,4 +1,4 @@
-"""What two results must have in common to be compared."""
+"""Two results, and the environment that they must share to be compared."""
 
 from __future__ import annotations
 

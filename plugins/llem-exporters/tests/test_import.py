@@ -74,6 +74,7 @@ def test_figures_are_as_the_file_tells_them_and_null_where_it_does_not(imported:
     for unknown in ("itl_s.p99", "itl_s.min", "itl_s.std", "ttft_s.p50", "e2e_s.p50"):
         assert row[f"latency.{unknown}"] is None, unknown
     assert (row["tokens.input"], row["memory.peak_memory_mb"], row["energy.headline.j_per_token"]) == (None,) * 3
+    assert (row["tokens.requests"], row["tokens.output"]) == (10, 2000)
     assert row["environment.gpu.models"] == ["H100", "H100"]
     assert row["config.model.source"] == "org/Model-8B"
 
@@ -83,6 +84,10 @@ def test_each_result_says_that_it_is_imported_and_from_where(imported: Import) -
     results = [read_result(job) for job in job_directories(folder)]
     assert [r.environment["imported"]["from"] for r in results] == ["ml-energy"] * 2
     assert all(Path(r.environment["imported"]["path"]).is_dir() for r in results)
+    sources = results[0].environment["imported"]["values"]
+    assert sources["energy.headline.j_per_output_token"] == "energy_per_token_joules"
+    assert sources["latency.itl_s.mean"] == "mean_itl_ms, converted from ms"
+    assert "latency.itl_s.p99" not in sources
     assert [[w.code for w in r.warnings] for r in results] == [["imported"], ["imported", "imported_unstable"]]
     assert "too short" in results[1].warnings[1].message
     assert [r.identity.study for r in results] == [folder.name] * 2
@@ -151,3 +156,23 @@ def test_a_file_that_breaks_in_the_middle_leaves_no_half_study(
     said = capsys.readouterr().err
     assert "its run 2 (org/Model-8B) is not of ML.ENERGY's form" in said
     assert not list(tmp_path.glob("results/*"))
+
+
+def test_a_known_ranking_is_found_again(imported: Import, capsys: pytest.CaptureFixture[str]) -> None:
+    known = {"org/Small-1B": 0.05, "org/Sparse-30B": 0.2, "org/Dense-8B": 0.4, "org/Large-70B": 2.5}
+    rows = [
+        {
+            **ROW,
+            "model_id": model,
+            "energy_per_token_joules": joules * noise,
+            "output_throughput_tokens_per_sec": 100 / joules,
+        }
+        for noise in (0.99, 1.0, 1.01)
+        for model, joules in sorted(known.items())
+    ]
+    folder = str(imported(*rows))
+    assert main(["show", folder, "--sort", "energy.headline.j_per_output_token"]) == 0
+    shown = capsys.readouterr().out
+    assert sorted(known, key=shown.index) == list(known)
+    assert main(["pick", folder, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["settings"]["model.source"] == "org/Small-1B"

@@ -95,7 +95,7 @@ def test_what_follows_from_told_values_is_worked_out_and_said(imported: Import) 
     assert sources["tokens.output"] == "tok"
     told = result.warnings[0]
     assert told.code == "imported"
-    assert "energy.headline.energy_j (Wh, converted from Wh)" in told.message
+    assert "energy.headline.energy_j (Wh) from Wh; latency.ttft_s.mean (TTFT ms) from ms" in told.message
     assert "energy.headline.mean_w (energy / duration)" in told.message
     assert "table 3 of a paper" in told.message
 

@@ -57,7 +57,7 @@ def report(*benchmarks: Any) -> str:
     )
 
 
-CONSTANT = {"type_": "constant", "rate": 4.0, "max_concurrency": None}
+CONSTANT = {"type_": "constant", "rate": 4.0, "max_concurrency": 10240}
 
 
 @pytest.fixture

@@ -23,6 +23,9 @@ from openai_server import KEY, Behaviour, serving
 
 Loaded = Callable[..., tuple[OpenaiEngine, LoadReport]]
 
+APART_S = 0.05
+"""Between chunks that are to be read one by one, on a busy machine too."""
+
 
 @pytest.fixture
 def load(tmp_path: Path) -> Iterator[Loaded]:
@@ -53,7 +56,7 @@ def ask(engine: OpenaiEngine, n: int = 1, output_tokens: int = 7, **fields: Any)
 
 
 def test_tokens_have_times_where_each_chunk_is_counted(load: Loaded) -> None:
-    with serving(Behaviour()) as address:
+    with serving(Behaviour(token_s=APART_S)) as address:
         engine, report = load(address)
         (record,) = ask(engine)
     assert record.token_ns is not None
@@ -65,7 +68,7 @@ def test_tokens_have_times_where_each_chunk_is_counted(load: Loaded) -> None:
 
 
 def test_tokens_that_one_chunk_brought_have_its_time(load: Loaded) -> None:
-    with serving(Behaviour(a_piece=3)) as address:
+    with serving(Behaviour(token_s=APART_S, a_piece=3)) as address:
         (record,) = ask(load(address)[0])
     assert record.token_ns is not None
     assert (len(record.token_ns), len(set(record.token_ns))) == (7, 3)

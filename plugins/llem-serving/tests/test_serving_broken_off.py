@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,7 @@ from virtual_time import KnownEngine, driven_virtually
 from llem.measure.given_out import count_given_out
 from llem.measure.latency import timings
 from llem.measure.requests_table import write_served
+from llem.plugin_api import Request, RequestRecord, TokenEvent
 from llem_serving.broken_off import broken_off, tokens_of_an_event
 from llem_serving.config import SloConfig
 from llem_serving.course import Course
@@ -87,6 +91,30 @@ def test_pieces_of_an_answer_that_broke_off_count_as_many_tokens_as_those_of_who
     found, edges = served_of(course), (course.open_ns, course.close_ns)
     rows = timings([*found.inside, *found.beside])
     assert count_given_out(rows, *edges, found.unanswered).output == pytest.approx(truth, abs=2 * len(rows))
+
+
+@pytest.mark.parametrize("read_late_s", [0.0, 0.045, 0.5, 2.0])
+def test_tokens_that_were_read_late_count_once_and_alike(read_late_s: float, tmp_path: Path) -> None:
+    """Answers of one instant, short ones among them: the loop reads them when their time is long over."""
+
+    @dataclass
+    class LateEngine(KnownEngine):
+        async def stream(self, request: Request) -> AsyncIterator[TokenEvent]:
+            start_ns = time.monotonic_ns()
+            await asyncio.sleep(0.05)
+            at_ns = time.monotonic_ns()
+            await asyncio.sleep(read_late_s)
+            self.given += [at_ns] * 4
+            record = RequestRecord(request.id, 3, 4, start_ns, at_ns, "length", (at_ns,) * 4)
+            for place in range(4):
+                yield TokenEvent(None, at_ns, record if place == 3 else None)
+
+    engine = LateEngine()
+    course = driven_virtually(engine, load_of(rate_rps=100, ramp_s=4.0, duration_s=1.5, drain_s=3.0))
+    by_core, by_table, judged, again = counted(course, tmp_path)
+    assert by_core == by_table == judged == again > 0
+    if read_late_s < 0.05:
+        assert judged == sum(course.open_ns < t_ns <= course.close_ns for t_ns in engine.given)
 
 
 @pytest.mark.parametrize("piece", [1, 3])

@@ -181,6 +181,29 @@ def test_the_closed_form_is_that_of_the_queue(serve: Serve, tmp_path: Path) -> N
     assert kept / requests == pytest.approx(0.9, abs=0.02)
 
 
+def test_energy_is_over_the_tokens_of_requests_that_keep_the_objectives(serve: Serve, tmp_path: Path) -> None:
+    load = LoadConfig(rate_rps=CAPACITY_RPS, duration_s=300.0)
+    result = serve(load, CAPACITY_RPS, 1)
+    found, everything = (run_figures(load, slo, result, tmp_path) for slo in (SLO, SloConfig()))
+    good, tokens = (sum(count for _, count in one.energy) for one in (found, everything))
+    assert good / tokens == pytest.approx(0.9, abs=0.02)
+    assert result.energy is not None
+    assert result.energy.headline is not None
+    assert found.j_per_good_token == pytest.approx(result.energy.headline.energy_j / good)
+
+
+def test_of_conversations_what_was_completed_is_conversations_too(serve: Serve, tmp_path: Path) -> None:
+    load = LoadConfig(rate_rps=10.0, duration_s=120.0)
+    alone = run_figures(load, SLO, serve(load, 10.0, 1), tmp_path)
+    assert alone.completed_rps == pytest.approx(10.0, rel=0.1)
+    assert alone.drawn_window_s == 120.0
+    # Three turns each: thirty requests a second are ten conversations.
+    turns = run_figures(load, SLO, serve(load, 10.0, 1, turns=3), tmp_path)
+    assert turns.completed_rps == pytest.approx(10.0, rel=0.1)
+    assert sum(requests for _, requests in turns.parts) == pytest.approx(3_600, rel=0.1)
+    assert turns.drawn_window_s is None
+
+
 @pytest.mark.parametrize("start_rps", [10.0, 58.0, 300.0])
 def test_it_finds_the_capacity_of_a_queue_that_is_known(serve: Serve, tmp_path: Path, start_rps: float) -> None:
     load = LoadConfig(rate_rps=start_rps, duration_s=60.0)

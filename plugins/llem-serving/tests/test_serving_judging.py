@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -63,6 +64,14 @@ def request(
 
 def unanswered(at: float) -> ServedRequest:
     return request(at, tokens=0, finish="unanswered")
+
+
+@pytest.mark.parametrize("limit_s", [0.5, 0.3, 0.7, 1.9])
+def test_a_limit_that_is_exceeded_by_less_than_a_quotient_tells_is_exceeded(limit_s: float) -> None:
+    one = request(ttft=limit_s, tokens=1)
+    assert ttft_s(one) == limit_s
+    assert keeps(one, SloConfig(ttft_s=limit_s))
+    assert not keeps(one, SloConfig(ttft_s=math.nextafter(limit_s, 0)))
 
 
 @st.composite

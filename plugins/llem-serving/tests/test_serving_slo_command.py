@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import random
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -196,6 +197,18 @@ def test_the_interval_of_cycles_rests_on_the_parts_of_all(write_served: WriteStu
 def test_few_parts_are_a_note(write_served: WriteStudy) -> None:
     done = invoke(write_served(cycles=1, load={"parts": 3}), "--ttft", "0.2")
     assert done.output.count("note: interval: it rests on 3 parts") == 1
+
+
+def test_an_interval_of_energy_is_cut_at_0_in_the_table(write_served: WriteStudy) -> None:
+    folder = write_served()
+    for job in sorted((folder / "experiments").iterdir())[:2]:
+        result = json.loads((job / RESULT).read_text())
+        result["energy"]["headline"]["energy_j"] *= 20
+        write_json(job / RESULT, result)
+    lines = [line for line in invoke(folder, "--ttft", "0.2").output.splitlines() if line.startswith("load.rate_rps")]
+    assert [re.search(r"\((\S+) … ", line).group(1) for line in lines] == ["0.0", "0.0"]  # type: ignore[union-attr]
+    found = json.loads(invoke(folder, "--ttft", "0.2", "--json").output)["configurations"]
+    assert all(one["j_per_good_token"]["interval"]["low"] < 0 for one in found)
 
 
 def test_estimated_energy_is_marked(write_served: WriteStudy) -> None:

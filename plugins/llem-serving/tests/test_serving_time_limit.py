@@ -42,6 +42,7 @@ def found(load: dict[str, Any], **sections: Any) -> list[Finding]:
 def test_a_load_that_its_experiment_has_no_time_for_is_told_once(load: dict[str, Any], level: str) -> None:
     (one,) = found(load)
     assert one.level == level
+    assert not one.message.endswith(".")
     if level != "ok":
         assert "given up after 1 h" in one.message
         assert one.remedy is not None

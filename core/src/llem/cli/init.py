@@ -107,7 +107,7 @@ def init(
     from llem.first_study.checking import check
     from llem.first_study.offers import preferred_backend
     from llem.preflight.engines import FIRST_REMEDY
-    from llem.results.text import duration
+    from llem.results.text import counted, duration
 
     if unexpected:
         raise click.UsageError(f"the file to write is named by -o: llem init -o {shlex.quote(unexpected[0])}.")
@@ -144,8 +144,7 @@ def init(
     for note in checked.notes:
         click.echo(f"llem: {note}", err=True)
     plan = checked.plan
-    runs = "1 experiment" if plan.total == 1 else f"{plan.total:,} experiments"
-    click.echo(f"Wrote {output}: {runs}, {duration(plan.estimate_s)} at least. Next:")
+    click.echo(f"Wrote {output}: {counted(plan.total, 'experiment')}, {duration(plan.estimate_s)} at least. Next:")
     for command, what in _next(output, plan, registry):
         click.echo(f"  {command}  # {what}")
 

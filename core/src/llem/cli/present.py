@@ -114,7 +114,7 @@ def _interval_cell(c: Configuration, name: str) -> str:
     if found is None:
         return NOTHING
     estimated = name == "j_per_output_token" and c.method == "estimate"
-    return f"{'~' if estimated else ''}{span(found.low, found.high)}"
+    return f"{'~' if estimated else ''}{span(max(0.0, found.low), found.high)}"
 
 
 def _interval_notes(configurations: Sequence[Configuration]) -> Iterator[str]:

@@ -12,9 +12,9 @@ import click
 
 from llem.cli.completing import backends, checks, datasets, runners, settings_keys, study_folders
 from llem.config.study import Order
-from llem.specs.kinds import BACKENDS, RUNNERS, SCENARIOS
 
 if TYPE_CHECKING:
+    from llem.config.layers import LoadedStudy
     from llem.plan import Plan
     from llem.plugins import Registry
 
@@ -132,8 +132,6 @@ def run(
       4 a plugin is missing 130 interrupted
     """
     from llem.cli.outcome import go_on, print_outcome
-    from llem.config.environment import read_settings
-    from llem.config.keys import Vocabulary
     from llem.config.layers import load_study
     from llem.errors import ConfigError
     from llem.plan import make_plan
@@ -143,6 +141,18 @@ def run(
     from llem.study.resume.request import ResumeRequest
     from llem.study.run import refuse_missing, run_study
 
+    def again(directory: Path, loaded: LoadedStudy | None) -> int:
+        request = ResumeRequest(
+            study=loaded,
+            runner=runner,
+            no_gaps=no_gaps,
+            retry_failed=retry_failed,
+            allow_changes=allow_changes,
+            cycles=cycles,
+            allow_shared=allow_shared,
+        )
+        return go_on(directory, registry, request, skip_preflight, quiet=quiet, verbose=verbose, as_json=as_json)
+
     _check_resume(resume, output, retry_failed=retry_failed, allow_changes=allow_changes, dry_run=dry_run)
     if resume is not None and study is None and model is None:
         changing = (backend, dataset, prompts, output_tokens, order, runner)
@@ -150,14 +160,7 @@ def run(
             raise click.UsageError(
                 "options that change a study need the study: llem run STUDY.yaml --resume STUDY_DIR …"
             )
-        request = ResumeRequest(
-            retry_failed=retry_failed,
-            allow_changes=allow_changes,
-            cycles=cycles,
-            no_gaps=no_gaps,
-            allow_shared=allow_shared,
-        )
-        return go_on(resume, registry, request, skip_preflight, quiet=quiet, verbose=verbose, as_json=as_json)
+        return again(resume, None)
     given = {
         "model": _beside(model, study),
         "backend": backend,
@@ -172,11 +175,11 @@ def run(
         "execution.allow_shared": True if allow_shared and resume is None else None,
     }
     overrides = {key: found for key, found in given.items() if found is not None}
-    overrides |= read_settings(settings, Vocabulary(registry[BACKENDS], registry[RUNNERS], registry[SCENARIOS]))
     try:
         loaded = load_study(
             study,
             overrides=overrides,
+            settings=settings,
             **installed_parts(registry),
         )
     except ConfigError as error:
@@ -184,16 +187,7 @@ def run(
             raise click.UsageError("there is nothing to run: give a STUDY.yaml, or --model and --backend.") from error
         raise
     if resume is not None:
-        request = ResumeRequest(
-            study=loaded,
-            runner=runner,
-            no_gaps=no_gaps,
-            retry_failed=retry_failed,
-            allow_changes=allow_changes,
-            cycles=cycles,
-            allow_shared=allow_shared,
-        )
-        return go_on(resume, registry, request, skip_preflight, quiet=quiet, verbose=verbose, as_json=as_json)
+        return again(resume, loaded)
     plan = make_plan(loaded, registry, runner=runner)
     if dry_run:
         _print_plan(plan, [*loaded.notes, *moved(plan.runners)], as_json=as_json, verbose=verbose)

@@ -12,7 +12,7 @@ from llem.cli.next_step import next_step, state_of
 from llem.cli.present import notes, study_table
 from llem.cli.table import one_line
 from llem.errors import FAILED_EXPERIMENTS, ResultError, help_url
-from llem.results.text import PARAGRAPH
+from llem.results.text import PARAGRAPH, counted
 
 if TYPE_CHECKING:
     from llem.metrics.environments import Environment
@@ -119,8 +119,8 @@ def _text(head: Mapping[str, Any], selection: Selection, metrics: Sequence[Shown
     if head["where"]:
         met = _statuses(selection.statuses)
         lines.append(
-            f"where {' and '.join(head['where'])}: {_many(selection.experiments, 'experiment')} of "
-            f"{_many(selection.total, 'configuration')}{f', {met}' if met else ''}"
+            f"where {' and '.join(head['where'])}: {counted(selection.experiments, 'experiment')} of "
+            f"{counted(selection.total, 'configuration')}{f', {met}' if met else ''}"
         )
     lines.append("")
     if selection.configurations:
@@ -136,11 +136,11 @@ def _text(head: Mapping[str, Any], selection: Selection, metrics: Sequence[Shown
     if selection.hidden:
         # What is not listed must not be out of sight.
         lines += [
-            f"warning: {code}: on {_many(count, 'experiment')} in all; --where warnings={code} lists them"
+            f"warning: {code}: on {counted(count, 'experiment')} in all; --where warnings={code} lists them"
             for code, count in selection.warnings.most_common()
         ]
         if failed := selection.statuses.get("failed"):
-            lines.append(f"failed: {_many(failed, 'experiment')} in all; --where status=failed lists them")
+            lines.append(f"failed: {counted(failed, 'experiment')} in all; --where status=failed lists them")
     lines += [f"damaged: {text}" for text in head["damage"]]
     said = head["search"].get("said") if head["search"] else None
     if isinstance(said, list):
@@ -164,7 +164,7 @@ def _environment_notes(selection: Selection) -> Iterator[str]:
         names = list(dict.fromkeys(name for kinds in parts.values() for name in differences(kinds)))
         first = next(iter(parts.values()))
         yield (
-            f"warning: unlike_cycles: cycles of {_many(len(parts), 'configuration')} ran in environments that differ in "
+            f"warning: unlike_cycles: cycles of {counted(len(parts), 'configuration')} ran in environments that differ in "
             f"{', '.join(names)} ({one_line('; '.join(short_names(first)))}); each has a line of its own, and they are never "
             "averaged."
         )
@@ -181,7 +181,3 @@ def _environment_notes(selection: Selection) -> Iterator[str]:
 
 def _statuses(statuses: Counter[str]) -> str:
     return ", ".join(f"{count:,} {status}" for status, count in statuses.most_common())
-
-
-def _many(count: int, what: str) -> str:
-    return f"{count:,} {what}{'s' * (count != 1)}"

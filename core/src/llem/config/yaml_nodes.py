@@ -21,17 +21,25 @@ MAX_DEPTH = 50
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _TAG = "tag:yaml.org,2002:"
+Entry = tuple[int, int, "Node"]
+_Start = events.MappingStartEvent | events.SequenceStartEvent
 
 
 @dataclass(slots=True)
 class Node:
     """A value and where it stands. `value` is a scalar, a list of nodes, or a mapping of key to (line, column, node)."""
 
-    value: Any
+    value: Scalar | list[Node] | dict[str, Entry]
     line: int
     column: int
     size: int = 1
     depth: int = 1
+
+
+def _place(event: events.Event) -> tuple[int, int]:
+    mark = event.start_mark
+    assert mark is not None  # every event of a parsed text has its place
+    return mark.line + 1, mark.column + 1
 
 
 class YamlComposer:
@@ -43,12 +51,12 @@ class YamlComposer:
         self.anchors: dict[str, Node] = {}
         self.open: list[tuple[Node, str | None]] = []
         self.keys: list[tuple[str, int, int] | None] = []
-        self.merges: list[list[Node]] = []
+        self.merges: list[list[dict[str, Entry]]] = []
         self.root: Node | None = None
 
-    def fail(self, event: Any, what: str, remedy: str | None = None) -> NoReturn:
-        mark = event.start_mark
-        raise ConfigError(what, where=f"{self.name}:{mark.line + 1}:{mark.column + 1}", remedy=remedy)
+    def fail(self, event: events.Event, what: str, remedy: str | None = None) -> NoReturn:
+        line, column = _place(event)
+        raise ConfigError(what, where=f"{self.name}:{line}:{column}", remedy=remedy)
 
     def run(self, text: str) -> Node | None:
         documents = 0
@@ -69,7 +77,7 @@ class YamlComposer:
                     )
         return self.root
 
-    def _count(self, event: Any, nodes: int) -> None:
+    def _count(self, event: events.Event, nodes: int) -> None:
         self.total += nodes
         if self.total > MAX_NODES:
             self.fail(
@@ -78,7 +86,7 @@ class YamlComposer:
                 "Use `sweep` for many combinations; its points need not be written out.",
             )
 
-    def _scalar(self, event: Any) -> None:
+    def _scalar(self, event: events.ScalarEvent) -> None:
         if len(event.value) > MAX_SCALAR:
             self.fail(
                 event,
@@ -86,8 +94,8 @@ class YamlComposer:
                 "Long text belongs in a file of its own, such as a dataset's (`dataset.path`).",
             )
         self._count(event, 1)
-        line, column = event.start_mark.line + 1, event.start_mark.column + 1
-        if self.open and isinstance(self.open[-1][0].value, dict) and self.keys[-1] is None:
+        line, column = _place(event)
+        if self._key_is_next():
             key = self._key(event)
             if event.anchor:
                 self.anchors[event.anchor] = Node(key, line, column)
@@ -98,7 +106,10 @@ class YamlComposer:
             self.anchors[event.anchor] = node
         self._attach(event, node)
 
-    def _value(self, event: Any) -> Scalar:
+    def _key_is_next(self) -> bool:
+        return bool(self.open) and isinstance(self.open[-1][0].value, dict) and self.keys[-1] is None
+
+    def _value(self, event: events.ScalarEvent) -> Scalar:
         text: str = event.value
         tag: str | None = event.tag
         if tag is None or tag == "!":
@@ -114,12 +125,12 @@ class YamlComposer:
         except ScalarError as error:
             self.fail(event, str(error))
 
-    def _refuse_tag(self, event: Any) -> NoReturn:
+    def _refuse_tag(self, event: events.ScalarEvent | _Start) -> NoReturn:
         self.fail(
             event, f"the tag `{event.tag}` is not allowed.", "Write plain values: text, numbers, lists, mappings."
         )
 
-    def _key(self, event: Any) -> str:
+    def _key(self, event: events.ScalarEvent) -> str:
         if is_yes_or_no(event.value):
             return str(event.value)
         try:
@@ -133,7 +144,7 @@ class YamlComposer:
             self.fail(event, f"the key `{event.value}` is not text.", "Put quotes around it if it is meant as a name.")
         return key
 
-    def _alias(self, event: Any) -> None:
+    def _alias(self, event: events.AliasEvent) -> None:
         name = event.anchor
         if any(name == anchor for _, anchor in self.open):
             self.fail(event, f"the anchor `{name}` contains itself.", "Write the value out.")
@@ -141,34 +152,35 @@ class YamlComposer:
             self.fail(event, f"the alias `*{name}` has no anchor `&{name}` before it.")
         node = self.anchors[name]
         self._count(event, node.size)
-        if isinstance(self.open[-1][0].value, dict) and self.keys[-1] is None:
+        if self._key_is_next():
             if not isinstance(node.value, str):
                 self.fail(event, f"the alias `*{name}` is a key, but not text.")
-            self.keys[-1] = (node.value, event.start_mark.line + 1, event.start_mark.column + 1)
+            self.keys[-1] = (node.value, *_place(event))
             return
         self._attach(event, node)
 
-    def _start(self, event: Any) -> None:
+    def _start(self, event: _Start) -> None:
         is_map = isinstance(event, events.MappingStartEvent)
         if event.tag not in {None, "!", _TAG + ("map" if is_map else "seq")}:
             self._refuse_tag(event)
-        if self.open and isinstance(self.open[-1][0].value, dict) and self.keys[-1] is None:
+        if self._key_is_next():
             self.fail(
                 event, "a key is itself a list or a mapping.", "Keys are plain names; `{{…}}` templates are not known."
             )
         if len(self.open) >= MAX_DEPTH:
             self.fail(event, f"is nested more than {MAX_DEPTH} levels deep.")
         self._count(event, 1)
-        node = Node({} if is_map else [], event.start_mark.line + 1, event.start_mark.column + 1)
+        node = Node({} if is_map else [], *_place(event))
         self.open.append((node, event.anchor))
         self.keys.append(None)
         self.merges.append([])
 
-    def _end(self, event: Any) -> None:
+    def _end(self, event: events.Event) -> None:
         node, anchor = self.open.pop()
         self.keys.pop()
         for merged in self.merges.pop():
-            for key, entry in merged.value.items():
+            assert isinstance(node.value, dict)  # `<<` stands in mappings only
+            for key, entry in merged.items():
                 if key not in node.value:
                     node.value[key] = entry
                     self._grow(event, node, entry[2])
@@ -176,13 +188,13 @@ class YamlComposer:
             self.anchors[anchor] = node
         self._attach(event, node)
 
-    def _grow(self, event: Any, node: Node, child: Node) -> None:
+    def _grow(self, event: events.Event, node: Node, child: Node) -> None:
         node.size += child.size
         node.depth = max(node.depth, child.depth + 1)
         if node.depth > MAX_DEPTH:
             self.fail(event, f"is nested more than {MAX_DEPTH} levels deep once its anchors are expanded.")
 
-    def _attach(self, event: Any, node: Node) -> None:
+    def _attach(self, event: events.Event, node: Node) -> None:
         if not self.open:
             self.root = node
             return
@@ -192,6 +204,7 @@ class YamlComposer:
             self._grow(event, parent, node)
             return
         pending = self.keys[-1]
+        assert isinstance(parent.value, dict)
         assert pending is not None  # a value in a mapping follows its key
         key, line, column = pending
         self.keys[-1] = None
@@ -208,10 +221,11 @@ class YamlComposer:
         parent.value[key] = (line, column, node)
         self._grow(event, parent, node)
 
-    def _merge(self, event: Any, node: Node) -> None:
+    def _merge(self, event: events.Event, node: Node) -> None:
         sources = node.value if isinstance(node.value, list) else [node]
-        if self.merges[-1] or not sources or not all(isinstance(source.value, dict) for source in sources):
+        mappings = [source.value for source in sources if isinstance(source.value, dict)]
+        if self.merges[-1] or not sources or len(mappings) < len(sources):
             self.fail(
                 event, "`<<` takes one mapping or a list of mappings, once.", "Write `<<: *name` or `<<: [*a, *b]`."
             )
-        self.merges[-1] = list(sources)
+        self.merges[-1] = mappings

@@ -19,7 +19,7 @@ def tokens_within(row: Timing, open_ns: int, close_ns: int) -> int:
     times = row.times
     if times is not None:
         return sum(open_ns < t_ns <= close_ns for t_ns in times)
-    pieces = None if row.doubt is not None else reached_times(row.answer, row.record)
+    pieces = None if row.doubt in ("no_duration", "wall_time") else reached_times(row.answer, row.record)
     if not pieces:
         return row.record.output_tokens if open_ns < row.answer.returned_ns <= close_ns else 0
     share = sum(open_ns < t_ns <= close_ns for t_ns in pieces) / len(pieces)

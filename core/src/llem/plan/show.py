@@ -9,7 +9,7 @@ from typing import Any
 from llem.config.problems import shorten
 from llem.plan.models import Plan
 from llem.results.scrub import scrub, scrub_data
-from llem.results.text import duration
+from llem.results.text import counted, duration
 
 SHORT = 12
 """Digits of an identity that are shown."""
@@ -25,8 +25,8 @@ def _lines(plan: Plan, limit: int) -> Iterator[str]:
     least, most = execution.fewest_cycles, execution.most_cycles
     cycles = f"{least} to {most}" if least < most else f"{most}"
     lowest = plan.distinct if plan.search else plan.distinct * least
-    runs = f"{lowest:,} to {_count(plan.total, 'experiment')}"
-    yield f"study {plan.name}: {runs if lowest < plan.total else _count(plan.total, 'experiment')} to run" + (
+    runs = f"{lowest:,} to {counted(plan.total, 'experiment')}"
+    yield f"study {plan.name}: {runs if lowest < plan.total else counted(plan.total, 'experiment')} to run" + (
         f" ({plan.distinct:,} × {cycles} cycles, {execution.order})" if most > 1 else ""
     )
     yield f"  design    {plan.study_design_hash}"
@@ -101,7 +101,7 @@ def _duplicates(plan: Plan) -> Iterator[str]:
     if not found.count:
         return
     come = "comes" if found.count == 1 else "come"
-    yield f"  dropped   {_count(found.count, 'point')} that {come} to the same experiment as another:"
+    yield f"  dropped   {counted(found.count, 'point')} that {come} to the same experiment as another:"
     for pair in found.named:
         yield f"            {_values(pair.dropped_values)} is {_values(pair.kept_values)}"
     if found.count > len(found.named):
@@ -110,7 +110,3 @@ def _duplicates(plan: Plan) -> Iterator[str]:
 
 def _values(values: Mapping[str, Any]) -> str:
     return ", ".join(f"{key}={shorten(value)}" for key, value in values.items()) or "the base configuration"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")

@@ -59,7 +59,7 @@ def result_row(result: ExperimentResult, directory: str) -> dict[str, Any]:
         data["facts"] = _facts_of_old(result).model_dump(mode="json")
     row: dict[str, Any] = {"directory": directory}
     for column in fixed_columns():
-        row.setdefault(column.name, _at(data, column.name))
+        row.setdefault(column.name, value_at(data, column.name))
     identity = data["identity"]
     row.update({name: identity[name] for name in ("study", "config_hash", "cycle", "position")})
     row.update({f"point.{key}": value for key, value in identity["point"].items()})
@@ -84,7 +84,8 @@ def _facts_of_old(result: ExperimentResult) -> Facts:
     )
 
 
-def _at(data: Any, path: str) -> Any:
+def value_at(data: Any, path: str) -> Any:
+    """A value inside of plain data by its dotted path; None where there is none."""
     for key in path.split("."):
         if not isinstance(data, Mapping):
             return None

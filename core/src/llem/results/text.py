@@ -59,6 +59,11 @@ def value(data: Any) -> str:
     return "[" + ", ".join(value(v) for v in data) + "]" if isinstance(data, list) else str(data)
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 experiment`, `2,000 experiments`."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
 def duration(seconds: float) -> str:
     """`45 s`, `3 min 20 s`, `2 h 5 min`, `3 d 4 h`."""
     whole = round(seconds)

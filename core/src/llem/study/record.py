@@ -18,6 +18,7 @@ from llem.config.reading import read_yaml
 from llem.errors import ResultError
 from llem.plugins import installed_parts
 from llem.results.job_directory import write_atomically
+from llem.results.rows import value_at
 from llem.results.store import read_object
 from llem.results.validation import EXACT, problem_of
 from llem.specs.kinds import BACKENDS, RUNNERS, SCENARIOS
@@ -127,7 +128,7 @@ def as_edited(record: StudyRecord, file: Path, registry: Registry, asked: Mappin
     """The study as its file says now, under what the command line, environment and user file said when it was started."""
     above, below = {}, {}
     for key, origin in _origins(record).items():
-        found = _at(record.document, key)
+        found = value_at(record.document, key)
         if found is not None and origin.kind in _ABOVE:
             above[key] = found
         elif found is not None and origin.kind == "user file":
@@ -152,12 +153,3 @@ def _facts(record: StudyRecord) -> dict[str, Any]:
 
 def _origins(record: StudyRecord) -> dict[str, Origin]:
     return {key: Origin(kind, where) for key, (kind, where) in record.origins.items()}
-
-
-def _at(document: Mapping[str, Any], key: str) -> Any:
-    found: Any = document
-    for part in key.split("."):
-        if not isinstance(found, Mapping):
-            return None
-        found = found.get(part)
-    return found

@@ -27,6 +27,9 @@ from llem.plugin_api import (
 from llem_exporters.importers.working_out import CONVERTED, WORKED_OUT
 
 CODE = "imported"
+MOST_NAMED = 4
+"""Values of one unit that the warning names one by one; `environment.imported.values` names all."""
+
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -137,13 +140,21 @@ def _marked(result: ExperimentResult, study: str, form: str, source: str, path: 
 def _said(told: Mapping[str, Any]) -> str:
     """Sentences on values that were converted or worked out, and the importer's own remarks."""
     values: Mapping[str, str] = told.get("values") or {}
-    converted = [f"{column} ({source})" for column, source in values.items() if CONVERTED in source]
+    units: dict[str, list[str]] = {}
+    for column, source in values.items():
+        name, found, unit = source.partition(CONVERTED)
+        if found:
+            units.setdefault(unit, []).append(f"{column} ({name})")
+    converted = [
+        f"{', '.join(names) if len(names) <= MOST_NAMED else f'{len(names)} values'} from {unit}"
+        for unit, names in units.items()
+    ]
     derived = [
         f"{column} ({source.removeprefix(WORKED_OUT)})"
         for column, source in values.items()
         if source.startswith(WORKED_OUT)
     ]
-    parts = [f"Units converted: {', '.join(converted)}"] if converted else []
+    parts = [f"Units converted: {'; '.join(converted)}"] if converted else []
     parts += [f"Worked out from other values: {', '.join(derived)}"] if derived else []
     return "".join(f" {part[:1].upper()}{part[1:]}." for part in (*parts, *(told.get("notes") or ())))
 

@@ -18,7 +18,7 @@ from llem.plugin_api import IMPORTERS, ImporterSpec, Registered
     metavar="NAME",
     type=Registered(IMPORTERS),
     required=True,
-    help="csv: any table, by --mapping; vllm-bench: results of vllm bench serve; aiperf: profile_export_aiperf.json; guidellm: benchmarks.json; optimum-benchmark: benchmark_report.json; ml-energy: runs/llm.parquet of the ML.ENERGY benchmark; or another that "
+    help="csv: any table, by --mapping; vllm-bench: results of vllm bench serve; aiperf: profile_export_aiperf.json; guidellm: benchmarks.json; optimum-benchmark: benchmark_report.json; aienergyscore: its reports and master_results.csv; inferencex: agg_*.json; ml-energy: runs/llm.parquet of the ML.ENERGY benchmark; or another that "
     "`llem plugins` lists.",
 )
 @click.option(

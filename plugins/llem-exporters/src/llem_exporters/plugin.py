@@ -20,12 +20,18 @@ READ: tuple[tuple[str, str, str], ...] = (
     ("csv", "importers.table:read_csv", "any table, by a mapping of its columns"),
     ("vllm-bench", "importers.vllm_bench:read_vllm_bench", "results of vllm bench serve (vLLM 0.32)"),
     ("aiperf", "importers.aiperf:read_aiperf", "profile_export_aiperf.json of AIPerf (0.13)"),
-    ("guidellm", "importers.guidellm:read_guidellm", "benchmarks.json of guidellm (0.7)"),
+    ("guidellm", "importers.guidellm:read_guidellm", "benchmarks.json of guidellm (0.8)"),
     (
         "optimum-benchmark",
         "importers.optimum_benchmark:read_optimum_benchmark",
         "benchmark_report.json of optimum-benchmark (0.7), with its configuration",
     ),
+    (
+        "aienergyscore",
+        "importers.aienergyscore:read_aienergyscore",
+        "reports, summaries and master_results.csv of AIEnergyScore (0.1)",
+    ),
+    ("inferencex", "importers.inferencex:read_inferencex", "agg_*.json of InferenceX, formerly InferenceMAX"),
     (
         "ml-energy",
         "ml_energy.reading:read_ml_energy",

@@ -78,7 +78,7 @@ def _state(study: ReportStudy) -> str:
 
 
 def _answer(study: ReportStudy) -> Iterator[Block]:
-    """What a search found, one sentence, the choice that follows, and what it costs."""
+    """The answer of a search, one sentence, the choice that follows, and what it costs."""
     answer = study.answer
     yield from answer.searched
     yield answer.sentence or study.no_findings or "None yet."

@@ -60,6 +60,7 @@ class Drive:
     context: DriveContext
     _tally: Tally = field(default_factory=Tally, init=False)
     _flight: InFlight = field(init=False)
+    _server: ChecksServer | None = field(init=False)
     _source: Source = field(init=False)
     _trace: Trace | None = field(default=None, init=False)
     _paired: bool = field(default=False, init=False)
@@ -73,6 +74,8 @@ class Drive:
         self._flight = InFlight(
             self.engine, self.load.max_in_flight, arrived=tally.arrived, began=tally.began, ended=tally.ended
         )
+        # Asked once: it is looked at every few milliseconds, and telling an interface takes Python long.
+        self._server = self.engine if isinstance(self.engine, ChecksServer) else None
         # The window waits for counters; the loop must not.
         self._beside = ThreadPoolExecutor(1, thread_name_prefix="llem-window")
 
@@ -255,8 +258,8 @@ class Drive:
 
     def _check(self) -> None:
         """Raise what ends the load before its time: the end of the engine's own server, or an error of a part of the load."""
-        if isinstance(self.engine, ChecksServer):
-            self.engine.check_server()
+        if self._server is not None:
+            self._server.check_server()
         if (fault := self._source.fault()) is not None:
             raise fault
 

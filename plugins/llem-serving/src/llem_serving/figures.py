@@ -83,23 +83,30 @@ def served(course: Course, parts: int) -> list[ServedRequest]:
     for one in course.exchanges:
         if one.answer is not None:
             (inside if window.arrives_inside(one.arrived_ns) else beside).append(one.answer)
-    firsts = {id(row.answer): row.first_ns for row in (*timings(inside), *timings(beside))}
-    return [_served(one, window, each, firsts) for one in course.exchanges]
+    rows = (*timings(inside), *timings(beside))
+    firsts = {id(row.answer): row.first_ns for row in rows}
+    unseen = {id(row.answer) for row in rows if row.doubt in ("no_duration", "wall_time")}
+    return [_served(one, window, each, firsts, is_seen=id(one.answer) not in unseen) for one in course.exchanges]
 
 
-def _served(exchange: Exchange, window: Window, each: float, firsts: Mapping[int, int | None]) -> ServedRequest:
+def _served(
+    exchange: Exchange, window: Window, each: float, firsts: Mapping[int, int | None], *, is_seen: bool
+) -> ServedRequest:
     answer = exchange.answer
     record = answer.records[0] if answer is not None and answer.records else None
     times: Sequence[int] | None = broken_off(exchange, each) or None
     if answer is not None and record is not None:
         times = record.token_ns or (answer.stream_ns if record.piece_ns is None else None)
     reached = times or (record.piece_ns if record is not None else None) or None
+    # Where the engine's times contradict the clock here, only that of the whole answer is known, and no latency is.
+    if answer is not None and not is_seen:
+        reached = (answer.returned_ns,)
     return ServedRequest(
         id=exchange.request.id,
         scheduled_ns=exchange.arrived_ns,
         released_ns=exchange.sent_ns,
         first_ns=firsts.get(id(answer)) if answer is not None else reached[0] if reached else None,
-        last_ns=reached[-1] if reached else None,
+        last_ns=reached[-1] if reached and is_seen else None,
         token_ns=reached,
         input_tokens=record.input_tokens if record is not None else None,
         output_tokens=record.output_tokens if record is not None else len(times or ()),
@@ -107,7 +114,7 @@ def _served(exchange: Exchange, window: Window, each: float, firsts: Mapping[int
         error=exchange.error,
         part=window.part_of_arrival(exchange.arrived_ns),
         free_ns=exchange.free_ns,
-        ended_ns=exchange.ended_ns if exchange.error is not None else None,
+        ended_ns=exchange.ended_ns if exchange.error is not None or not is_seen else None,
     )
 
 

@@ -155,7 +155,7 @@ def _row(one: JudgedConfiguration) -> list[str]:
         NOTHING if attained is None else share_text(attained),
         NOTHING if share is None else f"{share_text(share.low)} … {share_text(share.high)}",
         NOTHING if judgement is None else amount(judgement.goodput_rps),
-        joules if interval is None else f"{joules} ({span(interval.low, interval.high)})",
+        joules if interval is None else f"{joules} ({span(max(0.0, interval.low), interval.high)})",
         _verdict(one) or NOTHING,
     ]
 

@@ -43,14 +43,14 @@ def _found(experiment: ExperimentConfig) -> Finding | None:
         return Finding(
             level="error",
             message=f"the load takes {duration(least)} at the least, and an experiment is given up after {duration(limit_s)} "
-            "(execution.timeout_s).",
+            "(execution.timeout_s)",
             remedy=ample,
         )
     if longest >= limit_s:
         return Finding(
             level="warning",
             message=f"the load takes up to {duration(longest)}, and an experiment is given up after {duration(limit_s)} "
-            "(execution.timeout_s): one that waits long for a steady state fails.",
+            "(execution.timeout_s): one that waits long for a steady state fails",
             remedy=ample,
         )
     return Finding(level="ok", message=f"the load takes {duration(longest)} at the most, of {duration(limit_s)}")

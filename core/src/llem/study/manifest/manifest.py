@@ -42,7 +42,7 @@ _STUDY_STATES: tuple[StudyState, ...] = get_args(StudyState)
 _JOBS = f"{EXPERIMENTS}/"
 
 _CHANGED = ("state", "started_at", "ended_at", "failure", "files", "reason")
-"""What a change gives an experiment anew."""
+"""Fields of an entry that a change gives anew."""
 
 _CHECKSUM = b',\n "checksum": "'
 _END = b'"\n}\n'

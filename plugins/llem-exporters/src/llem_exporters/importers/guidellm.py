@@ -3,7 +3,7 @@
 Figures are of its successful requests, inside its own measured stretch. Its inter-token latency is one figure for each request,
 (last - first) / (output tokens - 1), weighted by gaps, which is nearest to llem's TPOT; its time per output token holds the time to the
 first token and has no place here. It measures no energy.
-Source: `GenerativeBenchmarksReport` (schema 2) of guidellm 0.7.3, https://github.com/vllm-project/guidellm.
+Source: `GenerativeBenchmarksReport` (schema 2) of guidellm 0.8.1, https://github.com/vllm-project/guidellm.
 """
 
 from __future__ import annotations
@@ -88,8 +88,9 @@ def _run(report: Mapping[str, Any], benchmark: Mapping[str, Any], where: str) ->
 
 
 def _load(strategy: Mapping[str, Any]) -> dict[str, Any]:
+    """The load that was asked for. `max_concurrency` is the generator's own bound, 10,240 where nobody asks, and no load."""
     kind = text(strategy.get("type_"))
-    concurrency = 1 if kind == "synchronous" else strategy.get("streams") or strategy.get("max_concurrency")
+    concurrency = 1 if kind == "synchronous" else strategy.get("streams")
     found = {"load.arrival": kind, "load.rate_rps": strategy.get("rate"), "load.concurrency": concurrency}
     return {key: value for key, value in found.items() if isinstance(value, str | int | float)}
 

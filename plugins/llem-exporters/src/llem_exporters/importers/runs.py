@@ -35,6 +35,9 @@ from llem.plugin_api import (
 )
 from llem_exporters.importers.working_out import Told, contradictions, worked_out
 
+MOST_GPUS = 10_000
+"""GPUs of one run; a file that tells of more is damaged."""
+
 UNKNOWN = "unknown"
 """Stands for the engine, the model or the dataset where a file does not name it."""
 

@@ -13,11 +13,10 @@ from llem.plugin_api import ConfigError, ExperimentResult, Method, ResultError, 
 from llem_exporters.importers.columns import UNITS
 from llem_exporters.importers.mapping import Cell, Reader, TableMapping, is_parameter, mapping_of, read_mapping
 from llem_exporters.importers.reading import read_text
-from llem_exporters.importers.runs import UNKNOWN, Run, results_of
+from llem_exporters.importers.runs import MOST_GPUS, UNKNOWN, Run, results_of
 from llem_exporters.importers.working_out import CONVERTED, Told
 
 TOOL = "csv"
-MOST_GPUS = 100_000
 _GPUS = "environment.gpu.models"
 Row = Mapping[str, Any]
 Numbered = tuple[str, Row]

@@ -15,7 +15,7 @@ from typing import Any
 from llem.plugin_api import ExperimentResult
 from llem_exporters.importers.mapping import is_parameter
 from llem_exporters.importers.reading import Teller, files_of, objects_of, require, text
-from llem_exporters.importers.runs import UNKNOWN, Run, results_of
+from llem_exporters.importers.runs import MOST_GPUS, UNKNOWN, Run, results_of
 
 TOOL = "vllm-bench"
 _WHAT = "result of vllm bench serve"
@@ -95,7 +95,7 @@ def _whole(value: Any) -> Any:
 
 
 def _count(told: str) -> int:
-    return min(int(told), 100_000) if told.isascii() and told.isdigit() and len(told) < 7 and int(told) else 1
+    return min(int(told), MOST_GPUS) if told.isascii() and told.isdigit() and len(told) < 7 and int(told) else 1
 
 
 def _moment(told: Any) -> str | None:

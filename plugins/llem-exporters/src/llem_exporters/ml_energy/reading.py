@@ -1,6 +1,6 @@
 """Reads runs in the form of the ML.ENERGY benchmark (`runs/llm.parquet`), as results of llem's.
 
-What their form does not tell is null: prompts' tokens, memory, the time to the first token, the shortest and longest gap.
+Null is what their form does not tell: prompts' tokens, memory, the time to the first token, the shortest and longest gap.
 Source: the fields of `LLMRun` in mlenergy-data 0.4.0, https://github.com/ml-energy/data.
 """
 
@@ -28,8 +28,10 @@ from llem.plugin_api import (
     ResultError,
     ResultWarning,
     Throughput,
+    Tokens,
     open_parquet,
 )
+from llem_exporters.importers.working_out import CONVERTED
 
 RUNS = Path("runs") / "llm.parquet"
 BACKEND = "unknown"
@@ -50,6 +52,22 @@ _NEEDED = (
     "request_throughput_req_per_sec",
     "avg_power_watts",
 )
+_SOURCES = {
+    "energy.window_s": "steady_state_duration_seconds",
+    "energy.headline.energy_j": "steady_state_energy_joules",
+    "energy.headline.mean_w": "avg_power_watts",
+    "energy.headline.j_per_output_token": "energy_per_token_joules",
+    "energy.headline.j_per_request": "energy_per_request_joules",
+    "throughput.tokens_per_s": "output_throughput_tokens_per_sec",
+    "throughput.requests_per_s": "request_throughput_req_per_sec",
+    "tokens.output": "total_output_tokens",
+    "tokens.requests": "completed_requests",
+    "latency.itl_s.mean": f"mean_itl_ms{CONVERTED}ms",
+    "latency.itl_s.p50": f"median_itl_ms{CONVERTED}ms",
+    **{f"latency.itl_s.p{p}": f"p{p}_itl_ms{CONVERTED}ms" for p in (90, 95, 99)},
+}
+"""Column to the form's own name for it."""
+
 _OPTIONS = ("max_num_seqs", "num_gpus", "tensor_parallel", "expert_parallel", "data_parallel")
 
 
@@ -155,6 +173,7 @@ def _result(row: Mapping[str, Any], config: dict[str, Any], identity: Identity) 
         energy=EnergyBreakdown(
             window_s=seconds, headline=headline, totals=[headline], devices=_devices(row, gpus, method)
         ),
+        tokens=_tokens(row),
         throughput=Throughput(
             tokens_per_s=row["output_throughput_tokens_per_sec"],
             total_tokens_per_s=None,
@@ -162,7 +181,12 @@ def _result(row: Mapping[str, Any], config: dict[str, Any], identity: Identity) 
         ),
         latency=Latency(itl_s=_gaps(row)),
         model=_model(row, config["model"]["source"]),
-        environment={"gpu": {"models": [row["gpu_model"]] * len(gpus)}},
+        environment={
+            "gpu": {"models": [row["gpu_model"]] * len(gpus)},
+            "imported": {
+                "values": {column: name for column, name in _SOURCES.items() if row.get(name.split(",")[0]) is not None}
+            },
+        },
         facts=Facts(devices=[DeviceFacts(id=gpu, model=row["gpu_model"], in_use=True) for gpu in gpus]),
         warnings=_warnings(row),
     )
@@ -182,6 +206,17 @@ def _devices(row: Mapping[str, Any], gpus: Sequence[str], method: Any) -> list[D
         )
         for gpu in gpus
     ]
+
+
+def _tokens(row: Mapping[str, Any]) -> Tokens | None:
+    output, requests = row.get("total_output_tokens"), row.get("completed_requests")
+    if output is None and requests is None:
+        return None
+    return Tokens(
+        requests=None if requests is None else round(requests),
+        input=None,
+        output=None if output is None else round(output),
+    )
 
 
 def _gaps(row: Mapping[str, Any]) -> Distribution | None:

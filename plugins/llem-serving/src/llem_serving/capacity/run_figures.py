@@ -54,9 +54,10 @@ def run_figures(load: LoadConfig, slo: SloConfig, result: ExperimentResult, job_
     if result.energy is None or result.energy.window_s is None:
         raise ResultError("the result does not tell the length of the window.", where=str(job_dir))
     rows, window_s = table.to_pydict(), result.energy.window_s
-    judged = rejudge(rows, slo, window_s=window_s, parts=load.parts, where=str(path))
+    requests = requests_of(rows, str(path))
+    judged = rejudge(rows, slo, window_s=window_s, parts=load.parts, where=str(path), requests=requests)
     window = Window(0, round(window_s * 1e9), load.parts)
-    good = [tokens_by_part(one, window) for one in requests_of(rows, str(path)) if keeps(one, slo)]
+    good = [tokens_by_part(one, window) for one in requests if keeps(one, slo)]
     tokens = [sum(column) for column in zip(*good, strict=True)] or [0] * load.parts
     joules = part_energy(job_dir, result.energy, load.parts)
     headline, turns = result.energy.headline, result.scenario_metrics.get("turns_per_conversation")

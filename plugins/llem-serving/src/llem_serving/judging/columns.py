@@ -35,6 +35,7 @@ def rejudge(
     window_s: float,
     parts: int,
     where: str | None = None,
+    requests: Sequence[ServedRequest] | None = None,
 ) -> Judgement:
     """Judge a load again from its table.
 
@@ -45,13 +46,14 @@ def rejudge(
         window_s: length of the window.
         parts: its equal parts.
         where: the file, for errors.
+        requests: of the table, where they have been read already.
 
     Raises:
         ResultError: a column is missing, or a value cannot be; with its row.
     """
     if not (math.isfinite(window_s) and 0 < window_s < _FURTHEST_S):
         raise ResultError(f"a window cannot be {window_s!r} s long.", where=where)
-    found = requests_of(rows, where)
+    found = requests_of(rows, where) if requests is None else requests
     return judge(found, slo, 0, _ns(window_s), parts, tokens=window_tokens_of(rows, found, where))
 
 
@@ -94,13 +96,12 @@ def _request(row: Mapping[str, Any], place: int) -> ServedRequest:
     tokens = _token_times(row, first)
     last = tokens[-1] if tokens else _last(row, arrival)
     failed = _time(row, "end_s") if finish == "error" else None
-    for name, earlier, later in (
-        ("first_token_s", arrival, first),
-        ("its last token", first, last),
-        ("end", arrival, last),
-    ):
-        if earlier is not None and later is not None and later < earlier:
-            raise ValueError(f"{name} is before {'arrival_s' if earlier is arrival else 'first_token_s'}")
+    if first is not None and first < arrival:
+        raise ValueError("first_token_s is before arrival_s")
+    if first is not None and last is not None and last < first:
+        raise ValueError("its last token is before first_token_s")
+    if last is not None and last < arrival:
+        raise ValueError("end is before arrival_s")
     number = row.get("id")
     return ServedRequest(
         id=place if number is None else _count(row, "id"),
@@ -158,11 +159,12 @@ def _items(row: Mapping[str, Any], name: str) -> Sequence[Any]:
 
 
 def _time(row: Mapping[str, Any], name: str) -> int | None:
-    return None if row.get(name) is None else _as_ns(row[name], name)
+    value = row.get(name)
+    return None if value is None else _as_ns(value, name)
 
 
 def _as_ns(value: Any, name: str) -> int:
-    if type(value) not in (int, float) or not math.isfinite(value) or abs(value) > _FURTHEST_S:
+    if type(value) not in (int, float) or not -_FURTHEST_S <= value <= _FURTHEST_S:
         raise ValueError(f"{name} holds {_shown(value)}, and no time in seconds")
     return _ns(value)
 

@@ -32,16 +32,17 @@ def unseen(request: ServedRequest, slo: SloConfig) -> bool:
 
 
 def _ratios(request: ServedRequest, slo: SloConfig) -> Iterator[float]:
-    for seen, limit in (
-        (ttft_s(request), slo.ttft_s),
-        (0.0 if request.output_tokens == 1 else tpot_s(request), slo.tpot_s),
-        (e2e_s(request), slo.e2e_s),
-    ):
-        if limit is not None:
-            yield math.inf if seen is None else _ratio(seen, limit)
+    if slo.ttft_s is not None:
+        yield _ratio(ttft_s(request), slo.ttft_s)
+    if slo.tpot_s is not None:
+        yield _ratio(0.0 if request.output_tokens == 1 else tpot_s(request), slo.tpot_s)
+    if slo.e2e_s is not None:
+        yield _ratio(e2e_s(request), slo.e2e_s)
 
 
-def _ratio(seen: float, limit: float) -> float:
+def _ratio(seen: float | None, limit: float) -> float:
     """Above 1 exactly where the limit is exceeded: a quotient may round to 1."""
+    if seen is None:
+        return math.inf
     ratio = seen / limit
     return max(ratio, math.nextafter(1.0, 2.0)) if seen > limit else min(ratio, 1.0)
