@@ -263,3 +263,18 @@ def test_apptainers_own_refusal_is_the_cause_where_preflight_was_skipped(
     failure = llem_run(_folder(tmp_path / "empty"), "--skip-preflight", "apptainer-image").result["failure"]
     assert failure["type"] == "ImageUnfit"
     assert "has no python3 on its PATH" in failure["message"]
+
+
+def test_a_token_is_a_file_inside_where_there_is_a_network_and_comes_back_in_nothing(
+    hostile: Callable[[str, str], Path], llem_run: Callable[..., Any]
+) -> None:
+    before = set(Path("/dev/shm").glob("llem-*"))
+    program = """
+print("the token is", open(os.environ["HF_TOKEN_PATH"]).read(), "HF_TOKEN" in os.environ, flush=True)
+print(len(open("/proc/net/dev").read().splitlines()), "lines", flush=True)
+"""
+    more = {"HF_TOKEN": "hf_verysecretindeed"}
+    ran = llem_run(hostile("token", program), "--set", "runner_options.apptainer.network=host", more=more)
+    assert "the token is *** False" in ran.log
+    assert "hf_verysecretindeed" not in ran.stderr + json.dumps(ran.results)
+    assert set(Path("/dev/shm").glob("llem-*")) <= before

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -32,7 +34,8 @@ class Parts:
         directory: the job directory; exchange: the folder in it that the container sees; scratch: its temporary folder.
         expected: `experiment.json`, as it was given in.
         secrets: texts that must not come back.
-        let_go: closes the lifeline of the worker (see `llem.worker`).
+        lifeline: the pipe that ends the worker when llem is gone (see `llem.worker`); closed at the end.
+        token: the file that holds the hub's token, or None; removed as soon as it is mounted.
     """
 
     image: str
@@ -42,7 +45,8 @@ class Parts:
     scratch: Path
     expected: Mapping[str, Any]
     secrets: Sequence[str]
-    let_go: Callable[[], None]
+    lifeline: int
+    token: Path | None
     baseline_cache: BaselineCache
 
 
@@ -68,6 +72,7 @@ class ApptainerJob:
         self._asked = False
         self._reason: tuple[str, str] | None = None
         self._exit: Exit | None = None
+        self._token = parts.token
         self._process = begin()
 
     def poll(self) -> Exit | None:
@@ -94,8 +99,15 @@ class ApptainerJob:
     def _forward(self) -> Exit | None:
         with self._alone:
             if self._exit is None:
+                if (self._parts.exchange / EVENTS).exists():
+                    self._remove_token()  # the worker is at work, so all is mounted
                 self._events.forward()
             return self._exit
+
+    def _remove_token(self) -> None:
+        if self._token is not None:
+            shutil.rmtree(self._token.parent, ignore_errors=True)
+            self._token = None
 
     def _finish(self, found: Exit) -> Exit:
         """Take everything out, once, by whoever sees the end first."""
@@ -110,7 +122,8 @@ class ApptainerJob:
         self._events.forward()
         told = self._told(found)
         refused = take(parts.exchange, parts.directory, parts.expected, parts.secrets)
-        parts.let_go()
+        os.close(parts.lifeline)
+        self._remove_token()
         parts.baseline_cache.take(parts.scratch)
         remove_folder(parts.exchange)
         remove_folder(parts.scratch)

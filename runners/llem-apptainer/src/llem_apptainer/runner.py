@@ -52,7 +52,6 @@ class ApptainerRunner:
         self._context = context
         self._options = options_of(context)
         self._apptainer: Apptainer | None = None
-        self._image: Image | None = None
         self._baseline_cache = BaselineCache()
 
     def preflight(self, experiments: Sequence[ExperimentConfig]) -> Iterable[Finding]:
@@ -75,7 +74,7 @@ class ApptainerRunner:
         """
         options = self._options
         apptainer = self._apptainer = self._apptainer or find()
-        image = self._image = self._look() or self._made(apptainer)
+        image = self._made(apptainer)
         expected = read_experiment(job.directory / EXPERIMENT)
         places = places_of(job.config, expected["base_dir"])
         online = options.network == "host" or (options.network == "auto" and places.fetches)
@@ -92,7 +91,6 @@ class ApptainerRunner:
                     f"the container's folders cannot be made: {error.strerror or error}.", where=str(error.filename)
                 ) from error
             token = hub_token() if online else None
-            # It stays until the container has ended: Apptainer mounts it some time after its start, and does not say when.
             held = undo.enter_context(TokenFile(token)) if token else None
             inside = Inside(
                 image=image.path,
@@ -119,10 +117,6 @@ class ApptainerRunner:
             undo.callback(os.close, lifeline)
             given = variables_for(found)
             line = _line(job.directory / SESSION, exec_line(apptainer.path, inside, WORKER), given)
-            kept = ExitStack()
-            kept.callback(os.close, lifeline)
-            if held is not None:
-                kept.callback(shutil.rmtree, held.parent, ignore_errors=True)
             parts = Parts(
                 image=image.reference,
                 options=options,
@@ -131,7 +125,8 @@ class ApptainerRunner:
                 scratch=scratch,
                 expected=expected,
                 secrets=[token] if token else [],
-                let_go=kept.close,
+                lifeline=lifeline,
+                token=held,
                 baseline_cache=self._baseline_cache,
             )
             try:
@@ -148,11 +143,8 @@ class ApptainerRunner:
     def close(self) -> None:
         """Nothing is held between jobs."""
 
-    def _look(self) -> Image | None:
-        """The image of the experiment before, where it is still there."""
-        return self._image if self._image is not None and self._image.path.exists() else None
-
     def _made(self, apptainer: Apptainer) -> Image:
+        """The image as it is now: a file that was exchanged in mid-study has another digest."""
         source = source_of(reference_of(self._context))
         return cache.image(source, apptainer, make=self._options.pull == "missing")
 
