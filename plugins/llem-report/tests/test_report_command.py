@@ -169,6 +169,7 @@ def test_a_study_that_was_broken_off_before_its_first_result_has_a_report_too(tm
     assert "no experiment" in str(found.no_findings)
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("options", "says"),
     [
@@ -183,6 +184,7 @@ def test_an_audit_that_cannot_be_is_refused_and_nothing_is_written(study, option
     assert not (study / "report.html").exists()
 
 
+@pytest.mark.process
 def test_the_page_takes_an_audit(study, capsys):
     assert main(["report", str(study), "--audit", "ml-energy"]) == 0
     assert "by the rules ml-energy" in (study / "report.html").read_text(encoding="utf-8")

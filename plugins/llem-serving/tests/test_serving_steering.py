@@ -161,7 +161,11 @@ def test_each_configuration_is_searched_by_itself(
     first, second = search.answer()["configurations"]
     assert (first["runs"], len(second["runs"])) == ([], 1)
     assert [text[:4] for text in search.answer()["said"]] == ["n=0:", "n=1:", "n=1:"]
-    assert search.settings(0, 2.0) == {"load.duration_s": 500.0, "load.steady_s": 1000.0}
+    assert search.settings(0, 2.0) == {
+        "load.duration_s": 500.0,
+        "load.steady_s": 1000.0,
+        "limits.timeout_s": 4920.0,
+    }
 
 
 def test_rates_of_conversations_are_told_as_such(configure: Configure, saturated: ExperimentResult) -> None:

@@ -71,7 +71,7 @@ def locate_model(source: str, base_dir: str | Path) -> ModelLocation:
         return _local(path, source)
     if _is_path(source) or source.endswith(_WEIGHTS):
         raise ModelError(
-            f"there is no such file{' or folder' if _is_path(source) else ''}.",
+            "there is no such file or folder." if _is_path(source) else "there is no such file.",
             where=str(path),
             remedy=f"Correct model.source ({source}); a relative path starts from {Path(base_dir).absolute()}.",
         )
