@@ -18,6 +18,7 @@ from llem.config.keys import Vocabulary as Vocabulary
 from llem.config.layers import user_file_path as user_file_path
 from llem.config.merging import nested as nested
 from llem.config.paths import paths_in as paths_in
+from llem.config.reading import read_yaml_file as read_yaml_file
 from llem.config.section import Section as Section
 from llem.config.study import SearchConfig as SearchConfig
 from llem.errors import DOCUMENTATION as DOCUMENTATION
@@ -32,6 +33,7 @@ from llem.errors import SamplerClosed as SamplerClosed
 from llem.errors import SamplerUnavailable as SamplerUnavailable
 from llem.files import inside as inside
 from llem.files import open_parquet as open_parquet
+from llem.files import read_file as read_file
 from llem.hookspecs import API_VERSION as API_VERSION
 from llem.hookspecs import PROJECT as PROJECT
 from llem.hookspecs import hookimpl as hookimpl
