@@ -197,12 +197,16 @@ input()
 threading.Thread(target=way.deliver, args=[test()], daemon=True).start()
 input()
 """
-    with subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, text=True) as process:
+    process = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, text=True)
+    try:
         assert process.stdin is not None
         receiver.await_messages(1, 60)
         receiver.drips = True
         process.stdin.write("\n")
         process.stdin.flush()
         receiver.await_messages(2, 60)
-        process.communicate("\n", timeout=30)
+        process.communicate("\n", timeout=20)
         assert process.returncode == 0
+    finally:
+        process.kill()
+        process.wait()
