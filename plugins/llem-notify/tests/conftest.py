@@ -39,8 +39,7 @@ class Receiver:
         answers: codes of the next answers; 200 once they are used up.
         headers: of every answer.
         slow_s: it waits so long before it answers.
-        endless: its answers go on until this is false.
-        drips: the same, by a byte now and then.
+        drips: its answers go on until this is false, by a byte now and then.
     """
 
     address: str = ""
@@ -48,7 +47,6 @@ class Receiver:
     answers: list[int] = field(default_factory=list)
     headers: dict[str, str] = field(default_factory=dict)
     slow_s: float = 0.0
-    endless: bool = False
     drips: bool = False
 
     def events(self) -> list[str]:
@@ -87,8 +85,6 @@ def receiver() -> Iterator[Receiver]:
             self.end_headers()
             try:
                 self.wfile.write(b"thanks")
-                while found.endless:
-                    self.wfile.write(b"and " * 1000)
                 while found.drips:
                     self.wfile.write(b".")
                     time.sleep(0.05)
@@ -105,7 +101,7 @@ def receiver() -> Iterator[Receiver]:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
         thread.start()
         yield found
-        found.endless, found.drips, found.slow_s = False, False, 0.0
+        found.drips, found.slow_s = False, 0.0
         server.shutdown()
         thread.join()
 

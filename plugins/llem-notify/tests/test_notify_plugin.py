@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -69,3 +71,15 @@ def test_what_did_not_arrive_is_raised_as_llem_shows_it(told) -> None:
     plugin.llem_study_started(Path("a"), STARTED)
     with pytest.raises(plugin.NotDeliveredError, match="2 messages did not reach `lab`: it answered 404"):
         plugin.llem_study_finished(Path("a"), {"state": "complete"})
+
+
+@pytest.mark.process
+def test_a_study_that_nobody_ended_is_told_when_the_process_ends(told) -> None:
+    script = f"""
+from pathlib import Path
+from llem_notify import plugin
+plugin.llem_study_started(Path("a"), {STARTED!r})
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=60)
+    assert told.events() == ["study_started", "study_finished"]
+    assert ended_of(told) == [("a", "broken off")]

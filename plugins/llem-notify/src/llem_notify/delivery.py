@@ -102,7 +102,8 @@ class ByApprise:
         title = f"llem: {message.event.replace('_', ' ')}"
         # Each in this thread: those of Apprise's own pool are waited for when Python ends, however long they take, and start
         # no more by then.
-        if not all([one.notify(title=title, body=message.text) for one in service]):
+        told = [one.notify(title=title, body=message.text) for one in service]
+        if not all(told):
             raise NotDeliveredError("Apprise could not deliver it")
 
 
