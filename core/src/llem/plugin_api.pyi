@@ -19,6 +19,7 @@ from llem.config.layers import load_study as load_study
 from llem.config.layers import user_file_path as user_file_path
 from llem.config.merging import nested as nested
 from llem.config.paths import paths_in as paths_in
+from llem.config.reading import read_yaml_file as read_yaml_file
 from llem.config.section import Section as Section
 from llem.config.study import SearchConfig as SearchConfig
 from llem.errors import DOCUMENTATION as DOCUMENTATION

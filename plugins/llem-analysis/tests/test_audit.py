@@ -531,7 +531,7 @@ def test_a_name_that_is_nearly_right_is_told(tmp_path: Path, draft: Draft) -> No
         audit(written(draft, tmp_path / "study"), "publicaton")
     broken = tmp_path / "broken.yaml"
     broken.write_text("name: [")
-    with pytest.raises(ConfigError, match="this is no YAML"):
+    with pytest.raises(ConfigError, match="is not YAML"):
         read_rules(str(broken))
 
 

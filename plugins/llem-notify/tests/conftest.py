@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -38,7 +39,7 @@ class Receiver:
         answers: codes of the next answers; 200 once they are used up.
         headers: of every answer.
         slow_s: it waits so long before it answers.
-        endless: its answers go on until this is false.
+        drips: its answers go on until this is false, by a byte now and then.
     """
 
     address: str = ""
@@ -46,11 +47,11 @@ class Receiver:
     answers: list[int] = field(default_factory=list)
     headers: dict[str, str] = field(default_factory=dict)
     slow_s: float = 0.0
-    endless: bool = False
+    drips: bool = False
 
     def events(self) -> list[str]:
         """Events of the messages that came."""
-        return [one.message["event"] for one in self.posted]
+        return [one.message.get("event", "by Apprise") for one in self.posted]
 
     def await_messages(self, n: int, within_s: float = 10.0) -> list[str]:
         """Wait until so many have come; returns their events."""
@@ -58,6 +59,14 @@ class Receiver:
         while len(self.posted) < n and time.monotonic() < until:
             time.sleep(0.01)
         return self.events()
+
+
+@pytest.fixture(autouse=True)
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine's proxies have no part in the tests."""
+    for name in list(os.environ):
+        if name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
 
 
 @pytest.fixture
@@ -76,8 +85,9 @@ def receiver() -> Iterator[Receiver]:
             self.end_headers()
             try:
                 self.wfile.write(b"thanks")
-                while found.endless:
-                    self.wfile.write(b"and " * 1000)
+                while found.drips:
+                    self.wfile.write(b".")
+                    time.sleep(0.05)
             except OSError:
                 pass
 
@@ -91,7 +101,7 @@ def receiver() -> Iterator[Receiver]:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
         thread.start()
         yield found
-        found.endless, found.slow_s = False, 0.0
+        found.drips, found.slow_s = False, 0.0
         server.shutdown()
         thread.join()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 
 import pytest
 
@@ -25,6 +26,7 @@ class Way:
     failures: int = 0
     final: bool = False
     holds: threading.Event | None = None
+    after_s: float | None = 0.01
     tries: list[str] = field(default_factory=list)
     got: list[str] = field(default_factory=list)
 
@@ -33,7 +35,7 @@ class Way:
         if self.holds is not None:
             self.holds.wait(20)
         if len(self.tries) <= self.failures:
-            raise NotDeliveredError("it is down", final=self.final, after_s=0.01)
+            raise NotDeliveredError("it is down", final=self.final, after_s=self.after_s)
         self.got.append(message.event)
 
 
@@ -69,6 +71,7 @@ def test_a_target_that_hangs_holds_up_neither_the_sender_nor_another():
     assert time.monotonic() - begin < 5
     assert lost == ["100 messages did not reach `stuck`: no answer in time"]
     assert len(well.got) == 100
+    assert [one.daemon for one in threading.enumerate() if one.name == "notify-stuck"] == [True]
     hang.set()
 
 
@@ -92,7 +95,7 @@ def test_a_target_is_told_of_its_events_only():
     assert way.got == ["experiment_failed"]
 
 
-def test_an_error_that_nobody_foresaw_ends_no_route():
+def test_an_error_that_nobody_foresaw_ends_no_route_and_shows_no_address():
     class Broken:
         def __init__(self) -> None:
             self.got: list[str] = []
@@ -100,14 +103,14 @@ def test_an_error_that_nobody_foresaw_ends_no_route():
         def deliver(self, message: Message) -> None:
             if not self.got:
                 self.got.append("raised")
-                raise ZeroDivisionError("of the service")
+                raise ZeroDivisionError("https://example.org/hunter2secret")
             self.got.append(message.event)
 
     way = Broken()
     courier = Courier([Route("a", way, EVENTS, 3)])
     courier.send(started(STUDY))
     courier.send(stalled(STUDY, 60))
-    assert courier.close() == ["1 message did not reach `a`: ZeroDivisionError: of the service"]
+    assert courier.close() == ["1 message did not reach `a`: ZeroDivisionError"]
     assert way.got == ["raised", "study_stalled"]
 
 
@@ -147,3 +150,12 @@ def _await(holds) -> None:
     while not holds():
         assert time.monotonic() < until
         time.sleep(0.01)
+
+
+def test_pauses_double_up_to_a_minute_where_the_receiver_asks_for_none(monkeypatch):
+    pauses: list[float] = []
+    monkeypatch.setattr(module, "time", SimpleNamespace(sleep=pauses.append, monotonic=time.monotonic))
+    courier = Courier([Route("a", Way(failures=99, after_s=None), EVENTS, attempts=9)])
+    courier.send(started(STUDY))
+    assert courier.close(within_s=20) == ["1 message did not reach `a`: it is down"]
+    assert pauses == [1, 2, 4, 8, 16, 32, 60, 60]

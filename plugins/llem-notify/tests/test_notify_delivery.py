@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import base64
+import socket
+import subprocess
+import sys
+import threading
 import time
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import pytest
@@ -57,9 +64,12 @@ def test_the_signature_covers_identity_and_time():
         (410, True),
         (501, True),
         (408, False),
+        (425, False),
         (429, False),
         (500, False),
+        (502, False),
         (503, False),
+        (504, False),
     ],
 )
 def test_an_answer_tells_whether_to_try_again(receiver, code, final):
@@ -85,10 +95,71 @@ def test_a_redirection_is_not_followed(receiver):
 
 
 def test_an_answer_without_an_end_is_not_listened_to(receiver):
-    receiver.endless = True
+    receiver.drips = True
     begin = time.monotonic()
+    way(receiver.address, timeout_s=40).deliver(trial())
+    assert time.monotonic() - begin < 20
+
+
+def test_a_pause_may_be_asked_for_as_a_date(receiver):
+    at = datetime.now(UTC) + timedelta(seconds=40)
+    receiver.answers = [503, 503]
+    for asked, least, most in ((format_datetime(at, usegmt=True), 20, 40), ("Wed, 21 Oct 2015 07:28:00 GMT", 0, 0)):
+        receiver.headers = {"Retry-After": asked}
+        with pytest.raises(NotDeliveredError) as caught:
+            way(receiver.address).deliver(trial())
+        assert caught.value.after_s is not None
+        assert least <= caught.value.after_s <= most
+
+
+@pytest.mark.parametrize(
+    ("scheme", "first", "then"),
+    [
+        ("http", b"HTTP/1.1 ", b"2"),
+        ("http", b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        ("https", b"\x16\x03\x03\x40\x00", b"\x02"),
+    ],
+    ids=["a status by the byte", "continue for ever", "a handshake by the byte"],
+)
+def test_an_answer_that_never_comes_to_its_point_is_cut_off(scheme, first, then):
+    over = threading.Event()
+
+    def drip(server: socket.socket) -> None:
+        with server.accept()[0] as one, suppress(OSError):
+            one.sendall(first)
+            while not over.wait(0.05):
+                one.sendall(then)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=drip, args=(server,), daemon=True)
+        thread.start()
+        begin = time.monotonic()
+        with pytest.raises(NotDeliveredError, match="no answer in time"):
+            way(f"{scheme}://127.0.0.1:{server.getsockname()[1]}/", timeout_s=0.5).deliver(trial())
+        assert time.monotonic() - begin < 10
+        over.set()
+        thread.join()
+
+
+def test_user_and_password_of_an_address_are_sent(receiver):
+    way(receiver.address.replace("//", "//me:a%40b@")).deliver(trial())
+    (one,) = receiver.posted
+    assert one.headers["authorization"] == "Basic " + base64.b64encode(b"me:a@b").decode()
+    assert one.headers["Host"] == receiver.address.split("/")[2]
+
+
+def test_the_environments_proxy_is_taken(receiver, nobody, monkeypatch):
+    monkeypatch.setenv("http_proxy", receiver.address.replace("/hook", "").replace("//", "//me:b@"))
+    way("http://name.invalid/far").deliver(trial())
+    (one,) = receiver.posted
+    assert one.path == "http://name.invalid/far"
+    assert one.headers["proxy-authorization"] == "Basic " + base64.b64encode(b"me:b").decode()
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
     way(receiver.address).deliver(trial())
-    assert time.monotonic() - begin < 5
+    assert receiver.posted[1].path == "/hook"
+    monkeypatch.setenv("http_proxy", nobody)
+    with pytest.raises(NotDeliveredError, match="by way of the proxy"):
+        way("http://name.invalid/far").deliver(trial())
 
 
 def test_no_connection_and_no_answer_are_said(receiver, nobody):
@@ -115,3 +186,30 @@ def test_apprise_that_cannot_deliver_is_said(receiver):
     with pytest.raises(NotDeliveredError) as caught:
         ByApprise(address="nothing").deliver(trial())
     assert caught.value.final
+
+
+@pytest.mark.process
+def test_a_service_that_hangs_does_not_keep_python_from_ending(receiver):
+    script = f"""
+import threading, time
+from llem_notify.delivery import ByApprise
+from llem_notify.messages import test
+way = ByApprise(address={receiver.address.replace("http://", "json://")!r})
+way.deliver(test())
+input()
+threading.Thread(target=way.deliver, args=[test()], daemon=True).start()
+input()
+"""
+    process = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, text=True)
+    try:
+        assert process.stdin is not None
+        receiver.await_messages(1, 60)
+        receiver.drips = True
+        process.stdin.write("\n")
+        process.stdin.flush()
+        receiver.await_messages(2, 60)
+        process.communicate("\n", timeout=20)
+        assert process.returncode == 0
+    finally:
+        process.kill()
+        process.wait()

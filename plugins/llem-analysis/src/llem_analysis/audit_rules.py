@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self
 
-import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -19,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from llem.plugin_api import ConfigError, closest
+from llem.plugin_api import ConfigError, closest, read_yaml_file
 
 FOLDER = Path(__file__).with_name("rules")
 """The sets of rules that come along."""
@@ -137,21 +136,17 @@ def read_rules(wanted: str) -> RuleSet:
         ConfigError: there is none, or the file holds no rules.
     """
     path = FOLDER / f"{wanted}.yaml" if wanted in names() else Path(wanted)
+    near = closest(wanted, names())
+    hint = f"Did you mean `{near}`? " if near else ""
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        near = closest(wanted, names())
-        hint = f"Did you mean `{near}`? " if near else ""
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        data = read_yaml_file(path, may_be_empty=True).data
+    except ConfigError as error:
+        place = (error.where or "").removeprefix(str(path))
         raise ConfigError(
-            f"these rules cannot be read: {reason}.",
-            where=wanted,
-            remedy=f"{hint}There are {', '.join(names())}, or a file of your own.",
+            error.what,
+            where=f"{wanted}{place}",
+            remedy="Mend it there." if place else f"{hint}There are {', '.join(names())}, or a file of your own.",
         ) from error
-    except (yaml.YAMLError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark is not None else ""
-        raise ConfigError("this is no YAML.", where=f"{wanted}{line}", remedy="Mend it there.") from error
     try:
         return RuleSet.model_validate(data)
     except ValidationError as error:

@@ -5,18 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Literal, Self, get_args
 from urllib.parse import urlsplit
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from llem.plugin_api import ConfigError, user_file_path
+from llem.plugin_api import ConfigError, read_file, read_yaml_file, user_file_path
 
 FILE = "notify.yaml"
 """It stands beside the user's `config.yaml`."""
 
 PAGE = "docs/notify.md has every key."
+
+LONGEST_SECRET = 64 * 2**10
+"""Bytes of a file that holds an address or a key."""
 
 Event = Literal["study_started", "experiment_failed", "study_stalled", "study_finished"]
 EVENTS: tuple[Event, ...] = get_args(Event)
@@ -31,12 +33,18 @@ class Target(_Part):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", description="word by which it is called in messages")
     url: str | None = Field(None, description="address of a webhook that is no secret")
-    url_variable: str | None = Field(None, description="environment variable that holds the address of a webhook")
-    url_file: str | None = Field(None, description="file that holds the address of a webhook")
-    apprise_variable: str | None = Field(None, description="environment variable that holds a URL of Apprise")
-    apprise_file: str | None = Field(None, description="file that holds a URL of Apprise")
-    secret_variable: str | None = Field(None, description="environment variable with the key that signs a webhook")
-    secret_file: str | None = Field(None, description="file with the key that signs a webhook")
+    url_variable: str | None = Field(
+        None, min_length=1, description="environment variable that holds the address of a webhook"
+    )
+    url_file: str | None = Field(None, min_length=1, description="file that holds the address of a webhook")
+    apprise_variable: str | None = Field(
+        None, min_length=1, description="environment variable that holds a URL of Apprise"
+    )
+    apprise_file: str | None = Field(None, min_length=1, description="file that holds a URL of Apprise")
+    secret_variable: str | None = Field(
+        None, min_length=1, description="environment variable with the key that signs a webhook"
+    )
+    secret_file: str | None = Field(None, min_length=1, description="file with the key that signs a webhook")
     events: tuple[Event, ...] = Field(EVENTS, min_length=1, description="events of which it is told")
     timeout_s: float = Field(10.0, gt=0, le=120, description="longest wait for a connection, and for an answer")
     attempts: int = Field(6, ge=1, le=20, description="tries of one message, 1, 2, 4 … s apart, 60 s at most")
@@ -46,7 +54,7 @@ class Target(_Part):
     def _is_web(cls, url: str | None) -> str | None:
         if url is not None:
             check_address(url)
-            if "@" in urlsplit(url).netloc:
+            if urlsplit(url).username is not None:
                 raise ValueError("it holds a user or a password: name a variable or a file in its place (url_variable)")
         return url
 
@@ -92,12 +100,14 @@ class Target(_Part):
             if not (value := environ.get(variable, "").strip()):
                 raise self._wrong(f"the environment variable {variable} is not set.")
             return value
-        path = folder / Path(str(file)).expanduser()
+        path = Path(str(file))
         try:
-            value = path.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
-            reason = error.strerror if isinstance(error, OSError) else "it is no text"
-            raise self._wrong(f"{path} cannot be read: {reason}.") from error
+            path = folder / path.expanduser()
+            value = read_file(path, LONGEST_SECRET).decode().strip()
+        except (OSError, ValueError, RuntimeError) as error:  # a zero byte in its name; `~` of a user who is not there
+            text_is_wrong = isinstance(error, UnicodeDecodeError)
+            reason = error.strerror if isinstance(error, OSError) else "it is no text" if text_is_wrong else str(error)
+            raise self._wrong(f"{path} cannot be read: {str(reason).rstrip('.')}.") from error
         if not value:
             raise self._wrong(f"{path} is empty.")
         return value
@@ -127,10 +137,19 @@ class Notify(_Part):
 
 
 def check_address(url: str) -> None:
-    """Raise ValueError where an address is none of the web."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("an address begins with https:// or http:// and has a host")
+    """Raise ValueError where an address is none of the web. The text of an error never repeats it: it may be a secret."""
+    from urllib3.exceptions import LocationParseError
+    from urllib3.util import parse_url
+
+    try:
+        parts = urlsplit(url)
+        whole = parts.scheme in ("http", "https") and parse_url(url).host and parts.port != 0
+    except (ValueError, LocationParseError):
+        whole = False
+    if not whole:
+        raise ValueError(
+            "an address begins with https:// or http:// and has a host, and a port is a number up to 65535"
+        )
 
 
 def config_path(environ: Mapping[str, str] | None = None) -> Path:
@@ -141,16 +160,15 @@ def config_path(environ: Mapping[str, str] | None = None) -> Path:
 def read_config(path: Path) -> Notify | None:
     """The configuration; None where there is no file. Raises ConfigError where it is none."""
     try:
-        data: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise ConfigError(f"it cannot be read: {reason}.", where=str(path), remedy=PAGE) from error
-    except (yaml.YAMLError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark is not None else ""
-        raise ConfigError("this is no YAML.", where=f"{path}{line}", remedy="Mend it there.") from error
+    except OSError as error:
+        raise ConfigError(f"it cannot be read: {error.strerror}.", where=str(path), remedy=PAGE) from error
+    try:
+        data = read_yaml_file(path, may_be_empty=True).data
+    except ConfigError as error:  # its remedies are of studies
+        raise ConfigError(error.what, where=error.where, remedy=PAGE) from error
     try:
         return Notify.model_validate(data)
     except ValidationError as error:

@@ -82,7 +82,7 @@ class Route:
             except NotDeliveredError as error:
                 self._ended(lost=str(error))
             except Exception as error:  # noqa: BLE001 - whatever a service's code raises, the next message goes out
-                self._ended(lost=f"{type(error).__name__}: {error}")
+                self._ended(lost=type(error).__name__)  # its text may hold the address
             else:
                 self._ended()
 

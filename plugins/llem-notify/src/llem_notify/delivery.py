@@ -8,6 +8,7 @@ import hmac
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 from llem.plugin_api import PluginError
@@ -42,7 +43,7 @@ class Webhook:
     Attributes:
         address: of the web.
         key: signs each message; None for none.
-        timeout_s: for the connection, and for each part of an answer.
+        timeout_s: for the connection, and for the beginning of an answer.
     """
 
     address: str
@@ -53,27 +54,32 @@ class Webhook:
         """Post a message. Raises NotDeliveredError. No redirection is followed: it would take the message elsewhere."""
         import urllib3
 
+        from llem_notify.connection import Deadline, headers_of, manager_for
+
         body = message.body()
         headers = {"Content-Type": "application/json", "User-Agent": "llem-notify"}
         headers |= signature(message.id, int(time.time()), body, self.key)
-        timeout = urllib3.Timeout(connect=self.timeout_s, read=self.timeout_s)
+        deadline = Deadline(self.timeout_s)
         try:
-            with urllib3.PoolManager() as pool:
-                answer = pool.request(
+            with manager_for(self.address, deadline) as manager:
+                answer = manager.request(
                     "POST",
                     self.address,
                     body=body,
-                    headers=headers,
-                    timeout=timeout,
+                    headers=headers | headers_of(self.address),
+                    timeout=urllib3.Timeout(connect=self.timeout_s, read=self.timeout_s),
                     retries=False,
                     redirect=False,
                     preload_content=False,  # an answer's text is of no use, and may have no end
                 )
                 answer.close()
+        # No text of an error is told that nobody knows: it may hold the address, which may be a secret.
         except urllib3.exceptions.HTTPError as error:
-            raise NotDeliveredError(_cause(error)) from error
+            raise NotDeliveredError("no answer in time" if deadline.has_passed else _cause(error)) from error
         except (OSError, ValueError) as error:
-            raise NotDeliveredError(str(error) or type(error).__name__) from error
+            raise NotDeliveredError(getattr(error, "strerror", None) or type(error).__name__) from error
+        finally:
+            deadline.end()
         if not 200 <= answer.status < 300:
             again = answer.status in AGAIN
             raise NotDeliveredError(
@@ -93,7 +99,11 @@ class ByApprise:
         service = apprise.Apprise()
         if not service.add(self.address):
             raise NotDeliveredError("Apprise does not know such an address", final=True)
-        if not service.notify(title=f"llem: {message.event.replace('_', ' ')}", body=message.text):
+        title = f"llem: {message.event.replace('_', ' ')}"
+        # Each in this thread: those of Apprise's own pool are waited for when Python ends, however long they take, and start
+        # no more by then.
+        told = [one.notify(title=title, body=message.text) for one in service]
+        if not all(told):
             raise NotDeliveredError("Apprise could not deliver it")
 
 
@@ -125,20 +135,40 @@ def signature(identity: str, seconds: int, body: bytes, key: str | None) -> Mapp
 
 
 def key_bytes(key: str) -> bytes:
-    """The bytes of a key. Raises ValueError where it begins with `whsec_` and goes on with what is no base64."""
-    return base64.b64decode(key.removeprefix(PREFIX), validate=True) if key.startswith(PREFIX) else key.encode()
+    """The bytes of a key. Raises ValueError where it begins with `whsec_` and goes on with nothing, or with no base64."""
+    if not key.startswith(PREFIX):
+        return key.encode(errors="surrogateescape")  # the bytes of the environment, whatever they are
+    if not (found := base64.b64decode(key.removeprefix(PREFIX), validate=True)):
+        raise ValueError("the key is empty")
+    return found
 
 
 def _pause(headers: Mapping[str, str]) -> float | None:
+    """The seconds that `Retry-After` asks for, as a number or as a date; None where it says neither."""
     asked = headers.get("Retry-After", "")
-    return min(float(asked), LONGEST_PAUSE_S) if asked.isascii() and asked.isdigit() else None
+    if asked.isascii() and asked.isdigit():
+        return min(float(asked), LONGEST_PAUSE_S)
+    try:
+        until = parsedate_to_datetime(asked)
+    except (ValueError, OverflowError):
+        return None
+    return min(max(0.0, until.timestamp() - time.time()), LONGEST_PAUSE_S)
 
 
 def _cause(error: Exception) -> str:
     import urllib3.exceptions as of
 
+    if isinstance(error, of.ProxyError):
+        return "no connection by way of the proxy"
     if isinstance(error, of.NewConnectionError | of.NameResolutionError):
         return f"no connection ({error.__cause__ or error})" if error.__cause__ else "no connection"
     if isinstance(error, of.TimeoutError):
         return "no answer in time"
+    if isinstance(error, of.SSLError):
+        inner = error.args[0] if error.args else error
+        return (
+            f"no TLS ({getattr(inner, 'verify_message', None) or getattr(inner, 'reason', None) or 'no reason told'})"
+        )
+    if isinstance(error, of.ProtocolError):
+        return "it closed the connection, or its answer is no HTTP"
     return type(error).__name__

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 _under_way: dict[Path, StudyMessages] = {}
 """By the study's folder."""
 
+BROKEN_OFF = "broken off"
+"""State of a study that nobody ended."""
+
 
 class NotDeliveredError(Exception):
     """Messages were lost. The study is not concerned; llem shows this as a warning."""
@@ -57,8 +60,8 @@ def llem_study_started(study_dir: Path, study: Mapping[str, Any]) -> None:
         return
     from llem_notify.study import StudyMessages
 
-    if not _under_way:
-        atexit.register(_broken_off)
+    if study_dir in _under_way:  # it ended by an error, and goes on in the same process: a notebook's, say
+        _under_way.pop(study_dir).finished(BROKEN_OFF, {}, within_s=0)
     _under_way[study_dir] = StudyMessages(config, path.parent, study_dir, study)
 
 
@@ -80,8 +83,6 @@ def llem_experiment_finished(study_dir: Path, job_dir: Path, result: Mapping[str
 def llem_study_finished(study_dir: Path, summary: Mapping[str, Any]) -> None:
     """Tell of the end. Raises NotDeliveredError, which llem shows, where messages were lost."""
     found = _under_way.pop(study_dir, None)
-    if not _under_way:
-        atexit.unregister(_broken_off)
     if found is None:
         return
     counts = {name: value for name, value in summary.items() if name != "state"}
@@ -89,7 +90,8 @@ def llem_study_finished(study_dir: Path, summary: Mapping[str, Any]) -> None:
         raise NotDeliveredError("; ".join(lost))
 
 
+@atexit.register
 def _broken_off() -> None:
     """Tell of studies that nobody ended: an error of llem, or a full disk."""
     while _under_way:
-        _under_way.popitem()[1].finished("broken off", {})
+        _under_way.popitem()[1].finished(BROKEN_OFF, {})

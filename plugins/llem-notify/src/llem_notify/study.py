@@ -10,7 +10,7 @@ from typing import Any
 from llem.plugin_api import ConfigError
 from llem_notify import messages
 from llem_notify.config import Notify, Target
-from llem_notify.courier import Courier, Delivers, Route
+from llem_notify.courier import LAST_S, Courier, Delivers, Route
 from llem_notify.delivery import ByApprise, Webhook, key_bytes, require_apprise
 from llem_notify.watch import Watch
 
@@ -40,7 +40,8 @@ def way_to(target: Target, folder: Path, environ: Mapping[str, str] | None = Non
             key_bytes(key)
         except ValueError:
             raise ConfigError(
-                "its key begins with whsec_, and what follows is no base64.", where=f"notify.yaml: target {target.name}"
+                "its key begins with whsec_, and what follows is nothing, or no base64.",
+                where=f"notify.yaml: target {target.name}",
             ) from None
     return Webhook(address=address, key=key, timeout_s=target.timeout_s)
 
@@ -83,8 +84,8 @@ class StudyMessages:
         if self._failures <= self._most:
             self._courier.send(messages.failed(self._study, job_dir.name, result))
 
-    def finished(self, state: str, counts: Mapping[str, int]) -> list[str]:
+    def finished(self, state: str, counts: Mapping[str, int], within_s: float = LAST_S) -> list[str]:
         """The study has ended. Waits seconds for what is under way; returns a sentence for each target that missed some."""
         self._watch.close()
         self._courier.send(messages.finished(self._study, state, counts, max(0, self._failures - self._most)))
-        return self._courier.close()
+        return self._courier.close(within_s)
