@@ -196,14 +196,16 @@ from llem_notify.delivery import ByApprise
 from llem_notify.messages import test
 way = ByApprise(address={receiver.address.replace("http://", "json://")!r})
 way.deliver(test())
+print("delivered", flush=True)
 input()
 threading.Thread(target=way.deliver, args=[test()], daemon=True).start()
 input()
 """
-    process = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, text=True)
+    process = subprocess.Popen([sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdin is not None
-        receiver.await_messages(1, 60)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "delivered\n"  # the answer to the first one is over
         receiver.drips = True
         process.stdin.write("\n")
         process.stdin.flush()
@@ -212,4 +214,4 @@ input()
         assert process.returncode == 0
     finally:
         process.kill()
-        process.wait()
+        process.communicate()
