@@ -60,7 +60,11 @@ class Track:
         self.telemetry.append(telemetry)
 
     def around(self, start_ns: int, end_ns: int) -> Track:
-        """The readings between two times and a little beyond both, so that each edge lies between two of them."""
+        """The readings between two times and a little beyond both, so that each edge lies between two of them.
+
+        A counter that advances at least every `BEYOND_NS` tells the same by these as by all. One that stands still for longer is
+        interpolated up to other steps. Only figures of an open window take a counter from these; those of results take all readings.
+        """
         first = max(0, bisect_left(self.t_ns, start_ns - BEYOND_NS) - 2)
         last = bisect_right(self.t_ns, end_ns + BEYOND_NS) + 2
         part = slice(first, last)

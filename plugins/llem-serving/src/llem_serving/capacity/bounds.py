@@ -11,7 +11,7 @@ from llem_serving.capacity.runs import Run
 _LEAST_TOLD = 0.02
 """An attainment below this tells no more than that the rate is far too high."""
 
-_FIRST_STEP, _LATER_STEPS = 2.0, 8.0
+_FIRST_STEP, _LATER_STEPS = 2.0, 10.0
 
 
 @dataclass(frozen=True)
