@@ -131,7 +131,8 @@ class ContinuousServer:
 
     def _run(self) -> None:
         """Start transformers' thread where an error has ended it; one that is still ending is waited for."""
-        if self._manager.background_thread_status.fatal_error is not None:
+        # It takes none from the error on, and records the error only when all requests have theirs.
+        if self._manager.background_thread_status.can_accept_new_requests() is not None:
             self._manager.join(time.perf_counter(), timeout=_END_S)
         if not self._manager.is_running():
             self._manager.start()
