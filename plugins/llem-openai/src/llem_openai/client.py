@@ -12,6 +12,9 @@ from llem_openai.notes import LateReads, sender_died, sender_missing
 from llem_openai.sender import Departure, SenderDiedError
 from llem_openai.streamed_answer import StreamedAnswer
 
+_ENDING_S = 0.5
+"""A process that is killed closes its connections before it is seen to have ended: so long is looked for that."""
+
 
 class Client:
     """Asks through an exchange.
@@ -38,7 +41,10 @@ class Client:
         try:
             heard = self._exchange.wait(self._exchange.ask_all(list(requests), at_once))
         except LlemError:
-            self._check()
+            until = time.monotonic() + _ENDING_S
+            while time.monotonic() < until:
+                self._check()
+                time.sleep(0.02)
             raise
         return [self._record(one) for one in heard]
 
