@@ -72,7 +72,8 @@ def test_each_token_has_a_time_of_its_own(served: Any, reference: dict[str, Any]
         assert list(record.token_ns) == sorted(record.token_ns)
         assert record.start_ns < record.token_ns[0] <= record.token_ns[-1] <= record.end_ns
     first = sorted(record.token_ns[0] for record in records.values())
-    assert first[5] > min(record.end_ns for record in records.values()) - 50_000_000, "five run at once"
+    # By last tokens: the end of an answer is read when its connection says so, which may be later on a busy machine.
+    assert first[5] > min(record.token_ns[-1] for record in records.values()) - 50_000_000, "five run at once"
 
 
 def test_it_names_what_the_engine_names(served: Any, inside: Any) -> None:
