@@ -35,8 +35,8 @@ def test_a_process_that_read_parquet_ends_by_its_own_code(tmp_path: Path) -> Non
     """Its other threads hardly get the processor, so that what they have still to free is left for the end."""
     path = tmp_path / "t.parquet"
     pq.write_table(pa.table({f"c{i}": [f"{i}", "x", "y"] * 20 for i in range(300)}), path, compression="zstd")
-    codes = [_ended(PLACE + READ, path) for _ in range(5)]
-    assert codes == [0] * 5
+    codes = [_ended(PLACE + READ, path) for _ in range(12)]
+    assert codes == [0] * 12
 
 
 def _ended(code: str, path: Path) -> int:
