@@ -7,11 +7,11 @@ from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
 
-import psutil
 import pytest
 
 from llem.results.models import ExperimentResult, Failure
 from llem.results.store import job_directories, read_result
+from llem_plugin_kit.processes import is_alive
 
 pytestmark = pytest.mark.process
 
@@ -85,7 +85,7 @@ def test_what_a_worker_started_dies_with_it(crashed: Crashed, results: list[Expe
     (log,) = [text for log in crashed[0].glob("experiments/*/worker.log") if "orphan pid" in (text := log.read_text())]
     found = re.search(r"orphan pid (\d+)", log)
     assert found is not None
-    assert not psutil.pid_exists(int(found[1]))
+    assert not is_alive(int(found[1]))
 
 
 def test_the_manifest_and_the_table_tell_each_failure_in_short(crashed: Crashed, read: Any) -> None:

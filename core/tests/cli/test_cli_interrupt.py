@@ -16,6 +16,8 @@ from typing import Any
 import psutil
 import pytest
 
+from llem_plugin_kit.processes import is_alive
+
 pytestmark = pytest.mark.process
 
 Start = Callable[..., subprocess.Popen[str]]
@@ -102,7 +104,7 @@ def test_the_second_interrupt_ends_a_worker_that_will_not_end(
     account = read.manifest(read.only_study(tmp_path / "results"))
     assert account["state"] == "interrupted"
     assert account["experiments"][0]["failure"]["signal"] == "SIGKILL"
-    assert psutil.wait_procs(workers, timeout=120)[1] == []
+    until(lambda: not any(is_alive(worker.pid) for worker in workers))
 
 
 HANGS = """

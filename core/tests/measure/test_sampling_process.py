@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,6 +20,7 @@ from llem.measure.sampling import SamplingSchedule
 from llem.measure.sampling_process import SamplingProcess
 from llem.measure.series import Series, SeriesReader
 from llem.results.job_directory import EVENTS, READINGS
+from llem_plugin_kit.processes import is_alive
 
 pytestmark = pytest.mark.process
 
@@ -56,7 +56,7 @@ def read(folder: Path) -> Series:
 
 
 def gone(pid: int) -> bool:
-    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    return not is_alive(pid)
 
 
 def test_it_samples_until_it_is_told_to_stop(process: SamplingProcess, tmp_path: Path) -> None:

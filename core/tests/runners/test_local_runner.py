@@ -21,6 +21,7 @@ from llem.plugins import default_registry
 from llem.runners.environment import worker_environment
 from llem.runners.local import LocalJob, LocalRunner
 from llem.specs.runner import Job, RunnerContext
+from llem_plugin_kit.processes import is_alive
 
 pytestmark = pytest.mark.process
 
@@ -84,7 +85,7 @@ def logged(job_dir: Path, word: str) -> str:
 
 
 def is_gone(pid: int) -> bool:
-    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    return not is_alive(pid)
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ from llem_openai.listeners import GONE_S, Listeners
 from llem_openai.listening import anybody_listens, free_port, listeners
 from llem_openai.preflight import check_server
 from llem_openai.started_server import LOG, StartedServer
+from llem_plugin_kit.processes import is_alive
 
 sys.path.insert(0, str(Path(__file__).parent))
 from asking import ask, engine_on
@@ -57,7 +58,7 @@ def eventually(holds: Callable[[], bool]) -> bool:
 
 
 def is_gone(pid: int) -> bool:
-    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    return not is_alive(pid)
 
 
 def test_it_is_waited_for_and_ends_with_all_its_children(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from llem.config.compose import Composer
 from llem.plugins import default_registry, load_object
 from llem.specs.backend import Engine, LoadContext
 from llem.specs.kinds import BACKENDS, SCENARIOS
+from llem_plugin_kit.processes import is_alive, settled
 
 ON_CPU: Mapping[str, Any] = {
     "device": "cpu",
@@ -42,6 +43,6 @@ def below(pid: int | None = None) -> list[psutil.Process]:
     return psutil.Process(pid).children(recursive=True)
 
 
-def gone(processes: list[psutil.Process], patience_s: float = 15.0) -> bool:
+def gone(processes: list[psutil.Process]) -> bool:
     """True once none of them runs any more."""
-    return not psutil.wait_procs(processes, timeout=patience_s)[1]
+    return not settled(lambda: [one.pid for one in processes if is_alive(one.pid)])

@@ -11,6 +11,7 @@ from typing import Any
 
 import psutil
 import pytest
+from sglang_lab import gone
 
 from llem.results.models import ExperimentResult
 from llem.results.store import job_directories, read_result
@@ -84,7 +85,7 @@ def test_an_sglang_that_dies_in_the_window_is_a_failed_experiment_with_the_reaso
     assert result.status == "failed"
     assert result.failure is not None
     assert "SGLang's process ended in the run" in result.failure.message
-    assert not psutil.wait_procs(everything, timeout=15)[1]
+    assert gone(everything)
 
 
 def _events(folder: Path) -> list[str]:

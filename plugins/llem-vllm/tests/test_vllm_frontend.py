@@ -22,6 +22,7 @@ from llem.specs.backend import LoadContext, Request, RequestRecord
 from llem.specs.check import PreflightContext
 from llem.specs.kinds import BACKENDS, SCENARIOS
 from llem_openai.streamed_answer import StreamedAnswer
+from llem_plugin_kit.processes import is_alive, settled
 from llem_vllm import reaper
 from llem_vllm.config import VllmConfig, resolve
 from llem_vllm.guard import KEY, Guard
@@ -196,8 +197,7 @@ def test_what_is_below_a_server_ends_with_it_also_where_it_is_killed(tmp_path: P
     assert below.is_running()
     os.kill(process.pid, 9)
     process.wait()
-    _, alive = psutil.wait_procs([below], timeout=10)
-    assert alive == []
+    assert not settled(lambda: is_alive(below.pid))
 
 
 @pytest.mark.parametrize(("tokens", "finish", "fits"), [(8, "length", True), (5, "length", False), (5, "stop", True)])

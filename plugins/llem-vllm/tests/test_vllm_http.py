@@ -21,6 +21,7 @@ import pytest
 from llem.errors import LlemError, ModelError
 from llem.specs.backend import Request, TokenEvent
 from llem.specs.dataset import Message
+from llem_plugin_kit.processes import is_alive, settled
 from llem_serving.own_server import ChecksServer
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(900)]
@@ -223,8 +224,7 @@ def test_a_kill_leaves_nothing_of_the_server(loading: subprocess.Popen[str]) -> 
     below = psutil.Process(loading.pid).children(recursive=True)
     assert len(below) >= 3
     os.kill(loading.pid, signal.SIGKILL)
-    _, alive = psutil.wait_procs(below, timeout=20)
-    assert alive == []
+    assert not settled(lambda: [one.pid for one in below if is_alive(one.pid)])
 
 
 STUDY = """

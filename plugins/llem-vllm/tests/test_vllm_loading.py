@@ -12,6 +12,7 @@ import pytest
 
 from llem.errors import ConfigError, ModelError
 from llem.specs.backend import Request
+from llem_plugin_kit.processes import is_alive
 
 pytestmark = pytest.mark.vllm
 
@@ -32,7 +33,21 @@ def test_closing_leaves_no_process(model_folder: Path) -> None:
     started = children() - before
     assert started, "vLLM runs its engine in a process of its own"
     session.engine.close()
-    assert not started & set(psutil.pids())
+    assert not [pid for pid in started if is_alive(pid)]
+
+
+def test_closing_ends_a_worker_whose_parent_was_killed(model_folder: Path) -> None:
+    from vllm_lab import start
+
+    before = children()
+    session = start(str(model_folder), {"max_model_len": 128})
+    (core,) = {process.pid for process in psutil.Process().children()} & (children() - before)
+    (worker,) = psutil.Process(core).children(recursive=True)
+    # A worker that is stopped does not see that the process above it was killed.
+    worker.suspend()
+    psutil.Process(core).kill()
+    session.engine.close()
+    assert not is_alive(worker.pid)
 
 
 def test_a_killed_engine_is_an_error_and_not_a_wait(model_folder: Path) -> None:

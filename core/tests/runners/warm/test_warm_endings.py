@@ -17,6 +17,7 @@ from warm_bed import CONFIG, TELL, Bed, replaced, warm
 from llem.plugins import default_registry
 from llem.runners.fork_server import traces_of
 from llem.specs.runner import Job
+from llem_plugin_kit.processes import is_alive
 
 pytestmark = pytest.mark.process
 
@@ -43,7 +44,7 @@ def logged(job_dir: Path, name: str = "told.json") -> Any:
 
 
 def is_gone(pid: int) -> bool:
-    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    return not is_alive(pid)
 
 
 def until(condition: Callable[[], bool]) -> None:

@@ -68,6 +68,7 @@ class VllmEngine:
 
             started = start(arguments, config, context.base_dir)
             self._driver, self._lora = started.driver, started.lora
+            self._descendants.look()
             self._tokenizer: Tokenizer = self._load_tokenizer()
             self._sampling = sampling_arguments(options, config.decoding)
             facts = facts_of(self._driver.settings)
@@ -187,6 +188,8 @@ class VllmEngine:
     def close(self) -> None:
         """See `Engine.close`."""
         driver, self._driver = self._driver, None
+        if self._descendants is not None:
+            self._descendants.look()
         try:
             if driver is not None:
                 driver.close()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 
 import psutil
 
 _BUSY = 0.01
 """Processor time over time above which something goes on."""
+_POLL_S = 0.02
 
 
 @contextmanager
@@ -43,15 +44,38 @@ class Descendants:
 
     def __init__(self) -> None:
         self._before = set(psutil.Process().children(recursive=True))
+        self._seen: set[psutil.Process] = set()
+
+    def look(self) -> None:
+        """Take down those that run now. One whose parent is killed is nobody's descendant any more, and runs on."""
+        below = psutil.Process().children(recursive=True)
+        self._seen.update(p for p in below if p not in self._before and not _is_tracker(p))
 
     def end(self, grace_s: float = 10.0) -> None:
         """Wait for all of them, and kill those that do not end by themselves."""
-        left = [p for p in psutil.Process().children(recursive=True) if p not in self._before and not _is_tracker(p)]
-        _, alive = psutil.wait_procs(left, timeout=grace_s)
-        for process in alive:
+        self.look()
+        for process in _running(self._seen, grace_s):
             with suppress(psutil.NoSuchProcess):
                 process.kill()
-        psutil.wait_procs(alive, timeout=grace_s)
+        _running(self._seen, grace_s)
+
+
+def _running(processes: Collection[psutil.Process], within_s: float) -> list[psutil.Process]:
+    """Those that have not ended within the time. One that only waits for another to collect it has ended."""
+    end = time.monotonic() + within_s
+    while True:
+        psutil.wait_procs(processes, timeout=0)  # collects our own children
+        running = [process for process in processes if _runs(process)]
+        if not running or time.monotonic() > end:
+            return running
+        time.sleep(_POLL_S)
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _is_tracker(process: psutil.Process) -> bool:
