@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from llem.files import open_file, parse_json
+from llem.measure.curve import points, steps
 from llem.results.models import ResultWarning, SamplerReport
 from llem.specs.sampler import Device
 
@@ -62,13 +63,17 @@ class Track:
     def around(self, start_ns: int, end_ns: int) -> Track:
         """The readings between two times and a little beyond both, so that each edge lies between two of them.
 
-        A counter that advances at least every `BEYOND_NS` tells the same by these as by all. One that stands still for longer is
-        interpolated up to other steps. Only figures of an open window take a counter from these; those of results take all readings.
+        A counter is interpolated between its steps. Where these readings hold too few of them, it gives all readings.
         """
         first = max(0, bisect_left(self.t_ns, start_ns - BEYOND_NS) - 2)
         last = bisect_right(self.t_ns, end_ns + BEYOND_NS) + 2
         part = slice(first, last)
         columns = self.t_ns[part], self.energy_j[part], self.power_w[part], self.telemetry[part]
+        changes, _ = steps(points(*columns[:2]))
+        # The first of them is no step but where these readings begin.
+        few_before = first > 0 and bisect_right(changes, start_ns) < 3
+        if changes and (few_before or (last < len(self.t_ns) and changes[-1] < end_ns)):
+            return self
         return Track(self.sampler, self.device, *columns, self.ticks, self.close_t_ns, self.close_power_w)
 
 
