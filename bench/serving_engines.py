@@ -3,9 +3,9 @@
 A study of each engine, as a user writes it: one environment does not hold two engines, and llem says so. All get the same
 prompts and the same arrivals. pytorch and vLLM compute in float32, llama.cpp as the file is quantised.
 
-It runs in an environment with vLLM, llem-vllm, llem-pytorch, llem-openai and llem-serving. `--llamacpp` names an
-interpreter that has xllamacpp; without it that engine is `absent`. `--docs` draws docs/images/serving_engines.svg from the kept
-results, and needs matplotlib.
+It runs in an environment with vLLM, llem-vllm, llem-pytorch, llem-openai and llem-serving; `--keep` wants llem-report too.
+`--llamacpp` names an interpreter that has xllamacpp; without it that engine is `absent`. `--docs` draws
+docs/images/serving_engines.svg from the kept results, and needs matplotlib.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def main() -> None:
     """Take the runs and publish their figures."""
     parser = arguments(__doc__)
     parser.add_argument("--llamacpp", type=Path, metavar="PYTHON", help="an interpreter that has xllamacpp")
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="copy the study's folder there")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="copy the studies' folders there, each with its report")
     parser.add_argument("--docs", action="store_true", help="only draw the picture of the results that are kept")
     options = parser.parse_args()
     if options.docs:
@@ -138,6 +138,7 @@ def main() -> None:
             (found,) = output.iterdir()
             if options.keep:
                 shutil.copytree(found, options.keep / backend, dirs_exist_ok=True)
+                llem("report", options.keep / backend)
             figures.update(figures_of(results_in(found)))
     publish("serving_engines", where, figures, options.json)
 
