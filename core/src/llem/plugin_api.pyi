@@ -89,6 +89,7 @@ from llem.metrics.summary import parquet_rows as parquet_rows
 from llem.metrics.summary import summarise as summarise
 from llem.models.flops import architecture_of as architecture_of
 from llem.models.flops import parameter_count as parameter_count
+from llem.models.hub import availability as availability
 from llem.models.hub import hub_cache as hub_cache
 from llem.models.hub import hub_token as hub_token
 from llem.models.hub import is_cached as is_cached

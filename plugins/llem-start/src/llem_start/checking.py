@@ -12,6 +12,7 @@ from llem.plugin_api import (
     RUNNERS,
     SCENARIOS,
     ConfigError,
+    ExperimentConfig,
     LlemError,
     Plan,
     Registry,
@@ -34,11 +35,13 @@ class Checked:
     Attributes:
         text: as it is written.
         plan: what it would run.
+        experiments: one of each combination of backend, options, model, dataset and measurement.
         notes: what a reader should know, such as a value that the environment replaces, or a backend that runs in a container.
     """
 
     text: str
     plan: Plan
+    experiments: Sequence[ExperimentConfig]
     notes: Sequence[str]
 
 
@@ -72,7 +75,8 @@ def check(answers: Answers, registry: Registry, folder: Path) -> Checked:
     for finding in looked_up(context):
         if finding.level == "error":
             raise ConfigError(f"{finding.message.rstrip('.')}.", remedy=finding.remedy)
-    return Checked(study_text(answers, registry), plan, (*study.notes, *moved(plan.runners)))
+    notes = (*study.notes, *moved(plan.runners))
+    return Checked(study_text(answers, registry), plan, context.experiments, notes)
 
 
 def _refuse_short_keys(answers: Answers, vocabulary: Vocabulary) -> None:

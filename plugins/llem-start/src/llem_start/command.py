@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     "--publication",
     "care",
     flag_value="publication",
-    help="Long windows, five cycles in shuffled order.",
+    help="What `llem audit` asks for: long windows, five cycles in shuffled order, warm-up until steady, a pinned model.",
 )
 @click.option(
     "--set",
@@ -98,8 +98,9 @@ def init(
     """Write a first study: asks what to measure, checks the answers, and says how long it takes.
 
     On a terminal it asks what no flag has said; elsewhere, and with --yes, it asks nothing. The study is short, and each
-    line says what it means. For one with every key that there is: `llem config init`. With --demo it writes the study that
-    `make demo` runs in a clone: a small real model, under four minutes on two CPU cores.
+    line says what it means. For one with every key that there is: `llem config init`. With --publication it is one that
+    `llem audit` lets pass if it runs well. With --demo it writes the study that `make demo` runs in a clone: a small real model,
+    under four minutes on two CPU cores.
 
     \b
     Examples:
@@ -115,8 +116,9 @@ def init(
     from llem_start.axes import read_axes
     from llem_start.checking import check
     from llem_start.demo import write_demo
-    from llem_start.next_commands import engine_commands, run_commands
+    from llem_start.next_commands import audit_command, engine_commands, run_commands
     from llem_start.offers import preferred_backend
+    from llem_start.publication import fit_to_audit
     from llem_start.questions import ask
 
     if unexpected:
@@ -149,13 +151,14 @@ def init(
     answers = Answers(**{"backends": (first,), **given})
     if not yes and sys.stdin.isatty() and sys.stderr.isatty():
         answers = ask(answers, given.keys(), registry, output.parent)
+    answers, doubts = fit_to_audit(answers, registry, output.parent)
     checked = check(answers, registry, output.parent)
     write_text(output, checked.text, replace=force)
-    for note in checked.notes:
+    for note in (*checked.notes, *doubts):
         click.echo(f"llem: {note}", err=True)
     plan = checked.plan
     click.echo(f"Wrote {output}: {counted(plan.total, 'experiment')}, {duration(plan.estimate_s)} at least. Next:")
-    for command, what in (*engine_commands(plan, registry), *run_commands(output)):
+    for command, what in (*engine_commands(plan, registry), *run_commands(output), *audit_command(plan, answers.care)):
         click.echo(f"  {command}  # {what}")
 
 

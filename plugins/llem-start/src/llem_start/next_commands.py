@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from llem.plugin_api import BACKENDS, RUNNERS, Plan, Registry, engine_command, missing_requirements
+from llem_start.answers import Care
 
 
 def engine_commands(plan: Plan, registry: Registry) -> Iterator[tuple[str, str]]:
@@ -24,3 +25,9 @@ def run_commands(study: Path, options: str = "") -> Iterator[tuple[str, str]]:
     file = shlex.quote(str(study))
     yield f"llem run {file} --dry-run", "each experiment that it would run"
     yield f"llem run {file}{options}", "runs them; results go to the folder results"
+
+
+def audit_command(plan: Plan, care: Care) -> Iterator[tuple[str, str]]:
+    """The one that holds a study for publication against llem's rules."""
+    if care == "publication":
+        yield f"llem audit results/{plan.name}-*/", "says rule by rule whether it may be published"

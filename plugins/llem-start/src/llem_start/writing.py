@@ -34,12 +34,13 @@ def study_text(answers: Answers, registry: Registry) -> str:
     lines = [
         "# Written by `llem init`. `llem run FILE --dry-run` shows what it would do and how long that takes.",
         "# `llem config init` writes a study with every key that there is, each with what it means.",
+        *CARE[answers.care].head,
         "",
         yaml_line("name", answers.name, StudyConfig.model_fields["name"].description or ""),
     ]
     if len(answers.backends) == 1:
         lines.append(yaml_line("backend", answers.backends[0], f"installed: {', '.join(vocabulary.backends)}"))
-    before = [s for s in values if s not in {"measurement", "baseline", "execution"}]
+    before = [s for s in values if s not in {"measurement", "warmup", "baseline", "execution"}]
     for section in before:
         lines += ["", *_section(section, values[section], vocabulary)]
     about = CARE[answers.care].about
@@ -76,6 +77,7 @@ def _values(answers: Answers) -> dict[str, tuple[Any, str]]:
         **({"dataset.input_tokens": (given, "")} if given is not None else {}),
         "dataset.output_tokens": (answers.output_tokens or care.output_tokens, ""),
         **{key: found for key, found in care.settings.items() if not (until and key == "execution.cycles")},
+        **answers.fitted,
         **{key: (value, "") for key, value in settings.items()},
     }
 
