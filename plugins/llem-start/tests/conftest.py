@@ -36,7 +36,7 @@ def without_backends(tmp_path: Path) -> Mapping[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join([str(site), os.environ["PYTHONPATH"]])}
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(scope="module")
 def without_other_plugins(bare_site: Path) -> Iterator[None]:
     """Hide other distributions of this repository: installed or not, they change nothing for the tests."""
     default_registry.cache_clear()

@@ -13,6 +13,8 @@ from llem.models.sources import locate_model
 from llem.preflight.engines import CPU_TORCH
 from llem_start.demo import demo_study
 
+pytestmark = pytest.mark.usefixtures("without_other_plugins")
+
 ROOT = Path(__file__).parents[3]
 
 

@@ -27,6 +27,8 @@ from llem.specs.kinds import BACKENDS
 from llem_analysis.audit_rules import Rule, read_rules
 from llem_start.publication import FULL, PASSES, fill_share, prompts_for
 
+pytestmark = pytest.mark.usefixtures("without_other_plugins")
+
 RULES = {rule.id: rule for rule in read_rules("publication").rules}
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 TINY = ("--model", "random:tiny-llama", "--backend", "pytorch")
