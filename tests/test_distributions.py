@@ -73,13 +73,13 @@ def test_wheels_carry_their_data_and_type_marker(wheels: dict[str, Path]) -> Non
     core = set(zipfile.ZipFile(wheels["llem"]).namelist())
     assert {
         "llem/py.typed",
-        "llem/first_study/demo.yaml",
         "llem/datasets/aienergyscore.jsonl",
         "llem/models/shapes/llama-3.1-8b.json",
     } <= core
     assets = ROOT / "plugins" / "llem-report" / "src" / "llem_report" / "assets"
     report = set(zipfile.ZipFile(wheels["llem_report"]).namelist())
     assert {f"llem_report/assets/{path.name}" for path in assets.iterdir()} <= report
+    assert "llem_start/demo.yaml" in zipfile.ZipFile(wheels["llem_start"]).namelist()
     kit = set(zipfile.ZipFile(wheels["llem_plugin_kit"]).namelist())
     templates = "llem_plugin_kit/scaffold/templates"
     assert {f"{templates}/common/ci.yml.txt", f"{templates}/sampler/test.py.txt"} <= kit

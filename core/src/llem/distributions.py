@@ -43,6 +43,7 @@ class Distribution:
 
 
 DISTRIBUTIONS = (
+    Distribution("llem-start", "llem_start", "llem[start]", ("init",)),
     Distribution(
         "llem-analysis", "llem_analysis", "llem[analysis]", ("analyze", "audit", "compare", "gate", "pareto", "pick")
     ),

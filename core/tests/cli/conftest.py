@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hidden_distributions import BESIDE_PYTORCH, hide
 from plain_environment import plain_environment, set_for_llem
 
 from llem.plugins import default_registry
@@ -44,16 +45,7 @@ def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
 @pytest.fixture(scope="session")
 def bare_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that hides what other distributions of this repository bring."""
-    return hide(
-        tmp_path_factory,
-        "llem-apptainer",
-        "llem-docker",
-        "llem-openai",
-        "llem-ray",
-        "llem-sglang",
-        "llem-slurm",
-        "llem-vllm",
-    )
+    return hide(tmp_path_factory.mktemp("bare"), *BESIDE_PYTORCH)
 
 
 @pytest.fixture
@@ -62,22 +54,12 @@ def without_backends(hidden: Callable[..., Mapping[str, str]]) -> Mapping[str, s
     return hidden("llem-pytorch", "llem-testbed")
 
 
-def hide(tmp_path_factory: pytest.TempPathFactory, *distributions: str) -> Path:
-    """A folder that, first on the path, makes these distributions look as if they brought no plugin."""
-    site = tmp_path_factory.mktemp("bare")
-    for distribution in distributions:
-        info = site / f"{distribution.replace('-', '_')}-0.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 0\n")
-    return site
-
-
 @pytest.fixture
 def hidden(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Mapping[str, str]]:
     """Takes distributions, returns an environment in which they are not installed."""
 
     def do(*distributions: str) -> Mapping[str, str]:
-        site = hide(tmp_path_factory, *distributions)
+        site = hide(tmp_path_factory.mktemp("bare"), *distributions)
         return {**os.environ, "PYTHONPATH": os.pathsep.join([str(site), os.environ["PYTHONPATH"]])}
 
     return do

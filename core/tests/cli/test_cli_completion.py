@@ -50,7 +50,7 @@ def folder(tmp_path: Path) -> Path:
     ("line", "first", "among"),
     [
         ("llem in", ["plain,init"], []),
-        ("llem ", ["plain,init"], ["plain,run", "plain,doctor", "plain,completion"]),
+        ("llem ", ["plain,run"], ["plain,init", "plain,doctor", "plain,completion"]),
         ("llem --ver", ["plain,--version"], []),
         ("llem config sh", ["plain,show"], []),
         ("llem plugin ", ["plain,new"], []),

@@ -13,7 +13,7 @@ from llem.config.introspect import facts_of
 from llem.config.keys import Vocabulary
 from llem.config.layers import LoadedStudy, load_study
 from llem.config.study import ExecutionConfig
-from llem.config.template import EXAMPLE_MODEL, commented_study, written
+from llem.config.template import EXAMPLE_MODEL, commented_study, yaml_value
 from llem.sweep.expansion import Sweep
 
 _COMMENTED_KEY = re.compile(r"^( *)# ((?: {2})*[a-z_][A-Za-z_.]*:(?: |$))", re.MULTILINE)
@@ -76,4 +76,4 @@ def test_it_is_written_for_any_model_and_without_a_backend(tmp_path: Path) -> No
     ],
 )
 def test_text_is_quoted_where_it_would_be_read_as_something_else(value: object, text: str) -> None:
-    assert written(value) == text
+    assert yaml_value(value) == text

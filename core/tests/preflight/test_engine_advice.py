@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from llem.config.section import Section
-from llem.preflight.engines import CONTAINERS, next_command, remedy
+from llem.preflight.engines import CONTAINERS, engine_command, engine_remedy
 from llem.specs.backend import BackendSpec
 from llem.specs.kinds import BACKENDS, RUNNERS
 
@@ -41,23 +41,23 @@ OLD = backend("old", requires=HERE, conflicts=("big",))
 
 @pytest.mark.parametrize(("has_gpu", "command"), [(True, "pip install big"), (False, "pip install big-cpu")])
 def test_the_next_command_brings_the_build_for_this_machine(has_gpu: bool, command: str) -> None:
-    assert next_command(BIG, registry(BIG), has_gpu=has_gpu) == command
+    assert engine_command(BIG, registry(BIG), has_gpu=has_gpu) == command
 
 
 def test_a_remedy_names_the_builds_for_both_kinds_of_machine() -> None:
-    assert remedy(BIG, registry(BIG)) == "pip install big, or on a machine without a GPU: pip install big-cpu."
+    assert engine_remedy(BIG, registry(BIG)) == "pip install big, or on a machine without a GPU: pip install big-cpu."
 
 
 def test_where_one_build_serves_every_machine_it_is_the_command() -> None:
     one = backend("one", requires=ABSENT, install="pip install one")
-    assert next_command(one, registry(one), has_gpu=False) == "pip install one"
-    assert remedy(one, registry(one)) == "pip install one."
+    assert engine_command(one, registry(one), has_gpu=False) == "pip install one"
+    assert engine_remedy(one, registry(one)) == "pip install one."
 
 
 def test_an_author_who_names_no_command_leaves_the_name_of_the_distribution() -> None:
     one = backend("one", requires=ABSENT)
-    assert next_command(one, registry(one), has_gpu=False) == "pip install llem-one"
-    assert remedy(one, registry(one)) == "Install it, or use a container: runners.one."
+    assert engine_command(one, registry(one), has_gpu=False) == "pip install llem-one"
+    assert engine_remedy(one, registry(one)) == "Install it, or use a container: runners.one."
 
 
 @pytest.mark.parametrize("told_by", ["old", "big"])
@@ -71,22 +71,24 @@ def test_nothing_is_installed_beside_a_backend_that_it_conflicts_with(told_by: s
         conflicts=("old",) if told_by == "big" else (),
     )
     known = registry(old, big)
-    assert next_command(big, known, has_gpu=True) == CONTAINERS
-    assert remedy(big, known).startswith(f"Not beside old: run it in its image ({CONTAINERS}) or install it in an env")
+    assert engine_command(big, known, has_gpu=True) == CONTAINERS
+    assert engine_remedy(big, known).startswith(
+        f"Not beside old: run it in its image ({CONTAINERS}) or install it in an env"
+    )
 
 
 def test_where_containers_are_at_hand_the_remedy_asks_for_no_installation() -> None:
-    said = remedy(BIG, registry(OLD, BIG, containers=True))
+    said = engine_remedy(BIG, registry(OLD, BIG, containers=True))
     assert "as a study does by itself" in said
     assert CONTAINERS not in said
 
 
 def test_without_an_image_an_environment_of_its_own_is_left() -> None:
     big = backend("big", requires=ABSENT, install="pip install big")
-    said = remedy(big, registry(OLD, big, containers=True))
+    said = engine_remedy(big, registry(OLD, big, containers=True))
     assert said == "Not beside old: install it in an environment of its own (pip install big)."
 
 
 def test_a_rival_that_cannot_run_here_is_none() -> None:
     absent = backend("old", requires=ABSENT, conflicts=("big",))
-    assert next_command(BIG, registry(absent, BIG), has_gpu=True) == "pip install big"
+    assert engine_command(BIG, registry(absent, BIG), has_gpu=True) == "pip install big"

@@ -19,6 +19,8 @@ from llem.preflight.checks import check_models
 from llem.specs.check import Finding, PreflightContext
 from llem.specs.kinds import BACKENDS, SCENARIOS
 
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
 
 class Hub(BaseHTTPRequestHandler):
     """Has `org/there` at `main` and `v1`, and `org/private` for whoever has the token; keeps silent on `org/silent`."""
@@ -33,7 +35,7 @@ class Hub(BaseHTTPRequestHandler):
         private = "private" in self.path and self.headers.get("Authorization") != "Bearer secret"
         known = self.path in ("/api/models/org/there", "/api/models/org/there/revision/v1", "/api/models/org/private")
         code = 500 if "broken" in self.path else 401 if private else 200 if known else 404
-        body = json.dumps({} if code == 200 else {"error": "Repository not found"}).encode()
+        body = json.dumps({"sha": COMMIT} if code == 200 else {"error": "Repository not found"}).encode()
         self.send_response(code)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -85,6 +87,18 @@ def test_what_the_hub_has_is_found_and_what_it_lacks_is_an_error(hub: type[Hub])
     assert missing.level == "error"
     assert "the hub has none of this name that you may read (Repository not found)" in missing.message
     assert "a folder needs ./ in front" in (missing.remedy or "")
+
+
+def test_the_commit_of_a_name_is_told_by_the_hub_and_by_its_cache(hub: type[Hub], tmp_path: Path) -> None:
+    assert availability("org/there", None).commit == COMMIT
+    assert availability("org/gone", None).commit is None
+    cached = tmp_path / "hf" / "hub" / "models--org--there"
+    (cached / "refs").mkdir(parents=True)
+    (cached / "refs" / "main").write_text("f" * 40)
+    (cached / "snapshots" / ("f" * 40)).mkdir(parents=True)
+    (cached / "snapshots" / ("f" * 40) / "model.safetensors").touch()
+    found = availability("org/there", None)
+    assert (found.state, found.commit) == ("cached", "f" * 40)
 
 
 def test_a_revision_and_a_tokenizer_are_asked_for_too(hub: type[Hub]) -> None:

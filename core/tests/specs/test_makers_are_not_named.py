@@ -18,7 +18,6 @@ STAGES = (
     "accelerators",
     "cli",
     "config",
-    "first_study",
     "measure",
     "plan",
     "preflight",

@@ -52,10 +52,15 @@ def _names_of(kind: HookKind[Any]) -> Callable[[click.Context, click.Parameter, 
     return lambda context, _, typed: offered(registry_of(context)[kind].values(), typed)
 
 
-backends, checks, runners = _names_of(BACKENDS), _names_of(CHECKS), _names_of(RUNNERS)
+checks, runners = _names_of(CHECKS), _names_of(RUNNERS)
 
 
-def datasets(context: click.Context, _: click.Parameter, typed: str) -> list[CompletionItem[str]]:
+def installed_backends(context: click.Context, _: click.Parameter, typed: str) -> list[CompletionItem[str]]:
+    """Installed backends."""
+    return offered(registry_of(context)[BACKENDS].values(), typed)
+
+
+def installed_datasets(context: click.Context, _: click.Parameter, typed: str) -> list[CompletionItem[str]]:
     """Installed datasets; any path where none begins so."""
     from click.shell_completion import CompletionItem
 

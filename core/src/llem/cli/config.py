@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from llem.cli.completing import backends, settings_keys
+from llem.cli.completing import installed_backends, settings_keys
 from llem.specs.kinds import BACKENDS, RUNNERS, SCENARIOS
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def show(registry: Registry, study: Path | None, settings: tuple[str, ...], ever
     from llem.cli.table import one_line, table
     from llem.config.layers import load_study
     from llem.config.merging import Origin
-    from llem.config.template import written
+    from llem.config.template import yaml_value
     from llem.plugins import installed_parts
     from llem.sweep.expansion import Sweep
 
@@ -84,7 +84,7 @@ def show(registry: Registry, study: Path | None, settings: tuple[str, ...], ever
         click.echo(json.dumps(document, ensure_ascii=False, indent=1))
         return
     lines = [
-        [key, one_line(written(value), 70), f"{Origin(kind, where)}{', swept below' if swept(key) else ''}"]
+        [key, one_line(yaml_value(value), 70), f"{Origin(kind, where)}{', swept below' if swept(key) else ''}"]
         for key, value, kind, where in rows
     ]
     click.echo(table(["key", "value", "from"], lines, left=3))
@@ -186,7 +186,9 @@ def schema(registry: Registry, output: Path | None) -> None:
 @config.command()
 @click.argument("path", required=False, type=click.Path(path_type=Path))
 @click.option(
-    "--backend", shell_complete=backends, help="The backend to begin with; by default the first that is installed."
+    "--backend",
+    shell_complete=installed_backends,
+    help="The backend to begin with; by default the first that is installed.",
 )
 @click.option("--model", help="The model to begin with.")
 @click.option("--force", is_flag=True, help="Replace the file where there is one.")

@@ -99,7 +99,7 @@ def machine_of(registry: Registry, findings: Sequence[Finding]) -> Machine:
     from llem.cli.next_step import Machine
     from llem.errors import SamplerClosed
     from llem.plugins import missing_requirements
-    from llem.preflight.engines import next_command
+    from llem.preflight.engines import engine_command
     from llem.samplers.select import try_samplers
 
     backends = sorted(registry[BACKENDS].values(), key=lambda spec: ("online" in spec.capabilities, spec.name))
@@ -115,7 +115,7 @@ def machine_of(registry: Registry, findings: Sequence[Finding]) -> Machine:
     return Machine(
         findings=findings,
         backends={
-            spec.name: next_command(spec, registry, has_gpu=has_gpu) if missing_requirements(spec.requires) else None
+            spec.name: engine_command(spec, registry, has_gpu=has_gpu) if missing_requirements(spec.requires) else None
             for spec in backends
         },
         set_aside=[plugin.distribution for plugin in registry.plugins() if plugin.set_aside],

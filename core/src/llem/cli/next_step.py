@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -103,10 +103,3 @@ def after_doctor(machine: Machine) -> Advice:
     return Advice(
         f"{ready} No energy meter works here: speed and latency will be measured, energy will not.", "llem init"
     )
-
-
-def run_commands(study: Path, options: str = "") -> Iterator[tuple[str, str]]:
-    """The two ways to run a study that was just written, each with what it does."""
-    file = shlex.quote(str(study))
-    yield f"llem run {file} --dry-run", "each experiment that it would run"
-    yield f"llem run {file}{options}", "runs them; results go to the folder results"

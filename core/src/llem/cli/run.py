@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, get_args
 
 import click
 
-from llem.cli.completing import backends, checks, datasets, runners, settings_keys, study_folders
+from llem.cli.completing import checks, installed_backends, installed_datasets, runners, settings_keys, study_folders
 from llem.config.study import Order
 
 if TYPE_CHECKING:
@@ -25,8 +25,10 @@ SHOWN_IN_PLAN = 40
 @click.command()
 @click.argument("study", metavar="[STUDY.yaml]", required=False, type=click.Path(path_type=Path))
 @click.option("--model", help="Hub id, folder, .gguf file, pkg:PACKAGE/FILE or random:ARCHITECTURE.")
-@click.option("--backend", shell_complete=backends, help="A backend that `llem plugins` lists.")
-@click.option("--dataset", shell_complete=datasets, help="A dataset that `llem plugins` lists, or a .jsonl file.")
+@click.option("--backend", shell_complete=installed_backends, help="A backend that `llem plugins` lists.")
+@click.option(
+    "--dataset", shell_complete=installed_datasets, help="A dataset that `llem plugins` lists, or a .jsonl file."
+)
 @click.option("-n", "prompts", type=click.IntRange(min=1), help="How many prompts.")
 @click.option("--output-tokens", type=click.IntRange(min=1), help="Output tokens for each prompt.")
 @click.option("--cycles", type=click.IntRange(min=1), help="How often each experiment is repeated.")

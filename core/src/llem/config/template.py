@@ -14,6 +14,8 @@ from llem.config.section import Section
 from llem.config.study import ExecutionConfig, StudyConfig
 
 EXAMPLE_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
+"""The model of a study for which nobody has named one."""
+
 _COMMENT_COLUMN = 40
 
 
@@ -40,11 +42,11 @@ def commented_study(
         "# A study: experiments, and how they are run. `llem run FILE --dry-run` shows what it would do.",
         "# Lines that begin with `# ` before a key show its default; remove the `# ` to change it.",
         "",
-        line("name", name, StudyConfig.model_fields["name"].description or ""),
+        yaml_line("name", name, StudyConfig.model_fields["name"].description or ""),
         "",
         f"model:{' ' * 2}# {_summary(SECTIONS['model'])}",
         *_fields(SECTIONS["model"], given={"source": model}),
-        line("backend", chosen, f"installed: {', '.join(vocabulary.backends) or 'none'}"),
+        yaml_line("backend", chosen, f"installed: {', '.join(vocabulary.backends) or 'none'}"),
         "",
         f"dataset:{' ' * 2}# {_summary(SECTIONS['dataset'])}",
         *_fields(SECTIONS["dataset"], given={"n": facts_of(SECTIONS["dataset"])["n"].default}),
@@ -89,9 +91,9 @@ def _fields(model: type[Section], given: Mapping[str, Any], mark: str = "  ") ->
         open_section = path
         indent = "  " * len(path)
         if facts.key in given:
-            yield line(f"{mark}{indent}{name}", given[facts.key], _about(facts))
+            yield yaml_line(f"{mark}{indent}{name}", given[facts.key], _about(facts))
         else:
-            yield line(f"{mark}{commented}{indent}{name}", facts.default, _about(facts))
+            yield yaml_line(f"{mark}{commented}{indent}{name}", facts.default, _about(facts))
 
 
 def _about(facts: FieldFacts) -> str:
@@ -101,18 +103,18 @@ def _about(facts: FieldFacts) -> str:
     return f"{facts.description}{listed}"
 
 
-def line(key: str, value: Any, comment: str) -> str:
+def yaml_line(key: str, value: Any, comment: str) -> str:
     """`key: value`, and after it on the same line what it means."""
-    text = f"{key}: {written(value)}"
+    text = f"{key}: {yaml_value(value)}"
     return f"{text.ljust(_COMMENT_COLUMN)}  # {' '.join(comment.split())}" if comment else text
 
 
-def written(value: Any) -> str:
+def yaml_value(value: Any) -> str:
     """A value as YAML on one line; text without quotes where it stays text."""
     if isinstance(value, str) and _is_plain(value):
         return value
     if isinstance(value, list):
-        return f"[{', '.join(written(item) for item in value)}]"
+        return f"[{', '.join(yaml_value(item) for item in value)}]"
     return json.dumps(value, ensure_ascii=False)
 
 
@@ -135,7 +137,7 @@ def _sweep(backend: str, vocabulary: Vocabulary) -> Sequence[str]:
         return lines
     for facts in facts_of(model).values():
         if values := axis_values(facts):
-            lines.append(f"#   {backend}.{facts.key}: {written(list(values[:2]))}")
+            lines.append(f"#   {backend}.{facts.key}: {yaml_value(list(values[:2]))}")
             break
     lines.append(
         "#   # in place of a list: {min: 1, max: 9, num: 3}, {log: {min: 1, max: 1000, num: 4}}, {pow2: [1, 64]}"

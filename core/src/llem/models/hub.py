@@ -22,7 +22,7 @@ _YES = {"1", "ON", "YES", "TRUE"}
 _REFUSED = (401, 403, 404)
 """Unauthorized, forbidden, not found: the hub does not tell a private model from one that is not there."""
 _MOST, _LONGEST = 2**20, 200
-"""Limits on a refusal: how much of it is read (bytes), and how much of its words is shown (characters)."""
+"""Limits on an answer: how much of it is read (bytes), and how much of its words is shown (characters)."""
 
 State = Literal["cached", "there", "missing", "unreachable", "offline"]
 
@@ -35,10 +35,12 @@ class Availability:
         state: `cached` here; `there` on the hub; `missing` there, or private; the hub is `unreachable`; or variables keep its
             library `offline`, and the model is not cached.
         detail: the hub's words, or the reason why it cannot be reached.
+        commit: the one that the revision names now, where that is known.
     """
 
     state: State
     detail: str = ""
+    commit: str | None = None
 
 
 def hf_home(environ: Mapping[str, str]) -> Path:
@@ -70,28 +72,28 @@ def hub_token(environ: Mapping[str, str] = os.environ) -> str | None:
 
 def is_cached(name: str, revision: str | None, hub: Path) -> bool:
     """Tell whether a snapshot of a hub model is whole in the cache: a configuration, weights or a tokenizer."""
+    return _cached_commit(name, revision, hub) is not None
+
+
+def _cached_commit(name: str, revision: str | None, hub: Path) -> str | None:
     folder = hub / f"models--{name.replace('/', '--')}"
     try:
         commit = (folder / "refs" / (revision or "main")).read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError):
         commit = revision or ""
     snapshot = folder / "snapshots" / commit
-    if not commit or "/" in commit or not snapshot.is_dir():
-        return False
-    if any((folder / "blobs").glob("*.incomplete")):
-        return False
+    if not commit or "/" in commit or not snapshot.is_dir() or any((folder / "blobs").glob("*.incomplete")):
+        return None
     files = [path for path in snapshot.rglob("*") if not path.is_dir()]
-    if any(not path.exists() for path in files):
-        return False
-    return any(
-        path.suffix in {".safetensors", ".bin", ".gguf", ".model"} or path.name == "tokenizer.json" for path in files
-    )
+    named = {".safetensors", ".bin", ".gguf", ".model", "tokenizer.json"}
+    is_whole = all(path.exists() for path in files) and any({path.suffix, path.name} & named for path in files)
+    return commit if is_whole else None
 
 
 def availability(name: str, revision: str | None, environ: Mapping[str, str] = os.environ) -> Availability:
     """Ask the cache, then the hub, for a model or tokenizer. Takes `ANSWER_S` at the most, and downloads nothing."""
-    if is_cached(name, revision, hub_cache(environ)):
-        return Availability("cached")
+    if commit := _cached_commit(name, revision, hub_cache(environ)):
+        return Availability("cached", commit=commit)
     if environ.get("HF_HUB_OFFLINE", "").upper() in _YES or environ.get("TRANSFORMERS_OFFLINE", "").upper() in _YES:
         return Availability("offline")
     found: list[Availability] = []
@@ -118,22 +120,24 @@ def _ask(name: str, revision: str | None, environ: Mapping[str, str]) -> Availab
     if token := hub_token(environ):
         request.add_unredirected_header("Authorization", f"Bearer {token}")
     try:
-        with urllib.request.urlopen(request, timeout=ANSWER_S):
-            return Availability("there")
+        with urllib.request.urlopen(request, timeout=ANSWER_S) as answer:
+            return Availability("there", commit=_word(answer, "sha"))
     except urllib.error.HTTPError as error:
         with error:
             if error.code in _REFUSED:
-                return Availability("missing", _words(error) or f"HTTP {error.code}")
+                return Availability("missing", _word(error, "error") or f"HTTP {error.code}")
             return Availability("unreachable", f"it answers with HTTP {error.code}")
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", None) or error
         return Availability("unreachable", str(getattr(reason, "strerror", None) or reason))
 
 
-def _words(body: IO[bytes]) -> str | None:
-    """The hub's own words about a refusal, such as `Repository not found`; None where it has none that can be shown."""
+def _word(body: IO[bytes], key: str) -> str | None:
+    """The text of one key of the hub's answer, such as `Repository not found`; None where there is none that can be shown."""
+    from http.client import HTTPException
+
     try:
-        told = json.loads(body.read(_MOST)).get("error")
-    except (OSError, ValueError, AttributeError):
+        told = json.loads(body.read(_MOST)).get(key)
+    except (OSError, ValueError, AttributeError, HTTPException):
         return None
     return told if isinstance(told, str) and told.isprintable() and len(told) <= _LONGEST else None

@@ -217,7 +217,7 @@ def check_requirements(context: PreflightContext) -> Iterator[Finding]:
             yield Finding(
                 level="warning" if doctor else "error",
                 message=f"backend {name} needs {', '.join(missing)}, which is not installed here",
-                remedy=engines.remedy(spec, registry),
+                remedy=engines.engine_remedy(spec, registry),
             )
         else:
             yield Finding(level="ok", message=f"backend {name} can run here")

@@ -36,7 +36,7 @@ def commands(spec: BackendSpec) -> str | None:
     return f"{spec.install}, or on a machine without a GPU: {spec.cpu_install}"
 
 
-def remedy(spec: BackendSpec, registry: SpecRegistry) -> str:
+def engine_remedy(spec: BackendSpec, registry: SpecRegistry) -> str:
     """The advice on a backend whose engine is missing here: never an installation beside one that it conflicts with."""
     if beside := rivals(spec, registry):
         held = any(runner.location == "container" for runner in registry[RUNNERS].values())
@@ -48,7 +48,7 @@ def remedy(spec: BackendSpec, registry: SpecRegistry) -> str:
     return f"{found}." if found else f"Install it, or use a container: runners.{spec.name}."
 
 
-def next_command(spec: BackendSpec, registry: SpecRegistry, *, has_gpu: bool) -> str:
+def engine_command(spec: BackendSpec, registry: SpecRegistry, *, has_gpu: bool) -> str:
     """The one command to type next, so that this backend can run from here."""
     if rivals(spec, registry) and spec.image:
         return CONTAINERS

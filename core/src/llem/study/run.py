@@ -121,7 +121,7 @@ def prepare(
     """
     context = preflight_context(plan, registry, output)
     missing = missing_plugins(context)
-    findings = run_checks(context, skip_preflight) if not missing else _looked_up(context, skip_preflight)
+    findings = run_checks(context, skip_preflight) if not missing else looked_up(context, skip_preflight)
     report_findings(findings, reporter, missing)
     for note in (*study.notes, *moved(plan.runners)):
         reporter.message("info", note)
@@ -213,7 +213,7 @@ def missing_plugins(context: PreflightContext) -> list[PluginError]:
     return found
 
 
-def _looked_up(context: PreflightContext, skip_preflight: Iterable[str] = ()) -> list[Finding]:
+def looked_up(context: PreflightContext, skip_preflight: Iterable[str] = ()) -> list[Finding]:
     """The findings on what a plan names: models and datasets. Looks at no meter and no load."""
     known = [e for e in context.experiments if e.dataset.name in context.registry[DATASETS]]
     looked_at = (("models", check_models, context), ("datasets", check_datasets, replace(context, experiments=known)))
@@ -232,7 +232,7 @@ def refuse_missing(plan: Plan, registry: Registry, reporter: Reporter, skip_pref
         PluginError, PreflightError: as `run_study`.
     """
     context = preflight_context(plan, registry, Path())
-    report_findings(_looked_up(context, skip_preflight), reporter, missing_plugins(context))
+    report_findings(looked_up(context, skip_preflight), reporter, missing_plugins(context))
 
 
 def report_findings(findings: Sequence[Finding], reporter: Reporter, missing: Sequence[PluginError] = ()) -> None:

@@ -17,6 +17,8 @@ import pytest
 from llem.cli import main
 from llem.config.reading import read_yaml
 
+pytestmark = pytest.mark.usefixtures("without_other_plugins")
+
 TINY = ("--model", "random:tiny-llama", "--backend", "testbed")
 
 

@@ -5,17 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from llem.config.experiment import SECTIONS
-from llem.config.introspect import facts_of
-from llem.config.keys import Vocabulary
-from llem.config.merging import nested
-from llem.config.section import Section
-from llem.config.study import ExecutionConfig, StudyConfig
-from llem.config.template import line, written
-from llem.first_study.answers import CARE, Answers
-from llem.first_study.offers import offers_of
-from llem.plugins import Registry
-from llem.specs.kinds import BACKENDS, RUNNERS, SCENARIOS
+from llem.plugin_api import (
+    BACKENDS,
+    RUNNERS,
+    SCENARIOS,
+    SECTIONS,
+    ExecutionConfig,
+    Registry,
+    Section,
+    StudyConfig,
+    Vocabulary,
+    facts_of,
+    nested,
+    yaml_line,
+    yaml_value,
+)
+from llem_start.answers import CARE, Answers
+from llem_start.offers import offers_of
 
 SYNTHETIC_INPUT_TOKENS = 64
 """The dataset `synthetic` has to be told."""
@@ -28,12 +34,13 @@ def study_text(answers: Answers, registry: Registry) -> str:
     lines = [
         "# Written by `llem init`. `llem run FILE --dry-run` shows what it would do and how long that takes.",
         "# `llem config init` writes a study with every key that there is, each with what it means.",
+        *CARE[answers.care].head,
         "",
-        line("name", answers.name, StudyConfig.model_fields["name"].description or ""),
+        yaml_line("name", answers.name, StudyConfig.model_fields["name"].description or ""),
     ]
     if len(answers.backends) == 1:
-        lines.append(line("backend", answers.backends[0], f"installed: {', '.join(vocabulary.backends)}"))
-    before = [s for s in values if s not in {"measurement", "baseline", "execution"}]
+        lines.append(yaml_line("backend", answers.backends[0], f"installed: {', '.join(vocabulary.backends)}"))
+    before = [s for s in values if s not in {"measurement", "warmup", "baseline", "execution"}]
     for section in before:
         lines += ["", *_section(section, values[section], vocabulary)]
     about = CARE[answers.care].about
@@ -70,6 +77,7 @@ def _values(answers: Answers) -> dict[str, tuple[Any, str]]:
         **({"dataset.input_tokens": (given, "")} if given is not None else {}),
         "dataset.output_tokens": (answers.output_tokens or care.output_tokens, ""),
         **{key: found for key, found in care.settings.items() if not (until and key == "execution.cycles")},
+        **answers.fitted,
         **{key: (value, "") for key, value in settings.items()},
     }
 
@@ -84,7 +92,7 @@ def _by_section(values: Mapping[str, tuple[Any, str]]) -> dict[str, dict[str, tu
 
 def _section(name: str, values: Mapping[str, tuple[Any, str]], vocabulary: Vocabulary) -> Iterator[str]:
     if name == "model" and values.keys() == {"source"}:
-        yield line(name, values["source"][0], _about("model.source", vocabulary))
+        yield yaml_line(name, values["source"][0], _about("model.source", vocabulary))
         return
     yield f"{name}:"
     opened: list[str] = []
@@ -92,22 +100,24 @@ def _section(name: str, values: Mapping[str, tuple[Any, str]], vocabulary: Vocab
         *path, last = key.split(".")
         for depth, part in enumerate(path):
             if opened[depth : depth + 1] != [part]:
-                yield f"{'  ' * (depth + 1)}{written(part)}:"
+                yield f"{'  ' * (depth + 1)}{yaml_value(part)}:"
         opened = path
-        yield line(f"{'  ' * (len(path) + 1)}{written(last)}", value, why or _about(f"{name}.{key}", vocabulary))
+        yield yaml_line(
+            f"{'  ' * (len(path) + 1)}{yaml_value(last)}", value, why or _about(f"{name}.{key}", vocabulary)
+        )
 
 
 def _sweep(answers: Answers, registry: Registry, vocabulary: Vocabulary) -> Iterator[str]:
     if answers.sweep:
         yield "sweep:  # every combination is an experiment"
         for key, values in answers.sweep.items():
-            yield line(f"  {key}", values, _about(key, vocabulary))
+            yield yaml_line(f"  {key}", values, _about(key, vocabulary))
         return
     yield "# Nothing varies yet. Remove the `# ` of what is to vary; every combination is then an experiment."
     yield "# sweep:"
     for backend in answers.backends:
         for offer in offers_of(registry.find(BACKENDS, backend), registry[SCENARIOS]):
-            yield line(f"#   {offer.key}", list(offer.values), offer.about)
+            yield yaml_line(f"#   {offer.key}", list(offer.values), offer.about)
 
 
 def _about(key: str, vocabulary: Vocabulary) -> str:

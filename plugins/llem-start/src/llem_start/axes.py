@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from llem.config.environment import value_of
-from llem.config.keys import Vocabulary
-from llem.config.reading import read_value
-from llem.errors import ConfigError
+from llem.plugin_api import ConfigError, Vocabulary, read_value, value_of
 
 _EXAMPLE = "Write for example dataset.output_tokens=64,256."
 

@@ -9,19 +9,27 @@ from typing import Any
 
 import click
 
-from llem.config.experiment import DatasetConfig
-from llem.config.keys import Vocabulary
-from llem.config.template import written
-from llem.datasets.jsonl import count_prompts
-from llem.errors import ConfigError, LlemError
-from llem.first_study.answers import CARE, Answers, seen_from
-from llem.first_study.axes import read_axes
-from llem.first_study.checking import Checked, check
-from llem.first_study.offers import Offer, every_key, offers_of
-from llem.plugins import Registry, missing_requirements
-from llem.preflight.engines import remedy
-from llem.results.text import duration, one_line
-from llem.specs.kinds import BACKENDS, DATASETS, RUNNERS, SCENARIOS
+from llem.plugin_api import (
+    BACKENDS,
+    DATASETS,
+    RUNNERS,
+    SCENARIOS,
+    ConfigError,
+    DatasetConfig,
+    LlemError,
+    Registry,
+    Vocabulary,
+    count_prompts,
+    duration,
+    engine_remedy,
+    missing_requirements,
+    one_line,
+    yaml_value,
+)
+from llem_start.answers import CARE, Answers, seen_from
+from llem_start.axes import read_axes
+from llem_start.checking import Checked, check
+from llem_start.offers import Offer, every_key, offers_of
 
 MOST_LISTED = 40
 """Keys that `?` shows at once: a backend may have hundreds."""
@@ -86,7 +94,7 @@ class _Questions:
         _say("\nThe backend runs the model. Several, with commas between them, are compared.")
         for name, spec in self.registry[BACKENDS].items():
             lacking = missing_requirements(spec.requires)
-            note = f" (not here yet. {remedy(spec, self.registry)})" if lacking else ""
+            note = f" (not here yet. {engine_remedy(spec, self.registry)})" if lacking else ""
             _say(f"  {name:<10} {spec.summary}{note}")
         self._until_taken("Backend", ",".join(self.answers.backends), lambda typed: {"backends": _words(typed)})
 
@@ -171,7 +179,7 @@ def _words(typed: str) -> tuple[str, ...]:
 def _typed(offer: Offer) -> str:
     """An offer as one would type it."""
     values: Sequence[Any] = offer.values
-    return f"{offer.key}={','.join(written(value) for value in values)}"
+    return f"{offer.key}={','.join(yaml_value(value) for value in values)}"
 
 
 def _say(text: str) -> None:

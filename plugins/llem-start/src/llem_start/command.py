@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from llem.cli.completing import backends as backends_installed
-from llem.cli.completing import datasets, settings_keys
-from llem.specs.kinds import BACKENDS, RUNNERS, SCENARIOS
+from llem.plugin_api import (
+    BACKENDS,
+    RUNNERS,
+    SCENARIOS,
+    PluginError,
+    Registry,
+    installed_backends,
+    installed_datasets,
+    refuse_existing,
+    settings_keys,
+    write_text,
+)
 
 if TYPE_CHECKING:
-    from llem.first_study.answers import Care
-    from llem.plan import Plan
-    from llem.plugins import Registry
+    from llem_start.answers import Care
 
 
 @click.command()
@@ -27,10 +34,12 @@ if TYPE_CHECKING:
     "--backend",
     "backends",
     multiple=True,
-    shell_complete=backends_installed,
+    shell_complete=installed_backends,
     help="A backend that `llem plugins` lists; repeat it to compare.",
 )
-@click.option("--dataset", shell_complete=datasets, help="A dataset that `llem plugins` lists, or a .jsonl file.")
+@click.option(
+    "--dataset", shell_complete=installed_datasets, help="A dataset that `llem plugins` lists, or a .jsonl file."
+)
 @click.option("-n", "prompts", type=click.IntRange(min=1), help="How many prompts.")
 @click.option("--input-tokens", type=click.IntRange(min=1), help="Input tokens of each prompt; else all that it has.")
 @click.option("--output-tokens", type=click.IntRange(min=1), help="Output tokens for each prompt.")
@@ -42,7 +51,12 @@ if TYPE_CHECKING:
     help="A key and the values to compare; repeatable.",
 )
 @click.option("--quick", "care", flag_value="quick", help="Short windows, once each: a look.")
-@click.option("--publication", "care", flag_value="publication", help="Long windows, five cycles in shuffled order.")
+@click.option(
+    "--publication",
+    "care",
+    flag_value="publication",
+    help="What `llem audit` asks for: long windows, five cycles in shuffled order, warm-up until steady, a pinned model.",
+)
 @click.option(
     "--set",
     "settings",
@@ -84,8 +98,9 @@ def init(
     """Write a first study: asks what to measure, checks the answers, and says how long it takes.
 
     On a terminal it asks what no flag has said; elsewhere, and with --yes, it asks nothing. The study is short, and each
-    line says what it means. For one with every key that there is: `llem config init`. With --demo it writes the study that
-    `make demo` runs in a clone: a small real model, under four minutes on two CPU cores.
+    line says what it means. For one with every key that there is: `llem config init`. With --publication it is one that
+    `llem audit` lets pass if it runs well. With --demo it writes the study that `make demo` runs in a clone: a small real model,
+    under four minutes on two CPU cores.
 
     \b
     Examples:
@@ -96,18 +111,15 @@ def init(
       llem init --model random:tiny-llama --dataset synthetic --input-tokens 256 --quick --yes
       llem init --model org/name --publication -n 200 --output-tokens 256 -o paper.yaml
     """
-    from llem.cli.demo import write_demo
-    from llem.cli.questions import ask
-    from llem.cli.writing import refuse_existing, write_text
-    from llem.config.environment import read_settings
-    from llem.config.keys import Vocabulary
-    from llem.errors import PluginError
-    from llem.first_study.answers import Answers, seen_from
-    from llem.first_study.axes import read_axes
-    from llem.first_study.checking import check
-    from llem.first_study.offers import preferred_backend
-    from llem.preflight.engines import FIRST_REMEDY
-    from llem.results.text import counted, duration
+    from llem.plugin_api import FIRST_REMEDY, Vocabulary, counted, duration, read_settings
+    from llem_start.answers import Answers, seen_from
+    from llem_start.axes import read_axes
+    from llem_start.checking import check
+    from llem_start.demo import write_demo
+    from llem_start.next_commands import audit_command, engine_commands, run_commands
+    from llem_start.offers import preferred_backend
+    from llem_start.publication import fit_to_audit
+    from llem_start.questions import ask
 
     if unexpected:
         raise click.UsageError(f"the file to write is named by -o: llem init -o {shlex.quote(unexpected[0])}.")
@@ -139,13 +151,14 @@ def init(
     answers = Answers(**{"backends": (first,), **given})
     if not yes and sys.stdin.isatty() and sys.stderr.isatty():
         answers = ask(answers, given.keys(), registry, output.parent)
+    answers, doubts = fit_to_audit(answers, registry, output.parent)
     checked = check(answers, registry, output.parent)
     write_text(output, checked.text, replace=force)
-    for note in checked.notes:
+    for note in (*checked.notes, *doubts):
         click.echo(f"llem: {note}", err=True)
     plan = checked.plan
     click.echo(f"Wrote {output}: {counted(plan.total, 'experiment')}, {duration(plan.estimate_s)} at least. Next:")
-    for command, what in _next(output, plan, registry):
+    for command, what in (*engine_commands(plan, registry), *run_commands(output), *audit_command(plan, answers.care)):
         click.echo(f"  {command}  # {what}")
 
 
@@ -153,18 +166,3 @@ def _named_by(keys: Mapping[str, Any], registry: Registry) -> tuple[str, ...]:
     """The backends whose keys are given."""
     sections = dict.fromkeys(key.partition(".")[0] for key in keys)
     return tuple(name for name in sections if name in registry[BACKENDS])
-
-
-def _next(output: Path, plan: Plan, registry: Registry) -> Iterator[tuple[str, str]]:
-    """Commands to go on with, each with what it does."""
-    from llem.cli.next_step import run_commands
-    from llem.plan.runners import LOCAL
-    from llem.plugins import missing_requirements
-    from llem.preflight.engines import next_command
-
-    for name, choice in plan.runners.items():
-        spec = registry.find(BACKENDS, name)
-        if choice.name == LOCAL and missing_requirements(spec.requires) and spec.install:
-            lighter = f"; without a GPU: {spec.cpu_install}" if spec.cpu_install else ""
-            yield next_command(spec, registry, has_gpu=True), f"{name} cannot run here yet{lighter}"
-    yield from run_commands(output)

@@ -1,21 +1,36 @@
-"""`llem init --demo`: the demo's file, and the commands that bring what it needs."""
+"""`llem init --demo`: a ready study of a small real model, and the commands that bring what it needs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 from click.core import ParameterSource
 
-from llem.specs.kinds import BACKENDS
-
-if TYPE_CHECKING:
-    from llem.plugins import Registry
+from llem.plugin_api import (
+    BACKENDS,
+    CPU_TORCH,
+    FIRST_BACKEND,
+    ModelError,
+    Registry,
+    engine_command,
+    install_command,
+    locate_model,
+    missing_requirements,
+    read_yaml,
+    write_text,
+)
+from llem_start.next_commands import run_commands
 
 BESIDE = frozenset({"demo", "output", "force", "yes", "unexpected"})
 """Options of `llem init` that leave the demo as it is."""
+
+
+def demo_study() -> str:
+    """The text of `demo.yaml`, the one study that `llem init --demo` writes and `make demo` runs."""
+    return files("llem_start").joinpath("demo.yaml").read_text(encoding="utf-8")
 
 
 def write_demo(registry: Registry, output: Path, *, force: bool) -> None:
@@ -25,10 +40,6 @@ def write_demo(registry: Registry, output: Path, *, force: bool) -> None:
         click.UsageError: an option besides would shape the study.
         ConfigError: there is a file already, or it cannot be written.
     """
-    from llem.cli.next_step import run_commands
-    from llem.cli.writing import write_text
-    from llem.first_study.demo import demo_study
-
     context = click.get_current_context()
     for parameter in context.command.params:
         name = parameter.name or ""
@@ -46,17 +57,10 @@ def write_demo(registry: Registry, output: Path, *, force: bool) -> None:
 
 def _lacking(registry: Registry) -> Iterator[tuple[str, str]]:
     """Commands that bring what the demo needs and this environment lacks, each with what it brings."""
-    from llem.config.reading import read_yaml
-    from llem.errors import ModelError
-    from llem.first_study.demo import demo_study
-    from llem.models.sources import install_command, locate_model
-    from llem.plugins import missing_requirements
-    from llem.preflight.engines import CPU_TORCH, FIRST_BACKEND, next_command
-
     study = read_yaml(demo_study(), "demo.yaml").data
     spec = registry[BACKENDS].get(study["backend"])
     if spec is None or missing_requirements(spec.requires):
-        install = FIRST_BACKEND if spec is None else next_command(spec, registry, has_gpu=True)
+        install = FIRST_BACKEND if spec is None else engine_command(spec, registry, has_gpu=True)
         yield install, f"the backend {study['backend']}; without a GPU set {CPU_TORCH} first"
     try:
         locate_model(study["model"], ".")

@@ -6,15 +6,18 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from llem.config.compose import Composer
-from llem.config.introspect import FieldFacts, facts_of
-from llem.config.keys import Vocabulary
-from llem.config.merging import nested
-from llem.config.template import axis_values
-from llem.errors import LlemError
-from llem.plugins import missing_requirements
-from llem.specs.backend import BackendSpec
-from llem.specs.scenario import ScenarioSpec
+from llem.plugin_api import (
+    BackendSpec,
+    Composer,
+    FieldFacts,
+    LlemError,
+    ScenarioSpec,
+    Vocabulary,
+    axis_values,
+    facts_of,
+    missing_requirements,
+    nested,
+)
 
 MOST_OFFERED = 6
 

@@ -14,14 +14,14 @@ from llem.config.keys import Vocabulary
 from llem.config.reading import read_yaml
 from llem.config.section import Section
 from llem.errors import ConfigError
-from llem.first_study.answers import CARE, Answers
-from llem.first_study.axes import read_axes
-from llem.first_study.offers import offers_of, preferred_backend
-from llem.first_study.writing import study_document, study_text
 from llem.hookspecs import API_VERSION
 from llem.plugins import default_registry
 from llem.specs.backend import BackendSpec
 from llem.specs.kinds import BACKENDS, RUNNERS, SCENARIOS
+from llem_start.answers import CARE, Answers
+from llem_start.axes import read_axes
+from llem_start.offers import offers_of, preferred_backend
+from llem_start.writing import study_document, study_text
 
 TEXT = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=20)
 VALUES = st.one_of(TEXT, st.integers(), st.booleans(), st.none(), st.floats(allow_nan=False, allow_infinity=False))

@@ -6,17 +6,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from llem.config.keys import Vocabulary
-from llem.config.layers import load_study
-from llem.errors import ConfigError, LlemError
-from llem.first_study.answers import Answers
-from llem.first_study.writing import study_document, study_text
-from llem.plan import Plan, make_plan
-from llem.plan.runners import moved
-from llem.plugins import Registry, installed_parts
-from llem.preflight.checks import check_datasets, check_models
-from llem.specs.kinds import BACKENDS, DATASETS, RUNNERS, SCENARIOS
-from llem.study.run import preflight_context
+from llem.plugin_api import (
+    BACKENDS,
+    DATASETS,
+    RUNNERS,
+    SCENARIOS,
+    ConfigError,
+    ExperimentConfig,
+    LlemError,
+    Plan,
+    Registry,
+    Vocabulary,
+    installed_parts,
+    load_study,
+    looked_up,
+    make_plan,
+    moved,
+    preflight_context,
+)
+from llem_start.answers import Answers
+from llem_start.writing import study_document, study_text
 
 
 @dataclass(frozen=True)
@@ -26,11 +35,13 @@ class Checked:
     Attributes:
         text: as it is written.
         plan: what it would run.
+        experiments: one of each combination of backend, options, model, dataset and measurement.
         notes: what a reader should know, such as a value that the environment replaces, or a backend that runs in a container.
     """
 
     text: str
     plan: Plan
+    experiments: Sequence[ExperimentConfig]
     notes: Sequence[str]
 
 
@@ -61,10 +72,11 @@ def check(answers: Answers, registry: Registry, folder: Path) -> Checked:
             raise type(error)(error.what, remedy=error.remedy) from error
         raise
     context = preflight_context(plan, registry, folder)
-    for finding in (*check_models(context), *check_datasets(context)):
+    for finding in looked_up(context):
         if finding.level == "error":
             raise ConfigError(f"{finding.message.rstrip('.')}.", remedy=finding.remedy)
-    return Checked(study_text(answers, registry), plan, (*study.notes, *moved(plan.runners)))
+    notes = (*study.notes, *moved(plan.runners))
+    return Checked(study_text(answers, registry), plan, context.experiments, notes)
 
 
 def _refuse_short_keys(answers: Answers, vocabulary: Vocabulary) -> None:
