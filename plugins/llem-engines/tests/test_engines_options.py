@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal, Optional, Union
 import pytest
 from pydantic import ValidationError
 
+from llem.config.section import Section
 from llem.errors import ConfigError
-from llem.specs.backend import Section
 from llem_engines import annotations
 from llem_engines.names import EngineNames
 from llem_engines.review import FILE, Review, judged, unknown, unreviewed

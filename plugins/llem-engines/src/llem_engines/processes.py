@@ -67,7 +67,7 @@ class Descendants:
 
 def below(pid: int | None = None) -> list[psutil.Process]:
     """The descendants of a process, or of this one; none where it has ended."""
-    with suppress(psutil.NoSuchProcess):
+    with suppress(psutil.Error):
         return psutil.Process(pid).children(recursive=True)
     return []
 

@@ -106,12 +106,12 @@ class Hosted:
         Raises:
             ModelError: SGLang refuses the model or the options, or its processes failed.
         """
-        try:
-            with signs_of_life(say, f"loading {self._source} into SGLang", self._process.pid):
+        with signs_of_life(say, f"loading {self._source} into SGLang", self._process.pid):
+            try:
                 self._connection.send(dict(arguments))
                 (message,) = self._connection.recv()
-        except (EOFError, OSError):
-            raise self._not_loaded(self._last_words()) from None
+            except (EOFError, OSError):
+                raise self._not_loaded(self._last_words()) from None
         if isinstance(message, NotLoaded):
             raise self._not_loaded(f": {message.reason}.")
         assert isinstance(message, Loaded)
