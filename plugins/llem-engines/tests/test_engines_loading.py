@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import struct
 from pathlib import Path
 
 import pytest
 
 from llem.config.experiment import ModelConfig
 from llem.errors import ModelError
+from llem.specs.backend import Request
 from llem_engines.loading import Keywords, prepare
 from llem_engines.names import EngineNames
 
@@ -35,7 +37,8 @@ def test_a_shape_is_written_out_as_a_folder_and_removed_at_the_end() -> None:
 def test_a_folder_is_taken_as_it_stands_and_a_tokenizer_below_the_studys_own(tmp_path: Path) -> None:
     for name in ("model", "words"):
         (tmp_path / name).mkdir()
-        (tmp_path / name / "config.json").write_text("{}")
+        (tmp_path / name / "config.json").write_text('{"model_type": "llama"}')
+        (tmp_path / name / "model.safetensors").write_bytes(b"\2" + bytes(7) + b"{}")
     config = ModelConfig(source="./model", tokenizer="words")
     found = prepare(config, str(tmp_path), NAMES, KEYWORDS)
     assert found.arguments["model_path"] == str(tmp_path / "model")
@@ -60,7 +63,8 @@ def test_a_gguf_file_that_is_none_is_an_error_of_one_paragraph_and_leaves_nothin
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "scratch"))
     (tmp_path / "scratch").mkdir()
-    (tmp_path / "broken.gguf").write_bytes(b"GGUF\x03\0\0\0 and no more")
+    one_tensor = struct.pack("<4sIQQ", b"GGUF", 3, 1, 0)
+    (tmp_path / "broken.gguf").write_bytes(one_tensor + b" and no more")
     with pytest.raises(ModelError, match="cannot be unpacked") as caught:
         prepare(ModelConfig(source=str(tmp_path / "broken.gguf")), ".", NAMES, KEYWORDS)
     assert "\n" not in caught.value.what
@@ -69,7 +73,10 @@ def test_a_gguf_file_that_is_none_is_an_error_of_one_paragraph_and_leaves_nothin
 
 
 @pytest.mark.model
-def test_a_gguf_file_becomes_a_folder_that_does_not_know_where_it_came_from() -> None:
+def test_a_gguf_file_becomes_a_folder_that_does_not_know_where_it_came_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     found = prepare(ModelConfig(source=SMOLLM2), ".", NAMES, KEYWORDS)
     assert found.folder is not None
     try:
@@ -77,7 +84,9 @@ def test_a_gguf_file_becomes_a_folder_that_does_not_know_where_it_came_from() ->
         assert list(found.folder.glob("*.safetensors"))
         assert found.tokenizer == "SmolLM2-135M-Instruct.Q4_1.gguf"
         tokenizer = found.load_tokenizer(0)
-        assert tokenizer.decode([28120]) == found.load_tokenizer(0).decode([28120])
         assert tokenizer.name == found.tokenizer
+        asked = Request(id=0, output_tokens=1, prompt="The mill grinds.")
+        (ids,) = tokenizer.encode([asked])
+        assert tokenizer.decode(ids) == "The mill grinds."
     finally:
         found.remove()

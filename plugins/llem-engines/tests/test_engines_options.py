@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from llem.config.section import Section
 from llem.errors import ConfigError
-from llem_engines import annotations
+from llem_engines import option_types
 from llem_engines.names import EngineNames
 from llem_engines.review import FILE, Review, judged, unknown, unreviewed
 from llem_engines.review_command import run
@@ -92,27 +92,27 @@ class Opaque:
     ids=str,
 )
 def test_a_type_becomes_the_values_that_a_study_may_write(hint: Any, found: Any) -> None:
-    assert annotations.values(hint) == found
+    assert option_types.values(hint) == found
 
 
 def test_a_default_of_null_is_taken_also_where_the_type_does_not_say_so() -> None:
-    assert annotations.with_default({"type": "integer"}, 3) == {"type": "integer"}
+    assert option_types.with_default({"type": "integer"}, 3) == {"type": "integer"}
     nullable = {"anyOf": [{"type": "integer"}, {"type": "null"}]}
-    assert annotations.with_default({"type": "integer"}, None) == nullable
-    assert annotations.with_default(nullable, None) == nullable
-    assert annotations.with_default({}, None) == {}
+    assert option_types.with_default({"type": "integer"}, None) == nullable
+    assert option_types.with_default(nullable, None) == nullable
+    assert option_types.with_default({}, None) == {}
 
 
 def test_a_default_is_told_as_plain_data_and_as_text_where_it_is_none() -> None:
-    assert annotations.plain({3, 1}) == [1, 3]
-    assert annotations.plain(Grind.FINE) == "FINE"
-    assert annotations.plain(float("inf")) == "inf"
-    assert annotations.plain((1, "a")) == [1, "a"]
+    assert option_types.plain({3, 1}) == [1, 3]
+    assert option_types.plain(Grind.FINE) == "FINE"
+    assert option_types.plain(float("inf")) == "inf"
+    assert option_types.plain((1, "a")) == [1, "a"]
 
 
 def test_an_annotation_is_the_same_text_in_every_process() -> None:
-    assert annotations.written(Optional[dict[str, Any]]) == "Optional[dict[str, Any]]"  # noqa: UP045
-    assert " at 0x" not in annotations.written(Annotated[int, Opaque()])
+    assert option_types.written(Optional[dict[str, Any]]) == "Optional[dict[str, Any]]"  # noqa: UP045
+    assert " at 0x" not in option_types.written(Annotated[int, Opaque()])
 
 
 def test_parts_are_judged_like_their_whole_unless_they_are_named() -> None:

@@ -122,7 +122,7 @@ class _Builder:
 
 
 def _annotation(value: Mapping[str, Any]) -> Any:
-    """The Python type of a JSON Schema of the kinds that `annotations` writes."""
+    """The Python type of a JSON Schema of the kinds that `option_types` writes."""
     if "anyOf" in value:
         return reduce(or_, (_annotation(option) for option in value["anyOf"]))
     if "enum" in value:

@@ -1,6 +1,6 @@
 """Reads every option out of the installed SGLang. The only part of the schema that imports SGLang.
 
-`llem_engines.annotations` makes facts of its types and defaults.
+`llem_engines.option_types` makes facts of its types and defaults.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sglang.srt.sampling.sampling_params import SamplingParams
 from sglang.srt.server_args import ServerArgs
 from sglang.version import __version__
 
-from llem_engines import annotations
+from llem_engines import option_types
 
 Raw = dict[str, Any]
 
@@ -33,13 +33,13 @@ def _fields(owner: Any) -> Iterator[Raw]:
     hints = typing.get_type_hints(owner, include_extras=True)
     for name, default in _defaults(owner):
         hint, told = _told(hints[name])
-        value, choices = annotations.values(hint), _choices_of(told)
-        found: Raw = {"name": name, "type": annotations.written(hint), "default": annotations.plain(default)}
+        value, choices = option_types.values(hint), _choices_of(told)
+        found: Raw = {"name": name, "type": option_types.written(hint), "default": option_types.plain(default)}
         if value is not None:
-            if choices and not any(True for _ in annotations.choices(value)):
+            if choices and not any(True for _ in option_types.choices(value)):
                 value = _named(value, choices)
-            found["value"] = annotations.with_default(value, default)
-        if choices := choices or [one for one in annotations.choices(value or {}) if one is not None]:
+            found["value"] = option_types.with_default(value, default)
+        if choices := choices or [one for one in option_types.choices(value or {}) if one is not None]:
             found["choices"] = choices
         found["description"] = _help_of(told)
         yield found
@@ -88,5 +88,5 @@ def _named(value: Raw, choices: list[Any]) -> Raw:
     """The same values, of which text is one of the choices."""
     if "anyOf" in value:
         return {"anyOf": [_named(one, choices) for one in value["anyOf"]]}
-    fitting = [one for one in choices if one is not None and annotations.PLAIN.get(type(one)) == value.get("type")]
+    fitting = [one for one in choices if one is not None and option_types.PLAIN.get(type(one)) == value.get("type")]
     return {"enum": fitting} if fitting else value

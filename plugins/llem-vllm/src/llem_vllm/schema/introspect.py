@@ -1,6 +1,6 @@
 """Reads every option out of the installed vLLM. The only part of the schema that imports vLLM.
 
-`llem_engines.annotations` makes facts of its types and defaults.
+`llem_engines.option_types` makes facts of its types and defaults.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from vllm.config.utils import get_attr_docs
 from vllm.engine.arg_utils import EngineArgs
 from vllm.sampling_params import SamplingParams
 
-from llem_engines import annotations
+from llem_engines import option_types
 
 Raw = dict[str, Any]
 
@@ -186,8 +186,8 @@ def _comments(source: str) -> Iterator[tuple[str, str]]:
 def _field(
     name: str, hint: Any, default: Any, text: str, bounds: Mapping[str, float], named: list[str] | None, depth: int = 0
 ) -> Raw:
-    value = annotations.values(hint)
-    offered = [c for c in annotations.choices(value or {}) if c is not None]
+    value = option_types.values(hint)
+    offered = [c for c in option_types.choices(value or {}) if c is not None]
     if value is not None:
         value = _without_redundant(value)
     if named is not None:
@@ -199,10 +199,10 @@ def _field(
         found["value"] = {"type": "object"}
         found["default"] = None
     else:
-        found["default"] = None if default is _COMPUTED else annotations.plain(default)
+        found["default"] = None if default is _COMPUTED else option_types.plain(default)
         if value is not None and default is not _COMPUTED:
             value = _bounded(value, bounds)
-            found["value"] = annotations.with_default(value, default)
+            found["value"] = option_types.with_default(value, default)
     if choices := named or offered:
         found["choices"] = choices
     found["description"] = _tidy(text)
@@ -230,7 +230,7 @@ def _default(field: Any) -> Any:
 
 def _part(hint: Any) -> Any:
     """The configuration class that a type holds, or None."""
-    found = [one for one in annotations.branches(hint) if isinstance(one, type) and dataclasses.is_dataclass(one)]
+    found = [one for one in option_types.branches(hint) if isinstance(one, type) and dataclasses.is_dataclass(one)]
     return found[0] if len(found) == 1 else None
 
 
@@ -252,7 +252,7 @@ def _bounded(value: Raw, bounds: Mapping[str, float]) -> Raw:
 def _written(hint: Any) -> str:
     """The annotation as text without what only adds to it, the same in every process."""
     plain = typing.get_type_hints(types.SimpleNamespace(__annotations__={"it": hint}))["it"]
-    return annotations.written(plain)
+    return option_types.written(plain)
 
 
 def _tidy(text: str) -> str:
