@@ -30,24 +30,23 @@ def version_findings(context: PreflightContext, schemas: OptionSchemas, install:
         install: how to install it, as a sentence.
     """
     names, found = schemas.names, schemas.installed()
-    engine, default, plugin = names.engine, schemas.default, f"llem-{names.backend}"
-    pip = f"pip install {names.distributions[0]}=={default}"
+    engine, backend, package, default = names.engine, names.backend, names.distributions[0], schemas.default
     if found is None:
-        if context.runners.get(names.backend) == "local":
+        if context.runners.get(backend) == "local":
             yield Finding(level="error", message=f"{engine} is not installed in this environment.", remedy=install)
         return
     if found not in (known := schemas.versions()):
         yield Finding(
             level="warning",
-            message=f"{engine} {found} is installed, and {plugin} knows the options of {', '.join(known)}: "
+            message=f"{engine} {found} is installed, and llem-{backend} knows the options of {', '.join(known)}: "
             f"those of {default} are taken.",
-            remedy=f"Install a known one: {pip}; or a newer {plugin}.",
+            remedy=f"Install a known one: pip install {package}=={default}; or a newer llem-{backend}.",
         )
     elif found != default:
         yield Finding(
             level="warning",
-            message=f"{engine} {found} is installed: its options are known, and {plugin} was tried with {engine} {default} only.",
-            remedy=f"Install that one: {pip}; or compare some answers and figures first.",
+            message=f"{engine} {found} is installed: its options are known, and llem-{backend} was tried with {engine} {default} only.",
+            remedy=f"Install that one: pip install {package}=={default}; or compare some answers and figures first.",
         )
     else:
         yield Finding(level="ok", message=f"{engine} {found}, with its own options.")
