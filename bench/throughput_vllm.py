@@ -32,10 +32,9 @@ def unpack(folder: Path, prompts: int, options: dict[str, object]) -> None:
 
     from llem.config.experiment import ModelConfig
     from llem.datasets import aienergyscore
-    from llem_vllm.config import VllmConfig
     from llem_vllm.loading import prepare
 
-    prepared = prepare(ModelConfig(source=MODEL), VllmConfig(), ".")
+    prepared = prepare(ModelConfig(source=MODEL), ".")
     assert prepared.folder is not None
     prepared.folder.rename(folder / "model")
     tokenizer = AutoTokenizer.from_pretrained(folder / "model")
@@ -160,9 +159,10 @@ def main() -> None:
 
 
 def _vllm_version() -> str:
-    from llem_vllm.schema import DISTRIBUTIONS, installed
+    from llem_vllm.names import VLLM
+    from llem_vllm.schema import installed
 
-    name = next(d for d in DISTRIBUTIONS if _has(d))
+    name = next(d for d in VLLM.distributions if _has(d))
     return f"{name} {installed()}"
 
 

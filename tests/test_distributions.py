@@ -118,7 +118,8 @@ def test_wheels_install_into_an_empty_environment_and_run_an_experiment(
     assert run("--version").strip() == f"llem {_project(ROOT / 'core')['version']}"
     assert "local" in run("plugins")
     subprocess.run(
-        [*pip, str(wheels["llem_containers"]), str(wheels["llem_docker"]), str(wheels["llem_vllm"])], check=True
+        [*pip, *(str(wheels[name]) for name in ("llem_containers", "llem_docker", "llem_engines", "llem_vllm"))],
+        check=True,
     )
     assert "llenergymeasure/vllm" in run("images", "list")
     run("images", "build", "vllm", "--context", "context")

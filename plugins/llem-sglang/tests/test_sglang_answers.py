@@ -85,7 +85,7 @@ def test_a_second_pass_finds_nothing_of_the_first_in_the_radix_cache(session: An
 def test_a_cache_that_is_kept_holds_the_prompts_of_the_pass_before(
     session: Any, reference: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from llem_sglang.passes import Passes
+    from llem_engines.passes import Passes
 
     monkeypatch.setattr(session.engine, "_passes", Passes("offline", None))
     asked = [Request(id=50, prompt_token_ids=list(range(3, 180)), output_tokens=4)]

@@ -9,12 +9,13 @@ import pytest
 from llem.errors import LlemError
 from llem.results.warning_codes import WARNINGS
 from llem.specs.backend import Request
-from llem_sglang.caveats import cache_caveat, count_caveats, setting_caveats
+from llem_sglang.caveats import CAVEATS
 from llem_sglang.config import SglangConfig
 from llem_sglang.counts import Counts
 from llem_sglang.host import arrived_of
 from llem_sglang.last_words import cause_in
 from llem_sglang.messages import Arrived, Broken
+from llem_sglang.names import SGLANG
 from llem_sglang.under_way import UnderWay
 
 S = 1_000_000_000
@@ -78,8 +79,8 @@ def test_tokens_that_are_counted_and_not_given_are_an_error() -> None:
 
 @pytest.mark.parametrize("finish", ["abort", ""])
 def test_an_answer_that_was_broken_off_is_no_answer(finish: str) -> None:
-    one = UnderWay(Request(id=5, output_tokens=2, prompt="x"), input_tokens=3)
-    one.take(Arrived("a", (1, 2), 10, cached=9, finish="length"))
+    one = UnderWay(SGLANG, Request(id=5, output_tokens=2, prompt="x"), input_tokens=3)
+    one.arrive(Arrived("a", (1, 2), 10, cached=9, finish="length"))
     record = one.record(0)
     assert (record.finish, record.cached_tokens, record.end_ns) == ("length", 3, 10)
     one.finish = finish
@@ -88,16 +89,16 @@ def test_an_answer_that_was_broken_off_is_no_answer(finish: str) -> None:
 
 
 def test_an_answer_that_was_cut_for_want_of_room_is_no_answer() -> None:
-    one = UnderWay(Request(id=5, output_tokens=8, prompt="x"), input_tokens=3)
-    one.take(Arrived("a", (1, 2), 10, finish="length"))
+    one = UnderWay(SGLANG, Request(id=5, output_tokens=8, prompt="x"), input_tokens=3)
+    one.arrive(Arrived("a", (1, 2), 10, finish="length"))
     with pytest.raises(LlemError, match="cut the answer to 2"):
         one.record(0)
 
 
 def test_options_that_sglang_took_need_no_word() -> None:
     asked = SglangConfig.model_validate({"max_running_requests": 64, "dtype": "half"})
-    assert setting_caveats(asked, EFFECTIVE, "float16") == []
-    assert setting_caveats(SglangConfig(), EFFECTIVE, "bfloat16") == []
+    assert CAVEATS.settings(asked, EFFECTIVE, "float16") == []
+    assert CAVEATS.settings(SglangConfig(), EFFECTIVE, "bfloat16") == []
 
 
 @pytest.mark.parametrize(
@@ -108,20 +109,20 @@ def test_options_that_sglang_took_need_no_word() -> None:
     ],
 )
 def test_an_option_that_sglang_decided_otherwise_is_named_with_both(options: dict[str, object], said: str) -> None:
-    (caveat,) = setting_caveats(SglangConfig.model_validate(options), EFFECTIVE, "bfloat16")
+    (caveat,) = CAVEATS.settings(SglangConfig.model_validate(options), EFFECTIVE, "bfloat16")
     assert caveat.code == "setting_ignored"
     assert said in caveat.message
 
 
 def test_what_the_cache_saved_and_what_was_done_twice_is_told_with_numbers() -> None:
-    cached, taken_back = count_caveats(
+    cached, taken_back = CAVEATS.counts(
         {"prefix_cache_hit_tokens": 320.0, "prefix_cache_queried_tokens": 1600.0, "preemptions": 3.0}
     )
     assert "320 of 1,600 prompt tokens (20.0%)" in cached.message
     assert "3 times" in taken_back.message
-    (kept,) = cache_caveat(2)
+    (kept,) = CAVEATS.cache(2)
     assert {cached.code, taken_back.code, kept.code, "setting_ignored"} <= set(WARNINGS)
-    assert count_caveats({}) == cache_caveat(0) == []
+    assert CAVEATS.counts({}) == CAVEATS.cache(0) == []
 
 
 def test_the_cause_is_the_error_that_the_log_names_last() -> None:

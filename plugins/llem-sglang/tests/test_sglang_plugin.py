@@ -17,10 +17,9 @@ from llem.plugins import default_registry
 from llem.specs.check import PreflightContext
 from llem.specs.kinds import BACKENDS, SCENARIOS
 from llem_plugin_kit import CheckConformance
-from llem_sglang import preflight
 from llem_sglang.hosted import LOG, Hosted
 from llem_sglang.preflight import check_version
-from llem_sglang.schema import DEFAULT, installed, versions
+from llem_sglang.schema import DEFAULT, SCHEMAS, installed, versions
 
 pytestmark = pytest.mark.process
 
@@ -45,7 +44,7 @@ class TestVersion(CheckConformance):
 
     @pytest.fixture
     def trouble(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PreflightContext:
-        monkeypatch.setattr(preflight, "installed", lambda: "0.0.1")
+        monkeypatch.setattr(SCHEMAS, "installed", lambda: "0.0.1")
         return PreflightContext(registry=default_registry(), runners={"sglang": "local"}, base_dir=tmp_path)
 
 

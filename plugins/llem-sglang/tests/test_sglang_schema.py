@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from llem_sglang.schema import DEFAULT, GROUPS, load, versions
+from llem_engines.review import FILE, Review, differences, judged, unreviewed
+from llem_sglang.schema import DEFAULT, GROUPS, SCHEMAS, load, versions
 from llem_sglang.schema.__main__ import main
-from llem_sglang.schema.review import FILE, differences, judged, read_review, unreviewed
 
 REVIEW = """
 [[engine]]
@@ -45,7 +45,7 @@ def runs_of_words(text: str, length: int) -> set[tuple[str, ...]]:
 @pytest.mark.parametrize("version", versions())
 def test_a_schema_holds_facts_and_our_judgement_and_no_text_of_sglangs(version: str) -> None:
     schema = load(version)
-    assert unreviewed(schema, read_review(FILE.read_text(encoding="utf-8"))) == []
+    assert unreviewed(schema, Review((SCHEMAS.folder / FILE).read_text(encoding="utf-8"))) == []
     for group in GROUPS:
         names = [field["name"] for field in schema[group]]
         assert len(set(names)) == len(names)
@@ -62,7 +62,7 @@ def test_an_option_without_a_judgement_or_with_another_one_is_named(
     changed = copy.deepcopy(dict(load(DEFAULT)))
     changed["engine"] = [*changed["engine"], {"name": "something_new", "energy": True, "why": "nobody said"}]
     changed["sampling"][0] = {**changed["sampling"][0], "why": "another reason"}
-    monkeypatch.setattr("llem_sglang.schema.__main__.load", lambda version: changed)
+    monkeypatch.setattr(SCHEMAS, "load", lambda version: changed)
     assert main(["--judged"]) == 1
     said = capsys.readouterr().out
     assert "engine: something_new" in said
@@ -70,7 +70,7 @@ def test_an_option_without_a_judgement_or_with_another_one_is_named(
 
 
 def test_no_schema_is_made_with_an_option_that_is_not_judged() -> None:
-    review = read_review(REVIEW)
+    review = Review(REVIEW)
     schema, missing = judged(RAW, review)
     assert missing == []
     assert schema["engine"][0] == {
@@ -86,11 +86,11 @@ def test_no_schema_is_made_with_an_option_that_is_not_judged() -> None:
     schema, missing = judged(more, review)
     assert missing == ["engine: x"]
     with pytest.raises(ValueError, match="judged twice"):
-        read_review(REVIEW + '[[engine]]\nenergy = true\nwhy.dtype = "again"\n')
+        Review(REVIEW + '[[engine]]\nenergy = true\nwhy.dtype = "again"\n')
 
 
 def test_every_difference_between_two_versions_is_a_line() -> None:
-    old, _ = judged(RAW, read_review(REVIEW))
+    old, _ = judged(RAW, Review(REVIEW))
     new = copy.deepcopy(old)
     new["engine"][0]["default"] = "float16"
     new["engine"][1]["name"] = "other"

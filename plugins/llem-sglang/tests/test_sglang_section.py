@@ -12,10 +12,12 @@ from llem.config.experiment import ExperimentConfig
 from llem.errors import ConfigError
 from llem.plugins import default_registry
 from llem.specs.kinds import BACKENDS, SCENARIOS
-from llem_sglang.arguments import check_options, engine_arguments, environment, needs_text, sampling_arguments
-from llem_sglang.config import SCHEMA_VERSION, SglangConfig, batch_size, given, gpus, resolve
-from llem_sglang.passes import Passes
-from llem_sglang.report import radix_cache
+from llem_engines.decoding import sampling_arguments
+from llem_engines.passes import Passes
+from llem_engines.section import given
+from llem_sglang.arguments import check_options, engine_arguments, environment, needs_text
+from llem_sglang.cache_treatment import radix_cache
+from llem_sglang.config import SCHEMA_VERSION, SglangConfig, batch_size, gpus, resolve
 from llem_sglang.schema import load
 
 

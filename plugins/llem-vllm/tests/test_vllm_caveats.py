@@ -9,18 +9,20 @@ from llem.plugins import default_registry
 from llem.results.warning_codes import WARNINGS
 from llem.specs.backend import Request
 from llem.specs.kinds import BACKENDS
-from llem_vllm.caveats import cache_caveat, count_caveats, setting_caveats
+from llem_engines.answers import UnderWay
+from llem_engines.passes import Passes
+from llem_vllm.caveats import CAVEATS
 from llem_vllm.config import VllmConfig
-from llem_vllm.engine import UnderWay, VllmEngine
-from llem_vllm.passes import Passes
+from llem_vllm.engine import VllmEngine
+from llem_vllm.names import VLLM
 
 EFFECTIVE = {"max_num_seqs": 64, "enable_prefix_caching": False, "enforce_eager": True, "cache_dtype": "auto"}
 
 
 def test_options_that_vllm_took_need_no_word() -> None:
     asked = VllmConfig.model_validate({"max_num_seqs": 64, "enforce_eager": True, "dtype": "bfloat16"})
-    assert setting_caveats(asked, EFFECTIVE, "bfloat16") == []
-    assert setting_caveats(VllmConfig(), EFFECTIVE, "bfloat16") == []
+    assert CAVEATS.settings(asked, EFFECTIVE, "bfloat16") == []
+    assert CAVEATS.settings(VllmConfig(), EFFECTIVE, "bfloat16") == []
 
 
 @pytest.mark.parametrize(
@@ -33,21 +35,23 @@ def test_options_that_vllm_took_need_no_word() -> None:
     ],
 )
 def test_an_option_that_vllm_decided_otherwise_is_named_with_both(options: dict[str, object], said: str) -> None:
-    (caveat,) = setting_caveats(VllmConfig.model_validate(options), EFFECTIVE, "bfloat16")
+    (caveat,) = CAVEATS.settings(VllmConfig.model_validate(options), EFFECTIVE, "bfloat16")
     assert caveat.code == "setting_ignored"
     assert said in caveat.message
 
 
 def test_tokens_from_the_prefix_cache_and_requests_taken_back_are_told_with_their_numbers() -> None:
-    cached, taken_back = count_caveats(
+    cached, taken_back = CAVEATS.counts(
         {"prefix_cache_hit_tokens": 320.0, "prefix_cache_queried_tokens": 1600.0, "preemptions": 3.0}
     )
     assert cached.code == "prompt_cached"
     assert "320 of 1,600 prompt tokens (20.0%)" in cached.message
     assert taken_back.code == "preempted"
     assert "3 times" in taken_back.message
-    assert count_caveats({"prefix_cache_hit_tokens": 0.0, "prefix_cache_queried_tokens": 9.0, "preemptions": 0.0}) == []
-    assert count_caveats({}) == []
+    assert (
+        CAVEATS.counts({"prefix_cache_hit_tokens": 0.0, "prefix_cache_queried_tokens": 9.0, "preemptions": 0.0}) == []
+    )
+    assert CAVEATS.counts({}) == []
 
 
 class FullCache:
@@ -82,14 +86,14 @@ def test_a_prefix_cache_that_could_not_be_emptied_is_told_once_with_how_often() 
     for _ in range(2):
         engine._passes.before(requests)
     (caveat,) = engine.caveats()
-    assert caveat == cache_caveat(2)[0]
+    assert caveat == CAVEATS.cache(2)[0]
     assert caveat.code == "prefix_cache_kept"
     assert engine.caveats() == []
 
 
 @pytest.mark.parametrize("finish", ["abort", "error", ""])
 def test_an_answer_that_was_broken_off_is_no_answer(finish: str) -> None:
-    one = UnderWay(Request(id=5, output_tokens=8, prompt="x"), input_tokens=3)
+    one = UnderWay(VLLM, Request(id=5, output_tokens=8, prompt="x"), input_tokens=3)
     one.take([1, 2], 10, "length")
     assert one.record(0).finish == "length"
     one.finish = finish

@@ -15,9 +15,8 @@ from llem.plugins import default_registry
 from llem.specs.check import PreflightContext
 from llem.specs.kinds import BACKENDS, SCENARIOS
 from llem_plugin_kit import CheckConformance
-from llem_vllm import preflight
 from llem_vllm.preflight import check_options, check_version
-from llem_vllm.schema import DEFAULT, installed, versions
+from llem_vllm.schema import DEFAULT, SCHEMAS, installed, versions
 
 pytestmark = pytest.mark.process
 
@@ -41,7 +40,7 @@ class TestVersion(CheckConformance):
 
     @pytest.fixture
     def trouble(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PreflightContext:
-        monkeypatch.setattr(preflight, "installed", lambda: "0.0.1")
+        monkeypatch.setattr(SCHEMAS, "installed", lambda: "0.0.1")
         return PreflightContext(registry=default_registry(), runners={"vllm": "local"}, base_dir=tmp_path)
 
 
@@ -87,7 +86,7 @@ def test_a_local_run_without_vllm_is_an_error_and_with_it_is_fine() -> None:
 def test_a_vllm_whose_options_are_known_and_that_nobody_tried_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
     context = PreflightContext(registry=default_registry(), runners={"vllm": "local"})
     for version in versions():
-        monkeypatch.setattr(preflight, "installed", lambda found=version: found)
+        monkeypatch.setattr(SCHEMAS, "installed", lambda found=version: found)
         (finding,) = check_version(context)
         assert finding.level == ("ok" if version == DEFAULT else "warning")
         assert f"vLLM {version}" in finding.message

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from llem_vllm import options, schema
+from llem_engines.review import FILE, Review, differences, judged
+from llem_vllm import options
 from llem_vllm.config import SCHEMA_VERSION
-from llem_vllm.schema import DEFAULT, installed, load, versions
-from llem_vllm.schema.review import FILE, GROUPS, Review, differences, judged
+from llem_vllm.schema import DEFAULT, GROUPS, SCHEMAS, installed, load, versions
 
 REVIEW = """
 [[engine]]
@@ -49,7 +49,7 @@ def runs_of_words(text: str, length: int) -> set[tuple[str, ...]]:
 
 @pytest.mark.parametrize("version", versions())
 def test_a_schema_holds_facts_and_our_judgement_and_no_text_of_vllms(version: str) -> None:
-    review = Review(FILE.read_text(encoding="utf-8"))
+    review = Review((SCHEMAS.folder / FILE).read_text(encoding="utf-8"))
     for group in GROUPS:
         for name, field in everything(load(version)[group]):
             assert field.keys() <= FACTS, name
@@ -94,7 +94,7 @@ def test_options_are_told_in_our_words(capsys: pytest.CaptureFixture[str]) -> No
 def test_an_option_that_is_settled_elsewhere_says_where(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(options, "installed", lambda: None)
+    monkeypatch.setattr(SCHEMAS, "installed", lambda: None)
     assert options.main(["sampling.temperature", "max_num_seqs"]) == 0
     told = capsys.readouterr().out
     assert "no key of a study: write `decoding.temperature`" in told
@@ -110,13 +110,13 @@ def test_an_option_that_there_is_not_is_named_with_the_nearest(capsys: pytest.Ca
 def test_without_vllm_a_study_is_checked_against_the_version_that_the_image_brings(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(schema, "installed", lambda: None)
-    assert schema.chosen() == DEFAULT
-    monkeypatch.setattr(schema, "installed", lambda: "9.9.9")
-    assert schema.chosen() == DEFAULT
+    monkeypatch.setattr(SCHEMAS, "installed", lambda: None)
+    assert SCHEMAS.chosen() == DEFAULT
+    monkeypatch.setattr(SCHEMAS, "installed", lambda: "9.9.9")
+    assert SCHEMAS.chosen() == DEFAULT
     for version in versions():
-        monkeypatch.setattr(schema, "installed", lambda found=version: found)
-        assert schema.chosen() == version
+        monkeypatch.setattr(SCHEMAS, "installed", lambda found=version: found)
+        assert SCHEMAS.chosen() == version
 
 
 @pytest.mark.vllm

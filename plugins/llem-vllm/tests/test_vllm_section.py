@@ -16,7 +16,8 @@ from llem.config.section import Section
 from llem.errors import ConfigError
 from llem.plugins import default_registry
 from llem.specs.kinds import BACKENDS, SCENARIOS
-from llem_vllm.config import OWN, SCHEMA_VERSION, VllmConfig, given, resolve
+from llem_engines.section import given
+from llem_vllm.config import OWN, SCHEMA_VERSION, VllmConfig, resolve
 from llem_vllm.retired import RETIRED
 from llem_vllm.schema import load, versions
 from llem_vllm.section import GROUPS

@@ -62,6 +62,7 @@ def test_an_image_holds_the_scenarios_that_are_installed_with_the_plugins_that_t
     found = worker_distributions(Registry(), "llem-vllm")
     assert list(found[:2]) == ["llem", "llem-vllm"]
     assert {"llem-serving", "llem-analysis"} <= set(found), "llem-serving builds on llem-analysis"
+    assert "llem-engines" in found, "llem-vllm builds on it, and it registers nothing"
     assert not {"llem-pytorch", "llem-docker", "numpy"} & set(found)
     assert len(set(found)) == len(found)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from typing import Any
 
 from llem.plugin_api import ConfigError, DecodingConfig, ExperimentConfig, Section
-from llem_sglang.config import GROUPS_APART, OWN, given, keeps_cache
-from llem_sglang.passes import MADE_BY
+from llem_engines.decoding import check_lengths
+from llem_engines.passes import MADE_BY
+from llem_engines.section import given
+from llem_sglang.config import APART, keeps_cache
 
 _ENDING = ("stop", "stop_token_ids", "stop_regex")
 _OF_TEXT = ("stop", "stop_regex", "min_new_tokens")
@@ -19,7 +20,7 @@ def engine_arguments(options: Section, decoding: DecodingConfig) -> dict[str, An
 
     Options at their default are left to SGLang, which decides many of them by model and platform.
     """
-    found = {name: value for name, value in given(options).items() if name not in GROUPS_APART and name not in OWN}
+    found = given(options, APART)
     found["random_seed"] = decoding.seed
     # Each output holds what is new, and not all that came before it once more.
     found["incremental_streaming_output"] = True
@@ -35,17 +36,6 @@ def environment(options: Section) -> dict[str, str]:
     return found
 
 
-def sampling_arguments(options: Section, decoding: DecodingConfig) -> dict[str, Any]:
-    """Keywords of SamplingParams that every request shares."""
-    greedy = decoding.temperature is None
-    shared: dict[str, Any] = {"temperature": 0.0 if greedy else decoding.temperature}
-    for name in ("top_k", "top_p", "min_p", "repetition_penalty"):
-        if (value := getattr(decoding, name)) is not None:
-            shared[name] = value
-    own: Mapping[str, Any] = given(options).get("sampling", {})
-    return {**shared, **own}
-
-
 def needs_text(options: Section) -> bool:
     """True where SGLang needs the tokenizer itself: to find stop words in text, which it makes of tokens while they come, or to forbid
     the end for a while. Else text is made after the window."""
@@ -56,13 +46,7 @@ def needs_text(options: Section) -> bool:
 def check_options(config: ExperimentConfig) -> None:
     """Raise ConfigError where options contradict one another, or the rest of the experiment."""
     options, scenario = config.options, config.measurement.scenario
-    sampling = getattr(options, "sampling", None)
-    ending = [name for name in _ENDING if getattr(sampling, name, None)]
-    if ending and config.decoding.length == "fixed":
-        raise ConfigError(
-            f"`sglang.sampling.{ending[0]}` ends answers early, and `decoding.length` is fixed.",
-            remedy="Say decoding.length: natural, or leave the stop words out.",
-        )
+    check_lengths(config, _ENDING)
     if needs_text(options) and config.model.source.startswith("random:") and config.model.tokenizer is None:
         raise ConfigError(
             "`sglang.sampling` asks for stop words or a least length, and a random: model has no tokenizer to know them by.",

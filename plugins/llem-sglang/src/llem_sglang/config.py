@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from llem.plugin_api import Section
+from llem_engines.section import without_empty_parts
 from llem_sglang.schema import chosen, load
 from llem_sglang.section import GROUPS, section_model
 
@@ -26,8 +27,8 @@ OWN: dict[str, Any] = {
 }
 """Options that are no field of ServerArgs: llem's own."""
 
-GROUPS_APART = frozenset(GROUPS)
-"""Parts of the section that are no option of ServerArgs either."""
+APART = frozenset({*GROUPS, *OWN})
+"""Names in the section that are no option of ServerArgs."""
 
 SglangConfig = section_model(load(SCHEMA_VERSION), OWN)
 
@@ -36,8 +37,7 @@ def resolve(section: Section) -> Section:
     """The same options with everything that says nothing left out. Takes and returns an `SglangConfig`."""
     if not isinstance(section, SglangConfig):
         raise TypeError(f"the backend sglang resolves its own section, not {type(section).__name__}")
-    changes = {name: None for name in GROUPS if isinstance(part := getattr(section, name), Section) and not given(part)}
-    return section.model_copy(update=changes) if changes else section
+    return without_empty_parts(section)
 
 
 def keeps_cache(section: Section) -> bool:
@@ -63,16 +63,3 @@ def gpus(section: Section) -> int | None:
     if not getattr(section, "enable_dp_attention", False):
         names.append("dp_size")  # with it, replicas of attention share the cards of the rest
     return math.prod(size for name in names if isinstance(size := getattr(section, name, None), int))
-
-
-def given(section: Section) -> dict[str, Any]:
-    """The options that differ from their default, as plain data, parts with fields of their own as mappings."""
-    found: dict[str, Any] = {}
-    for name, field in type(section).model_fields.items():
-        value = getattr(section, name)
-        if isinstance(value, Section):
-            if inside := given(value):
-                found[name] = inside
-        elif value != field.default or type(value) is not type(field.default):
-            found[name] = value
-    return found

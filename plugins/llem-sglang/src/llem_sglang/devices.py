@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from llem.plugin_api import Section
+from llem_engines.facts import card_id
 from llem_sglang.config import gpus
 
 
@@ -15,5 +16,4 @@ def devices_of(options: Section) -> list[str]:
         return [str(getattr(options, "device", None) or "cpu")]
     first, step = getattr(options, "base_gpu_id", 0), getattr(options, "gpu_id_step", 1)
     places = [first + step * place for place in range(count)]
-    found = [str(torch.cuda.get_device_properties(place).uuid) for place in places]
-    return [one if one.startswith(("GPU-", "MIG-")) else f"GPU-{one}" for one in found]
+    return [card_id(place) for place in places]

@@ -7,11 +7,10 @@ import itertools
 import queue
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from typing import Any
 
 from llem.plugin_api import (
-    ByteTokenizer,
     Caveat,
     DecodingConfig,
     LlemError,
@@ -21,20 +20,25 @@ from llem.plugin_api import (
     Request,
     RequestRecord,
     Section,
-    TextTokenizer,
     TokenEvent,
     Tokenizer,
 )
-from llem_sglang.arguments import check_options, engine_arguments, environment, needs_text, sampling_arguments
-from llem_sglang.caveats import cache_caveat, count_caveats, setting_caveats
+from llem_engines.answers import Step, check_context, events
+from llem_engines.caveats import Untold
+from llem_engines.decoding import sampling_arguments
+from llem_engines.loading import Prepared
+from llem_engines.passes import Passes
+from llem_engines.report import load_report
+from llem_sglang.arguments import check_options, engine_arguments, environment, needs_text
+from llem_sglang.cache_treatment import radix_cache
+from llem_sglang.caveats import CAVEATS
 from llem_sglang.config import keeps_cache
 from llem_sglang.counts import Counts
 from llem_sglang.devices import devices_of
 from llem_sglang.hosted import REMEDY, Hosted
-from llem_sglang.loading import Prepared, prepare
+from llem_sglang.loading import prepare
 from llem_sglang.messages import Broken, Event, Item
-from llem_sglang.passes import Passes
-from llem_sglang.report import load_report
+from llem_sglang.names import SGLANG
 from llem_sglang.under_way import UnderWay
 
 
@@ -46,8 +50,7 @@ class SglangEngine:
         self._prepared: Prepared | None = None
         self._names = map(str, itertools.count())
         self._counts = Counts()
-        self._setting_caveats: list[Caveat] = []
-        self._counts_a_window = False
+        self._untold = Untold(CAVEATS)
 
     def load(self, context: LoadContext) -> LoadReport:
         """See `Engine.load`."""
@@ -62,10 +65,13 @@ class SglangEngine:
         self._hosted = Hosted(config.model.source, environment(options), context.job_dir)
         facts = self._hosted.load(arguments, context.progress)
         self._context = facts["context"]
-        self._tokenizer: Tokenizer = self._load_tokenizer(facts["vocab_size"], trust=config.model.trust_remote_code)
+        # The tokenizer is llem's own affair: SGLang gets token ids, and gives some.
+        self._tokenizer: Tokenizer = self._prepared.load_tokenizer(facts["vocab_size"])
         self._sampling = sampling_arguments(options, config.decoding)
-        report = load_report(facts, self._prepared, self._tokenizer, config, devices_of(options))
-        self._setting_caveats = setting_caveats(options, report.effective, report.dtype)
+        settled = {"context_length": facts["context"], "radix_cache": radix_cache(config, facts["effective"])}
+        devices = devices_of(options)
+        report = load_report(facts, self._prepared, self._tokenizer, config.model, devices, settled)
+        self._untold.at_start(CAVEATS.settings(options, report.effective, report.dtype))
         return report
 
     def batches(self, requests: Sequence[Request]) -> Sequence[Sequence[Request]]:
@@ -76,11 +82,11 @@ class SglangEngine:
         """See `Engine.generate`."""
         entered = time.monotonic_ns()
         prompts = self._tokenizer.encode(batch)
-        for request, prompt in zip(batch, prompts, strict=True):
-            self._check_context(request, prompt)
+        check_context(SGLANG, batch, prompts, self._context)
         self._passes.before(batch)
         under_way = {
-            next(self._names): UnderWay(request, len(prompt)) for request, prompt in zip(batch, prompts, strict=True)
+            next(self._names): UnderWay(SGLANG, request, len(prompt))
+            for request, prompt in zip(batch, prompts, strict=True)
         }
         came: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._begin(under_way, prompts, came.put)
@@ -90,7 +96,7 @@ class SglangEngine:
                 event = came.get()
                 if isinstance(event, Broken):
                     raise self._broken(under_way[event.name], event)
-                under_way[event.name].take(event)
+                under_way[event.name].arrive(event)
                 if event.finish is not None:
                     left.discard(event.name)
         finally:
@@ -103,36 +109,28 @@ class SglangEngine:
         if self._passes.are_emptied:
             await loop.run_in_executor(None, self._passes.before, [request])
         (prompt,) = self._tokenizer.encode([request])
-        self._check_context(request, prompt)
-        name, one = next(self._names), UnderWay(request, len(prompt))
+        check_context(SGLANG, [request], [prompt], self._context)
+        name, one = next(self._names), UnderWay(SGLANG, request, len(prompt))
         steps: asyncio.Queue[Event] = asyncio.Queue()
 
         def came(event: Event) -> None:
             with suppress(RuntimeError):  # the loop has ended, and with it whoever read this
                 loop.call_soon_threadsafe(steps.put_nowait, event)
 
+        async def step() -> Step:
+            if one.is_over:
+                return one.record(start_ns)
+            event = await steps.get()
+            if isinstance(event, Broken):
+                raise self._broken(one, event)
+            one.arrive(event)
+            return [TokenEvent(token, event.t_ns) for token in event.tokens]
+
         self._begin({name: one}, [prompt], came)
-        # The last token waits for the record, which is there as soon as the request is done.
-        held: TokenEvent | None = None
         try:
-            while True:
-                event = await steps.get()
-                if isinstance(event, Broken):
-                    raise self._broken(one, event)
-                one.take(event)
-                for token in event.tokens:
-                    if held is not None:
-                        yield held
-                    held = TokenEvent(token, event.t_ns)
-                if event.finish is not None:
-                    record = one.record(start_ns)
-                    if held is not None:
-                        yield TokenEvent(held.token_id, held.t_ns, record)
-                    return
-        except (Exception, asyncio.CancelledError):
-            if held is not None:
-                yield held
-            raise
+            async with aclosing(events(step)) as answer:
+                async for token in answer:
+                    yield token
         finally:
             self._give_up([name])
 
@@ -151,15 +149,13 @@ class SglangEngine:
 
     def metrics(self, *, reset: bool = False) -> Mapping[str, float]:
         """See `ReportsMetrics.metrics`."""
-        self._counts_a_window = self._counts_a_window or reset
+        if reset:
+            self._untold.window_begins()
         return self._counts.figures(reset=reset)
 
     def caveats(self) -> Sequence[Caveat]:
         """See `ReportsCaveats.caveats`. What is counted is told of a window, which begins where the counts are reset."""
-        settings, self._setting_caveats = self._setting_caveats, []
-        counted = count_caveats(self._counts.figures()) if self._counts_a_window else []
-        self._counts_a_window = False
-        return [*settings, *cache_caveat(self._passes.kept()), *counted, *self._tokenizer.caveats()]
+        return [*self._untold.tell(self._passes.kept(), self._counts.figures), *self._tokenizer.caveats()]
 
     def close(self) -> None:
         """See `Engine.close`."""
@@ -208,38 +204,10 @@ class SglangEngine:
     @staticmethod
     def _broken(one: UnderWay, event: Broken) -> LlemError:
         if event.is_refused:
-            return LlemError(
-                f"SGLang refuses prompt {one.request.id} of {one.input_tokens} tokens: {event.reason}.",
-                remedy="Look at sglang.sampling, and at what the prompt holds.",
-            )
+            return one.refused(event.reason)
         return LlemError(
             f"prompt {one.request.id} has no answer: {event.reason.rstrip('.')}.", where="sglang", remedy=REMEDY
         )
 
-    def _check_context(self, request: Request, prompt: Sequence[int]) -> None:
-        """SGLang would cut an answer short where it does not fit, and the work would not be what was asked for."""
-        if len(prompt) + request.output_tokens > self._context:
-            raise LlemError(
-                f"prompt {request.id} of {len(prompt)} tokens and its answer of {request.output_tokens} do not fit "
-                f"into SGLang's context of {self._context}.",
-                remedy="Set dataset.input_tokens and dataset.output_tokens so that they fit, or raise sglang.context_length.",
-            )
-
     def _forget(self) -> bool:
         return self._host.call("forget")
-
-    def _load_tokenizer(self, vocab_size: int, *, trust: bool) -> Tokenizer:
-        """The tokenizer is llem's own affair: SGLang gets token ids, and gives some."""
-        assert self._prepared is not None
-        if self._prepared.tokenizer is None:
-            return ByteTokenizer(vocab_size)
-        from transformers import AutoTokenizer
-
-        arguments = self._prepared.arguments
-        load: Any = AutoTokenizer.from_pretrained
-        found = load(
-            arguments.get("tokenizer_path", arguments["model_path"]),
-            revision=self._prepared.tokenizer_revision,
-            trust_remote_code=trust,
-        )
-        return TextTokenizer(found, self._prepared.tokenizer)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from llem.plugin_api import architecture_of
+from llem_engines.facts import versions_of
 from llem_sglang.messages import Facts
 
 PACKAGES = (
@@ -72,7 +72,7 @@ def facts_of(engine: Any) -> Facts:
         dtype=str(model.dtype).removeprefix("torch."),
         architecture=architecture_of(model.hf_text_config.to_dict()),
         effective=effective_of(told),
-        versions=_versions(),
+        versions=versions_of(PACKAGES),
     )
 
 
@@ -86,17 +86,3 @@ def effective_of(told: Mapping[str, Any]) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     return value if isinstance(value, (bool, int, float, str)) else str(value)
-
-
-def _versions() -> dict[str, str]:
-    import torch
-
-    versions = {}
-    for name in PACKAGES:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    if torch.version.cuda is not None:
-        versions["cuda"] = torch.version.cuda
-    return versions

@@ -19,6 +19,7 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any, NoReturn
 
+from llem_engines.reasons import reason_of
 from llem_sglang.messages import (
     Abort,
     Answer,
@@ -182,12 +183,6 @@ def arrived_of(name: str, output: Mapping[str, Any], seen: int, now: int) -> Arr
         retractions=int(told.get("num_retractions") or 0),
         finish=None if finish is None else str(finish.get("type")),
     )
-
-
-def reason_of(error: BaseException) -> str:
-    """The first line of an error's text that says something."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__).rstrip(".")
 
 
 def leave() -> NoReturn:

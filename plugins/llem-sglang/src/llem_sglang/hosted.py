@@ -11,7 +11,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
@@ -22,6 +21,7 @@ from typing import Any
 import psutil
 
 from llem.plugin_api import LlemError, ModelError, log_tail
+from llem_engines.processes import below, kill, signs_of_life
 from llem_sglang.last_words import cause_in
 from llem_sglang.messages import (
     Abort,
@@ -39,9 +39,7 @@ from llem_sglang.messages import (
     NotLoaded,
     ToHost,
 )
-
-LOG = "sglang.log"
-"""SGLang's output, in the experiment's folder."""
+from llem_sglang.names import LOG
 
 REMEDY = f"{LOG} in the experiment's folder has all that SGLang said."
 
@@ -49,10 +47,6 @@ GRACE_S = 4.0
 """Seconds that SGLang may take to end by itself, less than an interrupted study waits for its worker."""
 
 _KILLED_S = 5.0
-_LOOK_S = 0.5
-_TELL_S = 10.0
-_BUSY = 0.01
-"""Processor time over time above which something goes on: what hangs stays silent."""
 
 
 class Hosted:
@@ -112,23 +106,12 @@ class Hosted:
         Raises:
             ModelError: SGLang refuses the model or the options, or its processes failed.
         """
-        what = f"loading {self._source} into SGLang"
-        say(what)
-        begun = told = time.monotonic()
-        before = self._cpu_s()
-        try:
-            self._connection.send(dict(arguments))
-            while not self._connection.poll(_LOOK_S):
-                if (now := time.monotonic()) - told < _TELL_S:
-                    continue
-                busy = self._cpu_s()
-                # A process that has ended takes its time away with it.
-                if abs(busy - before) > _BUSY * (now - told):
-                    say(f"{what} ({now - begun:.0f} s)")
-                told, before = now, busy
-            (message,) = self._connection.recv()
-        except (EOFError, OSError):
-            raise self._not_loaded(self._last_words()) from None
+        with signs_of_life(say, f"loading {self._source} into SGLang", self._process.pid):
+            try:
+                self._connection.send(dict(arguments))
+                (message,) = self._connection.recv()
+            except (EOFError, OSError):
+                raise self._not_loaded(self._last_words()) from None
         if isinstance(message, NotLoaded):
             raise self._not_loaded(f": {message.reason}.")
         assert isinstance(message, Loaded)
@@ -172,13 +155,13 @@ class Hosted:
         if self._is_closed:
             return
         self._is_closed = True
-        below = self._tree()
+        started = below(self._process.pid)
         if self._reader is not None and self._death is None:
             with suppress(OSError, ValueError):
                 self._connection.send(Call(next(self._numbers), "close"))
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(GRACE_S)
-        self._kill(below)
+        self._kill(started)
         if self._reader is not None:
             self._reader.join()
         self._connection.close()
@@ -255,32 +238,13 @@ class Hosted:
         cause = cause_in(tail)
         return f": {cause}." if cause else "; its log says nothing of it."
 
-    def _kill(self, below: Sequence[psutil.Process]) -> None:
+    def _kill(self, started: Sequence[psutil.Process]) -> None:
         """Kill its group, which is there as long as one of it is, and whoever has left that group."""
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        for process in below:
-            with suppress(psutil.Error):
-                process.kill()
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(_KILLED_S)
-        psutil.wait_procs(list(below), timeout=_KILLED_S)
-
-    def _tree(self) -> list[psutil.Process]:
-        """The processes below it, which a process that has ended has none of."""
-        with suppress(psutil.Error):
-            return psutil.Process(self._process.pid).children(recursive=True)
-        return []
-
-    def _cpu_s(self) -> float:
-        total = 0.0
-        with suppress(psutil.Error):
-            root = psutil.Process(self._process.pid)
-            for process in (root, *root.children(recursive=True)):
-                with suppress(psutil.Error):
-                    times = process.cpu_times()
-                    total += times.user + times.system
-        return total
+        kill(started, _KILLED_S)
 
 
 def _ending_of(code: int | None) -> str:

@@ -7,32 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal
+
+from llem_engines import facts
 
 Method = Literal["forget", "settle", "close"]
 """Calls that the host answers: empty the radix cache; return when nothing is computed any more; end SGLang's processes."""
 
 
-class Facts(TypedDict):
-    """All that SGLang tells once it has loaded a model.
+class Facts(facts.Facts):
+    """All that SGLang tells once it has loaded a model, with the tokens of prompt and answer together that one request may have."""
 
-    Attributes:
-        vocab_size: of the model.
-        context: tokens of prompt and answer together that one request may have.
-        end_ids: tokens that end an answer.
-        dtype: of the weights.
-        architecture: what FLOPs are computed from, or None.
-        effective: settings as SGLang decided them.
-        versions: of the packages that it runs on.
-    """
-
-    vocab_size: int
     context: int
-    end_ids: list[int]
-    dtype: str
-    architecture: dict[str, Any] | None
-    effective: dict[str, Any]
-    versions: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,41 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
-from llem.plugin_api import LlemError, Request, RequestRecord
+from llem.plugin_api import LlemError, RequestRecord
+from llem_engines import answers
 from llem_sglang.messages import Arrived
 
 
-@dataclass
-class UnderWay:
-    """One request, and what has come of it so far."""
+class UnderWay(answers.UnderWay):
+    """One request, and what has come of its answer so far."""
 
-    request: Request
-    input_tokens: int
-    tokens: list[int] = field(default_factory=list)
-    times: list[int] = field(default_factory=list)
-    end_ns: int = 0
-    finish: str = ""
-    cached: int | None = None
-
-    def take(self, arrived: Arrived) -> None:
-        """Take over tokens that came together: of one step, and several where drafted ones were accepted."""
-        self.tokens += arrived.tokens
-        self.times += [arrived.t_ns] * len(arrived.tokens)
-        if arrived.cached is not None and self.cached is None:
-            # Later ones count what was found again after a retraction as well.
-            self.cached = min(arrived.cached, self.input_tokens)
-        if arrived.finish is not None:
-            self.end_ns, self.finish = arrived.t_ns, arrived.finish
+    def arrive(self, arrived: Arrived) -> None:
+        """Take over tokens that came together."""
+        self.take(arrived.tokens, arrived.t_ns, arrived.finish, arrived.cached)
 
     def record(self, start_ns: int) -> RequestRecord:
-        """The record of the request, once it is over."""
-        if self.finish not in ("stop", "length"):
-            raise LlemError(
-                f"SGLang ended prompt {self.request.id} with `{self.finish}` after {len(self.tokens)} tokens.",
-                remedy="sglang.log has what SGLang said; an answer that was broken off is no work that can be counted.",
-            )
+        """The record of the request, once it is over. SGLang cuts answers without a word where its cache is full."""
         if self.finish == "length" and len(self.tokens) < self.request.output_tokens:
             raise LlemError(
                 f"prompt {self.request.id} of {self.input_tokens:,} tokens and its answer of {self.request.output_tokens:,} do not "
@@ -44,14 +23,4 @@ class UnderWay:
                 remedy="Raise sglang.max_total_tokens or sglang.mem_fraction_static, or set dataset.input_tokens and "
                 "dataset.output_tokens so that they fit.",
             )
-        return RequestRecord(
-            id=self.request.id,
-            input_tokens=self.input_tokens,
-            output_tokens=len(self.tokens),
-            start_ns=start_ns,
-            end_ns=self.end_ns,
-            finish="stop" if self.finish == "stop" else "length",
-            token_ns=tuple(self.times),
-            output_token_ids=tuple(self.tokens),
-            cached_tokens=self.cached,
-        )
+        return super().record(start_ns)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from llem.plugin_api import ConfigError, DecodingConfig, ExperimentConfig, Section
-from llem_vllm.config import GROUPS_APART, OWN, given
-from llem_vllm.loading import path_or_name
+from llem.plugin_api import DecodingConfig, ExperimentConfig, Section
+from llem_engines import decoding as shared
+from llem_engines.loading import path_or_name
+from llem_engines.section import given
+from llem_vllm.config import APART
 
 
 def engine_arguments(options: Section, decoding: DecodingConfig) -> dict[str, Any]:
@@ -15,7 +17,7 @@ def engine_arguments(options: Section, decoding: DecodingConfig) -> dict[str, An
 
     Options at their default are left to vLLM, which decides many of them by model and platform.
     """
-    found = {name: value for name, value in given(options).items() if name not in GROUPS_APART and name not in OWN}
+    found = given(options, APART)
     found["seed"] = decoding.seed
     # llem counts by itself, and reads what vLLM counts; vLLM's log lines about requests say nothing more.
     found.setdefault("disable_log_stats", False)
@@ -45,27 +47,14 @@ def environment_variables(options: Section) -> dict[str, str]:
 
 def sampling_arguments(options: Section, decoding: DecodingConfig) -> dict[str, Any]:
     """Keywords of SamplingParams that every request shares."""
-    greedy = decoding.temperature is None
-    shared: dict[str, Any] = {"temperature": 0.0 if greedy else decoding.temperature}
-    for name in ("top_k", "top_p", "min_p", "repetition_penalty"):
-        if (value := getattr(decoding, name)) is not None:
-            shared[name] = value
-    own: Mapping[str, Any] = given(options).get("sampling", {})
+    found = shared.sampling_arguments(options, decoding)
     # Text is made of tokens after the window; only a stop string needs it while tokens come.
-    return {"detokenize": bool(own.get("stop")), **shared, **own}
+    return {"detokenize": bool(found.get("stop")), **found}
 
 
 def check_lengths(config: ExperimentConfig) -> None:
     """Raise ConfigError where an option would end answers early although their length is fixed."""
-    sampling = getattr(config.options, "sampling", None)
-    if sampling is None or config.decoding.length != "fixed":
-        return
-    ending = [name for name in ("stop", "stop_token_ids") if getattr(sampling, name, None)]
-    if ending:
-        raise ConfigError(
-            f"`vllm.sampling.{ending[0]}` ends answers early, and `decoding.length` is fixed.",
-            remedy="Say decoding.length: natural, or leave the stop words out.",
-        )
+    shared.check_lengths(config, ("stop", "stop_token_ids"))
 
 
 def _text(value: Any) -> str:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from llem.plugin_api import Section
+from llem_engines.section import without_empty_parts
 from llem_vllm.retired import RETIRED
 from llem_vllm.schema import chosen, load
 from llem_vllm.section import GROUPS, section_model
@@ -36,8 +37,8 @@ OWN: dict[str, Any] = {
 WITHOUT_EFFECT = frozenset({"serve_timeout_s"})
 """Those of `OWN` that change no energy."""
 
-GROUPS_APART = frozenset(GROUPS)
-"""Parts of the section that are no option of EngineArgs either."""
+APART = frozenset({*GROUPS, *OWN})
+"""Names in the section that are no option of EngineArgs."""
 
 VllmConfig = section_model(load(SCHEMA_VERSION), RETIRED, OWN)
 
@@ -48,7 +49,7 @@ def resolve(section: Section) -> Section:
         raise TypeError(f"the backend vllm resolves its own section, not {type(section).__name__}")
     if not is_served(section):
         section = section.model_copy(update={"serve_timeout_s": OWN["serve_timeout_s"][1].default})
-    return _without_empty_parts(section)
+    return without_empty_parts(section)
 
 
 def is_served(section: Section) -> bool:
@@ -75,27 +76,3 @@ def gpus(section: Section) -> int | None:
         return None
     sizes = [getattr(section, name, None) for name in _SPLITS]
     return math.prod(size for size in sizes if isinstance(size, int))
-
-
-def given(section: Section) -> dict[str, Any]:
-    """The options that differ from their default, as plain data, parts with fields of their own as mappings."""
-    found: dict[str, Any] = {}
-    for name, field in type(section).model_fields.items():
-        value = getattr(section, name)
-        if isinstance(value, Section):
-            if inside := given(value):
-                found[name] = inside
-        elif value != field.default or type(value) is not type(field.default):
-            found[name] = value
-    return found
-
-
-def _without_empty_parts(section: Section) -> Section:
-    changes: dict[str, Any] = {}
-    for name in section.model_fields_set:
-        value = getattr(section, name)
-        if isinstance(value, Section):
-            reduced = _without_empty_parts(value)
-            changes[name] = reduced if given(reduced) else None
-    changes = {name: value for name, value in changes.items() if value is not getattr(section, name)}
-    return section.model_copy(update=changes) if changes else section

@@ -9,13 +9,13 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import aclosing
 from typing import Any
 
 from llem.plugin_api import (
     ByteTokenizer,
     Caveat,
     DecodingConfig,
-    LlemError,
     LoadContext,
     LoadReport,
     MemoryReading,
@@ -26,16 +26,20 @@ from llem.plugin_api import (
     TokenEvent,
     Tokenizer,
 )
+from llem_engines.answers import Step, UnderWay, check_context, events
+from llem_engines.caveats import Untold
+from llem_engines.loading import Prepared
+from llem_engines.passes import Passes
+from llem_engines.processes import Descendants, signs_of_life
+from llem_engines.reasons import reason_of
+from llem_engines.report import load_report
 from llem_vllm.arguments import check_lengths, engine_arguments, environment_variables, sampling_arguments
-from llem_vllm.caveats import cache_caveat, count_caveats, replica_caveats, setting_caveats
+from llem_vllm.caveats import CAVEATS, replica_caveats
 from llem_vllm.driver import Driver, Item, RefusedError
 from llem_vllm.facts import facts_of, replicas_of
-from llem_vllm.loading import Prepared, prepare
-from llem_vllm.passes import Passes
-from llem_vllm.processes import Descendants, signs_of_life
+from llem_vllm.loading import prepare
+from llem_vllm.names import VLLM
 from llem_vllm.replicas import Workers
-from llem_vllm.report import load_report
-from llem_vllm.under_way import UnderWay
 
 
 class VllmEngine:
@@ -48,8 +52,7 @@ class VllmEngine:
         self._ids = itertools.count()
         self._passes = Passes()
         self._parameters: dict[tuple[int, bool], Any] = {}
-        self._setting_caveats: list[Caveat] = []
-        self._counts_a_window = False
+        self._untold = Untold(CAVEATS)
 
     def load(self, context: LoadContext) -> LoadReport:
         """See `Engine.load`."""
@@ -62,7 +65,7 @@ class VllmEngine:
         # Before anything of vLLM is imported: some of them are read at its import.
         os.environ.update(environment_variables(options))
         with signs_of_life(context.progress, f"loading {config.model.source} into vLLM"):
-            self._prepared = prepare(config.model, options, context.base_dir)
+            self._prepared = prepare(config.model, context.base_dir)
             arguments = {**engine_arguments(options, config.decoding), **self._prepared.arguments}
             from llem_vllm.start import start
 
@@ -74,8 +77,8 @@ class VllmEngine:
             facts = facts_of(self._driver.settings)
             self._workers = Workers(self._ask, replicas_of(facts))
             report = load_report(facts, self._prepared, self._tokenizer, config.model, self._devices())
-            self._setting_caveats = setting_caveats(options, report.effective, report.dtype)
-            self._setting_caveats += replica_caveats(self._workers.unheard)
+            self._untold.at_start(CAVEATS.settings(options, report.effective, report.dtype))
+            self._untold.at_start(replica_caveats(self._workers.unheard))
             return report
 
     def batches(self, requests: Sequence[Request]) -> Sequence[Sequence[Request]]:
@@ -90,8 +93,8 @@ class VllmEngine:
         """See `Engine.stream`. Closing the iterator stops the request at its next step."""
         assert self._driver is not None
         loop, start_ns = asyncio.get_running_loop(), time.monotonic_ns()
-        steps: asyncio.Queue[Sequence[TokenEvent] | RequestRecord | BaseException] = asyncio.Queue()
-        if self._passes.are_made:
+        steps: asyncio.Queue[Step | BaseException] = asyncio.Queue()
+        if self._passes.are_emptied:
             await loop.run_in_executor(None, self._passes.before, [request])
         under_way: UnderWay | None = None
 
@@ -99,7 +102,7 @@ class VllmEngine:
             nonlocal under_way
             (prompt,) = self._tokenizer.encode([request])
             self._check_context([request], [prompt])
-            under_way = UnderWay(request, len(prompt))
+            under_way = UnderWay(VLLM, request, len(prompt))
             return Item(str(next(self._ids)), prompt, self._sampling_of(request), self._lora)
 
         def came(_: str, tokens: Sequence[int], now: int, finish: str | None, cached: int | None) -> None:
@@ -113,29 +116,21 @@ class VllmEngine:
             if not future.cancelled() and (error := future.exception()) is not None:
                 loop.call_soon_threadsafe(steps.put_nowait, error)
 
+        async def step() -> Step:
+            found = await steps.get()
+            if isinstance(found, RefusedError):
+                assert under_way is not None
+                raise under_way.refused(reason_of(found)) from found
+            if isinstance(found, BaseException):
+                raise found
+            return found
+
         future = self._driver.stream(make, came)
         future.add_done_callback(over)
-        # The last token waits for the record, which is there as soon as the request is done.
-        held: TokenEvent | None = None
         try:
-            while True:
-                step = await steps.get()
-                if isinstance(step, RefusedError):
-                    raise self._refused(under_way, step) from step
-                if isinstance(step, BaseException):
-                    raise step
-                if isinstance(step, RequestRecord):
-                    if held is not None:
-                        yield TokenEvent(held.token_id, held.t_ns, step)
-                    return
-                for event in step:
-                    if held is not None:
-                        yield held
-                    held = event
-        except (Exception, asyncio.CancelledError):
-            if held is not None:
-                yield held
-            raise
+            async with aclosing(events(step)) as answer:
+                async for event in answer:
+                    yield event
         finally:
             future.cancel()
 
@@ -174,16 +169,13 @@ class VllmEngine:
         found = self._driver.counter.figures()
         if reset:
             self._driver.counter.reset()
-            self._counts_a_window = True
+            self._untold.window_begins()
         return found
 
     def caveats(self) -> Sequence[Caveat]:
         """See `ReportsCaveats.caveats`. What vLLM counts is told of a window, which begins where its counts are reset."""
         assert self._driver is not None
-        settings, self._setting_caveats = self._setting_caveats, []
-        counted = count_caveats(self._driver.counter.figures()) if self._counts_a_window else []
-        self._counts_a_window = False
-        return [*settings, *cache_caveat(self._passes.kept()), *counted, *self._tokenizer.caveats()]
+        return [*self._untold.tell(self._passes.kept(), self._driver.counter.figures), *self._tokenizer.caveats()]
 
     def close(self) -> None:
         """See `Engine.close`."""
@@ -211,7 +203,7 @@ class VllmEngine:
         self._check_context(requests, prompts)
         self._passes.before(requests)
         under_way = {
-            str(next(self._ids)): UnderWay(request, len(prompt))
+            str(next(self._ids)): UnderWay(VLLM, request, len(prompt))
             for request, prompt in zip(requests, prompts, strict=True)
         }
         items = [
@@ -225,28 +217,12 @@ class VllmEngine:
         try:
             self._driver.run(items, came)
         except RefusedError as error:
-            raise self._refused(under_way[error.name], error) from error
+            raise under_way[error.name].refused(reason_of(error)) from error
         return [one.record(entered) for one in under_way.values()]
 
-    @staticmethod
-    def _refused(one: UnderWay | None, error: RefusedError) -> LlemError:
-        assert one is not None
-        return LlemError(
-            f"vLLM refuses prompt {one.request.id} of {one.input_tokens} tokens: {str(error).splitlines()[0]}",
-            remedy="Look at vllm.sampling, and at what the prompt holds.",
-        )
-
     def _check_context(self, requests: Sequence[Request], prompts: Sequence[Sequence[int]]) -> None:
-        """vLLM would cut an answer short where it does not fit, and the work would not be what was asked for."""
         assert self._driver is not None
-        context = self._driver.settings.model_config.max_model_len
-        for request, prompt in zip(requests, prompts, strict=True):
-            if len(prompt) + request.output_tokens > context:
-                raise LlemError(
-                    f"prompt {request.id} of {len(prompt)} tokens and its answer of {request.output_tokens} do not fit "
-                    f"into vLLM's context of {context}.",
-                    remedy="Set dataset.input_tokens and dataset.output_tokens so that they fit, or raise vllm.max_model_len.",
-                )
+        check_context(VLLM, requests, prompts, self._driver.settings.model_config.max_model_len)
 
     def _sampling_of(self, request: Request) -> Any:
         """One set of parameters for all requests of the same length: making them is work, and vLLM copies them itself."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Mapping
-from typing import Any, TypedDict
+from typing import Any
 
 from llem.plugin_api import architecture_of
-from llem_vllm.schema import DISTRIBUTIONS
+from llem_engines.facts import Facts, versions_of
+from llem_vllm.names import VLLM
 
 PACKAGES = ("torch", "transformers", "tokenizers", "flashinfer-python", "triton", "xgrammar")
 
@@ -44,26 +44,6 @@ _DECISIONS: Mapping[str, tuple[str, ...]] = {
 
 _BY_OWN_NAME = frozenset({"model_config", "cache_config", "scheduler_config", "parallel_config", "load_config"})
 """Parts whose names are those of the options; the others' say little without the part's."""
-
-
-class Facts(TypedDict):
-    """All that vLLM tells once it has loaded a model.
-
-    Attributes:
-        vocab_size: of the model.
-        end_ids: tokens that end an answer.
-        dtype: of the weights.
-        architecture: what FLOPs are computed from, or None.
-        effective: settings as vLLM decided them.
-        versions: of the packages that it runs on.
-    """
-
-    vocab_size: int
-    end_ids: list[int]
-    dtype: str
-    architecture: dict[str, Any] | None
-    effective: dict[str, Any]
-    versions: dict[str, str]
 
 
 def facts_of(settings: Any) -> Facts:
@@ -110,18 +90,7 @@ def _plain(value: Any) -> Any:
 
 
 def _versions() -> dict[str, str]:
-    import torch
-
-    versions = {}
-    for name in (*DISTRIBUTIONS, *PACKAGES):
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
     # What was imported is what ran, whatever distribution it came from.
     import vllm
 
-    versions["vllm"] = vllm.__version__
-    if torch.version.cuda is not None:
-        versions["cuda"] = torch.version.cuda
-    return versions
+    return {**versions_of((*VLLM.distributions, *PACKAGES)), "vllm": vllm.__version__}

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from llem.plugin_api import ConfigError, Section
-from llem_vllm.config import given
+from llem_engines.section import given
 
 _SERVER = "and `vllm serve` has no flag for it; say vllm.frontend: engine"
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, cast
 
 from llem.plugin_api import (
-    ByteTokenizer,
     Caveat,
     ExperimentConfig,
     LlemError,
@@ -24,10 +23,15 @@ from llem.plugin_api import (
     Request,
     RequestRecord,
     Section,
-    TextTokenizer,
     TokenEvent,
     Tokenizer,
 )
+from llem_engines.caveats import Untold
+from llem_engines.facts import Facts
+from llem_engines.loading import Prepared
+from llem_engines.passes import Passes
+from llem_engines.report import load_report
+from llem_engines.section import given
 from llem_openai.access import Access
 from llem_openai.client import Client
 from llem_openai.config import OpenaiConfig
@@ -42,15 +46,12 @@ from llem_vllm.arguments import (
     environment_variables,
     sampling_arguments,
 )
-from llem_vllm.caveats import cache_caveat, count_caveats, replica_caveats, setting_caveats
-from llem_vllm.config import given
-from llem_vllm.facts import Facts, replicas_of
+from llem_vllm.caveats import CAVEATS, replica_caveats
+from llem_vllm.facts import replicas_of
 from llem_vllm.flags import request_fields, serve_flags
 from llem_vllm.guard import KEY
-from llem_vllm.loading import Prepared, adapter_of, prepare
-from llem_vllm.passes import Passes
+from llem_vllm.loading import adapter_of, prepare
 from llem_vllm.replicas import Workers
-from llem_vllm.report import load_report
 from llem_vllm.scraped import ServerCounter
 
 SERVED = "model"
@@ -79,20 +80,20 @@ class HttpEngine:
         self._server: StartedServer | None = None
         self._client: Client | None = None
         self._tokenizer: Tokenizer | None = None
-        self._setting_caveats: list[Caveat] = []
-        self._counts_a_window = False
+        self._untold = Untold(CAVEATS)
 
     def load(self, context: LoadContext) -> LoadReport:
         """See `Engine.load`."""
         config, options = context.config, context.config.options
         check_lengths(config)
-        self._prepared = prepare(config.model, options, context.base_dir)
+        self._prepared = prepare(config.model, context.base_dir)
         self._passes = Passes(config.measurement.scenario, self._forget)
         command = self._start(config, context)
         facts = self._facts(options)
         self._at_once = 2 * int(facts["effective"].get("max_num_seqs", 128)) * replicas_of(facts)
         self._workers = Workers(self._ask, replicas_of(facts))
-        self._tokenizer = self._load_tokenizer(config, facts)
+        # For what the server cannot be asked for: prompts that are cut, and the text of tokens.
+        self._tokenizer = self._prepared.load_tokenizer(facts["vocab_size"])
         name = SERVED if getattr(options, "lora_adapter", None) is None else _ADAPTER
         exchange = Exchange(self._access, name, request_fields(sampling_arguments(options, config.decoding)))
         self._client = Client(exchange, self.check_server, _took)
@@ -100,8 +101,8 @@ class HttpEngine:
             exchange.probe(_PROBE)
         self._counter = ServerCounter(lambda: self._page("/metrics"))
         report = load_report(facts, self._prepared, self._tokenizer, config.model, self._devices())
-        self._setting_caveats = setting_caveats(options, report.effective, report.dtype)
-        self._setting_caveats += replica_caveats(self._workers.unheard)
+        self._untold.at_start(CAVEATS.settings(options, report.effective, report.dtype))
+        self._untold.at_start(replica_caveats(self._workers.unheard))
         return replace(report, effective={**report.effective, "frontend": "http", "serve": command})
 
     def batches(self, requests: Sequence[Request]) -> Sequence[Sequence[Request]]:
@@ -118,7 +119,7 @@ class HttpEngine:
     async def stream(self, request: Request) -> AsyncIterator[TokenEvent]:
         """See `Engine.stream`, and llem-openai's `Client.stream`."""
         assert self._client is not None
-        if self._passes.are_made:
+        if self._passes.are_emptied:
             self._passes.before([request])
         with _in_words_of_vllm():
             async for event in self._client.stream(self._sent(request)):
@@ -160,17 +161,16 @@ class HttpEngine:
 
     def metrics(self, *, reset: bool = False) -> Mapping[str, float]:
         """See `ReportsMetrics.metrics`."""
-        self._counts_a_window = self._counts_a_window or reset
+        if reset:
+            self._untold.window_begins()
         return self._counter.figures(reset=reset)
 
     def caveats(self) -> Sequence[Caveat]:
         """See `ReportsCaveats.caveats`. What vLLM counts is told of a window, which begins where its counts are reset."""
         assert self._tokenizer is not None
-        settings, self._setting_caveats = self._setting_caveats, []
-        counted = count_caveats(self._counter.figures()) if self._counts_a_window else []
-        self._counts_a_window = False
         sent = self._client.caveats() if self._client is not None else ()
-        return [*settings, *sent, *cache_caveat(self._passes.kept()), *counted, *self._tokenizer.caveats()]
+        found = self._untold.tell(self._passes.kept(), self._counter.figures, *sent)
+        return [*found, *self._tokenizer.caveats()]
 
     def close(self) -> None:
         """See `Engine.close`. The server ends, with all below it."""
@@ -214,22 +214,6 @@ class HttpEngine:
         limit = float(getattr(options, "serve_timeout_s"))  # noqa: B009 - the section's model is built from a schema
         self._server.await_ready(answers_by(self._access.get), limit, context.progress)
         return ["vllm", "serve", *words]
-
-    def _load_tokenizer(self, config: ExperimentConfig, facts: Facts) -> Tokenizer:
-        """The tokenizer for what the server cannot be asked for: prompts that are cut, and the text of tokens."""
-        assert self._prepared is not None
-        if self._prepared.tokenizer is None:
-            return ByteTokenizer(facts["vocab_size"])
-        from transformers import AutoTokenizer
-
-        arguments = self._prepared.arguments
-        load: Any = AutoTokenizer.from_pretrained
-        found = load(
-            arguments.get("tokenizer", arguments["model"]),
-            revision=arguments.get("tokenizer_revision"),
-            trust_remote_code=config.model.trust_remote_code,
-        )
-        return TextTokenizer(found, self._prepared.tokenizer)
 
     def _sent(self, request: Request) -> Request:
         """The request as the server gets it: text and chats as they are, for its own tokenizer, unless a prompt is to be cut or

@@ -13,8 +13,9 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 
 from llem.plugin_api import closest
+from llem_engines.schemas import Field, dotted
 from llem_vllm.config import SCHEMA_VERSION
-from llem_vllm.schema import Field, installed, load
+from llem_vllm.schema import SCHEMAS
 from llem_vllm.section import GROUPS
 
 _WIDTH = 100
@@ -39,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             hint = f"Did you mean `{near}`?" if near else "Without a name this lists all."
             print(f"vLLM {SCHEMA_VERSION} has no option `{name}`. {hint}", file=sys.stderr)
             return 2
-    helps = help_texts() if installed() is not None else {}
+    helps = help_texts() if SCHEMAS.installed() is not None else {}
     print("\n\n".join("\n".join(_told(name, known[name], helps.get(name))) for name in names))
     if not helps:
         print(f"\nWhere vLLM {SCHEMA_VERSION} is installed, its own help stands here too.")
@@ -48,10 +49,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def fields_of(version: str) -> Iterator[tuple[str, Field]]:
     """Every option of a schema, and every part of one, by its key below `vllm:`."""
-    schema = load(version)
-    yield from _walk(schema["engine"], "")
+    schema = SCHEMAS.load(version)
+    yield from dotted(schema["engine"])
     for group in GROUPS:
-        yield from _walk(schema[group], f"{group}.")
+        yield from dotted(schema[group], f"{group}.")
 
 
 def help_texts() -> Mapping[str, str]:
@@ -59,17 +60,10 @@ def help_texts() -> Mapping[str, str]:
     from llem_vllm.schema.introspect import introspect
 
     raw = introspect()
-    found = list(_walk(raw["engine"], ""))
+    found = list(dotted(raw["engine"]))
     for group in GROUPS:
-        found += _walk(raw[group], f"{group}.")
+        found += dotted(raw[group], f"{group}.")
     return {key: field["description"] for key, field in found if field["description"]}
-
-
-def _walk(fields: Sequence[Field], prefix: str) -> Iterator[tuple[str, Field]]:
-    for field in fields:
-        key = f"{prefix}{field['name']}"
-        yield key, field
-        yield from _walk(field.get("fields", ()), f"{key}.")
 
 
 def _told(name: str, field: Field, help_text: str | None) -> Iterator[str]:
@@ -86,7 +80,7 @@ def _told(name: str, field: Field, help_text: str | None) -> Iterator[str]:
     if "set_by" in field:
         yield f"  no key of a study: {field['set_by']}"
     if help_text:
-        yield f"  vLLM {installed()} says:"
+        yield f"  vLLM {SCHEMAS.installed()} says:"
         for paragraph in help_text.split("\n\n"):
             yield from textwrap.wrap(paragraph, _WIDTH, initial_indent="    ", subsequent_indent="    ")
 

@@ -10,6 +10,7 @@ from typing import Any, get_args, get_origin
 from vllm.engine.arg_utils import EngineArgs
 
 from llem.plugin_api import ExperimentConfig, ModelError
+from llem_engines.reasons import reason_of
 from llem_vllm.arguments import completed
 from llem_vllm.driver import Driver
 from llem_vllm.drivers import AsyncDriver, StepDriver
@@ -52,7 +53,7 @@ def start(arguments: dict[str, Any], config: ExperimentConfig, base_dir: str) ->
         return Started(AsyncDriver(made) if as_server else StepDriver(made), lora)
     except (ValueError, TypeError, KeyError, OSError, ImportError, RuntimeError, AssertionError) as error:
         raise ModelError(
-            f"vLLM cannot load it: {_reason(error)}.",
+            f"vLLM cannot load it: {reason_of(error)}.",
             where=config.model.source,
             remedy="worker.log has all that vLLM said; `llem config schema` describes the options.",
         ) from error
@@ -73,11 +74,3 @@ def _classes(name: str) -> Iterator[Any]:
     branches = found if isinstance(found, tuple) else (found,)
     if not any(one is dict or getattr(one, "__origin__", None) is dict for one in branches):
         yield from (one for one in branches if isinstance(one, type) and dataclasses.is_dataclass(one))
-
-
-def _reason(error: BaseException) -> str:
-    """The first line that says something; pydantic's errors begin with a count."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    if lines and "validation error" in lines[0] and len(lines) > 1:
-        lines = lines[1:]
-    return (lines[0] if lines else type(error).__name__).partition(" [type=")[0].rstrip(".")

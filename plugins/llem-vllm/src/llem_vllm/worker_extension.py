@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from llem_engines.facts import card_id
+
 MIB = 2**20
 
 
@@ -31,12 +33,7 @@ class WorkerExtension:
 
     def llem_device(self) -> str:
         """Stable id of the worker's device: `GPU-…`, or its kind."""
-        import torch
-
-        if self.device.type != "cuda":
-            return str(self.device.type)
-        uuid = str(torch.cuda.get_device_properties(self.device).uuid)
-        return uuid if uuid.startswith(("GPU-", "MIG-")) else f"GPU-{uuid}"
+        return str(self.device.type) if self.device.type != "cuda" else card_id(self.device)
 
     def llem_synchronize(self) -> None:
         """Return when the device has done what was given to it. A CPU has no queue."""

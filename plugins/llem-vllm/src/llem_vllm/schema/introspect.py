@@ -1,7 +1,6 @@
 """Reads every option out of the installed vLLM. The only part of the schema that imports vLLM.
 
-Types become JSON Schema as far as a study can write a value down: a class, a function or a torch dtype cannot stand in
-YAML, and such branches of a type are left out.
+`llem_engines.option_types` makes facts of its types and defaults.
 """
 
 from __future__ import annotations
@@ -9,14 +8,12 @@ from __future__ import annotations
 import ast
 import builtins
 import dataclasses
-import enum
 import inspect
-import json
 import re
 import sys
 import types
 import typing
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +24,11 @@ from vllm.config.utils import get_attr_docs
 from vllm.engine.arg_utils import EngineArgs
 from vllm.sampling_params import SamplingParams
 
+from llem_engines import option_types
+
 Raw = dict[str, Any]
 
 _BOUNDS = {"ge": "minimum", "le": "maximum", "gt": "exclusiveMinimum", "lt": "exclusiveMaximum"}
-_PLAIN = {bool: "boolean", int: "integer", float: "number", str: "string", Path: "string"}
 _ABSENT = object()
 _COMPUTED = object()
 """Stands for a default that vLLM computes: no fact that could be written down."""
@@ -188,8 +186,8 @@ def _comments(source: str) -> Iterator[tuple[str, str]]:
 def _field(
     name: str, hint: Any, default: Any, text: str, bounds: Mapping[str, float], named: list[str] | None, depth: int = 0
 ) -> Raw:
-    value = _value(hint)
-    offered = [c for c in _choices(value or {}) if c is not None]
+    value = option_types.values(hint)
+    offered = [c for c in option_types.choices(value or {}) if c is not None]
     if value is not None:
         value = _without_redundant(value)
     if named is not None:
@@ -201,11 +199,10 @@ def _field(
         found["value"] = {"type": "object"}
         found["default"] = None
     else:
-        found["default"] = None if default is _COMPUTED else _plain(default)
+        found["default"] = None if default is _COMPUTED else option_types.plain(default)
         if value is not None and default is not _COMPUTED:
             value = _bounded(value, bounds)
-            # A default that the type does not take still is what a study gets without the key.
-            found["value"] = value if default is not None or _takes_null(value) else _nullable(value)
+            found["value"] = option_types.with_default(value, default)
     if choices := named or offered:
         found["choices"] = choices
     found["description"] = _tidy(text)
@@ -231,36 +228,10 @@ def _default(field: Any) -> Any:
     return None if type(default).__name__ == "PydanticUndefinedType" else default
 
 
-def _branches(hint: Any) -> list[Any]:
-    """The alternatives of a type, without what only adds to it."""
-    origin = typing.get_origin(hint)
-    if origin is typing.Annotated:
-        return _branches(typing.get_args(hint)[0])
-    if origin in (typing.Union, types.UnionType):
-        return [leaf for one in typing.get_args(hint) for leaf in _branches(one)]
-    if isinstance(hint, typing.TypeAliasType if hasattr(typing, "TypeAliasType") else ()):
-        return _branches(hint.__value__)
-    return [hint]
-
-
 def _part(hint: Any) -> Any:
     """The configuration class that a type holds, or None."""
-    found = [one for one in _branches(hint) if isinstance(one, type) and dataclasses.is_dataclass(one)]
+    found = [one for one in option_types.branches(hint) if isinstance(one, type) and dataclasses.is_dataclass(one)]
     return found[0] if len(found) == 1 else None
-
-
-def _value(hint: Any) -> Raw | None:
-    """The values of a type that YAML can hold, as JSON Schema; None where there are none."""
-    options: list[Raw] = []
-    for one in _branches(hint):
-        option = _option(one)
-        if option is not None and option not in options:
-            options.append(option)
-    options.sort(key=lambda o: o == {"type": "null"})
-    real = [o for o in options if o != {"type": "null"}]
-    if not real:
-        return None
-    return options[0] if len(options) == 1 else {"anyOf": options}
 
 
 def _without_redundant(value: Raw) -> Raw:
@@ -272,67 +243,16 @@ def _without_redundant(value: Raw) -> Raw:
     return left[0] if len(left) == 1 else {"anyOf": left}
 
 
-def _option(hint: Any) -> Raw | None:
-    origin, inner = typing.get_origin(hint), typing.get_args(hint)
-    if hint is None or hint is types.NoneType:
-        return {"type": "null"}
-    if hint is Any or isinstance(hint, typing.TypeVar):
-        return {}
-    if origin is typing.Literal:
-        return {"enum": list(inner)}
-    if hint in _PLAIN:
-        return {"type": _PLAIN[hint]}
-    if isinstance(hint, type) and issubclass(hint, enum.Enum):
-        return {"enum": [member.name for member in hint]}
-    kind = origin or hint
-    if not isinstance(kind, type):
-        return None
-    if issubclass(kind, (list, tuple, set, frozenset)) or kind.__name__ in ("Sequence", "Iterable"):
-        items = _value(inner[0]) if inner else {}
-        return None if items is None else {"type": "array", "items": items}
-    if issubclass(kind, dict) or kind.__name__ in ("Mapping", "MutableMapping"):
-        values = _value(inner[1]) if len(inner) == 2 else None
-        return {"type": "object", "additionalProperties": values} if values else {"type": "object"}
-    return None
-
-
 def _bounded(value: Raw, bounds: Mapping[str, float]) -> Raw:
     if "anyOf" in value:
         return {"anyOf": [_bounded(option, bounds) for option in value["anyOf"]]}
     return {**value, **bounds} if value.get("type") in ("integer", "number") else value
 
 
-def _takes_null(value: Raw) -> bool:
-    return value == {} or value == {"type": "null"} or any(_takes_null(o) for o in value.get("anyOf", ()))
-
-
-def _nullable(value: Raw) -> Raw:
-    return {"anyOf": [*value.get("anyOf", [value]), {"type": "null"}]}
-
-
-def _choices(value: Raw) -> Iterable[Any]:
-    yield from value.get("enum", ())
-    for option in value.get("anyOf", ()):
-        yield from _choices(option)
-
-
-def _plain(default: Any) -> Any:
-    """A default as plain data; text where it is none."""
-    if isinstance(default, enum.Enum):
-        return default.name
-    if isinstance(default, (set, frozenset, tuple)):
-        default = sorted(default) if isinstance(default, (set, frozenset)) else list(default)
-    try:
-        return json.loads(json.dumps(default, allow_nan=False))
-    except (TypeError, ValueError):
-        return None if dataclasses.is_dataclass(default) else repr(default)
-
-
 def _written(hint: Any) -> str:
     """The annotation as text without what only adds to it, the same in every process."""
     plain = typing.get_type_hints(types.SimpleNamespace(__annotations__={"it": hint}))["it"]
-    text = re.sub(r"\b(?:typing|collections\.abc|types)\.", "", inspect.formatannotation(plain))
-    return re.sub(r" at 0x[0-9a-f]+", "", text)
+    return option_types.written(plain)
 
 
 def _tidy(text: str) -> str:

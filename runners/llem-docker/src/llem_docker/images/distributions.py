@@ -37,7 +37,7 @@ def _plugins_needed(distribution: str) -> Iterator[str]:
 
 
 def _plugins_among(requirements: Iterable[str]) -> Iterator[str]:
-    """Those that are plugins of llem and are installed here."""
+    """Those that are plugins of llem, or that plugins share, and are installed here."""
     for requirement in requirements:
         name = _NAME.match(requirement)
         if name is None:
@@ -46,5 +46,10 @@ def _plugins_among(requirements: Iterable[str]) -> Iterator[str]:
             found = importlib.metadata.distribution(name[0])
         except importlib.metadata.PackageNotFoundError:
             continue
-        if any(point.group == _GROUP for point in found.entry_points):
+        if any(point.group == _GROUP for point in found.entry_points) or _builds_on_llem(found):
             yield str(found.name)
+
+
+def _builds_on_llem(found: importlib.metadata.Distribution) -> bool:
+    """True for what plugins share, which registers nothing: no index need have it."""
+    return any((name := _NAME.match(one)) is not None and name[0] == "llem" for one in found.requires or ())

@@ -1,4 +1,5 @@
-"""Passes over a dataset: each does the same work, with a prefix cache that holds nothing of the pass before."""
+"""Passes over a dataset: each does the same work, with a cache of prompts that holds nothing of the pass before, unless the study
+keeps it."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from llem.plugin_api import Request
 
-_PASSES = frozenset({"offline", "single_stream"})
+MADE_BY = frozenset({"offline", "single_stream"})
 """Scenarios that put the dataset to the engine again and again. A load has no passes: its requests find what was cached as a
 server's do."""
 
@@ -16,17 +17,19 @@ class Passes:
 
     Args:
         scenario: by name.
-        forget: empties the prefix cache; False where that could not be.
+        forget: empties the cache; False where that could not be. None where it is kept.
     """
 
-    def __init__(self, scenario: str = "", forget: Callable[[], bool] = lambda: True) -> None:
-        self.are_made = scenario in _PASSES
+    def __init__(self, scenario: str = "", forget: Callable[[], bool] | None = None) -> None:
+        self.are_emptied = scenario in MADE_BY and forget is not None
         self._forget = forget
         self._seen: set[int] = set()
         self._kept = 0
 
     def before(self, requests: Sequence[Request]) -> None:
-        """Empty the prefix cache when a prompt comes a second time."""
+        """Empty the cache when a prompt comes a second time."""
+        if not self.are_emptied or self._forget is None:
+            return
         ids = {request.id for request in requests}
         if not self._seen.isdisjoint(ids):
             if not self._forget():

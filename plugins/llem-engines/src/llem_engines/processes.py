@@ -1,4 +1,4 @@
-"""vLLM's own processes: whether they still do something, and that none is left."""
+"""An engine's own processes: whether they still do something, and that none is left."""
 
 from __future__ import annotations
 
@@ -15,22 +15,31 @@ _POLL_S = 0.02
 
 
 @contextmanager
-def signs_of_life(say: Callable[[str], None], what: str, every_s: float = 10.0) -> Iterator[None]:
-    """Say that loading goes on as long as this process or one of its descendants does something: what hangs stays silent."""
+def signs_of_life(
+    say: Callable[[str], None], what: str, pid: int | None = None, every_s: float = 10.0
+) -> Iterator[None]:
+    """Say that loading goes on as long as a process or one of its descendants does something: what hangs stays silent.
+
+    Args:
+        say: takes the lines.
+        what: is going on.
+        pid: of the process; None for this one.
+        every_s: time between two lines.
+    """
     done = threading.Event()
 
     def watch() -> None:
-        before = _cpu_s()
+        before = _cpu_s(pid)
         begun = time.monotonic()
         while not done.wait(every_s):
-            now = _cpu_s()
+            now = _cpu_s(pid)
             # A process that has ended takes its time away with it.
             if abs(now - before) > _BUSY * every_s:
                 say(f"{what} ({time.monotonic() - begun:.0f} s)")
             before = now
 
     say(what)
-    thread = threading.Thread(target=watch, name="llem-vllm-progress", daemon=True)
+    thread = threading.Thread(target=watch, name="llem-engine-progress", daemon=True)
     thread.start()
     try:
         yield
@@ -43,21 +52,32 @@ class Descendants:
     """Processes that start below this one from now on; what was there before, such as llem's meters, is not touched."""
 
     def __init__(self) -> None:
-        self._before = set(psutil.Process().children(recursive=True))
+        self._before = set(below())
         self._seen: set[psutil.Process] = set()
 
     def look(self) -> None:
         """Take down those that run now. One whose parent is killed is nobody's descendant any more, and runs on."""
-        below = psutil.Process().children(recursive=True)
-        self._seen.update(p for p in below if p not in self._before and not _is_tracker(p))
+        self._seen.update(p for p in below() if p not in self._before and not _is_tracker(p))
 
     def end(self, grace_s: float = 10.0) -> None:
         """Wait for all of them, and kill those that do not end by themselves."""
         self.look()
-        for process in _running(self._seen, grace_s):
-            with suppress(psutil.NoSuchProcess):
-                process.kill()
-        _running(self._seen, grace_s)
+        kill(_running(self._seen, grace_s), grace_s)
+
+
+def below(pid: int | None = None) -> list[psutil.Process]:
+    """The descendants of a process, or of this one; none where it has ended."""
+    with suppress(psutil.Error):
+        return psutil.Process(pid).children(recursive=True)
+    return []
+
+
+def kill(processes: Collection[psutil.Process], within_s: float) -> None:
+    """Kill them, and wait until they have ended, so long at most."""
+    for process in processes:
+        with suppress(psutil.Error):
+            process.kill()
+    _running(processes, within_s)
 
 
 def _running(processes: Collection[psutil.Process], within_s: float) -> list[psutil.Process]:
@@ -86,13 +106,11 @@ def _is_tracker(process: psutil.Process) -> bool:
         return False
 
 
-def _cpu_s() -> float:
+def _cpu_s(pid: int | None) -> float:
     total = 0.0
-    me = psutil.Process()
-    for process in (me, *me.children(recursive=True)):
-        try:
-            times = process.cpu_times()
-        except psutil.Error:
-            continue
-        total += times.user + times.system
+    with suppress(psutil.Error):
+        for process in (psutil.Process(pid), *below(pid)):
+            with suppress(psutil.Error):
+                times = process.cpu_times()
+                total += times.user + times.system
     return total

@@ -1,21 +1,20 @@
 """Judgements by hand of each option: whether it changes energy, why, and who sets it. Pure functions over plain data.
 
-`review.toml` holds, for each group of fields (`engine`, `sampling`, `environment`), a list of judgements; its table `why`
-gives the reason of each option that it holds for. A name is exact, or ends with `*`; the longest that fits decides. What
-holds for an option holds for its parts (`compilation_config.mode`) unless they are named.
+`review.toml` holds, for each group of fields, a list of judgements; its table `why` gives the reason of each option that it holds
+for. A name is exact, or ends with `*`; the longest that fits decides. What holds for an option holds for its parts
+(`compilation_config.mode`) unless they are named.
 """
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from llem_vllm.schema import FOLDER
+from llem_engines.schemas import Field, Schema, dotted
 
-FILE = FOLDER / "review.toml"
-GROUPS = ("engine", "sampling", "environment")
+FILE = "review.toml"
 
 
 @dataclass(frozen=True)
@@ -38,6 +37,9 @@ class Review:
 
     Args:
         text: its content.
+
+    Raises:
+        ValueError: an option has two.
     """
 
     def __init__(self, text: str) -> None:
@@ -68,10 +70,10 @@ class Review:
 
 
 def judged(raw: Mapping[str, Any], review: Review) -> tuple[dict[str, Any], list[str]]:
-    """The schema with every judgement and without vLLM's own help texts, and the dotted names that have no judgement."""
+    """The schema with every judgement and without the engine's own help texts, and the dotted names that have no judgement."""
     missing: list[str] = []
 
-    def one(group: str, field: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    def one(group: str, field: Field, prefix: str) -> dict[str, Any]:
         name = f"{prefix}{field['name']}"
         found = review.of(group, name)
         if found is None:
@@ -88,47 +90,60 @@ def judged(raw: Mapping[str, Any], review: Review) -> tuple[dict[str, Any], list
                 result["energy"] = None  # its parts are judged one by one
         return result
 
-    schema = {"vllm": raw["vllm"], **{group: [one(group, f, "") for f in raw[group]] for group in GROUPS}}
+    schema = {
+        key: [one(key, field, "") for field in value] if _is_group(value) else value for key, value in raw.items()
+    }
     return schema, missing
 
 
 def unknown(raw: Mapping[str, Any], review: Review) -> list[str]:
-    """Names that are judged exactly and that this vLLM does not have: dropped, or misspelt."""
+    """Names that are judged exactly and that this version does not have: of another one, or misspelt."""
     return [
         f"{group}: {name}"
-        for group in GROUPS
+        for group, fields in raw.items()
+        if _is_group(fields)
         for name in review.names(group)
-        if name not in set(dotted_names(raw[group]))
+        if name not in dict(dotted(fields))
     ]
 
 
-def dotted_names(fields: Sequence[Mapping[str, Any]], prefix: str = "") -> Iterator[str]:
-    """Every option and every part, by its dotted name."""
-    for field in fields:
-        name = f"{prefix}{field['name']}"
-        yield name
-        yield from dotted_names(field.get("fields", ()), f"{name}.")
+def unreviewed(schema: Schema, review: Review) -> list[str]:
+    """Options of a schema whose judgement is missing, empty, or not what it says."""
+    return [
+        f"{group}: {name}"
+        for group, fields in schema.items()
+        if _is_group(fields)
+        for name, field in dotted(fields)
+        if not _agrees(field, review.of(group, name))
+    ]
 
 
-def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+def differences(old: Schema, new: Schema) -> list[str]:
     """Changes between two schemas, a line for each option: dropped, new, or what about it is another."""
     lines: list[str] = []
-    for group in GROUPS:
+    for group in (group for group, fields in new.items() if _is_group(fields)):
         before, after = _flat(old[group]), _flat(new[group])
         lines += [f"{group}: {name} was dropped" for name in before if name not in after]
         lines += [f"{group}: {name} is new" for name in after if name not in before]
         for name in before.keys() & after.keys():
-            for key in sorted(before[name].keys() | after[name].keys()):
+            for key in before[name].keys() | after[name].keys():
                 was, now = before[name].get(key), after[name].get(key)
                 if was != now:
                     lines.append(f"{group}: {name}: {key} was {was!r}, is {now!r}")
     return sorted(lines)
 
 
-def _flat(fields: Sequence[Mapping[str, Any]], prefix: str = "") -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
-    for field in fields:
-        name = f"{prefix}{field['name']}"
-        found[name] = {key: value for key, value in field.items() if key != "fields"}
-        found |= _flat(field.get("fields", ()), f"{name}.")
-    return found
+def _agrees(field: Field, judgement: Judgement | None) -> bool:
+    if judgement is None or not judgement.why.strip():
+        return False
+    energies = (judgement.energy, None) if "fields" in field else (judgement.energy,)
+    return field["energy"] in energies and (field["why"], field.get("set_by")) == (judgement.why, judgement.set_by)
+
+
+def _is_group(value: Any) -> bool:
+    """Apart from the version, which is text, a schema holds groups of fields."""
+    return not isinstance(value, str)
+
+
+def _flat(fields: Sequence[Field]) -> dict[str, Field]:
+    return {name: {key: value for key, value in field.items() if key != "fields"} for name, field in dotted(fields)}
