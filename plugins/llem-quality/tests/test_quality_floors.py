@@ -86,7 +86,13 @@ def test_accuracy_is_weighed_against_energy(write_design: WriteDesign) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["[]", "{", '{"schema": 2, "configurations": {}}', '{"schema": 1}', '{"schema": 1, "configurations": {"a": {"accuracy": 2}}}'],
+    [
+        "[]",
+        "{",
+        '{"schema": 2, "configurations": {}}',
+        '{"schema": 1}',
+        '{"schema": 1, "configurations": {"a": {"accuracy": 2}}}',
+    ],
 )
 def test_a_file_that_is_damaged_is_named(write_design: WriteDesign, text: str) -> None:
     folder = study(write_design)

@@ -57,7 +57,11 @@ def test_energy_per_correct_answer_is_that_of_the_window() -> None:
 
 
 def test_experiments_are_written_by_what_sets_them_apart() -> None:
-    one = {"backend": "pytorch", "pytorch": {"dtype": "float32", "compile": {"enabled": True}}, "model": {"source": "m"}}
+    one = {
+        "backend": "pytorch",
+        "pytorch": {"dtype": "float32", "compile": {"enabled": True}},
+        "model": {"source": "m"},
+    }
     other = {"backend": "pytorch", "pytorch": {"compile": {"enabled": True}}, "model": {"source": "m"}}
     found = _together([one, other])
     assert found == {

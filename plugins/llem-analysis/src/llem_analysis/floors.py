@@ -68,7 +68,8 @@ def floor_of(figure: str, words: str, reference: str | None) -> Floor:
         )
     if reference is not None and not relative:
         raise ConfigError(
-            "a reference was named, and the floor does not depend on one.", remedy="Write the floor in percent, or name none."
+            "a reference was named, and the floor does not depend on one.",
+            remedy="Write the floor in percent, or name none.",
         )
     return Floor(figure, bound, relative, reference)
 

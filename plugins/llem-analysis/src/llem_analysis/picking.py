@@ -372,6 +372,8 @@ def _why_missing(specs: Mapping[str, MetricSpec]) -> str:
             f"A percentile stands only where ten values lie beyond it, from {needed[-1]} requests in the window on: raise dataset.n "
             "or measurement.min_window_s, or take the median."
         )
+    if "accuracy" in specs:
+        return "Measure it: llem quality STUDY --tasks FILE."
     if any(name.startswith(("ttft", "itl", "tpot")) for name in specs):
         return "Latency of single tokens is there only where the engine streams; `llem show` lists what was measured."
     return "`llem show` lists what was measured."

@@ -129,8 +129,12 @@ def _caption(points: Sequence[dict[str, Any]], left_out: int, *, estimated: bool
     has_intervals = any(one["y_low"] is not None for one in points)
     text += ", vertical ones of energy over cycles." if has_intervals else "; too few cycles for intervals of energy."
     if left_out:
-        text += f" {counted(left_out, 'configuration')} left out: without one of the figures, or beyond the first {MOST}."
-    return text + (" Energy is an estimate (CPU utilisation times rated power), not a measurement." if estimated else "")
+        text += (
+            f" {counted(left_out, 'configuration')} left out: without one of the figures, or beyond the first {MOST}."
+        )
+    return text + (
+        " Energy is an estimate (CPU utilisation times rated power), not a measurement." if estimated else ""
+    )
 
 
 def _told(points: Sequence[dict[str, Any]]) -> str:

@@ -24,7 +24,9 @@ def load(config: DatasetConfig, base_dir: str) -> LoadedDataset:
     if config.input_tokens is not None or config.shuffle:
         key = "dataset.shuffle" if config.shuffle else "dataset.input_tokens"
         raise DatasetError(
-            f"{key} is set, and questions of a task are asked whole and in its order.", where=key, remedy="Leave it out."
+            f"{key} is set, and questions of a task are asked whole and in its order.",
+            where=key,
+            remedy="Leave it out.",
         )
     task = load_task(config.path, base_dir)
     held = len(task.eval_docs)

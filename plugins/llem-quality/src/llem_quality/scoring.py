@@ -15,6 +15,7 @@ from llem_quality.wilson import wilson
 if TYPE_CHECKING:
     from lm_eval.api.instance import Instance
     from lm_eval.api.task import Task
+
     from llem_quality.config import QualityConfig
 
 PREFERRED = ("exact_match", "acc")
@@ -52,7 +53,7 @@ def score(task: Task, n: int, asked: QualityConfig, answer: Callable[[Sequence[Q
     from lm_eval.evaluator import evaluate
 
     metric = metric_of(task, asked)
-    found = evaluate(EngineLM(answer), {"tasks": {task.task_name: task}}, limit=n, bootstrap_iters=0)
+    found = evaluate(lm=EngineLM(answer), task_dict={"tasks": {task.task_name: task}}, limit=n, bootstrap_iters=0)
     samples = found["samples"][task.task_name]
     filters = list(dict.fromkeys(one["filter"] for one in samples))
     chosen = asked.filter or filters[0]

@@ -111,9 +111,7 @@ def _jobs(study: Path) -> Iterator[tuple[str, Path]]:
             yield key, inside(study, found[key])
 
 
-def _asked(
-    job: Path, registry: Registry, dataset: Mapping[str, Any], scoring: Mapping[str, Any]
-) -> dict[str, Any]:
+def _asked(job: Path, registry: Registry, dataset: Mapping[str, Any], scoring: Mapping[str, Any]) -> dict[str, Any]:
     """One configuration as it shall answer: same model, engine and decoding, another workload."""
     config = read_object(job / EXPERIMENT, "experiment")["config"]
     meters = {key: config["measurement"][key] for key in _OF_METERS if key in config["measurement"]}

@@ -59,7 +59,9 @@ def _read(path: Path) -> Task:
     config = load_yaml(path)
     if not isinstance(config.get("task"), str):
         raise DatasetError(
-            "it names no single task (`task: NAME`).", where=str(path), remedy="Give the file of one task, not of a group."
+            "it names no single task (`task: NAME`).",
+            where=str(path),
+            remedy="Give the file of one task, not of a group.",
         )
     arguments = config.get("dataset_kwargs") or {}
     if "data_files" in arguments:
@@ -73,7 +75,9 @@ def _named(name: str) -> Task:
     manager = TaskManager()
     if name not in manager.all_tasks:
         raise DatasetError(
-            "there is no task of this name.", where=name, remedy="`lm_eval ls tasks` lists them; a file's path ends in .yaml."
+            "there is no task of this name.",
+            where=name,
+            remedy="`lm_eval ls tasks` lists them; a file's path ends in .yaml.",
         )
     return _only(manager.load(name)["tasks"], name)
 
@@ -107,7 +111,9 @@ def _refuse_other_kinds(task: Task, path: str) -> None:
             remedy="Take a task of the kind generate_until: many tasks have such a variant, often named *_generative or *_cot.",
         )
     if getattr(task, "MULTIMODAL", False):
-        raise DatasetError(f"the task {task.task_name} asks about images or sound.", where=path, remedy="Take one of text.")
+        raise DatasetError(
+            f"the task {task.task_name} asks about images or sound.", where=path, remedy="Take one of text."
+        )
     if task.config.repeats != 1:
         raise DatasetError(
             f"the task {task.task_name} asks each question {task.config.repeats} times.",
@@ -116,5 +122,7 @@ def _refuse_other_kinds(task: Task, path: str) -> None:
         )
     if getattr(task, "UNSAFE_CODE", False):
         raise DatasetError(
-            f"the task {task.task_name} runs code that the model writes, and llem runs none.", where=path, remedy="Take another."
+            f"the task {task.task_name} runs code that the model writes, and llem runs none.",
+            where=path,
+            remedy="Take another.",
         )
