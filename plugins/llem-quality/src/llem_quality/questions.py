@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from llem_quality.bars import silent_bars
+
 if TYPE_CHECKING:
     from lm_eval.api.instance import Instance
     from lm_eval.api.task import Task
@@ -28,7 +30,8 @@ class Question:
 
 def questions_of(task: Task, n: int) -> list[Question]:
     """The first n questions."""
-    task.build_all_requests(limit=n, rank=0, world_size=1)
+    with silent_bars():
+        task.build_all_requests(limit=n, rank=0, world_size=1)
     return [question_of(one) for one in task.instances]
 
 

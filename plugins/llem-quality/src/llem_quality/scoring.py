@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lm_eval.api.model import LM
 
 from llem.plugin_api import ConfigError, LlemError
+from llem_quality.bars import silent_bars
 from llem_quality.questions import Question, ended, question_of
 from llem_quality.wilson import wilson
 
@@ -53,19 +54,20 @@ def score(task: Task, n: int, asked: QualityConfig, answer: Callable[[Sequence[Q
     from lm_eval.evaluator import evaluate
 
     metric = metric_of(task, asked)
-    found = evaluate(lm=EngineLM(answer), task_dict={"tasks": {task.task_name: task}}, limit=n, bootstrap_iters=0)
+    with silent_bars():
+        found = evaluate(lm=EngineLM(answer), task_dict={"tasks": {task.task_name: task}}, limit=n, bootstrap_iters=0)
     samples = found["samples"][task.task_name]
     filters = list(dict.fromkeys(one["filter"] for one in samples))
     chosen = asked.filter or filters[0]
     if chosen not in filters:
         raise _no_such("filter", chosen, filters, task)
-    values = [float(one[metric]) for one in samples if one["filter"] == chosen and metric in one]
+    values = [one[metric] for one in samples if one["filter"] == chosen and metric in one]
     if len(values) != n:
         raise LlemError(f"the task {task.task_name} gave {len(values)} values of {metric} for {n} questions.")
-    between = [value for value in values if value not in (0.0, 1.0)]
+    between = [value for value in values if value not in (0, 1)]
     if between:
         raise ConfigError(
-            f"the metric {metric} of the task {task.task_name} gave {between[0]:g}, which is neither right (1) nor wrong (0).",
+            f"the metric {metric} of the task {task.task_name} gave {between[0]!r}, which is neither right (1) nor wrong (0).",
             where="quality.metric",
             remedy=f"Name another: {', '.join(task.aggregation())}.",
         )

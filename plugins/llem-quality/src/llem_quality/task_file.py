@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llem.plugin_api import DatasetError
+from llem_quality.bars import silent_bars
 
 if TYPE_CHECKING:
     from lm_eval.api.task import Task
+    from lm_eval.tasks import TaskManager
 
 FEWSHOT_SEED = 1234
 """Of the examples that a task draws for its prompts: the one that lm-evaluation-harness takes by itself."""
@@ -31,7 +34,8 @@ def load_task(path: str | None, base_dir: str) -> Task:
             remedy="Set it to a task's YAML file, or to a name that `lm_eval ls tasks` lists.",
         )
     try:
-        task = _read(Path(base_dir, Path(path).expanduser())) if is_file(path) else _named(path)
+        with silent_bars():
+            task = _read(Path(base_dir, Path(path).expanduser())) if is_file(path) else _named(path)
     except DatasetError:
         raise
     except Exception as error:  # a task brings code and data of its own, and any of it can fail
@@ -70,9 +74,7 @@ def _read(path: Path) -> Task:
 
 
 def _named(name: str) -> Task:
-    from lm_eval.tasks import TaskManager
-
-    manager = TaskManager()
+    manager = _all_tasks()
     if name not in manager.all_tasks:
         raise DatasetError(
             "there is no task of this name.",
@@ -80,6 +82,14 @@ def _named(name: str) -> Task:
             remedy="`lm_eval ls tasks` lists them; a file's path ends in .yaml.",
         )
     return _only(manager.load(name)["tasks"], name)
+
+
+@cache
+def _all_tasks() -> TaskManager:
+    """The tasks that the package brings: it reads thousands of files to know their names."""
+    from lm_eval.tasks import TaskManager
+
+    return TaskManager()
 
 
 def _only(tasks: dict[str, Task], where: str) -> Task:
