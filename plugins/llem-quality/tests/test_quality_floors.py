@@ -22,7 +22,7 @@ JOULES = {"float32": 4.0, "bfloat16": 3.0, "int8": 2.0, "int4": 1.0}
 
 
 def study(write_design: WriteDesign, accuracy: Mapping[str, float] = ACCURACY, low: float = 0.05) -> Path:
-    folder = write_design(DTYPES, energy=lambda p: JOULES[p["pytorch.dtype"]])
+    folder = write_design(DTYPES, energy=lambda p: JOULES[p["pytorch.dtype"]], name=f"study-{low}")
     found: dict[str, Any] = {}
     for row in load_rows(folder):
         if (value := accuracy.get(row["point.pytorch.dtype"])) is not None:
@@ -42,9 +42,9 @@ def test_the_cheapest_that_is_good_enough_is_picked(write_design: WriteDesign, w
 def test_a_share_is_of_the_reference(write_design: WriteDesign) -> None:
     folder = study(write_design)
     first = pick(folder, floors=[floor_of("accuracy", "99%", None)])
-    assert first.floors == ("accuracy: at least 0.99 of 0.8, that of pytorch.dtype=float32",)
+    assert first.floors == ("accuracy: at least 0.99 of 0.800, that of pytorch.dtype=float32",)
     assert first.figures["accuracy"].bound == pytest.approx(0.792)
-    other = pick(folder, floors=[floor_of("accuracy", "99%", "dtype=int8")])
+    other = pick(folder, floors=[floor_of("accuracy", "99%", "pytorch.dtype=int8")])
     assert other.settings == {"pytorch.dtype": "int8"}
     assert pick(folder, floors=[floor_of("accuracy", "0.5", None)]).floors == ()
 
@@ -52,10 +52,10 @@ def test_a_share_is_of_the_reference(write_design: WriteDesign) -> None:
 def test_a_reference_is_one_configuration_that_has_an_accuracy(write_design: WriteDesign) -> None:
     folder = study(write_design, {"int8": 0.7})
     with pytest.raises(ConfigError, match="no configuration has the settings"):
-        pick(folder, floors=[floor_of("accuracy", "99%", "dtype=int2")])
+        pick(folder, floors=[floor_of("accuracy", "99%", "pytorch.dtype=int2")])
     with pytest.raises(ResultError, match=r"the reference, pytorch\.dtype=float32, has no accuracy"):
         pick(folder, floors=[floor_of("accuracy", "99%", None)])
-    picked = pick(folder, floors=[floor_of("accuracy", "99%", "dtype=int8")])
+    picked = pick(folder, floors=[floor_of("accuracy", "99%", "pytorch.dtype=int8")])
     assert (picked.settings, picked.lacking) == ({"pytorch.dtype": "int8"}, 3)
 
 

@@ -29,7 +29,7 @@ def llem_scenarios() -> Sequence[ScenarioSpec]:
             generator="llem_quality.generator:QualityLoad",
             sections={"quality": QualityConfig},
             # An answer that goes on after its end would be another answer.
-            defaults={"decoding": {"length": "natural"}, "dataset": {"name": "lm_eval"}},
+            defaults={"decoding": {"length": "natural"}},
         )
     ]
 
