@@ -54,9 +54,23 @@ def test_a_reference_is_one_configuration_that_has_an_accuracy(write_design: Wri
     with pytest.raises(ConfigError, match="no configuration has the settings"):
         pick(folder, floors=[floor_of("accuracy", "99%", "pytorch.dtype=int2")])
     with pytest.raises(ResultError, match=r"the reference, pytorch\.dtype=float32, has no accuracy"):
-        pick(folder, floors=[floor_of("accuracy", "99%", None)])
-    picked = pick(folder, floors=[floor_of("accuracy", "99%", "pytorch.dtype=int8")])
-    assert (picked.settings, picked.lacking) == ({"pytorch.dtype": "int8"}, 3)
+        pick(folder, floors=[floor_of("accuracy", "99%", "pytorch.dtype=float32")])
+    for reference in (None, "pytorch.dtype=int8"):
+        picked = pick(folder, floors=[floor_of("accuracy", "99%", reference)])
+        assert (picked.settings, picked.lacking) == ({"pytorch.dtype": "int8"}, 3)
+
+
+def test_a_study_without_accuracy_has_no_floor(write_design: WriteDesign) -> None:
+    folder = write_design(DTYPES, energy=lambda p: JOULES[p["pytorch.dtype"]])
+    for words in ("99%", "0.5"):
+        with pytest.raises(ResultError, match=r"no configuration has (an )?accuracy"):
+            pick(folder, floors=[floor_of("accuracy", words, None)])
+
+
+def test_the_reference_is_the_most_accurate_in_whatever_order_the_study_ran(write_design: WriteDesign) -> None:
+    accuracy = {**ACCURACY, "bfloat16": 0.9}
+    found = pick(study(write_design, accuracy), floors=[floor_of("accuracy", "99%", None)])
+    assert found.settings == {"pytorch.dtype": "bfloat16"}
 
 
 def test_a_floor_within_the_interval_over_questions_is_a_caution(write_design: WriteDesign) -> None:

@@ -17,7 +17,7 @@ class Floor:
 
     Attributes:
         bound: the least value; with `relative` the least share of the reference's.
-        reference: settings that tell the reference, `KEY=VALUE,…`; None for the first configuration of the study.
+        reference: settings that tell the reference, `KEY=VALUE,…`; None for the configuration that has most of the figure.
     """
 
     figure: str
@@ -41,13 +41,15 @@ class Floor:
                 where=where,
                 remedy=f"Name one by all its settings, such as {found[0].label}.",
             )
-        (first, *_) = among
-        if self.figure not in first.figures:
+        having = [one for one in among if self.figure in one.figures]
+        if not having:
+            who = "no configuration" if self.reference is None else f"the reference, {among[0].label},"
             raise ResultError(
-                f"the reference, {first.label}, has no {self.figure}.",
+                f"{who} has {'an' if self.reference is None else 'no'} {self.figure}.",
                 where=where,
                 remedy="Measure it there too, or name another reference.",
             )
+        first = max(having, key=lambda one: one.figures[self.figure].mean)
         value = first.figures[self.figure].mean
         return self.bound * value, f"{self.figure}: at least {self.bound:g} of {amount(value)}, that of {first.label}"
 

@@ -80,7 +80,7 @@ def metric_of(task: Task, asked: QualityConfig) -> str:
     if asked.metric is not None:
         if asked.metric not in names:
             raise _no_such("metric", asked.metric, names, task)
-        return asked.metric
+        return str(asked.metric)
     for name in (*PREFERRED, *(names if len(names) == 1 else ())):
         if name in names:
             return name

@@ -52,7 +52,7 @@ ACCURACY = "accuracy"
 @click.option(
     "--reference",
     metavar="KEY=VALUE,…",
-    help="The configuration that --min-accuracy is a part of, by its settings. Default: the study's first.",
+    help="The configuration that --min-accuracy is a part of, by its settings. Default: the most accurate.",
 )
 @click.option("--max-memory", type=float, metavar="MIB", help="Peak device memory at most.")
 @click.option("--max-power", type=float, metavar="W", help="Mean power at most.")
@@ -165,7 +165,7 @@ def pick_lines(found: Pick, factors: Factors | None) -> Iterator[str]:
         bound = f" (asked: {word} {amount(figure.bound)})" if figure.bound is not None else ""
         chosen = f" when corrected for being the best of {found.kept} (measured {mark}{amount(figure.measured)})"
         corrected = chosen if figure.value != figure.measured else ""
-        yield f"{figure.label}: {mark}{amount(figure.value)} {figure.unit}{corrected}{interval}{bound}"
+        yield f"{figure.label}: {mark}{amount(figure.value)}{'' if figure.unit == '1' else ' ' + figure.unit}{corrected}{interval}{bound}"
     yield from found.floors
     if found.objectives is not None:
         yield found.objectives
