@@ -80,10 +80,10 @@ def metric_of(task: Task, asked: QualityConfig) -> str:
     if asked.metric is not None:
         if asked.metric not in names:
             raise _no_such("metric", asked.metric, names, task)
-        return str(asked.metric)
-    for name in (*PREFERRED, *(names if len(names) == 1 else ())):
-        if name in names:
-            return name
+        return asked.metric
+    known: list[str] = [name for name in PREFERRED if name in names] or (names if len(names) == 1 else [])
+    if known:
+        return known[0]
     raise ConfigError(
         f"the task {task.task_name} has several metrics, and none that is known to tell right from wrong.",
         where="quality.metric",
