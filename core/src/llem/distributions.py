@@ -51,6 +51,7 @@ DISTRIBUTIONS = (
     Distribution("llem-exporters", "llem_exporters", "llem[exporters]", ("export", "import")),
     Distribution("llem-serving", "llem_serving", "llem-serving", ("capacity", "slo")),
     Distribution("llem-amd", "llem_amd", "llem-amd", devices=("AMD GPUs", "/dev/kfd")),
+    Distribution("llem-quality", "llem_quality", "llem-quality", ("quality",)),
     Distribution("llem-notify", "llem_notify", "llem-notify", ("notify",)),
     Distribution("llem-bundle", "llem_bundle", "llem-bundle", ("bundle", "verify")),
     Distribution("llem-plugin-kit", "llem_plugin_kit", "llem-plugin-kit", ("plugin",)),
@@ -68,8 +69,7 @@ def missing_command(name: str, registry: Registry) -> PluginError | None:
     """The error for a command that one of llem's distributions would bring; None where none would."""
     if (one := commands_elsewhere().get(name)) is None:
         return None
-    aside = next((p for p in registry.plugins() if p.distribution == one.name and p.set_aside), None)
-    if aside is not None:
+    if aside := next((p for p in registry.plugins() if p.distribution == one.name and p.set_aside), None):
         return PluginError(
             f"the command `{name}` is not available: {aside.label} was set aside because {aside.set_aside}.",
             remedy=f"Reinstall it: {one.install}.",

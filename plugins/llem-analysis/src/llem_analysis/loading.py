@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from llem.plugin_api import (
@@ -23,6 +24,7 @@ from llem.plugin_api import (
     several_here,
 )
 from llem_analysis.installed import registry
+from llem_analysis.quality_file import Accuracies, accuracies_beside, join_accuracies
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -59,7 +61,7 @@ def load_rows(
     Raises:
         ResultError: it is anything else.
     """
-    rows = rows_of(load_table(study), specs, more)
+    rows = rows_of(load_table(study), specs, more, accuracies_beside(study))
     give_back()
     return rows
 
@@ -72,15 +74,21 @@ def give_back() -> None:
 
 
 def rows_of(
-    table: pa.Table, specs: Iterable[MetricSpec] | None = None, more: Sequence[str] = ()
+    table: pa.Table,
+    specs: Iterable[MetricSpec] | None = None,
+    more: Sequence[str] = (),
+    accuracies: Accuracies = MappingProxyType({}),
 ) -> list[dict[str, Any]]:
-    """The same of a table of results."""
+    """The same of a table of results; `accuracies` are those that were measured beside it."""
     if specs is None:
-        return with_computed(parquet_rows(table))
+        whole = parquet_rows(table)
+        join_accuracies(whole, accuracies)
+        return with_computed(whole)
     asked = list(specs)
     concluding = _concluding(table, [name for spec in asked for name in spec.of], more)
     rows = parquet_rows(concluding)
     mark_whole(rows, concluding.column_names)
+    join_accuracies(rows, accuracies)
     return with_computed(rows, asked)
 
 

@@ -12,6 +12,8 @@ from llem.plugin_api import FEWEST, ConfigError, Interval, MetricSpec, ResultErr
 from llem_analysis.candidates import Candidate, candidates_of, has_settings, refuse_mixed
 from llem_analysis.comparison import PAIRS_CYCLES
 from llem_analysis.design import ENVIRONMENT, configured
+from llem_analysis.floors import Floor
+from llem_analysis.floors import told as floors_told
 from llem_analysis.loading import load_rows, study_name, study_order
 from llem_analysis.metric_names import metric_specs
 from llem_analysis.objectives import Verdict, judged_again
@@ -21,6 +23,10 @@ from llem_analysis.wording import amount, counted
 
 if TYPE_CHECKING:
     from llem.plugin_api import StudyResult
+
+
+ACCURACY_LOW = "scenario_metrics.accuracy_low"
+"""The lower end of accuracy's 95 % interval over questions: cycles that ask the same ones tell nothing of it."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +87,7 @@ class Pick:
         cautions: what to know before relying on it.
         objectives: how well it keeps the objectives that were asked for; None where none were.
         judged_by: these objectives, by section and key.
+        floors: a sentence for each limit that is a share of what a reference has.
     """
 
     study: str
@@ -100,6 +107,7 @@ class Pick:
     cautions: tuple[str, ...] = field(default=())
     objectives: str | None = None
     judged_by: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    floors: tuple[str, ...] = ()
 
     def document(self) -> dict[str, Any]:
         """As plain data, for JSON."""
@@ -119,6 +127,7 @@ def pick(
     also: Sequence[str] = (),
     objectives: Mapping[str, float] | None = None,
     among: str | None = None,
+    floors: Sequence[Floor] = (),
 ) -> Pick:
     """The configuration that is best in one figure among those whose figures keep all limits.
 
@@ -129,17 +138,20 @@ def pick(
         objectives: by which finished runs under load are judged again, by key (`ttft_s`); what is not given is the study's own. Figures
             that rest on them are those under these, and only configurations that keep them are picked. None judges nothing again.
         among: settings that the picked one has to have, `KEY=VALUE,…` as labels show them.
+        floors: least values that may be a share of what a reference configuration has; the reference need not have these settings.
 
     Raises:
         ResultError: there is no study, no configuration keeps the limits, or energy was found by different methods.
         ConfigError: there is no such figure, there are no such objectives, or no configuration has the settings.
     """
-    told = metric_specs([by, *(limit.figure for limit in limits), *also])
-    rows = load_rows(study, told)
+    told = metric_specs([by, *(limit.figure for limit in limits), *(floor.figure for floor in floors), *also])
+    rows = load_rows(study, told, [ACCURACY_LOW])
     groups, verdicts = configured(rows), None
     if objectives is not None:
         groups, verdicts = judged_again(groups, Path(study_name(study)[1]), objectives, told)
     found = candidates_of(groups, told)
+    under = [*floors_told(floors, found, str(study_name(study)[1]))]
+    limits = [*limits, *(Limit(figure, bound) for figure, bound, _ in under)]
     places = [place for place, one in enumerate(found) if among is None or has_settings(one, among)]
     if among is not None and not places:
         shown = "; ".join(one.label for one in found[:4])
@@ -149,7 +161,8 @@ def pick(
             remedy=f"Write them as KEY=VALUE,KEY=VALUE. There are: {shown}, ….",
         )
     chosen = None if verdicts is None else [verdicts[place] for place in places]
-    return pick_among([found[place] for place in places], rows, study, by, limits, also, chosen)
+    best = pick_among([found[place] for place in places], rows, study, by, limits, also, chosen)
+    return replace(best, floors=tuple(sentence for _, _, sentence in under if sentence))
 
 
 def pick_among(
@@ -295,6 +308,14 @@ def _cautions(best: Candidate, specs: Mapping[str, MetricSpec], limits: Sequence
     found = []
     for limit in limits:
         figure, spec = best.figures[limit.figure], specs[limit.figure]
+        if limit.figure == "accuracy":
+            lows = [low for row in best.rows if (low := row.get(ACCURACY_LOW)) is not None]
+            if lows and min(lows) < limit.bound:
+                found.append(
+                    f"the floor under accuracy lies within its 95 % interval over questions, which begins at {amount(min(lows))}: "
+                    "with other questions it may not keep it."
+                )
+            continue
         interval = log_interval(figure.values)
         if interval is None:
             found.append(
@@ -351,6 +372,8 @@ def _why_missing(specs: Mapping[str, MetricSpec]) -> str:
             f"A percentile stands only where ten values lie beyond it, from {needed[-1]} requests in the window on: raise dataset.n "
             "or measurement.min_window_s, or take the median."
         )
+    if "accuracy" in specs:
+        return "Measure it: llem quality STUDY --tasks FILE."
     if any(name.startswith(("ttft", "itl", "tpot")) for name in specs):
         return "Latency of single tokens is there only where the engine streams; `llem show` lists what was measured."
     return "`llem show` lists what was measured."

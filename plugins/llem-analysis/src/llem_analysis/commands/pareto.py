@@ -84,7 +84,10 @@ def front_lines(front: Front, *, everything: bool) -> Iterator[str]:
         yield ""
         headers = [
             "configuration",
-            *(f"{label}, {unit}" for label, unit in zip(front.labels, front.units, strict=True)),
+            *(
+                label if unit == "1" else f"{label}, {unit}"
+                for label, unit in zip(front.labels, front.units, strict=True)
+            ),
         ]
         marks = ["~" if front.estimated and METRIC_SPECS[name].energy else "" for name in front.figures]
         marked = everything or any(not p.on_front or p.membership == "open" for p in shown)

@@ -15,10 +15,12 @@ from llem_analysis.commands.pareto import SHORT
 
 if TYPE_CHECKING:
     from llem.plugin_api import Registry
+    from llem_analysis.floors import Floor
     from llem_analysis.footprint import Factors
     from llem_analysis.picking import Pick
 
 LATENCIES = ("ttft", "itl", "tpot", "e2e")
+ACCURACY = "accuracy"
 
 
 @click.command(
@@ -42,6 +44,16 @@ LATENCIES = ("ttft", "itl", "tpot", "e2e")
 )
 @click.option("--min-throughput", type=float, metavar="TOKENS_PER_S", help="Output tokens per second at least.")
 @click.option("--max-energy", type=float, metavar="J", help="Energy per output token at most.")
+@click.option(
+    "--min-accuracy",
+    metavar="SHARE|PERCENT",
+    help="Accuracy at least: a share such as 0.6, or 99% of the reference's. It is measured by llem-quality.",
+)
+@click.option(
+    "--reference",
+    metavar="KEY=VALUE,…",
+    help="The configuration that --min-accuracy is a part of, by its settings. Default: the most accurate.",
+)
 @click.option("--max-memory", type=float, metavar="MIB", help="Peak device memory at most.")
 @click.option("--max-power", type=float, metavar="W", help="Mean power at most.")
 @click.option(
@@ -69,6 +81,8 @@ def pick(
     percentile: str,
     slo: str | None,
     among: str | None,
+    min_accuracy: str | None,
+    reference: str | None,
     output: Path | None,
     as_json: bool,
     carbon_intensity: str | None,
@@ -89,6 +103,7 @@ def pick(
       llem pick results/demo-20260101T120000Z --max-ttft 0.2 --percentile 95 --output best.yaml
       llem pick results/load-20260101T120000Z --min j_per_good_token --slo ttft_s=0.2,attainment=0.95
       llem pick results/load-20260101T120000Z --min j_per_good_token --slo own --where load.rate_rps=4
+      llem pick results/demo-20260101T120000Z --min energy --min-accuracy 99%
       llem run best.yaml --dry-run
     """
     from llem_analysis.objectives import objectives_of
@@ -102,7 +117,8 @@ def pick(
     ]
     also = ["j_per_output_token"] if factors is not None else []
     objectives = None if slo is None else objectives_of(slo)
-    found = pick_of(study, _objective(lowest, highest, percentile), limits, also, objectives, among)
+    floors = floors_of(min_accuracy, reference)
+    found = pick_of(study, _objective(lowest, highest, percentile), limits, also, objectives, among, floors)
     comments = list(pick_lines(found, factors))
     backends = {name: spec.config for name, spec in registry[BACKENDS].items()}
     folder = Path(found.study_directory)
@@ -149,7 +165,8 @@ def pick_lines(found: Pick, factors: Factors | None) -> Iterator[str]:
         bound = f" (asked: {word} {amount(figure.bound)})" if figure.bound is not None else ""
         chosen = f" when corrected for being the best of {found.kept} (measured {mark}{amount(figure.measured)})"
         corrected = chosen if figure.value != figure.measured else ""
-        yield f"{figure.label}: {mark}{amount(figure.value)} {figure.unit}{corrected}{interval}{bound}"
+        yield f"{figure.label}: {mark}{amount(figure.value)}{'' if figure.unit == '1' else ' ' + figure.unit}{corrected}{interval}{bound}"
+    yield from found.floors
     if found.objectives is not None:
         yield found.objectives
     if factors is not None and (joules := _joules(found)) is not None:
@@ -176,6 +193,23 @@ def pick_lines(found: Pick, factors: Factors | None) -> Iterator[str]:
         yield f"caution: {caution}"
     if found.estimated:
         yield "~ is an estimate (CPU utilisation times rated power), not a measurement"
+
+
+def floors_of(words: str | None, reference: str | None) -> list[Floor]:
+    """The floor under accuracy that the command line asks for. Raises ConfigError where nothing here tells accuracy."""
+    from llem.plugin_api import ConfigError
+    from llem_analysis.floors import floor_of
+    from llem_analysis.metric_names import METRIC_SPECS
+
+    if words is None:
+        if reference is not None:
+            raise ConfigError("--reference goes with --min-accuracy.", remedy="Give both, or leave it out.")
+        return []
+    if ACCURACY not in METRIC_SPECS:
+        raise ConfigError(
+            "accuracy comes with llem-quality, which is not installed here.", remedy="pip install llem-quality."
+        )
+    return [floor_of(ACCURACY, words, reference)]
 
 
 def _joules(found: Pick) -> float | None:

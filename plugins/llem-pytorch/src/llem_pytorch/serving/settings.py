@@ -8,8 +8,8 @@ from llem.plugin_api import DecodingConfig
 from llem_pytorch.arguments import sampling_arguments
 from llem_pytorch.config import PyTorchConfig
 
-ONE_AT_A_TIME = frozenset({"offline", "single_stream"})
-"""Scenarios that never ask for a stream before the one before has ended."""
+ONE_AT_A_TIME = frozenset({"offline", "single_stream", "quality"})
+"""Scenarios that never ask for a stream before the one before has ended; that of llem-quality asks for batches, as offline does."""
 
 CPU_CACHE_TOKENS = 16_384
 CPU_BATCH_TOKENS = 512

@@ -1,0 +1,121 @@
+"""`llem quality`: the accuracy of each configuration of a finished study."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from llem.plugin_api import COMMANDS, Registry, load_object, study_folders
+
+if TYPE_CHECKING:
+    from llem_quality.study_document import QualityStudy
+
+FOLDER = "quality"
+_OF_RUN = ("settings", "no_gaps", "skip_preflight", "allow_shared", "dry_run", "quiet", "verbose")
+"""Options of `llem run` that mean the same here."""
+
+
+class _Quality(click.Command):
+    """The command with those options of `llem run`."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Its own, and those of `llem run`."""
+        own = super().get_params(ctx)
+        return [*own[:-1], *(one for one in _run(ctx).params if one.name in _OF_RUN), own[-1]]
+
+
+def _run(context: click.Context) -> click.Command:
+    command: click.Command = load_object(_registry(context)[COMMANDS]["run"].command)
+    return command
+
+
+def _registry(context: click.Context) -> Registry:
+    registry = context.find_object(Registry)
+    assert registry is not None, "the command line hands it over"
+    return registry
+
+
+@click.command(cls=_Quality)
+@click.argument("study", metavar="STUDY", type=click.Path(path_type=Path), shell_complete=study_folders)
+@click.option("--tasks", "task", metavar="FILE|NAME", required=True, help="A task's YAML file, or the name of one.")
+@click.option("--limit", type=click.IntRange(min=1), help="Only the first so many questions.", show_default="all")
+@click.option("--metric", metavar="NAME", help="The task's metric that tells right from wrong.")
+@click.option("--filter", "filtered", metavar="NAME", help="The task's filter that answers go through.")
+@click.option("--chat-template", is_flag=True, help="Ask in the model's chat template, also where the study did not.")
+@click.pass_context
+def quality(
+    context: click.Context,
+    /,
+    study: Path,
+    *,
+    task: str,
+    limit: int | None,
+    metric: str | None,
+    filtered: str | None,
+    chat_template: bool,
+    dry_run: bool,
+    **passed: Any,
+) -> int:
+    """Ask each configuration of a finished study the questions of a task.
+
+    The task is one of lm-evaluation-harness, of the kind generate_until. Model, engine, precision, decoding and runner are those of
+    the study; answers end where the model ends them. The questions are a study of their own, in the folder quality/ of the study,
+    with energy and speed like any other. quality.json in the study's folder joins its configurations with their accuracy:
+    `llem pick`, `llem pareto` and `llem analyze` take it from there.
+
+    \b
+    Examples:
+      llem quality results/demo-20260101T120000Z --tasks sums.yaml --dry-run
+      llem quality results/demo-20260101T120000Z --tasks sums.yaml
+      llem pick results/demo-20260101T120000Z --min energy --min-accuracy 99%
+
+    \b
+    Exit codes are those of `llem run`.
+    """
+    from llem.plugin_api import is_study
+    from llem_quality.dataset import how_many
+    from llem_quality.joining import join
+    from llem_quality.study_document import quality_study, require_ended
+    from llem_quality.task_file import is_file
+
+    require_ended(study)
+    path = str(Path(task).expanduser().absolute()) if is_file(task) else task
+    dataset: dict[str, Any] = {"name": "lm_eval", "path": path, "n": how_many(path, limit)}
+    if chat_template:
+        dataset["chat_template"] = True
+    scoring = {key: value for key, value in (("metric", metric), ("filter", filtered)) if value is not None}
+    asked = quality_study(study, _registry(context), dataset, scoring)
+    folder = study / FOLDER
+    before = set(folder.iterdir()) if folder.is_dir() else set()
+    with _written(asked, folder, f"The quality of {study.resolve().name}", dry_run=dry_run) as file:
+        output = None if dry_run else folder
+        code: int = context.invoke(_run(context), study=file, output=output, dry_run=dry_run, **passed)
+    made = [one for one in folder.iterdir() if one not in before and is_study(one)] if folder.is_dir() else []
+    if dry_run or not made:
+        return code
+    joined = join(study, made[0], asked.identities)
+    click.echo(
+        f"Wrote {study / 'quality.json'}: accuracy of {joined.known} of {joined.known + joined.lacking} configurations. "
+        f"Next: llem pick {study} --min energy --min-accuracy 99%"
+    )
+    return code
+
+
+@contextmanager
+def _written(asked: QualityStudy, folder: Path, comment: str, *, dry_run: bool) -> Iterator[Path]:
+    """The study as a file; a plan alone leaves none behind."""
+    if dry_run:
+        with tempfile.TemporaryDirectory() as scratch:
+            file = Path(scratch) / "quality.yaml"
+            file.write_text(asked.text(comment), "utf-8")
+            yield file
+        return
+    folder.mkdir(exist_ok=True)
+    file = folder / "quality.yaml"
+    file.write_text(asked.text(comment), "utf-8")
+    yield file
