@@ -15,7 +15,7 @@ import pytest
 from llem.errors import ConfigError, ResultError
 from llem_analysis import replication
 from llem_analysis.equivalence import ERROR, EXIT, LEVEL, MARGIN, equivalence
-from llem_analysis.replication import Replication
+from llem_analysis.replicas import Replication
 
 WriteDesign = Callable[..., Path]
 SIZES = [{"pytorch.batch_size": size} for size in (1, 2, 4)]
@@ -32,7 +32,9 @@ def drawn(rng: random.Random, middle: float, noise: float, cycles: int = CYCLES)
     return {cycle: rng.gauss(middle, noise * middle) for cycle in range(1, cycles + 1)}
 
 
-def verdicts(ratio: float, noise: float, pairs: int = PAIRS, seed: int = 1, there: int = CYCLES, here: int = CYCLES) -> Counter[str]:
+def verdicts(
+    ratio: float, noise: float, pairs: int = PAIRS, seed: int = 1, there: int = CYCLES, here: int = CYCLES
+) -> Counter[str]:
     """Verdicts over so many pairs of studies whose true means have this ratio."""
     rng = random.Random(seed)
     found: Counter[str] = Counter()
@@ -81,7 +83,7 @@ def test_the_verdict_is_that_of_the_interval() -> None:
         assert found.interval is not None
         assert found.interval.level == LEVEL
         low, high = found.interval.low, found.interval.high
-        inside = 1 / (1 + MARGIN) < low and high < 1 + MARGIN
+        inside = low > 1 / (1 + MARGIN) and high < 1 + MARGIN
         outside = low > 1 + MARGIN or high < 1 / (1 + MARGIN)
         assert (found.verdict == "equivalent") == inside
         if found.verdict == "different":
@@ -147,7 +149,9 @@ def test_too_few_cycles_are_undecided() -> None:
 # --- Studies.
 
 
-def pair_of_studies(write: WriteDesign, factor: float, noise: float = 0.005, cycles: int = 5, **more: Any) -> tuple[Path, Path]:
+def pair_of_studies(
+    write: WriteDesign, factor: float, noise: float = 0.005, cycles: int = 5, **more: Any
+) -> tuple[Path, Path]:
     plain = {"energy": energy, "speed": lambda p: 100 * p["pytorch.batch_size"], "ttft": lambda _: 0.2}
     common = {**plain, "cycles": cycles, "noise": noise, "relative": True}
     before = write(SIZES, **common, name="before")
@@ -270,9 +274,7 @@ def test_at_the_margin_each_error_of_a_ratio_between_configurations_is_at_most_o
 def test_an_estimate_other_prompts_and_other_versions(write_design: WriteDesign) -> None:
     before, after = pair_of_studies(write_design, 1.0)
     common = {"energy": energy, "speed": lambda _: 100.0, "cycles": 5, "noise": 0.005, "relative": True}
-    guessed = write_design(
-        SIZES, **common, name="guessed", each=lambda _p, _c: {"method": "estimate", "scope": "cpu"}
-    )
+    guessed = write_design(SIZES, **common, name="guessed", each=lambda _p, _c: {"method": "estimate", "scope": "cpu"})
     found = replication(before, guessed)
     assert found.verdict != "equivalent"
     assert {one.reason for one in found.figures if one.metric == "j_per_output_token"} == {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import subprocess
 import zipfile
@@ -98,7 +97,9 @@ def test_files_are_known_by_their_keys_and_by_how_they_are_written() -> None:
 
 
 @pytest.mark.process
-def test_a_bundle_is_run_again_in_another_folder_and_judged(ran: Path, bundle: Path, llem: Llem, tmp_path: Path) -> None:
+def test_a_bundle_is_run_again_in_another_folder_and_judged(
+    ran: Path, bundle: Path, llem: Llem, tmp_path: Path
+) -> None:
     done = llem("replicate", bundle, "--json", "--margin", "20%")
     assert "Traceback" not in done.stderr
     document = json.loads(done.stdout)
@@ -320,7 +321,10 @@ def test_nothing_leads_outside_of_the_folder(prompted: Path, llem: Llem, tmp_pat
     def indexed(files: dict[str, bytes]) -> None:
         files["inputs/index.json"] = json.dumps({"prompts.jsonl": "../../../etc/passwd"}).encode()
 
-    refused(llem("replicate", rewritten(tmp_path / "p.zip", tmp_path / "leading.zip", indexed), "--prepare"), "no path below")
+    refused(
+        llem("replicate", rewritten(tmp_path / "p.zip", tmp_path / "leading.zip", indexed), "--prepare"),
+        "no path below",
+    )
 
     # A path that leads away is brought into the folder.
     outside = str(prompted.parent.parent / "prompts.jsonl")
@@ -335,7 +339,7 @@ def test_nothing_leads_outside_of_the_folder(prompted: Path, llem: Llem, tmp_pat
     assert done.returncode == 0, done.stderr
     study = yaml.safe_load((tmp_path / "away-replica" / "study.yaml").read_text())
     assert (tmp_path / "away-replica" / study["dataset"]["path"]).read_text() == PROMPTS
-    assert not os.path.isabs(study["dataset"]["path"])
+    assert not study["dataset"]["path"].startswith("/")
     assert "another identity" in json.loads(done.stdout)["notes"][0]
 
 
@@ -416,9 +420,7 @@ def test_a_study_that_cannot_run_here_is_refused_in_a_paragraph(
 
 
 @pytest.mark.process
-@pytest.mark.parametrize(
-    ("variable", "value"), [("LLEM_MEASUREMENT_SAMPLE_HZ", "5"), ("LLEM_EXECUTION_CYCLES", "1")]
-)
+@pytest.mark.parametrize(("variable", "value"), [("LLEM_MEASUREMENT_SAMPLE_HZ", "5"), ("LLEM_EXECUTION_CYCLES", "1")])
 def test_settings_of_ones_own_that_change_the_study_are_refused(
     bundle: Path, llem: Llem, tmp_path: Path, variable: str, value: str
 ) -> None:

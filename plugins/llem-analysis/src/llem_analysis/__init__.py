@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from llem_analysis.front import Front, pareto
     from llem_analysis.gating import Gate, gate
     from llem_analysis.picking import Limit, Pick, pick
-    from llem_analysis.replication import Replication, replication
+    from llem_analysis.replicas import Replication, replication
     from llem_analysis.study_effects import analyze
     from llem_analysis.study_models import StudyAnalysis
 
@@ -55,7 +55,7 @@ _HOME = {
     "Gate": "llem_analysis.gating",
     "Limit": "llem_analysis.picking",
     "Pick": "llem_analysis.picking",
-    "Replication": "llem_analysis.replication",
+    "Replication": "llem_analysis.replicas",
     "StudyAnalysis": "llem_analysis.study_models",
     "StudyContrast": "llem_analysis.contrasting",
     "analyze": "llem_analysis.study_effects",
@@ -64,7 +64,7 @@ _HOME = {
     "gate": "llem_analysis.gating",
     "pareto": "llem_analysis.front",
     "pick": "llem_analysis.picking",
-    "replication": "llem_analysis.replication",
+    "replication": "llem_analysis.replicas",
 }
 
 

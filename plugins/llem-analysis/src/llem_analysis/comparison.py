@@ -82,9 +82,7 @@ class Moments:
         return max(0.0, ratio * ratio * self.var_base + self.var_other - 2 * ratio * self.covariance)
 
 
-def compare(
-    base: Mapping[int, float], other: Mapping[int, float], order: str, level: float = LEVEL
-) -> Comparison:
+def compare(base: Mapping[int, float], other: Mapping[int, float], order: str, level: float = LEVEL) -> Comparison:
     """Compare two configurations by one figure.
 
     Paired by cycle where the order of the study allows it (`PAIRS_CYCLES`) and both have three cycles in common or more:

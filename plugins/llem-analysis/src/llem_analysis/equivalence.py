@@ -97,9 +97,7 @@ def equivalence(base: Mapping[int, float], other: Mapping[int, float], margin: f
     )
 
 
-def _tests(
-    base: Mapping[int, float], other: Mapping[int, float], most: float
-) -> tuple[float | None, float | None]:
+def _tests(base: Mapping[int, float], other: Mapping[int, float], most: float) -> tuple[float | None, float | None]:
     """The p of equivalence and that of a difference.
 
     The latter is of the nearer end of the margin, and adds the chance to be as far beyond the other one: at an end of the
@@ -113,9 +111,7 @@ def _tests(
     return max(1 - up[0], 1 - down[0]), min(1.0, sum(up), sum(down))
 
 
-def _cycles(
-    found: Comparison, base: Mapping[int, float], other: Mapping[int, float], margin: float
-) -> int | None:
+def _cycles(found: Comparison, base: Mapping[int, float], other: Mapping[int, float], margin: float) -> int | None:
     """Number of cycles of the replica that would decide, the original's being what they are."""
     if found.n_base < FEWEST or not found.ratio or found.ratio <= 0:
         return None
@@ -130,9 +126,7 @@ def _cycles(
 
 def _why(found: Comparison, cycles: int | None, margin: float) -> str:
     if found.n_base < FEWEST:
-        return (
-            f"the original has {found.n_base} of the {FEWEST} cycles that an interval takes, which no cycle here makes up for"
-        )
+        return f"the original has {found.n_base} of the {FEWEST} cycles that an interval takes, which no cycle here makes up for"
     would = f"about {cycles} cycles here would tell it, were the truth what was seen"
     if found.n_other < FEWEST:
         few = f"it takes {FEWEST} cycles or more"

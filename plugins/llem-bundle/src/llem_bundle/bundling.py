@@ -62,9 +62,7 @@ class Prepared:
             Path(name).unlink()
 
 
-def prepare(
-    study: Path, *, series: bool = True, rules: str = "publication", prompts: bool = False
-) -> Prepared:
+def prepare(study: Path, *, series: bool = True, rules: str = "publication", prompts: bool = False) -> Prepared:
     """Work out a study's bundle.
 
     Args:

@@ -34,7 +34,18 @@ STUDY = "study.yaml"
 RESULTS = "results"
 _FILES = "files"
 _TAKEN = (STUDY, RESULTS, _FILES)
-_SHAPES = ("cycles", "until", "search", "run_all", "order", "seed", "placement", "parallel", "experiment_gap_s", "cycle_gap_s")
+_SHAPES = (
+    "cycles",
+    "until",
+    "search",
+    "run_all",
+    "order",
+    "seed",
+    "placement",
+    "parallel",
+    "experiment_gap_s",
+    "cycle_gap_s",
+)
 """Settings of the execution that shape figures; limits and the way in which workers start are the machine's own."""
 
 

@@ -58,10 +58,7 @@ def original_of(folder: Path) -> Original:
     results = list(_results(folder))
     runners = dict(_runners(results, record.runner))
     used = [
-        str(at(one, "name"))
-        for result in results
-        for one in (result.get("samplers") or ())
-        if at(one, "used") is True
+        str(at(one, "name")) for result in results for one in (result.get("samplers") or ()) if at(one, "used") is True
     ]
     return Original(
         name=str(manifest.get("name") or "study"),

@@ -154,6 +154,9 @@ def replicate(
                 _run(context), study=prepared.replica.study, output=prepared.replica.results, **passed
             )
         if code not in _WENT_WELL:
+            click.echo(
+                f"llem: nothing is judged yet; once it is done: llem replicate {bundle} --results STUDY_DIR", err=True
+            )
             return code
         results = prepared.only_results()
     found, verified = judge(bundle, results, metrics or None, margin, prepared)

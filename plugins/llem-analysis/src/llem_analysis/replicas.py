@@ -89,7 +89,7 @@ class Replication:
 
     def text(self) -> str:
         """All of it for people: verdict, table, notes."""
-        from llem_analysis.replication_text import replication_lines
+        from llem_analysis.replica_text import replication_lines
 
         return "\n".join(replication_lines(self))
 

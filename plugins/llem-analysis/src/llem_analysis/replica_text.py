@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from llem.plugin_api import NOTHING, one_line, table
 from llem_analysis.equivalence import Verdict
-from llem_analysis.replication import JudgedFigure, Replication
+from llem_analysis.replicas import JudgedFigure, Replication
 from llem_analysis.wording import amount, change, change_span, counted
 
 _SAID: dict[Verdict, str] = {"equivalent": "equivalent", "different": "different", "undecided": "cannot tell"}
@@ -24,7 +24,9 @@ def verdict_text(found: Replication) -> str:
         return f"different: {count['different']} of {of} {_verb(count['different'])} not {what}."
     parts = [f"{count['equivalent']} of {of} {_verb(count['equivalent'])} {what}"]
     if count["different"]:
-        parts.append(f"{count['different']} {_verb(count['different'])} not, which may be chance among {len(found.figures)}")
+        parts.append(
+            f"{count['different']} {_verb(count['different'])} not, which may be chance among {len(found.figures)}"
+        )
     if count["undecided"]:
         parts.append(f"{count['undecided']} {'is' if count['undecided'] == 1 else 'are'} undecided")
     if found.missing:
@@ -41,7 +43,15 @@ def replication_lines(found: Replication) -> Iterator[str]:
             "configurations."
         )
     yield ""
-    headers = ["configuration", "figure", "original", "replica", "change", f"{found.level * 100:g} % interval", "verdict"]
+    headers = [
+        "configuration",
+        "figure",
+        "original",
+        "replica",
+        "change",
+        f"{found.level * 100:g} % interval",
+        "verdict",
+    ]
     yield table(headers, [_row(figure) for figure in found.figures], left=2)
     for figure in found.figures:
         if figure.reason is not None:
