@@ -72,12 +72,8 @@ def equivalence(base: Mapping[int, float], other: Mapping[int, float], margin: f
         ValueError: one of them has no value.
     """
     found = compare(base, other, _STUDIES, LEVEL)
-    p_equivalent, p_different = _tests(base, other, 1 + margin)
-    verdict: Verdict = "undecided"
-    if p_equivalent is not None and p_equivalent < ERROR:
-        verdict = "equivalent"
-    elif p_different is not None and p_different < ERROR:
-        verdict = "different"
+    p_equivalent, p_different = p_values(base, other, margin)
+    verdict = verdict_of(p_equivalent, p_different)
     cycles = reason = None
     if verdict == "undecided":
         cycles = _cycles(found, base, other, margin)
@@ -97,18 +93,26 @@ def equivalence(base: Mapping[int, float], other: Mapping[int, float], margin: f
     )
 
 
-def _tests(base: Mapping[int, float], other: Mapping[int, float], most: float) -> tuple[float | None, float | None]:
-    """The p of equivalence and that of a difference.
+def p_values(base: Mapping[int, float], other: Mapping[int, float], margin: float) -> tuple[float | None, float | None]:
+    """The p of equivalence and that of a difference; None where there are too few cycles.
 
     The latter is of the nearer end of the margin, and adds the chance to be as far beyond the other one: at an end of the
     margin it holds 5 % however wide the noise is.
     """
+    most = 1 + margin
     above = [p_above(base, other, _STUDIES, ratio) for ratio in (most, 1 / most)]
     below = [p_above(other, base, _STUDIES, ratio) for ratio in (most, 1 / most)]
     up, down = [[p for p in ps if p is not None] for ps in (above, below)]
     if len(up) < 2 or len(down) < 2:
         return None, None
     return max(1 - up[0], 1 - down[0]), min(1.0, sum(up), sum(down))
+
+
+def verdict_of(p_equivalent: float | None, p_different: float | None) -> Verdict:
+    """The verdict of `p_values`."""
+    if p_equivalent is not None and p_equivalent < ERROR:
+        return "equivalent"
+    return "different" if p_different is not None and p_different < ERROR else "undecided"
 
 
 def _cycles(found: Comparison, base: Mapping[int, float], other: Mapping[int, float], margin: float) -> int | None:

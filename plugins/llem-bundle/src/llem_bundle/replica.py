@@ -25,6 +25,7 @@ from llem.plugin_api import (
     load_study,
     read_object,
 )
+from llem_bundle.figures import at
 from llem_bundle.named_files import NamedFile, named_files, renamed
 from llem_bundle.prompt_files import INDEX, digest_of, digests_of_prompts
 from llem_bundle.replica_study import Original, document_again
@@ -113,7 +114,8 @@ def prepare_replica(
         shutil.rmtree(made, ignore_errors=True)
     if here.own:
         notes.append(f"settings of your own hold too, and change no configuration: {', '.join(here.own)}")
-    if at_other := len(original.hashes - alone.hashes):
+    searched = at(document, "execution.search.goal") is not None  # a search makes its configurations as it goes
+    if not searched and (at_other := len(original.hashes - alone.hashes)):
         notes.append(
             f"{at_other} of {len(original.hashes)} configurations have another identity than in the bundle; such are matched by the "
             "settings that they vary"
