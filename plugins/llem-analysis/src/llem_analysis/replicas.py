@@ -240,9 +240,9 @@ def _absolute(cases: Sequence[_Case], specs: Sequence[MetricSpec], margin: float
 def _relative(cases: Sequence[_Case], specs: Sequence[MetricSpec], margin: float) -> Iterator[JudgedFigure]:
     """Ratios of each configuration to the first, cycle by cycle."""
     if len(cases) < 2:
-        why = "on unlike hardware only ratios between configurations are judged, and both have one in common"
+        alone = "on unlike hardware only ratios between configurations are judged, and both have one in common"
         for case in cases:
-            yield from (replace(case.figure(spec), reason=why) for spec in specs)
+            yield from (replace(case.figure(spec), reason=alone) for spec in specs)
         return
     reference = cases[0]
     for case in cases[1:]:
