@@ -224,9 +224,17 @@ def test_a_meter_a_runner_and_code_of_a_model_are_told(bundle: Path, llem: Llem,
 
     other = rewritten(bundle, tmp_path / "other.zip", change)
     done = llem("replicate", other, "--prepare")
-    refused(done, "moon")  # no runner of that name is installed, and a figure in an image belongs to it
-    assert "Traceback" not in done.stderr
-    assert not (tmp_path / "other-replica").exists()
+    assert done.returncode == 0, done.stderr
+    assert "differs here: runner of testbed: was moon:IMAGE, which is not installed here." in done.stderr
+    assert "differs here: meter moonmeter: measured there, is not installed here." in done.stderr
+    assert "runs code that a model brings along" in done.stderr
+    # A figure in an image belongs to it: the study does not run elsewhere instead.
+    assert yaml.safe_load((tmp_path / "other-replica" / "study.yaml").read_text())["runners"] == {
+        "testbed": "moon:IMAGE"
+    }
+    ran = llem("run", "other-replica/study.yaml")
+    assert ran.returncode == 4, ran.stderr
+    assert "moon" in ran.stderr
 
 
 # --- Prompts.

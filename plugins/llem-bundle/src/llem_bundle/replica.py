@@ -17,6 +17,7 @@ from llem.plugin_api import (
     BACKENDS,
     SCENARIOS,
     ConfigError,
+    PluginError,
     Registry,
     ResultError,
     Sweep,
@@ -218,6 +219,8 @@ def _alone(study: Path, bundle: Path, registry: Registry) -> _Meaning:
     try:
         with tempfile.NamedTemporaryFile(suffix=".yaml") as nothing:
             return _meaning(study, registry, {"environ": {}, "user_file": Path(nothing.name)})
+    except PluginError as error:
+        raise PluginError(error.what, where=str(bundle), remedy=error.remedy) from error
     except ConfigError as error:
         what = error.what.replace(f"{study}:", "line ").replace(str(study), STUDY)
         raise ConfigError(
