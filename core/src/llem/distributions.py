@@ -53,7 +53,7 @@ DISTRIBUTIONS = (
     Distribution("llem-amd", "llem_amd", "llem-amd", devices=("AMD GPUs", "/dev/kfd")),
     Distribution("llem-quality", "llem_quality", "llem-quality", ("quality",)),
     Distribution("llem-notify", "llem_notify", "llem-notify", ("notify",)),
-    Distribution("llem-bundle", "llem_bundle", "llem-bundle", ("bundle", "verify")),
+    Distribution("llem-bundle", "llem_bundle", "llem-bundle", ("bundle", "replicate", "verify")),
     Distribution("llem-plugin-kit", "llem_plugin_kit", "llem-plugin-kit", ("plugin",)),
     Distribution("llem-docker", "llem_docker", "llem-docker", ("images",)),
 )
