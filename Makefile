@@ -44,11 +44,11 @@ unit: setup  ## the tests that start no process and load no engine
 
 test: unit test-processes  ## the tests that every machine can run, the real model included
 
-# Most of these wait, for a clock or a process: four files at once also on two cores. Threads of an engine wait asleep: a spinning
-# one would hold up its neighbour's.
+# Most of these wait, for a clock or a process: four files at once also on two cores. Threads of engines and of numpy wait asleep: a
+# spinning one would hold up its neighbour's. That of numpy spins for 70 ms in each of thousands of processes.
 ELSEWHERE := install or bench or gpu or docker or apptainer or vllm or sglang or crash or ray or slurm or browser
 test-processes: setup  ## those of them that start processes or load engines
-	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder -m "not unit and not ($(ELSEWHERE))"
+	OMP_WAIT_POLICY=PASSIVE OPENBLAS_THREAD_TIMEOUT=4 $(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder -m "not unit and not ($(ELSEWHERE))"
 
 test-install: setup  ## builds the wheels and installs them into an empty environment
 	$(BIN)/python -m pytest -m install

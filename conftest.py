@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import fcntl
 import functools
 import gc
+import itertools
 import json
 import os
 import shutil
@@ -14,12 +16,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+MadeOnce = Callable[[str, Callable[[Path], object]], Path]
 _ROOT = Path(__file__).parent
 _TESTBED = str(_ROOT / "tests" / "testbed")
 sys.path[:0] = [_TESTBED, str(_ROOT / "tests" / "fixtures"), str(_ROOT / "tests"), str(_ROOT)]
@@ -72,12 +76,19 @@ for _number, _heard in ((signal.SIGINT, signal.default_int_handler), (signal.SIG
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put first, after the shuffling, files that load engines or wait long: side by side, none of them is left for the end."""
+    """Put first, after the shuffling, files that load engines or start much, and between them those that wait long: side by
+    side, none of them is left for the end, and while some wait others compute."""
     ranks: dict[Path, int] = {}
+    starting = Counter(item.path for item in items if item.get_closest_marker("unit") is None)
     for item in items:
         rank = next((n for n, kind in enumerate(("model", "timeout", "engine")) if item.get_closest_marker(kind)), 3)
         ranks[item.path] = min(rank, ranks.get(item.path, rank))
-    items.sort(key=lambda item: ranks[item.path])
+    files = sorted(ranks, key=lambda path: (ranks[path], -starting[path]))
+    waiting = [path for path in files if ranks[path] == 1]
+    others = [path for path in files if ranks[path] != 1]
+    mixed = [path for pair in itertools.zip_longest(others, waiting) for path in pair if path is not None]
+    place = {path: number for number, path in enumerate(mixed)}
+    items.sort(key=lambda item: place[item.path])
 
 
 @pytest.hookimpl(wrapper=True)
@@ -117,6 +128,27 @@ def cpu_image() -> Callable[[str], str]:
     import cpu_images
 
     return functools.cache(cpu_images.build)
+
+
+@pytest.fixture(scope="session")
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> MadeOnce:
+    """Takes a name and what fills a folder; returns that folder, filled once for all processes of pytest of this run. Not to
+    be written to."""
+    own = tmp_path_factory.getbasetemp()
+    base = own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+    def fill(name: str, make: Callable[[Path], object]) -> Path:
+        folder, done = base / f"once-{name}", base / f"once-{name}.done"
+        with (base / f"once-{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not done.exists():
+                shutil.rmtree(folder, ignore_errors=True)  # of one that failed
+                folder.mkdir()
+                make(folder)
+                done.touch()
+        return folder
+
+    return fill
 
 
 @pytest.fixture(scope="session")

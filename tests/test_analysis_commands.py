@@ -49,58 +49,64 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return study
 
 
-def test_analyze_ranks_what_matters_for_speed(llem: Any, ran: Path) -> None:
+def test_analyze_ranks_what_matters_for_speed(llem: Any, llem_here: Any, ran: Path) -> None:
     done = llem("analyze", ran)
     assert done.returncode == 0, done.stderr
     assert "4 configurations, 3 cycles each" in done.stdout
     # A parameter has one sentence over all metrics: throughput leads it, or stands with the energy that leads it.
     assert re.search(r"Throughput depends most on testbed\.batch_size|step changes throughput by \+\d+ %", done.stdout)
     assert "note: ~ marks energy that was estimated" in done.stdout
-    document = json.loads(llem("analyze", ran, "--json", "--figure", "tokens_per_s").stdout)
+    document = json.loads(llem_here("analyze", ran, "--json", "--figure", "tokens_per_s").stdout)
     (figure,) = document["figures"]
     assert figure["effects"][0]["parameter"] == "testbed.batch_size"
     assert figure["effects"][0]["share"] > 0.8
     assert figure["effects"][0]["contrast"]["ratio_interval"]["low"] > 1
 
 
-def test_compare_pairs_the_cycles_of_a_study(llem: Any, ran: Path) -> None:
-    done = llem("compare", ran, "--baseline", "testbed.batch_size=1,dataset.output_tokens=3")
+@pytest.mark.process
+def test_compare_pairs_the_cycles_of_a_study(llem_here: Any, ran: Path) -> None:
+    done = llem_here("compare", ran, "--baseline", "testbed.batch_size=1,dataset.output_tokens=3")
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("dataset.output_tokens=3, testbed.batch_size=1 → ") == 3
     assert "by cycle" in done.stdout
     assert "configuration: testbed.batch_size: 1 → 2" in done.stdout
-    document = json.loads(llem("compare", ran, "--json").stdout)
+    document = json.loads(llem_here("compare", ran, "--json").stdout)
     assert all(pair["figures"]["tokens_per_s"]["paired"] for pair in document["pairs"])
     jobs = sorted((ran / "experiments").iterdir())
-    assert llem("compare", jobs[0], jobs[1]).returncode == 0
+    assert llem_here("compare", jobs[0], jobs[1]).returncode == 0
 
 
-def test_pareto_lists_the_front(llem: Any, ran: Path) -> None:
-    done = llem("pareto", ran, "--by", "throughput", "--by", "e2e")
+@pytest.mark.process
+def test_pareto_lists_the_front(llem_here: Any, ran: Path) -> None:
+    done = llem_here("pareto", ran, "--by", "throughput", "--by", "e2e")
     assert done.returncode == 0, done.stderr
     assert "testbed.batch_size=2" in done.stdout
-    document = json.loads(llem("pareto", ran, "--json").stdout)
+    document = json.loads(llem_here("pareto", ran, "--json").stdout)
     assert len(document["points"]) == 4
     assert document["estimated"] is True
 
 
-def test_what_pick_prints_is_the_study_that_runs_it(llem: Any, ran: Path, tmp_path: Path) -> None:
-    done = llem("pick", ran, "--max", "throughput", "--max-ttft", "1")
+@pytest.mark.process
+def test_what_pick_prints_is_the_study_that_runs_it(llem_here: Any, ran: Path, tmp_path: Path) -> None:
+    done = llem_here("pick", ran, "--max", "throughput", "--max-ttft", "1")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("# dataset.output_tokens=")
     assert "testbed.batch_size=2\n# has the highest throughput" in done.stdout
     (tmp_path / "best.yaml").write_text(done.stdout)
-    plan = llem("run", "best.yaml", "--dry-run", "--json")
+    plan = llem_here("run", "best.yaml", "--dry-run", "--json")
     assert plan.returncode == 0, plan.stderr
     (planned,) = json.loads(plan.stdout)["experiments"]
-    picked = json.loads(llem("pick", ran, "--max", "throughput", "--max-ttft", "1", "--json").stdout)
+    picked = json.loads(llem_here("pick", ran, "--max", "throughput", "--max-ttft", "1", "--json").stdout)
     assert planned["config_hash"] == picked["config_hash"]
     assert picked["config_hash"] in {read_result(job).identity.config_hash for job in job_directories(ran)}
     assert picked["yaml"] == done.stdout
 
 
-def test_pick_writes_a_file_and_says_what_energy_stands_for(llem: Any, ran: Path, tmp_path: Path) -> None:
-    done = llem("pick", ran, "--output", "best.yaml", "--carbon-intensity", "56", "--price", "0.3", "--currency", "EUR")
+@pytest.mark.process
+def test_pick_writes_a_file_and_says_what_energy_stands_for(llem_here: Any, ran: Path, tmp_path: Path) -> None:
+    done = llem_here(
+        "pick", ran, "--output", "best.yaml", "--carbon-intensity", "56", "--price", "0.3", "--currency", "EUR"
+    )
     assert done.returncode == 0, done.stderr
     assert "~ is an estimate" in done.stdout
     assert "footprint: ~" in done.stdout
@@ -109,24 +115,25 @@ def test_pick_writes_a_file_and_says_what_energy_stands_for(llem: Any, ran: Path
     assert (tmp_path / "best.yaml").read_text().startswith("# ")
 
 
-def test_export_to_standard_output_and_to_files(llem: Any, ran: Path, tmp_path: Path) -> None:
-    rows = list(csv.DictReader(io.StringIO(llem("export", ran, "--format", "csv").stdout)))
+@pytest.mark.process
+def test_export_to_standard_output_and_to_files(llem_here: Any, ran: Path, tmp_path: Path) -> None:
+    rows = list(csv.DictReader(io.StringIO(llem_here("export", ran, "--format", "csv").stdout)))
     assert len(rows) == 12
     assert {row["energy_estimated"] for row in rows} == {"true"}
-    assert llem("export", ran, "--format", "latex").stdout.count(r"\\") == 5
+    assert llem_here("export", ran, "--format", "latex").stdout.count(r"\\") == 5
     for form, output in (
         ("csv", "runs.csv"),
         ("parquet", "runs.parquet"),
         ("latex", "table.tex"),
     ):
-        done = llem("export", ran, "--format", form, "--output", output)
+        done = llem_here("export", ran, "--format", form, "--output", output)
         assert done.returncode == 0, done.stderr
         assert (tmp_path / output).stat().st_size > 100
     for form, why in (
         ("aienergyscore", "no configuration of this study has any"),
         ("ml-energy", "is no measurement of GPUs"),
     ):
-        refused = llem("export", ran, "--format", form, "-o", "score")
+        refused = llem_here("export", ran, "--format", form, "-o", "score")
         assert refused.returncode == 2
         assert why in refused.stderr
         assert not (tmp_path / "score").exists()
@@ -192,20 +199,20 @@ def test_what_cannot_be_done_says_why(
 
 
 @pytest.mark.process
-def test_a_gate_passes_a_study_that_is_held_against_itself(llem: Any, ran: Path) -> None:
+def test_a_gate_passes_a_study_that_is_held_against_itself(llem_here: Any, ran: Path) -> None:
     # Memory hardly varies, however busy the machine is; energy of a quick study may be too noisy to tell.
-    done = llem("gate", ran, ran, "--metric", "host_peak_rss_mb", "--max-increase", "30%")
+    done = llem_here("gate", ran, ran, "--metric", "host_peak_rss_mb", "--max-increase", "30%")
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.startswith("passed: ")
-    energy = llem("gate", ran, ran, "--max-increase", "30%")
+    energy = llem_here("gate", ran, ran, "--max-increase", "30%")
     assert "note: ~ is an estimate" in energy.stdout
     assert energy.returncode == (0 if energy.stdout.startswith("passed: ") else 5)
     assert energy.stdout.startswith(("passed: ", "cannot tell: "))
 
 
 @pytest.mark.process
-def test_an_audit_says_honestly_what_a_quick_study_lacks(llem: Any, ran: Path) -> None:
-    done = llem("audit", ran, "--json")
+def test_an_audit_says_honestly_what_a_quick_study_lacks(llem_here: Any, ran: Path) -> None:
+    done = llem_here("audit", ran, "--json")
     assert done.returncode == 1, done.stderr
     outcomes = {one["id"]: one for one in json.loads(done.stdout)["outcomes"]}
     status = {name: one["status"] for name, one in outcomes.items()}
@@ -216,7 +223,7 @@ def test_an_audit_says_honestly_what_a_quick_study_lacks(llem: Any, ran: Path) -
         name: status[name] for name in ("complete", "files-intact", "cycles", "order", "hardware-alike")
     } == dict.fromkeys(("complete", "files-intact", "cycles", "order", "hardware-alike"), "passed")
     assert outcomes["window"]["value"] < 60
-    text = llem("audit", ran).stdout
+    text = llem_here("audit", ran).stdout
     assert text.index("window") < text.index("files-intact")
 
 

@@ -16,18 +16,19 @@ from llem.files import NotAFileError, open_parquet
 from llem.results.arrow_array import array_of
 
 READ = """
-import sys
+import os, sys
 from llem.files import open_parquet
 
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+open_parquet(sys.argv[1]).read()
+for thread in {int(name) for name in os.listdir("/proc/self/task")} - {os.getpid()}:
+    os.sched_setscheduler(thread, os.SCHED_IDLE, os.sched_param(0))
 table = open_parquet(sys.argv[1]).read()
 for name in table.column_names:
     for chunk in table.column(name).chunks:
         chunk.dictionary_encode()
 """
-PLACE = """
-import os
-os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-"""
+"""Its other threads, which the first read has started, hardly get the processor in the second."""
 
 
 @pytest.mark.process
@@ -35,22 +36,8 @@ def test_a_process_that_read_parquet_ends_by_its_own_code(tmp_path: Path) -> Non
     """Its other threads hardly get the processor, so that what they have still to free is left for the end."""
     path = tmp_path / "t.parquet"
     pq.write_table(pa.table({f"c{i}": [f"{i}", "x", "y"] * 20 for i in range(300)}), path, compression="zstd")
-    codes = [_ended(PLACE + READ, path) for _ in range(12)]
-    assert codes == [0] * 12
-
-
-def _ended(code: str, path: Path) -> int:
-    with subprocess.Popen([sys.executable, "-c", code, str(path)]) as process:
-        seen = {process.pid}
-        while process.poll() is None:
-            try:
-                threads = {int(name) for name in os.listdir(f"/proc/{process.pid}/task")} - seen  # noqa: PTH208
-                for thread in threads:
-                    os.sched_setscheduler(thread, os.SCHED_IDLE, os.sched_param(0))
-            except OSError:  # it, or one of them, is gone
-                continue
-            seen |= threads
-    return process.returncode
+    command = [sys.executable, "-c", READ, str(path)]
+    assert [subprocess.run(command, check=False).returncode for _ in range(12)] == [0] * 12
 
 
 @pytest.mark.parametrize("options", [{}, {"page_checksum_verification": True}])

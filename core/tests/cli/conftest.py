@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -15,6 +16,7 @@ from hidden_distributions import BESIDE_PYTORCH, hide
 from plain_environment import plain_environment, set_for_llem
 
 from llem.plugins import default_registry
+from llem_plugin_kit.processes import is_alive
 
 QUICK: dict[str, Any] = {
     "name": "quick",
@@ -153,9 +155,15 @@ def read() -> Any:
 
 
 @pytest.fixture(scope="session")
-def crashed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
-    """A study in which experiments go wrong in every way, run once, and the llem that ran it."""
-    folder = tmp_path_factory.mktemp("crashed")
+def crashed(
+    made_once: Callable[[str, Callable[[Path], object]], Path],
+) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """A study in which experiments go wrong in every way, run once, and the llem that ran it. Not to be written to."""
+    folder = made_once("crashed", _crash)
+    return only_study(folder / "results"), subprocess.CompletedProcess(**json.loads((folder / "done.json").read_text()))
+
+
+def _crash(folder: Path) -> None:
     slow = {"timeout_s": 3, "silence_timeout_s": 100}
     silent = {"timeout_s": 100, "silence_timeout_s": 3}
     experiments: list[dict[str, Any]] = [
@@ -180,4 +188,10 @@ def crashed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.
         env=plain_environment(),
         check=False,
     )
-    return only_study(folder / "results"), done
+    (folder / "done.json").write_text(json.dumps(vars(done)))
+    (log,) = [
+        text for log in folder.glob("results/*/experiments/*/worker.log") if "orphan" in (text := log.read_text())
+    ]
+    (orphan,) = re.findall(r"orphan pid (\d+)", log)
+    # Looked at here: by the time of a test another process may have that number.
+    (folder / "orphan.json").write_text(json.dumps({"is_alive": is_alive(int(orphan))}))

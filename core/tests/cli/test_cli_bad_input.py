@@ -54,11 +54,11 @@ def refused(llem: Any, folder: Path, *arguments: Any, code: int = 2) -> str:
     ],
 )
 def test_a_study_that_cannot_be_taken_names_the_place_and_the_remedy(
-    llem: Any, tmp_path: Path, text: str, says: list[str]
+    llem_here: Any, tmp_path: Path, text: str, says: list[str]
 ) -> None:
     path = tmp_path / "study.yaml"
     path.write_text(text)
-    error = refused(llem, tmp_path, path)
+    error = refused(llem_here, tmp_path, path)
     for words in ["study.yaml", *says]:
         assert words in error
 
@@ -71,37 +71,37 @@ def test_everything_that_is_wrong_is_told_at_once(llem: Any, tmp_path: Path) -> 
         assert words in error
 
 
-def test_a_yaml_bomb_is_refused(llem: Any, tmp_path: Path) -> None:
+def test_a_yaml_bomb_is_refused(llem_here: Any, tmp_path: Path) -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]" for i in range(1, 12)]
     path = tmp_path / "study.yaml"
     path.write_text("\n".join(lines))
-    assert "study.yaml" in refused(llem, tmp_path, path)
+    assert "study.yaml" in refused(llem_here, tmp_path, path)
 
 
-def test_a_scalar_of_ten_megabytes_is_refused(llem: Any, tmp_path: Path) -> None:
+def test_a_scalar_of_ten_megabytes_is_refused(llem_here: Any, tmp_path: Path) -> None:
     path = tmp_path / "study.yaml"
     path.write_text(f"model: {'x' * 10_000_000}\n")
-    assert "study.yaml" in refused(llem, tmp_path, path)
+    assert "study.yaml" in refused(llem_here, tmp_path, path)
 
 
-def test_a_binary_file_is_refused(llem: Any, tmp_path: Path) -> None:
+def test_a_binary_file_is_refused(llem_here: Any, tmp_path: Path) -> None:
     path = tmp_path / "model.gguf"
     path.write_bytes(b"GGUF\x03\x00\xff\xfe" * 100)
-    assert "UTF-8" in refused(llem, tmp_path, path)
+    assert "UTF-8" in refused(llem_here, tmp_path, path)
 
 
-def test_a_sweep_of_a_billion_points_is_refused_with_its_count(llem: Any, study: Any, tmp_path: Path) -> None:
+def test_a_sweep_of_a_billion_points_is_refused_with_its_count(llem_here: Any, study: Any, tmp_path: Path) -> None:
     axis = {"min": 1, "max": 1000, "num": 1000}
     sweep = {"testbed.batch_size": axis, "dataset.output_tokens": axis, "decoding.seed": axis}
-    error = refused(llem, tmp_path, study(sweep=sweep), "--dry-run")
+    error = refused(llem_here, tmp_path, study(sweep=sweep), "--dry-run")
     assert "1,000,000,000" in error
     assert "execution.max_experiments" in error
 
 
-def test_every_point_that_is_invalid_is_told_before_anything_runs(llem: Any, study: Any, tmp_path: Path) -> None:
+def test_every_point_that_is_invalid_is_told_before_anything_runs(llem_here: Any, study: Any, tmp_path: Path) -> None:
     points = [{"testbed": {"batch_size": n}} for n in (1, -1, 2, -2)]
-    error = refused(llem, tmp_path, study(experiments=points))
+    error = refused(llem_here, tmp_path, study(experiments=points))
     assert "-1" in error
     assert "-2" in error
 
@@ -133,14 +133,14 @@ def test_two_experiments_of_one_identity_run_once_and_are_named(llem: Any, study
     ],
 )
 def test_a_model_that_is_missing_or_broken_fails_in_preflight(
-    llem: Any, study: Any, tmp_path: Path, source: str, says: str
+    llem_here: Any, study: Any, tmp_path: Path, source: str, says: str
 ) -> None:
     for folder, config in (("empty", None), ("torn", '{"model_type": '), ("bare", '{"model_type": "llama"}')):
         (tmp_path / folder).mkdir()
         if config is not None:
             (tmp_path / folder / "config.json").write_text(config)
     (tmp_path / "words.gguf").write_text("these are words")
-    error = refused(llem, tmp_path, study(model=source), "--quiet", code=3)
+    error = refused(llem_here, tmp_path, study(model=source), "--quiet", code=3)
     assert "preflight models" in error
     assert says in error
 
@@ -160,12 +160,12 @@ def test_a_model_that_is_missing_or_broken_fails_in_preflight(
     ],
 )
 def test_a_dataset_without_usable_prompts_fails_in_preflight(
-    llem: Any, study: Any, tmp_path: Path, lines: str | None, settings: dict[str, Any], says: str
+    llem_here: Any, study: Any, tmp_path: Path, lines: str | None, settings: dict[str, Any], says: str
 ) -> None:
     if lines is not None:
         (tmp_path / "file.jsonl").write_text(lines)
     dataset = {"name": "jsonl", "path": "file.jsonl", "n": 1, "output_tokens": 2, **settings}
-    error = refused(llem, tmp_path, study(dataset=dataset), "--quiet", code=3)
+    error = refused(llem_here, tmp_path, study(dataset=dataset), "--quiet", code=3)
     assert "preflight datasets" in error
     assert says in error
 
@@ -223,12 +223,12 @@ def test_a_sampler_that_does_not_work_here_stops_only_a_study_that_names_it(
 
 @pytest.mark.parametrize("name", ["LLEM_DATSET_N", "LLEM_FOO"])
 def test_an_unknown_variable_is_an_error(
-    llem: Any, study: Any, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+    llem_here: Any, study: Any, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(name, "3")
-    assert name in refused(llem, tmp_path, study())
+    assert name in refused(llem_here, tmp_path, study())
 
 
-def test_a_folder_in_place_of_a_study_names_the_files_in_it(llem: Any, study: Any, tmp_path: Path) -> None:
+def test_a_folder_in_place_of_a_study_names_the_files_in_it(llem_here: Any, study: Any, tmp_path: Path) -> None:
     study()
-    assert "study.yaml" in refused(llem, tmp_path, tmp_path)
+    assert "study.yaml" in refused(llem_here, tmp_path, tmp_path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import json
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
@@ -11,7 +11,6 @@ import pytest
 
 from llem.results.models import ExperimentResult, Failure
 from llem.results.store import job_directories, read_result
-from llem_plugin_kit.processes import is_alive
 
 pytestmark = pytest.mark.process
 
@@ -82,10 +81,7 @@ def test_a_worker_that_hangs_and_ignores_signals_is_killed_at_its_limit(
 
 def test_what_a_worker_started_dies_with_it(crashed: Crashed, results: list[ExperimentResult]) -> None:
     assert failure(results, "orphan").type == "Timeout"
-    (log,) = [text for log in crashed[0].glob("experiments/*/worker.log") if "orphan pid" in (text := log.read_text())]
-    found = re.search(r"orphan pid (\d+)", log)
-    assert found is not None
-    assert not is_alive(int(found[1]))
+    assert json.loads((crashed[0].parents[1] / "orphan.json").read_text()) == {"is_alive": False}
 
 
 def test_the_manifest_and_the_table_tell_each_failure_in_short(crashed: Crashed, read: Any) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
 
 from llem.distributions import DISTRIBUTIONS, commands_elsewhere
+from llem.plugins import default_registry
 
 pytestmark = pytest.mark.process
 
@@ -21,12 +22,19 @@ def core_alone(hidden: Any) -> Mapping[str, str]:
     return hidden(*(one.name for one in DISTRIBUTIONS))
 
 
+@pytest.fixture
+def llem_alone(core_alone: Mapping[str, str], llem_here: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """llem in this process, as in that environment."""
+    monkeypatch.syspath_prepend(core_alone["PYTHONPATH"].partition(os.pathsep)[0])
+    default_registry.cache_clear()
+    yield llem_here
+    default_registry.cache_clear()
+
+
 @pytest.mark.parametrize("command", commands_elsewhere())
-def test_a_command_whose_distribution_is_missing_says_what_to_install(
-    llem: Any, core_alone: Mapping[str, str], command: str
-) -> None:
+def test_a_command_whose_distribution_is_missing_says_what_to_install(llem_alone: Any, command: str) -> None:
     one = commands_elsewhere()[command]
-    done = llem(command, "--help", env=core_alone)
+    done = llem_alone(command, "--help")
     assert done.returncode == 4
     assert done.stdout == ""
     assert f"the command `{command}` comes with {one.name}, which is not installed here. {one.install}." in done.stderr

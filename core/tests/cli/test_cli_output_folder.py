@@ -53,10 +53,10 @@ def run_until_window(path: Path, folder: Path) -> subprocess.Popen[str]:
     [("a-file", "is a file"), ("a-file/below", "is a file"), ("/proc/llem", "/proc cannot be written")],
 )
 def test_a_place_that_takes_no_folder_is_refused_before_anything_runs(
-    llem: Any, study: Any, tmp_path: Path, place: str, why: str
+    llem_here: Any, study: Any, tmp_path: Path, place: str, why: str
 ) -> None:
     (tmp_path / "a-file").write_text("in the way")
-    done = llem("run", study(), "--output", place)
+    done = llem_here("run", study(), "--output", place)
     assert done.returncode == 3
     assert "preflight output" in done.stderr
     assert why in done.stderr
@@ -64,8 +64,8 @@ def test_a_place_that_takes_no_folder_is_refused_before_anything_runs(
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a-file", "study.yaml"]
 
 
-def test_where_the_check_is_left_out_the_folder_itself_says_so(llem: Any, study: Any) -> None:
-    done = llem("run", study(), "--output", "/proc/llem", "--skip-preflight", "output")
+def test_where_the_check_is_left_out_the_folder_itself_says_so(llem_here: Any, study: Any) -> None:
+    done = llem_here("run", study(), "--output", "/proc/llem", "--skip-preflight", "output")
     assert done.returncode == 3
     assert "/proc/llem: the results folder cannot be written" in done.stderr
 

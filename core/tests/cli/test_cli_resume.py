@@ -87,9 +87,9 @@ def states(folder: Path) -> list[str]:
     return [entry.state for entry in read_manifest(folder).experiments]
 
 
-def test_a_study_without_anything_left_to_run_stays_as_it_is(ended: Path, llem: Llem) -> None:
+def test_a_study_without_anything_left_to_run_stays_as_it_is(ended: Path, llem_here: Llem) -> None:
     before = jobs(ended)
-    done = llem("resume", ended)
+    done = llem_here("resume", ended)
     assert done.returncode == 1, done.stderr
     assert "2 of 3 experiments are done, checked and kept" in done.stderr
     assert "1 failed and stays so (--retry-failed runs it again)" in done.stderr
@@ -200,50 +200,52 @@ def test_a_changed_study_is_shown_and_refused_until_it_is_allowed(
 
 
 def test_a_file_that_says_the_same_in_other_words_is_no_change(
-    document: dict[str, Any], ended: Path, llem: Llem, tmp_path: Path
+    document: dict[str, Any], ended: Path, llem_here: Llem, tmp_path: Path
 ) -> None:
     (tmp_path / "study.yaml").write_text("# measured twice\n" + json.dumps(document))
-    done = llem("resume", ended)
+    done = llem_here("resume", ended)
     assert done.returncode == 1
     assert "what it says is the same" in done.stderr
 
 
-def test_run_takes_up_a_study_with_the_file_and_options_of_now(ended: Path, llem: Llem) -> None:
+def test_run_takes_up_a_study_with_the_file_and_options_of_now(ended: Path, llem_here: Llem) -> None:
     before = jobs(ended)
-    same = llem("run", "study.yaml", "--resume", ended)
+    same = llem_here("run", "study.yaml", "--resume", ended)
     assert same.returncode == 1, same.stderr
     assert jobs(ended) == before
-    other = llem("run", "study.yaml", "--resume", ended, "-n", "3")
+    other = llem_here("run", "study.yaml", "--resume", ended, "-n", "3")
     assert other.returncode == 2
     assert "dataset.n: was 2, is 3" in other.stderr
     assert "3 would be dropped" in other.stderr
-    without = llem("run", "--resume", ended)
+    without = llem_here("run", "--resume", ended)
     assert without.returncode == 1
     assert "nothing is left to run" in without.stderr
 
 
-def test_a_study_whose_manifest_is_destroyed_is_made_up_from_its_results(ended: Path, llem: Llem) -> None:
+def test_a_study_whose_manifest_is_destroyed_is_made_up_from_its_results(ended: Path, llem_here: Llem) -> None:
     before = jobs(ended)
     (ended / "manifest.json").write_bytes(b"\0" * 100)
     (ended / PREVIOUS).unlink()
-    shown = llem("show", ended)
+    shown = llem_here("show", ended)
     assert shown.returncode == 0
     assert "damaged" in shown.stdout
     assert f"llem resume {ended}" in shown.stdout
-    done = llem("resume", ended)
+    done = llem_here("resume", ended)
     assert done.returncode == 1, done.stderr
     assert "made anew" in done.stderr
     assert jobs(ended) == before
     assert states(ended) == ["done", "done", "failed"]
 
 
-def test_a_study_whose_record_is_destroyed_needs_its_file(document: dict[str, Any], ended: Path, llem: Llem) -> None:
+def test_a_study_whose_record_is_destroyed_needs_its_file(
+    document: dict[str, Any], ended: Path, llem_here: Llem
+) -> None:
     before = jobs(ended)
     (ended / RECORD).write_text("{")
-    refused = llem("resume", ended)
+    refused = llem_here("resume", ended)
     assert refused.returncode == 2
     assert f"llem run STUDY.yaml --resume {ended}" in refused.stderr
-    assert llem("run", "study.yaml", "--resume", ended).returncode == 1
+    assert llem_here("run", "study.yaml", "--resume", ended).returncode == 1
     assert jobs(ended) == before
     assert json.loads((ended / RECORD).read_text())["text"] == json.dumps(document, indent=1)
 
@@ -267,7 +269,7 @@ def test_a_study_that_another_llem_works_on_is_left_alone(ended: Path, llem: Lle
     assert f"another llem works on this study (process {os.getpid()} on " in refused.stderr
 
 
-def test_what_is_no_study_is_told_with_what_was_meant(ended: Path, llem: Llem, tmp_path: Path) -> None:
+def test_what_is_no_study_is_told_with_what_was_meant(ended: Path, llem_here: Llem, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for path, said in [
         (tmp_path / "nowhere", "there is nothing here"),
@@ -276,7 +278,7 @@ def test_what_is_no_study_is_told_with_what_was_meant(ended: Path, llem: Llem, t
         (ended.parent, f"llem resume {ended}"),
         (next((ended / "experiments").iterdir()), f"llem resume {ended}"),
     ]:
-        done = llem("resume", path)
+        done = llem_here("resume", path)
         assert done.returncode == 2
         assert said in done.stderr
         assert done.stderr.count("\n") == 1
@@ -294,8 +296,8 @@ def test_what_is_no_study_is_told_with_what_was_meant(ended: Path, llem: Llem, t
         (["continue", "x"], "llem resume"),
     ],
 )
-def test_options_that_do_not_go_together_are_told(llem: Llem, arguments: list[str], said: str) -> None:
-    done = llem(*arguments)
+def test_options_that_do_not_go_together_are_told(llem_here: Llem, arguments: list[str], said: str) -> None:
+    done = llem_here(*arguments)
     assert done.returncode == 2
     assert said in done.stderr
 

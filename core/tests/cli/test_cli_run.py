@@ -60,12 +60,12 @@ def test_experiments_run_in_the_order_that_was_asked_for(
     assert [row["position"] for row in table] == [1, 2, 3, 4]
 
 
-def test_a_shuffled_study_runs_each_cycle_in_another_order_and_repeats_by_its_seed(llem: Any, study: Any) -> None:
+def test_a_shuffled_study_runs_each_cycle_in_another_order_and_repeats_by_its_seed(llem_here: Any, study: Any) -> None:
     path = study(sweep={"testbed.batch_size": {"min": 1, "max": 8, "num": 8}})
 
     def order(seed: int) -> list[list[int]]:
         options = ("--order", "shuffled", "--cycles", 2, "--set", f"execution.seed={seed}", "--dry-run", "--json")
-        found = json.loads(llem("run", path, *options).stdout)["experiments"]
+        found = json.loads(llem_here("run", path, *options).stdout)["experiments"]
         return [[e["point"]["testbed.batch_size"] for e in found if e["cycle"] == cycle] for cycle in (1, 2)]
 
     first, second = order(1)
@@ -88,19 +88,21 @@ def test_a_gap_is_told_and_kept(llem: Any, study: Any) -> None:
 
 
 @pytest.mark.parametrize("options", [(), ("--json",), ("-v",)])
-def test_a_dry_run_neither_runs_nor_writes_anything(llem: Any, study: Any, tmp_path: Path, options: tuple[str]) -> None:
+def test_a_dry_run_neither_runs_nor_writes_anything(
+    llem_here: Any, study: Any, tmp_path: Path, options: tuple[str]
+) -> None:
     path = study(sweep=TWO, testbed={"fail": "exit"})
     before = tree(tmp_path)
-    done = llem("run", path, "--dry-run", *options)
+    done = llem_here("run", path, "--dry-run", *options)
     assert done.returncode == 0
     assert tree(tmp_path) == before
     assert "testbed.batch_size" in done.stdout
 
 
-def test_a_dry_run_names_count_identities_runner_and_time(llem: Any, study: Any) -> None:
+def test_a_dry_run_names_count_identities_runner_and_time(llem_here: Any, study: Any) -> None:
     path = study(sweep={"testbed.batch_size": [1, 2], "testbed.ignored": [0, 5]})
-    text = llem("run", path, "--dry-run").stdout
-    plan = json.loads(llem("run", path, "--dry-run", "--json").stdout)
+    text = llem_here("run", path, "--dry-run").stdout
+    plan = json.loads(llem_here("run", path, "--dry-run", "--json").stdout)
     assert plan["total"] == 2
     assert plan["duplicates"]["count"] == 2
     assert "2 experiments to run" in text
@@ -123,30 +125,30 @@ def test_a_dry_run_names_count_identities_runner_and_time(llem: Any, study: Any)
     ],
 )
 def test_a_dry_run_prints_its_plan_and_ends_as_the_run_would_where_a_model_or_dataset_is_not_there(
-    llem: Any, study: Any, sections: dict[str, Any], code: int, says: str
+    llem_here: Any, study: Any, sections: dict[str, Any], code: int, says: str
 ) -> None:
-    done = llem("run", study(sweep=TWO, **sections), "--dry-run")
+    done = llem_here("run", study(sweep=TWO, **sections), "--dry-run")
     assert (done.returncode, says in done.stderr) == (code, True), done.stderr
     assert "2 experiments to run" in done.stdout
 
 
 @pytest.mark.parametrize("dry", [("--dry-run",), ()])
 def test_everything_that_a_study_names_and_that_is_not_there_is_told_at_once(
-    llem: Any, study: Any, dry: tuple[str, ...]
+    llem_here: Any, study: Any, dry: tuple[str, ...]
 ) -> None:
     gone = {
         "model": {"source": "./gone.gguf", "tokenizer": "./nowhere"},
         "measurement": {"samplers": ["nvlm", "zeuss"]},
     }
-    done = llem("run", study(experiments=[{"dataset": "gone.jsonl"}, {"dataset": "aienergyscor"}], **gone), *dry)
+    done = llem_here("run", study(experiments=[{"dataset": "gone.jsonl"}, {"dataset": "aienergyscor"}], **gone), *dry)
     assert done.returncode == 4
     assert "6 things are wrong; nothing has run:" in done.stderr
     for part in ("dataset `aienergyscor`", "sampler `nvlm`", "sampler `zeuss`", "gone.gguf", "nowhere", "gone.jsonl"):
         assert part in done.stderr
 
 
-def test_a_dry_run_leaves_out_what_skip_preflight_names(llem: Any, study: Any) -> None:
-    assert llem("run", study(model="./gone.gguf"), "--dry-run", "--skip-preflight", "models").returncode == 0
+def test_a_dry_run_leaves_out_what_skip_preflight_names(llem_here: Any, study: Any) -> None:
+    assert llem_here("run", study(model="./gone.gguf"), "--dry-run", "--skip-preflight", "models").returncode == 0
 
 
 def test_what_a_dry_run_announces_is_what_runs(llem: Any, study: Any, tmp_path: Path, read: Any) -> None:

@@ -18,13 +18,13 @@ TESTMETER = Path(__file__).parents[3] / "tests" / "testmeter"
 """A meter that reads 50 W whatever happens: the interval of `mean_w` is narrow on any machine."""
 
 
-def test_the_plan_says_how_many_cycles_there_can_be(llem: Any, study: Any, tmp_path: Path) -> None:
+def test_the_plan_says_how_many_cycles_there_can_be(llem_here: Any, study: Any, tmp_path: Path) -> None:
     path = study(sweep={"testbed.batch_size": [1, 2]}, execution={"until": {"ci_width": "2 %"}})
-    plan = llem("run", path, "--dry-run")
+    plan = llem_here("run", path, "--dry-run")
     assert plan.returncode == 0, plan.stderr
     assert "6 to 40 experiments to run (2 × 3 to 20 cycles, interleaved)" in plan.stdout
     assert "until     the 95 % interval of j_per_output_token is at most 2 % of its mean wide" in plan.stdout
-    document = json.loads(llem("run", path, "--dry-run", "--json").stdout)
+    document = json.loads(llem_here("run", path, "--dry-run", "--json").stdout)
     assert document["total"] == 40
     assert document["execution"]["until"]["ci_width"] == 0.02
     assert not (tmp_path / "results").exists()

@@ -46,8 +46,8 @@ def test_llem_alone_prints_help_and_says_that_something_is_missing(llem: Any) ->
         "doctor",
     ],
 )
-def test_every_command_has_help_with_what_it_does(llem: Any, command: str) -> None:
-    done = llem(*command.split(), "--help")
+def test_every_command_has_help_with_what_it_does(llem_here: Any, command: str) -> None:
+    done = llem_here(*command.split(), "--help")
     assert done.returncode == 0
     assert done.stdout.startswith("Usage: ")
     assert len(done.stdout.splitlines()) > 5
@@ -88,10 +88,10 @@ def test_every_command_has_help_with_what_it_does(llem: Any, command: str) -> No
     ],
 )
 def test_a_slip_is_answered_with_what_was_probably_meant(
-    llem: Any, study: Any, tmp_path: Path, typed: list[str], says: str
+    llem_here: Any, study: Any, tmp_path: Path, typed: list[str], says: str
 ) -> None:
     study()
-    done = llem(*typed)
+    done = llem_here(*typed)
     assert done.returncode == 2, done.stderr
     assert done.stdout == ""
     assert says in done.stderr
@@ -99,7 +99,7 @@ def test_a_slip_is_answered_with_what_was_probably_meant(
     assert not (tmp_path / "results").exists()
 
 
-def test_what_is_not_installed_is_answered_with_what_to_install(llem: Any, study: Any) -> None:
+def test_what_is_not_installed_is_answered_with_what_to_install(llem_here: Any, study: Any) -> None:
     for typed, says in (
         (("--backend", "vllm"), "pip install llem-vllm"),
         (("--backend", "testbad"), "Did you mean `testbed`?"),
@@ -107,7 +107,7 @@ def test_what_is_not_installed_is_answered_with_what_to_install(llem: Any, study
         (("--dataset", "syntetic"), "Did you mean `synthetic`?"),
         (("--set", "measurement.samplers=[nvmll]"), "Did you mean `nvml`?"),
     ):
-        done = llem("run", study(), *typed)
+        done = llem_here("run", study(), *typed)
         assert done.returncode == 4, (typed, done.stderr)
         assert says in done.stderr
 
@@ -137,13 +137,13 @@ def test_the_command_line_wins_over_environment_over_study_over_user_file(
     assert result["environment"]["study"]["overridden"]["dataset.n"] == "command line"
 
 
-def test_set_wins_over_the_option_of_the_same_key(llem: Any, study: Any) -> None:
-    plan = llem("run", study(), "--cycles", 2, "--set", "execution.cycles=3", "--dry-run", "--json")
+def test_set_wins_over_the_option_of_the_same_key(llem_here: Any, study: Any) -> None:
+    plan = llem_here("run", study(), "--cycles", 2, "--set", "execution.cycles=3", "--dry-run", "--json")
     assert json.loads(plan.stdout)["total"] == 3
 
 
-def test_an_override_of_an_axis_replaces_it_and_says_so(llem: Any, study: Any) -> None:
-    done = llem("run", study(sweep={"testbed.batch_size": [1, 2]}), "--set", "testbed.batch_size=4", "--dry-run")
+def test_an_override_of_an_axis_replaces_it_and_says_so(llem_here: Any, study: Any) -> None:
+    done = llem_here("run", study(sweep={"testbed.batch_size": [1, 2]}), "--set", "testbed.batch_size=4", "--dry-run")
     assert "1 experiment to run" in done.stdout
     assert "the axis `testbed.batch_size`" in done.stderr
 
@@ -165,9 +165,12 @@ def test_doctor_writes_nothing(llem: Any, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_study_begun_with_init_runs_dry(llem: Any, tmp_path: Path) -> None:
-    assert llem("config", "init", "begun.yaml", "--backend", "testbed", "--model", "random:tiny-llama").returncode == 0
-    done = llem("run", "begun.yaml", "--dry-run")
+def test_a_study_begun_with_init_runs_dry(llem_here: Any, tmp_path: Path) -> None:
+    assert (
+        llem_here("config", "init", "begun.yaml", "--backend", "testbed", "--model", "random:tiny-llama").returncode
+        == 0
+    )
+    done = llem_here("run", "begun.yaml", "--dry-run")
     assert done.returncode == 0, done.stderr
 
 

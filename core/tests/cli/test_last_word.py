@@ -157,13 +157,13 @@ def test_whole_emojis_are_prompts(tmp_path: Path) -> None:
     assert load(DatasetConfig(name="jsonl", path=str(path), n=1), str(tmp_path)).prompts[0].text == "fine 😀"
 
 
-def test_preflight_refuses_such_a_prompt_before_anything_runs(llem: Callable[..., Any], tmp_path: Path) -> None:
+def test_preflight_refuses_such_a_prompt_before_anything_runs(llem_here: Callable[..., Any], tmp_path: Path) -> None:
     case = tmp_path / "prompts.jsonl"
     case.write_text('{"prompt": "half \\ud83d"}\n')
     (tmp_path / "s.yaml").write_text(
         "model: random:tiny-llama\nbackend: testbed\ndataset: {path: prompts.jsonl, name: jsonl, n: 1}\n"
     )
-    done = llem("run", "s.yaml", "--skip-preflight", "governor", "--skip-preflight", "load")
+    done = llem_here("run", "s.yaml", "--skip-preflight", "governor", "--skip-preflight", "load")
     assert done.returncode in (2, 3)
     assert "prompts.jsonl:1" in done.stderr
     assert not (tmp_path / "results").exists()

@@ -27,14 +27,14 @@ sweep:
 @pytest.mark.parametrize("address", ["https://me:pass-word-2@example.org/t", "https:/me:pass-word-2@example.org/t"])
 @pytest.mark.parametrize("key", ["model", "model.tokenizer", "dataset.path"])
 def test_a_password_is_in_no_message_of_what_is_refused(
-    llem: Callable[..., Any], tmp_path: Path, key: str, address: str
+    llem_here: Callable[..., Any], tmp_path: Path, key: str, address: str
 ) -> None:
     study = STUDY.replace("[no,", '["no",').replace("  model.tokenizer: [", f"  {key}: [")
     if key == "dataset.path":
         study = study.replace("name: synthetic", "name: jsonl").replace(", input_tokens: 4", "")
     (tmp_path / "s.yaml").write_text(study.replace("https://me:pass-word-2@example.org/t", address))
     for command in (["run"], ["run", "--dry-run"], ["run", "--dry-run", "--json"]):
-        done = llem(*command, tmp_path / "s.yaml", "--no-gaps", "--output", tmp_path / "out")
+        done = llem_here(*command, tmp_path / "s.yaml", "--no-gaps", "--output", tmp_path / "out")
         assert done.returncode in (2, 3), done.stderr
         assert "pass-word-2" not in done.stdout + done.stderr
 

@@ -163,31 +163,31 @@ def test_what_cannot_be_looked_for_is_said(study: Path, where: str, says: str) -
     assert says in str(caught.value)
 
 
-def test_the_command_line_pages_and_names_what_is_out_of_sight(llem: Any, study: Path) -> None:
-    shown = llem("show", study, "--limit", "2").stdout
+def test_the_command_line_pages_and_names_what_is_out_of_sight(llem_here: Any, study: Path) -> None:
+    shown = llem_here("show", study, "--limit", "2").stdout
     assert "2 of 6 configurations, in the order in which they ran" in shown
     assert "warning: thermal_throttle: on 2 experiments in all; --where warnings=thermal_throttle lists them" in shown
     assert "failed: 2 experiments in all; --where status=failed lists them" in shown
-    chosen = llem("show", study, "--where", "batch_size>=8", "--sort", "-tokens_per_s").stdout.splitlines()
+    chosen = llem_here("show", study, "--where", "batch_size>=8", "--sort", "-tokens_per_s").stdout.splitlines()
     assert chosen[1] == "where batch_size>=8: 6 experiments of 3 configurations, 4 done, 2 failed"
     assert [line.split()[1] for line in chosen[5:8]] == ["16", "8", "32"]
-    document = json.loads(llem("show", study, "--json", "--limit", "1").stdout)
+    document = json.loads(llem_here("show", study, "--json", "--limit", "1").stdout)
     assert (len(document["experiments"]), document["configurations"]) == (1, 6)
-    assert len(json.loads(llem("show", study, "--json").stdout)["experiments"]) == 6
-    nothing = llem("show", study, "--where", "batch_size>1000")
+    assert len(json.loads(llem_here("show", study, "--json").stdout)["experiments"]) == 6
+    nothing = llem_here("show", study, "--where", "batch_size>1000")
     assert "0 experiments of 0 configurations" in nothing.stdout
-    wrong = llem("show", study, "--sort", "tokens_per_second")
+    wrong = llem_here("show", study, "--sort", "tokens_per_second")
     assert wrong.returncode == 2
     assert "Did you mean `tokens_per_s`?" in wrong.stderr
 
 
-def test_results_that_are_not_in_the_table_are_shown_too(llem: Any, study: Path, make_result: Any) -> None:
+def test_results_that_are_not_in_the_table_are_shown_too(llem_here: Any, study: Path, make_result: Any) -> None:
     aggregate(study)
     job = study / "experiments" / "late"
     job.mkdir()
     late = make_result(config_hash="f" * 64, point={"testbed.batch_size": 64}, position=99)
     (job / "result.json").write_text(late.model_dump_json())
-    shown = llem("show", study).stdout
+    shown = llem_here("show", study).stdout
     assert " 64 " in shown
     assert shown.startswith("made-by-hand: 13 experiments, 11 done, 2 failed")
 

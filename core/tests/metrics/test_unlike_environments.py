@@ -105,7 +105,7 @@ def test_results_that_tell_nothing_of_their_node_stay_with_the_others(on: Any, w
     assert by_environment([]) == []
 
 
-def test_the_same_is_said_by_the_table(mixed: Path, llem: Any) -> None:
+def test_the_same_is_said_by_the_table(mixed: Path, llem_here: Any) -> None:
     for source in (StudyTable(mixed), ParquetTable(aggregate(mixed))):
         found = select(source)
         assert [c.figures["tokens_per_s"].n for c in found.configurations] == [3, 1]
@@ -114,7 +114,7 @@ def test_the_same_is_said_by_the_table(mixed: Path, llem: Any) -> None:
             "NVIDIA H200, driver 550.1, EPYC 9",
         ]
         assert found.nodes == {"n1": 2, "n2": 1, "n9": 1}
-    shown = llem("show", mixed).stdout
+    shown = llem_here("show", mixed).stdout
     lines = shown.splitlines()
     assert "environment" in lines[2]
     assert "NVIDIA A100, EPYC 7" in lines[4]
@@ -122,12 +122,12 @@ def test_the_same_is_said_by_the_table(mixed: Path, llem: Any) -> None:
     assert "NVIDIA H200, EPYC 9" in lines[5]
     assert "cycles of 1 configuration ran in environments that differ in GPU, CPU" in shown
     assert "never averaged" in shown
-    assert len(json.loads(llem("show", mixed, "--json").stdout)["experiments"]) == 2
+    assert len(json.loads(llem_here("show", mixed, "--json").stdout)["experiments"]) == 2
 
 
-def test_nodes_alike_are_named_and_not_warned_of(on: Any, write_study: Any, llem: Any) -> None:
+def test_nodes_alike_are_named_and_not_warned_of(on: Any, write_study: Any, llem_here: Any) -> None:
     folder = write_study(*(on(f"n{i}", H200, cycle=i, position=i) for i in (1, 2, 3)))
-    shown = llem("show", folder).stdout
+    shown = llem_here("show", folder).stdout
     assert "ran on 3 nodes, alike in all that they tell: n1, n2, n3" in shown
     assert "unlike" not in shown
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from plain_environment import plain_environment
+from plain_environment import plain_environment, set_for_llem
 
 STUDY = {
     "name": "told",
@@ -67,6 +67,15 @@ def llem(tmp_path: Path) -> Llem:
         return _llem(tmp_path, *words, **variables)
 
     return run
+
+
+@pytest.fixture
+def llem_here(llem_here: Llem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Llem:
+    """Runs llem with these words in the test's folder, in this process."""
+    for name in set_for_llem():
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return llem_here
 
 
 def _llem(folder: Path, *words: object, **variables: str) -> subprocess.CompletedProcess[str]:

@@ -108,33 +108,33 @@ def test_it_holds_what_it_says(bundle: Path, tmp_path: Path) -> None:
     assert cited.returncode == 0, cited.stdout + cited.stderr
 
 
-def test_nothing_is_overwritten(study: Path, bundle: Path, llem: Llem) -> None:
+def test_nothing_is_overwritten(study: Path, bundle: Path, llem_here: Llem) -> None:
     before = bundle.read_bytes()
-    done = llem("bundle", study, "-o", bundle)
+    done = llem_here("bundle", study, "-o", bundle)
     assert done.returncode == 2
     assert "nothing is overwritten" in done.stderr
     assert bundle.read_bytes() == before
 
 
-def test_a_dry_run_writes_nothing(study: Path, llem: Llem, tmp_path: Path) -> None:
-    done = llem("bundle", study, "--dry-run")
+def test_a_dry_run_writes_nothing(study: Path, llem_here: Llem, tmp_path: Path) -> None:
+    done = llem_here("bundle", study, "--dry-run")
     assert done.returncode == 0, done.stderr
     assert " files, " in done.stdout
     assert [one.name for one in tmp_path.glob("*.zip")] == []
 
 
-def test_without_series_it_says_what_cannot_be_verified(study: Path, llem: Llem, tmp_path: Path) -> None:
-    done = llem("bundle", study, "--without-series", "-o", "small.zip")
+def test_without_series_it_says_what_cannot_be_verified(study: Path, llem_here: Llem, tmp_path: Path) -> None:
+    done = llem_here("bundle", study, "--without-series", "-o", "small.zip")
     assert done.returncode == 0, done.stderr
     assert "cannot be verified" in done.stdout
     with zipfile.ZipFile(tmp_path / "small.zip") as archive:
         assert not [name for name in archive.namelist() if name.endswith(".parquet")]
-    verified = llem("verify", "small.zip", "--json")
+    verified = llem_here("verify", "small.zip", "--json")
     figures = json.loads(verified.stdout)["figures"]
     assert verified.returncode == 0
     open_ = {one["figure"] for one in figures if one["verdict"] == "not_verified"}
     assert {"energy_j", "tokens.output", "tokens_per_s", "ttft_s.p50"} <= open_
-    assert "could not be verified" in llem("verify", "small.zip").stdout
+    assert "could not be verified" in llem_here("verify", "small.zip").stdout
 
 
 def falsified(result: dict[str, Any], path: str, factor: float) -> None:
@@ -176,7 +176,7 @@ def test_a_falsified_figure_is_found_though_all_digests_are_right(
     assert any(name.endswith(last) for name in names), names
 
 
-def test_a_falsified_figure_is_told_with_both_values(bundle: Path, llem: Llem, tmp_path: Path) -> None:
+def test_a_falsified_figure_is_told_with_both_values(bundle: Path, llem_here: Llem, tmp_path: Path) -> None:
     files = rebuilt(bundle)
     name = f"{job(files)}/result.json"
     result = json.loads(files[name])
@@ -184,7 +184,7 @@ def test_a_falsified_figure_is_told_with_both_values(bundle: Path, llem: Llem, t
     result["tokens"]["output"] += 5
     files[name] = json.dumps(result).encode()
     rebuilt(bundle, files, tmp_path / "false.zip")
-    done = llem("verify", "false.zip")
+    done = llem_here("verify", "false.zip")
     assert done.returncode == 1
     assert f"{job(files)}: tokens.output: stated {right + 5}.0, recomputed {right}" in done.stdout
 
@@ -220,11 +220,11 @@ def test_flipped_bytes_of_a_real_bundle_are_refused_with_their_file(bundle: Path
         assert f"`{owner}`" in str(raised.value)
 
 
-def test_a_changed_bundle_is_refused_in_a_paragraph(bundle: Path, llem: Llem) -> None:
+def test_a_changed_bundle_is_refused_in_a_paragraph(bundle: Path, llem_here: Llem) -> None:
     data = bytearray(bundle.read_bytes())
     data[data.index(b"cff-version")] ^= 1
     bundle.write_bytes(data)
-    done = llem("verify", bundle)
+    done = llem_here("verify", bundle)
     assert done.returncode == 2
     assert "`CITATION.cff`" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
@@ -232,7 +232,7 @@ def test_a_changed_bundle_is_refused_in_a_paragraph(bundle: Path, llem: Llem) ->
 
 
 @pytest.mark.parametrize("name", ["study.yaml", "study.json", "result.json", "events.jsonl"])
-def test_a_secret_is_refused_and_never_shown(study: Path, llem: Llem, tmp_path: Path, name: str) -> None:
+def test_a_secret_is_refused_and_never_shown(study: Path, llem_here: Llem, tmp_path: Path, name: str) -> None:
     path = next(study.rglob(name))
     text = path.read_text()
     if name == "study.yaml":
@@ -242,7 +242,7 @@ def test_a_secret_is_refused_and_never_shown(study: Path, llem: Llem, tmp_path: 
     else:
         text = json.dumps({**json.loads(text), "note": TOKEN})
     path.write_text(text)
-    done = llem("bundle", study, "-o", "b.zip")
+    done = llem_here("bundle", study, "-o", "b.zip")
     assert done.returncode == 2
     assert name in done.stderr
     assert "shape of a token" in done.stderr
@@ -259,52 +259,52 @@ def test_a_value_of_a_secret_variable_is_refused(study: Path, llem: Llem) -> Non
     assert "horse" not in done.stderr
 
 
-def test_a_secret_in_a_table_is_refused(study: Path, llem: Llem) -> None:
+def test_a_secret_in_a_table_is_refused(study: Path, llem_here: Llem) -> None:
     path = next(study.rglob("requests.parquet"))
     table = pq.read_table(path)
     column = pa.array([TOKEN] * table.num_rows)
     pq.write_table(table.set_column(table.column_names.index("finish"), "finish", column), path)
-    done = llem("bundle", study, "-o", "b.zip")
+    done = llem_here("bundle", study, "-o", "b.zip")
     assert done.returncode == 2
     assert "column finish" in done.stderr
     assert TOKEN not in done.stderr
 
 
-def test_links_and_what_is_no_file_are_refused(study: Path, llem: Llem, tmp_path: Path) -> None:
+def test_links_and_what_is_no_file_are_refused(study: Path, llem_here: Llem, tmp_path: Path) -> None:
     outside = tmp_path / "outside.yaml"
     outside.write_text("name: told\n")
     (study / "study.yaml").unlink()
     (study / "study.yaml").symlink_to(outside)
-    done = llem("bundle", study, "-o", "b.zip")
+    done = llem_here("bundle", study, "-o", "b.zip")
     assert done.returncode == 2
     assert "link" in done.stderr
     (study / "study.yaml").unlink()
     os.mkfifo(study / "study.yaml")
-    done = llem("bundle", study, "-o", "b.zip")
+    done = llem_here("bundle", study, "-o", "b.zip")
     assert done.returncode == 2
     assert "pipe" in done.stderr
 
 
-def test_a_job_directory_that_is_a_link_is_refused(study: Path, llem: Llem, tmp_path: Path) -> None:
+def test_a_job_directory_that_is_a_link_is_refused(study: Path, llem_here: Llem, tmp_path: Path) -> None:
     job_dir = next((study / "experiments").iterdir())
     job_dir.rename(tmp_path / "elsewhere")
     job_dir.symlink_to(tmp_path / "elsewhere")
-    done = llem("bundle", study, "-o", "b.zip")
+    done = llem_here("bundle", study, "-o", "b.zip")
     assert done.returncode == 2
     assert "link" in done.stderr
 
 
-def test_a_pipe_in_the_place_of_a_bundle_is_refused_at_once(llem: Llem, tmp_path: Path) -> None:
+def test_a_pipe_in_the_place_of_a_bundle_is_refused_at_once(llem_here: Llem, tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "b.zip")
-    done = llem("verify", "b.zip")
+    done = llem_here("verify", "b.zip")
     assert done.returncode == 2
     assert "pipe" in done.stderr
 
 
-def test_what_is_no_study_is_refused(llem: Llem, tmp_path: Path) -> None:
+def test_what_is_no_study_is_refused(llem_here: Llem, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for folder in ("empty", "absent"):
-        done = llem("bundle", folder, "-o", "b.zip")
+        done = llem_here("bundle", folder, "-o", "b.zip")
         assert done.returncode == 2
         assert "Traceback" not in done.stderr
 
