@@ -16,7 +16,7 @@ from sim.serving.arrivals import S
 from bench.serving_accuracy import compared
 from bench.serving_accuracy import figures as figures_of_rows
 from bench.simulated_server import model, running, truth
-from bench.simulated_server.rows import Row, rows_of, write
+from bench.simulated_server.rows import GROUPS, Row, rows_of, write
 from llem_serving.arrivals import draw
 from llem_serving.config import LoadConfig
 
@@ -92,6 +92,25 @@ def test_a_good_request_keeps_both_limits() -> None:
     ] == pytest.approx(1 / 0.2)
 
 
+def test_good_tokens_are_those_of_the_window_of_requests_that_keep_the_limits_whenever_they_arrived() -> None:
+    open_ns, close_ns = 150 * MS, 350 * MS
+    # The second has its first token after 100 ms, and the third ends 80 ms after it came; the first came before the window.
+    for slo, good in (
+        ({"ttft_s": 0.05}, 3 + 5),
+        ({"e2e_s": 0.1}, 3 + 5),
+        ({"ttft_s": 0.1}, 3 + 6 + 5),
+        ({"tpot_s": 0.009}, 0),
+        ({"tpot_s": 0.0101, "e2e_s": 0.17}, 3 + 6 + 5),
+        ({"e2e_s": 0.05}, 0),
+    ):
+        found = truth.figures(served(), open_ns, close_ns, slo)
+        assert found["good_tokens"] == good
+        assert found["j_per_good_token"] == pytest.approx(30 / good if good else 0)
+    never = served()
+    never.tokens[0] = 0
+    assert truth.figures(never, open_ns, close_ns, {})["good_tokens"] == 6 + 5, "one that has no answer keeps nothing"
+
+
 def test_a_request_of_the_window_without_a_record_is_no_truth() -> None:
     tokens = served().tokens
     tokens[1] = 0
@@ -118,9 +137,11 @@ def test_a_journal_is_read_with_its_power_and_its_tokens() -> None:
     by_server = truth.figures(found, open_ns, close_ns)
     by_path = truth.figures(truth.Served.of_path(model.path_of(arrivals)), open_ns, close_ns)
     assert by_server["energy_j"] == pytest.approx(0.2 * 100 + ((close_ns - open_ns) / S - 0.2) * 150)
-    assert {name: by_server[name] for name in by_path if name != "energy_j"} == {
-        name: value for name, value in by_path.items() if name != "energy_j"
+    of_energy = {"energy_j", "j_per_good_token"}
+    assert {name: by_server[name] for name in by_path if name not in of_energy} == {
+        name: value for name, value in by_path.items() if name not in of_energy
     }
+    assert by_server["j_per_good_token"] * by_server["good_tokens"] == pytest.approx(by_server["energy_j"])
     sent = [["sent", entry[1], entry[2], [t + MS for t in entry[3]]] for entry in one.journal if entry[0] == "answered"]
     later = truth.figures(truth.journalled(ran(journal=[*one.journal, *sent]), arrivals), open_ns, close_ns)
     assert later["ttft_p50"] == pytest.approx(by_server["ttft_p50"] + 0.001)
@@ -186,6 +207,7 @@ def test_a_goal_is_a_share_and_for_latencies_two_milliseconds(one: Row, kept: bo
 def test_figures_are_the_worst_and_the_median_of_each_group_by_each_truth(capsys: pytest.CaptureFixture[str]) -> None:
     rows = [row("ttft_p50", 0.011, 0.010, 0.012), row("ttft_p90", 0.030, 0.020, 0.030), row("energy_j", 101, 100, 101)]
     rows += [row("goodput_rps", 1, 2), row("tpot_p50", 0.01, 0.01)]
+    rows += [row("good_tokens", 99, 90), row("j_per_good_token", 0.9, 1.0)]
     found: dict[str, Any] = {name: (figure.value, figure.n) for name, figure in figures_of_rows(rows).items()}
     assert found["sockets_ttft_worst_pct_by_server"] == (pytest.approx(50), 2)
     assert found["sockets_ttft_median_pct_by_server"] == (pytest.approx(30), 2)
@@ -194,7 +216,10 @@ def test_figures_are_the_worst_and_the_median_of_each_group_by_each_truth(capsys
     assert found["sockets_energy_worst_pct_by_server"] == (pytest.approx(1), 1)
     assert found["sockets_energy_worst_pct_by_path"] == (0, 1)
     assert found["sockets_goodput_worst_pct_by_server"] == (pytest.approx(50), 1)
-    assert found["sockets_figures_beyond_goal_by_server"] == (2, 4)  # goodput is not judged
+    assert found["sockets_good_tokens_worst_pct_by_server"] == (pytest.approx(10), 1)
+    assert found["sockets_j_per_good_token_worst_pct_by_server"] == (pytest.approx(10), 1)
+    assert "sockets_j_per_good_token_worst_ms_by_server" not in found
+    assert found["sockets_figures_beyond_goal_by_server"] == (2, 4)  # what objectives decide is not judged
     assert found["sockets_figures_beyond_goal_by_path"] == (0, 4)
     assert "beyond the goal by server: sockets, 40/s, ttft_p90: 0.03, truly 0.02" in capsys.readouterr().out
 
@@ -214,7 +239,8 @@ def test_llems_figures_are_exactly_those_of_the_server_in_its_worker(tmp_path: P
     load = {"ramp_s": 0.3, "duration_s": 1.5, "drain_s": 5}
     (one,) = running.run("in_process", [120], tmp_path / "run", load)
     rows = compared(one, "in_process")
-    assert {"energy", "throughput", "ttft", "tpot", "itl", "e2e"} <= {one.group for one in rows}
+    assert {*GROUPS} == {one.group for one in rows}
     for one_row in rows:
         # The meter extrapolates between two steps of the server, which lie late where its loop was late.
-        assert one_row.error("server") < (5e-3 if one_row.group == "energy" else 1e-6), one_row
+        has_energy = one_row.group in ("energy", "j_per_good_token")
+        assert one_row.error("server") < (5e-3 if has_energy else 1e-6), one_row

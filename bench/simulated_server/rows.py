@@ -11,10 +11,13 @@ from typing import Literal
 Truth = Literal["server", "path"]
 TRUTHS: Sequence[Truth] = ("server", "path")
 
-GROUPS = ("energy", "throughput", "goodput", "ttft", "tpot", "itl", "e2e")
+OF_OBJECTIVES = ("good_tokens", "j_per_good_token")
+"""Figures that rest on which requests keep the objectives, each told by itself."""
+
+GROUPS = ("energy", "throughput", "goodput", *OF_OBJECTIVES, "ttft", "tpot", "itl", "e2e")
 """Figures that are told together: worst and median error of each."""
 
-NOT_JUDGED = frozenset({"goodput"})
+NOT_JUDGED = frozenset({"goodput", *OF_OBJECTIVES})
 """One request of a few hundred that passes a limit by a hair is more than any goal."""
 
 GOAL_SHARE: Mapping[str, float] = {"energy": 0.005}
@@ -49,6 +52,8 @@ class Row:
     @property
     def group(self) -> str:
         """One of `GROUPS`."""
+        if self.name in OF_OBJECTIVES:
+            return self.name
         if self.name in ("energy_j", "goodput_rps"):
             return self.name.partition("_")[0]
         return "throughput" if self.name.endswith("_s") or self.name.endswith("_rps") else self.name.partition("_")[0]
@@ -56,7 +61,7 @@ class Row:
     @property
     def is_latency(self) -> bool:
         """True where it is in seconds."""
-        return "_p" in self.name and not self.name.endswith("_s")
+        return self.group in ("ttft", "tpot", "itl", "e2e")
 
     def off(self, truth: Truth) -> float:
         """Distance from the truth, in the figure's unit."""

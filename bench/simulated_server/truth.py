@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from sim.serving import Path as ServerPath
 from sim.serving import StepPower
 from sim.serving.arrivals import Ints, S
@@ -15,6 +16,9 @@ from bench.simulated_server.model import path_of
 from bench.simulated_server.running import SLO, TOKENS, Ran
 from llem_serving.arrivals import draw
 from llem_serving.config import LoadConfig
+from llem_serving.metrics import j_per_good_token
+
+Bools = npt.NDArray[np.bool_]
 
 PERCENTILES = (50, 90, 95, 99)
 LATENCIES = ("ttft", "tpot", "itl", "e2e")
@@ -97,8 +101,22 @@ def off_model_ns(ran: Ran, stop_s: float = 0.0) -> int:
     return int(np.abs(tokens - meant)[seen].max())
 
 
-def figures(served: Served, open_ns: int, close_ns: int) -> dict[str, float]:
-    """The figures of a window, by METHOD's definitions.
+def kept(served: Served, slo: Mapping[str, float]) -> Bools:
+    """True for each request that was answered and keeps all limits, by the true times of its tokens."""
+    first, last = served.tokens[:, 0], served.tokens[:, -1]
+    latencies = {
+        "ttft_s": (first - served.scheduled) / S,
+        "tpot_s": (last - first) / S / (TOKENS - 1),
+        "e2e_s": (last - served.scheduled) / S,
+    }
+    keeps: Bools = served.tokens.all(axis=1)
+    for name, limit in slo.items():
+        keeps &= latencies[name] <= limit
+    return keeps
+
+
+def figures(served: Served, open_ns: int, close_ns: int, slo: Mapping[str, float] = SLO) -> dict[str, float]:
+    """The figures of a window, by METHOD's definitions. Joules per good token are 0 where no token is good.
 
     Raises:
         RuntimeError: a request that arrived in the window was not answered.
@@ -110,12 +128,16 @@ def figures(served: Served, open_ns: int, close_ns: int) -> dict[str, float]:
     length_s = (close_ns - open_ns) / S
     ttft, e2e = (tokens[:, 0] - scheduled) / S, (tokens[:, -1] - scheduled) / S
     given = (served.tokens > open_ns) & (served.tokens <= close_ns)
+    keeps, energy_j = kept(served, slo), float(served.power.energy_j(open_ns, close_ns))
+    good = int(given[keeps].sum())
     found = {
-        "energy_j": float(served.power.energy_j(open_ns, close_ns)),
+        "energy_j": energy_j,
         "tokens_per_s": int(given.sum()) / length_s,
         "offered_rps": len(scheduled) / length_s,
         "achieved_rps": int(given[:, -1].sum()) / length_s,
-        "goodput_rps": int(((ttft <= SLO["ttft_s"]) & (e2e <= SLO["e2e_s"])).sum()) / length_s,
+        "goodput_rps": int(keeps[inside].sum()) / length_s,
+        "good_tokens": float(good),
+        "j_per_good_token": energy_j / good if good else 0.0,
     }
     seen = {
         "ttft": ttft,
@@ -131,11 +153,13 @@ def figures(served: Served, open_ns: int, close_ns: int) -> dict[str, float]:
 
 def told(result: Mapping[str, Any]) -> dict[str, float | None]:
     """The same figures as llem has them; None where it gives none."""
-    metrics = result["scenario_metrics"]
+    metrics, energy_j = result["scenario_metrics"], result["energy"]["headline"]["energy_j"]
+    row = {"energy.headline.energy_j": energy_j, "scenario_metrics.good_tokens": metrics["good_tokens"]}
     found: dict[str, float | None] = {
-        "energy_j": result["energy"]["headline"]["energy_j"],
+        "energy_j": energy_j,
         "tokens_per_s": result["throughput"]["tokens_per_s"],
-        **{name: metrics[name] for name in ("offered_rps", "achieved_rps", "goodput_rps")},
+        **{name: metrics[name] for name in ("offered_rps", "achieved_rps", "goodput_rps", "good_tokens")},
+        "j_per_good_token": j_per_good_token(row),
     }
     for name in LATENCIES:
         values = result["latency"][f"{name}_s"] or {}

@@ -122,7 +122,7 @@ def llem_study_started(study_dir: Path, study: Mapping[str, Any]) -> None:
 
     Args:
         study_dir: the study's folder.
-        study: `name`, `study_design_hash`, `experiments` (count, cycles included).
+        study: `name`, `study_design_hash`, `experiments` (count, cycles included), `at_most` (True where fewer may run, as of a search).
     """
 
 

@@ -163,8 +163,9 @@ def test_a_mapping_is_a_study_too_and_a_reporter_hears_of_it(tmp_path: Path) -> 
     heard: list[Any] = []
 
     class Listener(SilentReporter):
-        def study_started(self, directory: Path, total: int) -> None:
+        def study_started(self, directory: Path, total: int, *, at_most: bool = False) -> None:
             heard.append(("study", total))
+            assert not at_most
 
         def experiment_finished(self, number: int, result: Any) -> None:
             heard.append((number, result["status"]))

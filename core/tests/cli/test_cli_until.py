@@ -44,6 +44,7 @@ def test_a_study_ends_each_experiment_when_its_interval_is_narrow(
     )
     done = llem("run", path, env={**os.environ, "PYTHONPATH": f"{TESTMETER}{os.pathsep}{os.environ['PYTHONPATH']}"})
     assert done.returncode == 1, "three experiments failed"
+    assert "up to 14 experiments, results in" in done.stderr
     folder = read.only_study(tmp_path / "results")
     account = read.manifest(folder)
     assert account["state"] == "complete"

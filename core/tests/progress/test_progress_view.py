@@ -175,6 +175,17 @@ def test_wide_characters_and_marks_take_the_columns_that_they_take() -> None:
     assert line([Part("a\x1b[2Jb\n")], 80, colours=False) == "a [2Jb "
 
 
+def test_a_study_that_may_end_with_fewer_says_up_to_how_many() -> None:
+    stream = io.StringIO()
+    with TextReporter(stream) as reporter:
+        reporter.study_started(Path("results/demo"), 6, at_most=True)
+        reporter.study_started(Path("results/demo"), 1, at_most=True)
+        reporter.study_started(Path("results/demo"), 6)
+    assert stream.getvalue().splitlines() == [
+        f"{count}, results in results/demo" for count in ("up to 6 experiments", "up to 1 experiment", "6 experiments")
+    ]
+
+
 def break_off(stream: TextIO) -> None:
     """Tell the begin of a study, and end in the middle of it."""
     with TextReporter(stream) as reporter:

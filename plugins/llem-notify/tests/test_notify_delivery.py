@@ -37,6 +37,10 @@ def test_a_message_comes_as_json(receiver):
     assert "webhook-signature" not in one.headers
     assert Message.model_validate_json(one.body) == message
     assert one.message["text"] == "ü has started: 3 experiments."
+    assert (
+        started(Study(name="ü", folder="ü-1", experiments=3, at_most=True)).text
+        == "ü has started: up to 3 experiments."
+    )
 
 
 @pytest.mark.parametrize("key", [SECRET, "any text"])

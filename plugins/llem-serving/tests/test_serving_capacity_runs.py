@@ -83,7 +83,8 @@ def test_the_capacity_of_a_server_is_found_in_few_runs_of_one_study(start: Start
     assert "1 to 6 experiments to run" in output
     assert "90 % of requests keep end to end 0.03 s" in output
     assert not (tmp_path / "results").exists()
-    output, _ = ended(start(*command, *OPTIONS))
+    output, said = ended(start(*command, *OPTIONS))
+    assert "up to 6 experiments, results in" in said
     folder = folder_of(tmp_path)
     found = answer(folder)
     capacity_rps = capacity_of_queue(0.9, 2 * SERVICE_S)
@@ -174,9 +175,14 @@ def test_a_study_of_a_curve_is_searched_without_its_rates_and_cycles(start: Star
     output, said = ended(start("capacity", "s.yaml", "--slo", "e2e_s=0.03", "--dry-run", **curve))
     assert "1 to 10 experiments to run" in output
     assert "from 30 requests/s on" in output
+    assert "outside the study file" not in said, "the user gave nothing there"
     assert "the rates of the study (20, 30, 40) are left out" in said
     assert "execution.cycles (3) is left out" in said
+    options = ["--set", "load.rate_rps=20", "--dry-run"]
+    _, said = ended(start("capacity", "s.yaml", "--slo", "e2e_s=0.03", *options))
+    assert said.count("the axis `load.rate_rps` of the sweep is replaced") == 1
     _, said = ended(start("capacity", "s.yaml", "--slo", "e2e_s=0.03", "--max-runs", "1", *OPTIONS))
+    assert "outside the study file" not in said
     folder = folder_of(tmp_path)
     assert [run["rate_rps"] for run in answer(folder)["runs"]] == [30.0]
     command = ["capacity", "s.yaml", "--slo", "e2e_s=0.03", "--max-runs", "2", *OPTIONS]

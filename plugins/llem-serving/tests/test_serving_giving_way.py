@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,12 @@ from llem.plugin_api import ConfigError, default_registry
 from llem_serving.capacity.giving_way import giving_way
 
 Given = Callable[..., dict[str, str]]
+PLAIN: Mapping[str, Any] = {
+    "model": "random:tiny-llama",
+    "backend": "openai",
+    "openai": {"base_url": "http://127.0.0.1:9/v1"},
+    "measurement": {"scenario": "server"},
+}
 
 
 @pytest.fixture
@@ -20,15 +26,10 @@ def given(tmp_path: Path) -> Given:
     """Writes a study with these sections, and returns the settings that replace something of it, with what is said."""
 
     def ask(*settings: str, **sections: Any) -> dict[str, str]:
-        study = {
-            "model": "random:tiny-llama",
-            "backend": "openai",
-            "openai": {"base_url": "http://127.0.0.1:9/v1"},
-            "measurement": {"scenario": "server"},
-            **sections,
-        }
+        study = {**PLAIN, **sections}
         (tmp_path / "s.yaml").write_text(json.dumps(study))
-        return {one.setting: one.said for one in giving_way(tmp_path / "s.yaml", default_registry(), settings)}
+        found = giving_way(tmp_path / "s.yaml", default_registry(), settings)
+        return {one.setting: one.said for one in found.things}
 
     return ask
 
@@ -62,6 +63,25 @@ def test_many_rates_are_not_all_listed(given: Given) -> None:
 
 def test_a_rate_of_the_command_line_is_the_first(given: Given) -> None:
     assert given("load.rate_rps=3", sweep={"load.rate_rps": [1, 2]}) == {}
+
+
+def test_notes_are_on_what_the_users_own_settings_replace(tmp_path: Path) -> None:
+    study = {
+        **PLAIN,
+        "sweep": {"load.rate_rps": [1, 2], "dataset.n": [4, 8]},
+        "execution": {"until": {"ci_width": "5 %"}},
+    }
+    (tmp_path / "s.yaml").write_text(json.dumps(study))
+    asked = {
+        (): [],
+        ("dataset.n=4",): ["dataset.n"],
+        ("load.rate_rps=3",): ["load.rate_rps"],
+        ("execution.cycles=1",): ["execution.until"],
+    }
+    for settings, replaced in asked.items():
+        notes = giving_way(tmp_path / "s.yaml", default_registry(), settings).notes
+        assert [key for key in replaced if f"`{key}`" in notes[0]] == replaced
+        assert len(notes) == len(replaced)
 
 
 def test_cycles_and_until_give_way(given: Given) -> None:

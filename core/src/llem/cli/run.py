@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -110,6 +111,7 @@ def run(
     quiet: bool,
     verbose: bool,
     as_json: bool,
+    notes: Sequence[str] | None = None,
 ) -> int:
     """Run a study, or one experiment from options.
 
@@ -178,16 +180,13 @@ def run(
     }
     overrides = {key: found for key, found in given.items() if found is not None}
     try:
-        loaded = load_study(
-            study,
-            overrides=overrides,
-            settings=settings,
-            **installed_parts(registry),
-        )
+        loaded = load_study(study, overrides=overrides, settings=settings, **installed_parts(registry))
     except ConfigError as error:
         if study is None and model is None and "`model` is missing" in error.what:
             raise click.UsageError("there is nothing to run: give a STUDY.yaml, or --model and --backend.") from error
         raise
+    if notes is not None:  # a command that replaces values of the study has told of them in its own words
+        loaded = replace(loaded, notes=notes)
     if resume is not None:
         return again(resume, loaded)
     plan = make_plan(loaded, registry, runner=runner)

@@ -73,18 +73,15 @@ class TextReporter:
 
     # What the study loop calls.
 
-    def study_started(self, directory: Path, total: int) -> None:
+    def study_started(self, directory: Path, total: int, *, at_most: bool = False) -> None:
         state = self._state
-        state.name, state.total, state.began_s = (
-            directory.name.rpartition("-")[0] or directory.name,
-            total,
-            time.monotonic(),
-        )
+        state.name = directory.name.rpartition("-")[0] or directory.name
+        state.total, state.began_s = total, time.monotonic()
         if self._lives:
             self._screen = (
                 NotebookView(self._view) if self._is_notebook else Screen(_terminal(self._stream), self._view)
             )
-        self._say(f"{total} experiment{'s' * (total != 1)}, results in {directory}")
+        self._say(f"{'up to ' * at_most}{total} experiment{'s' * (total != 1)}, results in {directory}")
 
     def experiment_started(self, number: int, label: str, job_dir: Path) -> None:
         self._state.pause = None

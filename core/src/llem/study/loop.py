@@ -117,9 +117,11 @@ class _Study:
             self.writer = ManifestWriter(directory, manifest)
         try:
             total = max(len(manifest.experiments), self.plan.total if self.plan.search else 0)
-            reporter.study_started(directory, total)
-            told = {"name": manifest.name, "study_design_hash": manifest.study_design_hash, "experiments": total}
-            self.context.notify("llem_study_started", study=told)
+            execution = self.plan.execution
+            at_most = self.plan.search is not None or execution.fewest_cycles < execution.most_cycles
+            reporter.study_started(directory, total, at_most=at_most)
+            told = {"name": manifest.name, "study_design_hash": manifest.study_design_hash}
+            self.context.notify("llem_study_started", study={**told, "experiments": total, "at_most": at_most})
             state = self._run_all()
             with writing(directory):
                 self.writer.study(state)

@@ -18,8 +18,8 @@ class Reporter(Protocol):
     Several experiments may be under way at once: `number` tells which one is meant.
     """
 
-    def study_started(self, directory: Path, total: int) -> None:
-        """The study's folder exists; `total` experiments (cycles counted) will run."""
+    def study_started(self, directory: Path, total: int, *, at_most: bool = False) -> None:
+        """The study's folder exists; `total` experiments (cycles counted) will run, or fewer where that is `at_most`."""
 
     def experiment_started(self, number: int, label: str, job_dir: Path) -> None:
         """Experiment `number` (from 1) is dispatched; `label` names what distinguishes it."""
@@ -54,7 +54,7 @@ class TellsTime(Protocol):
 class SilentReporter:
     """Tells nobody."""
 
-    def study_started(self, directory: Path, total: int) -> None: ...
+    def study_started(self, directory: Path, total: int, *, at_most: bool = False) -> None: ...
     def experiment_started(self, number: int, label: str, job_dir: Path) -> None: ...
     def event(self, number: int, event: Mapping[str, Any]) -> None: ...
     def experiment_finished(self, number: int, result: Mapping[str, Any]) -> None: ...

@@ -42,9 +42,11 @@ class Listener(SilentReporter):
     def __init__(self) -> None:
         self.said: list[str] = []
         self.totals: list[int] = []
+        self.at_most: list[bool] = []
 
-    def study_started(self, directory: Path, total: int) -> None:
+    def study_started(self, directory: Path, total: int, *, at_most: bool = False) -> None:
         self.totals.append(total)
+        self.at_most.append(at_most)
 
     def message(self, level: Any, text: str) -> None:
         self.said.append(text)
@@ -137,6 +139,7 @@ def test_each_run_is_an_experiment_of_the_study_that_follows_from_those_before(r
     assert len({e.config_hash for e in manifest.experiments}) == 3
     assert study.answer["told"] == [[[4.0, "done"], [2.0, "done"], [1.0, "done"]]]
     assert study.listener.totals == [5]
+    assert study.listener.at_most == [True], "the search ended with three"
 
 
 def test_a_failed_run_is_told_and_asked_for_again_in_a_cycle_of_its_own(run: Callable[..., Running]) -> None:

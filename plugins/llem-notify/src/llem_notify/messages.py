@@ -26,6 +26,7 @@ class Study(_Part):
     name: str
     folder: str = Field(description="name of its folder, without the path")
     experiments: int = Field(description="planned, cycles counted")
+    at_most: bool = Field(False, description="fewer may run, as of a search")
 
 
 class FailedExperiment(_Part):
@@ -66,7 +67,8 @@ class Message(_Part):
 
 def started(study: Study) -> Message:
     """A study has started."""
-    return _message("study_started", f"{study.name} has started: {_experiments(study.experiments)}.", study=study)
+    text = f"{study.name} has started: {'up to ' * study.at_most}{_experiments(study.experiments)}."
+    return _message("study_started", text, study=study)
 
 
 def failed(study: Study, folder: str, result: Mapping[str, Any]) -> Message:

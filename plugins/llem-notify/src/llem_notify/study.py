@@ -56,7 +56,10 @@ class StudyMessages:
     def __init__(self, config: Notify, folder: Path, study_dir: Path, study: Mapping[str, Any]) -> None:
         ways = [way_to(target, folder) for target in config.targets]
         self._study = messages.Study(
-            name=str(study["name"]), folder=study_dir.name, experiments=int(study["experiments"])
+            name=str(study["name"]),
+            folder=study_dir.name,
+            experiments=int(study["experiments"]),
+            at_most=bool(study.get("at_most")),
         )
         self._most, self._failures = config.most_failures, 0
         self._courier = Courier(

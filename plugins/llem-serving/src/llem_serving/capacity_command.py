@@ -99,9 +99,12 @@ def capacity(
     chosen = {"goal": goal, "max_runs": max_runs, "precision": precision}
     given = [f"execution.search.{key}={value}" for key, value in chosen.items() if value is not None]
     of_study = [*(f"slo.{one}" for one in slo), *settings]
-    for one in giving_way(study, _registry(context), of_study):
+    found = giving_way(study, _registry(context), of_study)
+    for one in found.things:
         if not passed["quiet"]:
             click.echo(f"llem: {one.said}", err=True)
         given.append(one.setting)
-    code: int = context.invoke(_run(context), study=study, settings=(*given, *of_study), **passed)
+    settings = (*given, *of_study)
+    # What gives way to the search has been told: the notes are those on what the user's own settings replace.
+    code: int = context.invoke(_run(context), study=study, settings=settings, notes=found.notes, **passed)
     return code

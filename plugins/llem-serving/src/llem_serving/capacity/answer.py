@@ -12,11 +12,12 @@ class Answer:
     How often it holds the truth is known of one simulated server alone.
 
     Attributes:
-        rate_rps: the estimate; None where the runs tell none.
+        rate_rps: the estimate, never outside of the rates that ran; None where the runs tell none.
         low_rps: end of the bracket; 0 where nothing bounds it.
         high_rps: end of the bracket; infinite where nothing bounds it.
         runs: number of runs that it rests on.
         why: a sentence on why the search ended, or what it still needs.
+        beyond: sentences on what the model has outside of the rates that ran; empty where that is nothing.
     """
 
     rate_rps: float | None
@@ -24,6 +25,12 @@ class Answer:
     high_rps: float
     runs: int
     why: str
+    beyond: str = ""
+
+    @property
+    def said(self) -> str:
+        """All its sentences."""
+        return " ".join(filter(None, (self.why, self.beyond)))
 
 
 def percent(share: float) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Literal
 
@@ -37,6 +37,8 @@ class CapacityEstimate:
         wanted: attainment.
         unit: of rates, for sentences.
     """
+
+    _untold = "Nothing ran"
 
     def __init__(self, runs: Sequence[Run], wanted: float, unit: str = OF_REQUESTS) -> None:
         self.runs, self.wanted, self.unit = runs, wanted, unit
@@ -72,6 +74,9 @@ class CapacityEstimate:
             return self.bounds.limit_rps  # what one run says alone shall not cap the search for good
         if is_over:
             return None
+        lowest, middle = self.ran[0], self.interval()[1]
+        if middle < lowest:
+            return middle  # or the answer would be the lowest rate that ran, for want of another
         return most_telling(self.runs, self.crossing, self.bounds)
 
     def interval(self) -> tuple[float, float, float]:
@@ -83,8 +88,21 @@ class CapacityEstimate:
         """The answer of a search that makes so many runs at most."""
         if self.simple_next is not None:
             return self._one_sided(most)
-        low, middle, high = self.interval()
-        return Answer(middle, low, high, len(self.runs), " ".join(self._why(most, precision)))
+        low, rate, high = self.bracket()
+        n, why, beyond = len(self.runs), " ".join(self._why(most, precision)), " ".join(self._beyond())
+        return Answer(rate if self._is_reached() else None, low, high, n, why, beyond)
+
+    @property
+    def ran(self) -> tuple[float, float]:
+        """The lowest and the highest rate that ran: an answer lies between."""
+        rates = [run.rate_rps for run in self.runs]
+        return min(rates), max(rates)
+
+    def bracket(self) -> tuple[float, float, float]:
+        """The interval with its middle moved to the nearest rate that ran where it lies outside of them."""
+        (low, middle, high), (lowest, highest) = self.interval(), self.ran
+        rate = min(max(middle, lowest), highest)
+        return min(low, rate), rate, max(high, rate)
 
     @property
     def limited_by(self) -> Limit | None:
@@ -105,9 +123,25 @@ class CapacityEstimate:
         lowest, *others = sorted(lost, key=lambda run: run.rate_rps)
         return lowest.attainment <= 2 * max(run.attainment for run in others) + _BY_CHANCE / lowest.requests
 
+    def _is_reached(self) -> bool:
+        """False where no rate held, and capacity lies below all that ran: none of them can be the answer."""
+        return bool(self.bounds.held_rps) or CapacityEstimate.interval(self)[2] >= self.ran[0]
+
+    def _beyond(self) -> Iterator[str]:
+        (low, middle, high), (lowest, highest) = self.interval(), self.ran
+        alone = "there the bracket is the model's alone." if self.bracket()[0] else "nothing bounds the rate there."
+        if middle < lowest:
+            yield f"{self._untold} below {lowest:.4g} {self.unit}, where the model has the rate."
+        elif low < lowest:
+            yield f"{self._untold} below {lowest:.4g} {self.unit}: {alone}"
+        if middle > highest:
+            yield f"Nothing ran above {highest:.4g} {self.unit}, where the model has the rate."
+        elif high > highest:
+            yield f"Nothing ran above {highest:.4g} {self.unit}: there the bracket is the model's alone."
+
     def _enough(self, precision: float) -> bool:
-        low, middle, high = self.interval()
-        return max(high / middle, middle / low) <= 1 + precision
+        low, rate, high = self.bracket()
+        return high <= rate * (1 + precision) and rate <= low * (1 + precision)
 
     def _narrow(self, precision: float) -> bool:
         """True where everything is kept below a bracket that is as narrow as was asked for, and nothing above."""

@@ -162,5 +162,5 @@ def _plain(answer: Answer) -> dict[str, Any]:
         "low_rps": answer.low_rps,
         "high_rps": high,
         "runs": answer.runs,
-        "why": answer.why,
+        "why": answer.said,
     }

@@ -22,7 +22,8 @@ _APART = 0.1
 
 _CANDIDATES = 61
 _REACH = 0.25
-"""Distance from the least up to which runs are planned, in the rate's logarithm: further out the curve may be another one."""
+"""Distance from the least up to which runs are planned, in the rate's logarithm: further out the curve may be another one. No
+further below the rates that ran is it believed."""
 
 _BEYOND = 1.05
 """Runs are planned up to this multiple of capacity: of few good tokens nothing is told of all."""
@@ -36,6 +37,8 @@ _SEED = 43
 
 class EnergyEstimate(CapacityEstimate):
     """Capacity, and the least energy up to it, as one run or more tell them."""
+
+    _untold = "No run tells of energy"
 
     @cached_property
     def curve(self) -> EnergyCurve | None:
@@ -62,9 +65,19 @@ class EnergyEstimate(CapacityEstimate):
         low, middle, high = np.quantile(self._least[0], INTERVAL).tolist()
         return low, middle, high
 
+    @property
+    def ran(self) -> tuple[float, float]:
+        """The lowest rate that told of energy, and the highest that ran."""
+        return told_rates(self.runs)[0], super().ran[1]
+
+    def bracket(self) -> tuple[float, float, float]:
+        """As for capacity; the low end is 0 where it lies so far below the rates that ran that the curve may be another one there."""
+        low, rate, high = super().bracket()
+        return low if low >= self._lowest_believed else 0.0, rate, high
+
     def answer(self, most: int, precision: float) -> Answer:
         """The answer of a search that makes so many runs at most."""
-        if self.simple_next is None and self.curve is not None:
+        if self.simple_next is None and self.curve is not None and self._is_reached():
             return super().answer(most, precision)
         n = len(self.runs)
         made = f"All {n} runs are made" if n >= most else f"{n} of {most} runs are made"
@@ -91,6 +104,10 @@ class EnergyEstimate(CapacityEstimate):
         best = np.argmin(good, axis=1)
         return rates[np.arange(len(rates)), best], int((best == _GRID - 1).sum())
 
+    @property
+    def _lowest_believed(self) -> float:
+        return self.ran[0] * math.exp(-_REACH)
+
     def _limited(self) -> bool:
         """True where energy falls up to capacity."""
         least, at_capacity = self._least
@@ -112,7 +129,7 @@ class EnergyEstimate(CapacityEstimate):
         return self.crossing.rate_rps
 
     def _telling_of(self, curve: EnergyCurve) -> float:
-        middle = self.interval()[1]
+        middle = max(self.interval()[1], self._lowest_believed)
         highest = min(_BEYOND * self.crossing.rate_rps, BELOW_LIMIT * self.bounds.limit_rps)
         candidates = np.exp(np.linspace(math.log(middle) - _REACH, math.log(middle) + _REACH, _CANDIDATES))
         candidates = candidates[candidates <= max(highest, middle)]

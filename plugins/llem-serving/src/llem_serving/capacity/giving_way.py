@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +24,20 @@ class GivesWay:
     said: str
 
 
-def giving_way(study: Path, registry: Registry, settings: Sequence[str]) -> Iterator[GivesWay]:
+@dataclass(frozen=True)
+class GivingWay:
+    """Everything of a study that gives way to a search.
+
+    Attributes:
+        things: that do.
+        notes: on what the user's own settings replace of the study.
+    """
+
+    things: Sequence[GivesWay]
+    notes: Sequence[str]
+
+
+def giving_way(study: Path, registry: Registry, settings: Sequence[str]) -> GivingWay:
     """Everything of a study that gives way to a search which the command line asks for.
 
     Args:
@@ -39,19 +52,21 @@ def giving_way(study: Path, registry: Registry, settings: Sequence[str]) -> Iter
     loaded = load_study(study, settings=[*settings, "execution.search.goal=null"], **installed_parts(registry))
     points = Sweep(loaded.config, registry[BACKENDS], registry[SCENARIOS], loaded.locate, loaded.base_dir)
     rates = sorted({point.values[KEY] for point in points if isinstance(point.values.get(KEY), (int, float))})
+    things = []
     if rates:
         # The middle one, since the search is quickest from about where the capacity is.
         first = rates[(len(rates) - 1) // 2]
-        yield GivesWay(
-            f"{KEY}={first}",
+        said = (
             f"the rates of the study ({_listed(rates)}) are left out, since the search chooses them; its first is {first:g} "
-            f"(--set {KEY}=RATE for another).",
+            f"(--set {KEY}=RATE for another)."
         )
+        things.append(GivesWay(f"{KEY}={first}", said))
     execution = loaded.config.execution
     is_asked_for = any(one.startswith(("execution.cycles=", "execution.until")) for one in settings)
     if execution.most_cycles > 1 and not is_asked_for:
         how = "execution.until" if execution.until.ci_width is not None else f"execution.cycles ({execution.cycles})"
-        yield GivesWay("execution.cycles=1", f"{how} is left out, since the search decides what it repeats.")
+        things.append(GivesWay("execution.cycles=1", f"{how} is left out, since the search decides what it repeats."))
+    return GivingWay(things, loaded.notes)
 
 
 def _listed(rates: Sequence[float]) -> str:

@@ -74,14 +74,14 @@ def answer_sentences(slo: SloConfig, search: ConfigurationSearch, *, by_energy: 
     capacity, energy = search.capacity.answer(), search.energy.answer()
     yield _capacity(capacity, slo, search)
     if energy.rate_rps is not None:
-        why = f" {energy.why}" if by_energy else ""
+        why = energy.said if by_energy else energy.beyond
         what = "estimated energy" if search.count(energy_method="estimate") else "energy"
         yield (
             f"{what} per good token is least at {energy.rate_rps:.4g} {search.unit} (bracket {_interval(energy)}), by "
-            f"{_many(energy.runs, 'run')}.{why}"
+            f"{_many(energy.runs, 'run')}. {why}".rstrip()
         )
     elif by_energy:
-        yield f"the rate of the least energy is not told. {energy.why}"
+        yield f"the rate of the least energy is not told. {energy.said}"
     if failed := search.count(status="failed"):
         ended = (
             " The search ended with that; `llem resume --retry-failed` takes it up again."
@@ -99,7 +99,7 @@ def answer_sentences(slo: SloConfig, search: ConfigurationSearch, *, by_energy: 
 
 def _capacity(answer: Answer, slo: SloConfig, search: ConfigurationSearch) -> str:
     if answer.rate_rps is None:
-        return f"capacity is not told. {answer.why}"
+        return f"capacity is not told. {answer.said}"
     least = "at least " if math.isinf(answer.high_rps) else ""
     limited = {
         "objectives": " The objectives limit it.",
@@ -111,7 +111,7 @@ def _capacity(answer: Answer, slo: SloConfig, search: ConfigurationSearch) -> st
     }[search.limited_by]
     return (
         f"capacity is {least}{answer.rate_rps:.4g} {search.unit} (bracket {_interval(answer)}) where {_objectives(slo)}, by "
-        f"{_many(answer.runs, 'run')}.{limited} {answer.why}"
+        f"{_many(answer.runs, 'run')}.{limited} {answer.said}"
     )
 
 
