@@ -45,7 +45,10 @@ class Distribution:
 DISTRIBUTIONS = (
     Distribution("llem-start", "llem_start", "llem[start]", ("init",)),
     Distribution(
-        "llem-analysis", "llem_analysis", "llem[analysis]", ("analyze", "audit", "compare", "gate", "pareto", "pick")
+        "llem-analysis",
+        "llem_analysis",
+        "llem[analysis]",
+        ("analyze", "audit", "compare", "gate", "pareto", "pick", "show"),
     ),
     Distribution("llem-report", "llem_report", "llem[report]", ("report",)),
     Distribution("llem-exporters", "llem_exporters", "llem[exporters]", ("export", "import")),

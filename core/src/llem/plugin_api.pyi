@@ -7,6 +7,7 @@ from llem.cli.completing import installed_datasets as installed_datasets
 from llem.cli.completing import settings_keys as settings_keys
 from llem.cli.completing import study_folders as study_folders
 from llem.cli.registered import Registered as Registered
+from llem.cli.summary import study_summary as study_summary
 from llem.cli.table import table as table
 from llem.cli.writing import refuse_existing as refuse_existing
 from llem.cli.writing import write_text as write_text
@@ -62,6 +63,7 @@ from llem.measure.latency import timings as timings
 from llem.measure.statistics import stands as stands
 from llem.metrics import student as student
 from llem.metrics.computed import ComputedColumn as ComputedColumn
+from llem.metrics.computed import WithComputed as WithComputed
 from llem.metrics.environments import COLUMNS as COLUMNS
 from llem.metrics.environments import Environment as Environment
 from llem.metrics.environments import RowEnvironments as RowEnvironments
@@ -82,6 +84,10 @@ from llem.metrics.intervals import Interval as Interval
 from llem.metrics.intervals import draws as draws
 from llem.metrics.intervals import expanded_tail as expanded_tail
 from llem.metrics.intervals import mean as mean
+from llem.metrics.selection import WEIGHING as WEIGHING
+from llem.metrics.selection import ResultTable as ResultTable
+from llem.metrics.selection import count_of as count_of
+from llem.metrics.summary import METRIC_COLUMNS as METRIC_COLUMNS
 from llem.metrics.summary import Configuration as Configuration
 from llem.metrics.summary import MetricSummary as MetricSummary
 from llem.metrics.summary import is_boundless as is_boundless
@@ -114,8 +120,13 @@ from llem.preflight.engines import FIRST_REMEDY as FIRST_REMEDY
 from llem.preflight.engines import engine_command as engine_command
 from llem.preflight.engines import engine_remedy as engine_remedy
 from llem.registered_metrics import computed_columns as computed_columns
+from llem.registered_metrics import shown_metrics as shown_metrics
 from llem.results.aggregate import aggregate as aggregate
+from llem.results.arrow_array import array_of as array_of
+from llem.results.arrow_table import is_json as is_json
+from llem.results.arrow_table import json_text as json_text
 from llem.results.arrow_table import rows_table as rows_table
+from llem.results.columns import unit_of as unit_of
 from llem.results.facts import DeviceFacts as DeviceFacts
 from llem.results.facts import Facts as Facts
 from llem.results.job_directory import EVENTS as EVENTS
@@ -144,6 +155,7 @@ from llem.results.models import StageEnergy as StageEnergy
 from llem.results.models import Stages as Stages
 from llem.results.models import Throughput as Throughput
 from llem.results.models import Tokens as Tokens
+from llem.results.parts import ParquetTable as ParquetTable
 from llem.results.parts import read_parquet as read_parquet
 from llem.results.places import nothing_here as nothing_here
 from llem.results.places import several_here as several_here
@@ -161,11 +173,14 @@ from llem.results.store import is_study as is_study
 from llem.results.store import read_object as read_object
 from llem.results.store import read_result as read_result
 from llem.results.study import StudyResult as StudyResult
+from llem.results.table import StudyTable as StudyTable
 from llem.results.table_file import table_of as table_of
 from llem.results.text import ESTIMATE as ESTIMATE
 from llem.results.text import NOTHING as NOTHING
+from llem.results.text import PARAGRAPH as PARAGRAPH
 from llem.results.text import counted as counted
 from llem.results.text import duration as duration
+from llem.results.text import energy_text as energy_text
 from llem.results.text import number as number
 from llem.results.text import one_line as one_line
 from llem.results.text import plain as plain
@@ -183,6 +198,7 @@ from llem.results.weighing import GRAVITY as GRAVITY
 from llem.results.weighing import VOIDED as VOIDED
 from llem.results.weighing import codes_of as codes_of
 from llem.results.weighing import holds_impossible as holds_impossible
+from llem.results.weighing import is_impossible as is_impossible
 from llem.results.weighing import mark_whole as mark_whole
 from llem.results.weighing import qualities_of as qualities_of
 from llem.results.weighing import too_few as too_few

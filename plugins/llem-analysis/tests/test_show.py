@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
-from subprocess import CompletedProcess
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
+from llem.results.aggregate import aggregate
 from llem.results.models import Failure
 
 pytestmark = pytest.mark.process
-
-Crashed = tuple[Path, CompletedProcess[str]]
 
 
 @pytest.fixture
@@ -158,28 +156,31 @@ def test_a_failed_result_shows_where_and_why_with_its_log(llem: Any, three: Path
     assert "failure: OutOfMemory in load\n  too large\n  log tail:\n  | a line" in shown
 
 
-def test_the_table_of_results_says_the_same_as_the_folders(llem: Any, crashed: Crashed) -> None:
-    folder = crashed[0]
-    by_folder = json.loads(llem("show", folder, "--json").stdout)
-    by_table = json.loads(llem("show", folder / "results.parquet", "--json").stdout)
+def test_the_table_of_results_says_the_same_as_the_folders(llem: Any, three: Path) -> None:
+    by_folder = json.loads(llem("show", three, "--json").stdout)
+    by_table = json.loads(llem("show", aggregate(three), "--json").stdout)
     assert by_table == by_folder
 
 
-def test_the_table_can_be_rebuilt_at_any_time(llem: Any, crashed: Crashed, tmp_path: Path, read: Any) -> None:
-    folder = tmp_path / "copied"
-    shutil.copytree(crashed[0], folder)
-    before = read.rows(folder)
+def test_the_table_can_be_rebuilt_at_any_time(llem: Any, three: Path) -> None:
+    def rows() -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = pq.read_table(folder / "results.parquet").to_pylist()
+        return found
+
+    folder = three
+    aggregate(folder)
+    before = rows()
     (folder / "results.parquet").unlink()
     assert llem("show", folder).returncode == 0
     assert not (folder / "results.parquet").exists(), "looking at a study writes nothing"
     assert llem("show", folder, "--rebuild").returncode == 0
-    assert read.rows(folder) == before
+    assert rows() == before
     (folder / "results.parquet").write_text("torn")
     torn = llem("show", folder / "results.parquet")
     assert torn.returncode == 2
     assert "--rebuild" in torn.stderr
     assert llem("show", folder, "--rebuild").returncode == 0
-    assert read.rows(folder) == before
+    assert rows() == before
 
 
 @pytest.mark.parametrize(
