@@ -43,7 +43,7 @@ class Distribution:
 
 
 DISTRIBUTIONS = (
-    Distribution("llem-start", "llem_start", "llem[start]", ("init",)),
+    Distribution("llem-start", "llem_start", "llem[start]", ("config", "init")),
     Distribution(
         "llem-analysis",
         "llem_analysis",

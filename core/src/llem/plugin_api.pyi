@@ -11,7 +11,10 @@ from llem.cli.summary import study_summary as study_summary
 from llem.cli.table import table as table
 from llem.cli.writing import refuse_existing as refuse_existing
 from llem.cli.writing import write_text as write_text
+from llem.config.backends_in_use import backends_in_use as backends_in_use
+from llem.config.backends_in_use import group_entries as group_entries
 from llem.config.compose import Composer as Composer
+from llem.config.constraints import alternatives as alternatives
 from llem.config.environment import read_settings as read_settings
 from llem.config.environment import value_of as value_of
 from llem.config.experiment import SECTIONS as SECTIONS
@@ -22,10 +25,15 @@ from llem.config.experiment import ModelConfig as ModelConfig
 from llem.config.identity import config_hash as config_hash
 from llem.config.introspect import FieldFacts as FieldFacts
 from llem.config.introspect import facts_of as facts_of
+from llem.config.introspect import schema_of as schema_of
+from llem.config.introspect import takes_text as takes_text
+from llem.config.keys import RUNNER_OPTIONS as RUNNER_OPTIONS
 from llem.config.keys import STUDY_KEYS as STUDY_KEYS
 from llem.config.keys import Vocabulary as Vocabulary
+from llem.config.layers import LoadedStudy as LoadedStudy
 from llem.config.layers import load_study as load_study
 from llem.config.layers import user_file_path as user_file_path
+from llem.config.merging import Origin as Origin
 from llem.config.merging import nested as nested
 from llem.config.paths import paths_in as paths_in
 from llem.config.reading import read_value as read_value
@@ -35,10 +43,6 @@ from llem.config.section import Section as Section
 from llem.config.study import ExecutionConfig as ExecutionConfig
 from llem.config.study import SearchConfig as SearchConfig
 from llem.config.study import StudyConfig as StudyConfig
-from llem.config.template import EXAMPLE_MODEL as EXAMPLE_MODEL
-from llem.config.template import axis_values as axis_values
-from llem.config.template import yaml_line as yaml_line
-from llem.config.template import yaml_value as yaml_value
 from llem.datasets.jsonl import count_prompts as count_prompts
 from llem.errors import DOCUMENTATION as DOCUMENTATION
 from llem.errors import ConfigError as ConfigError
