@@ -14,7 +14,6 @@ from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llem.cli.show import show
 from llem.metrics.summary import summarise
 from llem.plugins import default_registry
 from llem.results.rows import study_rows
@@ -25,6 +24,7 @@ from llem_analysis.commands.analyze import analyze
 from llem_analysis.commands.compare import compare
 from llem_analysis.commands.pareto import pareto
 from llem_analysis.commands.pick import pick
+from llem_analysis.commands.show import show
 from llem_analysis.metric_names import MAIN, METRIC_SPECS
 from llem_analysis.telling import tellings
 from llem_exporters.latex import latex_table

@@ -17,7 +17,7 @@ from typing import Any
 
 from crash import preload
 from crash.processes import MARK, PATIENCE_S, all_gone
-from llem.study.manifest.manifest import StudyManifest, read_manifest
+from llem.study.manifest.manifest import StudyManifest, recover
 
 STUDY = """\
 name: crash
@@ -173,7 +173,7 @@ class Study:
     def manifest(self) -> StudyManifest:
         """The manifest as every reader of the library sees it."""
         assert self.folder is not None
-        return read_manifest(self.folder)
+        return recover(self.folder).manifest
 
     def check_complete(self) -> None:
         """Every experiment is there exactly once, done and whole, and so are the manifest and the table."""

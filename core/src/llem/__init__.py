@@ -69,7 +69,7 @@ def __getattr__(name: str) -> Any:
     elif name in __all__:
         from llem.distributions import attribute_of
 
-        value = attribute_of(_HOME.get(name, "llem.errors"), name, f"llem.{name}")
+        value = attribute_of(_HOME.get(name, "llem.errors"), name)
     else:
         raise AttributeError(f"module 'llem' has no attribute {name!r}")
     globals()[name] = value

@@ -1,6 +1,6 @@
 """llem's own distributions beside the core, known by name where they are not installed.
 
-Nothing of them is imported here. A command or a module of one that is missing says what to install.
+Nothing of them is imported here. A command or a function of one that is missing says what to install.
 """
 
 from __future__ import annotations
@@ -43,9 +43,12 @@ class Distribution:
 
 
 DISTRIBUTIONS = (
-    Distribution("llem-start", "llem_start", "llem[start]", ("init",)),
+    Distribution("llem-start", "llem_start", "llem[start]", ("config", "init")),
     Distribution(
-        "llem-analysis", "llem_analysis", "llem[analysis]", ("analyze", "audit", "compare", "gate", "pareto", "pick")
+        "llem-analysis",
+        "llem_analysis",
+        "llem[analysis]",
+        ("analyze", "audit", "compare", "gate", "pareto", "pick", "show"),
     ),
     Distribution("llem-report", "llem_report", "llem[report]", ("report",)),
     Distribution("llem-exporters", "llem_exporters", "llem[exporters]", ("export", "import")),
@@ -85,29 +88,18 @@ def unmetered_devices() -> Iterator[tuple[str, Distribution]]:
             yield f"{one.devices[0]} ({one.devices[1]})", one
 
 
-def attribute_of(package: str, name: str, door: str) -> Any:
-    """An attribute of another distribution's package, for a module of the core that has been its door.
-
-    Args:
-        package: the import name.
-        name: of the attribute.
-        door: the module of the core that was asked.
+def attribute_of(package: str, name: str) -> Any:
+    """An attribute of a package that may be another distribution's, as `llem` exports it.
 
     Raises:
         ModuleNotFoundError: the distribution is not installed; says how it is.
-        AttributeError: the package has no such attribute.
     """
-    if name.startswith("__"):  # what Python and its tools ask of every module
-        raise AttributeError(f"module {door!r} has no attribute {name!r}")
     try:
         module = importlib.import_module(package)
     except ModuleNotFoundError as error:
         if error.name != package:
             raise
         one = next(one for one in DISTRIBUTIONS if one.package == package)
-        what = f"{door} comes with {one.name}, which is not installed here: {one.install}."
+        what = f"llem.{name} comes with {one.name}, which is not installed here: {one.install}."
         raise ModuleNotFoundError(what, name=package) from error
-    try:
-        return getattr(module, name)
-    except AttributeError:
-        raise AttributeError(f"module {door!r} has no attribute {name!r}") from None
+    return getattr(module, name)

@@ -17,7 +17,7 @@ from plain_environment import plain_environment
 
 import llem as library
 from llem.study.lock import Lock
-from llem.study.manifest.manifest import PREVIOUS, read_manifest
+from llem.study.manifest.manifest import PREVIOUS, recover
 from llem.study.manifest.writer import ManifestWriter
 from llem.study.record import RECORD
 from llem.study.resume.set_aside import SET_ASIDE
@@ -84,7 +84,7 @@ def jobs(folder: Path) -> dict[str, str]:
 
 
 def states(folder: Path) -> list[str]:
-    return [entry.state for entry in read_manifest(folder).experiments]
+    return [entry.state for entry in recover(folder).manifest.experiments]
 
 
 def test_a_study_without_anything_left_to_run_stays_as_it_is(ended: Path, llem_here: Llem) -> None:
@@ -117,7 +117,7 @@ def test_what_is_gone_damaged_or_half_done_runs_again(ended: Path, llem: Llem, r
     assert '"output": 6' in text
     (ended / "experiments" / second / "result.json").write_text(text.replace('"output": 6', '"output": 7'))
     (ended / "experiments" / third / "result.json").unlink()
-    manifest = read_manifest(ended)
+    manifest = recover(ended).manifest
     manifest.experiments[2].state = manifest.state = "running"
     manifest.seq += 1
     ManifestWriter(ended, manifest).close()

@@ -17,7 +17,7 @@ from plain_environment import plain_environment
 
 from llem.cli import main
 from llem.results.store import read_object
-from llem.study.manifest.manifest import PREVIOUS, read_manifest
+from llem.study.manifest.manifest import PREVIOUS, recover
 from llem.study.record import RECORD
 
 pytestmark = pytest.mark.process
@@ -120,7 +120,7 @@ def test_resume_moves_no_folder_outside_of_the_study(
     assert main(["resume", str(study), "--skip-preflight", "governor", "--skip-preflight", "load"]) == 0
     assert (victim / "result.json").read_text() == "{}"
     assert sorted(path.name for path in victim.iterdir()) == ["result.json"]
-    (entry,) = read_manifest(study).experiments
+    (entry,) = recover(study).manifest.experiments
     assert entry.state == "done"
     assert entry.directory.startswith("experiments/")
     assert entry.directory != "experiments/away"

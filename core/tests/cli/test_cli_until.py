@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from llem.study.manifest.manifest import read_manifest
+from llem.study.manifest.manifest import recover
 
 pytestmark = pytest.mark.process
 
@@ -65,7 +65,7 @@ def test_a_study_ends_each_experiment_when_its_interval_is_narrow(
     skipped = [e for e in account["experiments"] if e["state"] == "not_needed"]
     assert all(e["started_at"] is None and not (folder / e["directory"]).exists() for e in skipped)
     assert Counter(e["state"] for e in account["experiments"]) == {"done": 3, "failed": 3, "not_needed": 8}
-    assert read_manifest(folder).counts["not_needed"] == 8
+    assert recover(folder).manifest.counts["not_needed"] == 8
 
     assert "testbed.fail=no: the 95 % interval of mean_w is " in done.stderr
     assert "after 3 cycles (1 % was asked for); it is not repeated." in done.stderr

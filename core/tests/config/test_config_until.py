@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-import jsonschema
 import pytest
 
 from llem.config.identity import design_hash
 from llem.config.layers import LoadedStudy, load_study
-from llem.config.schema import json_schema
 from llem.config.study import ExecutionConfig
 from llem.errors import ConfigError
 from llem.plan.schedule import RunOrder, gaps_s
@@ -81,13 +78,6 @@ def test_until_of_the_study_replaces_cycles_of_the_user_file_and_the_command_lin
 def test_until_can_be_switched_off_from_the_command_line(tmp_path: Path) -> None:
     loaded = load(tmp_path, "{until: {ci_width: 2 %}}", settings=["execution.until.ci_width=null"])
     assert loaded.config.execution.most_cycles == 1
-
-
-def test_editors_accept_both_ways_of_writing_a_width() -> None:
-    schema = json_schema(NONE)
-    for width, fits in ((0.02, True), ("2 %", True), ("two", False), (2, False)):
-        study = json.loads(json.dumps({"model": "m", "execution": {"until": {"ci_width": width}}}))
-        assert jsonschema.Draft202012Validator(schema).is_valid(study) is fits
 
 
 def test_until_is_part_of_the_design_and_changes_no_design_without_it() -> None:

@@ -7,14 +7,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator
 from pydantic import Field
 
 from llem.config.keys import Vocabulary
 from llem.config.layers import LoadedStudy, load_study
-from llem.config.schema import json_schema
 from llem.config.section import Section
-from llem.config.template import commented_study
 from llem.errors import ConfigError
 from llem.plan.runners import choose_runners
 from llem.plugins import Registry, default_registry
@@ -96,12 +93,5 @@ def test_options_change_no_identity_and_reach_the_runner() -> None:
     assert choose_runners(load({}), ["testbed"], registry, None)["testbed"].options == QueueOptions()
 
 
-def test_schema_template_and_vocabulary_know_them() -> None:
-    schema = Draft202012Validator(json_schema(BACKENDS, RUNNERS))
-    assert schema.is_valid({**STUDY, "runner_options": {"queue": {"partition": "a", "nodes": 2}}})
-    assert not schema.is_valid({**STUDY, "runner_options": {"queue": {"nodes": 0}}})
-    assert not schema.is_valid({**STUDY, "runner_options": {"local": {}}})
-    text = commented_study(BACKENDS, runners=RUNNERS)
-    assert "#   queue:  # Where jobs of the queue go." in text
-    assert "#     nodes: 1 " in text
+def test_the_vocabulary_knows_them() -> None:
     assert "runner_options.queue.nodes" in Vocabulary(BACKENDS, RUNNERS).settings

@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 
 import pytest
 from fixtures.two_backends import BACKENDS
-from jsonschema import Draft202012Validator
 from pydantic import Field
 
 from llem.config.compose import Composer
@@ -17,7 +16,6 @@ from llem.config.experiment import SECTIONS
 from llem.config.identity import config_hash
 from llem.config.keys import Vocabulary
 from llem.config.layers import LoadedStudy, load_study
-from llem.config.schema import json_schema
 from llem.config.section import Section
 from llem.errors import ConfigError
 from llem.hookspecs import API_VERSION
@@ -153,13 +151,6 @@ def test_its_keys_come_from_every_layer() -> None:
     assert load({**UNDER_LOAD}, settings=["load.rate_rps=8"]).config.base["load"] == {"rate_rps": 8}
     assert "load.rate_rps" in Vocabulary(BACKENDS, scenarios=LOADED).settings
     assert set(Vocabulary(BACKENDS, scenarios=BUILT_IN).sections) == {*SECTIONS, *BACKENDS}
-
-
-def test_editors_know_its_keys() -> None:
-    validator = Draft202012Validator(json_schema(BACKENDS, scenarios=LOADED))
-    assert validator.is_valid({**STUDY, **UNDER_LOAD, "load": {"rate_rps": 4}, "sweep": {"load.rate_rps": [1, 2]}})
-    assert not validator.is_valid({**STUDY, **UNDER_LOAD, "load": {"rate": 4}})
-    assert not validator.is_valid({**STUDY, "measurement": {"scenario": "unheard-of"}})
 
 
 def test_a_scenario_has_defaults_of_its_own_which_a_study_overrides() -> None:

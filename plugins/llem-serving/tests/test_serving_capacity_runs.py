@@ -16,7 +16,7 @@ import pytest
 from test_serving_capacity_driver import SERVICE_S, capacity_of_queue
 
 from llem.plugin_api import read_result
-from llem.study.manifest.manifest import read_manifest
+from llem.study.manifest.manifest import recover
 from llem_serving.capacity.part_energy import part_energy
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(600)]
@@ -93,7 +93,7 @@ def test_the_capacity_of_a_server_is_found_in_few_runs_of_one_study(start: Start
     assert found["over"]
     assert 2 <= len(found["runs"]) <= 6
     assert f"capacity is {found['capacity']['rate_rps']:.4g} requests/s" in output
-    entries = read_manifest(folder).experiments
+    entries = recover(folder).manifest.experiments
     assert [e.point["load.rate_rps"] for e in entries] == [run["rate_rps"] for run in found["runs"]]
     assert [e.cycle for e in entries] == list(range(1, len(entries) + 1))
     for entry, run in zip(entries, found["runs"], strict=True):
@@ -135,12 +135,12 @@ def test_a_search_that_was_broken_off_goes_on_from_its_results(
     (first,) = folder.glob("experiments/00001*")
     before = (first / "result.json").stat().st_mtime_ns
     assert [run["rate_rps"] for run in answer(folder)["runs"]] == [30.0]
-    second = read_manifest(folder).experiments[1]
+    second = recover(folder).manifest.experiments[1]
     output, said = ended(start("resume", folder, *OPTIONS))
     assert "1 of 2 experiments are done, checked and kept" in said
     assert "then what the search asks for" in said
     assert (first / "result.json").stat().st_mtime_ns == before
-    entries = read_manifest(folder).experiments
+    entries = recover(folder).manifest.experiments
     assert [e.state for e in entries] == ["done"] * 3
     assert (entries[1].config_hash, entries[1].cycle) == (second.config_hash, second.cycle)
     found = answer(folder)
@@ -148,7 +148,7 @@ def test_a_search_that_was_broken_off_goes_on_from_its_results(
     assert [run["rate_rps"] for run in found["runs"]] == [e.point["load.rate_rps"] for e in entries]
     assert "capacity is" in output
     _, said = ended(start("resume", folder, *OPTIONS))
-    assert len(read_manifest(folder).experiments) == 3
+    assert len(recover(folder).manifest.experiments) == 3
 
 
 def test_rates_above_one_that_saturates_are_skipped_and_run_on_request(start: Start, tmp_path: Path) -> None:
@@ -157,15 +157,15 @@ def test_rates_above_one_that_saturates_are_skipped_and_run_on_request(start: St
     command = ["run", "s.yaml", *OPTIONS, "--order", "sequential"]
     _, said = ended(start(*command, load=load, sweep=sweep))
     folder = folder_of(tmp_path)
-    entries = read_manifest(folder).experiments
+    entries = recover(folder).manifest.experiments
     assert [e.state for e in entries] == ["done", "done", "skipped"]
     assert "saturated at 300 requests/s" in str(entries[2].reason)
     assert "load.rate_rps=400: skipped" in said
     _, said = ended(start("resume", folder, *OPTIONS))
     assert "1 stays skipped (--run-skipped runs it)" in said
-    assert read_manifest(folder).counts["skipped"] == 1
+    assert recover(folder).manifest.counts["skipped"] == 1
     _, said = ended(start("resume", folder, "--run-skipped", *OPTIONS))
-    entries = read_manifest(folder).experiments
+    entries = recover(folder).manifest.experiments
     assert [e.state for e in entries] == ["done"] * 3
     assert entries[2].reason is None
 

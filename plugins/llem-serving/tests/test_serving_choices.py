@@ -13,7 +13,6 @@ import pytest
 from click.testing import CliRunner, Result
 from served_studies import energy_j, good_tokens, write_served_study
 
-from llem.cli.show import show
 from llem.config.study import UntilConfig
 from llem.errors import ConfigError, ResultError
 from llem.metrics.summary import MetricSummary
@@ -23,6 +22,7 @@ from llem.study.schedule.stopping import StoppingRule
 from llem_analysis import analyze, contrast, pareto, pick
 from llem_analysis.candidates import candidates
 from llem_analysis.commands.pick import pick as command
+from llem_analysis.commands.show import show
 from llem_analysis.loading import load_rows
 from llem_analysis.metric_names import METRIC_SPECS
 from llem_serving.config import SloConfig

@@ -18,7 +18,7 @@ import docker
 import pytest
 
 from llem.results.store import job_directories
-from llem.study.manifest.manifest import read_manifest
+from llem.study.manifest.manifest import recover
 from llem_docker import owner
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(900)]
@@ -61,7 +61,7 @@ class Attacked:
         command = self._first
         if self.study is not None:
             command = [sys.executable, "-m", "llem", "resume", str(self.study), "--retry-failed"]
-            if self.cycles > CYCLES and read_manifest(self.study).cycles < self.cycles:
+            if self.cycles > CYCLES and recover(self.study).manifest.cycles < self.cycles:
                 command += ["--cycles", str(self.cycles)]
         with self._said.open("wb") as said:
             self.process = subprocess.Popen(command, stdout=said, stderr=said, start_new_session=True)
@@ -155,7 +155,7 @@ def test_a_killed_study_in_containers_is_resumed_and_nothing_is_lost(
     assert len(landed) == KILLS
     folder = attacked.study
     assert folder is not None
-    manifest = read_manifest(folder)
+    manifest = recover(folder).manifest
     states = [entry.state for entry in manifest.experiments]
     assert (manifest.state, states) == ("complete", ["done"] * attacked.cycles), landed
     assert len({entry.cycle for entry in manifest.experiments}) == attacked.cycles

@@ -97,27 +97,13 @@ def _checked(command: object, name: str) -> click.Command:
     )
 
 
-def _print_version(context: click.Context, _: click.Parameter, value: bool) -> None:
-    if value and not context.resilient_parsing:
-        import llem
-
-        click.echo(f"llem {llem.__version__}")
-        context.exit()
-
-
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
     epilog="Exit codes: 0 done, 1 an experiment, a gate, an audit or a replication failed, 2 configuration or usage, 3 preflight, 4 plugin missing, 5 a gate or a replication cannot tell, 130 interrupted.",
 )
-@click.option(
-    "--version",
-    "-V",
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=_print_version,
-    help="Print the version.",
+@click.version_option(
+    None, "--version", "-V", package_name="llem", message="llem %(version)s", help="Print the version."
 )
 def command_line() -> None:
     """Measure energy, speed and latency of LLM inference.

@@ -16,7 +16,7 @@ from llem.results.text import PARAGRAPH, counted
 
 if TYPE_CHECKING:
     from llem.metrics.environments import Environment
-    from llem.metrics.selection import Selection, Source
+    from llem.metrics.selection import ResultTable, Selection
     from llem.metrics.shown import ShownMetric
     from llem.study.manifest.head import Head
 
@@ -48,12 +48,13 @@ class StudySummary:
         return _text(self.head, self.selection, self.metrics)
 
 
-def summary_of(
+def study_summary(
     folder: Path,
-    source: Source,
+    source: ResultTable,
     *,
     where: Sequence[str] = (),
     sort: str | None = None,
+    first: Sequence[str] = (),
     limit: int | None = SHOWN,
     metrics: Sequence[ShownMetric] = (),
 ) -> StudySummary:
@@ -61,15 +62,16 @@ def summary_of(
 
     Args:
         folder: the study's; what its manifest says of the whole stands above the table.
-        source: its results.
-        where, sort, limit, metrics: as `llem.metrics.selection.select` takes them.
+        source: its results, those that are chosen.
+        where, sort: what they were chosen and ordered by, in the user's words.
+        first, limit, metrics: as `llem.metrics.selection.select` takes them.
 
     Raises:
-        ConfigError, ResultError: likewise, and where the manifest cannot be read.
+        ResultError: the table or the manifest cannot be read.
     """
     from llem.metrics.selection import select
 
-    selection = select(source, where=where, sort=sort, limit=limit, metrics=metrics)
+    selection = select(source, first=first, limit=limit, metrics=metrics)
     head, damage = _head(folder, has_results=selection.total > 0)
     totals = dict(head.totals) if head else {"experiments": selection.experiments, **selection.statuses}
     state = state_of(folder, head.state) if head else None

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Protocol
 
+from llem.config.compose import Backend, Scenario
 from llem.config.experiment import SECTIONS
 from llem.config.introspect import nested_section, retired_key
 from llem.config.section import Section
@@ -14,22 +15,6 @@ from llem.spelling import closest
 
 RUNNER_OPTIONS = "runner_options"
 """The key of a study under which runners have their own sections."""
-
-
-class HasConfig(Protocol):
-    """The part of a backend's spec that configuration needs."""
-
-    @property
-    def config(self) -> type[Section]:
-        """The model of the backend's section."""
-
-
-class HasSections(Protocol):
-    """The part of a scenario's spec that configuration needs."""
-
-    @property
-    def sections(self) -> Mapping[str, type[Section]]:
-        """The models of the sections that it brings, by their keys."""
 
 
 class HasOptions(Protocol):
@@ -57,9 +42,9 @@ class Vocabulary:
 
     def __init__(
         self,
-        backends: Mapping[str, HasConfig],
+        backends: Mapping[str, Backend],
         runners: Mapping[str, HasOptions] | None = None,
-        scenarios: Mapping[str, HasSections] | None = None,
+        scenarios: Mapping[str, Scenario] | None = None,
     ) -> None:
         self.backends = tuple(sorted(backends))
         self.runners = tuple(sorted(runners or ()))

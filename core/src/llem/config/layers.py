@@ -15,9 +15,10 @@ from typing import Any
 from llem.config.backend_choice import choose_backend, drop_unused, one_of, raise_missing
 from llem.config.backends_in_use import backends_in_use, sections_without_scenario, unused_sections
 from llem.config.checks import default_limits, lacks_model, problems_in_study, written_out
+from llem.config.compose import Backend, Scenario
 from llem.config.environment import CONFIG_FILE, from_environment, read_settings
 from llem.config.git import GitCommit, commit_of
-from llem.config.keys import STUDY_KEYS, HasConfig, HasOptions, HasSections, Vocabulary
+from llem.config.keys import STUDY_KEYS, HasOptions, Vocabulary
 from llem.config.merging import Layer, Merged, Origin, give_way, nested
 from llem.config.problems import Problem, dotted, raise_all
 from llem.config.reading import Document, read_yaml_file
@@ -91,10 +92,10 @@ def load_study(
     user_file: Path | None = None,
     user: Document | None = None,
     base_dir: Path | None = None,
-    backends: Mapping[str, HasConfig],
+    backends: Mapping[str, Backend],
     find_backend: Callable[[str], object] | None = None,
     runners: Mapping[str, HasOptions] | None = None,
-    scenarios: Mapping[str, HasSections] | None = None,
+    scenarios: Mapping[str, Scenario] | None = None,
     complete: bool = True,
 ) -> LoadedStudy:
     """Load a study.

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from llem.metrics.selection import WEIGHING, Source, count_of
+from llem.metrics.selection import WEIGHING, ResultTable, count_of
 from llem.metrics.summary import parquet_rows
 from llem.results.arrow_array import array_of
 from llem.results.weighing import weighed
@@ -48,7 +48,7 @@ class ComputedColumn:
 class WithComputed:
     """A table with computed columns besides its own. One that is not asked for costs nothing."""
 
-    def __init__(self, table: Source, computed: Iterable[ComputedColumn]) -> None:
+    def __init__(self, table: ResultTable, computed: Iterable[ComputedColumn]) -> None:
         self._table = table
         self._computed = {column.name: column for column in computed}
 

@@ -1,4 +1,4 @@
-"""Some configurations of a study, chosen, ordered and counted without looking at each row in Python.
+"""Some configurations of a study, and counts of all, without looking at each row in Python.
 
 A study of 100,000 experiments is answered for in well under two seconds this way: columns that are not asked for are not
 read, and only the rows of the configurations that are shown become Python objects.
@@ -13,12 +13,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from llem.metrics import environments
-from llem.metrics.conditions import column_of, condition
 from llem.metrics.environments import Environment
 from llem.metrics.shown import ShownMetric
 from llem.metrics.summary import METRIC_COLUMNS, Configuration, config_column, parquet_rows, summarise
 from llem.results.arrow_array import array_of
-from llem.results.weighing import weighed
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -48,7 +46,7 @@ _LIST, _APART, _NOT_TOLD = "\n", "\0", "\1"
 """Between GPUs of a list and between columns, and what stands for null: characters that no name has."""
 
 
-class Source(Protocol):
+class ResultTable(Protocol):
     """A table of results: a study's folder, or a Parquet file."""
 
     @property
@@ -61,11 +59,11 @@ class Source(Protocol):
 
 @dataclass
 class Selection:
-    """The configurations that were chosen.
+    """The configurations of a table.
 
     Attributes:
         configurations: those to show, in order.
-        total: how many configurations meet the conditions; experiments: how many experiments (cycles) they have.
+        total: how many configurations there are; experiments: how many experiments (cycles) they have.
         statuses: of these experiments; warnings: code to how many of them have it.
         kinds: the kinds of machine that they ran on, the most frequent first; nodes: name to how many ran there.
     """
@@ -80,51 +78,41 @@ class Selection:
 
     @property
     def hidden(self) -> int:
-        """Number of configurations that meet the conditions and are not among those to show."""
+        """Number of configurations that are not among those to show."""
         return self.total - len({c.config_hash or c.directories[0] for c in self.configurations})
 
 
 def select(
-    source: Source,
+    source: ResultTable,
     *,
-    where: Sequence[str] = (),
-    sort: str | None = None,
+    first: Sequence[str] = (),
     limit: int | None = None,
     metrics: Sequence[ShownMetric] = (),
 ) -> Selection:
-    """Choose configurations.
+    """The configurations of a table, in the order in which they ran.
 
     Args:
-        where: conditions such as `status=failed`; an experiment counts where all hold.
-        sort: a column, or a figure's short name, by whose mean over done experiments they are ordered, without what warnings
-            void, `-` before it for the largest first; None: the order in which they ran. Those without a value come last.
+        first: names of configurations (identities, directories where there is none) that come before the others, in this order.
         limit: so many at the most; None for all.
         metrics: registered ones, which are figures too.
 
     Raises:
-        ConfigError: a condition or column is none.
         ResultError: the table cannot be read.
     """
     columns = source.columns
-    conditions = [condition(text, columns) for text in where]
-    by = column_of(sort.removeprefix("-"), columns) if sort else None
     swept = [name for name in columns if name.startswith("point.")]
     swept += [name for name in (config_column(key.removeprefix("point.")) for key in swept) if name in columns]
     of_rows = {*_ROW, *swept, *(name for spec in metrics for name in (spec.column, *spec.of))}
-    wanted = [*of_rows, *(c.column for c in conditions), *([by, count_of(by)] if by else [])]
-    table = source.read(list(dict.fromkeys(name for name in wanted if name in columns)))
-    for one in conditions:
-        table = table.filter(one.holds(table.column(one.column), table.schema.field(one.column)))
+    table = source.read([name for name in columns if name in of_rows])
     if not table.num_rows:
         return Selection([])
-    names, ranked = _ranked(table, by, descending=bool(sort and sort.startswith("-")))
+    names, as_ran = _ranked(table)
+    ranked = list(dict.fromkeys([*first, *as_ran]))
     shown = ranked if limit is None else ranked[:limit]
     place = {key: number for number, key in enumerate(shown)}
     rows = table if len(shown) == len(ranked) else _rows_of(table, names, place)
-    configurations = summarise(
-        parquet_rows(rows.select([name for name in rows.column_names if name in of_rows])), metrics
-    )
-    if by is not None:
+    configurations = summarise(parquet_rows(rows), metrics)
+    if first:
         configurations.sort(key=lambda c: place[c.config_hash or c.directories[0]])
     return Selection(
         configurations,
@@ -137,62 +125,24 @@ def select(
     )
 
 
-def _ranked(table: pa.Table, by: str | None, *, descending: bool) -> tuple[list[str], list[str]]:
-    """Each row's configuration, and the configurations in order."""
+def _ranked(table: pa.Table) -> tuple[list[str], list[str]]:
+    """Each row's configuration, and the configurations in the order of their first position."""
     import pyarrow.compute as pc
 
     called: Any = pc
-    # Plain lists of two or three columns: some ten milliseconds for 100,000 rows, less than loading Arrow's own grouping.
+    # Plain lists of two columns: some ten milliseconds for 100,000 rows, less than loading Arrow's own grouping.
     names: list[str] = called.coalesce(table.column("config_hash"), table.column("directory")).to_pylist()
     first: dict[str, float] = {}
     for key, position in zip(names, table.column("position").to_pylist(), strict=True):
         place = math.inf if position is None else position
         if place < first.get(key, math.inf) or key not in first:
             first[key] = place
-    ranked = sorted(first, key=lambda key: (first[key], key))
-    if by is None:
-        return names, ranked
-    known = _sorted_by(table, names, by)
-    having = [key for key in ranked if key in known]
-    having.sort(key=lambda key: known[key], reverse=descending)
-    return names, [*having, *(key for key in ranked if key not in known)]
-
-
-def _sorted_by(table: pa.Table, names: Sequence[str], by: str) -> dict[str, Any]:
-    """The value that orders each configuration: the mean of its experiments that are done, or its first word."""
-    import pyarrow as pa
-
-    column = table.column(by)
-    is_number = pa.types.is_floating(column.type) or pa.types.is_integer(column.type)
-    found = column.to_pylist()
-    if is_number:
-        found = _weighed(table, by, found)
-    values: dict[str, list[Any]] = {}
-    for key, status, value in zip(names, table.column("status").to_pylist(), found, strict=True):
-        if value is not None and (status == "done" or not is_number):
-            values.setdefault(key, []).append(value)
-    if is_number:
-        return {key: math.fsum(several) / len(several) for key, several in values.items()}
-    return {key: min(map(str, several)) for key, several in values.items()}
+    return names, sorted(first, key=lambda key: (first[key], key))
 
 
 def count_of(column: str) -> str:
     """The column that has the number of observations behind a percentile."""
     return f"{column.rpartition('.')[0]}.n"
-
-
-def _weighed(table: pa.Table, by: str, values: Sequence[Any]) -> list[Any]:
-    """Values of a column without those that their runs' warnings void, nor those that cannot be."""
-    beside = [name for name in (*WEIGHING, count_of(by)) if name in table.column_names and name != by]
-    cells = zip(*(table.column(name).to_pylist() for name in beside), strict=True)
-    rows = (dict(zip(beside, row, strict=True)) for row in cells)
-    return [
-        # Most have nothing that could be said against them, and are many.
-        value
-        if value is None or (value > 0 and not row["warnings"] and count_of(by) not in row)
-        else weighed({**row, by: value})[by]
-        for row, value in zip(rows, values, strict=True)
-    ]
 
 
 WEIGHING = ("status", "warnings", "energy.headline.scope", "energy.headline.method")

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from llem.errors import ResultError
 from llem.study.manifest import writer as module
 from llem.study.manifest.journal import JOURNAL, Journal
-from llem.study.manifest.manifest import PREVIOUS, Entry, StudyManifest, now_utc, read_manifest, recover
+from llem.study.manifest.manifest import PREVIOUS, Entry, StudyManifest, now_utc, recover
 from llem.study.manifest.writer import SMALL, ManifestWriter
 
 
@@ -53,12 +53,12 @@ def make(writer: ManifestWriter, change: Any) -> None:
 @pytest.mark.parametrize("n", [3, SMALL + 1])
 def test_what_is_read_is_what_was_written_after_every_change(tmp_path: Path, n: int) -> None:
     writer = ManifestWriter(tmp_path, a_manifest(n))
-    assert read_manifest(tmp_path) == writer.manifest
+    assert recover(tmp_path).manifest == writer.manifest
     for change in [(1, "running", None), (1, "done", None), (3, "failed", {"type": "Crash"}), "stopped"]:
         make(writer, change)
-        assert read_manifest(tmp_path) == writer.manifest
+        assert recover(tmp_path).manifest == writer.manifest
     writer.close()
-    assert read_manifest(tmp_path).totals == {
+    assert recover(tmp_path).manifest.totals == {
         "experiments": n,
         "pending": n - 2,
         "running": 0,
@@ -84,7 +84,7 @@ def test_a_journal_cut_at_any_byte_gives_a_state_that_once_was(
         make(writer, change)
         states.append(writer.manifest.text())
         if data.draw(st.booleans()):
-            assert read_manifest(directory).text() == states[-1]
+            assert recover(directory).manifest.text() == states[-1]
     writer.close()
     journal = directory / JOURNAL
     at_least = json.loads((directory / "manifest.json").read_text())["seq"]
@@ -92,7 +92,7 @@ def test_a_journal_cut_at_any_byte_gives_a_state_that_once_was(
     cut = data.draw(st.integers(0, len(whole)))
     os.truncate(journal, cut)
     lines = whole[:cut].count(b"\n")
-    assert read_manifest(directory).text() == states[max(at_least, lines)]
+    assert recover(directory).manifest.text() == states[max(at_least, lines)]
 
 
 def test_a_change_to_a_large_study_does_not_rewrite_the_snapshot(tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_a_write_that_fails_leaves_the_last_state(tmp_path: Path) -> None:
     assert (moved / "manifest.json").read_text() == text
     assert not list(moved.glob("*.tmp"))
     # What was written before the failure counts: the journal had taken the change.
-    assert read_manifest(moved).counts["done"] == 1
+    assert recover(moved).manifest.counts["done"] == 1
 
 
 @pytest.mark.parametrize("n", [3, SMALL + 1])
@@ -153,7 +153,7 @@ def test_a_damaged_snapshot_is_made_up_for_by_the_one_before_it(tmp_path: Path, 
         assert len(found.damage) == 1
         assert str(path) in found.damage[0]
     path.unlink()
-    assert read_manifest(tmp_path) == writer.manifest
+    assert recover(tmp_path).manifest == writer.manifest
 
 
 @settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -187,21 +187,21 @@ def test_a_reader_in_the_middle_of_a_fresh_start_sees_the_state_before_or_after(
     writer = ManifestWriter(tmp_path, a_manifest(3))
     writer.experiment(1, "done")
     writer.close()
-    before = read_manifest(tmp_path)
+    before = recover(tmp_path).manifest
     after = a_manifest(4)
     after.seq = before.seq + 1
     (tmp_path / "manifest.json").write_text(after.text())
-    assert read_manifest(tmp_path) == after  # with the old journal
+    assert recover(tmp_path).manifest == after  # with the old journal
     (tmp_path / PREVIOUS).write_text(after.text())
     Journal(tmp_path / JOURNAL).close()
-    assert read_manifest(tmp_path) == after
+    assert recover(tmp_path).manifest == after
 
 
 def test_a_manifest_of_version_one_is_still_read(tmp_path: Path) -> None:
     text = a_manifest(2).text()
     head, _, _ = text.rpartition(',\n "checksum"')
     (tmp_path / "manifest.json").write_text(head.replace('"schema_version": 2', '"schema_version": 1') + "\n}\n")
-    assert len(read_manifest(tmp_path).experiments) == 2
+    assert len(recover(tmp_path).manifest.experiments) == 2
 
 
 def test_half_a_surrogate_pair_in_a_failure_is_kept(tmp_path: Path) -> None:
@@ -226,7 +226,7 @@ def test_half_a_surrogate_pair_in_a_failure_is_kept(tmp_path: Path) -> None:
 def test_what_is_no_manifest_is_refused_by_name(tmp_path: Path, text: str, match: str) -> None:
     (tmp_path / "manifest.json").write_text(text)
     with pytest.raises(ResultError, match=match):
-        read_manifest(tmp_path)
+        recover(tmp_path)
 
 
 def test_a_manifest_with_an_unknown_state_is_refused(tmp_path: Path) -> None:
@@ -236,9 +236,9 @@ def test_a_manifest_with_an_unknown_state_is_refused(tmp_path: Path) -> None:
     (tmp_path / PREVIOUS).unlink()
     (tmp_path / "manifest.json").write_text(StudyManifest(**vars(manifest)).text())
     with pytest.raises(ResultError, match="state"):
-        read_manifest(tmp_path)
+        recover(tmp_path)
 
 
 def test_a_folder_without_a_manifest_says_so(tmp_path: Path) -> None:
     with pytest.raises(ResultError, match="there is no manifest"):
-        read_manifest(tmp_path)
+        recover(tmp_path)

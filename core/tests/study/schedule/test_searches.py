@@ -25,7 +25,7 @@ from llem.specs.kinds import BACKENDS, SCENARIOS
 from llem.specs.runner import Exit
 from llem.study import folder
 from llem.study.loop import StudyOutcome, run_plan
-from llem.study.manifest.manifest import StudyManifest, read_manifest
+from llem.study.manifest.manifest import StudyManifest, recover
 from llem.study.manifest.new import new_manifest
 from llem.study.reporter import SilentReporter
 from llem.study.resume.plan import Remaining, resume_plan
@@ -130,7 +130,7 @@ def test_each_run_is_an_experiment_of_the_study_that_follows_from_those_before(r
     assert study.play(*[CrowdJob.done] * 3) == [("00001", 4.0, 0.5), ("00002", 2.0, 0.25), ("00003", 1.0, 0.125)]
     outcome = study.end()
     assert (outcome.state, outcome.counts["done"], outcome.exit_code) == ("complete", 3, 0)
-    manifest = read_manifest(study.directory)
+    manifest = recover(study.directory).manifest
     assert [(e.position, e.cycle, e.point, e.state) for e in manifest.experiments] == [
         (1, 1, {KEY: 4.0}, "done"),
         (2, 2, {KEY: 2.0}, "done"),
@@ -146,7 +146,7 @@ def test_a_failed_run_is_told_and_asked_for_again_in_a_cycle_of_its_own(run: Cal
     study = run(plan_of(SEARCHED, 1.0))
     assert [value for _, value, _ in study.play(fail, CrowdJob.done)] == [1.0, 1.0]
     assert study.end().exit_code == 1
-    entries = read_manifest(study.directory).experiments
+    entries = recover(study.directory).manifest.experiments
     assert [(e.cycle, e.state) for e in entries] == [(1, "failed"), (2, "done")]
     assert entries[0].config_hash == entries[1].config_hash
 
@@ -165,7 +165,7 @@ def test_configurations_run_in_turn_or_one_after_the_other(
     study = run(plan)
     study.play(*[CrowdJob.done] * 4)
     assert study.end().counts["done"] == 4
-    entries = read_manifest(study.directory).experiments
+    entries = recover(study.directory).manifest.experiments
     assert [e.point["testbed.batch_size"] for e in entries] == expected
 
 
@@ -184,7 +184,7 @@ def test_a_study_that_goes_on_tells_the_search_what_was_kept_and_repeats_nothing
     first, second = started(1)[0], None
     first.done()
     second = started(2)[-1]
-    broken_off = read_manifest(study.directory)  # the second is under way
+    broken_off = recover(study.directory).manifest  # the second is under way
     second.done()
     started(3)[-1].done()
     study.end()
@@ -197,7 +197,7 @@ def test_a_study_that_goes_on_tells_the_search_what_was_kept_and_repeats_nothing
     on = run(again, study.directory, there)
     assert on.play(*[CrowdJob.done] * 2) == [("00002", 2.0, 0.25), ("00003", 1.0, 0.125)]
     assert on.end().counts["done"] == 3
-    assert [e.cycle for e in read_manifest(study.directory).experiments] == [1, 2, 3]
+    assert [e.cycle for e in recover(study.directory).manifest.experiments] == [1, 2, 3]
     assert on.answer["told"] == [[[4.0, "done"], [2.0, "done"], [1.0, "done"]]]
 
 
@@ -235,7 +235,7 @@ def test_a_lost_manifest_is_made_anew_from_the_runs_that_are_there(run: Callable
     study = run(plan_of(SEARCHED, 2.0))
     study.play(*[CrowdJob.done] * 2)
     study.end()
-    before = read_manifest(study.directory).experiments
+    before = recover(study.directory).manifest.experiments
     made = _made_anew(study.directory, plan_of(SEARCHED, 2.0)).experiments
     assert [(e.position, e.cycle, e.config_hash, e.directory) for e in made] == [
         (e.position, e.cycle, e.config_hash, e.directory) for e in before
@@ -297,7 +297,7 @@ def test_what_is_in_vain_after_a_result_is_skipped_and_told(run: Callable[..., R
     assert [value for _, value, _ in study.play(CrowdJob.done, fail)] == [1.0, 2.0]
     outcome = study.end()
     assert (outcome.state, outcome.counts["skipped"]) == ("complete", 1)
-    entries = read_manifest(study.directory).experiments
+    entries = recover(study.directory).manifest.experiments
     assert [e.state for e in entries] == ["done", "failed", "skipped"]
     assert entries[2].reason == "skipped: 2 s were too long already."
     assert study.listener.said == [f"{KEY}=4.0: skipped: 2 s were too long already."]

@@ -10,7 +10,7 @@ from llem_analysis.metrics import metrics
 
 @hookimpl
 def llem_commands() -> Sequence[CommandSpec]:
-    """The commands `analyze`, `audit`, `compare`, `gate`, `pareto` and `pick`."""
+    """The commands `analyze`, `audit`, `compare`, `gate`, `pareto`, `pick` and `show`."""
     return [
         CommandSpec(
             name="analyze",
@@ -47,6 +47,12 @@ def llem_commands() -> Sequence[CommandSpec]:
             api_version=API_VERSION,
             summary="the best configuration within limits, as a study to run",
             command="llem_analysis.commands.pick:pick",
+        ),
+        CommandSpec(
+            name="show",
+            api_version=API_VERSION,
+            summary="show a study or a result as a table",
+            command="llem_analysis.commands.show:show",
         ),
     ]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from llem.plugin_api import EXAMPLE_MODEL
+from llem_start.template import EXAMPLE_MODEL
 
 Care = Literal["quick", "publication"]
 

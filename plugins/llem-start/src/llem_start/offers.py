@@ -13,11 +13,11 @@ from llem.plugin_api import (
     LlemError,
     ScenarioSpec,
     Vocabulary,
-    axis_values,
     facts_of,
     missing_requirements,
     nested,
 )
+from llem_start.template import axis_values
 
 MOST_OFFERED = 6
 

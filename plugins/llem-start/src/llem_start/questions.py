@@ -24,12 +24,12 @@ from llem.plugin_api import (
     engine_remedy,
     missing_requirements,
     one_line,
-    yaml_value,
 )
 from llem_start.answers import CARE, Answers, seen_from
 from llem_start.axes import read_axes
 from llem_start.checking import Checked, check
 from llem_start.offers import Offer, every_key, offers_of
+from llem_start.template import yaml_value
 
 MOST_LISTED = 40
 """Keys that `?` shows at once: a backend may have hundreds."""

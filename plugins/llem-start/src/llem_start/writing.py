@@ -17,11 +17,10 @@ from llem.plugin_api import (
     Vocabulary,
     facts_of,
     nested,
-    yaml_line,
-    yaml_value,
 )
 from llem_start.answers import CARE, Answers
 from llem_start.offers import offers_of
+from llem_start.template import yaml_line, yaml_value
 
 SYNTHETIC_INPUT_TOKENS = 64
 """The dataset `synthetic` has to be told."""

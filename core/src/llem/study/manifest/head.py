@@ -36,7 +36,7 @@ class Head:
 
 
 def read_head(study_dir: Path) -> Head:
-    """The state of a study at this instant, as `read_manifest` gives it. Raises ResultError likewise."""
+    """The state of a study at this instant, as `recover` gives it. Raises ResultError likewise."""
     found = _of_snapshot(study_dir)
     if found is not None:
         return found

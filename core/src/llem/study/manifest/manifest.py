@@ -195,13 +195,8 @@ class Recovered:
     torn: bool = False
 
 
-def read_manifest(study_dir: Path) -> StudyManifest:
-    """The state of a study at this instant, also while it runs or after it was killed. Raises ResultError as `recover`."""
-    return recover(study_dir).manifest
-
-
 def recover(study_dir: Path) -> Recovered:
-    """The state of a study at this instant, and what is damaged.
+    """The state of a study at this instant, also while it runs or after it was killed, and what is damaged.
 
     Raises:
         ManifestError: there is none, or neither snapshot can be read.

@@ -8,21 +8,31 @@ from typing import TYPE_CHECKING
 
 import click
 
-from llem.cli.completing import study_folders
-from llem.cli.present import result_text
-from llem.cli.summary import SHOWN, summary_of
-from llem.errors import ResultError
-from llem.metrics.computed import WithComputed
-from llem.registered_metrics import computed_columns, shown_metrics
-from llem.results.aggregate import aggregate
-from llem.results.job_directory import EXPERIMENT, RESULT
-from llem.results.parts import PARQUET
-from llem.results.places import nothing_here, several_here
-from llem.results.store import EXPERIMENTS, MANIFEST, is_study, read_result
+from llem.plugin_api import (
+    EXPERIMENT,
+    EXPERIMENTS,
+    MANIFEST,
+    RESULT,
+    ResultError,
+    WithComputed,
+    aggregate,
+    computed_columns,
+    is_study,
+    nothing_here,
+    read_result,
+    several_here,
+    shown_metrics,
+    study_folders,
+    study_summary,
+)
+from llem_analysis.choosing import Chosen, ordered
+from llem_analysis.result_text import result_text
 
 if TYPE_CHECKING:
-    from llem.metrics.selection import Source
-    from llem.plugins import Registry
+    from llem.plugin_api import Registry, ResultTable
+
+SHOWN = 100
+"""Number of configurations that are listed where nobody asks for more: as many as at the end of `llem run`."""
 
 MANY_ANEW = 2_000
 """Reading more results than this one by one takes seconds, which is worth a word."""
@@ -84,13 +94,13 @@ def show(
         result = read_result(path).model_dump(mode="json")
         click.echo(json.dumps(result, ensure_ascii=False, indent=1) if as_json else result_text(result))
         return
-    source: Source
+    table: ResultTable
     if path.is_dir() and is_study(path):
-        folder, source = path, _study(path)
+        folder, table = path, _study(path)
     elif path.suffix == ".parquet":
-        from llem.results.parts import ParquetTable
+        from llem.plugin_api import ParquetTable
 
-        folder, source = path.parent, ParquetTable(path)
+        folder, table = path.parent, ParquetTable(path)
     elif (path / EXPERIMENT).is_file():
         raise ResultError(
             "this experiment has no result yet: it is still running, or its study was ended.", where=str(path)
@@ -100,20 +110,28 @@ def show(
     else:
         raise ResultError(
             f"this is neither a study's folder ({MANIFEST}, {EXPERIMENTS}/) nor an experiment's ({RESULT}), "
-            f"nor a {RESULT} or {PARQUET}.",
+            f"nor a {RESULT} or results.parquet.",
             where=str(path),
             remedy="Give what `llem run` named at its end, such as results/NAME-TIMESTAMP.",
         )
     if limit is None:
         limit = None if as_json else SHOWN
-    source = WithComputed(source, computed_columns(registry))
-    found = summary_of(folder, source, where=where, sort=sort, limit=limit or None, metrics=shown_metrics(registry))
+    chosen = Chosen(WithComputed(table, computed_columns(registry)), where)
+    found = study_summary(
+        folder,
+        chosen,
+        where=where,
+        sort=sort,
+        first=ordered(chosen, sort) if sort else (),
+        limit=limit or None,
+        metrics=shown_metrics(registry),
+    )
     click.echo(json.dumps(found.document(), ensure_ascii=False, indent=1) if as_json else found.text())
 
 
-def _study(folder: Path) -> Source:
+def _study(folder: Path) -> ResultTable:
     """The results of a study; says where they could not be taken from its table."""
-    from llem.results.table import StudyTable
+    from llem.plugin_api import StudyTable
 
     table = StudyTable(folder)
     for problem in table.unreadable:

@@ -13,8 +13,8 @@ from llem.config.introspect import facts_of
 from llem.config.keys import Vocabulary
 from llem.config.layers import LoadedStudy, load_study
 from llem.config.study import ExecutionConfig
-from llem.config.template import EXAMPLE_MODEL, commented_study, yaml_value
 from llem.sweep.expansion import Sweep
+from llem_start.template import EXAMPLE_MODEL, commented_study, yaml_value
 
 _COMMENTED_KEY = re.compile(r"^( *)# ((?: {2})*[a-z_][A-Za-z_.]*:(?: |$))", re.MULTILINE)
 

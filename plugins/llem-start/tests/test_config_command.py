@@ -16,6 +16,8 @@ from plain_environment import set_for_llem
 from llem.cli import main
 from llem.config.reading import read_yaml
 
+pytestmark = pytest.mark.usefixtures("without_other_plugins")
+
 STUDY = """\
 name: s
 model: random:tiny-llama

@@ -10,11 +10,20 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
-from llem.config import constraints
-from llem.config.introspect import facts_of, schema_of, takes_text
-from llem.config.keys import RUNNER_OPTIONS, HasConfig, HasOptions, HasSections, Vocabulary
-from llem.config.section import Section
-from llem.config.study import ExecutionConfig, StudyConfig
+from llem.plugin_api import (
+    RUNNER_OPTIONS,
+    BackendSpec,
+    ExecutionConfig,
+    RunnerSpec,
+    ScenarioSpec,
+    Section,
+    StudyConfig,
+    Vocabulary,
+    alternatives,
+    facts_of,
+    schema_of,
+    takes_text,
+)
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 RUNNER = r"^[A-Za-z0-9][A-Za-z0-9_-]*(:\S.*)?$"
@@ -23,9 +32,9 @@ Schema = dict[str, Any]
 
 
 def json_schema(
-    backends: Mapping[str, HasConfig],
-    runners: Mapping[str, HasOptions] | None = None,
-    scenarios: Mapping[str, HasSections] | None = None,
+    backends: Mapping[str, BackendSpec],
+    runners: Mapping[str, RunnerSpec] | None = None,
+    scenarios: Mapping[str, ScenarioSpec] | None = None,
 ) -> Schema:
     """The schema of a whole study file.
 
@@ -147,7 +156,7 @@ def _sweep(experiment: Schema, fields: Schema) -> Schema:
 
 
 def _numeric(schema: Mapping[str, Any]) -> bool:
-    return any(option.get("type") in {"integer", "number"} for option in constraints.alternatives(schema))
+    return any(option.get("type") in {"integer", "number"} for option in alternatives(schema))
 
 
 def _ranges() -> list[Schema]:

@@ -6,12 +6,20 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from llem.config.experiment import SECTIONS
-from llem.config.introspect import FieldFacts, facts_of
-from llem.config.keys import RUNNER_OPTIONS, HasConfig, HasOptions, Vocabulary
-from llem.config.scalars import ScalarError, plain_value
-from llem.config.section import Section
-from llem.config.study import ExecutionConfig, StudyConfig
+from llem.plugin_api import (
+    RUNNER_OPTIONS,
+    SECTIONS,
+    BackendSpec,
+    ConfigError,
+    ExecutionConfig,
+    FieldFacts,
+    RunnerSpec,
+    Section,
+    StudyConfig,
+    Vocabulary,
+    facts_of,
+    read_value,
+)
 
 EXAMPLE_MODEL = "HuggingFaceTB/SmolLM2-135M-Instruct"
 """The model of a study for which nobody has named one."""
@@ -20,12 +28,12 @@ _COMMENT_COLUMN = 40
 
 
 def commented_study(
-    backends: Mapping[str, HasConfig],
+    backends: Mapping[str, BackendSpec],
     *,
     backend: str | None = None,
     model: str = EXAMPLE_MODEL,
     name: str = "my-study",
-    runners: Mapping[str, HasOptions] | None = None,
+    runners: Mapping[str, RunnerSpec] | None = None,
 ) -> str:
     """A study that loads as it is, and still does with every `# ` before a key removed.
 
@@ -121,8 +129,8 @@ def yaml_value(value: Any) -> str:
 def _is_plain(text: str) -> bool:
     safe = all(c.isalnum() or c in "._-/" for c in text) and text[:1].isalnum()
     try:
-        return safe and plain_value(text) == text and isinstance(plain_value(text), str)
-    except ScalarError:
+        return safe and read_value(text, "value") == text
+    except ConfigError:
         return False
 
 

@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from llem.cli.completing import installed_backends, settings_keys
-from llem.specs.kinds import BACKENDS, RUNNERS, SCENARIOS
+from llem.plugin_api import BACKENDS, RUNNERS, SCENARIOS, installed_backends, settings_keys
 
 if TYPE_CHECKING:
-    from llem.config.layers import LoadedStudy
-    from llem.plugins import Registry
+    from llem.plugin_api import LoadedStudy, Registry
 
 
 @click.group()
@@ -56,12 +54,8 @@ def show(registry: Registry, study: Path | None, settings: tuple[str, ...], ever
       llem config show study.yaml --set dataset.n=20 --json
       llem config show --all
     """
-    from llem.cli.table import one_line, table
-    from llem.config.layers import load_study
-    from llem.config.merging import Origin
-    from llem.config.template import yaml_value
-    from llem.plugins import installed_parts
-    from llem.sweep.expansion import Sweep
+    from llem.plugin_api import Origin, Sweep, installed_parts, load_study, one_line, table
+    from llem_start.template import yaml_value
 
     loaded = load_study(
         study,
@@ -96,7 +90,7 @@ def show(registry: Registry, study: Path | None, settings: tuple[str, ...], ever
 
 def _swept(loaded: LoadedStudy) -> Callable[[str], bool]:
     """A test of keys: true for one whose values an axis or a group of the sweep gives."""
-    from llem.config.backends_in_use import group_entries
+    from llem.plugin_api import group_entries
 
     sweep = loaded.config.sweep
     axes = {key for key in sweep if key != "groups"} | {key for _, entry in group_entries(sweep) for key in entry}
@@ -105,10 +99,7 @@ def _swept(loaded: LoadedStudy) -> Callable[[str], bool]:
 
 def _values(loaded: LoadedStudy, registry: Registry, *, everything: bool) -> Iterator[tuple[str, Any, str, str | None]]:
     """Dotted key, value, kind of origin and its place: of every field, given or at its default."""
-    from llem.config.backends_in_use import backends_in_use
-    from llem.config.introspect import facts_of
-    from llem.config.keys import RUNNER_OPTIONS, Vocabulary
-    from llem.config.study import ExecutionConfig
+    from llem.plugin_api import RUNNER_OPTIONS, ExecutionConfig, Vocabulary, backends_in_use, facts_of
 
     vocabulary = Vocabulary(registry[BACKENDS], registry[RUNNERS], registry[SCENARIOS])
     study, base = loaded.config, loaded.config.base
@@ -172,7 +163,7 @@ def schema(registry: Registry, output: Path | None) -> None:
       llem config schema --output llem.schema.json
       llem config schema | jq '.properties | keys'
     """
-    from llem.config.schema import json_schema
+    from llem_start.schema import json_schema
 
     text = (
         json.dumps(
@@ -203,8 +194,8 @@ def init(registry: Registry, path: Path | None, backend: str | None, model: str 
       llem config init all-keys.yaml
       llem config init --backend pytorch --model random:tiny-llama | less
     """
-    from llem.config.template import EXAMPLE_MODEL, commented_study
-    from llem.errors import ConfigError
+    from llem.plugin_api import ConfigError
+    from llem_start.template import EXAMPLE_MODEL, commented_study
 
     if backend is not None:
         registry.find(BACKENDS, backend)
@@ -217,7 +208,7 @@ def init(registry: Registry, path: Path | None, backend: str | None, model: str 
 
 
 def _deliver(text: str, path: Path | None, *, replace: bool = True) -> None:
-    from llem.cli.writing import write_text
+    from llem.plugin_api import write_text
 
     if path is None:
         click.echo(text, nl=False)

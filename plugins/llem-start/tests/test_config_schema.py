@@ -16,11 +16,11 @@ from llem.config.introspect import facts_of
 from llem.config.keys import Vocabulary
 from llem.config.layers import load_study
 from llem.config.reading import read_yaml, read_yaml_file
-from llem.config.schema import DRAFT, json_schema
 from llem.errors import LlemError
 from llem.plugins import default_registry
 from llem.specs import kinds
 from llem.sweep.expansion import Sweep
+from llem_start.schema import DRAFT, json_schema
 
 ROOT = Path(__file__).parents[3]
 SCHEMA = json_schema(BACKENDS)

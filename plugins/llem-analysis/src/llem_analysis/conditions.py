@@ -8,11 +8,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from llem.errors import ConfigError
-from llem.metrics.summary import METRIC_COLUMNS
-from llem.results.arrow_array import array_of
-from llem.results.arrow_table import is_json, json_text
-from llem.spelling import closest
+from llem.plugin_api import METRIC_COLUMNS, ConfigError, array_of, closest, is_json, json_text
 
 if TYPE_CHECKING:
     import pyarrow as pa
