@@ -47,14 +47,17 @@ class Halving:
 
 
 class Spares:
-    """Spares longer windows than one that failed."""
+    """Spares longer windows than one that failed, unless a longer one was done."""
 
     def __init__(self) -> None:
         self._failed: list[float] = []
 
     def ended(self, config: ExperimentConfig, result: ExperimentResult) -> None:
+        window_s = config.measurement.min_window_s
         if result.status == "failed":
-            self._failed.append(config.measurement.min_window_s)
+            self._failed.append(window_s)
+        else:
+            self._failed = [one for one in self._failed if one > window_s]
 
     def reason(self, config: ExperimentConfig) -> str | None:
         longer = [one for one in self._failed if one < config.measurement.min_window_s]

@@ -186,6 +186,16 @@ def test_a_study_that_may_end_with_fewer_says_up_to_how_many() -> None:
     ]
 
 
+def test_what_was_taken_out_of_a_queue_has_neither_failed_nor_ended() -> None:
+    stream = io.StringIO()
+    with TextReporter(stream) as reporter:
+        reporter.study_started(Path("results/demo"), 2)
+        reporter.experiment_started(1, "a=1", Path("nowhere"))
+        reporter.experiment_finished(1, {"status": "failed", "failure": {"type": "Withdrawn", "message": "needless"}})
+        assert (reporter._state.finished, reporter._state.failed) == (0, 0)
+    assert stream.getvalue().splitlines()[-1] == "[1/2] a=1: taken out of the queue"
+
+
 def break_off(stream: TextIO) -> None:
     """Tell the begin of a study, and end in the middle of it."""
     with TextReporter(stream) as reporter:

@@ -185,8 +185,8 @@ def run(
         if study is None and model is None and "`model` is missing" in error.what:
             raise click.UsageError("there is nothing to run: give a STUDY.yaml, or --model and --backend.") from error
         raise
-    if notes is not None:  # a command that replaces values of the study has told of them in its own words
-        loaded = replace(loaded, notes=notes)
+    # A command that replaces values of the study has told of them in its own words.
+    loaded = loaded if notes is None else replace(loaded, notes=notes)
     if resume is not None:
         return again(resume, loaded)
     plan = make_plan(loaded, registry, runner=runner)

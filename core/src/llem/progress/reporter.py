@@ -105,12 +105,14 @@ class TextReporter:
         this = self._state.running.pop(number)
         if (tail := self._tails.pop(number, None)) is not None:
             tail.close()
-        self._state.finished += 1
+        self._state.finished += (result.get("failure") or {}).get("type") != "Withdrawn"  # that one never began
         if result.get("status") == "done":
             self._say(f"{self._title(this)}: done{_figures(result)}")
         elif (failure := result.get("failure") or {}).get("type") == INTERRUPTED:
             self._state.interrupted += 1
             self._say(f"{self._title(this)}: interrupted", always=True)
+        elif failure.get("type") == "Withdrawn":
+            self._say(f"{self._title(this)}: taken out of the queue")
         else:
             self._state.failed += 1
             phase = f" in {failure['phase']}" if failure.get("phase") else ""

@@ -24,7 +24,7 @@ INVALID = "result.invalid.json"
 LAST_WORDS = 200
 """Characters of the log's last line that a failure's message quotes."""
 
-Why = Literal["Crash", "Timeout", "Silence", "Interrupted", "StartFailed"]
+Why = Literal["Crash", "Timeout", "Silence", "Interrupted", "StartFailed", "Withdrawn"]
 
 
 @dataclass(frozen=True, kw_only=True)

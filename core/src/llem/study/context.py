@@ -46,8 +46,5 @@ class StudyContext:
         """Call an event hook of every plugin. The second interrupt does not wait for one that hangs."""
         with suppress(AtOnce), self.interrupts.urgent():
             self.registry.notify(
-                event,
-                lambda text: self.reporter.message("warning", text),
-                study_dir=self.directory,
-                **arguments,
+                event, lambda text: self.reporter.message("warning", text), study_dir=self.directory, **arguments
             )

@@ -28,7 +28,7 @@ class Reporter(Protocol):
         """The worker appended an event (see `llem.results.job_directory.EventLog`)."""
 
     def experiment_finished(self, number: int, result: Mapping[str, Any]) -> None:
-        """Its `result.json`, done or failed, is on disk."""
+        """Its `result.json`, done or failed, is on disk. One that was taken out of a runner's queue has failed as `Withdrawn`."""
 
     def gap(self, remaining_s: float, why: str) -> None:
         """A pause goes on; called about once a second."""

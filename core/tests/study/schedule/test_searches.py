@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -301,6 +302,65 @@ def test_what_is_in_vain_after_a_result_is_skipped_and_told(run: Callable[..., R
     assert [e.state for e in entries] == ["done", "failed", "skipped"]
     assert entries[2].reason == "skipped: 2 s were too long already."
     assert study.listener.said == [f"{KEY}=4.0: skipped: 2 s were too long already."]
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def waiting_in_a_queue(run: Callable[..., Running]) -> tuple[Running, list[CrowdJob]]:
+    """A study with four jobs at once, of which the third waits for its turn."""
+    sections = {**SWEPT, "sweep": {KEY: [1.0, 2.0, 4.0, 8.0]}, "runners": {"testbed": "crowd:4"}}
+    study = run(plan_of({}, **sections))
+    jobs = started(4)
+    jobs[2].in_queue = True
+    return study, jobs
+
+
+def test_what_is_in_vain_after_a_result_is_taken_out_of_a_queue(run: Callable[..., Running]) -> None:
+    study, (first, short, queued, begun) = waiting_in_a_queue(run)
+    fail(short)
+    until(lambda: bool(queued.stops_s))
+    assert queued.stops_s == [0], "nothing of it runs: there is nobody to ask"
+    until(lambda: bool(study.listener.said))
+    assert begun.stops_s == [], "what has begun is not ended"
+    begun.done()
+    first.done()
+    outcome = study.end()
+    assert (outcome.state, outcome.counts["skipped"], outcome.counts["failed"]) == ("complete", 1, 1)
+    entries = read_manifest(study.directory).experiments
+    assert [e.state for e in entries] == ["done", "failed", "skipped", "done"]
+    assert entries[2].reason == "skipped: 2 s were too long already."
+    assert not (study.directory / entries[2].directory).exists()
+    assert study.listener.said == [f"{KEY}=4.0: skipped: 2 s were too long already."]
+
+
+def test_what_was_taken_out_of_a_queue_and_is_needed_after_all_runs(
+    run: Callable[..., Running], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, (first, short, queued, begun) = waiting_in_a_queue(run)
+    asked, may_end, stop = threading.Event(), threading.Event(), queued.stop
+
+    def slow(grace_s: float) -> Exit:
+        asked.set()
+        assert may_end.wait(60)
+        return stop(grace_s)
+
+    monkeypatch.setattr(queued, "stop", slow)
+    fail(short)
+    assert asked.wait(60)
+    begun.done()  # which contradicts that it is in vain
+    until(lambda: read_manifest(study.directory).experiments[3].state == "done")
+    may_end.set()
+    again = next(job for job in reversed(started(5)) if job is not queued and job.position == 3)
+    again.done()
+    first.done()
+    assert study.end().counts["done"] == 3
+    assert [e.state for e in read_manifest(study.directory).experiments] == ["done", "failed", "done", "done"]
+    assert study.listener.said == []
 
 
 def test_everything_runs_on_request(run: Callable[..., Running]) -> None:

@@ -20,10 +20,7 @@ def new_manifest(plan: Plan) -> StudyManifest:
     entry = entries()
     planned = () if plan.search else plan.experiments
     return StudyManifest(
-        name=plan.name,
-        created_at=now_utc(),
-        experiments=[entry(one, one.position) for one in planned],
-        **design(plan),
+        name=plan.name, created_at=now_utc(), experiments=[entry(one, one.position) for one in planned], **design(plan)
     )
 
 

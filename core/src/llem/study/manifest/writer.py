@@ -51,17 +51,8 @@ class ManifestWriter:
         reason: str | None = None,
     ) -> None:
         """An experiment enters a state."""
-        self._change(
-            {
-                "position": position,
-                "state": state,
-                "started_at": started_at,
-                "ended_at": ended_at,
-                "failure": failure,
-                "files": files,
-                "reason": reason,
-            }
-        )
+        told = {"started_at": started_at, "ended_at": ended_at, "failure": failure, "files": files, "reason": reason}
+        self._change({"position": position, "state": state, **told})
 
     def study(self, state: StudyState) -> None:
         """The study enters a state; a snapshot follows."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from llem.measure.node import EXCLUSIVE
 from llem.results.job_directory import JobDocument
 from llem.results.models import ExperimentResult
 from llem.results.store import EXPERIMENTS
-from llem.runners.failure import Ended
+from llem.runners.failure import Ended, Why
 from llem.specs.kinds import BACKENDS
 from llem.specs.runner import Job
 from llem.study.context import StudyContext
@@ -115,10 +115,10 @@ class Dispatcher:
             )
         )
 
-    def wait(self, timeout_s: float) -> Iterator[tuple[RunningExperiment, ExperimentResult, bool]]:
+    def wait(self, timeout_s: float) -> Iterator[tuple[RunningExperiment, ExperimentResult, Why | None]]:
         """Sleep until something ends or the time is over; look after the rest; give what has ended.
 
-        Each comes with its result, which is on disk, and whether the user interrupted it. Its slots are still held.
+        Each comes with its result, which is on disk, and why it was ended; None where it is done. Its slots are still held.
 
         Raises:
             LlemError: the study's folder cannot be written any more.
@@ -129,9 +129,15 @@ class Dispatcher:
             result, ended = running.outcome()
             self._mention_late_crash(running.planned, result, ended)
             self.placements.ended(running.planned.config_hash, result.environment)
-            yield running, result, ended.why == "Interrupted" and result.status == "failed"
+            yield running, result, ended.why if result.status == "failed" else None
             running = self._next(0)
         self._poll()
+
+    def withdraw(self, is_needless: Callable[[Planned], bool]) -> None:
+        """Take out of its runner's queue what is needless by now."""
+        for running in self._running:
+            if running.is_queued and is_needless(running.planned):
+                running.stop("Withdrawn", "what had ended made it needless before its turn came.", 0)
 
     def abandon(self) -> None:
         """Kill everything; for a study that cannot go on."""
@@ -176,10 +182,8 @@ class Dispatcher:
         ending = ended.ending
         if result.status == "done" and ended.why == "Crash" and ending is not None and ending.code != 0:
             how = ending.signal or f"exit code {ending.code}"
-            self._context.reporter.message(
-                "warning",
-                f"experiment {planned.position} was done, then its worker ended with {how}; the result stands.",
-            )
+            text = f"experiment {planned.position} was done, then its worker ended with {how}; the result stands."
+            self._context.reporter.message("warning", text)
 
 
 def _facts(planned: Planned) -> dict[str, Any]:

@@ -87,16 +87,22 @@ class RunningExperiment:
 
     # For the study's thread.
 
+    @property
+    def is_queued(self) -> bool:
+        """True where its runner has it wait for its turn."""
+        running: object = self._running
+        return isinstance(running, Queues) and running.queued()
+
     def poll(self) -> None:
         """Pass on what is new, and end the job where its time is over."""
         for event in self._events.new():
             if event.get("event") != POWER:
                 self._last_sign = time.monotonic()
             self._tell(event)
-        now, limits, running = time.monotonic(), self._limits, self._running
-        if running is None or self._stop is not None:
+        now, limits = time.monotonic(), self._limits
+        if self._running is None or self._stop is not None:
             return
-        if isinstance(running, Queues) and running.queued():
+        if self.is_queued:
             self._since = self._last_sign = now
         elif now - self._since > limits.timeout_s:
             self.stop("Timeout", f"it was not done after {limits.timeout_s:g} s (limits.timeout_s).", TIMEOUT_GRACE_S)

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from llem.plan.schedule import is_between_cycles
 from llem.results.models import ExperimentResult
-from llem.runners.failure import failure_summary
+from llem.results.store import EXPERIMENTS
+from llem.runners.failure import Why, failure_summary
 from llem.study.context import StudyContext
+from llem.study.folder import writing
 from llem.study.manifest.manifest import ExperimentState, now_utc
 from llem.study.reporter import TellsTime, label
+from llem.study.resume.set_aside import set_aside
 from llem.study.schedule.dispatch import Dispatcher
 from llem.study.schedule.pauses import STEP_S, Pause
 from llem.study.schedule.pools import ResourcePool, Slot
@@ -54,15 +57,13 @@ class Scheduler:
         total: int,
     ) -> None:
         self._context, self._steering, self._account = context, steering, account
-        self._pools = pools
+        self._pools, self._dispatcher = pools, dispatcher
         self._distinct = list(dict.fromkeys(pools.values()))
-        self._dispatcher = dispatcher
         self._pauses: dict[ResourcePool, Pause] = {}
         self._ending: Ending = "complete"
         self._begin = time.monotonic()
         self._time_left = TimeLeft(total, context.execution.most_cycles, self._begin)
-        self._started = False
-        self._failures_in_a_row = 0
+        self._started, self._failures_in_a_row = False, 0
 
     def run(self) -> Ending:
         """Until everything has ended that is to run. Whatever is under way when this raises is killed."""
@@ -71,8 +72,8 @@ class Scheduler:
                 pause_s = self._start_what_may()
                 if not self._dispatcher and pause_s is None:
                     break
-                for running, result, interrupted in self._dispatcher.wait(min(STEP_S, pause_s or STEP_S)):
-                    self._ended(running, result, interrupted)
+                for running, result, why in self._dispatcher.wait(min(STEP_S, pause_s or STEP_S)):
+                    self._withdrawn(running, result) if why == "Withdrawn" else self._ended(running, result, why)
                     running.pool.give_back(running.slots, running.planned, time.monotonic())
         except BaseException:
             self._dispatcher.abandon()
@@ -82,19 +83,31 @@ class Scheduler:
                 self._context.reporter.message("warning", text)
         return self._ending
 
-    def _ended(self, running: RunningExperiment, result: ExperimentResult, interrupted: bool) -> None:
+    def _ended(self, running: RunningExperiment, result: ExperimentResult, why: Why | None) -> None:
         planned, started_at = running.planned, running.started_at
-        state: ExperimentState = "interrupted" if interrupted else result.status
+        state: ExperimentState = "interrupted" if why == "Interrupted" else result.status
         failure = failure_summary(result)
         self._account.record(planned.position, state, started_at=started_at, ended_at=now_utc(), failure=failure)
         self._account.tell(planned, result)
         self._time_left.ended(planned.position, time.monotonic())
         self._tell_time_left()
-        if interrupted:
+        if state == "interrupted":
             self._ending = "interrupted"
             return
         self._steering.add(planned, result)
         self._failures_in_a_row = 0 if state == "done" else self._failures_in_a_row + 1
+        self._dispatcher.withdraw(lambda one: self._steering.spares(one) is not None)
+
+    def _withdrawn(self, running: RunningExperiment, result: ExperimentResult) -> None:
+        """Record one that was taken out of a queue. Where it is needed after all, it has its turn again."""
+        planned, directory = running.planned, self._context.directory
+        self._time_left.withdrawn(planned.position)
+        self._context.reporter.experiment_finished(planned.position, result.model_dump(mode="json"))
+        with writing(directory):
+            set_aside(directory, directory / EXPERIMENTS / planned.directory)
+        if not self._is_spared(planned):
+            self._account.record(planned.position, "pending")
+            running.pool.waiting.appendleft(planned)
 
     def _start_what_may(self) -> float | None:
         """Start what there is room for. Returns how long the first has to wait that only a pause keeps back, else None."""
@@ -120,8 +133,7 @@ class Scheduler:
     def _first(self, pool: ResourcePool) -> Planned | None:
         """The next experiment of a pool. Those of other pools that come before it wait in theirs."""
         while not pool.waiting:
-            planned = self._steering.next()
-            if planned is None:
+            if (planned := self._steering.next()) is None:
                 return None
             self._pools[planned.config.backend].waiting.append(planned)
         return pool.waiting[0]

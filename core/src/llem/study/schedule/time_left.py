@@ -36,10 +36,8 @@ class TimeLeft:
         self._left, self._cycles, self._begin_s = total, cycles, begin_s
         self._known: dict[str, _Known] = {}
         self._running: dict[int, tuple[str, float]] = {}
-        self._work_s = 0.0
-        self._work_left_s = 0.0
-        self._cycles_left = 0
-        self._ran = 0
+        self._work_s, self._work_left_s = 0.0, 0.0
+        self._cycles_left, self._ran = 0, 0
 
     @property
     def running(self) -> int:
@@ -57,6 +55,10 @@ class TimeLeft:
         self._ran += 1
         self._work_s += took_s
         self._take(config_hash, took_s)
+
+    def withdrawn(self, number: int) -> None:
+        """It was taken out of a queue, and has not begun."""
+        del self._running[number]
 
     def dropped(self, config_hash: str) -> None:
         """An experiment is not needed."""
