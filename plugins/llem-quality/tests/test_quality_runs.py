@@ -78,7 +78,19 @@ def test_a_finished_study_gets_its_accuracy_and_is_picked_by_it(tmp_path: Path, 
     assert "accuracy" in shown.stdout
     assert "energy per correct answer" in shown.stdout
 
-    for floor, code in (("99%", 0), ("0.6", 0), ("0.61", 1)):
+    # A run without an answer takes nothing away, and what --set changes is joined all the same.
+    broken = run(tmp_path, "quality", study, "--tasks", task, "--no-gaps", "--set", "testbed.fail=raise")
+    assert broken.returncode == 1
+    assert "is as it was" in broken.stderr
+    assert json.loads((study / "quality.json").read_text()) == found
+    again = run(
+        tmp_path, "quality", study, "--tasks", task, "--limit", 2, "--set", "testbed.token_s=0.002", "--no-gaps"
+    )
+    assert again.returncode == 0, again.stderr
+    changed = json.loads((study / "quality.json").read_text())["configurations"]
+    assert {key: one["accuracy"] for key, one in changed.items()} == dict.fromkeys(own, 0.5)
+
+    for floor, code in (("99%", 0), ("0.5", 0), ("0.51", 1)):
         picked = run(tmp_path, "pick", study, "--max", "throughput", "--min-accuracy", floor)
         assert (picked.returncode == 0) == (code == 0), picked.stdout + picked.stderr
     assert "accuracy" in picked.stderr

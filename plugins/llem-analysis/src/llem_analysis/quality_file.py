@@ -20,7 +20,7 @@ Accuracies = Mapping[str, Mapping[str, float]]
 
 
 def accuracies_beside(study: Path | str | StudyResult) -> Accuracies:
-    """What the file in the study's folder tells; nothing where there is none.
+    """The contents of the file in the study's folder; nothing where there is none.
 
     Raises:
         ResultError: it is not as llem-quality writes it.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,6 +58,7 @@ def quality(
     metric: str | None,
     filtered: str | None,
     chat_template: bool,
+    settings: Sequence[str],
     dry_run: bool,
     **passed: Any,
 ) -> int:
@@ -89,16 +90,21 @@ def quality(
     if chat_template:
         dataset["chat_template"] = True
     scoring = {key: value for key, value in (("metric", metric), ("filter", filtered)) if value is not None}
-    asked = quality_study(study, _registry(context), dataset, scoring)
+    asked = quality_study(study, _registry(context), dataset, scoring, settings)
     folder = study / FOLDER
     before = set(folder.iterdir()) if folder.is_dir() else set()
     with _written(asked, folder, f"The quality of {study.resolve().name}", dry_run=dry_run) as file:
         output = None if dry_run else folder
-        code: int = context.invoke(_run(context), study=file, output=output, dry_run=dry_run, **passed)
+        code: int = context.invoke(
+            _run(context), study=file, output=output, settings=settings, dry_run=dry_run, **passed
+        )
     made = [one for one in folder.iterdir() if one not in before and is_study(one)] if folder.is_dir() else []
     if dry_run or not made:
         return code
     joined = join(study, made[0], asked.identities)
+    if not joined.known:
+        click.echo(f"No configuration was asked everything: {study / 'quality.json'} is as it was.", err=True)
+        return code
     click.echo(
         f"Wrote {study / 'quality.json'}: accuracy of {joined.known} of {joined.known + joined.lacking} configurations. "
         f"Next: llem pick {study} --min energy --min-accuracy 99%"

@@ -30,7 +30,7 @@ class Joined:
 
 
 def join(study: Path, quality: Path, identities: Mapping[str, str]) -> Joined:
-    """Write `quality.json` for a study.
+    """Write `quality.json` for a study, where any configuration was asked every question.
 
     Args:
         study: its folder.
@@ -42,7 +42,9 @@ def join(study: Path, quality: Path, identities: Mapping[str, str]) -> Joined:
         row["config_hash"]: row for row in StudyResult(quality).to_arrow(asked).to_pylist() if row["status"] == "done"
     }
     found = {key: _entry(rows[own]) for key, own in identities.items() if own in rows}
-    first = next(iter(rows.values()), {})
+    if not found:
+        return Joined(0, len(identities))  # an interrupted run takes nothing away
+    first = next(iter(rows.values()))
     document = {
         "schema": SCHEMA,
         "study": str(quality.relative_to(study)),

@@ -53,7 +53,11 @@ class QualityStudy:
 
 
 def quality_study(
-    study: Path, registry: Registry, dataset: Mapping[str, Any], scoring: Mapping[str, Any]
+    study: Path,
+    registry: Registry,
+    dataset: Mapping[str, Any],
+    scoring: Mapping[str, Any],
+    settings: Sequence[str] = (),
 ) -> QualityStudy:
     """The study of quality for a finished study.
 
@@ -61,6 +65,7 @@ def quality_study(
         study: its folder.
         dataset: the section `dataset`: the task, with an absolute path, and how many of its questions.
         scoring: the section `quality`.
+        settings: `KEY=VALUE` of the command line, which change identities as they change the study.
 
     Raises:
         ResultError: no experiment of it is done, or a job directory cannot be read.
@@ -78,7 +83,7 @@ def quality_study(
                     remedy="Ask about each by a study of its own.",
                 )
         whole[key] = one
-    identities = {key: _identity(one, registry) for key, one in whole.items()}
+    identities = {key: _identity(one, registry, settings) for key, one in whole.items()}
     distinct = {identity: whole[key] for key, identity in reversed(identities.items())}
     ordered = [distinct[identity] for identity in dict.fromkeys(identities.values())]
     document: dict[str, Any] = {"name": f"{study.resolve().name[:80]}-quality", **_together(ordered)}
@@ -128,8 +133,8 @@ def _asked(job: Path, registry: Registry, dataset: Mapping[str, Any], scoring: M
     return {key: value for key, value in found.items() if key in kept}
 
 
-def _identity(one: Mapping[str, Any], registry: Registry) -> str:
-    loaded = load_study(document={"name": "quality", **one}, **installed_parts(registry))
+def _identity(one: Mapping[str, Any], registry: Registry, settings: Sequence[str]) -> str:
+    loaded = load_study(document={"name": "quality", **one}, settings=settings, **installed_parts(registry))
     (point,) = Sweep(loaded.config, registry[BACKENDS], registry[SCENARIOS], loaded.locate, loaded.base_dir)
     return point.config_hash
 
