@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from llem_analysis.cycles_needed import cycles_for, spread_of_study
+from llem_analysis.cycles_needed import cycles_against, cycles_for, spread_of_study
 from llem_analysis.design import configured
 
 
@@ -27,6 +27,35 @@ def test_so_many_cycles_tell_it_in_four_of_five_studies_and_one_less_does_not(ra
     assert told(cycles) > 0.79
     if cycles > 2:
         assert told(cycles - 1) < 0.81
+
+
+@pytest.mark.parametrize("distances", [[0.03], [0.05, 0.05], [0.03, 0.07]])
+def test_so_many_cycles_against_some_that_stay_tell_all_limits_in_four_of_five_studies(distances: list[float]) -> None:
+    sd, against = 0.03, 12
+    cycles = cycles_against(distances, sd, against, 3, 0.05)
+    assert cycles is not None
+    rng = np.random.default_rng(2)
+
+    def told(many: int) -> float:
+        """The truth lies at 0, one limit below it, the other, if any, above."""
+        df, spread = against + many - 2, math.sqrt(1 / against + 1 / many)
+        seen = rng.normal(0, sd * spread, 40_000)
+        errors = sd * np.sqrt(rng.chisquare(df, 40_000) / df) * spread
+        least = stats.t.isf(0.05, df) * errors
+        found = seen + distances[0] > least
+        return float((found & (distances[1] - seen > least)).mean() if distances[1:] else found.mean())
+
+    assert told(cycles) > 0.79
+    assert told(cycles - 1) < 0.81
+
+
+def test_cycles_that_stay_may_be_too_few_for_any_number_of_others() -> None:
+    assert cycles_against([0.01], 0.05, 3, 3, 0.05) is None
+    assert cycles_against([0.01], 0.0, 3, 4, 0.05) == 4
+    assert cycles_against([0.5], 0.01, 3, 101, 0.05) is None
+    few, many = (cycles_against([0.03], 0.03, 12, 3, 0.05, tests) for tests in (1, 3))
+    assert few is not None
+    assert many is None or few < many
 
 
 def test_a_small_difference_takes_more_cycles_and_a_tiny_one_more_than_anybody_runs() -> None:

@@ -11,6 +11,7 @@ The door, imported on first use so that the light parts stay light (`analyze` al
     pick("results/NAME-TIMESTAMP", limits=[Limit("ttft_p50_s", 0.2)]).settings
     contrast(["results/BEFORE-TIMESTAMP", "results/AFTER-TIMESTAMP"]).overall
     gate("results/BEFORE-TIMESTAMP", "results/AFTER-TIMESTAMP", max_increase=0.03).verdict
+    replication("results/ORIGINAL-TIMESTAMP", "results/AGAIN-TIMESTAMP", margin=0.05).verdict
     audit("results/NAME-TIMESTAMP", "publication").outcomes
 
 Each answer has `document()`: plain data, for JSON.
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from llem_analysis.front import Front, pareto
     from llem_analysis.gating import Gate, gate
     from llem_analysis.picking import Limit, Pick, pick
+    from llem_analysis.replicas import Replication, replication
     from llem_analysis.study_effects import analyze
     from llem_analysis.study_models import StudyAnalysis
 
@@ -35,6 +37,7 @@ __all__ = [
     "Gate",
     "Limit",
     "Pick",
+    "Replication",
     "StudyAnalysis",
     "StudyContrast",
     "analyze",
@@ -43,6 +46,7 @@ __all__ = [
     "gate",
     "pareto",
     "pick",
+    "replication",
 ]
 
 _HOME = {
@@ -51,6 +55,7 @@ _HOME = {
     "Gate": "llem_analysis.gating",
     "Limit": "llem_analysis.picking",
     "Pick": "llem_analysis.picking",
+    "Replication": "llem_analysis.replicas",
     "StudyAnalysis": "llem_analysis.study_models",
     "StudyContrast": "llem_analysis.contrasting",
     "analyze": "llem_analysis.study_effects",
@@ -59,6 +64,7 @@ _HOME = {
     "gate": "llem_analysis.gating",
     "pareto": "llem_analysis.front",
     "pick": "llem_analysis.picking",
+    "replication": "llem_analysis.replicas",
 }
 
 

@@ -39,9 +39,9 @@ class Comparison:
         base_mean, other_mean: their means, in their unit.
         difference: mean of other - mean of base.
         ratio: mean of other / mean of base; None where that of base is 0.
-        difference_interval: 95 %, by t.
-        ratio_interval: 95 %, by Fieller's theorem with the same t and degrees of freedom, so that it leaves out 1 exactly
-            where the interval of the difference leaves out 0 and p is below 0.05. None where it would be unbounded.
+        difference_interval: 95 % where no other level is asked for, by t.
+        ratio_interval: likewise, by Fieller's theorem with the same t and degrees of freedom, so that at 95 % it leaves out 1
+            exactly where the interval of the difference leaves out 0 and p is below 0.05. None where it would be unbounded.
         p: two-sided, that the means are equal.
         p_adjusted: p after Holm's correction over all comparisons made together.
         df: degrees of freedom.
@@ -82,7 +82,7 @@ class Moments:
         return max(0.0, ratio * ratio * self.var_base + self.var_other - 2 * ratio * self.covariance)
 
 
-def compare(base: Mapping[int, float], other: Mapping[int, float], order: str) -> Comparison:
+def compare(base: Mapping[int, float], other: Mapping[int, float], order: str, level: float = LEVEL) -> Comparison:
     """Compare two configurations by one figure.
 
     Paired by cycle where the order of the study allows it (`PAIRS_CYCLES`) and both have three cycles in common or more:
@@ -92,6 +92,7 @@ def compare(base: Mapping[int, float], other: Mapping[int, float], order: str) -
     Args:
         base, other: cycle to value; each at least one.
         order: of the study, as in `ExecutionConfig.order`.
+        level: of the intervals.
 
     Raises:
         ValueError: one of them has no value.
@@ -117,11 +118,11 @@ def compare(base: Mapping[int, float], other: Mapping[int, float], order: str) -
     if moments is None or variance <= 0:
         return replace(found, reason="the values do not vary from cycle to cycle")
     error = math.sqrt(variance)
-    half = student.quantile(LEVEL, moments.df) * error
+    half = student.quantile(level, moments.df) * error
     return replace(
         found,
-        difference_interval=Interval(found.difference - half, found.difference + half, "t"),
-        ratio_interval=fieller(moments),
+        difference_interval=Interval(found.difference - half, found.difference + half, "t", level),
+        ratio_interval=fieller(moments, level),
         p=student.two_sided_p(found.difference / error, moments.df),
         df=moments.df,
     )

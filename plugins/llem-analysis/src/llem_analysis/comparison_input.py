@@ -148,6 +148,12 @@ def _settings(side: Compared) -> tuple[tuple[str, str], ...]:
     return tuple(sorted((key, as_written(value)) for key, value in settings if key != ENVIRONMENT))
 
 
+def unmatched(place: ComparedPath, taken: Sequence[Compared]) -> tuple[str, ...]:
+    """Names of configurations of a path that are not among those that were matched."""
+    known = {id(side) for side in taken}
+    return tuple(side.name for side in place.sides if id(side) not in known)
+
+
 def place_name(place: ComparedPath) -> str:
     """The study's name."""
     return study_name(place.path)[0]

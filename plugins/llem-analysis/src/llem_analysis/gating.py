@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,13 +11,12 @@ from typing import Any, Literal
 
 from llem.plugin_api import FEWEST, LEVEL, ConfigError, MetricSpec, ResultError, differences, of_machine
 from llem_analysis import holm
-from llem_analysis.comparability import objections
 from llem_analysis.comparison import Comparison, p_above
-from llem_analysis.comparison_input import Compared, ComparedPath, matched, read_place
+from llem_analysis.comparison_input import Compared, matched, read_place, unmatched
 from llem_analysis.contrasting import Pair, compared_pairs
-from llem_analysis.cycles_needed import MOST_CYCLES, cycles_for
+from llem_analysis.cycles_needed import MOST_CYCLES, cycles_for, pooled_spread
+from llem_analysis.doubts import doubts
 from llem_analysis.metric_names import metric_specs
-from llem_analysis.telling import tellings
 from llem_analysis.wording import and_, change, change_span, counted
 
 Verdict = Literal["passed", "failed", "undecided"]
@@ -132,7 +130,7 @@ def gate(
             remedy="Run the candidate with the study file of the baseline, or name two experiments.",
         )
     pairs = _judged(sides, spec, limit, anyway)
-    missing, added = _unmatched(first, [side for side, _ in sides]), _unmatched(second, [side for _, side in sides])
+    missing, added = unmatched(first, [side for side, _ in sides]), unmatched(second, [side for _, side in sides])
     return Gate(
         verdict=_overall([pair.verdict for pair in pairs], bool(missing)),
         metric=spec.name,
@@ -147,7 +145,7 @@ def gate(
         matched_by=how,
         missing=missing,
         added=added,
-        warnings=tuple(dict.fromkeys(_warnings(sides, spec))),
+        warnings=tuple(dict.fromkeys(doubts(sides, spec.of, ("baseline", "candidate")))),
     )
 
 
@@ -186,22 +184,6 @@ def _overall(verdicts: Sequence[Verdict], is_missing: bool) -> Verdict:
     if "failed" in verdicts:
         return "failed"
     return "undecided" if is_missing or "undecided" in verdicts else "passed"
-
-
-def _unmatched(place: ComparedPath, taken: Sequence[Compared]) -> tuple[str, ...]:
-    known = {id(side) for side in taken}
-    return tuple(side.name for side in place.sides if id(side) not in known)
-
-
-def _warnings(sides: Sequence[tuple[Compared, Compared]], spec: MetricSpec) -> Iterator[str]:
-    for base, other in sides:
-        same = base.study.resolve() == other.study.resolve()
-        yield from (one.text for one in objections(base.result, other.result, same_study=same))
-    for word, place in (("baseline", 0), ("candidate", 1)):
-        rows = {id(row): row for both in sides for row in both[place].candidate.rows}
-        for one in tellings(rows.values(), spec.of):
-            if one.weight != "inform":
-                yield f"of the {word} {one.runs} of {counted(one.of, 'run')} {one.text}."
 
 
 def p_kept(
@@ -309,10 +291,10 @@ class _Case:
         is_worse = (distance > 0) == (self.spec.better == "lower")
         base, other = self.values
         if found.paired:
-            sd = _spread([[math.log(other[cycle] / base[cycle]) for cycle in base.keys() & other.keys()]])
+            sd = pooled_spread([[math.log(other[cycle] / base[cycle]) for cycle in base.keys() & other.keys()]])
             runs, groups = 1.0, 2
         else:
-            sd = _spread([[math.log(value) for value in side.values()] for side in (base, other)])
+            sd = pooled_spread([[math.log(value) for value in side.values()] for side in (base, other)])
             # Two groups of n cycles leave 2 (n - 1) degrees of freedom, as three configurations of n cycles do.
             runs, groups = 2.0, 3
         if sd is None or distance == 0:
@@ -340,19 +322,6 @@ def _why_undecided(found: Comparison, cycles: int | None) -> str:
     if cycles is None:
         return f"the limit lies inside the interval, so near what was seen that {MOST_CYCLES} cycles of each would not tell it"
     return f"the limit lies inside the interval; {would}"
-
-
-def _spread(groups: Sequence[Sequence[float]]) -> float | None:
-    """Standard deviation within groups, pooled; None where none has two values."""
-    squares = list(_squares(groups))
-    df = sum(count for _, count in squares)
-    return math.sqrt(math.fsum(square for square, _ in squares) / df) if df else None
-
-
-def _squares(groups: Sequence[Sequence[float]]) -> Iterator[tuple[float, int]]:
-    for values in groups:
-        if len(values) > 1:
-            yield statistics.variance(values) * (len(values) - 1), len(values) - 1
 
 
 def verdict_text(found: Gate) -> str:
