@@ -51,7 +51,7 @@ DISTRIBUTIONS = (
     Distribution("llem-serving", "llem_serving", "llem-serving", ("capacity", "slo")),
     Distribution("llem-amd", "llem_amd", "llem-amd", devices=("AMD GPUs", "/dev/kfd")),
     Distribution("llem-notify", "llem_notify", "llem-notify", ("notify",)),
-    Distribution("llem-bundle", "llem_bundle", "llem-bundle", ("bundle", "verify")),
+    Distribution("llem-bundle", "llem_bundle", "llem-bundle", ("bundle", "replicate", "verify")),
     Distribution("llem-plugin-kit", "llem_plugin_kit", "llem-plugin-kit", ("plugin",)),
     Distribution("llem-docker", "llem_docker", "llem-docker", ("images",)),
 )

@@ -258,10 +258,12 @@ from llem.specs.search import SearchContext as SearchContext
 from llem.specs.search import SearchSpec as SearchSpec
 from llem.specs.search import SkipRule as SkipRule
 from llem.spelling import closest as closest
+from llem.study import hosts as hosts
 from llem.study.lock import is_held as is_held
 from llem.study.manifest.head import Head as Head
 from llem.study.manifest.head import head_beside_results as head_beside_results
 from llem.study.manifest.manifest import recover as recover
+from llem.study.record import read_record as read_record
 from llem.study.verify import verify as verify
 from llem.sweep.expansion import Sweep as Sweep
 

@@ -108,7 +108,7 @@ def _print_version(context: click.Context, _: click.Parameter, value: bool) -> N
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
-    epilog="Exit codes: 0 done, 1 an experiment, a gate or an audit failed, 2 configuration or usage, 3 preflight, 4 plugin missing, 5 a gate cannot tell, 130 interrupted.",
+    epilog="Exit codes: 0 done, 1 an experiment, a gate, an audit or a replication failed, 2 configuration or usage, 3 preflight, 4 plugin missing, 5 a gate or a replication cannot tell, 130 interrupted.",
 )
 @click.option(
     "--version",
