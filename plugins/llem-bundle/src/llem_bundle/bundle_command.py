@@ -24,10 +24,17 @@ from llem.plugin_api import study_folders
     help="Leave out readings and requests. Energy, tokens, throughput and latency can then not be verified.",
 )
 @click.option(
+    "--with-prompts",
+    is_flag=True,
+    help="Put in the files of prompts and arrivals that the study names, where their licence allows it: llem replicate needs them.",
+)
+@click.option(
     "--rules", metavar="NAME|FILE", default="publication", show_default=True, help="The rules of the audit in it."
 )
 @click.option("--dry-run", is_flag=True, help="Say how large it would be, and write nothing.")
-def bundle(study: Path, output: Path | None, without_series: bool, rules: str, dry_run: bool) -> None:
+def bundle(
+    study: Path, output: Path | None, without_series: bool, with_prompts: bool, rules: str, dry_run: bool
+) -> None:
     """Write a study as one archive that others can check with `llem verify`.
 
     A ZIP archive, which is an RO-Crate: study file, configurations, results, every reading and request, packages, hardware, audit,
@@ -38,6 +45,7 @@ def bundle(study: Path, output: Path | None, without_series: bool, rules: str, d
     Examples:
       llem bundle results/demo-20260101T120000Z --dry-run
       llem bundle results/demo-20260101T120000Z
+      llem bundle results/demo-20260101T120000Z --with-prompts
       llem bundle results/demo-20260101T120000Z --without-series -o demo-small.zip
     """
     from llem_bundle.bundling import prepare, refuse_existing
@@ -45,7 +53,7 @@ def bundle(study: Path, output: Path | None, without_series: bool, rules: str, d
     path = Path(f"{study.resolve().name}.zip") if output is None else output
     if not dry_run:
         refuse_existing(path)
-    prepared = prepare(study, series=not without_series, rules=rules)
+    prepared = prepare(study, series=not without_series, rules=rules, prompts=with_prompts)
     click.echo(f"{prepared.count} files, {_size(prepared.size)}.")
     if without_series:
         click.echo(

@@ -24,6 +24,7 @@ from llem.plugin_api import (
 from llem_bundle.container import Content, Measured, Packing, measured
 from llem_bundle.crate import METADATA, crate_metadata
 from llem_bundle.made import made_files
+from llem_bundle.prompt_files import prompt_files
 from llem_bundle.secrets import refuse_secrets
 from llem_bundle.study_files import study_files
 
@@ -61,12 +62,13 @@ class Prepared:
             Path(name).unlink()
 
 
-def prepare(study: Path, *, series: bool = True, rules: str = "publication") -> Prepared:
+def prepare(study: Path, *, series: bool = True, rules: str = "publication", prompts: bool = False) -> Prepared:
     """Work out a study's bundle.
 
     Args:
         series: readings and requests too.
         rules: of the audit in it.
+        prompts: files of prompts and arrivals that the study names, too.
 
     Raises:
         ResultError: it is no study, still runs, or holds a link or a secret.
@@ -83,6 +85,9 @@ def prepare(study: Path, *, series: bool = True, rules: str = "publication") -> 
     contents = study_files(study, series=series)
     for content in contents:
         refuse_secrets(content, study / content.name)
+    for content, path in prompt_files(study) if prompts else ():
+        refuse_secrets(content, path)
+        contents.append(content)
     contents += [_held_in_memory(name, data) for name, data in made_files(study, manifest, rules)]
     for content in contents:
         if not content.name.endswith(".parquet"):

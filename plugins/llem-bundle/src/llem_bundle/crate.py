@@ -29,6 +29,7 @@ _ABOUT = {
     "methods.txt": "how it was measured, and how to cite it",
     "report.html": "the report of the study, one page that needs no network",
     "CITATION.cff": "the measurements as something to cite",
+    "index.json": "the files of prompts and arrivals in here, by the names that the study has for them",
     LISTING: "size and SHA-256 of every other file",
 }
 _FORMATS = {
@@ -39,8 +40,10 @@ _FORMATS = {
     "parquet": "application/vnd.apache.parquet",
     "txt": "text/plain",
     "html": "text/html",
+    "csv": "text/csv",
     "sha256": "text/plain",
 }
+_BYTES = "application/octet-stream"
 
 
 def crate_metadata(manifest: Mapping[str, Any], files: Iterable[Measured]) -> bytes:
@@ -76,7 +79,7 @@ def crate_metadata(manifest: Mapping[str, Any], files: Iterable[Measured]) -> by
 def _properties(name: str, size: int | None = None, sha256: str | None = None) -> dict[str, Any]:
     last = name.rpartition("/")[2]
     about = _ABOUT.get(last) or ("packages of the process that measured" if last.startswith("packages-") else last)
-    known: dict[str, Any] = {"name": about, "encodingFormat": _FORMATS[last.rpartition(".")[2]]}
+    known: dict[str, Any] = {"name": about, "encodingFormat": _FORMATS.get(last.rpartition(".")[2], _BYTES)}
     if size is not None:
         known |= {"contentSize": str(size), "sha256": sha256}
     return known

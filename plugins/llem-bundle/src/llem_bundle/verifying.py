@@ -14,6 +14,7 @@ from llem_bundle.check_experiment import check_experiment
 from llem_bundle.check_means import check_means
 from llem_bundle.container import BundleError, unpack
 from llem_bundle.figures import Figure, Verdict
+from llem_bundle.listing import Listed
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,16 @@ def verify_bundle(path: Path) -> Verification:
         BundleError: a byte of it is another than was written, or it is none.
         ResultError: a file of it is as it was bundled, and yet nothing that llem can read.
     """
+    with unpacked(path) as (folder, files):
+        return verify_files(path, folder, files)
+
+
+@contextmanager
+def unpacked(path: Path) -> Iterator[tuple[Path, Sequence[Listed]]]:
+    """A temporary folder with the files of a bundle, each byte as it was bundled, and what its listing says of them.
+
+    Raises BundleError.
+    """
     with tempfile.TemporaryDirectory(prefix="llem-verify-") as made:
         folder = Path(made)
         try:
@@ -67,29 +78,38 @@ def verify_bundle(path: Path) -> Verification:
             raise BundleError("there is no bundle here.", where=str(path)) from error
         except OSError as error:
             raise BundleError(f"it cannot be unpacked: {error.strerror or error}.", where=str(path)) from error
-        names = [one.name for one in files]
-        jobs = [
-            name.rpartition("/")[0]
-            for name in names
-            if name.startswith(f"{EXPERIMENTS}/") and name.endswith(f"/{RESULT}")
-        ]
-        figures: list[Figure] = []
-        for job in jobs:
-            with _readable(path, f"{job}/"):
-                figures += check_experiment(folder / job, job)
-        with _readable(path):
-            figures += check_means(folder)
-        series = sum(name.endswith((f"/{TIMESERIES}", f"/{REQUESTS}")) for name in names)
+        yield folder, files
+
+
+def verify_files(path: Path, folder: Path, files: Sequence[Listed]) -> Verification:
+    """Verify the figures of a bundle that is unpacked. Raises as `verify_bundle`."""
+    names = [one.name for one in files]
+    jobs = [
+        name.rpartition("/")[0] for name in names if name.startswith(f"{EXPERIMENTS}/") and name.endswith(f"/{RESULT}")
+    ]
+    figures: list[Figure] = []
+    for job in jobs:
+        with readable(path, f"{job}/"):
+            figures += check_experiment(folder / job, job)
+    with readable(path, "summary.json"):
+        figures += check_means(folder)
+    series = sum(name.endswith((f"/{TIMESERIES}", f"/{REQUESTS}")) for name in names)
     return Verification(path, len(files) + 1, len(jobs), series, figures)
 
 
 @contextmanager
-def _readable(path: Path, below: str = "") -> Iterator[None]:
-    """Turn whatever a file of the bundle is wrong with into one paragraph: its bytes are as bundled, and may be anybody's."""
+def readable(path: Path, name: str) -> Iterator[None]:
+    """Turn whatever a file of the bundle is wrong with into one paragraph: its bytes are as bundled, and may be anybody's.
+
+    Args:
+        name: of the file, or of the folder that it is in, with a stroke.
+    """
     try:
         yield
+    except BundleError:
+        raise
     except ResultError as error:
-        raise BundleError(f"`{below}{Path(error.where or '').name}`: {error.what}", where=str(path)) from error
+        of = f"{name}{Path(error.where or '').name}" if name.endswith("/") else Path(error.where or name).name
+        raise BundleError(f"`{of}`: {error.what}", where=str(path), remedy=error.remedy) from error
     except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, OSError) as error:
-        where = below or "summary.json"
-        raise BundleError(f"`{where}` is not as llem writes it: {error}.", where=str(path)) from error
+        raise BundleError(f"`{name}` is not as llem writes it: {error}.", where=str(path)) from error
