@@ -23,11 +23,11 @@ Plugins can add commands; `llem --help` lists them."""
 
 EXIT_CODES = {
     errors.EXIT_DONE: "done",
-    errors.EXIT_EXPERIMENT_FAILED: "an experiment failed, or was not run; results are kept. A gate or an audit did not pass",
+    errors.EXIT_EXPERIMENT_FAILED: "an experiment failed, or was not run; results are kept. A gate or an audit did not pass; a replication differs",
     errors.EXIT_CONFIG: "bad configuration or usage; nothing has run",
     errors.EXIT_PREFLIGHT: "a preflight check failed; nothing has run",
     errors.EXIT_PLUGIN: "a backend or another plugin is missing or broken; nothing has run",
-    EXIT["undecided"]: "a gate cannot tell",
+    EXIT["undecided"]: "a gate or a replication cannot tell",
     errors.EXIT_INTERRUPTED: "interrupted; what is done is kept",
 }
 
