@@ -81,11 +81,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     ranks: dict[Path, int] = {}
     starting = Counter(item.path for item in items if item.get_closest_marker("unit") is None)
     for item in items:
-        rank = next((n for n, kind in enumerate(("model", "timeout", "engine")) if item.get_closest_marker(kind)), 3)
+        rank = next((n for n, kind in enumerate(("model", "engine", "timeout")) if item.get_closest_marker(kind)), 3)
         ranks[item.path] = min(rank, ranks.get(item.path, rank))
     files = sorted(ranks, key=lambda path: (ranks[path], -starting[path]))
-    waiting = [path for path in files if ranks[path] == 1]
-    others = [path for path in files if ranks[path] != 1]
+    waiting = [path for path in files if ranks[path] == 2]
+    others = [path for path in files if ranks[path] != 2]
     mixed = [path for pair in itertools.zip_longest(others, waiting) for path in pair if path is not None]
     place = {path: number for number, path in enumerate(mixed)}
     items.sort(key=lambda item: place[item.path])
