@@ -29,7 +29,7 @@ def an_answer() -> UnderWay:
 
 
 async def told(steps: list[Step | BaseException]) -> tuple[list[TokenEvent], BaseException | None]:
-    """What a stream of these steps gives out, and what ends it."""
+    """The tokens that a stream of these steps gives out, and the error that ends it."""
     left: Iterator[Step | BaseException] = iter(steps)
 
     async def step() -> Step:

@@ -58,15 +58,17 @@ def test_a_model_of_the_hub_keeps_its_name_and_gives_its_tokenizer_its_revision(
 
 
 @pytest.mark.engine
-def test_a_gguf_file_that_is_none_is_an_error_of_one_paragraph_and_leaves_nothing(
+def test_a_gguf_file_of_an_architecture_that_transformers_does_not_know_is_one_paragraph_and_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "scratch"))
     (tmp_path / "scratch").mkdir()
-    one_tensor = struct.pack("<4sIQQ", b"GGUF", 3, 1, 0)
-    (tmp_path / "broken.gguf").write_bytes(one_tensor + b" and no more")
+    head = struct.pack("<4sIQQ", b"GGUF", 3, 1, 1)
+    entry = struct.pack("<Q20sIQ7s", 20, b"general.architecture", 8, 7, b"nothing")
+    tensor = struct.pack("<Q1sIQIQ", 1, b"x", 1, 32, 0, 0)
+    (tmp_path / "other.gguf").write_bytes((head + entry + tensor).ljust(128, b"\0") + bytes(32 * 4))
     with pytest.raises(ModelError, match="cannot be unpacked") as caught:
-        prepare(ModelConfig(source=str(tmp_path / "broken.gguf")), ".", NAMES, KEYWORDS)
+        prepare(ModelConfig(source=str(tmp_path / "other.gguf")), ".", NAMES, KEYWORDS)
     assert "\n" not in caught.value.what
     assert "Mill reads folders and hub models" in (caught.value.remedy or "")
     assert list((tmp_path / "scratch").iterdir()) == []

@@ -1,4 +1,4 @@
-"""What two backends over engines have in common stands here once, and in neither of them."""
+"""Code that two backends over engines have in common stands here once, and in neither of them."""
 
 from __future__ import annotations
 
