@@ -113,7 +113,9 @@ def main() -> None:
     """Take the runs and publish their figures."""
     parser = arguments(__doc__)
     parser.add_argument("--llamacpp", type=Path, metavar="PYTHON", help="an interpreter that has xllamacpp")
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="copy the studies' folders there, each with its report")
+    parser.add_argument(
+        "--keep", type=Path, metavar="FOLDER", help="copy the studies' folders there, each with its report"
+    )
     parser.add_argument("--docs", action="store_true", help="only draw the picture of the results that are kept")
     options = parser.parse_args()
     if options.docs:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from llem_pytorch.serving.settings import ONE_AT_A_TIME
 from llem_sglang.passes import MADE_BY
 from llem_vllm.passes import Passes
+
+from llem_pytorch.serving.settings import ONE_AT_A_TIME
 
 
 def test_a_quality_run_is_no_load() -> None:

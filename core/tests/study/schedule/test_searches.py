@@ -331,7 +331,7 @@ def test_what_is_in_vain_after_a_result_is_taken_out_of_a_queue(run: Callable[..
     first.done()
     outcome = study.end()
     assert (outcome.state, outcome.counts["skipped"], outcome.counts["failed"]) == ("complete", 1, 1)
-    entries = read_manifest(study.directory).experiments
+    entries = recover(study.directory).manifest.experiments
     assert [e.state for e in entries] == ["done", "failed", "skipped", "done"]
     assert entries[2].reason == "skipped: 2 s were too long already."
     assert not (study.directory / entries[2].directory).exists()
@@ -353,13 +353,13 @@ def test_what_was_taken_out_of_a_queue_and_is_needed_after_all_runs(
     fail(short)
     assert asked.wait(60)
     begun.done()  # which contradicts that it is in vain
-    until(lambda: read_manifest(study.directory).experiments[3].state == "done")
+    until(lambda: recover(study.directory).manifest.experiments[3].state == "done")
     may_end.set()
     again = next(job for job in reversed(started(5)) if job is not queued and job.position == 3)
     again.done()
     first.done()
     assert study.end().counts["done"] == 3
-    assert [e.state for e in read_manifest(study.directory).experiments] == ["done", "failed", "done", "done"]
+    assert [e.state for e in recover(study.directory).manifest.experiments] == ["done", "failed", "done", "done"]
     assert study.listener.said == []
 
 
