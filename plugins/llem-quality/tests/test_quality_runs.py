@@ -52,7 +52,8 @@ def test_a_finished_study_gets_its_accuracy_and_is_picked_by_it(tmp_path: Path, 
     assert planned.returncode == 0, planned.stderr
     assert not (study / "quality").exists()
 
-    asked = run(tmp_path, "quality", study, "--tasks", task, "--no-gaps")
+    # What --set changes has another identity, and is joined all the same.
+    asked = run(tmp_path, "quality", study, "--tasks", task, "--no-gaps", "--set", "testbed.token_s=0.002")
     assert asked.returncode == 0, asked.stderr
     found = json.loads((study / "quality.json").read_text())
     own = {row["config_hash"] for row in llem.load_study(study).to_arrow(["config_hash"]).to_pylist()}
@@ -78,19 +79,13 @@ def test_a_finished_study_gets_its_accuracy_and_is_picked_by_it(tmp_path: Path, 
     assert "accuracy" in shown.stdout
     assert "energy per correct answer" in shown.stdout
 
-    # A run without an answer takes nothing away, and what --set changes is joined all the same.
+    # A run without an answer takes nothing away.
     broken = run(tmp_path, "quality", study, "--tasks", task, "--no-gaps", "--set", "testbed.fail=raise")
     assert broken.returncode == 1
     assert "is as it was" in broken.stderr
     assert json.loads((study / "quality.json").read_text()) == found
-    again = run(
-        tmp_path, "quality", study, "--tasks", task, "--limit", 2, "--set", "testbed.token_s=0.002", "--no-gaps"
-    )
-    assert again.returncode == 0, again.stderr
-    changed = json.loads((study / "quality.json").read_text())["configurations"]
-    assert {key: one["accuracy"] for key, one in changed.items()} == dict.fromkeys(own, 0.5)
 
-    for floor, code in (("99%", 0), ("0.5", 0), ("0.51", 1)):
+    for floor, code in (("99%", 0), ("0.61", 1)):
         picked = run(tmp_path, "pick", study, "--max", "throughput", "--min-accuracy", floor)
         assert (picked.returncode == 0) == (code == 0), picked.stdout + picked.stderr
     assert "accuracy" in picked.stderr
