@@ -54,7 +54,7 @@ DISTRIBUTIONS = (
     Distribution("llem-exporters", "llem_exporters", "llem[exporters]", ("export", "import")),
     Distribution("llem-serving", "llem_serving", "llem-serving", ("capacity", "slo")),
     Distribution("llem-amd", "llem_amd", "llem-amd", devices=("AMD GPUs", "/dev/kfd")),
-    Distribution("llem-quality", "llem_quality", "llem-quality", ("quality",)),
+    Distribution("llem-quality", "llem_quality", "llem-quality[harness]", ("quality",)),
     Distribution("llem-notify", "llem_notify", "llem-notify", ("notify",)),
     Distribution("llem-bundle", "llem_bundle", "llem-bundle", ("bundle", "replicate", "verify")),
     Distribution("llem-plugin-kit", "llem_plugin_kit", "llem-plugin-kit", ("plugin",)),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from llem_sglang.passes import MADE_BY
 from llem_vllm.passes import Passes
 
+from llem_engines.passes import MADE_BY
 from llem_pytorch.serving.settings import ONE_AT_A_TIME
 
 
 def test_a_quality_run_is_no_load() -> None:
     assert {"offline", "quality"} <= ONE_AT_A_TIME
     assert {"offline", "quality"} <= MADE_BY
-    assert Passes("quality").are_made
+    assert Passes("quality", lambda: True).are_emptied

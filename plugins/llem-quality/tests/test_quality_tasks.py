@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -110,3 +111,10 @@ def test_likelihoods_are_told_to_be_none_of_an_engine() -> None:
     for asked in (model.loglikelihood, model.loglikelihood_rolling):
         with pytest.raises(LlemError, match="likelihoods"):
             asked([])
+
+
+def test_what_to_install_is_told_where_lm_evaluation_harness_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "lm_eval", None)
+    with pytest.raises(DatasetError, match="not installed here") as told:
+        load_task("gsm8k", ".")
+    assert "llem-quality[harness]" in str(told.value.remedy)

@@ -44,7 +44,7 @@ def llem_datasets() -> Sequence[DatasetSpec]:
             summary="questions of a task of lm-evaluation-harness: its file or its name (dataset.path)",
             loader="llem_quality.dataset:load",
             requires=("lm_eval",),
-            install="pip install llem-quality",
+            install="pip install 'llem-quality[harness]'",
         )
     ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from llem.plugin_api import Finding, LlemError, missing_requirements
+from llem.plugin_api import Finding, LlemError
 from llem_quality.config import QualityConfig
 
 if TYPE_CHECKING:
@@ -39,15 +39,12 @@ def _finding(experiment: ExperimentConfig, asked: QualityConfig, base_dir: str) 
             message="decoding.length is fixed: answers would go on behind their end, and be scored with that",
             remedy="Leave it out, or set it to natural.",
         )
-    if missing := missing_requirements(("lm_eval",)):
-        return Finding(
-            level="error", message=f"scoring needs the package {missing[0]}", remedy="pip install llem-quality."
-        )
-    from llem_quality.scoring import check_filter, metric_of
     from llem_quality.task_file import load_task
 
     try:
         task = load_task(dataset.path, base_dir)
+        from llem_quality.scoring import check_filter, metric_of
+
         metric = metric_of(task, asked)
         check_filter(task, asked)
     except LlemError as error:

@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llem.plugin_api import DatasetError
+from llem.plugin_api import DatasetError, missing_requirements
 from llem_quality.bars import silent_bars
 
 if TYPE_CHECKING:
@@ -25,13 +25,19 @@ def load_task(path: str | None, base_dir: str) -> Task:
         base_dir: the folder that a relative path starts from.
 
     Raises:
-        DatasetError: there is no such task, its data cannot be read, or it asks for anything else than one text a question.
+        DatasetError: lm-evaluation-harness is not installed, there is no such task, its data cannot be read, or it asks for anything else than one text a question.
     """
     if path is None:
         raise DatasetError(
             "a dataset of questions needs a task.",
             where="dataset.path",
             remedy="Set it to a task's YAML file, or to a name that `lm_eval ls tasks` lists.",
+        )
+    if missing_requirements(("lm_eval",)):
+        raise DatasetError(
+            "tasks are read and scored by lm-evaluation-harness, which is not installed here.",
+            where=path,
+            remedy="pip install 'llem-quality[harness]'.",
         )
     try:
         with silent_bars():
