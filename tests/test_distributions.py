@@ -49,7 +49,11 @@ def test_what_the_core_advises_to_install_is_there() -> None:
     assert isinstance(extras, dict)
     for one in DISTRIBUTIONS:
         name, _, extra = one.asked_as.rstrip("]").partition("[")
-        if extra:
+        if extra and name == one.name:
+            own = _project(ROOT / "plugins" / name)["optional-dependencies"]
+            assert isinstance(own, dict)
+            assert own[extra]
+        elif extra:
             assert name == "llem"
             assert f"{one.name}=={_project(ROOT / 'core')['version']}" in extras[extra]
         else:

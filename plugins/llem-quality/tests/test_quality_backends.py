@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from llem_vllm.passes import Passes
-
-from llem_engines.passes import MADE_BY
+from llem_engines.passes import MADE_BY, Passes
 from llem_pytorch.serving.settings import ONE_AT_A_TIME
 
 

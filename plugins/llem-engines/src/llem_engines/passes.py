@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from llem.plugin_api import Request
 
 MADE_BY = frozenset({"offline", "single_stream", "quality"})
-"""Scenarios that put the dataset to the engine again and again, or once after a warm-up on the same prompts. A load has no passes: its requests find what was cached as a
-server's do."""
+"""Scenarios that put the dataset to the engine again and again, or once after a warm-up on the same prompts. A load has no
+passes: its requests find what was cached as a server's do."""
 
 
 class Passes:
