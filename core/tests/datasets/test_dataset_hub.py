@@ -23,6 +23,11 @@ INSTALLED = importlib.util.find_spec("datasets") is not None
 MISSING = "needs the package `datasets`"
 
 
+@pytest.fixture(autouse=True)
+def _without_pandas() -> None:
+    """Has it: the package `datasets` needs it."""
+
+
 def load(folder: Path, **fields: object) -> str:
     """The yield of loading, as JSON, or the error; in a process of its own, without network, with a cache of its own."""
     code = (

@@ -177,11 +177,11 @@ def llem_run(output: Path, *, expect: int = 0, **settings: object) -> tuple[dict
 
 
 def test_what_it_computes_is_the_experiment_s_own_and_this_machine_s_energy_is_the_work_s(tmp_path: Path) -> None:
-    burning = json.dumps(command("--burn", "llem-burning"))
+    burning = json.dumps(command("--burn", "llem-heating"))
     result, folder = llem_run(tmp_path, openai__serve=burning, openai__base_url=address())
     assert result["energy"]["headline"]["mean_w"] == pytest.approx(50, rel=0.01)
     assert result["other_load"]["own_cpu_s"] > 0
-    assert "llem-burning" not in result["other_load"]["busiest_s"]
+    assert "llem-heating" not in result["other_load"]["busiest_s"]
     assert "started by openai.serve" in result["model"]["effective"]["server_runs_on"]
     assert is_gone(int((folder / LOG).read_text().split()[-1]))
 
