@@ -102,7 +102,8 @@ def replication(
     On unlike hardware the figures themselves are not judged, but the ratio of each configuration to the study's first.
 
     Args:
-        original, replica: folders of studies.
+        original: folder of the study.
+        replica: folder of the one that was run again.
         metrics: names; by default energy per output token, throughput, time to first token and per output token.
         margin: as a share, above 0.
 
