@@ -20,7 +20,7 @@ from llem.sweep import Sweep
 
 
 class QueueOptions(Section):
-    """Where jobs of the queue go."""
+    """The place of jobs in the queue."""
 
     partition: str | None = Field(None, description="the partition")
     nodes: int = Field(1, ge=1, description="how many nodes")

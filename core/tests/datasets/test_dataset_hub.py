@@ -25,7 +25,7 @@ MISSING = "needs the package `datasets`"
 
 @pytest.fixture(autouse=True)
 def _without_pandas() -> None:
-    """Has it: the package `datasets` needs it."""
+    """Leave pandas in sight, which the rest of these tests hide: the package `datasets` needs it."""
 
 
 def load(folder: Path, **fields: object) -> str:

@@ -16,7 +16,7 @@ from llem_start.template import commented_study
 
 
 class QueueOptions(Section):
-    """Where jobs of the queue go."""
+    """The place of jobs in the queue."""
 
     partition: str | None = Field(None, description="the partition")
     nodes: int = Field(1, ge=1, description="how many nodes")

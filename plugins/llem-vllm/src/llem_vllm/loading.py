@@ -1,4 +1,4 @@
-"""Where vLLM finds the model, and the adapter of its requests."""
+"""The place where vLLM finds the model, and the adapter of its requests."""
 
 from __future__ import annotations
 
