@@ -53,7 +53,7 @@ def test_the_schema_and_the_commented_study_know_options_of_runners() -> None:
     assert not schema.is_valid({**queued, "runner_options": {"queue": {"nodes": 0}}})
     assert not schema.is_valid({**queued, "runner_options": {"local": {}}})
     text = commented_study(BACKENDS, runners=RUNNERS)
-    assert "#   queue:  # Where jobs of the queue go." in text
+    assert "#   queue:  # The place of jobs in the queue." in text
     assert "#     nodes: 1 " in text
 
 
