@@ -92,7 +92,7 @@ def run_study(
         output: the folder in which the study's own folder (`NAME-TIMESTAMP`) is made.
         runner: where every backend runs; by default what the configuration says.
         skip_preflight: names of preflight checks to leave out.
-        progress: write how far it is to standard error, as `llem run` does: a view that lives on a terminal, lines elsewhere.
+        progress: write how far it is to standard error, as `llem run` does: lines, or the live view of a plugin.
         reporter: receives progress instead (`llem.study.reporter.Reporter`).
 
     Returns:
@@ -218,13 +218,13 @@ def _configuration(
 @contextmanager
 def _told(progress: bool, reporter: Reporter | None, estimate_s: float | None = None) -> Iterator[Reporter]:
     """The reporter that is told how far it is."""
-    from llem.progress import TextReporter
+    from llem.progress import reporter_for_people
     from llem.study.reporter import SilentReporter
 
     if reporter is not None or not progress:
         yield reporter or SilentReporter()
         return
-    with TextReporter(estimate_s=estimate_s) as own:
+    with reporter_for_people(_registry(), estimate_s=estimate_s) as own:
         yield own
 
 

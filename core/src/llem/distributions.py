@@ -15,18 +15,20 @@ from typing import TYPE_CHECKING, Any
 from llem.errors import PluginError
 
 if TYPE_CHECKING:
-    from llem.plugins import Registry
+    from llem.specs.registry import SpecRegistry
 
 
 @dataclass(frozen=True)
 class Distribution:
-    """A distribution that adds commands to llem, or the meters of a kind of device.
+    """A distribution that adds commands or datasets to llem, or the meters of a kind of device.
 
     Attributes:
         name: on the package index.
         package: its import name.
         asked_as: the words that pip takes for it.
         commands: the commands that it brings.
+        datasets: the datasets that it brings.
+        settings: the settings of a study that have no effect without it.
         devices: what it meters, as people call it, and the file by which the kernel shows that there is some.
     """
 
@@ -34,6 +36,8 @@ class Distribution:
     package: str
     asked_as: str
     commands: tuple[str, ...] = ()
+    datasets: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()
     devices: tuple[str, str] | None = None
 
     @property
@@ -42,19 +46,29 @@ class Distribution:
         return f"pip install '{self.asked_as}'" if "[" in self.asked_as else f"pip install {self.asked_as}"
 
 
+WARM = Distribution("llem-warm", "llem_warm", "llem[warm]")
 DISTRIBUTIONS = (
-    Distribution("llem-start", "llem_start", "llem[start]", ("config", "init")),
+    WARM,
+    Distribution("llem-start", "llem_start", "llem[start]", ("completion", "config", "doctor", "init")),
     Distribution(
         "llem-analysis",
         "llem_analysis",
         "llem[analysis]",
-        ("analyze", "audit", "compare", "gate", "pareto", "pick", "show"),
+        ("analyze", "audit", "baseline", "compare", "gate", "pareto", "pick", "show"),
+        settings=("execution.until",),
     ),
     Distribution("llem-report", "llem_report", "llem[report]", ("report",)),
     Distribution("llem-exporters", "llem_exporters", "llem[exporters]", ("export", "import")),
-    Distribution("llem-serving", "llem_serving", "llem-serving", ("capacity", "slo")),
+    Distribution(
+        "llem-serving",
+        "llem_serving",
+        "llem-serving",
+        ("capacity", "slo"),
+        ("conversations", "shared_prefix", "synthetic_conversations", "trace"),
+    ),
+    Distribution("llem-hub", "llem_hub", "llem-hub", datasets=("aienergyscore:official", "hub")),
     Distribution("llem-amd", "llem_amd", "llem-amd", devices=("AMD GPUs", "/dev/kfd")),
-    Distribution("llem-quality", "llem_quality", "llem-quality[harness]", ("quality",)),
+    Distribution("llem-quality", "llem_quality", "llem-quality[harness]", ("quality",), ("lm_eval",)),
     Distribution("llem-notify", "llem_notify", "llem-notify", ("notify",)),
     Distribution("llem-bundle", "llem_bundle", "llem-bundle", ("bundle", "replicate", "verify")),
     Distribution("llem-plugin-kit", "llem_plugin_kit", "llem-plugin-kit", ("plugin",)),
@@ -68,16 +82,30 @@ def commands_elsewhere() -> dict[str, Distribution]:
     return {command: one for one in DISTRIBUTIONS for command in one.commands}
 
 
-def missing_command(name: str, registry: Registry) -> PluginError | None:
+def missing_command(name: str, registry: SpecRegistry) -> PluginError | None:
     """The error for a command that one of llem's distributions would bring; None where none would."""
-    if (one := commands_elsewhere().get(name)) is None:
+    return _missing("command", name, commands_elsewhere().get(name), registry)
+
+
+def missing_dataset(name: str, registry: SpecRegistry) -> PluginError | None:
+    """The error for a dataset that one of llem's distributions would bring; None where none would."""
+    return _missing("dataset", name, next((one for one in DISTRIBUTIONS if name in one.datasets), None), registry)
+
+
+def missing_setting(name: str, registry: SpecRegistry) -> PluginError | None:
+    """The error for a setting of a study that one of llem's distributions would act on; None where none would."""
+    return _missing("setting", name, next((one for one in DISTRIBUTIONS if name in one.settings), None), registry)
+
+
+def _missing(word: str, name: str, one: Distribution | None, registry: SpecRegistry) -> PluginError | None:
+    if one is None:
         return None
     if aside := next((p for p in registry.plugins() if p.distribution == one.name and p.set_aside), None):
         return PluginError(
-            f"the command `{name}` is not available: {aside.label} was set aside because {aside.set_aside}.",
+            f"the {word} `{name}` is not available: {aside.label} was set aside because {aside.set_aside}.",
             remedy=f"Reinstall it: {one.install}.",
         )
-    what = f"the command `{name}` comes with {one.name}, which is not installed here."
+    what = f"the {word} `{name}` comes with {one.name}, which is not installed here."
     return PluginError(what, remedy=f"{one.install}.")
 
 

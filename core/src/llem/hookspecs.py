@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from llem.specs.sampler import SamplerSpec
     from llem.specs.scenario import ScenarioSpec
     from llem.specs.search import SearchSpec
+    from llem.specs.starter import StarterSpec
+    from llem.specs.stopping import StoppingSpec
+    from llem.specs.view import ViewSpec
 
 API_VERSION = 1
 """Raised when a spec or protocol changes so that an older plugin would break. A spec carries the one it was written for."""
@@ -113,6 +116,24 @@ def llem_exporters() -> Sequence[ExporterSpec]:
 @hookspec
 def llem_importers() -> Sequence[ImporterSpec]:
     """Forms that results of other tools are read from. Called once, by `llem import`."""
+    return ()
+
+
+@hookspec
+def llem_stopping_rules() -> Sequence[StoppingSpec]:
+    """Stopping rules (`execution.until`). Called once, when a plan is made that has one."""
+    return ()
+
+
+@hookspec
+def llem_starters() -> Sequence[StarterSpec]:
+    """Starters of workers. Called once, by the local runner in a study of several experiments."""
+    return ()
+
+
+@hookspec
+def llem_views() -> Sequence[ViewSpec]:
+    """Live views of a running study. Called once, when a study begins to be told of, and not with `--quiet`."""
     return ()
 
 

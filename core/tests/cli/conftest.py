@@ -14,21 +14,10 @@ from typing import Any
 import pytest
 from hidden_distributions import BESIDE_PYTORCH, hide
 from plain_environment import plain_environment, set_for_llem
+from quick_studies import QUICK, Read, quick_study
 
 from llem.plugins import default_registry
 from llem_plugin_kit.processes import is_alive
-
-QUICK: dict[str, Any] = {
-    "name": "quick",
-    "model": "random:tiny-llama",
-    "dataset": {"name": "synthetic", "n": 2, "input_tokens": 4, "output_tokens": 3},
-    "backend": "testbed",
-    "measurement": {"min_window_s": 0, "settle_s": 0},
-    "warmup": {"enabled": False},
-    "baseline": {"enabled": False},
-    "execution": {"experiment_gap_s": 0, "cycle_gap_s": 0, "order": "interleaved"},
-}
-"""An experiment of a fraction of a second; in the order written, by which tests name what ran when."""
 
 WriteYaml = Callable[..., Path]
 Install = Callable[..., Mapping[str, str]]
@@ -78,15 +67,6 @@ def without_other_plugins(bare_site: Path) -> Iterator[None]:
     default_registry.cache_clear()
 
 
-def quick_study(folder: Path, **changes: Any) -> Path:
-    """Write `QUICK` with these keys replaced (None drops one; `execution` is mixed in) as `study.yaml`, which JSON is too."""
-    study = {**QUICK, **changes}
-    study["execution"] = {**QUICK["execution"], **(changes.get("execution") or {})}
-    path = folder / "study.yaml"
-    path.write_text(json.dumps({key: value for key, value in study.items() if value is not None}, indent=1))
-    return path
-
-
 @pytest.fixture(scope="session")
 def quick() -> Mapping[str, Any]:
     """`QUICK`, for test modules."""
@@ -122,35 +102,9 @@ def install(tmp_path: Path) -> Install:
     return do
 
 
-def only_study(folder: Path) -> Path:
-    """The one study below a results folder."""
-    (found,) = folder.iterdir()
-    return found
-
-
-def manifest(study_dir: Path) -> dict[str, Any]:
-    """A study's manifest; whatever happened, it is valid JSON."""
-    data: dict[str, Any] = json.loads((study_dir / "manifest.json").read_text())
-    return data
-
-
-def rows(study_dir: Path) -> list[dict[str, Any]]:
-    """The rows of a study's `results.parquet`."""
-    import pyarrow.parquet as pq
-
-    table: list[dict[str, Any]] = pq.read_table(study_dir / "results.parquet").to_pylist()
-    return table
-
-
 @pytest.fixture
-def read() -> Any:
-    """`only_study`, `manifest` and `rows`, for test modules, which cannot import this file."""
-
-    class Read:
-        only_study = staticmethod(only_study)
-        manifest = staticmethod(manifest)
-        rows = staticmethod(rows)
-
+def read() -> type[Read]:
+    """`only_study`, `manifest` and `rows`, for test modules."""
     return Read
 
 
@@ -160,7 +114,9 @@ def crashed(
 ) -> tuple[Path, subprocess.CompletedProcess[str]]:
     """A study in which experiments go wrong in every way, run once, and the llem that ran it. Not to be written to."""
     folder = made_once("crashed", _crash)
-    return only_study(folder / "results"), subprocess.CompletedProcess(**json.loads((folder / "done.json").read_text()))
+    return Read.only_study(folder / "results"), subprocess.CompletedProcess(
+        **json.loads((folder / "done.json").read_text())
+    )
 
 
 def _crash(folder: Path) -> None:

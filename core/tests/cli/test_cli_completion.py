@@ -1,13 +1,10 @@
-"""`llem completion`: the scripts, and what a shell is offered."""
+"""Words that a shell is offered."""
 
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -81,30 +78,3 @@ def test_whatever_goes_wrong_nothing_is_offered_and_nothing_said(offered: Offere
     assert offered("llem show ") == ["file,"]
     assert offered("llem no-such-command ") == offered("llem ")
     assert offered("llem show ", COMP_CWORD="many") == []
-
-
-def test_bash_completes_by_the_script(llem: Any, folder: Path) -> None:
-    script = llem("completion", "bash").stdout
-    assert "~/.bashrc" in script.splitlines()[1]
-    (folder / "script").write_text(script)
-    program = folder / "llem"
-    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m llem "$@"\n')
-    program.chmod(0o755)
-    call = ". ./script; COMP_WORDS=(llem show results/n); COMP_CWORD=2; _llem_completion ./llem"
-    done = subprocess.run(
-        ["bash", "-c", f'{call}; printf "%s\\n" "${{COMPREPLY[@]}}"; complete -p llem'],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.stderr == ""
-    assert done.stdout.splitlines() == ["results/new-2", "complete -o nosort -F _llem_completion llem"]
-
-
-@pytest.mark.parametrize(("shell", "first"), [("zsh", "#compdef llem"), ("fish", "# For every new shell")])
-def test_a_script_says_where_to_put_it(llem: Any, shell: str, first: str) -> None:
-    lines = llem("completion", shell).stdout.splitlines()
-    assert lines[0].startswith(first)
-    assert any(line.startswith("# For every new shell: llem completion") for line in lines[:3])
-    assert any(f"_LLEM_COMPLETE={shell}_complete" in line for line in lines)

@@ -203,6 +203,18 @@ def test_a_backend_whose_engine_is_not_installed_fails_before_anything_runs(
     assert not (tmp_path / "results").exists()
 
 
+def test_a_dry_run_says_what_an_engine_needs_and_plans_all_the_same(llem: Any, install: Any, study: Any) -> None:
+    code = RIVAL.replace("REQUIRES", "requires=('no_such_engine',), install='pip install llem-rival[engine]'")
+    env = install("llem-rival", code)
+    done = llem("run", study(backend="rival"), "--dry-run", env=env)
+    assert done.returncode == 0
+    assert "1 experiment to run" in done.stdout
+    assert "warning: requirements: backend rival needs no_such_engine" in done.stderr
+    assert "pip install llem-rival[engine]" in done.stderr
+    silent = llem("run", study(backend="rival"), "--dry-run", "--skip-preflight", "requirements", env=env)
+    assert (silent.returncode, "no_such_engine" in silent.stderr) == (0, False)
+
+
 @pytest.mark.parametrize("way", ["option", "environment", "study", "user file"])
 def test_a_runner_that_is_missing_is_named_with_who_asked_for_it(
     llem: Any, study: Any, tmp_path: Path, way: str

@@ -1,4 +1,4 @@
-"""The command line as a newcomer meets it: version, help, mistyped words, doctor, and what wins over what."""
+"""The command line as a newcomer meets it: version, help, mistyped words, and what wins over what."""
 
 from __future__ import annotations
 
@@ -146,23 +146,6 @@ def test_an_override_of_an_axis_replaces_it_and_says_so(llem_here: Any, study: A
     done = llem_here("run", study(sweep={"testbed.batch_size": [1, 2]}), "--set", "testbed.batch_size=4", "--dry-run")
     assert "1 experiment to run" in done.stdout
     assert "the axis `testbed.batch_size`" in done.stderr
-
-
-def test_doctor_goes_through_every_check_and_says_what_to_do(llem: Any) -> None:
-    done = llem("doctor")
-    document = json.loads(llem("doctor", "--json").stdout)
-    assert done.returncode == (3 if document["errors"] else 0)
-    found = {finding["check"] for finding in document["findings"]}
-    assert {"meters", "output", "models", "datasets", "requirements", "governor"} <= found
-    assert "rapl" in done.stdout
-    assert "nvml" in done.stdout
-    for finding in document["findings"]:
-        assert finding["level"] == "ok" or finding["remedy"], finding
-
-
-def test_doctor_writes_nothing(llem: Any, tmp_path: Path) -> None:
-    llem("doctor")
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_study_begun_with_init_runs_dry(llem_here: Any, tmp_path: Path) -> None:

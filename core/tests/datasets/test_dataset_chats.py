@@ -8,22 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import tokenizers
-import transformers
 
 from llem.config.compose import Composer
 from llem.config.experiment import DatasetConfig
 from llem.datasets import jsonl
-from llem.errors import DatasetError, LlemError
-from llem.models.tokens import ByteTokenizer, TextTokenizer
+from llem.errors import DatasetError
 from llem.plugins import default_registry
 from llem.preflight.checks import check_datasets
-from llem.specs.backend import Request
 from llem.specs.check import PreflightContext
 from llem.specs.dataset import LoadedDataset, Message
 from llem.specs.kinds import BACKENDS, SCENARIOS
-
-pytestmark = pytest.mark.engine
 
 HISTORY = [
     {"role": "system", "content": "be short"},
@@ -32,10 +26,6 @@ HISTORY = [
     {"role": "user", "content": "last"},
 ]
 WHOLE = tuple(Message(one["role"], one["content"]) for one in HISTORY)
-TEMPLATE = (
-    "{% for m in messages %}{% if m.role == 'developer' %}{{ raise_exception('no developers here') }}{% endif %}"
-    "<{{ m.role }}>{{ m.content }}{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}"
-)
 
 
 def load(folder: Path, *records: Any, **fields: Any) -> LoadedDataset:
@@ -90,42 +80,6 @@ def test_a_chat_is_never_cut(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="chats are sent whole") as error:
         load(tmp_path, {"messages": HISTORY}, input_tokens=8)
     assert "dataset.input_tokens" in str(error.value.remedy)
-
-
-def test_two_chats_of_one_question_and_other_histories_are_two_datasets(tmp_path: Path) -> None:
-    from llem.datasets.hub import hash_of
-
-    one = load(tmp_path, {"messages": HISTORY}).prompts
-    other = load(tmp_path, {"messages": HISTORY[1:]}).prompts
-    assert hash_of(one) != hash_of(other)
-
-
-def tokenizer(template: str | None = TEMPLATE) -> TextTokenizer:
-    words = tokenizers.Tokenizer(tokenizers.models.WordLevel({"<unk>": 0, "x": 1}, unk_token="<unk>"))
-    words.pre_tokenizer = tokenizers.pre_tokenizers.Split(tokenizers.Regex("<[a-z]+>|[a-z ]+"), "isolated")
-    fast = transformers.PreTrainedTokenizerFast(tokenizer_object=words, chat_template=template)
-    fast.add_tokens(["<system>", "<user>", "<assistant>", "be short", "first", "ok", "last"])
-    return TextTokenizer(fast, "words")
-
-
-def test_the_template_gets_every_message_and_the_model_the_next_turn() -> None:
-    used = tokenizer()
-    (ids,) = used.encode([Request(id=0, output_tokens=1, messages=WHOLE)])
-    assert used.decode(ids).replace(" <", "<").replace("> ", ">") == (
-        "<system>be short<user>first<assistant>ok<user>last<assistant>"
-    )
-
-
-def test_a_template_that_refuses_a_chat_is_told_in_its_own_words() -> None:
-    with pytest.raises(LlemError, match="does not take prompt 7: no developers here"):
-        tokenizer().encode([Request(id=7, output_tokens=1, messages=(Message("developer", "x"), *WHOLE))])
-
-
-def test_a_model_without_a_template_takes_no_chat() -> None:
-    request = Request(id=0, output_tokens=1, messages=WHOLE)
-    for without in (tokenizer(None), ByteTokenizer(100)):
-        with pytest.raises(LlemError, match="has no chat template"):
-            without.encode([request])
 
 
 def test_a_backend_that_takes_no_chats_is_refused_before_anything_runs(tmp_path: Path) -> None:

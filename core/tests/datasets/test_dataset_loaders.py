@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import subprocess
 import sys
@@ -14,10 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llem.config.experiment import DatasetConfig
-from llem.datasets import hub, jsonl, synthetic
+from llem.datasets import jsonl, synthetic
 from llem.datasets.selection import draw
 from llem.errors import DatasetError
-from llem.specs.dataset import Prompt
 
 
 def jsonl_config(**fields: object) -> DatasetConfig:
@@ -138,23 +136,6 @@ def test_synthetic_prompts_of_another_seed_share_none_and_of_another_n_share_the
 def test_a_synthetic_dataset_needs_its_length() -> None:
     with pytest.raises(DatasetError, match="input_tokens"):
         synthetic.load(DatasetConfig(name="synthetic"), "")
-
-
-def test_a_hub_dataset_without_an_id_says_that_it_needs_one() -> None:
-    with pytest.raises(DatasetError, match="needs its id"):
-        hub.load(DatasetConfig(name="hub"), "")
-
-
-def texts(*found: str) -> list[Prompt]:
-    return [Prompt(text=text) for text in found]
-
-
-@given(st.lists(st.text(), max_size=5))
-def test_the_digest_of_prompts_tells_where_one_ends(found: list[str]) -> None:
-    assert hub.hash_of(texts(*found)) == hub.hash_of(texts(*found))
-    assert hub.hash_of(texts(*found, "")) != hub.hash_of(texts(*found))
-    whole = json.dumps(found)
-    assert hub.hash_of(texts(whole, "a\nb")) != hub.hash_of(texts(whole, "a", "b"))
 
 
 @pytest.mark.process

@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from llem.measure.figures import arithmetic, count_tokens, memory, throughput
 from llem.measure.latency import Timing
 from llem.measure.series import Series, Track
-from llem.models.flops import architecture_of, parameter_count
+from llem.models.flops import parameter_count
 from llem.models.peak import peak_flops
-from llem.models.shapes import load_shape
 from llem.specs.backend import LoadReport, MemoryReading, RequestRecord
 from llem.specs.sampler import Device
 from llem.specs.scenario import Answer
+from llem_hub.architecture import architecture_of
+from llem_hub.shapes import load_shape
 
 A, B = "GPU-aaaaaaaa", "GPU-bbbbbbbb"
 H100 = "NVIDIA H100 80GB HBM3"

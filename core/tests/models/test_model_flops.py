@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llem.errors import ModelError
-from llem.models.flops import COUNTED, architecture_of, flops, parameter_count
+from llem.models.flops import COUNTED, flops, parameter_count
 from llem.models.peak import PEAKS, normalise, peak_flops
-from llem.models.shapes import load_shape, shape_names
+from llem_hub.architecture import architecture_of
+from llem_hub.shapes import load_shape, shape_names
 
 SMALL: dict[str, Any] = {
     "model_type": "llama",

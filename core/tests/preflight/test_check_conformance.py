@@ -75,14 +75,6 @@ class TestAccelerators(CheckConformance):
         return planned(tmp_path)
 
 
-class TestModels(CheckConformance):
-    check = "models"
-
-    @pytest.fixture
-    def trouble(self, tmp_path: Path) -> PreflightContext:
-        return planned(tmp_path, model="./nowhere")
-
-
 class TestDatasets(CheckConformance):
     check = "datasets"
 

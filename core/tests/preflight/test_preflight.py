@@ -172,13 +172,6 @@ def test_a_study_larger_than_the_free_room_is_warned_of(tmp_path: Path) -> None:
     assert "1,000,000,000,000 experiments" in found.message
 
 
-def test_each_model_is_looked_at_once_and_named_where_it_is_missing(tmp_path: Path) -> None:
-    gone = experiment(model="./gone")
-    found = list(checks.check_models(planned(gone, gone, experiment(), base_dir=tmp_path)))
-    assert [f.level for f in found] == ["error", "ok"]
-    assert "./gone" in found[0].message
-
-
 def test_the_largest_n_of_a_dataset_is_the_one_that_is_checked(tmp_path: Path) -> None:
     (tmp_path / "two.jsonl").write_text('{"prompt": "a"}\n{"prompt": "b"}\n')
     data = {"name": "jsonl", "path": "two.jsonl", "output_tokens": 2}

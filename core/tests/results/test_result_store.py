@@ -18,7 +18,7 @@ from llem.results.aggregate import aggregate
 from llem.results.arrow_table import rows_table
 from llem.results.columns import fixed_columns, unit_of
 from llem.results.models import SCHEMA_VERSION, ExperimentResult, Failure
-from llem.results.parts import read_parquet
+from llem.results.parts import PartFile
 from llem.results.store import job_directories, read_result
 from llem.results.study import StudyResult
 from llem.results.table import StudyTable
@@ -156,7 +156,7 @@ def test_a_key_of_several_types_becomes_json_text(make_result: MakeResult, write
         make_result(point={"testbed.mode": None}, dataset_n=9),
         make_result(point={"other": [1, 2]}, dataset_n=2**70),
     )
-    table = read_parquet(aggregate(folder))
+    table = PartFile(aggregate(folder)).read()
     assert table.column("point.testbed.mode").to_pylist() == ["8", '"8"', None, None]
     assert table.schema.field("point.testbed.mode").metadata[b"encoding"] == b"json"
     assert table.column("point.other").to_pylist() == [None, None, None, "[1, 2]"]
@@ -233,11 +233,11 @@ def test_a_parquet_file_of_something_else_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "results.parquet"
     file.write_bytes(b"PAR1")
     with pytest.raises(ResultError, match="cannot be read"):
-        read_parquet(file)
+        PartFile(file)
     table = rows_table([{"directory": "x"}])
     pq.write_table(table.replace_schema_metadata({}), file)
     with pytest.raises(ResultError, match=r"not a results\.parquet of llem"):
-        read_parquet(file)
+        PartFile(file)
     pq.write_table(table.replace_schema_metadata({"llem.schema_version": str(SCHEMA_VERSION + 1)}), file)
     with pytest.raises(ResultError, match=f"up to version {SCHEMA_VERSION}"):
-        read_parquet(file)
+        PartFile(file)

@@ -32,13 +32,13 @@ from llem.results.models import (
     SamplerReport,
     Warmup,
 )
-from llem.results.warning_codes import WARNINGS
 from llem.study.manifest.manifest import Entry, StudyManifest
 from llem.study.verify import seal
 from llem_analysis import audit
 from llem_analysis.audit_facts import FACTS
 from llem_analysis.audit_rules import FOLDER, Rule, RuleSet, names, read_rules
 from llem_analysis.comparison import PAIRS_CYCLES
+from llem_analysis.warning_codes import WARNINGS
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "audit.md"

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from llem.errors import ConfigError
-from llem.metrics.selection import ResultTable, Selection, select
 from llem.results.aggregate import aggregate
-from llem.results.parts import ParquetTable
 from llem.results.table import StudyTable
 from llem_analysis.choosing import Chosen, ordered
+from llem_analysis.result_table import ParquetTable, ResultTable
+from llem_analysis.selection import Selection, select
 
 VOIDING = "averaged_power"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from typing import Any
 
 import pytest
@@ -10,11 +11,11 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from llem.config.study import ExecutionConfig
-from llem.metrics.summary import summarise
 from llem.results.models import Failure
 from llem.results.rows import result_row
 from llem_analysis import holm
-from llem_analysis.comparison import PAIRS_CYCLES, compare, compare_all
+from llem_analysis.comparison import PAIRS_CYCLES, compare, compare_all, sample_variance
+from llem_analysis.configurations import summarise
 
 A = {1: 10.1, 2: 10.4, 3: 9.9, 4: 10.2, 5: 10.6}
 B = {1: 9.6, 2: 10.0, 3: 9.3, 4: 9.9, 5: 10.1}
@@ -24,6 +25,19 @@ PROBABILITIES = st.lists(st.floats(0, 1), max_size=12)
 def test_every_order_is_known_to_pair_or_not() -> None:
     orders = ExecutionConfig.model_json_schema()["properties"]["order"]["enum"]
     assert set(PAIRS_CYCLES) == set(orders)
+
+
+@given(st.lists(st.floats(0.5, 1.5), min_size=2, max_size=12), st.floats(-14, 0), st.floats(-8, 8))
+def test_the_variance_is_that_in_fractions_however_small_beside_the_mean(
+    drawn: list[float], spread: float, size: float
+) -> None:
+    values = [10**size * (1 + 10**spread * value) for value in drawn]
+    assert sample_variance(values) == pytest.approx(statistics.variance(values), rel=1e-12)
+
+
+@given(st.floats(-1e9, 1e9), st.integers(2, 60))
+def test_equal_values_have_no_variance(value: float, n: int) -> None:
+    assert sample_variance([value] * n) == 0
 
 
 def test_cycles_that_run_together_are_paired_as_scipy_does() -> None:

@@ -19,10 +19,12 @@ import yaml
 
 from llem.cli import main
 from llem.errors import ConfigError, ResultError
-from llem_analysis import gate, holm
+from llem_analysis import accept_baseline, gate, holm
 from llem_analysis.comparison import compare, p_above
 from llem_analysis.gate_files import junit, summary
+from llem_analysis.gate_limit import limit_of
 from llem_analysis.gating import p_kept, verdict_of
+from llem_analysis.metric_names import metric_specs
 
 WriteDesign = Callable[..., Path]
 SIZES = [{"pytorch.batch_size": size} for size in (1, 2, 4)]
@@ -413,6 +415,20 @@ def test_junit_tells_failures_from_what_could_not_be_judged(write_design: WriteD
     }
 
 
+@pytest.mark.parametrize("option", ["--junit", "--summary"])
+def test_the_verdict_is_told_though_its_file_cannot_be_written(
+    write_design: WriteDesign, tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    before, after = (
+        write_design([{"pytorch.batch_size": 1}], energy=lambda _: 1.0, cycles=3, noise=0.001, name=name, seed=seed)
+        for name, seed in (("before", 1), ("after", 2))
+    )
+    assert main(["gate", str(before), str(after), "--max-increase", "3%", option, str(tmp_path / "no" / "file")]) == 2
+    said = capsys.readouterr()
+    assert "passed" in said.out
+    assert str(tmp_path / "no" / "file") in said.err
+
+
 def test_files_for_a_forge_hold_whatever_a_name_may_be(write_design: WriteDesign) -> None:
     points = [{"pytorch.note": "a|b\x00<c>\n`d`"}, {"pytorch.note": "plain"}]
     before, after = (
@@ -454,21 +470,36 @@ def test_the_action_hands_each_input_to_its_script() -> None:
 
 @pytest.mark.process
 @pytest.mark.parametrize(
-    ("factor", "undecided", "code", "verdict"),
+    ("factor", "undecided", "stored", "code", "verdict"),
     [
-        (1.0, "fail", 0, "passed"),
-        (1.1, "fail", 1, "failed"),
-        (1.03, "fail", 5, "undecided"),
-        (1.03, "pass", 0, "undecided"),
+        (1.0, "fail", False, 0, "passed"),
+        (1.1, "fail", True, 1, "failed"),
+        (1.03, "fail", False, 5, "undecided"),
+        (1.03, "pass", False, 0, "undecided"),
     ],
 )
 def test_the_actions_script_ends_as_the_gate_does(
-    write_design: WriteDesign, tmp_path: Path, factor: float, undecided: str, code: int, verdict: str
+    write_design: WriteDesign, tmp_path: Path, factor: float, undecided: str, stored: bool, code: int, verdict: str
 ) -> None:
     before, after = pair_of_studies(write_design, factor)
+    store = str(tmp_path / "store")
+    if stored:
+        accept_baseline(before, store, "gpu-1")
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    given = {"BASELINE": str(before), "CANDIDATE": str(after), "METRIC": "j_per_output_token", "MAX_INCREASE": "3%"}
-    more = {"MAX_DECREASE": "", "JUNIT": str(tmp_path / "gate.xml"), "ANYWAY": "false", "UNDECIDED": undecided}
+    given = {
+        "BASELINE": "gpu-1" if stored else str(before),
+        "STORE": store if stored else "",
+        "CANDIDATE": str(after),
+        "METRIC": "j_per_output_token",
+        "MAX_INCREASE": "3%",
+    }
+    more = {
+        "MAX_DECREASE": "",
+        "RELATIVE_TO": "",
+        "JUNIT": str(tmp_path / "gate.xml"),
+        "ANYWAY": "false",
+        "UNDECIDED": undecided,
+    }
     files = {"GITHUB_OUTPUT": str(tmp_path / "output"), "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md")}
     bash = shutil.which("bash")
     assert bash is not None
@@ -483,3 +514,13 @@ def test_the_actions_script_ends_as_the_gate_does(
     assert (tmp_path / "output").read_text() == f"verdict={verdict}\n"
     assert (tmp_path / "summary.md").read_text().startswith("### llem gate")
     assert (tmp_path / "gate.xml").is_file()
+
+
+@pytest.mark.parametrize(
+    ("name", "limit"), [("tokens_per_s", 1.0), ("tokens_per_s", 1.5), ("j_per_output_token", -1.0)]
+)
+def test_a_limit_that_leaves_nothing_of_the_metric_is_refused(name: str, limit: float) -> None:
+    (spec,) = metric_specs([name])
+    given = (limit, None) if spec.better == "lower" else (None, limit)
+    with pytest.raises(ConfigError, match="leaves nothing of"):
+        limit_of(spec, *given)

@@ -14,8 +14,8 @@ import pytest
 
 from llem.errors import ConfigError, ResultError
 from llem_analysis import replication
-from llem_analysis.equivalence import ERROR, EXIT, LEVEL, MARGIN, equivalence, p_values, verdict_of
-from llem_analysis.replicas import Replication
+from llem_analysis.equivalence import ERROR, EXIT, LEVEL, MARGIN, Equivalence, equivalence, p_values, verdict_of
+from llem_analysis.replicas import JudgedFigure, Replication, overall
 
 WriteDesign = Callable[..., Path]
 SIZES = [{"pytorch.batch_size": size} for size in (1, 2, 4)]
@@ -285,6 +285,30 @@ def test_an_estimate_other_prompts_and_other_versions(write_design: WriteDesign)
     assert all("other prompts" in (one.reason or "") for one in replication(after, other).figures)
 
 
+@pytest.mark.parametrize(
+    ("there", "here", "told"),
+    [
+        ({"name": "docker", "argument": "IMAGE"}, {"name": "local", "argument": None}, "docker:IMAGE, is local"),
+        ({"name": "local", "argument": None}, {"name": "slurm", "argument": "gpu"}, "local, is slurm:gpu"),
+        ({"name": "slurm", "argument": "a"}, {"name": "slurm", "argument": "b"}, None),
+        ({"name": "local"}, "none", None),
+    ],
+)
+def test_another_runner_is_told_and_figures_are_judged(
+    write_design: WriteDesign, there: Any, here: Any, told: str | None
+) -> None:
+    common = {"energy": energy, "cycles": 5, "noise": 0.005, "relative": True}
+
+    def ran_by(runner: Any) -> dict[str, Any]:
+        return {"each": lambda _p, _c: {"environment": {"study": {"runner": runner}}}}
+
+    before = write_design(SIZES, **common, name="before", **ran_by(there))
+    after = write_design(SIZES, **common, name="after", seed=2, **ran_by(here))
+    found = replication(before, after, ["j_per_output_token"])
+    assert found.verdict == "equivalent"
+    assert [text for text in found.changed if "runner" in text] == ([f"runner: was {told}"] if told else [])
+
+
 def test_what_cannot_be_judged_is_a_paragraph(write_design: WriteDesign) -> None:
     before, after = pair_of_studies(write_design, 1.0)
     with pytest.raises(ConfigError, match="judges nothing"):
@@ -294,3 +318,12 @@ def test_what_cannot_be_judged_is_a_paragraph(write_design: WriteDesign) -> None
     apart = write_design([{"a.x": 1}, {"a.x": 2}], cycles=3, name="apart")
     with pytest.raises(ResultError, match="no settings in common"):
         replication(before, apart)
+
+
+@pytest.mark.parametrize(("p", "verdict"), [(0.03, "undecided"), (0.01, "different")])
+def test_one_of_many_figures_is_different_only_as_corrected_over_all(p: float, verdict: str) -> None:
+    def figure(p_different: float) -> JudgedFigure:
+        judged = Equivalence("different", 5, 5, 1.0, 2.0, 2.0, p_different=p_different)
+        return JudgedFigure("one", "j_per_output_token", "energy", "J", judged.verdict, judged)
+
+    assert overall([figure(p), figure(0.5), figure(0.6)], is_missing=False) == verdict

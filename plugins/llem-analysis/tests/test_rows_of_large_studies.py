@@ -14,21 +14,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llem.errors import ResultError
-from llem.metrics import environments, intervals
-from llem.metrics.summary import parquet_rows
 from llem.plugins import default_registry
 from llem.results.aggregate import aggregate
 from llem.results.arrow_table import rows_table
 from llem.results.models import Failure
 from llem.results.table import StudyTable
-from llem.results.weighing import VOIDED, mark_whole, weighed
+from llem_analysis import intervals
+from llem_analysis import row_environments as environments
 from llem_analysis.commands.compare import compare
 from llem_analysis.commands.pick import pick
 from llem_analysis.design import configured
 from llem_analysis.loading import load_rows
 from llem_analysis.many_intervals import intervals_of
 from llem_analysis.metric_names import MAIN, METRIC_SPECS, metric_specs
+from llem_analysis.parquet_rows import parquet_rows
 from llem_analysis.study_effects import analyse_rows, analyze
+from llem_analysis.weighed_rows import VOIDED, mark_whole, weighed
 
 
 @given(

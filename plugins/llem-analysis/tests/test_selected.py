@@ -14,11 +14,11 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llem.metrics.intervals import mean
 from llem.plugins import default_registry
 from llem_analysis.commands.pareto import pareto as pareto_command
 from llem_analysis.commands.pick import pick as pick_command
 from llem_analysis.front import pareto
+from llem_analysis.intervals import mean
 from llem_analysis.picking import pick
 from llem_analysis.selected import (
     Noise,

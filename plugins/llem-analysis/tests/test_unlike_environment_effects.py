@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from llem.metrics.summary import summarise
 from llem.results.facts import CpuFacts, DeviceFacts, Facts
 from llem.results.rows import study_rows
 from llem_analysis.candidates import candidates
 from llem_analysis.comparison import compare_configurations
+from llem_analysis.configurations import summarise
 from llem_analysis.contrasting import contrast
 from llem_analysis.design import ENVIRONMENT, configured
 from llem_analysis.loading import load_rows

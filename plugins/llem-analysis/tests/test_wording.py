@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from llem.metrics.intervals import Interval
+from llem_analysis.intervals import Interval
 from llem_analysis.wording import amount, as_written, change, change_span, p_text, percent
 
 

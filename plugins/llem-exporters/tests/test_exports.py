@@ -19,8 +19,8 @@ from llem.results.aggregate import PARQUET, aggregate
 from llem.results.models import Failure
 from llem.results.parts import write_part
 from llem.results.table import StudyTable
-from llem.results.weighing import weighed
 from llem_analysis.footprint import Factors
+from llem_analysis.weighed_rows import weighed
 from llem_exporters.aienergyscore import write_aienergyscore
 from llem_exporters.latex import escaped, latex_table
 from llem_exporters.ml_energy.folder import write_ml_energy

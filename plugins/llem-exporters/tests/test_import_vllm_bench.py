@@ -11,7 +11,7 @@ import pytest
 from llem.cli import main
 from llem.results.store import job_directories, read_result
 from llem.results.study import StudyResult
-from llem.results.weighing import weighed
+from llem_analysis.weighed_rows import weighed
 
 RUN: dict[str, Any] = {
     "date": "20260102-030405",

@@ -9,8 +9,8 @@ import pytest
 
 from llem.cli import main
 from llem.config.reading import read_yaml
-from llem.models.sources import locate_model
 from llem.preflight.engines import CPU_TORCH
+from llem_hub.sources import locate_model
 from llem_start.demo import demo_study
 
 pytestmark = pytest.mark.usefixtures("without_other_plugins")

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 
 from llem.accelerators.asking import accelerators_here
+from llem.results.facts import DeviceFacts
 from llem.specs.accelerator import Accelerator
 from llem.specs.registry import SpecRegistry
-from llem.specs.sampler import DescribingSampler, DeviceFacts
+from llem.specs.sampler import DescribingSampler
 
 
 def device_facts(registry: SpecRegistry, samplers: Iterable[object] = ()) -> list[DeviceFacts]:

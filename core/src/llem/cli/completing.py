@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 
     from llem.specs.registry import HookKind
 
-VARIABLE = "_LLEM_COMPLETE"
+COMPLETE_VARIABLE = "_LLEM_COMPLETE"
 """Set by the script of `llem completion` when it asks."""
 
 
 def is_asked() -> bool:
     """Tell whether it is the shell that calls, and not a user."""
-    return VARIABLE in os.environ
+    return COMPLETE_VARIABLE in os.environ
 
 
 def answer(group: click.Command, registry: Registry) -> int:
     """Print what the shell asked for; returns the exit code."""
     try:
-        group.main([], prog_name="llem", complete_var=VARIABLE, standalone_mode=False, obj=registry)
+        group.main([], prog_name="llem", complete_var=COMPLETE_VARIABLE, standalone_mode=False, obj=registry)
     except SystemExit as leave:
         return int(leave.code or 0)
     except Exception:  # noqa: BLE001 - a message in the middle of a line that is typed would only disturb

@@ -141,7 +141,7 @@ def run(
     from llem.plan import make_plan
     from llem.plan.runners import moved
     from llem.plugins import installed_parts
-    from llem.progress import TextReporter
+    from llem.progress import TextReporter, reporter_for_people
     from llem.study.resume.request import ResumeRequest
     from llem.study.run import refuse_missing, run_study
 
@@ -192,11 +192,11 @@ def run(
     plan = make_plan(loaded, registry, runner=runner)
     if dry_run:
         _print_plan(plan, [*loaded.notes, *moved(plan.runners)], as_json=as_json, verbose=verbose)
-        with TextReporter(sys.stderr, quiet=quiet) as reporter:
-            refuse_missing(plan, registry, reporter, skip_preflight)
+        refuse_missing(plan, registry, TextReporter(sys.stderr, quiet=quiet), skip_preflight)
         return 0
     output = output or Path("results")
-    with TextReporter(sys.stderr, quiet=quiet, verbose=verbose, estimate_s=plan.estimate_s) as reporter:
+    estimate_s = plan.estimate_s
+    with reporter_for_people(registry, sys.stderr, quiet=quiet, verbose=verbose, estimate_s=estimate_s) as reporter:
         outcome = run_study(
             loaded, plan, registry, reporter, output=output, runner=runner, skip_preflight=skip_preflight
         )

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 from llem.config.backends_in_use import backends_in_use
 from llem.config.compose import not_installed
 from llem.config.keys import RUNNER_OPTIONS, Vocabulary
-from llem.config.merging import Merged, Origin
+from llem.config.merging import Merged, Origin, keys_below
 from llem.config.problems import listed
 from llem.errors import LlemError
 
@@ -28,7 +28,7 @@ def choose_backend(merged: Merged, vocabulary: Vocabulary) -> None:
 def drop_unused(merged: Merged, vocabulary: Vocabulary, used: Mapping[str, Any]) -> None:
     """The user file and the environment serve every study: what they say of backends that this one does not use is left out."""
     for name in vocabulary.backends:
-        keys = [k for k in merged.origins if k == name or k.startswith(f"{name}.")]
+        keys = keys_below(merged.origins, name)
         general = keys and all(merged.origins[k].kind in {"user file", "environment"} for k in keys)
         if name not in used and name in merged.data and general:
             del merged.data[name]
@@ -43,11 +43,7 @@ def drop_unused(merged: Merged, vocabulary: Vocabulary, used: Mapping[str, Any])
     options = merged.data.get(RUNNER_OPTIONS)
     if isinstance(options, dict):
         for name in [n for n in options if n not in vocabulary.runners]:
-            keys = [
-                k
-                for k in merged.origins
-                if k == f"{RUNNER_OPTIONS}.{name}" or k.startswith(f"{RUNNER_OPTIONS}.{name}.")
-            ]
+            keys = keys_below(merged.origins, f"{RUNNER_OPTIONS}.{name}")
             if all(merged.origins[k].kind == "user file" for k in keys):
                 del options[name]
                 for key in keys:

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from llem.config.backends_in_use import axes_of, explicit_experiments, group_entries
-from llem.config.introspect import from_text, section_at, takes_text
+from llem.config.introspect import section_at, takes_text
 from llem.config.keys import RUNNER_OPTIONS, STUDY_KEYS, Vocabulary
 from llem.config.problems import Key, Problem, problems_of, unknown_key
 from llem.config.resolution import section_problems as rules_between_fields
@@ -215,18 +215,3 @@ def default_limits(data: dict[str, Any]) -> list[str]:
     if filled:
         data["limits"] = limits | {name: execution[name] for name in filled}
     return filled
-
-
-def written_out(entry: Any, vocabulary: Vocabulary) -> Any:
-    """An explicit experiment with plain strings in place of a section written as mappings."""
-    if not isinstance(entry, dict):
-        return entry
-    result = dict(entry)
-    for name, value in entry.items():
-        model = vocabulary.sections.get(name)
-        if isinstance(value, str) and model is not None and takes_text(model):
-            try:
-                result[name] = from_text(model, value)
-            except ValidationError:
-                continue  # the stage `sweep` reports it with its place
-    return result

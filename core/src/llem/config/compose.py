@@ -150,14 +150,17 @@ class Composer:
         parts[BACKEND_OPTIONS] = self.fitted(parts[BACKEND_OPTIONS], spec, parts["dataset"], measurement)
         return self.assemble(spec.name, [parts[key] for key in self.names])
 
+    def _scenario_of(self, measurement: Part) -> Scenario | None:
+        section = measurement.section
+        return self._scenarios.get(section.scenario) if isinstance(section, MeasurementConfig) else None
+
     def is_brought(self, key: str) -> bool:
         """True for a section that a scenario brings: see `brought`."""
         return key in self._brought
 
     def brought(self, key: str, raw: Any, spec: Backend, measurement: Part) -> Part:
         """A section that a scenario brings: finished where it is the scenario of these experiments, and else nothing."""
-        section = measurement.section
-        scenario = self._scenarios.get(section.scenario) if isinstance(section, MeasurementConfig) else None
+        scenario = self._scenario_of(measurement)
         return self.part(key, raw, spec) if scenario is not None and key in scenario.sections else Part(None)
 
     def is_defaulted(self, key: str) -> bool:
@@ -166,18 +169,18 @@ class Composer:
 
     def with_defaults(self, key: str, raw: Any, measurement: Part) -> Any:
         """A section as written, with the values that the scenario of these experiments has where nothing was."""
-        section = measurement.section
-        scenario = self._scenarios.get(section.scenario) if isinstance(section, MeasurementConfig) else None
+        scenario = self._scenario_of(measurement)
         if scenario is None or key not in scenario.defaults or not isinstance(raw, Mapping):
             return raw
         return {**scenario.defaults[key], **raw}
 
     def assemble(self, backend: str, parts: Sequence[Part]) -> ExperimentConfig:
         """The experiment of finished parts without problems, in the order of `names`."""
-        there = {key: part.section for key, part in zip(self.names, parts, strict=True) if part.section is not None}
+        found = zip(self.names, parts, strict=True)
+        there: dict[str, Any] = {key: part.section for key, part in found if part.section is not None}
         brought = {key: there.pop(key) for key in self._brought if key in there}
-        sections: dict[str, Any] = dict(there)
-        return ExperimentConfig(backend=backend, sections=brought, **sections)
+        needs = frozenset(self._scenarios[there["measurement"].scenario].needs)
+        return ExperimentConfig(backend=backend, sections=brought, needs=needs, **there)
 
     def backend(self, name: str) -> Backend:
         """The spec of a backend. Raises PluginError where it is not installed."""
@@ -187,8 +190,7 @@ class Composer:
 
     def unknown_keys(self, document: Mapping[str, Any], spec: Backend, measurement: Part) -> list[Problem]:
         """Top-level keys of an experiment that do not belong there."""
-        section = measurement.section
-        scenario = self._scenarios.get(section.scenario) if isinstance(section, MeasurementConfig) else None
+        scenario = self._scenario_of(measurement)
         own = list(scenario.sections) if scenario is not None else list(self._brought)
         known = {"backend", spec.name, *SECTIONS, *own}
         return [
@@ -274,11 +276,9 @@ class Composer:
         lacking = sorted(set(self._scenarios[name].needs) - set(spec.capabilities))
         if not lacking:
             return []
-        others = [n for n, other in self._scenarios.items() if set(other.needs) <= set(spec.capabilities)]
+        others = ", ".join(n for n, one in self._scenarios.items() if set(one.needs) <= set(spec.capabilities))
         what = " and ".join(_MEANING.get(one, f"do what `{one}` stands for") for one in lacking)
-        return [
-            Problem(key, name, f"the backend {spec.name} cannot {what}, which {name} needs", ", ".join(others), None)
-        ]
+        return [Problem(key, name, f"the backend {spec.name} cannot {what}, which {name} needs", others, None)]
 
 
 def _finished(key: str, section: Section) -> Part:

@@ -176,6 +176,7 @@ class ExperimentConfig(Section):
 
     `options` is the backend's own section, an instance of the model that the backend's spec names. In YAML and
     JSON it stands under the backend's name. `sections` are those that the scenario brings, by their keys at the top level.
+    `needs` are the capabilities that it asks of the engine, by which an engine knows what is coming: they are no part of the document.
     """
 
     model: ModelConfig
@@ -188,6 +189,7 @@ class ExperimentConfig(Section):
     backend: str = Field(min_length=1, description="a backend that `llem plugins` lists")
     options: SerializeAsAny[Section]
     sections: dict[str, SerializeAsAny[Section]] = Field(default_factory=dict)
+    needs: frozenset[str] = Field(default_factory=frozenset, exclude=True)
 
     def document(self) -> dict[str, Any]:
         """The experiment as plain data with every default written out, `options` under the backend's name."""

@@ -14,12 +14,12 @@ from typing import Any
 
 from llem.config.backend_choice import choose_backend, drop_unused, one_of, raise_missing
 from llem.config.backends_in_use import backends_in_use, sections_without_scenario, unused_sections
-from llem.config.checks import default_limits, lacks_model, problems_in_study, written_out
+from llem.config.checks import default_limits, lacks_model, problems_in_study
 from llem.config.compose import Backend, Scenario
 from llem.config.environment import CONFIG_FILE, from_environment, read_settings
 from llem.config.git import GitCommit, commit_of
 from llem.config.keys import STUDY_KEYS, HasOptions, Vocabulary
-from llem.config.merging import Layer, Merged, Origin, give_way, nested
+from llem.config.merging import Layer, Merged, Origin, expanded, give_way, nested
 from llem.config.problems import Problem, dotted, raise_all
 from llem.config.reading import Document, read_yaml_file
 from llem.config.study import StudyConfig
@@ -135,7 +135,10 @@ def load_study(
     given = {**(overrides or {}), **read_settings(settings, vocabulary)}
     above = _above(merged, given, variables, vocabulary, base_dir, typed_in)
     if isinstance(merged.data.get("experiments"), list):
-        merged.data["experiments"] = [written_out(e, vocabulary) for e in merged.data["experiments"]]
+        merged.data["experiments"] = [
+            {key: expanded(key, value, vocabulary) for key, value in e.items()} if isinstance(e, dict) else e
+            for e in merged.data["experiments"]
+        ]
     merged.notes += give_way(above, merged.data, vocabulary)
     _forget_sweep_origins(merged)
 

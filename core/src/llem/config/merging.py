@@ -106,6 +106,11 @@ def leaves(data: Mapping[str, Any], prefix: tuple[str, ...] = ()) -> Iterator[tu
             yield path, value
 
 
+def keys_below(keys: Iterable[str], key: str) -> list[str]:
+    """Those of these dotted keys that are the key itself, or stand inside of it."""
+    return [one for one in keys if one == key or one.startswith(f"{key}.")]
+
+
 class Merged:
     """Layers laid over each other, the lowest first.
 
@@ -164,11 +169,8 @@ class Merged:
         for name, other in (("cycles", "until"), ("until", "cycles")):
             if decides[name] and name not in below and other in below and other not in above:
                 del below[other]
-                self.origins = {
-                    key: origin
-                    for key, origin in self.origins.items()
-                    if key != f"execution.{other}" and not key.startswith(f"execution.{other}.")
-                }
+                for key in keys_below(self.origins, f"execution.{other}"):
+                    del self.origins[key]
                 self.notes.append(
                     f"`execution.{other}` is left out: `execution.{name}` is given by {layer.origin(('execution', name))}."
                 )

@@ -17,7 +17,7 @@ ROLES = ("system", "developer", "user", "assistant")
 _NOT_SENT = ("tool_calls", "function_call", "tool_call_id", "name", "images", "audio", "reasoning_content", "thinking")
 """Keys of a message that a chat template may write into the prompt, beside role and content."""
 
-BESIDE = ("tools", "functions")
+BESIDE_MESSAGES = ("tools", "functions")
 """Keys of the record, beside its messages, that a chat template may write into the prompt."""
 
 _REMEDY = "Take it out of the dataset, or name another field with dataset.field: nothing is left out in silence."
@@ -34,7 +34,7 @@ def chat_of(record: Mapping[str, Any], field: str, where: str) -> tuple[Message,
     Raises:
         DatasetError: something in it is no text of one of `ROLES`, or nobody asks.
     """
-    for key in BESIDE:
+    for key in BESIDE_MESSAGES:
         if record.get(key):
             raise DatasetError(
                 f"beside `{field}` it holds `{key}`, which llem does not send.", where=where, remedy=_REMEDY

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llem.datasets.prompt_field import find_field, prompt_of
-from llem.datasets.selection import loaded
+from llem.datasets.selection import drawn_dataset
 from llem.errors import DatasetError
 from llem.files import parse_json, read_file
 from llem.specs.dataset import LoadedDataset, Prompt
@@ -36,9 +36,9 @@ def load(config: DatasetConfig, base_dir: str) -> LoadedDataset:
             remedy="Set it, or write the dataset as the path alone: dataset: prompts.jsonl.",
         )
     path = Path(base_dir, Path(config.path).expanduser())
-    raw = read_bytes(path)
-    found, provenance = prompts_of(raw, str(path), config.field)
-    return loaded(found, config, f"{path.name}, {provenance}", hashlib.sha256(raw).hexdigest(), str(path))
+    raw = dataset_bytes(path)
+    found, provenance = jsonl_prompts(raw, str(path), config.field)
+    return drawn_dataset(found, config, f"{path.name}, {provenance}", hashlib.sha256(raw).hexdigest(), str(path))
 
 
 def count_prompts(config: DatasetConfig, base_dir: str) -> int | None:
@@ -60,7 +60,7 @@ def count_prompts(config: DatasetConfig, base_dir: str) -> int | None:
     return (len(lines) - 1 + len(records)) or None if lines else None
 
 
-def prompts_of(raw: bytes, where: str, field: str | None) -> tuple[list[Prompt], str]:
+def jsonl_prompts(raw: bytes, where: str, field: str | None) -> tuple[list[Prompt], str]:
     """Every prompt of a file's bytes, and their field with what the first line tells of their origin.
 
     Raises:
@@ -74,7 +74,7 @@ def prompts_of(raw: bytes, where: str, field: str | None) -> tuple[list[Prompt],
     return prompts, f"field {name}" + (f"; {provenance}" if provenance else "")
 
 
-def read_bytes(path: Path) -> bytes:
+def dataset_bytes(path: Path) -> bytes:
     """The whole file. Raises DatasetError where it cannot be read."""
     try:
         return read_file(path, MOST_BYTES)

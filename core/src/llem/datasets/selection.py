@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 from llem.datasets.chat import as_asked
 from llem.errors import DatasetError
-from llem.specs.caveat import Caveat
 from llem.specs.dataset import LoadedDataset, Prompt
 
 if TYPE_CHECKING:
@@ -39,13 +38,19 @@ def draw(items: Sequence[T], config: DatasetConfig, where: str) -> list[T]:
     return [items[i] for i in order[: config.n]]
 
 
-def draw_prompts(prompts: Sequence[Prompt], config: DatasetConfig, where: str) -> tuple[list[Prompt], list[Caveat]]:
-    """Exactly `config.n` prompts as they are asked, and what was changed in them.
+def drawn_dataset(
+    found: Sequence[Prompt], config: DatasetConfig, provenance: str, sha256: str, where: str
+) -> LoadedDataset:
+    """The dataset that a configuration draws from all prompts that were found: exactly `config.n` of them, as they are asked.
+
+    Args:
+        provenance, sha256: of what was found, as a result tells them.
+        where: the file or dataset, for messages.
 
     Raises:
         DatasetError: there are fewer, or chats are to be cut.
     """
-    drawn = draw(prompts, config, where)
+    drawn = draw(found, config, where)
     if config.input_tokens is not None and any(prompt.messages is not None for prompt in drawn):
         raise DatasetError(
             f"dataset.input_tokens is {config.input_tokens}, and chats are sent whole: cutting one would drop its question "
@@ -53,17 +58,7 @@ def draw_prompts(prompts: Sequence[Prompt], config: DatasetConfig, where: str) -
             where=where,
             remedy="Leave dataset.input_tokens out, shorten the chats, or name a field of text with dataset.field.",
         )
-    return as_asked(drawn)
-
-
-def loaded(found: Sequence[Prompt], config: DatasetConfig, provenance: str, sha256: str, where: str) -> LoadedDataset:
-    """The dataset that a configuration draws from all prompts that were found. Raises as `draw_prompts`.
-
-    Args:
-        provenance, sha256: of what was found, as a result tells them.
-        where: the file or dataset, for messages.
-    """
-    prompts, caveats = draw_prompts(found, config, where)
+    prompts, caveats = as_asked(drawn)
     return LoadedDataset(
         name=config.name,
         provenance=provenance,

@@ -9,7 +9,6 @@ import re
 import sys
 import tomllib
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from email.parser import HeaderParser
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -88,25 +87,23 @@ def installed(names: Iterable[str]) -> dict[str, str]:
 
     Extras count for the named ones only: an engine's optional parts change what it does, those of a library's tests do not.
     """
-    named = [_normal(name) for name in names]
+    named = {_normal(name) for name in names}
     found: dict[str, str] = {}
-    pending = list(dict.fromkeys(named))
-    seen = set(pending)
+    pending, seen = list(named), set[str]()
+    # Of dozens of places that an environment of checkouts has, few hold a distribution: the others are asked once, and not for each name.
+    places = [place for place in sys.path if any(importlib.metadata.distributions(path=[place]))]
     while pending:
-        name = pending.pop()
-        try:
-            distribution = importlib.metadata.distribution(name)
-        except importlib.metadata.PackageNotFoundError:
+        if (name := pending.pop()) in seen:
+            continue
+        seen.add(name)
+        distribution = next(iter(importlib.metadata.distributions(name=name, path=places)), None)
+        if distribution is None:
             continue
         found[name], requires = _version_and_requirements(distribution)
         for requirement in requires:
             required = re.match(r"[A-Za-z0-9._-]+", requirement)
-            if required is None or ("extra ==" in requirement and name not in named):
-                continue
-            further = _normal(required[0])
-            if further not in seen:
-                seen.add(further)
-                pending.append(further)
+            if required is not None and ("extra ==" not in requirement or name in named):
+                pending.append(_normal(required[0]))
     return dict(sorted(found.items()))
 
 
@@ -115,8 +112,9 @@ def _version_and_requirements(distribution: importlib.metadata.Distribution) -> 
     text = distribution.read_text("METADATA")
     if text is None:  # of an older kind
         return distribution.version, distribution.requires or ()
-    head = HeaderParser().parsestr(text.partition("\n\n")[0])
-    return head["Version"], head.get_all("Requires-Dist", [])
+    head = re.sub(r"\n[ \t]+", " ", text.partition("\n\n")[0])  # a line that goes on
+    told = [(name.lower(), value.strip()) for name, _, value in (line.partition(":") for line in head.splitlines())]
+    return dict(told)["version"], [value for name, value in told if name == "requires-dist"]
 
 
 def telling_variables(

@@ -19,8 +19,8 @@ from llem.measure import other_load
 from llem.measure import phases as phase
 from llem.measure.contract import check_answer, check_batches, check_caveats, check_report, check_shape
 from llem.measure.draft import Draft
-from llem.measure.driven_window import DrivenWindow, Seen
 from llem.measure.engine_facts import believable_memory, believable_metrics, input_caveats
+from llem.measure.experiment_window import ExperimentWindow, Seen
 from llem.measure.failure import attempt, message_of
 from llem.measure.idle import IdleBaseline
 from llem.measure.meter import Meter
@@ -34,7 +34,7 @@ from llem.measure.watts import Watts
 from llem.measure.workload import build_requests
 from llem.plugins import Registry, load_object
 from llem.results.models import Baseline, ModelReport
-from llem.specs.backend import Engine, LoadContext, LoadReport, MemoryReading, ReportsCaveats, ReportsMetrics, Request
+from llem.specs.backend import Engine, LoadContext, LoadReport, MemoryReading, ReportsCaveats, Request
 from llem.specs.caveat import Caveat
 from llem.specs.dataset import LoadedDataset
 from llem.specs.kinds import BACKENDS, SCENARIOS
@@ -227,14 +227,12 @@ class Experiment:
     def _window(
         self, engine: Engine, generator: LoadGenerator, watts: Watts, report: LoadReport, loaded: MemoryReading
     ) -> Window:
+        window = ExperimentWindow(
+            engine, self.meter, self.log, self.draft.events, report.devices, self._processes, engine.synchronize
+        )
         engine.synchronize()
         with _frozen_heap():
-            engine.memory(reset_peak=True)
-            if isinstance(engine, ReportsMetrics):
-                engine.metrics(reset=True)
-            # Before the window opens and after it has closed: reading takes time, which is not the engine's.
-            others = other_load.begin(self._processes)
-            open_ns = self.log.enter(phase.WINDOW, self.meter.edge(engine.synchronize))
+            open_ns = window.open()
             minimum_s = self._minimum_s(report)
             total = sum(len(batch) for batch in self._batches)
             progress = Progress(self.draft.events, phase.WINDOW, watts.between, total, open_ns, minimum_s)
@@ -244,13 +242,8 @@ class Experiment:
                 progress(answer)
 
             answers = generator.fill_window(self._batches, open_ns, minimum_s, answered)
-            close_ns = self.meter.edge(engine.synchronize)
-            share = other_load.share_since(others)
-        peak = self._memory(engine)
-        metrics = engine.metrics() if isinstance(engine, ReportsMetrics) else {}
-        self.log.enter(phase.CLOSE, close_ns)
-        seen = Seen(open_ns=open_ns, close_ns=close_ns, metrics=metrics, others=share)
-        return self._settled(engine, seen, answers, report, loaded, peak)
+            window.close()
+        return self._settled(engine, window.seen(), answers, report, loaded, self._memory(engine))
 
     def _driven(
         self,
@@ -261,9 +254,7 @@ class Experiment:
         loaded: MemoryReading,
     ) -> Window:
         """The window of a load that does not wait for answers: the scenario opens and closes it."""
-        window = DrivenWindow(
-            engine, self.meter, self.log, self.draft.events, report.devices, processes=self._processes
-        )
+        window = ExperimentWindow(engine, self.meter, self.log, self.draft.events, report.devices, self._processes)
         context = DriveContext(
             config=self.config, base_dir=self.base_dir, cycle=self.draft.job.cycle, requests=requests, window=window
         )

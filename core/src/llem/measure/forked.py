@@ -1,30 +1,25 @@
-"""A process that is forked from this one instead of started afresh: it has its modules already.
+"""The start of this process, and whether it may fork another that has its modules already.
 
-Only a worker that was itself forked from a fork server does so (`llem.runners.fork_server`), and only while it has a single thread;
-elsewhere a fork may copy a lock that nobody will ever release.
+Only a worker that was itself forked does so, by what its starter handed it (`llem.runners.forked_worker`), and only while it has a
+single thread; elsewhere a fork may copy a lock that nobody will ever release.
 """
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import os
-import select
-import signal
-import subprocess
-import sys
-import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 START = "LLEM_START"
 """Variable that tells how this worker was started: `forked`, or `spawned: WHY`; unset where nobody wanted a fork."""
 FORKED = "forked"
 
-FORK_SERVER, WORKER, SAMPLING = "llem.runners.fork_server", "llem.worker", "llem.measure.sampling"
-NAMES = (FORK_SERVER, WORKER)
-"""Names under which a process that forks another may be listed."""
+Fork = Callable[[str, Callable[[], int]], Any]
+"""Forks a child that does what the function does, listed as `python -m MODULE`. Returns as much of `subprocess.Popen`, with both pipes,
+as a meter needs."""
+
+_fork: Fork | None = None
 
 
 def start_facts(environ: Mapping[str, str]) -> dict[str, str | bool | None]:
@@ -33,89 +28,13 @@ def start_facts(environ: Mapping[str, str]) -> dict[str, str | bool | None]:
     return {"warm": said == FORKED, "why_not": said.partition(": ")[2] or None}
 
 
-def may_fork() -> bool:
-    """Tell whether this process may fork another."""
-    return os.environ.get(START) == FORKED and sum(1 for _ in Path("/proc/self/task").iterdir()) == 1
+def fork_by(fork: Fork) -> None:
+    """Have this process, which was forked, fork others so."""
+    global _fork
+    _fork = fork
 
 
-def call_itself(module: str) -> None:
-    """Have this forked process listed as `python -m MODULE`, not as the template that it came from.
-
-    The kernel shows a program's arguments where they lie in its memory; a shorter name fits into the template's place.
-    """
-    fields = Path("/proc/self/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
-    start, end = int(fields[45]), int(fields[46])
-    words = ctypes.string_at(start, end - start)
-    at = next((place for name in NAMES if (place := words.find(b"-m\0" + name.encode())) >= 0), None)
-    if at is not None:
-        ctypes.memmove(start + at + len(b"-m\0"), module.encode().ljust(len(FORK_SERVER), b"\0"), len(FORK_SERVER))
-
-
-class ForkedProcess:
-    """A forked child: as much of `subprocess.Popen`, with both pipes, as a meter needs.
-
-    Args:
-        main: what it does; its exit code.
-    """
-
-    def __init__(self, main: Callable[[], int]) -> None:
-        inside, orders = os.pipe()
-        answers, outside = os.pipe()
-        self.returncode: int | None = None
-        self.pid = os.fork()
-        if self.pid == 0:
-            _be(main, inside, outside)
-        os.close(inside)
-        os.close(outside)
-        self._handle = os.pidfd_open(self.pid)
-        self.stdin: IO[bytes] | None = os.fdopen(orders, "wb", buffering=0)
-        self.stdout: IO[bytes] | None = os.fdopen(answers, "rb", buffering=0)
-
-    def poll(self) -> int | None:
-        """Its exit code, negative for a signal; None while it runs."""
-        if self.returncode is None:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.wait(0)
-        return self.returncode
-
-    def wait(self, timeout: float | None = None) -> int:
-        """Sleep until it has ended. Raises TimeoutExpired."""
-        if self.returncode is None:
-            poller = select.poll()
-            poller.register(self._handle, select.POLLIN)
-            if not poller.poll(None if timeout is None else timeout * 1000):
-                raise subprocess.TimeoutExpired("a forked process", timeout or 0)
-            _, status = os.waitpid(self.pid, 0)
-            self.returncode = os.waitstatus_to_exitcode(status)
-            os.close(self._handle)
-        return self.returncode
-
-    def terminate(self) -> None:
-        """By SIGTERM."""
-        self._signal(signal.SIGTERM)
-
-    def kill(self) -> None:
-        """By SIGKILL."""
-        self._signal(signal.SIGKILL)
-
-    def _signal(self, number: signal.Signals) -> None:
-        if self.returncode is None:
-            signal.pidfd_send_signal(self._handle, number)
-
-
-def _be(main: Callable[[], int], inside: int, outside: int) -> None:
-    """In the child: two pipes and the log are all that it shares with its parent. Never returns."""
-    code = 1
-    try:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, signal.SIG_DFL)
-        os.dup2(inside, 0)
-        os.dup2(outside, 1)
-        call_itself(SAMPLING)
-        os.closerange(3, max(int(entry.name) for entry in Path("/proc/self/fd").iterdir()) + 1)
-        code = main()
-    except BaseException:  # noqa: BLE001 - it must not go on as its parent
-        traceback.print_exc()
-    finally:
-        sys.stderr.flush()
-        os._exit(code)
+def may_fork() -> Fork | None:
+    """The way in which this process may fork another; None where it must start it afresh."""
+    has_one_thread = sum(1 for _ in Path("/proc/self/task").iterdir()) == 1
+    return _fork if os.environ.get(START) == FORKED and has_one_thread else None

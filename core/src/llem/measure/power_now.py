@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from llem.measure.watts import headline_devices
-from llem.results.job_directory import POWER
+from llem.results.job_files import POWER
 from llem.specs.sampler import Device
 
 PERIOD_NS = 1_000_000_000

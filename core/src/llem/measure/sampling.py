@@ -28,7 +28,7 @@ from llem.measure.power_now import PowerNow
 from llem.measure.readings import counters_of, rows_of
 from llem.measure.series import FORMAT, device_as_data
 from llem.measure.tenants import foreign_processes
-from llem.results.job_directory import EVENTS, READINGS
+from llem.results.job_files import EVENTS, READINGS
 from llem.specs.sampler import Device, QuickPowerSampler, Sampler, TickingSampler, WatchingSampler
 
 PR_SET_PDEATHSIG = 1

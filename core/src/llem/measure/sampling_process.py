@@ -14,9 +14,10 @@ from typing import Any
 
 from llem.errors import LlemError
 from llem.measure import sampling
-from llem.measure.forked import ForkedProcess, may_fork
+from llem.measure.forked import may_fork
 from llem.measure.ticks import Tick
 
+SAMPLING = "llem.measure.sampling"
 START_TIMEOUT_S = 60.0
 MARK_TIMEOUT_S = 2.0
 STOP_TIMEOUT_S = 3.0
@@ -35,11 +36,11 @@ class SamplingProcess:
         self._job_dir = job_dir
         self._said = b""
         self._marks = 0
-        self._process: subprocess.Popen[bytes] | ForkedProcess
-        if may_fork():
-            self._process = ForkedProcess(lambda: sampling.main([str(job_dir)]))
+        self._process: subprocess.Popen[bytes]
+        if (fork := may_fork()) is not None:
+            self._process = fork(SAMPLING, lambda: sampling.main([str(job_dir)]))
         else:
-            command = [sys.executable, "-m", "llem.measure.sampling", str(job_dir)]
+            command = [sys.executable, "-m", SAMPLING, str(job_dir)]
             self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     @property

@@ -10,12 +10,14 @@ from bisect import bisect_left, bisect_right, insort
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from llem.files import open_file, parse_json
 from llem.measure.curve import points, steps
-from llem.results.models import ResultWarning, SamplerReport
 from llem.specs.sampler import Device
+
+if TYPE_CHECKING:
+    from llem.results.models import ResultWarning, SamplerReport
 
 FORMAT = 1
 """Version of the readings file."""

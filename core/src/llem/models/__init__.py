@@ -1,1 +1,1 @@
-"""Models: where they come from, what shape they have, and how much arithmetic that asks for. Imports no engine."""
+"""The arithmetic that models ask for, and what devices can do at most. Imports no engine."""

@@ -9,6 +9,7 @@ from typing import Any
 from llem.config.identity import design_hash
 from llem.config.layers import LoadedStudy
 from llem.config.study import REPEATED_FIGURES
+from llem.distributions import missing_setting
 from llem.errors import ConfigError
 from llem.measure.baseline_checks import PRESENT_S
 from llem.plan.models import AllRuns, Plan
@@ -16,7 +17,7 @@ from llem.plan.runners import choose_runners
 from llem.plan.schedule import RunOrder, gaps_s
 from llem.plan.search import PlannedSearch, planned_search
 from llem.plugins import Registry, load_object
-from llem.specs.kinds import BACKENDS, METRICS, RUNNERS, SCENARIOS
+from llem.specs.kinds import BACKENDS, METRICS, RUNNERS, SCENARIOS, STOPPING_RULES
 from llem.spelling import closest
 from llem.sweep import Sweep
 
@@ -67,10 +68,14 @@ def make_plan(study: LoadedStudy, registry: Registry, *, runner: str | None = No
 
 
 def _check_repeated(study: LoadedStudy, registry: Registry) -> None:
-    """Raise ConfigError where experiments are repeated for a figure that nobody has."""
+    """Raise ConfigError where experiments are repeated for a figure that nobody has, PluginError where nothing tells when to stop."""
     until = study.config.execution.until
+    if until.ci_width is None:
+        return
+    if not registry[STOPPING_RULES] and (missing := missing_setting("execution.until", registry)) is not None:
+        raise missing
     known = (*REPEATED_FIGURES, *registry[METRICS])
-    if until.ci_width is not None and until.figure not in known:
+    if until.figure not in known:
         near = closest(until.figure, known)
         raise ConfigError(
             f"`{until.figure}` is no figure; figures are {', '.join(dict.fromkeys(known))}.",

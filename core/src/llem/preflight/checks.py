@@ -13,12 +13,9 @@ from llem.datasets.chat import check_takers, check_template
 from llem.distributions import unmetered_devices
 from llem.errors import LlemError, SamplerUnavailable
 from llem.measure.host import ROOT, governors
-from llem.models.hub import Availability
-from llem.models.sources import is_hub_id, locate_model
 from llem.plugins import load_object, missing_requirements
 from llem.preflight import engines
-from llem.preflight.hub import hub_finding
-from llem.specs.check import Finding, PreflightContext
+from llem.specs.check import Finding, PreflightContext, error_finding
 from llem.specs.dataset import LoadedDataset
 from llem.specs.kinds import BACKENDS, DATASETS, RUNNERS, SAMPLERS
 from llem.specs.registry import SpecRegistry
@@ -120,61 +117,6 @@ def check_output(context: PreflightContext) -> Iterator[Finding]:
         yield Finding(level="ok", message=room)
 
 
-def check_models(context: PreflightContext) -> Iterator[Finding]:
-    """Locate every distinct model and tokenizer: a local one must be there and readable, and the hub must have the others."""
-    here = [e for e in context.experiments if not _is_elsewhere_of(context, e.backend)]
-    asked: dict[tuple[str, str | None], Availability] = {}
-    for source, revision in dict.fromkeys((e.model.source, e.model.revision) for e in context.experiments):
-        what = f"model `{source}`"
-        try:
-            location = locate_model(source, str(context.base_dir))
-        except LlemError as error:
-            yield Finding(level="error", message=_told(what, error), remedy=error.remedy)
-            continue
-        if location.kind == "hub" and source in context.registry[BACKENDS]:
-            yield Finding(
-                level="error",
-                message=f"{what}: that is a backend, which runs models",
-                remedy=f"Set backend: {source}, and name a model: a hub id, a folder, a .gguf file, or random:ARCHITECTURE.",
-            )
-        elif location.kind == "hub" and any((e.model.source, e.model.revision) == (source, revision) for e in here):
-            yield hub_finding(what, source, revision, asked)
-        else:
-            yield Finding(level="ok", message=f"{what}: {location.kind}")
-    for name in dict.fromkeys(e.model.tokenizer for e in context.experiments if e.model.tokenizer is not None):
-        what = f"tokenizer `{name}`"
-        folder = Path(context.base_dir, Path(name).expanduser())
-        if folder.exists() or not is_hub_id(name):
-            yield _tokenizer_folder(what, folder)
-        elif any(e.model.tokenizer == name for e in here):
-            yield hub_finding(what, name, None, asked)
-
-
-_TOKENIZERS = ("tokenizer.json", "tokenizer.model", "tokenizer_config.json", "vocab.json", "vocab.txt", "spiece.model")
-"""Files of which a folder with a tokenizer has one at least."""
-
-
-def _tokenizer_folder(what: str, folder: Path) -> Finding:
-    remedy = "Correct model.tokenizer: a folder, or a hub id; a relative path starts from the study's folder."
-    if not folder.is_dir():
-        if "://" in what:  # joined to a folder an address would be no address any more
-            return Finding(level="error", message=f"{what}: that is an address on the web", remedy=remedy)
-        found = "a file, not a folder" if folder.exists() else "no such folder"
-        return Finding(level="error", message=f"{what}: {folder}: {found}", remedy=remedy)
-    if not any((folder / name).is_file() for name in _TOKENIZERS):
-        return Finding(
-            level="error", message=f"{what}: {folder} has no tokenizer ({', '.join(_TOKENIZERS)})", remedy=remedy
-        )
-    return Finding(level="ok", message=f"{what}: folder")
-
-
-def _is_elsewhere_of(context: PreflightContext, backend: str) -> bool:
-    """True where experiments of a backend load their model in another environment, which may reach another hub."""
-    spec = context.registry.find(BACKENDS, backend)
-    runner = context.runners.get(backend)
-    return "online" in spec.capabilities or (runner is not None and _location(context.registry, runner) != "here")
-
-
 def check_datasets(context: PreflightContext) -> Iterator[Finding]:
     """Every distinct dataset is loaded as the worker will, the largest n of each; one of the hub is left to the worker."""
     registry = context.registry
@@ -198,7 +140,7 @@ def check_datasets(context: PreflightContext) -> Iterator[Finding]:
                 if _prompts_of(e.dataset) == _prompts_of(config):
                     check_template(loaded.prompts, e.dataset, e.model)
         except LlemError as error:
-            yield Finding(level="error", message=_told(what, error), remedy=error.remedy)
+            yield error_finding(what, error)
         else:
             yield Finding(level="ok", message=f"{what}: {_taken(config, loaded)}, {loaded.provenance}")
             for caveat in loaded.caveats:
@@ -266,12 +208,6 @@ def check_load(context: PreflightContext) -> Iterator[Finding]:
         )
     else:
         yield Finding(level="ok", message=f"load average {load:.1f} on {processors} processors")
-
-
-def _told(subject: str, error: LlemError) -> str:
-    """The mistake in a model or dataset, with the file and line where that says more than its name."""
-    named = error.where is None or "/" not in error.where or error.where in subject
-    return f"{subject}: {error.what}" if named else f"{subject}: {error.where}: {error.what}"
 
 
 def _location(registry: SpecRegistry, runner: str) -> Location:

@@ -1,11 +1,12 @@
-"""The progress of a running study: a view that lives on a terminal, plain lines everywhere else.
+"""The progress of a running study: plain lines, or a live view that a plugin brings.
 
-`reporter` takes what the study tells, `state` keeps it, `frame` lays it out for a width and height, and `screen` puts that
-below whatever else is printed. Nothing here touches an experiment: what is shown, the study was told anyway.
+`reporter` takes what the study tells and prints it, and `choosing` looks for a view. Nothing here touches an experiment: what is
+shown, the study was told anyway.
 """
 
 from __future__ import annotations
 
+from llem.progress.choosing import reporter_for_people
 from llem.progress.reporter import TextReporter
 
-__all__ = ["TextReporter"]
+__all__ = ["TextReporter", "reporter_for_people"]

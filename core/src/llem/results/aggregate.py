@@ -71,7 +71,10 @@ class TableWriter:
         if len(table) > PART_ROWS:
             self._finish_large(table, rebuild)
         elif rebuild or self._tables or not table.is_current or not self._path.is_file():
-            parts.write_single(self._path, table.read().sort_by("directory"))
+            whole = table.read()
+            names = [str(name) for name in whole.column("directory").to_pylist()]
+            # Arrow loads all its functions for the first sort, which takes longer than a small study's table.
+            parts.write_single(self._path, whole if names == sorted(names) else whole.sort_by("directory"))
         self._tables = []
         return self._path
 

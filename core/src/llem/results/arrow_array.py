@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from array import array
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -22,9 +22,9 @@ def array_of(cells: Sequence[Any], kind: pa.DataType) -> pa.Array[Any]:
     """
     import pyarrow as pa
 
-    n, nulls = len(cells), sum(cell is None for cell in cells)
-    if kind == pa.null():
-        return pa.nulls(n)
+    n, nulls = len(cells), cells.count(None)
+    if nulls == n or kind == pa.null():
+        return cast("pa.Array[Any]", pa.nulls(n, cast(Any, kind)))  # its stubs know single types only
     valid = buffer_of(_bits([cell is not None for cell in cells])) if nulls else None
     if pa.types.is_list(kind):
         _check(cells, list, tuple)

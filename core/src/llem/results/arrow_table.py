@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, get_args
 
 from llem.results.arrow_array import array_of
 from llem.results.columns import Column, Kind, fixed_columns, total_columns, unit_of
-from llem.results.models import SCHEMA_VERSION, Scope
+from llem.results.models import SCHEMA_VERSION, Method, Scope
 from llem.results.writable import encodable
 
 if TYPE_CHECKING:
@@ -36,26 +38,21 @@ def rows_table(rows: Iterable[Mapping[str, Any]]) -> pa.Table:
             column.extend([None] * (count - len(column)))
             column.append(value)
         count += 1
-    known = {column.name: column for column in fixed_columns()}
-    for scope in get_args(Scope):
-        for method in ("counter", "power", "estimate"):
-            known.update({column.name: column for column in total_columns(scope, method)})
+    totals = [total_columns(scope, method) for scope in get_args(Scope) for method in get_args(Method)]
+    known = {column.name: column for column in itertools.chain(fixed_columns(), *totals)}
     fields, arrays = [], []
     for name in _ordered(values):
         cells = values[name]
         cells.extend([None] * (count - len(cells)))
         column_ = known.get(name) or Column(name, _kind_of(cells), unit_of(name))
-        cells, column_ = _fitting(cells, column_)
-        if column_.kind == "json":
-            cells = [None if v is None else json_text(v) for v in cells]
-        elif column_.kind == "double":
-            cells = [None if v is None else float(v) for v in cells]
-        metadata = {"unit": column_.unit} if column_.unit else {}
-        if column_.kind == "json":
-            metadata["encoding"] = "json"
-        kind = _arrow_type(column_.kind, all(v is None for v in cells) and name not in known)
-        fields.append(pa.field(name, kind, nullable=True, metadata=metadata or None))
-        arrays.append(array_of(cells, kind))
+        if not (empty := all(v is None for v in cells)):  # most columns of most studies are
+            cells, column_ = _fitting(cells, column_)
+            if column_.kind == "json":
+                cells = [None if v is None else json_text(v) for v in cells]
+            elif column_.kind == "double":
+                cells = [None if v is None else float(v) for v in cells]
+        fields.append(_field(column_, empty and name not in known))
+        arrays.append(array_of(cells, fields[-1].type))
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields, metadata=METADATA))
 
 
@@ -206,9 +203,12 @@ def _kind_of(cells: Iterable[Any]) -> Kind:
     return "string" if found <= {str} else "json"
 
 
-def _arrow_type(kind: Kind, empty: bool) -> pa.DataType:
+@lru_cache(maxsize=4096)
+def _field(column: Column, empty: bool) -> pa.Field[Any]:
     import pyarrow as pa
 
-    if empty:
-        return pa.null()
-    return pa.list_(pa.string()) if kind == "strings" else pa.type_for_alias("string" if kind == "json" else kind)
+    told = column.kind
+    metadata = ({"unit": column.unit} if column.unit else {}) | ({"encoding": "json"} if told == "json" else {})
+    named: pa.DataType = pa.string() if told == "json" or told == "strings" else pa.type_for_alias(told)
+    kind = pa.null() if empty else pa.list_(named) if column.kind == "strings" else named
+    return pa.field(column.name, kind, nullable=True, metadata=metadata or None)

@@ -1,6 +1,6 @@
 """Everything about where and with what an experiment ran that changes its energy, as typed facts of its result.
 
-What is not told is None: unknown is not different. `llem.metrics.environments` compares them, for every command alike.
+What is not told is None: unknown is not different. `llem.results.environments` compares them, for every command alike.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 class _Facts(BaseModel):
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, protected_namespaces=(), frozen=True)
+    model_config = ConfigDict(
+        extra="forbid", allow_inf_nan=False, protected_namespaces=(), frozen=True, defer_build=True
+    )
 
 
 class DeviceFacts(_Facts):

@@ -18,6 +18,9 @@ from pydantic.dataclasses import dataclass
 
 from llem.errors import ResultError
 from llem.files import NotAFileError, open_file, parse_json, read_file
+from llem.results.job_files import EVENTS as EVENTS
+from llem.results.job_files import POWER as POWER
+from llem.results.job_files import READINGS as READINGS
 from llem.results.validation import EXACT, problem_of
 
 EXPERIMENT = "experiment.json"
@@ -25,13 +28,8 @@ RESULT = "result.json"
 TIMESERIES = "timeseries.parquet"
 REQUESTS = "requests.parquet"
 LOG = "worker.log"
-EVENTS = "events.jsonl"
-POWER = "power"
-"""The one kind of event that is no sign of life of the worker: another process tells it."""
 INTERRUPTED = "Interrupted"
 """Type of the failure of an experiment that was told to end: it has not failed by itself."""
-READINGS = "readings.jsonl"
-"""Raw readings, streamed by the sampling process while it runs; folded into `timeseries.parquet` at the end."""
 
 _AT_ONCE = 64 * 2**20
 """A reader of events takes so many bytes at once, at the most."""

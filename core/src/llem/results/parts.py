@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from llem.errors import ResultError
 from llem.files import open_parquet
-from llem.results.arrow_table import conformed, joined, merged_schema
+from llem.results.arrow_table import conformed, merged_schema
 from llem.results.models import SCHEMA_VERSION
-from llem.results.table_file import write_through
+from llem.results.table_file import write_table_file, written_beside
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -82,34 +82,9 @@ class PartFile:
             ) from error
 
 
-class ParquetTable:
-    """A `results.parquet` by itself, file or folder, wherever it is. Raises ResultError as `PartFile`, or where there is none."""
-
-    def __init__(self, path: Path) -> None:
-        self._files = [PartFile(file) for file in part_files(path)]
-        if not self._files:
-            raise ResultError("there is no results.parquet here.", where=str(path))
-
-    @property
-    def columns(self) -> list[str]:
-        """Names of all columns."""
-        return list(dict.fromkeys(name for file in self._files for name in file.schema.names))
-
-    def read(self, columns: Sequence[str] | None = None) -> pa.Table:
-        """All rows; of `columns` those that there are."""
-        return joined([file.read(columns) for file in self._files])
-
-
-def read_parquet(path: Path) -> pa.Table:
-    """Read a whole `results.parquet`, file or folder. Raises ResultError as `ParquetTable`."""
-    return ParquetTable(path).read()
-
-
 def write_single(path: Path, table: pa.Table) -> None:
     """Write `results.parquet` as one file, in the place of whatever there was. Raises ResultError."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with _writing(path, temporary):
-        write_through(table, temporary, write_page_checksum=True)
+    with _writing(path), written_beside(table, path, write_page_checksum=True) as temporary:
         if path.is_dir():
             shutil.rmtree(path)
         temporary.replace(path)
@@ -117,7 +92,7 @@ def write_single(path: Path, table: pa.Table) -> None:
 
 def write_part(path: Path, table: pa.Table) -> None:
     """Add a part to `results.parquet`, which becomes a folder where it was one file. Raises ResultError."""
-    with _writing(path, None):
+    with _writing(path):
         _make_folder(path)
         last = [int(stem) for p in part_files(path) if (stem := p.stem.rpartition("-")[2]).isdigit()]
         replace_part(path / _PART.format(max(last, default=0) + 1), table)
@@ -125,11 +100,9 @@ def write_part(path: Path, table: pa.Table) -> None:
 
 def replace_part(file: Path, table: pa.Table) -> None:
     """Write one part file atomically; without rows it is removed. Raises ResultError."""
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    with _writing(file, temporary):
+    with _writing(file):
         if table.num_rows:
-            write_through(table, temporary, write_page_checksum=True)
-            temporary.replace(file)
+            write_table_file(table, file, write_page_checksum=True)
         else:
             file.unlink(missing_ok=True)
 
@@ -149,7 +122,7 @@ def unify(path: Path) -> None:
 
 def clear(path: Path) -> None:
     """Remove what a writer that was killed left beside `results.parquet` and in it. Raises ResultError."""
-    with _writing(path, None):
+    with _writing(path):
         for left in (*path.parent.glob(f".{path.name}.*"), *path.glob(".*.tmp")):
             if left.is_dir():
                 shutil.rmtree(left)
@@ -159,7 +132,7 @@ def clear(path: Path) -> None:
 
 def remove(path: Path) -> None:
     """Remove `results.parquet`, whatever it is. Raises ResultError."""
-    with _writing(path, None):
+    with _writing(path):
         if path.is_dir():
             shutil.rmtree(path)
         else:
@@ -189,8 +162,8 @@ def _check_version(schema: pa.Schema, path: Path) -> None:
 
 
 @contextmanager
-def _writing(path: Path, temporary: Path | None) -> Iterator[None]:
-    """Turns the OSError of a write into a ResultError, and removes the unfinished file."""
+def _writing(path: Path) -> Iterator[None]:
+    """Turns the OSError of a write into a ResultError."""
     if (path if path.name == PARQUET else path.parent).is_symlink():
         raise ResultError(
             "the results cannot be written: this is a link, and they are written to the study's own folder only.",
@@ -200,6 +173,4 @@ def _writing(path: Path, temporary: Path | None) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
         raise ResultError(f"the results cannot be written: {error}.", where=str(path)) from error

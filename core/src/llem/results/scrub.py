@@ -79,9 +79,8 @@ _SHORTEST_VALUE = 8
 """An environment variable's value shorter than this is left alone: hiding `1` everywhere would hide figures."""
 
 
-def tells_a_secret(name: str) -> bool:
-    """True for a variable or key whose name says that its value is a secret."""
-    return is_secret_variable(name)
+tells_a_secret = is_secret_variable
+"""True for a variable or key whose name says that its value is a secret."""
 
 
 def scrub(text: str, environ: Mapping[str, str] | None = None) -> str:
@@ -92,11 +91,18 @@ def scrub(text: str, environ: Mapping[str, str] | None = None) -> str:
         environ: variables whose names tell of a secret are hidden by value wherever they stand; by default this
             process's own.
     """
-    if not text:
-        return text
-    for name, value in (os.environ if environ is None else environ).items():
-        if len(value) >= _SHORTEST_VALUE and is_secret_variable(name) and value in text:
-            text = text.replace(value, HIDDEN)
+    return _scrubbed(text, _secrets(environ)) if text else text
+
+
+def _secrets(environ: Mapping[str, str] | None) -> list[str]:
+    """The values to hide: all variables are looked through once for a whole result, and not for each of its texts."""
+    variables = (os.environ if environ is None else environ).items()
+    return [value for name, value in variables if len(value) >= _SHORTEST_VALUE and is_secret_variable(name)]
+
+
+def _scrubbed(text: str, secrets: Sequence[str]) -> str:
+    for value in secrets:
+        text = text.replace(value, HIDDEN)
     text = _SHAPES.sub(HIDDEN, text)
     text = _URL.sub(f"://{HIDDEN}@", text)
     text = _QUERY.sub(rf"\g<key>{HIDDEN}", text)
@@ -136,29 +142,28 @@ def _takes_a_secret(option: str) -> bool:
 
 def scrub_data(value: Any, environ: Mapping[str, str] | None = None) -> Any:
     """A copy of plain data (mappings, lists, strings, numbers) with every text scrubbed, and secret keys' values hidden."""
+    return _scrubbed_data(value, _secrets(environ))
+
+
+def _scrubbed_data(value: Any, secrets: Sequence[str]) -> Any:
     if isinstance(value, str):
-        return scrub(value, environ)
+        return _scrubbed(value, secrets) if value else value
     if isinstance(value, Mapping):
         return {
             key: HIDDEN
             if isinstance(key, str) and isinstance(item, str) and item and is_secret_key(key)
-            else scrub_data(item, environ)
+            else _scrubbed_data(item, secrets)
             for key, item in value.items()
         }
-    return _scrubbed_arguments(value, environ) if isinstance(value, list | tuple) else value
+    return _scrubbed_arguments(value, secrets) if isinstance(value, list | tuple) else value
 
 
-def _scrubbed_arguments(items: Sequence[Any], environ: Mapping[str, str] | None) -> list[Any]:
+def _scrubbed_arguments(items: Sequence[Any], secrets: Sequence[str]) -> list[Any]:
     """A list may be a command line: what follows an option that takes a secret is hidden."""
     found: list[Any] = []
     for number, item in enumerate(items):
-        before = items[number - 1] if number else None
-        is_value = (
-            isinstance(item, str)
-            and isinstance(before, str)
-            and before.startswith("--")
-            and not item.startswith("-")
-            and _takes_a_secret(before.lstrip("-"))
-        )
-        found.append(HIDDEN if is_value else scrub_data(item, environ))
+        before = items[number - 1] if number else ""
+        follows = isinstance(before, str) and before.startswith("--") and isinstance(item, str) and item[:1] != "-"
+        is_value = follows and _takes_a_secret(before.lstrip("-"))
+        found.append(HIDDEN if is_value else _scrubbed_data(item, secrets))
     return found

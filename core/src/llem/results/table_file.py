@@ -1,13 +1,13 @@
-"""A run's Parquet files: written so that they are whole or not there, also after a power loss; read if they can be."""
+"""A run's Parquet files: written so that they are whole or not there, also after a power loss."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llem.files import open_parquet
 from llem.results.arrow_array import array_of
 from llem.results.writable import writable
 
@@ -31,38 +31,33 @@ def column_of(cells: Sequence[Any], kind: pa.DataType) -> pa.Array[Any]:
     return array_of(fitting, kind)
 
 
-def write_table_file(table: pa.Table, path: Path) -> None:
+def write_table_file(table: pa.Table, path: Path, **options: Any) -> None:
     """Write a table to the disk, then give it its name. Raises OSError; then what was at `path` still is.
 
     Its name is safe with the next fsync of the folder, which is that of the file that names it: a result, a manifest.
+
+    Args:
+        options: those of `pyarrow.parquet.write_table`.
     """
+    with written_beside(table, path, **options) as temporary:
+        temporary.replace(path)
+
+
+@contextmanager
+def written_beside(table: pa.Table, path: Path, **options: Any) -> Iterator[Path]:
+    """Write a table down to the disk under a name beside `path`, which the caller changes to `path`. Where that or this raises
+    OSError it is removed."""
+    import pyarrow.parquet as pq
+
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        write_through(table, temporary)
-        temporary.replace(path)
+        temporary.unlink(missing_ok=True)
+        # Opened here: pyarrow takes no path that is not UTF-8.
+        with temporary.open("xb") as stream:
+            pq.write_table(table, stream, compression="zstd", **options)
+            stream.flush()
+            os.fsync(stream.fileno())
+        yield temporary
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
-
-
-def write_through(table: pa.Table, file: Path, **options: Any) -> None:
-    """Write a table to a file of its own, down to the disk; `options` are those of `pyarrow.parquet.write_table`. Raises OSError."""
-    import pyarrow.parquet as pq
-
-    file.unlink(missing_ok=True)
-    # Opened here: pyarrow takes no path that is not UTF-8.
-    with file.open("xb") as stream:
-        pq.write_table(table, stream, compression="zstd", **options)
-        stream.flush()
-        os.fsync(stream.fileno())
-
-
-def table_of(path: Path, columns: Sequence[str]) -> pa.Table | None:
-    """These columns of a table of a run, those that it has; None where it is missing or damaged."""
-    import pyarrow as pa
-
-    try:
-        with open_parquet(path) as file:
-            return file.read([name for name in columns if name in file.schema_arrow.names])
-    except (OSError, pa.ArrowException):
-        return None

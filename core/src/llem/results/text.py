@@ -1,16 +1,14 @@
-"""Numbers, values and times as text for people."""
+"""Numbers, values, times and tables as text for people."""
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from typing import Any
 
 NOTHING = "–"
 """Stands where nothing was measured; never a 0."""
-
-ESTIMATE = "~ is an estimate (CPU utilisation times rated power), not a measurement."
-"""Said below figures of which some have the mark."""
 
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """Characters that move a cursor, recolour, retitle or turn text around, what some take for the end of a line, and halves of
@@ -88,3 +86,15 @@ def energy_text(figure: str, unit: str, scope: str | None, method: str | None, u
     """A figure of energy that cannot be read without how it came about: `0.53 J (gpu counter)`, `~0.53 J (cpu estimate)`."""
     doubt = ", unreliable" if unreliable else ""
     return f"{'~' if method == 'estimate' else ''}{figure} {unit} ({scope} {method}{doubt})"
+
+
+def table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 0) -> str:
+    """Lay out a table; the first `left` columns are left-aligned, the others right-aligned."""
+    widths = [max(len(line[i]) for line in (headers, *rows)) for i in range(len(headers))]
+
+    def line(cells: Sequence[str]) -> str:
+        return "  ".join(
+            cell.ljust(w) if i < left else cell.rjust(w) for i, (cell, w) in enumerate(zip(cells, widths, strict=True))
+        ).rstrip()
+
+    return "\n".join([line(headers), line(["─" * w for w in widths]), *map(line, rows)])

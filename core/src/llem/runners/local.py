@@ -19,19 +19,25 @@ from typing import Any
 
 from llem.accelerators.asking import variables_of
 from llem.config.experiment import ExperimentConfig
+from llem.distributions import WARM
 from llem.errors import LlemError
 from llem.measure.forked import START
+from llem.plugins import load_object
 from llem.results.job_directory import LOG
 from llem.runners import supervisor
 from llem.runners.environment import worker_environment
-from llem.runners.fork_servers import ForkedSupervisor, ForkServers
 from llem.runners.oom import oom_kills
 from llem.runners.scratch import clear_scratch, new_scratch
 from llem.specs.check import Finding
+from llem.specs.kinds import STARTERS
 from llem.specs.runner import Exit, Job, RunnerContext, RunningJob
+from llem.specs.starter import Starter, SupervisorProcess
 
 _START_S = 30.0
 """A supervisor that has not started its worker after so long never will."""
+
+NO_STARTER = f"{WARM.name}, which forks workers, is not installed here ({WARM.install})"
+"""The reason why each worker is started afresh where nothing is registered that starts one sooner."""
 
 
 class LocalRunner:
@@ -39,8 +45,7 @@ class LocalRunner:
 
     def __init__(self, context: RunnerContext) -> None:
         self._context = context
-        warm = context.warm_start and context.backend
-        self._fork_servers = ForkServers(context.backend, variables_of(context.registry)) if warm else None
+        self._starter = _starter(context) if context.warm_start and context.backend else None
 
     def preflight(self, experiments: Sequence[ExperimentConfig]) -> Iterable[Finding]:
         """Check that processes can be started and watched here."""
@@ -76,7 +81,7 @@ class LocalRunner:
         try:
             scratch = new_scratch()
             command = [sys.executable, "-m", "llem.worker", str(job.directory)]
-            return LocalJob(command, job, scratch, self._fork_servers)
+            return LocalJob(command, job, scratch, self._starter)
         except OSError as error:
             if scratch:
                 shutil.rmtree(scratch, ignore_errors=True)
@@ -87,9 +92,25 @@ class LocalRunner:
             ) from error
 
     def close(self) -> None:
-        """End the fork server, where there is one: all that is held between jobs."""
-        if self._fork_servers is not None:
-            self._fork_servers.close()
+        """Close the starter, where there is one: all that is held between jobs."""
+        if self._starter is not None:
+            self._starter.close()
+
+
+def _starter(context: RunnerContext) -> Starter:
+    for spec in context.registry[STARTERS].values():
+        starter: Starter = load_object(spec.starter)(context.backend, variables_of(context.registry))
+        return starter
+    return _NoStarter()
+
+
+class _NoStarter:
+    """In place of a starter where none is installed."""
+
+    def start(self, *_: object) -> tuple[None, str]:
+        return None, NO_STARTER
+
+    def close(self) -> None: ...
 
 
 class LocalJob:
@@ -99,13 +120,13 @@ class LocalJob:
         command: the worker's program, by absolute path, and its arguments.
         job: what it works on; its log goes to the job directory.
         scratch: an empty folder for it alone, removed at the end.
-        nursery: forks workers that have their modules already; used instead of the command where it can.
+        starter: starts what the command would start, sooner; used instead of it where it can.
 
     Raises:
         OSError: a process, a pipe or the log cannot be made.
     """
 
-    def __init__(self, command: Sequence[str], job: Job, scratch: str, fork_servers: ForkServers | None = None) -> None:
+    def __init__(self, command: Sequence[str], job: Job, scratch: str, starter: Starter | None = None) -> None:
         self._scratch = scratch
         self._id = uuid.uuid4().hex
         self._oom_before = oom_kills()
@@ -113,7 +134,7 @@ class LocalJob:
         self._received = b""
         self._waiting = threading.Lock()
         environment = worker_environment(os.environ, scratch=scratch, job_id=self._id, settings=job.environment)
-        self._process = self._begin(command, job, environment, fork_servers)
+        self._process = self._begin(command, job, environment, starter)
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._orders = self._process.stdin
@@ -121,13 +142,13 @@ class LocalJob:
         self._await_start()
 
     def _begin(
-        self, command: Sequence[str], job: Job, environment: dict[str, str], fork_servers: ForkServers | None
-    ) -> subprocess.Popen[bytes] | ForkedSupervisor:
+        self, command: Sequence[str], job: Job, environment: dict[str, str], starter: Starter | None
+    ) -> SupervisorProcess:
         with (job.directory / LOG).open("ab") as log:
-            if fork_servers is not None:
-                forked, why = fork_servers.fork(str(job.directory), self._scratch, environment, log.fileno())
-                if forked is not None:
-                    return forked
+            if starter is not None:
+                started, why = starter.start(str(job.directory), self._scratch, environment, log.fileno())
+                if started is not None:
+                    return started
                 environment[START] = f"spawned: {why}"
             return subprocess.Popen(
                 [sys.executable, "-I", "-S", supervisor.__file__, str(os.getpid()), self._scratch, *command],

@@ -1,7 +1,7 @@
 """Stands between llem and one worker, so that nothing of an experiment outlives it.
 
 A program of its own, started by path with `-I -S`, on the standard library alone, so that it starts in milliseconds and
-holds little memory; or a fork of a fork server (`llem.runners.fork_server`), whose worker has its modules already. It
+holds little memory; or a fork of a fork server (`llem_warm.fork_server`), whose worker has its modules already. It
 adopts what its worker's descendants leave behind (it is a child subreaper), ends the worker when llem dies in whatever
 way (it watches llem by a pidfd), and sleeps in `poll` meanwhile. A separate process does this because both a subreaper
 and a parent-death signal would otherwise bind to the user's own process or thread.

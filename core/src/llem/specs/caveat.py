@@ -10,7 +10,7 @@ class Caveat:
     """Something that a reader of the figures must know.
 
     Attributes:
-        code: a stable word, lower case with underscores: a row of `llem/results/warnings.toml`, or a plugin's own.
+        code: a stable word, lower case with underscores: a row of llem-analysis's `warnings.toml`, or a plugin's own.
         message: one paragraph: what was seen, with its numbers, and what to do.
     """
 

@@ -9,6 +9,7 @@ from typing import Any, Literal, TypeVar, cast
 
 from llem.config.experiment import ExperimentConfig
 from llem.config.section import Section
+from llem.errors import LlemError
 from llem.specs.registry import SpecRegistry
 
 T = TypeVar("T")
@@ -70,6 +71,13 @@ class Finding:
     remedy: str | None = None
     check: str = ""
     code: str | None = None
+
+
+def error_finding(subject: str, error: LlemError) -> Finding:
+    """The finding on a thing that an error concerns, with the file and line where that says more than the thing's name."""
+    named = error.where is None or "/" not in error.where or error.where in subject
+    message = f"{subject}: {error.what}" if named else f"{subject}: {error.where}: {error.what}"
+    return Finding(level="error", message=message, remedy=error.remedy)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,9 @@ from llem.specs.runner import RunnerSpec
 from llem.specs.sampler import SamplerSpec
 from llem.specs.scenario import ScenarioSpec
 from llem.specs.search import SearchSpec
+from llem.specs.starter import StarterSpec
+from llem.specs.stopping import StoppingSpec
+from llem.specs.view import ViewSpec
 
 BACKENDS = HookKind("backend", "llem_backends", BackendSpec, packaged=True)
 RUNNERS = HookKind("runner", "llem_runners", RunnerSpec, packaged=True)
@@ -32,6 +35,9 @@ METRICS = HookKind("metric", "llem_metrics", MetricSpec)
 CHARTS = HookKind("chart", "llem_charts", ChartSpec)
 EXPORTERS = HookKind("exporter", "llem_exporters", ExporterSpec)
 IMPORTERS = HookKind("importer", "llem_importers", ImporterSpec)
+STOPPING_RULES = HookKind("stopping rule", "llem_stopping_rules", StoppingSpec)
+STARTERS = HookKind("starter", "llem_starters", StarterSpec)
+VIEWS = HookKind("view", "llem_views", ViewSpec)
 
 KINDS: tuple[HookKind[Any], ...] = (
     BACKENDS,
@@ -47,5 +53,8 @@ KINDS: tuple[HookKind[Any], ...] = (
     CHARTS,
     EXPORTERS,
     IMPORTERS,
+    STOPPING_RULES,
+    STARTERS,
+    VIEWS,
 )
 """All rows, in the order in which people read them."""

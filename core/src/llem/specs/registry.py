@@ -80,6 +80,9 @@ class SpecRegistry(Protocol):
     def provider(self, kind: HookKind[Any], name: str) -> Plugin:
         """The plugin that brought a spec. Raises KeyError where there is none of this name."""
 
+    def plugins(self) -> Sequence[Plugin]:
+        """Every plugin, the set-aside ones last, with all that each provides."""
+
 
 def missing_requirements(requires: Sequence[str]) -> list[str]:
     """The import names that are not present here, found without importing them."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
-from llem.results.facts import DeviceFacts as DeviceFacts
+if TYPE_CHECKING:
+    from llem.results.facts import DeviceFacts
 
 Method = Literal["counter", "power", "estimate"]
 Scope = Literal["gpu", "module", "cpu", "dram", "host"]

@@ -9,7 +9,7 @@ from typing import Any
 from llem.accelerators.facts import device_facts
 from llem.measure.environment import installed, plugin_distributions
 from llem.measure.host import host_facts
-from llem.metrics.environments import Environment, differing, named_facts, of_machine
+from llem.results.environments import Environment, differing, named_facts, of_machine
 from llem.results.facts import DeviceFacts, facts_of
 from llem.specs.registry import SpecRegistry
 from llem.study.manifest.manifest import now_utc

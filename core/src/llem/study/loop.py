@@ -43,11 +43,13 @@ class StudyOutcome:
         state: `complete` only where every experiment ran to an end of its own, done or failed, or was not needed or skipped.
         counts: experiments by state: pending, running, done, failed, interrupted, not_needed, skipped.
         exit_code: 0 all done, not needed or skipped; 1 something failed or was not run; 130 interrupted.
+        name: of the study.
         table: has the rows of its results, where any ran; `finish` writes the rest of `results.parquet`.
     """
 
     state: Ending
     counts: Mapping[str, int]
+    name: str
     directory: Path
     exit_code: int
     table: TableWriter | None = None
@@ -134,7 +136,7 @@ class _Study:
         counts = {key: value for key, value in manifest.totals.items() if key != "experiments"}
         reporter.study_finished(state, counts)
         self.context.notify("llem_study_finished", summary={"state": state, **counts})
-        return StudyOutcome(state, counts, directory, exit_code(state, manifest), self.table)
+        return StudyOutcome(state, counts, manifest.name, directory, exit_code(state, manifest), self.table)
 
     def _run_all(self) -> Ending:
         dispatcher = Dispatcher(self.context, self.runners)

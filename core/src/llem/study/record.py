@@ -128,7 +128,7 @@ def as_edited(record: StudyRecord, file: Path, registry: Registry, asked: Mappin
     """The study as its file says now, under what the command line, environment and user file said when it was started."""
     above, below = {}, {}
     for key, origin in _origins(record).items():
-        found = value_at(record.document, key)
+        found = value_at(record.document, key.split("."))
         if found is not None and origin.kind in _ABOVE:
             above[key] = found
         elif found is not None and origin.kind == "user file":

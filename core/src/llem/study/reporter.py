@@ -44,11 +44,14 @@ class Reporter(Protocol):
 
 
 @runtime_checkable
-class TellsTime(Protocol):
-    """Interface that a `Reporter` offers besides where it shows how long the study still takes."""
+class FollowsPlan(Protocol):
+    """Interface that a `Reporter` offers besides where it tells how long the study still takes."""
 
-    def time_left(self, seconds: float | None) -> None:
-        """Take the time left, learned from what has finished; None where that tells nothing yet."""
+    def ahead(self, total: int, cycles: int) -> None:
+        """Take note of how many experiments are ahead, at the most, and of the cycles of each configuration; called before any starts."""
+
+    def spared(self, label: str) -> None:
+        """One of the experiments that have this label will not run: what has ended makes it needless."""
 
 
 class SilentReporter:

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from llem.config.experiment import ExperimentConfig
 from llem.config.section import Section
+from llem.distributions import missing_dataset
 from llem.errors import LlemError, PluginError, PreflightError, ResultError
 from llem.plan.runners import moved
-from llem.plugins import Registry
-from llem.preflight.checks import check_datasets, check_models
+from llem.plugins import Registry, load_object
+from llem.preflight.checks import check_requirements
 from llem.preflight.run import run_checks
 from llem.results.aggregate import TableWriter
 from llem.specs.check import Finding, PreflightContext
-from llem.specs.kinds import DATASETS, SAMPLERS
+from llem.specs.kinds import CHECKS, DATASETS, SAMPLERS
 from llem.specs.registry import HookKind
 from llem.study import folder
 from llem.study.hosts import host
@@ -125,12 +126,9 @@ def prepare(
     report_findings(findings, reporter, missing)
     for note in (*study.notes, *moved(plan.runners)):
         reporter.message("info", note)
-    facts = provenance(study)
-    if warned := [{"check": f.check, "message": f.message} for f in findings if f.level == "warning"]:
-        facts["preflight_warnings"] = warned
-    if skipped := sorted(set(skip_preflight)):
-        facts["preflight_skipped"] = skipped
-    return facts, findings
+    warned = [{"check": f.check, "message": f.message} for f in findings if f.level == "warning"]
+    told = {"preflight_warnings": warned, "preflight_skipped": sorted(set(skip_preflight))}
+    return provenance(study) | {key: found for key, found in told.items() if found}, findings
 
 
 def bring_together(directory: Path, state: str, table: TableWriter | None = None, *, verify: bool = False) -> None:
@@ -209,30 +207,34 @@ def missing_plugins(context: PreflightContext) -> list[PluginError]:
         try:
             context.registry.find(kind, name)
         except PluginError as error:
-            found.append(error)
+            found.append((kind is DATASETS and missing_dataset(name, context.registry)) or error)
     return found
 
 
 def looked_up(context: PreflightContext, skip_preflight: Iterable[str] = ()) -> list[Finding]:
     """The findings on what a plan names: models and datasets. Looks at no meter and no load."""
     known = [e for e in context.experiments if e.dataset.name in context.registry[DATASETS]]
-    looked_at = (("models", check_models, context), ("datasets", check_datasets, replace(context, experiments=known)))
+    checks = context.registry[CHECKS]
     return [
         replace(finding, check=name)
-        for name, check, seen in looked_at
-        if name not in set(skip_preflight)
-        for finding in check(seen)
+        for name, seen in (("models", context), ("datasets", replace(context, experiments=known)))
+        if name in checks and name not in set(skip_preflight)
+        for finding in load_object(checks[name].check)(seen)
     ]
 
 
 def refuse_missing(plan: Plan, registry: Registry, reporter: Reporter, skip_preflight: Sequence[str] = ()) -> None:
     """Raise as `run_study` would where a plan names a dataset, a sampler, a model or a file that is not there.
 
+    An engine that is not installed here is a warning that says what it needs: a plan may be made where it will not run.
+
     Raises:
         PluginError, PreflightError: as `run_study`.
     """
     context = preflight_context(plan, registry, Path())
-    report_findings(looked_up(context, skip_preflight), reporter, missing_plugins(context))
+    needs = [] if "requirements" in skip_preflight else [f for f in check_requirements(context) if f.level == "error"]
+    findings = [replace(f, level="warning", check="requirements") for f in needs]
+    report_findings([*findings, *looked_up(context, skip_preflight)], reporter, missing_plugins(context))
 
 
 def report_findings(findings: Sequence[Finding], reporter: Reporter, missing: Sequence[PluginError] = ()) -> None:

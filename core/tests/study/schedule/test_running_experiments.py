@@ -28,7 +28,10 @@ from llem.study.loop import StudyOutcome, run_plan
 from llem.study.reporter import SilentReporter
 
 REGISTRY = Registry(
-    entry_points=[importlib.metadata.EntryPoint(name, f"llem_{name}", "llem") for name in ("testbed", "crowd")]
+    entry_points=[
+        importlib.metadata.EntryPoint(module, module, "llem")
+        for module in ("llem_testbed", "llem_crowd", "llem_analysis.plugin")  # the last one has the stopping rule
+    ]
 )
 
 
@@ -41,7 +44,8 @@ class Listener(SilentReporter):
         self.said: list[str] = []
         self.events: list[tuple[int, str]] = []
         self.ended: list[int] = []
-        self.left: list[float | None] = []
+        self.ahead_of: list[tuple[int, int]] = []
+        self.not_needed: list[str] = []
         self.threads: set[int] = set()
 
     def event(self, number: int, event: Any) -> None:
@@ -61,8 +65,11 @@ class Listener(SilentReporter):
     def message(self, level: Any, text: str) -> None:
         self.said.append(text)
 
-    def time_left(self, seconds: float | None) -> None:
-        self.left.append(seconds)
+    def ahead(self, total: int, cycles: int) -> None:
+        self.ahead_of.append((total, cycles))
+
+    def spared(self, label: str) -> None:
+        self.not_needed.append(label)
 
 
 class Running:
@@ -332,6 +339,7 @@ def test_cycles_that_may_not_be_needed_wait_for_those_before(run: Callable[..., 
         job.done()
     outcome = study.end()
     assert outcome.counts["not_needed"] == 17  # without a figure, more of the same is no use
+    assert len(study.listener.not_needed) == 17
 
 
 @pytest.mark.parametrize("twice", [False, True], ids=["once", "twice"])
@@ -359,12 +367,10 @@ def test_an_interrupt_stops_all_that_is_under_way(tmp_path: Path, twice: bool) -
     assert {tuple(job.stops_s) for job in llem_crowd.STARTED} == {(5.0, 0) if twice else (5.0,)}
 
 
-def test_the_time_left_is_told_once_something_ended(run: Callable[..., Running]) -> None:
+def test_who_follows_the_plan_is_told_what_is_ahead(run: Callable[..., Running]) -> None:
     study = run(**crowd(3, 1))
     for count in (1, 2, 3):
         started(count)[-1].done()
     study.end()
-    told = study.listener.left
-    assert told[0] is None
-    assert told[1] is not None
-    assert told[-1] == 0.0
+    assert study.listener.ahead_of == [(3, 1)]
+    assert study.listener.not_needed == []

@@ -11,6 +11,7 @@ The door, imported on first use so that the light parts stay light (`analyze` al
     pick("results/NAME-TIMESTAMP", limits=[Limit("ttft_p50_s", 0.2)]).settings
     contrast(["results/BEFORE-TIMESTAMP", "results/AFTER-TIMESTAMP"]).overall
     gate("results/BEFORE-TIMESTAMP", "results/AFTER-TIMESTAMP", max_increase=0.03).verdict
+    accept_baseline("results/MAIN-TIMESTAMP", "git:llem-baseline")
     replication("results/ORIGINAL-TIMESTAMP", "results/AGAIN-TIMESTAMP", margin=0.05).verdict
     audit("results/NAME-TIMESTAMP", "publication").outcomes
 
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from llem_analysis.auditing import Audit, audit
+    from llem_analysis.baselines import Baseline, accept_baseline, list_baselines, stored_baseline
     from llem_analysis.contrasting import StudyContrast, contrast
     from llem_analysis.front import Front, pareto
     from llem_analysis.gating import Gate, gate
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Audit",
+    "Baseline",
     "Front",
     "Gate",
     "Limit",
@@ -40,17 +43,21 @@ __all__ = [
     "Replication",
     "StudyAnalysis",
     "StudyContrast",
+    "accept_baseline",
     "analyze",
     "audit",
     "contrast",
     "gate",
+    "list_baselines",
     "pareto",
     "pick",
     "replication",
+    "stored_baseline",
 ]
 
 _HOME = {
     "Audit": "llem_analysis.auditing",
+    "Baseline": "llem_analysis.baselines",
     "Front": "llem_analysis.front",
     "Gate": "llem_analysis.gating",
     "Limit": "llem_analysis.picking",
@@ -58,13 +65,16 @@ _HOME = {
     "Replication": "llem_analysis.replicas",
     "StudyAnalysis": "llem_analysis.study_models",
     "StudyContrast": "llem_analysis.contrasting",
+    "accept_baseline": "llem_analysis.baselines",
     "analyze": "llem_analysis.study_effects",
     "audit": "llem_analysis.auditing",
     "contrast": "llem_analysis.contrasting",
     "gate": "llem_analysis.gating",
+    "list_baselines": "llem_analysis.baselines",
     "pareto": "llem_analysis.front",
     "pick": "llem_analysis.picking",
     "replication": "llem_analysis.replicas",
+    "stored_baseline": "llem_analysis.baselines",
 }
 
 

@@ -15,16 +15,16 @@ from llem.plugin_api import (
     REQUESTS,
     ExperimentResult,
     ResultError,
-    codes_of,
     inside,
     open_parquet,
     read_result,
     recover,
     verify,
-    weighed,
 )
 from llem_analysis.design import configured
 from llem_analysis.loading import load_rows
+from llem_analysis.weighed_rows import weighed
+from llem_analysis.weighing import codes_of
 
 Level = Literal["study", "configuration", "run"]
 

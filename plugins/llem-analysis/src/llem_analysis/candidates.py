@@ -6,8 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from llem.plugin_api import Environment, MetricSpec, MetricSummary, codes_of, is_boundless, kind_of
+from llem.plugin_api import Environment, MetricSpec
 from llem_analysis.design import Configured, configured, find_parameters
+from llem_analysis.metric_summary import MetricSummary, is_boundless
+from llem_analysis.warning_codes import kind_of
+from llem_analysis.weighing import codes_of
 from llem_analysis.wording import as_written
 
 

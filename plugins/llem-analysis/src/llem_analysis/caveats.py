@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from llem.plugin_api import Environment, differences, of_machine
+from llem.plugin_api import Environment, of_machine
 from llem_analysis.design import ENVIRONMENT, Configured
 from llem_analysis.metric_names import METRIC_SPECS, main_figures
+from llem_analysis.row_environments import differences
 from llem_analysis.study_models import FigureAnalysis
 from llem_analysis.telling import inform_sentence, tellings
 from llem_analysis.wording import counted

@@ -6,13 +6,14 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from llem.plugin_api import WEIGHING, count_of, weighed
 from llem_analysis.conditions import column_of, condition
+from llem_analysis.result_table import WEIGHING, count_of
+from llem_analysis.weighed_rows import weighed
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from llem.plugin_api import ResultTable
+    from llem_analysis.result_table import ResultTable
 
 
 class Chosen:

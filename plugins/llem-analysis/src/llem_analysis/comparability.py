@@ -6,17 +6,9 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from llem.plugin_api import (
-    Environment,
-    ExperimentResult,
-    differences,
-    differing,
-    environment_of,
-    of_machine,
-    result_row,
-    short_names,
-)
+from llem.plugin_api import Environment, ExperimentResult, differing, of_machine, result_row
 from llem_analysis.caveats import WAITING
+from llem_analysis.row_environments import differences, environment_of, short_names
 
 _NOT_TELLING = ("study.", "imported.", "variables.LLEM_")
 """Parts of the environment that differ by nature: provenance of the study and of imported values, llem's own variables."""
@@ -162,6 +154,11 @@ def objections(base: ExperimentResult, other: ExperimentResult, *, same_study: b
 
 
 def _objections(base: ExperimentResult, other: ExperimentResult, same_study: bool) -> Iterator[Objection]:
+    if base.phases and (base.identity, base.phases) == (
+        other.identity,
+        other.phases,
+    ):  # no other run has its nanoseconds
+        yield Objection("same_run", "they are one and the same run, which tells nothing about itself.", "all")
     first, second = base.dataset, other.dataset
     if first is not None and second is not None and (first.name, first.sha256) != (second.name, second.sha256):
         text = f"they answered other prompts ({first.name} {first.sha256[:8]}, {second.name} {second.sha256[:8]})."

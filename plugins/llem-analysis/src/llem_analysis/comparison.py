@@ -7,17 +7,16 @@ The tests are t tests. A permutation of signs would ask for less, but among n pa
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from llem.plugin_api import FEWEST, LEVEL, Interval, mean, student
-from llem_analysis import holm
+from llem_analysis import holm, student
 from llem_analysis.comparability import unlike as unlike_environments
+from llem_analysis.intervals import FEWEST, LEVEL, Interval, mean
 
 if TYPE_CHECKING:
-    from llem.plugin_api import Configuration
+    from llem_analysis.configurations import Configuration
 
 PAIRS_CYCLES: Mapping[str, bool] = {
     "sequential": False,
@@ -193,18 +192,30 @@ def _moments(paired: bool, base: Sequence[float], other: Sequence[float]) -> Mom
     return _paired(base, other) if paired else _unpaired(base, other)
 
 
+def sample_variance(values: Sequence[float]) -> float:
+    """The variance over n - 1 of two values or more: exactly 0 where they are equal.
+
+    `statistics.variance` agrees to the last digits, computes in fractions, and takes twenty times as long.
+    """
+    middle = mean(values)
+    deviations = [value - middle for value in values]
+    # The mean is rounded: what the deviations sum up to is taken out again.
+    rest = math.fsum(deviations) ** 2 / len(values)
+    return max(0.0, math.fsum(d * d for d in deviations) - rest) / (len(values) - 1)
+
+
 def _paired(base: Sequence[float], other: Sequence[float]) -> Moments:
     n = len(base)
     # The variance of the differences is exact where the variances of both are large and nearly cancel: the covariance follows.
-    var_base, var_other = statistics.variance(base), statistics.variance(other)
-    var_difference = statistics.variance([b - a for a, b in zip(base, other, strict=True)])
+    var_base, var_other = sample_variance(base), sample_variance(other)
+    var_difference = sample_variance([b - a for a, b in zip(base, other, strict=True)])
     covariance = (var_base + var_other - var_difference) / 2
     return Moments(mean(base), mean(other), var_base / n, var_other / n, covariance / n, n - 1)
 
 
 def _unpaired(base: Sequence[float], other: Sequence[float]) -> Moments | None:
-    var_base = statistics.variance(base) / len(base)
-    var_other = statistics.variance(other) / len(other)
+    var_base = sample_variance(base) / len(base)
+    var_other = sample_variance(other) / len(other)
     total = var_base + var_other
     if total <= 0:
         return None

@@ -15,7 +15,6 @@ from llem.plugin_api import (
     MetricSpec,
     ResultError,
     differing,
-    environment_of,
     is_study,
     read_result,
     result_row,
@@ -23,6 +22,7 @@ from llem.plugin_api import (
 from llem_analysis.candidates import Candidate, candidates, has_settings
 from llem_analysis.design import ENVIRONMENT
 from llem_analysis.loading import load_rows, require_job, study_name, study_order, with_computed
+from llem_analysis.row_environments import environment_of
 from llem_analysis.wording import as_written
 
 
@@ -89,15 +89,21 @@ def _experiment(folder: Path, specs: Sequence[MetricSpec]) -> Compared:
 
 
 def choose_baseline(place: ComparedPath, wanted: str | None) -> Compared:
-    """The baseline of a study: by its settings (`pytorch.batch_size=1,backend=pytorch`) or the beginning of its hash.
+    """The baseline of a study: as `choose_configuration`, and without a wish its first configuration."""
+    return place.sides[0] if wanted is None else choose_configuration(place, wanted, "--baseline")
 
-    Without a wish it is the study's first configuration.
+
+def choose_configuration(place: ComparedPath, wanted: str, option: str) -> Compared:
+    """The configuration of a study that has these settings (`pytorch.batch_size=1,backend=pytorch`), or a hash that begins so.
+
+    Args:
+        place: the study.
+        wanted: the user's words.
+        option: what they were given with, for the error.
 
     Raises:
         ConfigError: none or several match.
     """
-    if wanted is None:
-        return place.sides[0]
     matching = [side for side in place.sides if side.candidate.config_hash.startswith(wanted)]
     if not matching:
         matching = [side for side in place.sides if has_settings(side.candidate, wanted)]
@@ -105,7 +111,7 @@ def choose_baseline(place: ComparedPath, wanted: str | None) -> Compared:
         many = f"{len(matching)} configurations match" if matching else "no configuration matches"
         shown = "; ".join(side.name for side in (matching or place.sides)[:4])
         raise ConfigError(
-            f"{many} `--baseline {wanted}`.",
+            f"{many} `{option} {wanted}`.",
             where=str(place.path),
             remedy=f"Name one by its settings, KEY=VALUE,KEY=VALUE, or by its hash. There are: {shown}, ….",
         )

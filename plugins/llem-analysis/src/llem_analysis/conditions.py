@@ -8,7 +8,8 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from llem.plugin_api import METRIC_COLUMNS, ConfigError, array_of, closest, is_json, json_text
+from llem.plugin_api import ConfigError, array_of, closest, is_json, json_text
+from llem_analysis.metric_summary import METRIC_COLUMNS
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -8,13 +8,15 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from llem.plugin_api import ConfigError, Interval, MetricSpec, ResultError, too_few
+from llem.plugin_api import ConfigError, MetricSpec, ResultError
 from llem_analysis import comparability, holm
 from llem_analysis.comparability import Difference, Objection
 from llem_analysis.comparison import Comparison, compare
 from llem_analysis.comparison_input import Compared, choose_baseline, matched, read_place
+from llem_analysis.intervals import Interval
 from llem_analysis.metric_names import main_figures, metric_specs
 from llem_analysis.telling import inform_sentence, tellings
+from llem_analysis.weighed_rows import too_few
 from llem_analysis.wording import counted
 
 

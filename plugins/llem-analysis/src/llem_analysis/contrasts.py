@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from llem.plugin_api import LEVEL, Interval
 from llem_analysis.cell_means import CellMeans, Estimate
 from llem_analysis.contexts import Steps
 from llem_analysis.effect_models import Better, Contrast, Parameter, Step
+from llem_analysis.intervals import LEVEL, Interval
 
 EQUAL_DIGITS = 12
 """Logarithms that agree in so many decimals are equal: of equal ones the first is taken, whatever rounding says."""

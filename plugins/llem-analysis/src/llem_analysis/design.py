@@ -7,8 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from llem.plugin_api import Environment, RowEnvironments, by_environment, study_kinds, weighed
+from llem.plugin_api import Environment
 from llem_analysis.effect_models import Parameter
+from llem_analysis.row_environments import RowEnvironments, by_environment
+from llem_analysis.study_kinds import study_kinds
+from llem_analysis.weighed_rows import weighed
 
 ABSENT = object()
 """Value of a key that a configuration does not have: it belongs to another backend."""

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from llem.plugin_api import ESTIMATE, NOTHING
+from llem.plugin_api import NOTHING
 from llem_analysis import html
 from llem_analysis.metric_names import METRIC_SPECS
-from llem_analysis.wording import amount, as_written, change, change_span, counted, p_text, percent
+from llem_analysis.wording import ESTIMATE, amount, as_written, change, change_span, counted, p_text, percent
 
 if TYPE_CHECKING:
-    from llem.plugin_api import Interval
     from llem_analysis.contrasting import Pair, StudyContrast
     from llem_analysis.effect_models import Effect
     from llem_analysis.front import Front
+    from llem_analysis.intervals import Interval
     from llem_analysis.picking import Pick
     from llem_analysis.study_models import FigureAnalysis, StudyAnalysis
 

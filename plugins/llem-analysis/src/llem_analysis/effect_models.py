@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from llem.plugin_api import Interval
+from llem_analysis.intervals import Interval
 
 Better = Literal["lower", "higher"]
 

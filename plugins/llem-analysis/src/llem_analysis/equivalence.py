@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from llem.plugin_api import FEWEST, Interval
 from llem_analysis.comparison import Comparison, compare, p_above
 from llem_analysis.cycles_needed import MOST_CYCLES, cycles_against, pooled_spread
+from llem_analysis.intervals import FEWEST, Interval
 
 Verdict = Literal["equivalent", "different", "undecided"]
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from llem.plugin_api import MetricSpec, is_boundless
+from llem.plugin_api import MetricSpec
 from llem_analysis import contrasts, drift
 from llem_analysis.cell_means import CellMeans, Estimate
 from llem_analysis.contexts import Rectangles
@@ -16,6 +16,7 @@ from llem_analysis.cycles_needed import Spread, cycles_for
 from llem_analysis.design import Configured
 from llem_analysis.effect_models import Cell, Effect, Extremes, Interaction, Level, Parameter
 from llem_analysis.figure_design import Designs, FigureDesign
+from llem_analysis.metric_summary import is_boundless
 from llem_analysis.shares import Shares, shares
 from llem_analysis.study_models import Alias, CyclesNeeded, Design, FigureAnalysis, Misfit
 from llem_analysis.sums import Sums

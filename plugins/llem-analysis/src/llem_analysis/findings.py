@@ -8,10 +8,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from llem.plugin_api import Interval
 from llem_analysis.describing import described
 from llem_analysis.effect_models import Contrast, Effect, Interaction
 from llem_analysis.figure_effects import ONCE, STEADY
+from llem_analysis.intervals import Interval
 from llem_analysis.refusing import refused
 from llem_analysis.study_models import Conclusion, FigureAnalysis
 from llem_analysis.wording import amount, and_, as_written, change, change_span, label_of, mark_of, p_text, percent

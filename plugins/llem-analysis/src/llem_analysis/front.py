@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from llem.plugin_api import Interval, MetricSpec, mean
+from llem.plugin_api import MetricSpec
 from llem_analysis.candidates import Candidate, candidates, refuse_mixed
 from llem_analysis.comparison import PAIRS_CYCLES
+from llem_analysis.intervals import Interval, mean
 from llem_analysis.loading import load_rows, study_name, study_order
 from llem_analysis.metric_names import metric_specs
 from llem_analysis.selected import Noise, is_told_lower, log_interval, noise_of

@@ -9,14 +9,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from llem.plugin_api import FEWEST, LEVEL, ConfigError, MetricSpec, ResultError, differences, of_machine
-from llem_analysis import holm
+from llem.plugin_api import MetricSpec, ResultError, of_machine
+from llem_analysis import holm, relative
 from llem_analysis.comparison import Comparison, p_above
 from llem_analysis.comparison_input import Compared, matched, read_place, unmatched
 from llem_analysis.contrasting import Pair, compared_pairs
 from llem_analysis.cycles_needed import MOST_CYCLES, cycles_for, pooled_spread
 from llem_analysis.doubts import doubts
+from llem_analysis.gate_limit import limit_of, rule_of
+from llem_analysis.intervals import FEWEST, LEVEL
 from llem_analysis.metric_names import metric_specs
+from llem_analysis.row_environments import differences
 from llem_analysis.wording import and_, change, change_span, counted
 
 Verdict = Literal["passed", "failed", "undecided"]
@@ -66,6 +69,7 @@ class Gate:
         matched_by: how configurations were brought together.
         missing: configurations of the baseline that the candidate has not; added: the other way round.
         warnings: what qualifies the metric or makes the comparison doubtful, a sentence each.
+        relative_to: the configuration of each study that its others were divided by, cycle by cycle; None where values are judged.
     """
 
     verdict: Verdict
@@ -82,6 +86,7 @@ class Gate:
     missing: tuple[str, ...] = ()
     added: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    relative_to: str | None = None
 
     @property
     def exit_code(self) -> int:
@@ -101,6 +106,7 @@ def gate(
     max_increase: float | None = None,
     max_decrease: float | None = None,
     anyway: bool = False,
+    relative_to: str | None = None,
 ) -> Gate:
     """Tell whether a candidate is worse than a baseline by more than a limit (non-inferiority).
 
@@ -114,14 +120,22 @@ def gate(
         max_increase: of a metric of which less is better, as a share: 0.03.
         max_decrease: of one of which more is better.
         anyway: judge also what is no fair comparison: other prompts, other work, another machine, an estimate against a measurement.
+        relative_to: a configuration of both studies, by its settings or the beginning of its hash: a reference that every other one
+            is divided by first, cycle by cycle. Then the machines may differ.
 
     Raises:
-        ConfigError: there is no such metric, or the limit is of the wrong direction.
-        ResultError: a path holds no results, or nothing can be matched.
+        ConfigError: there is no such metric or reference, or the limit is of the wrong direction.
+        ResultError: a path holds no results, the reference has no value, or nothing can be matched.
     """
     (spec,) = metric_specs([metric])
     limit = limit_of(spec, max_increase, max_decrease)
     first, second = read_place(Path(baseline), [spec]), read_place(Path(candidate), [spec])
+    references = []
+    if relative_to is not None:
+        first, base = relative.relative_to(first, relative_to, spec)
+        second, other = relative.relative_to(second, relative_to, spec)
+        relative.require_same_work((base, other))
+        references.append((base, other))
     sides, how = matched(first, second)
     if not sides:
         raise ResultError(
@@ -129,15 +143,16 @@ def gate(
             where=f"{baseline}, {candidate}",
             remedy="Run the candidate with the study file of the baseline, or name two experiments.",
         )
-    pairs = _judged(sides, spec, limit, anyway)
+    reference = references[0][0].name if references else None
+    pairs = _judged(sides, spec, limit, anyway, is_relative=bool(references))
     missing, added = unmatched(first, [side for side, _ in sides]), unmatched(second, [side for _, side in sides])
     return Gate(
         verdict=_overall([pair.verdict for pair in pairs], bool(missing)),
         metric=spec.name,
         label=spec.label,
-        unit=spec.unit,
+        unit="1" if references else spec.unit,
         limit=limit,
-        rule=_rule(spec, limit),
+        rule=rule_of(spec, limit, reference),
         error=ERROR,
         baseline=str(baseline),
         candidate=str(candidate),
@@ -145,39 +160,9 @@ def gate(
         matched_by=how,
         missing=missing,
         added=added,
-        warnings=tuple(dict.fromkeys(doubts(sides, spec.of, ("baseline", "candidate")))),
+        warnings=tuple(dict.fromkeys(doubts([*references, *sides], spec.of, ("baseline", "candidate")))),
+        relative_to=reference,
     )
-
-
-def limit_of(spec: MetricSpec, max_increase: float | None, max_decrease: float | None) -> float:
-    """The limit as a ratio of candidate to baseline.
-
-    Raises:
-        ConfigError: it is not one limit, in the direction in which the metric becomes worse.
-    """
-    right, wrong = (
-        ("--max-increase", "--max-decrease") if spec.better == "lower" else ("--max-decrease", "--max-increase")
-    )
-    given, other = (max_increase, max_decrease) if spec.better == "lower" else (max_decrease, max_increase)
-    less_or_more = "less" if spec.better == "lower" else "more"
-    if given is None or other is not None:
-        said = f"{wrong} limits what is welcome." if other is not None else "there is no limit."
-        raise ConfigError(
-            f"of {spec.label} {less_or_more} is better: {said}", remedy=f"Give {right} alone, such as {right} 3%."
-        )
-    ratio = 1 + given if spec.better == "lower" else 1 - given
-    if not math.isfinite(ratio) or ratio <= 0:
-        raise ConfigError(f"{right} {given:g} leaves nothing of {spec.label}.", remedy="Give a share such as 3%.")
-    return ratio
-
-
-def _rule(spec: MetricSpec, limit: float) -> str:
-    share = f"{abs(limit - 1) * 100:.6g} %"
-    if limit == 1:
-        return f"{spec.label} must not {'rise' if spec.better == 'lower' else 'fall'}"
-    if (limit > 1) == (spec.better == "lower"):
-        return f"{spec.label} may {'rise' if limit > 1 else 'fall'} by {share} at the most"
-    return f"{spec.label} has to {'rise' if limit > 1 else 'fall'} by {share} at the least"
 
 
 def _overall(verdicts: Sequence[Verdict], is_missing: bool) -> Verdict:
@@ -225,6 +210,7 @@ class _Case:
         found: its comparison, where there is one.
         reason: why it is not judged; None where it is.
         p: one-sided, of the limit being kept; None where there is no test.
+        is_relative: values are quotients by a reference of the same machine.
     """
 
     pair: Pair
@@ -233,6 +219,7 @@ class _Case:
     spec: MetricSpec
     limit: float
     anyway: bool
+    is_relative: bool
 
     @cached_property
     def found(self) -> Comparison | None:
@@ -251,11 +238,14 @@ class _Case:
             return refused.text.removesuffix(".")
         for word, side in (("baseline", self.base), ("candidate", self.other)):
             if self.spec.name not in side.candidate.figures:
-                return f"the {word} has no {self.spec.label}"
+                shared = "cycle in which it and the reference both have " if self.is_relative else ""
+                return f"the {word} has no {shared}{self.spec.label}"
         if self.anyway:
             return None
         if self.pair.work:
             return f"they did different work ({', '.join(one.key for one in self.pair.work)})"
+        if self.is_relative:
+            return None
         apart = differences(of_machine(side.candidate.environment) for side in (self.base, self.other))
         return f"they ran on machines that differ in {' and '.join(apart)}" if apart else None
 
@@ -304,10 +294,10 @@ class _Case:
 
 
 def _judged(
-    sides: Sequence[tuple[Compared, Compared]], spec: MetricSpec, limit: float, anyway: bool
+    sides: Sequence[tuple[Compared, Compared]], spec: MetricSpec, limit: float, anyway: bool, *, is_relative: bool
 ) -> tuple[GatedPair, ...]:
     compared = compared_pairs(sides, [spec], anyway)
-    cases = [_Case(pair, *both, spec, limit, anyway) for pair, both in zip(compared, sides, strict=True)]
+    cases = [_Case(pair, *both, spec, limit, anyway, is_relative) for pair, both in zip(compared, sides, strict=True)]
     tested = [case for case in cases if case.p is not None]
     corrected = holm.adjusted([case.p for case in tested if case.p is not None])
     p_of = {id(case): p for case, p in zip(tested, corrected, strict=True)}

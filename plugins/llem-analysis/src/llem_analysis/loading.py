@@ -7,24 +7,16 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from llem.plugin_api import (
-    COLUMNS,
-    MANIFEST,
-    ComputedColumn,
-    MetricSpec,
-    ResultError,
-    StudyResult,
-    computed_columns,
-    holds_impossible,
-    mark_whole,
-    nothing_here,
-    parquet_rows,
-    read_object,
-    read_parquet,
-    several_here,
-)
+from llem.plugin_api import MANIFEST, MetricSpec, ResultError, StudyResult, nothing_here, read_object, several_here
+from llem_analysis.computed import ComputedColumn
 from llem_analysis.installed import registry
+from llem_analysis.parquet_rows import parquet_rows
 from llem_analysis.quality_file import Accuracies, accuracies_beside, join_accuracies
+from llem_analysis.registered_metrics import computed_columns
+from llem_analysis.result_table import read_parquet
+from llem_analysis.row_environments import COLUMNS
+from llem_analysis.weighed_rows import mark_whole
+from llem_analysis.weighing import holds_impossible
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from llem.plugin_api import (
+from llem_analysis import student
+from llem_analysis.intervals import (
     BOOTSTRAP_FROM,
     BOOTSTRAP_TO,
     FEWEST,
@@ -16,7 +17,6 @@ from llem.plugin_api import (
     Interval,
     draws,
     expanded_tail,
-    student,
 )
 
 if TYPE_CHECKING:
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 1_000_000
 """Number of resampled means that are held together: bounds the memory."""
+
+_COLUMNS = 1_000
+"""Number of resamples whose counts are turned to floats together: likewise."""
 
 
 def intervals_of(several: Sequence[Sequence[float]]) -> list[Interval | None]:
@@ -70,8 +73,8 @@ def _bootstrap(values: Floats) -> list[Interval]:
 
     n, middle = values.shape[1], _middles(values)
     differences = np.sort(values - middle[:, None], axis=1)
-    # How often each resample has each value.
-    chosen = np.zeros((n, RESAMPLES))
+    # How often each resample has each value: in two bytes, since a thousand values of ten thousand resamples take much room.
+    chosen = np.zeros((n, RESAMPLES), dtype=np.uint16)
     numbers = np.arange(RESAMPLES)
     for drawn in draws(n, RESAMPLES, SEED):
         chosen[drawn.to_numpy(), numbers] += 1
@@ -79,7 +82,7 @@ def _bootstrap(values: Floats) -> list[Interval]:
     low, high = [], []
     many = max(1, _AT_ONCE // RESAMPLES)
     for start in range(0, len(values), many):
-        means = differences[start : start + many] @ chosen / n
+        means = _means(differences[start : start + many], chosen)
         low.append(_quantile(means, tail))
         high.append(_quantile(means, 1 - tail))
     lows = np.minimum(np.maximum(middle + np.concatenate(low), values.min(axis=1)), middle)
@@ -88,6 +91,18 @@ def _bootstrap(values: Floats) -> list[Interval]:
         Interval(a, b, "bootstrap", resamples=RESAMPLES, seed=SEED)
         for a, b in zip(lows.tolist(), highs.tolist(), strict=True)
     ]
+
+
+def _means(differences: Floats, chosen: NDArray[np.uint16]) -> Floats:
+    """The mean of each resample (a column) of each row's values."""
+    import numpy as np
+
+    n, resamples = chosen.shape
+    found: Floats = np.empty((len(differences), resamples))
+    for start in range(0, resamples, _COLUMNS):
+        part = slice(start, start + _COLUMNS)
+        found[:, part] = differences @ chosen[:, part].astype(np.float64) / n
+    return found
 
 
 def _quantile(means: Floats, share: float) -> Floats:

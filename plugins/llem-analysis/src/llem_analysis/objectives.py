@@ -8,21 +8,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from llem.plugin_api import (
-    SCENARIOS,
-    ConfigError,
-    MetricSpec,
-    Rejudge,
-    Rejudged,
-    ResultError,
-    inside,
-    kind_of,
-    load_object,
-    voiding_code,
-)
+from llem.plugin_api import SCENARIOS, ConfigError, MetricSpec, Rejudge, Rejudged, ResultError, inside, load_object
 from llem_analysis.design import Configured
 from llem_analysis.installed import registry
 from llem_analysis.loading import require_job, with_computed
+from llem_analysis.warning_codes import kind_of
+from llem_analysis.weighing import voiding_code
 from llem_analysis.wording import counted
 
 SECTION = "slo"

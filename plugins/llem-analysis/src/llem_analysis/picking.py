@@ -8,12 +8,13 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llem.plugin_api import FEWEST, ConfigError, Interval, MetricSpec, ResultError, mean
+from llem.plugin_api import ConfigError, MetricSpec, ResultError
 from llem_analysis.candidates import Candidate, candidates_of, has_settings, refuse_mixed
 from llem_analysis.comparison import PAIRS_CYCLES
 from llem_analysis.design import ENVIRONMENT, configured
 from llem_analysis.floors import Floor
 from llem_analysis.floors import told as floors_told
+from llem_analysis.intervals import FEWEST, Interval, mean
 from llem_analysis.loading import load_rows, study_name, study_order
 from llem_analysis.metric_names import metric_specs
 from llem_analysis.objectives import Verdict, judged_again

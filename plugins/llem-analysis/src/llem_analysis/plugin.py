@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from llem.plugin_api import API_VERSION, CommandSpec, MetricSpec, hookimpl
+from llem.plugin_api import API_VERSION, CommandSpec, MetricSpec, StoppingSpec, hookimpl
 from llem_analysis.metrics import metrics
 
 
 @hookimpl
 def llem_commands() -> Sequence[CommandSpec]:
-    """The commands `analyze`, `audit`, `compare`, `gate`, `pareto`, `pick` and `show`."""
+    """The commands `analyze`, `audit`, `baseline`, `compare`, `gate`, `pareto`, `pick` and `show`."""
     return [
         CommandSpec(
             name="analyze",
@@ -23,6 +23,12 @@ def llem_commands() -> Sequence[CommandSpec]:
             api_version=API_VERSION,
             summary="whether a study may be published, rule by rule",
             command="llem_analysis.commands.audit:audit",
+        ),
+        CommandSpec(
+            name="baseline",
+            api_version=API_VERSION,
+            summary="studies that a gate holds candidates against",
+            command="llem_analysis.commands.baseline:baseline",
         ),
         CommandSpec(
             name="compare",
@@ -61,3 +67,16 @@ def llem_commands() -> Sequence[CommandSpec]:
 def llem_metrics() -> Sequence[MetricSpec]:
     """Energy, throughput, latency and memory."""
     return metrics()
+
+
+@hookimpl
+def llem_stopping_rules() -> Sequence[StoppingSpec]:
+    """The stopping rule `narrow_interval`."""
+    return [
+        StoppingSpec(
+            name="narrow_interval",
+            api_version=API_VERSION,
+            summary="enough once the 95 % interval of one figure is narrow (execution.until)",
+            rule="llem_analysis.stopping:NarrowInterval",
+        )
+    ]

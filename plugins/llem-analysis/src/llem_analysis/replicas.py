@@ -15,6 +15,7 @@ from llem_analysis.contrasting import Pair, compared_pairs
 from llem_analysis.doubts import doubts
 from llem_analysis.equivalence import ERROR, EXIT, LEVEL, MARGIN, Equivalence, Verdict, equivalence
 from llem_analysis.metric_names import metric_specs
+from llem_analysis.relative import ratios
 
 HEADLINES = ("j_per_output_token", "tokens_per_s", "ttft_p50_s", "tpot_p50_s")
 """Energy, throughput and latency: the figures that are judged where nobody asks for others, as far as the original has them."""
@@ -54,7 +55,7 @@ class Replication:
         verdict: equivalent where every figure is; different where one is, also after Holm's correction over all of them; else undecided.
         margin: of a ratio, as a share; error: chance of each of the two errors, at the most; level: of the intervals.
         unlike: in what the hardware differs, a clause each; then ratios between configurations are judged.
-        changed: in what versions, image or driver differ, likewise.
+        changed: in what versions, runner, image, driver or meter differ, likewise.
         figures: configuration by configuration.
         matched_by: how configurations were brought together.
         missing: configurations of the original that the replica has not; added: the other way round.
@@ -131,7 +132,7 @@ def replication(
     missing = unmatched(first, [base for base, _ in sides])
     columns = [column for spec in specs for column in spec.of]
     return Replication(
-        verdict=_overall(figures, bool(missing)),
+        verdict=overall(figures, bool(missing)),
         margin=margin,
         error=ERROR,
         level=LEVEL,
@@ -145,7 +146,8 @@ def replication(
     )
 
 
-def _overall(figures: Sequence[JudgedFigure], is_missing: bool) -> Verdict:
+def overall(figures: Sequence[JudgedFigure], is_missing: bool) -> Verdict:
+    """The verdict over all figures: one that differs counts as corrected over all of them."""
     ps = [p for one in figures if one.judged is not None and (p := one.judged.p_different) is not None]
     if ps and min(holm.adjusted(ps)) < ERROR:
         return "different"
@@ -184,9 +186,20 @@ def _changed(both: tuple[Compared, Compared]) -> Iterator[str]:
     before, now = ((side.result.environment.get("python") or {}).get("version") for side in both)
     if before != now:
         yield f"Python: was {before}, is {now}"
+    runners = [_runner(side) for side in both]
+    if all(runners) and runners[0][0] != runners[1][0]:
+        yield f"runner: was {':'.join(runners[0])}, is {':'.join(runners[1])}"
     was, is_ = (_meter(side) for side in both)
     if was != is_:
         yield f"energy: was by {was}, is by {is_}"
+
+
+def _runner(side: Compared) -> tuple[str, ...]:
+    """Name and argument of the runner, as `docker` and an image; nothing where it is not told."""
+    study = side.result.environment.get("study")
+    of_run = study.get("runner") if isinstance(study, dict) else None
+    told = (of_run.get(key) for key in ("name", "argument")) if isinstance(of_run, dict) else ()
+    return tuple(str(one) for one in told if one)
 
 
 def _meter(side: Compared) -> str:
@@ -253,16 +266,12 @@ def _relative(cases: Sequence[_Case], specs: Sequence[MetricSpec], margin: float
                 figure = replace(figure, reason=f"of {reference.name}: {why}")
             if figure.reason is None:
                 pairs = zip(case.values(spec), reference.values(spec), strict=True)
-                base, other = (_ratios(one, to) for one, to in pairs)
+                base, other = (ratios(one, to) for one, to in pairs)
                 if base and other:
                     yield _decided(figure, base, other, margin)
                     continue
                 figure = replace(figure, reason="the two have no cycle in common")
             yield figure
-
-
-def _ratios(one: Mapping[int, float], to: Mapping[int, float]) -> dict[int, float]:
-    return {cycle: one[cycle] / to[cycle] for cycle in sorted(one.keys() & to.keys()) if to[cycle]}
 
 
 def _decided(

@@ -6,19 +6,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from llem.plugin_api import (
-    ESTIMATE,
-    IMPOSSIBLE,
-    NOTHING,
-    VOIDED,
-    ResultError,
-    kind_of,
-    number,
-    touched_text,
-    value,
-    weighed,
-)
+from llem.plugin_api import NOTHING, ResultError, number, value
 from llem_analysis import html
+from llem_analysis.warning_codes import IMPOSSIBLE, kind_of
+from llem_analysis.weighed_rows import VOIDED, weighed
+from llem_analysis.weighing import touched_text
+from llem_analysis.wording import ESTIMATE
 
 if TYPE_CHECKING:
     from llem.plugin_api import ExperimentResult, StudyResult

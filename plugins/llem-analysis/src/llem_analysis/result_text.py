@@ -5,19 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from llem.plugin_api import (
-    GRAVITY,
-    NOTHING,
-    PARAGRAPH,
-    energy_text,
-    is_impossible,
-    kind_of,
-    number,
-    one_line,
-    touched_text,
-    unit_of,
-    value,
-)
+from llem.plugin_api import NOTHING, PARAGRAPH, energy_text, number, one_line, unit_of, value
+from llem_analysis.warning_codes import kind_of
+from llem_analysis.weighed_rows import is_impossible
+from llem_analysis.weighing import GRAVITY, touched_text
 
 MOST_LINES = 20
 """Number of lines of a log that are shown."""

@@ -14,7 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from llem.plugin_api import FEWEST, LEVEL, Interval, mean, student
+from llem_analysis import student
+from llem_analysis.intervals import FEWEST, LEVEL, Interval, mean
 
 UNEQUAL = 0.01
 """Below this p of Bartlett's test every configuration keeps its own variance."""

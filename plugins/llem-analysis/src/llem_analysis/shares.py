@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from llem.plugin_api import LEVEL, Interval, student
-from llem_analysis import totals
+from llem_analysis import student, totals
 from llem_analysis.cell_means import CellMeans
 from llem_analysis.decomposition import Decomposition
+from llem_analysis.intervals import LEVEL, Interval
 from llem_analysis.margins import Margins
 
 if TYPE_CHECKING:

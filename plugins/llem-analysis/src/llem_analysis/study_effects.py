@@ -8,12 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llem.plugin_api import SEED, PluginError, ResultError
+from llem.plugin_api import PluginError, ResultError
 from llem_analysis import findings
 from llem_analysis.caveats import caveats
 from llem_analysis.cycles_needed import EarlierStudies, spread_of_study
 from llem_analysis.design import Configured, configured, find_parameters
 from llem_analysis.design_notes import design_notes
+from llem_analysis.intervals import SEED
 from llem_analysis.loading import load_rows, study_name
 from llem_analysis.metric_names import METRIC_SPECS, main_figures, metric_specs
 from llem_analysis.study_models import FigureAnalysis, StudyAnalysis

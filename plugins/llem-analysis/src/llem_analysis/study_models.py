@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from llem.plugin_api import Interval
 from llem_analysis.effect_models import TOLD_AT, Better, Effect, Interaction, Parameter
+from llem_analysis.intervals import Interval
 from llem_analysis.timeline import Order
 
 Design = Literal["complete", "incomplete", "saturated"]

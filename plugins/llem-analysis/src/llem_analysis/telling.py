@@ -10,21 +10,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from llem.plugin_api import (
-    FEW,
-    GRAVITY,
-    IMPOSSIBLE,
-    VOIDED,
-    WARNINGS,
-    WarningKind,
-    Weight,
-    codes_of,
-    kind_of,
-    qualities_of,
-    touched_text,
-    touches,
-    weighed,
-)
+from llem_analysis.warning_codes import FEW, IMPOSSIBLE, WARNINGS, WarningKind, Weight, kind_of, touches
+from llem_analysis.weighed_rows import VOIDED, qualities_of, weighed
+from llem_analysis.weighing import GRAVITY, codes_of, touched_text
 
 
 @dataclass(frozen=True)

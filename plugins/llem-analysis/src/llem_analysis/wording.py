@@ -7,10 +7,13 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from llem.plugin_api import Interval
+from llem_analysis.intervals import Interval
 
 if TYPE_CHECKING:
     from llem_analysis.study_models import FigureAnalysis
+
+ESTIMATE = "~ is an estimate (CPU utilisation times rated power), not a measurement."
+"""Said below figures of which some have the mark."""
 
 MINUS = "\N{MINUS SIGN}"
 

@@ -15,8 +15,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from llem.plugin_api import ExperimentResult, ResultError, kind_of, voiding_code
+from llem.plugin_api import ExperimentResult, ResultError
 from llem_analysis.design import configured
+from llem_analysis.warning_codes import kind_of
+from llem_analysis.weighing import voiding_code
 from llem_exporters.safe_names import folder_name
 from llem_exporters.source import Source
 

@@ -6,10 +6,11 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 
-from llem.plugin_api import MetricSpec, MetricSummary, plain
+from llem.plugin_api import MetricSpec, plain
 from llem_analysis.candidates import Candidate, candidates
 from llem_analysis.footprint import footprint
 from llem_analysis.metric_names import METRIC_SPECS
+from llem_analysis.metric_summary import MetricSummary
 from llem_analysis.telling import caveat_sentences
 from llem_analysis.wording import amount, as_written
 from llem_exporters.source import Source

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
-from llem.plugin_api import MODIFIED, SIZE, VOIDED, LlemError, PluginError, weighed
+from llem.plugin_api import MODIFIED, SIZE, LlemError, PluginError, read_result, result_row
+from llem_analysis.loading import with_computed
+from llem_analysis.weighed_rows import VOIDED, weighed
 from llem_exporters.safe_names import parameter_name
 from llem_exporters.source import Source
 
@@ -17,7 +20,22 @@ _AT_ONCE = 100
 
 
 def log_mlflow(source: Source, store: str | None = None) -> tuple[str, int]:
-    """Log every run that is done, and those that failed as failed.
+    """Log a study. See `log_rows`.
+
+    Returns:
+        The store's URI and how many runs were logged.
+    """
+    return log_rows(source.name, source.rows, store), len(source.rows)
+
+
+def log_result(study_dir: Path, job_dir: Path, name: str, store: str | None = None) -> None:
+    """Log one result of a study of this name, as `log_rows`. Raises ResultError where it cannot be read, and as `log_rows`."""
+    row = result_row(read_result(job_dir), job_dir.relative_to(study_dir).as_posix())
+    log_rows(name, with_computed([row]), store)
+
+
+def log_rows(name: str, rows: Iterable[Mapping[str, Any]], store: str | None = None) -> str:
+    """Log every run that is done, and those that failed as failed, to the experiment of this name.
 
     Parameters are the configuration, metrics every scalar figure that was measured, tags the identity and how the energy
     came about (`energy_method`, `energy_estimated`). Nothing is kept of what was not measured, or is voided by a warning, which
@@ -27,7 +45,7 @@ def log_mlflow(source: Source, store: str | None = None) -> tuple[str, int]:
         store: tracking URI; by default MLflow's own, `MLFLOW_TRACKING_URI`.
 
     Returns:
-        The store's URI and how many runs were logged.
+        The store's URI.
 
     Raises:
         PluginError: MLflow is not installed.
@@ -40,9 +58,9 @@ def log_mlflow(source: Source, store: str | None = None) -> tuple[str, int]:
         raise PluginError(f"MLflow is not installed ({error}).", remedy="pip install mlflow") from error
     try:
         client = MlflowClient(tracking_uri=store)
-        experiment = client.get_experiment_by_name(source.name)
-        number = experiment.experiment_id if experiment else client.create_experiment(source.name)
-        for row in source.rows:
+        experiment = client.get_experiment_by_name(name)
+        number = experiment.experiment_id if experiment else client.create_experiment(name)
+        for row in rows:
             _log(client, number, row)
     except MlflowException as error:
         raise LlemError(
@@ -50,7 +68,7 @@ def log_mlflow(source: Source, store: str | None = None) -> tuple[str, int]:
             where=store,
             remedy="Name another by --output, such as sqlite:///mlflow.db.",
         ) from error
-    return str(client.tracking_uri), len(source.rows)
+    return str(client.tracking_uri)
 
 
 def _log(client: Any, experiment: str, row: Mapping[str, Any]) -> None:

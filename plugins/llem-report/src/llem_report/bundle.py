@@ -10,6 +10,8 @@ import functools
 import re
 import subprocess
 import sys
+import tempfile
+from typing import IO
 
 _PROGRAM = "import sys, vl_convert; sys.stdout.buffer.write(vl_convert.javascript_bundle().encode())"
 
@@ -22,9 +24,11 @@ def begin() -> None:
 @functools.cache
 def script() -> str:
     """Vega, Vega-Lite and Vega-Embed in one script that may stand in a page."""
-    made, _ = _process().communicate()
-    if _process().returncode == 0:
-        bundle = made.decode()
+    process, made = _process()
+    if process.wait() == 0:
+        with made:
+            made.seek(0)
+            bundle = made.read().decode()
     else:  # no process could be had for it
         import vl_convert
 
@@ -34,13 +38,12 @@ def script() -> str:
 
 
 @functools.cache
-def _process() -> subprocess.Popen[bytes]:
+def _process() -> tuple[subprocess.Popen[bytes], IO[bytes]]:
+    # Into a file, not a pipe: it ends once the script is made, and its 250 MB do not wait beside the report's own for a reader.
+    made = tempfile.TemporaryFile()  # noqa: SIM115  # `script` closes it
     # `-P`: nothing is imported from the folder that llem was started in.
     started = subprocess.Popen(
-        [sys.executable, "-P", "-c", _PROGRAM],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        [sys.executable, "-P", "-c", _PROGRAM], stdin=subprocess.DEVNULL, stdout=made, stderr=subprocess.DEVNULL
     )
     atexit.register(started.kill)
-    return started
+    return started, made

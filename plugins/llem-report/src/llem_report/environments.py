@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from llem.plugin_api import COLUMNS, RESULT, ResultError, read_object
+from llem.plugin_api import RESULT, ResultError, read_object
+from llem_analysis.row_environments import COLUMNS
 
 MOST = 40
 """Number of kinds of environment that are told apart; experiments of further ones have none here."""

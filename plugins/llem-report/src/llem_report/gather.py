@@ -9,13 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llem.plugin_api import ConfigError, ResultError, parquet_rows
+from llem.plugin_api import ConfigError, ResultError
 from llem_analysis.auditing import audit
 from llem_analysis.candidates import Candidate, candidates_of
 from llem_analysis.design import Configured, configured
 from llem_analysis.loading import give_back, load_table, rows_of, study_name
 from llem_analysis.metric_names import METRIC_SPECS, main_figures
 from llem_analysis.objectives import judged_again
+from llem_analysis.parquet_rows import parquet_rows
 from llem_analysis.picking import pick_among
 from llem_analysis.wording import as_written
 from llem_report.answer import BY, answer_of
@@ -27,7 +28,9 @@ from llem_report.models import FigureColumn, Mean, ReportConfiguration, ReportSt
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from llem.plugin_api import Head, Interval, MetricSummary
+    from llem_analysis.intervals import Interval
+    from llem_analysis.manifest_head import Head
+    from llem_analysis.metric_summary import MetricSummary
     from llem_analysis.picking import Pick
     from llem_analysis.study_models import StudyAnalysis
 
@@ -78,7 +81,7 @@ def gather(study_dir: Path | str, rules: str | None = None) -> ReportStudy:
         ConfigError: there are no such rules.
         PluginError: numpy or scipy is not installed.
     """
-    from llem.plugin_api import head_beside_results
+    from llem_analysis.manifest_head import head_beside_results
 
     folder = Path(study_dir)
     others = [

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from llem.plugin_api import WARNINGS
+from llem_analysis.warning_codes import WARNINGS
 from llem_analysis.wording import counted
 
 Row = Mapping[str, Any]

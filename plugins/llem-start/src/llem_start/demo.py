@@ -16,12 +16,11 @@ from llem.plugin_api import (
     ModelError,
     Registry,
     engine_command,
-    install_command,
-    locate_model,
     missing_requirements,
     read_yaml,
     write_text,
 )
+from llem_hub.sources import install_command, locate_model
 from llem_start.next_commands import run_commands
 
 BESIDE = frozenset({"demo", "output", "force", "yes", "unexpected"})

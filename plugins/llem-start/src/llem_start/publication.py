@@ -11,7 +11,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from llem.plugin_api import BACKENDS, ExperimentConfig, LlemError, Registry, availability, locate_model
+from llem.plugin_api import BACKENDS, ExperimentConfig, LlemError, Registry
+from llem_hub.availability import availability
+from llem_hub.sources import locate_model
 from llem_start.answers import CARE, Answers
 from llem_start.checking import check
 

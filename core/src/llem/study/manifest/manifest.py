@@ -258,7 +258,7 @@ def _snapshot(path: Path) -> StudyManifest:
         raise ManifestError("there is no manifest here.", where=str(path)) from error
     except OSError as error:
         raise ManifestError(f"this manifest cannot be read: {error.strerror}.", where=str(path)) from error
-    is_whole, mark = whole(data), _CHECKSUM in data
+    is_whole, mark = is_whole_snapshot(data), _CHECKSUM in data
     try:
         document = parse_json(data)
         version = document["schema_version"]
@@ -280,7 +280,7 @@ def _snapshot(path: Path) -> StudyManifest:
         raise ManifestError(f"it is not a whole manifest: {problem_of(error)}.", where=str(path)) from error
 
 
-def whole(data: bytes) -> bool:
+def is_whole_snapshot(data: bytes) -> bool:
     """Tell whether a snapshot is what was written, by its checksum."""
     end = data.rfind(_CHECKSUM)
     # A view, not a copy: the snapshot of a large study takes tens of megabytes.

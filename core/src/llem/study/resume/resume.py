@@ -280,7 +280,7 @@ def _close(folder: Path, manifest: StudyManifest) -> StudyOutcome:
     with writing(folder):
         ManifestWriter(folder, manifest).close()
     counts = {key: value for key, value in manifest.totals.items() if key != "experiments"}
-    return StudyOutcome("complete", counts, folder, exit_code("complete", manifest))
+    return StudyOutcome("complete", counts, manifest.name, folder, exit_code("complete", manifest))
 
 
 def _tidy(found: Resumable) -> None:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from llem.accelerators.sharing import Shares, shares_here
 from llem.plugins import load_object
-from llem.specs.kinds import BACKENDS, RUNNERS
-from llem.specs.runner import Runner, RunnerContext
+from llem.runners.local import NO_STARTER
+from llem.specs.kinds import BACKENDS, RUNNERS, STARTERS
+from llem.specs.runner import Runner, RunnerContext, RunnerSpec
 from llem.study.context import StudyContext
 from llem.study.schedule.pools import PoolShare
 
@@ -50,16 +51,19 @@ class StudyRunners:
                     cpu_image=spec.cpu_image,
                     options=choice.options,
                     at_once=max(1, len(self.gpus)) if runs.by_gpu else 1,
-                    warm_start=self._starts_warm(backend),
+                    warm_start=self._starts_warm(backend, runs),
                 )
             )
         return self._made[key]
 
-    def _starts_warm(self, backend: str) -> bool:
-        """Tell whether a fork server is worth it: one experiment alone would wait for the same imports."""
+    def _starts_warm(self, backend: str, runs: RunnerSpec) -> bool:
+        """Tell whether a starter is worth it: one experiment alone would wait for the same imports."""
         context = self._context
-        warm = context.registry.find(BACKENDS, backend).warm_start
-        return context.planned > 1 and context.execution.warm_start and warm
+        may_be_forked = context.registry.find(BACKENDS, backend).warm_start
+        warm = context.planned > 1 and context.execution.warm_start and may_be_forked
+        if warm and runs.location == "here" and not context.registry[STARTERS]:
+            context.reporter.message("info", f"each worker is started afresh: {NO_STARTER}")
+        return warm
 
     def share(self, backend: str) -> PoolShare:
         """The number of experiments of a backend that may run at once, and what they share."""

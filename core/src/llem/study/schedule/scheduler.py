@@ -13,14 +13,13 @@ from llem.runners.failure import Why, failure_summary
 from llem.study.context import StudyContext
 from llem.study.folder import writing
 from llem.study.manifest.manifest import ExperimentState, now_utc
-from llem.study.reporter import TellsTime, label
+from llem.study.reporter import FollowsPlan, label
 from llem.study.resume.set_aside import set_aside
 from llem.study.schedule.dispatch import Dispatcher
 from llem.study.schedule.pauses import STEP_S, Pause
 from llem.study.schedule.pools import ResourcePool, Slot
 from llem.study.schedule.running import RunningExperiment
 from llem.study.schedule.steering import Steering
-from llem.study.schedule.time_left import TimeLeft
 
 if TYPE_CHECKING:
     from llem.plan import Planned
@@ -62,7 +61,9 @@ class Scheduler:
         self._pauses: dict[ResourcePool, Pause] = {}
         self._ending: Ending = "complete"
         self._begin = time.monotonic()
-        self._time_left = TimeLeft(total, context.execution.most_cycles, self._begin)
+        self._follower = context.reporter if isinstance(context.reporter, FollowsPlan) else None
+        if self._follower is not None:
+            self._follower.ahead(total, context.execution.most_cycles)
         self._started, self._failures_in_a_row = False, 0
 
     def run(self) -> Ending:
@@ -89,8 +90,6 @@ class Scheduler:
         failure = failure_summary(result)
         self._account.record(planned.position, state, started_at=started_at, ended_at=now_utc(), failure=failure)
         self._account.tell(planned, result)
-        self._time_left.ended(planned.position, time.monotonic())
-        self._tell_time_left()
         if state == "interrupted":
             self._ending = "interrupted"
             return
@@ -101,7 +100,6 @@ class Scheduler:
     def _withdrawn(self, running: RunningExperiment, result: ExperimentResult) -> None:
         """Record one that was taken out of a queue. Where it is needed after all, it has its turn again."""
         planned, directory = running.planned, self._context.directory
-        self._time_left.withdrawn(planned.position)
         self._context.reporter.experiment_finished(planned.position, result.model_dump(mode="json"))
         with writing(directory):
             set_aside(directory, directory / EXPERIMENTS / planned.directory)
@@ -143,9 +141,7 @@ class Scheduler:
         self._started = True
         started_at = now_utc()
         self._account.record(planned.position, "running", started_at=started_at)
-        self._time_left.started(planned.position, planned.config_hash, time.monotonic())
         self._dispatcher.start(planned, pool, slots, started_at)
-        self._tell_time_left()
 
     def _is_spared(self, planned: Planned) -> bool:
         """Tell whether what has ended makes this experiment needless; then that is recorded, and said once."""
@@ -153,14 +149,10 @@ class Scheduler:
         if why is None:
             return False
         self._account.record(planned.position, why.state, reason=why.text)
-        self._time_left.dropped(planned.config_hash)
+        if self._follower is not None:
+            self._follower.spared(label(planned))
         self._context.reporter.message(why.level, f"{label(planned)}: {why.text}")
         return True
-
-    def _tell_time_left(self) -> None:
-        reporter = self._context.reporter
-        if isinstance(reporter, TellsTime):
-            reporter.time_left(self._time_left.seconds(time.monotonic()))
 
     def _is_over(self) -> bool:
         """Tell whether nothing shall start any more, because of the user or of failures."""

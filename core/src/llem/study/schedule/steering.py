@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from llem.plugins import load_object
 from llem.results.models import ExperimentResult
-from llem.specs.kinds import SCENARIOS
+from llem.specs.kinds import SCENARIOS, STOPPING_RULES
 from llem.specs.search import SkipRule
+from llem.specs.stopping import Level, StoppingRule
 from llem.study.manifest.manifest import ExperimentState
-from llem.study.schedule.stopping import Level, StoppingRule
+from llem.study.reporter import label
 
 if TYPE_CHECKING:
+    from llem.config.study import UntilConfig
     from llem.plan import Plan, Planned
     from llem.plugins import Registry
     from llem.study.schedule.search import SearchAtWork
@@ -37,7 +39,7 @@ class Steering:
     def __init__(
         self, plan: Plan, registry: Registry, upcoming: Iterable[Planned], search: SearchAtWork | None
     ) -> None:
-        self._until = StoppingRule(plan.execution.until, registry)
+        self._until = _stopping_rule(plan.execution.until, registry)
         self._registry, self._search = registry, search
         self._skips = search is None and not plan.execution.run_all
         self._upcoming = iter(upcoming)
@@ -50,7 +52,8 @@ class Steering:
 
     def add(self, planned: Planned, result: ExperimentResult) -> None:
         """An experiment ended, done or failed, now or at an earlier start."""
-        self._until.add(planned, result)
+        if self._until is not None:
+            self._until.add(planned.config_hash, label(planned), result)
         if (rule := self._rule(planned)) is not None:
             rule.ended(planned.config, result)
         if self._search is not None:
@@ -58,7 +61,7 @@ class Steering:
 
     def spares(self, planned: Planned) -> Spared | None:
         """The reason why an experiment does not run; None where it does."""
-        if (why := self._until.is_met(planned.config_hash)) is not None:
+        if self._until is not None and (why := self._until.is_met(planned.config_hash)) is not None:
             return Spared("not_needed", *why)
         rule = self._rule(planned)
         text = rule.reason(planned.config) if rule is not None else None
@@ -66,11 +69,11 @@ class Steering:
 
     def needs(self, planned: Planned) -> bool:
         """Tell whether this cycle is known to be needed."""
-        return self._until.needs(planned)
+        return self._until is None or self._until.needs(planned.config_hash, planned.cycle)
 
     def unfinished(self) -> Iterator[str]:
         """A sentence for each experiment whose interval is not narrow enough after all its cycles."""
-        return self._until.unfinished()
+        return self._until.unfinished() if self._until is not None else iter(())
 
     def _rule(self, planned: Planned) -> SkipRule | None:
         name = planned.config.measurement.scenario
@@ -78,3 +81,11 @@ class Steering:
             skip = self._registry.find(SCENARIOS, name).skip if self._skips else None
             self._rules[name] = load_object(skip)() if skip is not None else None
         return self._rules[name]
+
+
+def _stopping_rule(until: UntilConfig, registry: Registry) -> StoppingRule | None:
+    """The rule that a study asks for; None where it asks for none. A plan is made only where there is one."""
+    if until.ci_width is None:
+        return None
+    rule: StoppingRule = load_object(next(iter(registry[STOPPING_RULES].values())).rule)(until, registry)
+    return rule

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,8 +34,13 @@ def _change(_context: click.Context, _parameter: click.Parameter, value: str | N
 
 
 @click.command(epilog=f"Metrics: {', '.join(METRIC_SPECS)}.")
-@click.argument("baseline", metavar="BASELINE", type=click.Path(path_type=Path), shell_complete=study_folders)
+@click.argument("baseline", metavar="BASELINE", shell_complete=study_folders)
 @click.argument("candidate", metavar="CANDIDATE", type=click.Path(path_type=Path), shell_complete=study_folders)
+@click.option(
+    "--store",
+    metavar="FOLDER|git:BRANCH",
+    help="BASELINE is the name of one that `llem baseline accept` put into this folder, or this branch of the git repository here.",
+)
 @click.option("--metric", metavar="NAME", default="j_per_output_token", show_default=True, help="What is judged.")
 @click.option(
     "--max-increase",
@@ -46,6 +53,11 @@ def _change(_context: click.Context, _parameter: click.Parameter, value: str | N
     metavar="SHARE",
     callback=_change,
     help="How much it may fall, where more is better, as of tokens_per_s.",
+)
+@click.option(
+    "--relative-to",
+    metavar="KEY=VALUE,…",
+    help="A configuration of both studies, by settings or hash, that all others are divided by first: machines may differ then.",
 )
 @click.option(
     "--anyway",
@@ -61,11 +73,13 @@ def _change(_context: click.Context, _parameter: click.Parameter, value: str | N
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def gate(
-    baseline: Path,
+    baseline: str,
     candidate: Path,
+    store: str | None,
     metric: str,
     max_increase: float | None,
     max_decrease: float | None,
+    relative_to: str | None,
     anyway: bool,
     junit: Path | None,
     summary: Path | None,
@@ -85,21 +99,46 @@ def gate(
       llem gate results/main-20260101T120000Z results/mine-20260102T120000Z --max-increase 3%
       llem gate results/main-20260101T120000Z results/mine-20260102T120000Z --metric tokens_per_s --max-decrease 3%
       llem gate results/main-20260101T120000Z results/mine-20260102T120000Z --max-increase 3% --junit gate.xml
+      llem gate main results/mine-20260102T120000Z --max-increase 3% --store git:llem-baseline
+      llem gate baseline/study results/mine-20260102T120000Z --max-increase 10% --relative-to backend=reference
     """
     from llem.plugin_api import write_text
     from llem_analysis import gate_files
     from llem_analysis.gating import gate as judge
 
-    found = judge(baseline, candidate, metric, max_increase=max_increase, max_decrease=max_decrease, anyway=anyway)
-    if junit is not None:
-        write_text(junit, gate_files.junit(found))
-    if summary is not None:
-        _append(summary, gate_files.summary(found))
+    with _folder_of(baseline, store) as folder:
+        found = judge(
+            folder,
+            candidate,
+            metric,
+            max_increase=max_increase,
+            max_decrease=max_decrease,
+            anyway=anyway,
+            relative_to=relative_to,
+        )
+    if store is not None:
+        found = replace(found, baseline=f"{baseline} in {store}")
+    # The verdict first: a file that cannot be written does not take it along.
     if as_json:
         click.echo(json.dumps(found.document(), ensure_ascii=False, indent=1, allow_nan=False, default=str))
     else:
         click.echo("\n".join(gate_lines(found)))
+    if junit is not None:
+        write_text(junit, gate_files.junit(found))
+    if summary is not None:
+        _append(summary, gate_files.summary(found))
     return found.exit_code
+
+
+@contextmanager
+def _folder_of(baseline: str, store: str | None) -> Iterator[Path]:
+    if store is None:
+        yield Path(baseline)
+        return
+    from llem_analysis.baselines import stored_baseline
+
+    with stored_baseline(store, baseline) as folder:
+        yield folder
 
 
 def _append(path: Path, text: str) -> None:
@@ -121,7 +160,8 @@ def gate_lines(found: Gate) -> Iterator[str]:
 
     yield verdict_text(found)
     yield ""
-    headers = ["configuration", f"baseline, {found.unit}", "candidate", "change", "95 % interval", "verdict"]
+    unit = found.unit if found.relative_to is None else f"of {found.relative_to}"
+    headers = ["configuration", f"baseline, {unit}", "candidate", "change", "95 % interval", "verdict"]
     yield table(headers, [_row(pair) for pair in found.pairs], left=1)
     for pair in found.pairs:
         if pair.reason is not None:

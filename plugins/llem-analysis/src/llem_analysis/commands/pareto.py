@@ -13,8 +13,8 @@ from llem.plugin_api import study_folders
 from llem_analysis.metric_names import METRIC_SPECS
 
 if TYPE_CHECKING:
-    from llem.plugin_api import Interval
     from llem_analysis.front import Front, FrontPoint
+    from llem_analysis.intervals import Interval
 
 SHORT = {
     "energy": "j_per_output_token",

@@ -14,25 +14,23 @@ from llem.plugin_api import (
     MANIFEST,
     RESULT,
     ResultError,
-    WithComputed,
     aggregate,
-    computed_columns,
     is_study,
     nothing_here,
     read_result,
     several_here,
-    shown_metrics,
     study_folders,
-    study_summary,
 )
 from llem_analysis.choosing import Chosen, ordered
+from llem_analysis.registered_metrics import computed_columns
+from llem_analysis.result_table import WithComputed
 from llem_analysis.result_text import result_text
+from llem_analysis.shown_metrics import shown_metrics
+from llem_analysis.study_summary import SHOWN, study_summary
 
 if TYPE_CHECKING:
-    from llem.plugin_api import Registry, ResultTable
-
-SHOWN = 100
-"""Number of configurations that are listed where nobody asks for more: as many as at the end of `llem run`."""
+    from llem.plugin_api import Registry
+    from llem_analysis.result_table import ResultTable
 
 MANY_ANEW = 2_000
 """Reading more results than this one by one takes seconds, which is worth a word."""
@@ -98,7 +96,7 @@ def show(
     if path.is_dir() and is_study(path):
         folder, table = path, _study(path)
     elif path.suffix == ".parquet":
-        from llem.plugin_api import ParquetTable
+        from llem_analysis.result_table import ParquetTable
 
         folder, table = path.parent, ParquetTable(path)
     elif (path / EXPERIMENT).is_file():

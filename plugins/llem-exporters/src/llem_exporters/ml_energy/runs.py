@@ -14,17 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from llem.plugin_api import (
-    REQUESTS,
-    VOIDED,
-    EnergyFigure,
-    ExperimentResult,
-    ModelReport,
-    codes_of,
-    kind_of,
-    table_of,
-    weighed,
-)
+from llem.plugin_api import REQUESTS, EnergyFigure, ExperimentResult, ModelReport
+from llem_analysis.run_file import table_of
+from llem_analysis.warning_codes import kind_of
+from llem_analysis.weighed_rows import VOIDED, weighed
+from llem_analysis.weighing import codes_of
 from llem_exporters.safe_names import folder_name
 
 SEQUENCES = ("max_num_seqs", "batch_size", "concurrency")

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from llem.plugin_api import REQUESTS, inside, stands, table_of
+from llem.plugin_api import REQUESTS, inside, stands
+from llem_analysis.run_file import table_of
 from llem_analysis.wording import amount, counted
 from llem_report.charts.choosing import extremes
 from llem_report.charts.drawn import Chart, Drawn

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from llem.plugin_api import RESULT, TIMESERIES, ResultError, read_object, table_of
+from llem.plugin_api import RESULT, TIMESERIES, ResultError, read_object
+from llem_analysis.run_file import table_of
 
 BINS, FEWEST = 240, 4
 """Numbers of intervals, at most and at least."""
