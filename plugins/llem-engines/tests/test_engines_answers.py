@@ -120,13 +120,13 @@ def test_the_cache_is_emptied_before_prompts_come_again() -> None:
         return emptied[-1]
 
     asked = [Request(id=i, output_tokens=1, prompt="x") for i in range(2)]
-    passes = Passes("single_stream", forget)
+    passes = Passes(True, forget)
     for _ in range(3):
         for request in asked:
             passes.before([request])
     assert emptied == [False, True]
     assert (passes.kept(), passes.kept()) == (1, 0)
-    for others in (Passes("server", forget), Passes("offline", None)):
+    for others in (Passes(False, forget), Passes(True, None)):
         others.before(asked)
         others.before(asked)
     assert len(emptied) == 2

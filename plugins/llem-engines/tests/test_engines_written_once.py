@@ -1,13 +1,15 @@
-"""Code that two backends over engines have in common stands here once, and in neither of them."""
+"""Code that backends over engines have in common stands here once, and in neither of them."""
 
 from __future__ import annotations
 
 import ast
+import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 PLUGINS = Path(__file__).parents[2]
+BACKENDS = ("llem-vllm", "llem-sglang", "llem-trtllm")
 STATEMENTS = 4
 """A function with so many is more than a call with other words."""
 
@@ -21,7 +23,10 @@ def functions(sources: Path) -> Iterator[tuple[str, str]]:
             body = node.body[1:] if ast.get_docstring(node) is not None else node.body
             if sum(isinstance(one, ast.stmt) for part in body for one in ast.walk(part)) >= STATEMENTS:
                 code = "\n".join(map(ast.unparse, body))
-                yield f"{file.relative_to(sources)}:{node.name}", re.sub("(?i)vllm|sglang", "engine", code)
+                yield (
+                    f"{file.relative_to(sources)}:{node.name}",
+                    re.sub("(?i)vllm|sglang|tensorrt-llm|trtllm", "engine", code),
+                )
 
 
 def both(one: Path, other: Path) -> list[tuple[str, str]]:
@@ -30,12 +35,13 @@ def both(one: Path, other: Path) -> list[tuple[str, str]]:
     return [(known[code], name) for name, code in functions(other) if code in known]
 
 
-def test_no_function_stands_in_both_backends() -> None:
-    assert both(PLUGINS / "llem-vllm" / "src", PLUGINS / "llem-sglang" / "src") == []
+def test_no_function_stands_in_two_backends() -> None:
+    for one, other in itertools.combinations(BACKENDS, 2):
+        assert both(PLUGINS / one / "src", PLUGINS / other / "src") == []
 
 
 def test_none_is_a_copy_of_what_they_share() -> None:
-    for backend in ("llem-vllm", "llem-sglang"):
+    for backend in BACKENDS:
         assert both(PLUGINS / "llem-engines" / "src", PLUGINS / backend / "src") == []
 
 

@@ -1,7 +1,8 @@
 """A small server of the OpenAI API as a program of its own: `server_program.py PORT [OPTION…]`, for tests of `openai.serve`.
 
 Options: `--after S` listens so late, `--die S` ends itself so long after it listens, `--stubborn` takes no SIGTERM, `--child` has
-a child, whose pid it prints, `--burn NAME` computes all the time and is called so, `--fail` ends at once with exit code 7.
+a child, whose pid it prints, `--burn NAME` computes all the time and is called so, `--fail` ends at once with exit code 7, `--pace S` takes so long
+for a token.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ def main() -> int:
     parser.add_argument("--after", type=float, default=0.0)
     parser.add_argument("--die", type=float)
     parser.add_argument("--burn")
+    parser.add_argument("--pace", type=float, default=Behaviour.token_s)
     for flag in ("--stubborn", "--child", "--fail"):
         parser.add_argument(flag, action="store_true")
     options = parser.parse_args()
@@ -40,7 +42,7 @@ def main() -> int:
         child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], start_new_session=True)
         print(f"child {child.pid}", flush=True)
     time.sleep(options.after)
-    with serving(Behaviour(), options.port) as address:
+    with serving(Behaviour(token_s=options.pace), options.port) as address:
         print(f"serving at {address} as {os.getpid()}", flush=True)
         if options.burn is not None:
             ctypes.CDLL(None).prctl(PR_SET_NAME, options.burn.encode(), 0, 0, 0)

@@ -13,8 +13,8 @@ import transformers
 from pytorch_prompts import SENTENCES
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 
-from llem.models.shapes import load_shape
 from llem.specs.backend import LoadReport, Request, RequestRecord, TokenEvent
+from llem_hub.shapes import load_shape
 from llem_pytorch.engine import PyTorchEngine
 
 SERVED = {"measurement": {"scenario": "server"}, "load": {"rate_rps": 1}}

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 from pytorch_prompts import PROMPTS
 
-from llem.results.warning_codes import WARNINGS
 from llem.specs.backend import Request
 from llem.specs.dataset import Message
+from llem_analysis.warning_codes import WARNINGS
 from llem_pytorch.caveats import Beyond, Listener, not_taken, settings_caveat
 from llem_pytorch.config import PyTorchConfig
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from llem.config.compose import Composer
-from llem.models.sources import locate_model
 from llem.plugins import default_registry
 from llem.specs.check import Finding, PreflightContext
 from llem.specs.kinds import BACKENDS, SCENARIOS
+from llem_hub.sources import locate_model
 from llem_pytorch.config import PyTorchConfig
 from llem_pytorch.preflight import (
     Need,

@@ -12,8 +12,8 @@ import transformers
 from pytorch_lab import SERVED, Session, at_once, plain_answer
 
 from llem.datasets import aienergyscore
-from llem.models.sources import locate_model
 from llem.specs.backend import Request
+from llem_hub.sources import locate_model
 
 pytestmark = pytest.mark.model
 

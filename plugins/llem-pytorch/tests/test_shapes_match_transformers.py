@@ -6,8 +6,9 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from llem.models.flops import architecture_of, parameter_count
-from llem.models.shapes import load_shape, shape_names
+from llem.models.flops import parameter_count
+from llem_hub.architecture import architecture_of
+from llem_hub.shapes import load_shape, shape_names
 
 pytestmark = pytest.mark.engine
 

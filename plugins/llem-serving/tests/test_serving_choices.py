@@ -6,7 +6,6 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,16 +14,16 @@ from served_studies import energy_j, good_tokens, write_served_study
 
 from llem.config.study import UntilConfig
 from llem.errors import ConfigError, ResultError
-from llem.metrics.summary import MetricSummary
 from llem.plugins import default_registry
 from llem.results.store import read_result
-from llem.study.schedule.stopping import StoppingRule
 from llem_analysis import analyze, contrast, pareto, pick
 from llem_analysis.candidates import candidates
 from llem_analysis.commands.pick import pick as command
 from llem_analysis.commands.show import show
 from llem_analysis.loading import load_rows
 from llem_analysis.metric_names import METRIC_SPECS
+from llem_analysis.metric_summary import MetricSummary
+from llem_analysis.stopping import NarrowInterval
 from llem_serving.config import SloConfig
 from llem_serving.judging.again import rejudge_runs
 from llem_serving.judging.study import judge_study
@@ -256,11 +255,10 @@ def test_two_studies_are_compared(tmp_path: Path) -> None:
 @pytest.mark.parametrize("figure", ["j_per_good_token", "goodput_rps", "attainment"])
 def test_a_load_is_repeated_until_a_figure_of_it_is_told(tmp_path: Path, figure: str) -> None:
     folder = write_served_study(tmp_path / "s", [4.0], slow=slow, slo=OWN, cycles=6, noise=0.05)
-    rule = StoppingRule(UntilConfig(ci_width=0.1, figure=figure), default_registry())
-    run: Any = SimpleNamespace(config_hash="a", directory="experiments/1", point={"load.rate_rps": 4.0})
+    rule = NarrowInterval(UntilConfig(ci_width=0.1, figure=figure), default_registry())
     told = []
     for job in sorted((folder / "experiments").iterdir()):
-        rule.add(run, read_result(job))
+        rule.add("a", "load.rate_rps=4.0", read_result(job))
         told.append(rule.is_met("a"))
     assert told[:2] == [None, None]
     # Energy varies by 5 % from cycle to cycle: three are too few. What does not vary is told by three.
@@ -282,10 +280,9 @@ def _summary(folder: Path) -> MetricSummary:
 
 def test_saturated_cycles_are_not_repeated_for_a_figure_that_they_have_not(tmp_path: Path) -> None:
     folder = write_served_study(tmp_path / "s", [4.0], slo=OWN, warnings=lambda *_: {"saturated": "…"})
-    rule = StoppingRule(UntilConfig(ci_width=0.1, figure="j_per_good_token"), default_registry())
-    run: Any = SimpleNamespace(config_hash="a", directory="experiments/1", point={"load.rate_rps": 4.0})
+    rule = NarrowInterval(UntilConfig(ci_width=0.1, figure="j_per_good_token"), default_registry())
     for job in sorted((folder / "experiments").iterdir()):
-        rule.add(run, read_result(job))
+        rule.add("a", "load.rate_rps=4.0", read_result(job))
     assert rule.is_met("a") == (
         "warning",
         "no interval of j_per_good_token: its first 3 cycles have none. It is not repeated.",
@@ -311,10 +308,9 @@ def test_a_cycle_without_a_good_token_takes_the_figure_from_its_configuration_in
     judged = judge_study(folder, SloConfig(ttft_s=0.2))
     assert [one.j_per_good_token is not None for one in judged.configurations] == [True, True, False]
     assert any("1 configuration had a cycle without a good token" in note for note in judged.notes)
-    rule = StoppingRule(UntilConfig(ci_width=0.1, figure=figure), default_registry())
-    run_of: Any = SimpleNamespace(config_hash="a", directory="experiments/1", point={"load.rate_rps": 8.0})
+    rule = NarrowInterval(UntilConfig(ci_width=0.1, figure=figure), default_registry())
     for place in (3, 6, 9):
-        rule.add(run_of, read_result(folder / "experiments" / f"{place:05}"))
+        rule.add("a", "load.rate_rps=8.0", read_result(folder / "experiments" / f"{place:05}"))
     said = "no interval of j_per_good_token: its first 3 cycles have one without any. It is not repeated."
     assert rule.is_met("a") == ("warning", said)
 

@@ -78,11 +78,14 @@ def queues(
     n = int((PARTS + 1) * requests * 1.15) + 200
     arrivals = np.cumsum(generator.exponential(1 / (load * servers), (seeds, n)), axis=1)
     service = generator.gamma(1 / spread, spread, (seeds, n))
-    free, rows, begun = np.zeros((seeds, servers)), np.arange(seeds), np.empty((seeds, n))
+    # One request of all queues after another: those of one place lie side by side.
+    came, takes, begins = np.ascontiguousarray(arrivals.T), np.ascontiguousarray(service.T), np.empty((n, seeds))
+    free, rows = np.zeros((seeds, servers)), np.arange(seeds)
     for place in range(n):
         server = free.argmin(axis=1)
-        begun[:, place] = np.maximum(arrivals[:, place], free[rows, server])
-        free[rows, server] = begun[:, place] + service[:, place]
+        np.maximum(came[place], free[rows, server], out=begins[place])
+        free[rows, server] = begins[place] + takes[place]
+    begun = np.ascontiguousarray(begins.T)
     prefill = 0.05 * generator.exponential(1.0, (seeds, n))
     return arrivals, begun + prefill, begun + service
 
@@ -107,30 +110,37 @@ def parts_of(
         heating: factor by which power rises from part to part.
     """
     told = first if seen is None else seen
-    order = np.argsort(told, kind="stable")
-    seen, ttft, ended = told[order], (first - arrivals)[order], np.sort(ends)
+    by_sight, by_end = np.argsort(told, kind="stable"), np.argsort(ends, kind="stable")
+    ttft, ended, took = (first - arrivals)[by_sight], ends[by_end], (ends - first)[by_end]
+    edges = start + np.arange(parts + 1) * length
+    times = edges[:-1, None] + (np.arange(SAMPLES) + 1) * length / SAMPLES
+    under_way = np.searchsorted(arrivals, times, side="right") - np.searchsorted(ended, times, side="right")
+    came, begun, went = (np.searchsorted(each, edges).tolist() for each in (arrivals, told[by_sight], ended))
+    busy_s = np.zeros(parts) if servers is None else np.diff(_busy_until(edges, np.sort(first), ended)) / servers
     for number in range(parts):
-        edges = np.array([start + number * length, start + (number + 1) * length])
-        came, went = np.diff(np.searchsorted(arrivals, edges))[0], np.diff(np.searchsorted(ended, edges))[0]
-        times = edges[0] + (np.arange(SAMPLES) + 1) * length / SAMPLES
-        under_way = np.searchsorted(arrivals, times, side="right") - np.searchsorted(ended, times, side="right")
-        begin, end = np.searchsorted(seen, edges)
         energy_j = None
         if servers is not None:
-            busy_s = float((np.clip(ends, *edges) - np.clip(first, *edges)).sum()) / servers
-            energy_j = heating**number * (IDLE_W * length + (BUSY_W - IDLE_W) * busy_s)
+            energy_j = heating**number * (IDLE_W * length + (BUSY_W - IDLE_W) * float(busy_s[number]))
+        completions = went[number + 1] - went[number]
         yield LoadPart(
-            int(came),
-            int(went),
-            int(went) * TOKENS,
+            came[number + 1] - came[number],
+            completions,
+            completions * TOKENS,
             energy_j,
-            squared_tokens=int(went) * TOKENS**2,
-            in_flight=under_way.tolist(),
-            ttft_s=ttft[begin:end].tolist(),
-            answer_s=(ends - first)[(ends >= edges[0]) & (ends < edges[1])].tolist(),
-            since_s=float(edges[0]),
+            squared_tokens=completions * TOKENS**2,
+            in_flight=under_way[number].tolist(),
+            ttft_s=ttft[begun[number] : begun[number + 1]].tolist(),
+            answer_s=took[went[number] : went[number + 1]].tolist(),
+            since_s=float(edges[number]),
             length_s=length,
         )
+
+
+def _busy_until(times: np.ndarray, first: np.ndarray, ended: np.ndarray) -> np.ndarray:
+    """The time that answers had taken by then, together. Both are sorted."""
+    before = [(np.concatenate([[0.0], np.cumsum(each)]), np.searchsorted(each, times)) for each in (ended, first)]
+    (gone_s, gone), (begun_s, begun) = before
+    return gone_s[gone] - begun_s[begun] + times * (begun - gone)
 
 
 def outcome(

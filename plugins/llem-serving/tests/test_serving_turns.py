@@ -86,6 +86,14 @@ def test_an_engine_that_tells_no_text_cannot_go_on_with_its_own_answers() -> Non
     driven(SleepingEngine(text=None), chats(2), load_of(rate_rps=30))
 
 
+def test_turns_of_token_ids_have_no_place_for_the_models_own_answers() -> None:
+    turns = [Request(id=one, output_tokens=1, prompt_token_ids=[5] * (one + 1), session=0) for one in range(2)]
+    with pytest.raises(LlemError, match="no messages") as told:
+        driven(SleepingEngine(), turns, load_of(rate_rps=30, answers="own", duration_s=3))
+    assert "recorded" in (told.value.remedy or "")
+    driven(SleepingEngine(), turns, load_of(rate_rps=30))
+
+
 def test_a_session_ends_with_a_turn_that_fails() -> None:
     course = driven(SleepingEngine(fails=frozenset({1})), chats(3), load_of(rate_rps=20, arrival="constant"))
     assert {one.request.id for one in course.exchanges} == {0, 1}

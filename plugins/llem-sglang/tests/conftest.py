@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -15,11 +16,14 @@ sys.path.insert(0, str(Path(__file__).parent))
 # The small model and what transformers answers with it are those of vLLM's tests.
 sys.path.insert(0, str(Path(__file__).parents[2] / "llem-vllm" / "tests"))
 
+MadeOnce = Callable[[str, Callable[[Path], object]], Path]
 HAS_SGLANG = importlib.util.find_spec("sglang") is not None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave out what needs SGLang where it is not installed, and say so."""
+    """Put tests that kill an engine behind others of it, in whatever order all were put; leave out what needs SGLang where it is
+    not installed, and say so."""
+    items.sort(key=lambda item: "doomed" in getattr(item, "fixturenames", ()))
     if HAS_SGLANG:
         return
     for item in items:
@@ -50,16 +54,20 @@ def load() -> Iterator[Callable[..., Any]]:
 
 
 @pytest.fixture(scope="session")
-def reference(model_folder: Path) -> dict[str, Any]:
+def reference(made_once: MadeOnce, model_folder: Path) -> dict[str, Any]:
     """Prompts and their ids, answers of 24 tokens, and answers through the stop token, by transformers alone."""
     from vllm_lab import transformers_answers
 
-    return transformers_answers(model_folder)
+    def write(folder: Path) -> None:
+        (folder / "answers.json").write_text(json.dumps(transformers_answers(model_folder)))
+
+    found: dict[str, Any] = json.loads((made_once("answers-of-transformers", write) / "answers.json").read_text())
+    return found
 
 
 @pytest.fixture(scope="session")
-def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def model_folder(made_once: MadeOnce) -> Path:
     """A small model with its tokenizer, whose stop token comes in some answers."""
     from vllm_lab import write_model
 
-    return write_model(tmp_path_factory.mktemp("small-model"))
+    return made_once("small-model", write_model)

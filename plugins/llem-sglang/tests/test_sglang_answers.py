@@ -87,9 +87,10 @@ def test_a_cache_that_is_kept_holds_the_prompts_of_the_pass_before(
 ) -> None:
     from llem_engines.passes import Passes
 
-    monkeypatch.setattr(session.engine, "_passes", Passes("offline", None))
+    monkeypatch.setattr(session.engine, "_passes", Passes(True, None))
     asked = [Request(id=50, prompt_token_ids=list(range(3, 180)), output_tokens=4)]
     session.answer(asked)
+    session.engine.caveats()  # those of tests before this one
     session.engine.metrics(reset=True)
     (again,) = session.answer(asked).values()
     assert again.cached_tokens > 150

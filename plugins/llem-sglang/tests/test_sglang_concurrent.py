@@ -27,6 +27,12 @@ def session(model_folder: Path) -> Iterator[Any]:
     one.engine.close()
 
 
+@pytest.fixture
+def doomed(session: Any) -> Any:
+    """The same, for a test that kills it: conftest.py puts such a test last."""
+    return session
+
+
 async def collect(session: Any, request: Request) -> list[TokenEvent]:
     return [event async for event in session.engine.stream(request)]
 
@@ -91,17 +97,16 @@ def test_counts_and_memory_can_be_asked_for_by_another_thread_meanwhile(
     asyncio.run(asyncio.wait_for(ask(), 60))
 
 
-def test_every_stream_ends_with_the_reason_when_a_process_of_sglang_dies(session: Any) -> None:
-    """The last one, since the engine is gone with it."""
+def test_every_stream_ends_with_the_reason_when_a_process_of_sglang_dies(doomed: Any) -> None:
     from sglang_lab import below, gone
 
-    host = session.engine._hosted._process.pid
+    host = doomed.engine._hosted._process.pid
     everything = [process for process in below() if process.pid == host] + below(host)
     scheduler = next(process for process in below(host) if "scheduler" in " ".join(process.cmdline()))
 
     async def kill() -> list[Any]:
         requests = [Request(id=i, prompt="a", output_tokens=400) for i in range(4)]
-        running = [asyncio.ensure_future(collect(session, request)) for request in requests]
+        running = [asyncio.ensure_future(collect(doomed, request)) for request in requests]
         await asyncio.sleep(0.3)
         scheduler.kill()
         return list(await asyncio.gather(*running, return_exceptions=True))
@@ -111,6 +116,6 @@ def test_every_stream_ends_with_the_reason_when_a_process_of_sglang_dies(session
     assert "SGLang's process ended in the run" in str(ends[0])
     assert gone(everything), "SGLang killed its own tree, and this process lives on"
     with pytest.raises(LlemError, match="ended in the run"):
-        session.engine.memory()
+        doomed.engine.memory()
     with pytest.raises(LlemError, match="ended in the run"):
-        session.answer([Request(id=0, prompt="a", output_tokens=4)])
+        doomed.answer([Request(id=0, prompt="a", output_tokens=4)])

@@ -7,8 +7,8 @@ import time
 import pytest
 
 from llem.errors import LlemError
-from llem.results.warning_codes import WARNINGS
 from llem.specs.backend import Request
+from llem_analysis.warning_codes import WARNINGS
 from llem_sglang.caveats import CAVEATS
 from llem_sglang.config import SglangConfig
 from llem_sglang.counts import Counts

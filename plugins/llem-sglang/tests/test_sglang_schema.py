@@ -33,6 +33,15 @@ RAW: dict[str, Any] = {
     ],
     "sampling": [],
 }
+INTROSPECT = """
+import json, sys
+from llem_sglang.schema import __main__ as command
+raw = command._read()
+command._read = lambda: raw
+code = command.main(["--check"])
+print("RAW" + json.dumps(raw))
+sys.exit(code)
+"""
 FACTS = {"name", "type", "value", "default", "choices", "energy", "why", "set_by"}
 
 
@@ -102,22 +111,23 @@ def test_every_difference_between_two_versions_is_a_line() -> None:
     assert differences(old, old) == []
 
 
-@pytest.mark.sglang
-@pytest.mark.timeout(300)
-def test_the_schema_is_what_sglang_says_of_itself() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "llem_sglang.schema", "--check"], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+@pytest.fixture(scope="module")
+def introspected() -> subprocess.CompletedProcess[str]:
+    """The outcome of `python -m llem_sglang.schema --check`, and behind it what it read: SGLang is imported once for both."""
+    return subprocess.run([sys.executable, "-c", INTROSPECT], capture_output=True, text=True, check=False)
 
 
 @pytest.mark.sglang
 @pytest.mark.timeout(300)
-def test_our_words_are_none_of_sglangs() -> None:
+def test_the_schema_is_what_sglang_says_of_itself(introspected: subprocess.CompletedProcess[str]) -> None:
+    assert introspected.returncode == 0, introspected.stdout + introspected.stderr
+
+
+@pytest.mark.sglang
+@pytest.mark.timeout(300)
+def test_our_words_are_none_of_sglangs(introspected: subprocess.CompletedProcess[str]) -> None:
     """No run of seven words of a judgement stands in the help text of any option."""
-    code = "import json; from llem_sglang.schema.introspect import introspect; print('RAW' + json.dumps(introspect()))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    raw = json.loads(done.stdout.partition("RAW")[2])
+    raw = json.loads(introspected.stdout.partition("RAW")[2])
     texts = [field["description"] for group in GROUPS for field in raw[group] if field["description"]]
     assert len(texts) > 300
     theirs = set().union(*(runs_of_words(text, 7) for text in texts))

@@ -138,7 +138,7 @@ def test_the_cache_is_emptied_before_prompts_come_again_and_only_there() -> None
         emptied.append(1)
         return len(emptied) > 1
 
-    passes = Passes("offline", forget)
+    passes = Passes(True, forget)
     passes.before(asked[:2])
     passes.before(asked[2:])
     assert not emptied
@@ -146,7 +146,7 @@ def test_the_cache_is_emptied_before_prompts_come_again_and_only_there() -> None
     passes.before(asked)
     assert len(emptied) == 2
     assert (passes.kept(), passes.kept()) == (1, 0)
-    for others in (Passes("server", forget), Passes("offline", None)):
+    for others in (Passes(False, forget), Passes(True, None)):
         others.before(asked)
         others.before(asked)
         assert not others.are_emptied

@@ -6,9 +6,9 @@ import pytest
 
 from llem.errors import LlemError
 from llem.plugins import default_registry
-from llem.results.warning_codes import WARNINGS
 from llem.specs.backend import Request
 from llem.specs.kinds import BACKENDS
+from llem_analysis.warning_codes import WARNINGS
 from llem_engines.answers import UnderWay
 from llem_engines.passes import Passes
 from llem_vllm.caveats import CAVEATS
@@ -79,7 +79,7 @@ class NothingCut:
 def test_a_prefix_cache_that_could_not_be_emptied_is_told_once_with_how_often() -> None:
     engine = VllmEngine()
     engine._driver, engine._tokenizer = FullCache(), NothingCut()  # type: ignore[assignment]
-    engine._passes = Passes("offline", engine._forget)
+    engine._passes = Passes(True, engine._forget)
     requests = [Request(id=i, output_tokens=1, prompt="x") for i in range(3)]
     engine._passes.before(requests)
     assert engine.caveats() == []

@@ -75,6 +75,27 @@ class UnderWay:
         )
 
 
+@dataclass
+class UncutUnderWay(UnderWay):
+    """One request of an engine that cuts answers without a word where its cache is full: such an answer is none.
+
+    Attributes:
+        more_room: option, or two, that give the cache more room.
+    """
+
+    more_room: str = ""
+
+    def record(self, start_ns: int) -> RequestRecord:
+        """The record of the request, once it is over."""
+        if self.finish == "length" and len(self.tokens) < self.request.output_tokens:
+            raise LlemError(
+                f"prompt {self.request.id} of {self.input_tokens:,} tokens and its answer of {self.request.output_tokens:,} do not "
+                f"fit into {self.names.engine}'s cache, and it cut the answer to {len(self.tokens):,}.",
+                remedy=f"Raise {self.more_room}, or set dataset.input_tokens and dataset.output_tokens so that they fit.",
+            )
+        return super().record(start_ns)
+
+
 def check_context(
     names: EngineNames, requests: Sequence[Request], prompts: Sequence[Sequence[int]], context: int
 ) -> None:

@@ -10,18 +10,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from llem.plugin_api import (
-    ByteTokenizer,
-    ModelConfig,
-    ModelError,
-    ModelLocation,
-    TextTokenizer,
-    Tokenizer,
-    load_shape,
-    locate_model,
-)
+from llem.plugin_api import ModelConfig, ModelError
 from llem_engines.names import EngineNames
 from llem_engines.reasons import reason_of
+from llem_hub.shapes import load_shape
+from llem_hub.sources import ModelLocation, locate_model
+from llem_hub.tokens import ByteTokenizer, TextTokenizer, Tokenizer
 
 
 @dataclass(frozen=True)

@@ -5,23 +5,40 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from llem.plugin_api import Request
+from llem.plugin_api import ExperimentConfig, Request
 
-MADE_BY = frozenset({"offline", "single_stream", "quality"})
-"""Scenarios that put the dataset to the engine again and again, or once after a warm-up on the same prompts. A load has no
-passes: its requests find what was cached as a server's do."""
+
+def has_passes(config: ExperimentConfig) -> bool:
+    """True where the dataset is put to the engine again and again, or once after a warm-up on the same prompts. Requests that are under
+    way together are a load and no passes: they find what was cached as a server's do."""
+    return "concurrent" not in config.needs
+
+
+def treatment(config: ExperimentConfig, *, is_off: bool, is_kept: bool) -> str:
+    """A phrase for what becomes of the cache of prompts between requests, for the result.
+
+    Args:
+        config: of the experiment.
+        is_off: there is no such cache.
+        is_kept: the study keeps it between passes.
+    """
+    if is_off:
+        return "off"
+    if not has_passes(config):
+        return "kept, as a server keeps it"
+    return "kept between passes" if is_kept else "emptied between passes"
 
 
 class Passes:
     """The passes of an experiment.
 
     Args:
-        scenario: by name.
+        there: there are passes.
         forget: empties the cache; False where that could not be. None where it is kept.
     """
 
-    def __init__(self, scenario: str = "", forget: Callable[[], bool] | None = None) -> None:
-        self.are_emptied = scenario in MADE_BY and forget is not None
+    def __init__(self, there: bool = False, forget: Callable[[], bool] | None = None) -> None:
+        self.are_emptied = there and forget is not None
         self._forget = forget
         self._seen: set[int] = set()
         self._kept = 0

@@ -85,13 +85,14 @@ def _running(processes: Collection[psutil.Process], within_s: float) -> list[psu
     end = time.monotonic() + within_s
     while True:
         psutil.wait_procs(processes, timeout=0)  # collects our own children
-        running = [process for process in processes if _runs(process)]
+        running = [process for process in processes if runs(process)]
         if not running or time.monotonic() > end:
             return running
         time.sleep(_POLL_S)
 
 
-def _runs(process: psutil.Process) -> bool:
+def runs(process: psutil.Process) -> bool:
+    """True for one that has not ended. One that only waits for another to collect it has."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:

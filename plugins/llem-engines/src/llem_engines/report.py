@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from llem.plugin_api import LoadReport, ModelConfig, ModelError, Tokenizer, parameter_count
+from llem.plugin_api import LoadReport, ModelConfig, ModelError, parameter_count
 from llem_engines.facts import Facts
 from llem_engines.loading import Prepared
+from llem_hub.tokens import Tokenizer
 
 
 def load_report(

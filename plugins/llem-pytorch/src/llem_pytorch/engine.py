@@ -24,8 +24,8 @@ from llem.plugin_api import (
     Request,
     RequestRecord,
     TokenEvent,
-    Tokenizer,
 )
+from llem_hub.tokens import Tokenizer
 from llem_pytorch import arguments
 from llem_pytorch.batching import Length, cache_tokens, make_batches
 from llem_pytorch.caveats import Beyond, Listener, not_taken, settings_caveat
@@ -39,7 +39,7 @@ from llem_pytorch.report import load_report
 from llem_pytorch.serving.batch_server import BatchServer
 from llem_pytorch.serving.continuous_server import ContinuousServer
 from llem_pytorch.serving.server import AnswerServer
-from llem_pytorch.serving.settings import ONE_AT_A_TIME
+from llem_pytorch.serving.settings import is_served
 from llem_pytorch.serving.starting import start_server
 from llem_pytorch.serving.streamed_answer import StreamedAnswer
 from llem_pytorch.settings import apply_settings
@@ -91,7 +91,7 @@ class PyTorchEngine:
             self._beyond = Beyond(_positions(model))
             report = load_report(self._loaded, self._tokenizer, config.model, options, list(dict.fromkeys(ids)))
             self._not_taken = not_taken(options, report.effective, report.dtype)
-            self._is_served = config.measurement.scenario not in ONE_AT_A_TIME
+            self._is_served = is_served(config)
             if not self._is_served:
                 return report
             self._server, serving, unused = start_server(

@@ -13,16 +13,10 @@ from typing import Any
 import torch
 import transformers
 
-from llem.plugin_api import (
-    ByteTokenizer,
-    ModelConfig,
-    ModelError,
-    ModelLocation,
-    TextTokenizer,
-    Tokenizer,
-    load_shape,
-    locate_model,
-)
+from llem.plugin_api import ModelConfig, ModelError
+from llem_hub.shapes import load_shape
+from llem_hub.sources import ModelLocation, locate_model
+from llem_hub.tokens import ByteTokenizer, TextTokenizer, Tokenizer
 from llem_pytorch import arguments
 from llem_pytorch.config import PyTorchConfig
 from llem_pytorch.unpacked import UnpackedWeights

@@ -13,7 +13,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from llem.plugin_api import Finding, LlemError, ModelLocation, PreflightContext, locate_model
+from llem.plugin_api import Finding, LlemError, PreflightContext
+from llem_hub.sources import ModelLocation, locate_model
 from llem_pytorch.config import FLASH, GPU_ATTENTION, PyTorchConfig
 
 EXTRA = "pip install 'llem-pytorch[{}]'"

@@ -8,7 +8,9 @@ from typing import Any
 
 import torch
 
-from llem.plugin_api import LoadReport, ModelConfig, ModelError, Tokenizer, architecture_of, parameter_count
+from llem.plugin_api import LoadReport, ModelConfig, ModelError, parameter_count
+from llem_hub.architecture import architecture_of
+from llem_hub.tokens import Tokenizer
 from llem_pytorch.config import PyTorchConfig
 from llem_pytorch.loading import Loaded, hub_commit
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from llem.plugin_api import COMMANDS, Registry, load_object
+from llem.plugin_api import RunningCommand, registry_of, run_as_llem_run
 from llem_serving.capacity.giving_way import giving_way
 
 _OF_RUN = (
@@ -29,27 +29,7 @@ _OF_RUN = (
 """Options of `llem run` that mean the same here."""
 
 
-class _Capacity(click.Command):
-    """The command with those options of `llem run`."""
-
-    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        """Its own, and those of `llem run`."""
-        own = super().get_params(ctx)
-        return [*own[:-1], *(one for one in _run(ctx).params if one.name in _OF_RUN), own[-1]]
-
-
-def _run(context: click.Context) -> click.Command:
-    command: click.Command = load_object(_registry(context)[COMMANDS]["run"].command)
-    return command
-
-
-def _registry(context: click.Context) -> Registry:
-    registry = context.find_object(Registry)
-    assert registry is not None, "the command line hands it over"
-    return registry
-
-
-@click.command(cls=_Capacity)
+@click.command(cls=RunningCommand, of_run=_OF_RUN)
 @click.argument("study", metavar="STUDY.yaml", type=click.Path(path_type=Path))
 @click.option(
     "--slo",
@@ -99,12 +79,11 @@ def capacity(
     chosen = {"goal": goal, "max_runs": max_runs, "precision": precision}
     given = [f"execution.search.{key}={value}" for key, value in chosen.items() if value is not None]
     of_study = [*(f"slo.{one}" for one in slo), *settings]
-    found = giving_way(study, _registry(context), of_study)
+    found = giving_way(study, registry_of(context), of_study)
     for one in found.things:
         if not passed["quiet"]:
             click.echo(f"llem: {one.said}", err=True)
         given.append(one.setting)
     settings = (*given, *of_study)
     # What gives way to the search has been told: the notes are those on what the user's own settings replace.
-    code: int = context.invoke(_run(context), study=study, settings=settings, notes=found.notes, **passed)
-    return code
+    return run_as_llem_run(context, study=study, settings=settings, notes=found.notes, **passed)

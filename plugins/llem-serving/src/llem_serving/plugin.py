@@ -43,13 +43,19 @@ def llem_scenarios() -> Sequence[ScenarioSpec]:
 
 @hookimpl
 def llem_datasets() -> Sequence[DatasetSpec]:
-    """Prompts with a prefix in common, of the lengths of a trace, and of conversations."""
+    """Prompts with a prefix in common, of the lengths of a trace, and of conversations that are made or read."""
     return [
         DatasetSpec(
             name="shared_prefix",
             api_version=API_VERSION,
             summary="random token ids of an exact length, whose prefix (dataset.prefix_share) all prompts have in common",
             loader="llem_serving.datasets.shared_prefix:load",
+        ),
+        DatasetSpec(
+            name="synthetic_conversations",
+            api_version=API_VERSION,
+            summary="conversations of random token ids, of five turns each, the last of dataset.input_tokens",
+            loader="llem_serving.datasets.synthetic_conversations:load",
         ),
         DatasetSpec(
             name="trace",

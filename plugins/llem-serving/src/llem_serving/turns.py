@@ -67,10 +67,14 @@ class Walker:
         """A turn with the answers that were given in place of the recorded ones.
 
         Raises:
-            LlemError: the engine does not tell what it answered.
+            LlemError: the engine does not tell what it answered, or the dataset has no messages to put an answer among.
         """
         if turn.messages is None or before.messages is None or asked.request.messages is None:
-            return turn
+            raise LlemError(
+                "the turns of this dataset are no messages, and an answer of the model's own has no place among them.",
+                where="load.answers",
+                remedy="Set load.answers: recorded, or use the dataset conversations.",
+            )
         asked.text = self._text(asked)
         # In the dataset a turn is the one before it, the recorded answer, and what is said then.
         said = turn.messages[len(before.messages) + 1 :]

@@ -7,7 +7,7 @@ from typing import Any
 
 from llem.plugin_api import ConfigError, DecodingConfig, ExperimentConfig, Section
 from llem_engines.decoding import check_lengths
-from llem_engines.passes import MADE_BY
+from llem_engines.passes import has_passes
 from llem_engines.section import given
 from llem_sglang.config import APART, keeps_cache
 
@@ -45,16 +45,16 @@ def needs_text(options: Section) -> bool:
 
 def check_options(config: ExperimentConfig) -> None:
     """Raise ConfigError where options contradict one another, or the rest of the experiment."""
-    options, scenario = config.options, config.measurement.scenario
+    options = config.options
     check_lengths(config, _ENDING)
     if needs_text(options) and config.model.source.startswith("random:") and config.model.tokenizer is None:
         raise ConfigError(
             "`sglang.sampling` asks for stop words or a least length, and a random: model has no tokenizer to know them by.",
             remedy="Name a tokenizer in model.tokenizer, or say sglang.sampling.stop_token_ids.",
         )
-    if keeps_cache(options) and scenario not in MADE_BY:
+    if keeps_cache(options) and not has_passes(config):
         raise ConfigError(
-            f"`sglang.keep_cache` is about passes over the dataset, and the scenario {scenario} has none.",
+            f"`sglang.keep_cache` is about passes over the dataset, and the scenario {config.measurement.scenario} has none.",
             remedy="Leave it out: under load the radix cache is always kept, as a server keeps it.",
         )
     if keeps_cache(options) and getattr(options, "disable_radix_cache", None):

@@ -6,14 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from llem.plugin_api import ExperimentConfig
-from llem_engines.passes import MADE_BY
+from llem_engines.passes import treatment
 from llem_sglang.config import keeps_cache
 
 
 def radix_cache(config: ExperimentConfig, effective: Mapping[str, Any]) -> str:
     """A phrase for what becomes of the cache between requests."""
-    if effective.get("disable_radix_cache"):
-        return "off"
-    if config.measurement.scenario not in MADE_BY:
-        return "kept, as a server keeps it"
-    return "kept between passes" if keeps_cache(config.options) else "emptied between passes"
+    is_off = bool(effective.get("disable_radix_cache"))
+    return treatment(config, is_off=is_off, is_kept=keeps_cache(config.options))

@@ -1,142 +1,26 @@
-"""Counts of the requests that SGLang has: what its answers tell, and how many of them were under way."""
+"""Counts of the requests that SGLang has, out of what its host tells."""
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Mapping, Sequence
 
+from llem_engines import counts
 from llem_sglang.messages import Arrived, Event
 
 
-class _Level:
-    """A number that rises and falls, with its peak and its mean over the time in which anything was under way."""
-
-    def __init__(self) -> None:
-        self.now = 0
-        self.restart()
-
-    def restart(self) -> None:
-        self.peak, self._sum = self.now, 0.0
-
-    def pass_by(self, seconds: float) -> None:
-        self._sum += self.now * seconds
-
-    def change(self, by: int) -> None:
-        self.now += by
-        self.peak = max(self.peak, self.now)
-
-    def mean(self, seconds: float) -> float:
-        return self._sum / seconds
-
-
-class Counts:
-    """Adds up what happened since the last reset. Safe between threads.
-
-    A request waits from when it is sent to its first token, and runs from there to its last.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._waiting, self._running = _Level(), _Level()
-        self._prompts: dict[str, int] = {}
-        self._retracted: dict[str, int] = {}
-        self._started: set[str] = set()
-        self._last_ns = 0
-        self._restart()
-
-    def _restart(self) -> None:
-        self._busy_s = 0.0
-        self._requests = 0
-        self._queried = self._hits = self._retractions = 0
-        self._tells_hits = False
-        self._waiting.restart()
-        self._running.restart()
-
-    def sent(self, prompts: Mapping[str, int], now: int) -> None:
-        """Count requests that were just sent, by name, with the number of tokens of their prompts."""
-        with self._lock:
-            self._advance(now)
-            self._prompts |= prompts
-            self._waiting.change(len(prompts))
+class Counts(counts.Counts):
+    """Adds up what happened since the last reset. Safe between threads."""
 
     def came(self, event: Event) -> None:
-        """Count what came of a request. One that is not known any more, since it was given up, is left out."""
-        if event.name not in self._prompts:
-            return
+        """Count what came of a request."""
         if not isinstance(event, Arrived):
             self.given_up([event.name], time.monotonic_ns())
             return
-        with self._lock:
-            if event.name not in self._prompts:
-                return
-            self._advance(event.t_ns)
-            if event.name not in self._started and event.tokens:
-                self._start(event)
-            if (again := event.retractions - self._retracted.get(event.name, 0)) > 0:
-                self._retractions += again
-                self._retracted[event.name] = event.retractions
-            if event.finish is not None:
-                self._forget(event.name)
-
-    def given_up(self, names: Sequence[str], now: int) -> None:
-        """Leave requests out that have no answer."""
-        with self._lock:
-            self._advance(now)
-            for name in names:
-                if name in self._prompts:
-                    self._forget(name)
-
-    def figures(self, *, reset: bool = False) -> Mapping[str, float]:
-        """The counts by name; a share is of 1. What has not happened, or is not told, is left out."""
-        with self._lock:
-            self._advance(time.monotonic_ns())
-            found = self._figures()
-            if reset:
-                self._restart()
-            return found
-
-    def _figures(self) -> dict[str, float]:
-        if not self._requests or self._busy_s <= 0:
-            return {}
-        found = {
-            "running_mean": self._running.mean(self._busy_s),
-            "running_peak": float(self._running.peak),
-            "waiting_mean": self._waiting.mean(self._busy_s),
-            "waiting_peak": float(self._waiting.peak),
-            "preemptions": float(self._retractions),
-        }
-        if self._tells_hits:
-            found["prefix_cache_queried_tokens"] = float(self._queried)
-            found["prefix_cache_hit_tokens"] = float(self._hits)
-            found["prefix_cache_hit_share"] = self._hits / self._queried
-        return found
-
-    def _start(self, event: Arrived) -> None:
-        """Count a request at its first token: what of its prompt was found is known then."""
-        self._started.add(event.name)
-        self._waiting.change(-1)
-        self._running.change(1)
-        self._requests += 1
-        if event.cached is not None:
-            self._tells_hits = True
-            self._queried += self._prompts[event.name]
-            self._hits += min(event.cached, self._prompts[event.name])
-
-    def _forget(self, name: str) -> None:
-        del self._prompts[name]
-        self._retracted.pop(name, None)
-        if name in self._started:
-            self._started.discard(name)
-            self._running.change(-1)
-        else:
-            self._waiting.change(-1)
-
-    def _advance(self, now: int) -> None:
-        """Let the time since the last change go by. Stamps of the host may be a little older than the last one of this process."""
-        seconds = max(0, now - self._last_ns) / 1e9
-        self._last_ns = max(now, self._last_ns)
-        if self._waiting.now or self._running.now:
-            self._busy_s += seconds
-            self._waiting.pass_by(seconds)
-            self._running.pass_by(seconds)
+        self.arrived(
+            event.name,
+            event.t_ns,
+            has_tokens=bool(event.tokens),
+            cached=event.cached,
+            retractions=event.retractions,
+            is_over=event.finish is not None,
+        )

@@ -21,14 +21,14 @@ from llem.plugin_api import (
     RequestRecord,
     Section,
     TokenEvent,
-    Tokenizer,
 )
 from llem_engines.answers import Step, check_context, events
 from llem_engines.caveats import Untold
 from llem_engines.decoding import sampling_arguments
 from llem_engines.loading import Prepared
-from llem_engines.passes import Passes
+from llem_engines.passes import Passes, has_passes
 from llem_engines.report import load_report
+from llem_hub.tokens import Tokenizer
 from llem_sglang.arguments import check_options, engine_arguments, environment, needs_text
 from llem_sglang.cache_treatment import radix_cache
 from llem_sglang.caveats import CAVEATS
@@ -58,7 +58,7 @@ class SglangEngine:
         check_options(config)
         self._options: Section = options
         self._decoding: DecodingConfig = config.decoding
-        self._passes = Passes(config.measurement.scenario, None if keeps_cache(options) else self._forget)
+        self._passes = Passes(has_passes(config), None if keeps_cache(options) else self._forget)
         self._prepared = prepare(config.model, options, context.base_dir)
         arguments = {**engine_arguments(options, config.decoding), **self._prepared.arguments}
         arguments["skip_tokenizer_init"] = not needs_text(options)

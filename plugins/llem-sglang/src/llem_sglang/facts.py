@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from llem.plugin_api import architecture_of
 from llem_engines.facts import versions_of
+from llem_hub.architecture import architecture_of
 from llem_sglang.messages import Facts
 
 PACKAGES = (

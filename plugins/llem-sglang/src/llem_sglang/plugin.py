@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from collections.abc import Sequence
 
 from llem.plugin_api import API_VERSION, BackendSpec, CheckSpec, hookimpl
 from llem_sglang.config import SglangConfig, batch_size, gpus, resolve
+
+_VERSION = importlib.metadata.version("llem-sglang")
 
 
 @hookimpl
@@ -21,6 +24,9 @@ def llem_backends() -> Sequence[BackendSpec]:
             capabilities=frozenset({"cpu", "gpu", "streaming", "batching", "chat", "multi_gpu", "concurrent"}),
             requires=("sglang",),
             install="pip install 'llem-sglang[engine]'",
+            image=f"ghcr.io/llenergymeasure/sglang:{_VERSION}-cuda13",
+            # Nobody publishes one for CPUs: SGLang's kernels for them are on no index, and whoever has built them builds this too.
+            cpu_image=f"llem-sglang:{_VERSION}-cpu",
             # SGLang 0.5.23 takes torch 2.14.1 and transformers 5.19.0 alone; llem-pytorch needs transformers from 5.23 on, and
             # vLLM 0.32 torch 2.13.
             conflicts=frozenset({"pytorch", "vllm"}),

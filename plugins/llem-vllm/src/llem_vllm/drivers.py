@@ -7,11 +7,10 @@ from, the only one that takes requests while others are under way, and that spre
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError
 from typing import Any
 
@@ -22,6 +21,7 @@ from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError
 from vllm.v1.engine.llm_engine import LLMEngine
 
+from llem_engines.event_loop import EventLoop
 from llem_vllm.driver import Came, Item, RefusedError, ended
 from llem_vllm.metrics import StepCounter
 
@@ -136,14 +136,12 @@ class AsyncDriver:
     """
 
     def __init__(self, arguments: Mapping[str, Any]) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="llem-vllm-loop", daemon=True)
-        self._thread.start()
         self._engine: Any = None
+        self._loop = EventLoop("llem-vllm-loop", self._death)
         try:
-            self._engine = self._wait(self._start(arguments))
+            self._engine = self._loop.wait(self._start(arguments))
         except BaseException:
-            self._end_loop()
+            self._loop.end()
             raise
         self.settings: Any = self._engine.vllm_config
         self.counter = StepCounter.only(self._engine)
@@ -158,7 +156,7 @@ class AsyncDriver:
 
     def run(self, items: Sequence[Item], came: Came) -> None:
         """See `Driver.run`. Two steps whose tokens were not fetched in time share the later one's."""
-        self._wait(self._run(items, came))
+        self._loop.together([self._answer(item, came) for item in items])
 
     def stream(self, make: Callable[[], Item], came: Came) -> Future[None]:
         """See `Driver.stream`. As many at once as are asked for; vLLM schedules them."""
@@ -166,16 +164,7 @@ class AsyncDriver:
         async def work() -> None:
             await self._answer(make(), came)
 
-        return asyncio.run_coroutine_threadsafe(work(), self._loop)
-
-    async def _run(self, items: Sequence[Item], came: Came) -> None:
-        tasks = [asyncio.create_task(self._answer(item, came)) for item in items]
-        try:
-            await asyncio.gather(*tasks)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        return self._loop.begin(work())
 
     async def _answer(self, item: Item, came: Came) -> None:
         stream = self._engine.generate(tokens_input(item.prompt), item.sampling, item.name, lora_request=item.lora)
@@ -191,12 +180,12 @@ class AsyncDriver:
 
     def ask(self, method: str, *arguments: Any) -> list[Any]:
         """See `Driver.ask`."""
-        found: list[Any] = self._wait(self._engine.collective_rpc(method, args=arguments))
+        found: list[Any] = self._loop.wait(self._engine.collective_rpc(method, args=arguments))
         return found
 
     def forget(self) -> bool:
         """See `Driver.forget`."""
-        return bool(self._wait(self._engine.reset_prefix_cache()))
+        return bool(self._loop.wait(self._engine.reset_prefix_cache()))
 
     def tokenizer(self) -> Any:
         """See `Driver.tokenizer`."""
@@ -209,26 +198,10 @@ class AsyncDriver:
             self._engine.shutdown()
 
         try:
-            self._wait(shut())
+            self._loop.wait(shut())
         finally:
-            self._end_loop()
+            self._loop.end()
 
-    def _wait(self, work: Coroutine[Any, Any, Any]) -> Any:
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        try:
-            while True:
-                # As in `StepDriver`: a call to an engine process that died is never answered.
-                dead = self._engine is not None and self._engine.errored
-                try:
-                    return future.result(timeout=_WATCH_S)
-                except TimeoutError:
-                    if dead:
-                        raise EngineDeadError from None
-        except BaseException:
-            future.cancel()
-            raise
-
-    def _end_loop(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+    def _death(self) -> BaseException | None:
+        """As in `StepDriver`: a call to an engine process that died is never answered."""
+        return EngineDeadError() if self._engine is not None and self._engine.errored else None

@@ -13,7 +13,6 @@ from contextlib import aclosing
 from typing import Any
 
 from llem.plugin_api import (
-    ByteTokenizer,
     Caveat,
     DecodingConfig,
     LoadContext,
@@ -22,17 +21,16 @@ from llem.plugin_api import (
     Request,
     RequestRecord,
     Section,
-    TextTokenizer,
     TokenEvent,
-    Tokenizer,
 )
 from llem_engines.answers import Step, UnderWay, check_context, events
 from llem_engines.caveats import Untold
 from llem_engines.loading import Prepared
-from llem_engines.passes import Passes
+from llem_engines.passes import Passes, has_passes
 from llem_engines.processes import Descendants, signs_of_life
 from llem_engines.reasons import reason_of
 from llem_engines.report import load_report
+from llem_hub.tokens import ByteTokenizer, TextTokenizer, Tokenizer
 from llem_vllm.arguments import check_lengths, engine_arguments, environment_variables, sampling_arguments
 from llem_vllm.caveats import CAVEATS, replica_caveats
 from llem_vllm.driver import Driver, Item, RefusedError
@@ -59,7 +57,7 @@ class VllmEngine:
         config, options = context.config, context.config.options
         self._options: Section = options
         self._decoding: DecodingConfig = config.decoding
-        self._passes = Passes(config.measurement.scenario, self._forget)
+        self._passes = Passes(has_passes(config), self._forget)
         check_lengths(config)
         self._descendants = Descendants()
         # Before anything of vLLM is imported: some of them are read at its import.

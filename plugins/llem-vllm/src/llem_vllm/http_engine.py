@@ -24,14 +24,14 @@ from llem.plugin_api import (
     RequestRecord,
     Section,
     TokenEvent,
-    Tokenizer,
 )
 from llem_engines.caveats import Untold
 from llem_engines.facts import Facts
 from llem_engines.loading import Prepared
-from llem_engines.passes import Passes
+from llem_engines.passes import Passes, has_passes
 from llem_engines.report import load_report
 from llem_engines.section import given
+from llem_hub.tokens import Tokenizer
 from llem_openai.access import Access
 from llem_openai.client import Client
 from llem_openai.config import OpenaiConfig
@@ -87,7 +87,7 @@ class HttpEngine:
         config, options = context.config, context.config.options
         check_lengths(config)
         self._prepared = prepare(config.model, context.base_dir)
-        self._passes = Passes(config.measurement.scenario, self._forget)
+        self._passes = Passes(has_passes(config), self._forget)
         command = self._start(config, context)
         facts = self._facts(options)
         self._at_once = 2 * int(facts["effective"].get("max_num_seqs", 128)) * replicas_of(facts)

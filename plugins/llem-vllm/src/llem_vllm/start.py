@@ -47,7 +47,7 @@ def start(arguments: dict[str, Any], config: ExperimentConfig, base_dir: str) ->
 
         lora = LoRARequest("adapter", 1, adapter)
     arguments = completed(arguments, config.options, base_dir)
-    as_server = config.measurement.scenario not in ("offline", "quality") or arguments.get("data_parallel_size", 1) > 1
+    as_server = "streaming" in config.needs or arguments.get("data_parallel_size", 1) > 1
     try:
         made = {name: _made(name, value) for name, value in arguments.items()}
         return Started(AsyncDriver(made) if as_server else StepDriver(made), lora)

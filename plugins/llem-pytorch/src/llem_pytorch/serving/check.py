@@ -12,7 +12,7 @@ from llem_pytorch.serving import settings
 def check_serving(context: PreflightContext) -> Iterator[Finding]:
     """Options that no server has, or that the chosen one leaves unused, each said once."""
     said: set[str] = set()
-    served = [e for e in context.experiments if e.measurement.scenario not in settings.ONE_AT_A_TIME]
+    served = [e for e in context.experiments if settings.is_served(e)]
     for experiment in served:
         for finding in _findings(experiment):
             if finding.message not in said:

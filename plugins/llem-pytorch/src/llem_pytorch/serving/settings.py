@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from llem.plugin_api import DecodingConfig
+from llem.plugin_api import DecodingConfig, ExperimentConfig
 from llem_pytorch.arguments import sampling_arguments
 from llem_pytorch.config import PyTorchConfig
-
-ONE_AT_A_TIME = frozenset({"offline", "single_stream", "quality"})
-"""Scenarios that never ask for a stream before the one before has ended; that of llem-quality asks for batches, as offline does."""
 
 CPU_CACHE_TOKENS = 16_384
 CPU_BATCH_TOKENS = 512
 """By default on a CPU. transformers would take most of the host's memory, and fill a mask of max_batch_tokens by all tokens of
 the cache."""
+
+
+def is_served(config: ExperimentConfig) -> bool:
+    """True where a stream may be asked for before the one before has ended."""
+    return "concurrent" in config.needs
 
 
 def only_in_queue(options: PyTorchConfig, decoding: DecodingConfig) -> str | None:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from llem.plugin_api import TIMESERIES, EnergyBreakdown, table_of
+from llem.plugin_api import TIMESERIES, EnergyBreakdown
+from llem_analysis.run_file import table_of
 from llem_serving.capacity.normal import Floats
 
 _COLUMNS = ("t_s", "device", "sampler", "energy_j", "power_w")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from llem.plugin_api import REQUESTS, ExperimentResult, Method, ResultError, table_of
+from llem.plugin_api import REQUESTS, ExperimentResult, Method, ResultError
+from llem_analysis.run_file import table_of
 from llem_serving.capacity.part_energy import part_energy
 from llem_serving.capacity.runs import Parts, Steady
 from llem_serving.config import LoadConfig, SloConfig

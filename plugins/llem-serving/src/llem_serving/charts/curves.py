@@ -9,11 +9,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from llem.plugin_api import MetricSpec, MetricSummary
+from llem.plugin_api import MetricSpec
 from llem_analysis.candidates import Candidate, candidates
 from llem_analysis.design import frozen
 from llem_analysis.loading import load_rows
 from llem_analysis.metric_names import METRIC_SPECS
+from llem_analysis.metric_summary import MetricSummary
 from llem_serving.config import SloConfig
 from llem_serving.judging.asked import LIMITS
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from llem.plugin_api import REQUESTS, ResultError, inside, table_of
+from llem.plugin_api import REQUESTS, ResultError, inside
+from llem_analysis.run_file import table_of
 from llem_analysis.wording import amount
 from llem_report.charts import Drawn
 from llem_report.charts.readings import Recording, recording

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from llem.plugin_api import head_beside_results
+from llem_analysis.manifest_head import head_beside_results
 from llem_analysis.wording import counted
 
 _WORDS = {

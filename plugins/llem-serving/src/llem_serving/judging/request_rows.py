@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from llem.plugin_api import REQUESTS, inside, voiding_code, weighed
+from llem.plugin_api import REQUESTS, inside
 from llem_analysis.loading import load_rows, study_name
+from llem_analysis.weighed_rows import weighed
+from llem_analysis.weighing import voiding_code
 from llem_serving.config import SloConfig
 from llem_serving.judging.columns import requests_of, window_tokens_of
 from llem_serving.judging.energy import energy_shares

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from llem.plugin_api import REQUESTS, table_of
+from llem.plugin_api import REQUESTS
+from llem_analysis.run_file import table_of
 from llem_serving.config import SloConfig
 from llem_serving.judging.columns import COLUMNS, TOKEN_TIMES, rejudge
 from llem_serving.judging.judgement import Judgement

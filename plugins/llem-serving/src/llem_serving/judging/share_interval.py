@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from llem.plugin_api import LEVEL, student
+from llem_analysis import student
+from llem_analysis.intervals import LEVEL
 
 FEW = 5
 """Below so many parts an interval is wide, since their spread is hardly known, and says so. More of them are brought together, in so

@@ -8,10 +8,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from llem.plugin_api import ConfigError, MetricSummary, ResultError, inside, kind_of, voiding_code
+from llem.plugin_api import ConfigError, ResultError, inside
 from llem_analysis.candidates import Candidate, candidates
+from llem_analysis.configurations import figure_document
 from llem_analysis.design import frozen
 from llem_analysis.loading import load_rows, study_name
+from llem_analysis.metric_summary import MetricSummary
+from llem_analysis.warning_codes import kind_of
+from llem_analysis.weighing import voiding_code
 from llem_analysis.wording import counted
 from llem_serving.config import SloConfig
 from llem_serving.judging.asked import SECTION, asked_slo
@@ -83,7 +87,7 @@ class JudgedConfiguration:
             **_document(self.judgement),
             "verdict": self.verdict,
             "told": self.is_told,
-            "j_per_good_token": None if energy is None else energy.document(),
+            "j_per_good_token": None if energy is None else figure_document(energy),
             "estimated": self.estimated,
         }
 
