@@ -13,17 +13,16 @@ import sys
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from llem.errors import LlemError
-from llem_apptainer.program import find, why_no_rights
+from llem_containers.apptainer import find, why_no_rights
 
 sys.path.insert(0, str(Path(__file__).parent))
 import rootfs
+from container_runs import HOSTILE_HEAD, Ran
 
 SETTINGS: Mapping[str, object] = {
     "dataset.name": "synthetic",
@@ -66,7 +65,9 @@ def shared() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def bed(shared: Path) -> Path:
     """A folder with Python, llem, the runner and the testbed backend: an image as it is, and an environment of its own."""
-    return rootfs.make(shared / "bed", ("core", "runners/llem-containers", "runners/llem-apptainer"))
+    return rootfs.make(
+        shared / "bed", ("core", "plugins/llem-hub", "runners/llem-containers", "runners/llem-apptainer")
+    )
 
 
 @pytest.fixture(scope="session")
@@ -90,50 +91,10 @@ def hostile(bed: Path) -> Callable[[str, str], Path]:
             subprocess.run(["cp", "-al", str(bed), str(made[name])], check=True)
             worker = rootfs.packages_of(made[name]) / "llem" / "worker.py"
             worker.unlink()
-            worker.write_text(_HOSTILE_HEAD + program)
+            worker.write_text(HOSTILE_HEAD + program)
         return made[name]
 
     return make
-
-
-_HOSTILE_HEAD = """
-import json, os, pathlib, signal, subprocess, sys, time
-job = pathlib.Path(os.environ["LLEM_CONFIG_PATH"]).parent
-document = json.loads((job / "experiment.json").read_text())
-identity = {key: document[key] for key in ("config_hash", "study", "cycle", "position")}
-result = {
-    "schema_version": 1, "status": "done", "identity": identity, "config": document["config"],
-    "work": "fixed_length", "scenario": "offline", "started_at": "2026-01-01T00:00:00+00:00",
-    "ended_at": "2026-01-01T00:00:01+00:00",
-}
-"""
-"""The finds of every program in place of the worker: its job, and a result that would be taken."""
-
-
-@dataclass
-class Ran:
-    """The outcome of a `llem run`."""
-
-    code: int
-    stderr: str
-    folder: Path
-    results: list[dict[str, Any]] = field(default_factory=list)
-
-    @property
-    def result(self) -> dict[str, Any]:
-        """The one result."""
-        assert len(self.results) == 1, self.stderr
-        return self.results[0]
-
-    @property
-    def job(self) -> Path:
-        """The one job directory."""
-        return next(self.folder.glob("*/experiments/*"))
-
-    @property
-    def log(self) -> str:
-        """The one worker's log."""
-        return (self.job / "worker.log").read_text()
 
 
 @pytest.fixture

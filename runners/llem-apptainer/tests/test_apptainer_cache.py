@@ -15,8 +15,9 @@ import pytest
 
 from llem_apptainer import cache
 from llem_apptainer.images import source_of
-from llem_apptainer.program import find
+from llem_containers.apptainer import find
 from llem_containers.errors import ImageMissing, PullFailed
+from llem_containers.process import this_process
 
 pytestmark = pytest.mark.apptainer
 
@@ -135,7 +136,7 @@ def test_an_archive_is_known_by_its_content_and_made_anew_where_its_file_was_cha
     for name in ("fs/bin", "fs/etc", "fs/usr"):
         (tmp_path / name).mkdir(parents=True)
     archive, at = docker_archive(tmp_path / "fs", tmp_path / "x.tar"), tmp_path / "cache"
-    killed = at / f"x.tar-0-by-{cache.this_process().rpartition(':')[0]}:1.partial"
+    killed = at / f"x.tar-0-by-{this_process().rpartition(':')[0]}:1.partial"
     at.mkdir()
     killed.touch()
     made = cache.image(source_of(str(archive)), find(), make=True, at=at)

@@ -11,14 +11,15 @@ from llem.errors import ConfigError, LlemError
 from llem.plugins import Registry
 from llem.specs.runner import RunnerContext
 from llem_apptainer import cache
-from llem_apptainer.causes import ApptainerUnavailable, ContainerRefused, build_error, fatal, start_error
+from llem_apptainer.causes import ContainerRefused, start_error
 from llem_apptainer.command import WORKER, Inside, exec_line, variables_for
 from llem_apptainer.images import digest_of, reference_of, source_of
 from llem_apptainer.options import ApptainerOptions
-from llem_apptainer.program import find, numbers, steering
+from llem_containers.apptainer import ApptainerUnavailable, find, numbers, steering
 from llem_containers.errors import DiskFull, ImageMissing, ImageUnfit, PullFailed
 from llem_containers.failures import signal_of
 from llem_containers.mounts import Places
+from llem_containers.sif import build_error, fatal
 
 
 def inside(**parts: object) -> Inside:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from llem_docker.daemon import DockerDaemon
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "tests"))
 import bed as test_bed
+from container_runs import HOSTILE_HEAD, Ran
 
 SETTINGS: Mapping[str, object] = {
     "dataset.name": "synthetic",
@@ -54,52 +55,12 @@ def hostile(bed: str, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str
     def make(name: str, program: str) -> str:
         if name not in made:
             context = tmp_path_factory.mktemp(name)
-            (context / "worker.py").write_text(_HOSTILE_HEAD + program)
+            (context / "worker.py").write_text(HOSTILE_HEAD + program)
             text = f"FROM {bed}\nCOPY worker.py {test_bed.PACKAGES}/llem/worker.py\n"
             made[name] = test_bed.build(context, f"llem-test-{name}", text)
         return made[name]
 
     return make
-
-
-_HOSTILE_HEAD = """
-import json, os, pathlib, signal, subprocess, sys, time
-job = pathlib.Path(os.environ["LLEM_CONFIG_PATH"]).parent
-document = json.loads((job / "experiment.json").read_text())
-identity = {key: document[key] for key in ("config_hash", "study", "cycle", "position")}
-result = {
-    "schema_version": 1, "status": "done", "identity": identity, "config": document["config"],
-    "work": "fixed_length", "scenario": "offline", "started_at": "2026-01-01T00:00:00+00:00",
-    "ended_at": "2026-01-01T00:00:01+00:00",
-}
-"""
-"""The finds of every program in place of the worker: its job, and a result that would be taken."""
-
-
-@dataclass
-class Ran:
-    """The outcome of a `llem run`."""
-
-    code: int
-    stderr: str
-    folder: Path
-    results: list[dict[str, Any]] = field(default_factory=list)
-
-    @property
-    def result(self) -> dict[str, Any]:
-        """The one result."""
-        assert len(self.results) == 1, self.stderr
-        return self.results[0]
-
-    @property
-    def job(self) -> Path:
-        """The one job directory."""
-        return next(self.folder.glob("*/experiments/*"))
-
-    @property
-    def log(self) -> str:
-        """The one worker's log."""
-        return (self.job / "worker.log").read_text()
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ from llem.config.compose import Composer
 from llem.config.experiment import ExperimentConfig
 from llem.config.layers import load_study
 from llem.errors import ConfigError
-from llem.models.hub import hub_token, is_cached
 from llem.plan.runners import choose_runners
 from llem.plugins import Registry
 from llem.specs.kinds import BACKENDS, RUNNERS, SCENARIOS
@@ -36,6 +35,7 @@ from llem_docker.errors import (
     start_error,
 )
 from llem_docker.options import DockerOptions
+from llem_hub.availability import hub_token, is_cached
 
 
 def experiment(**sections: Any) -> ExperimentConfig:

@@ -15,6 +15,7 @@ import pytest
 from llem.errors import ConfigError, LlemError, PluginError, PreflightError
 from llem.plugins import Registry
 from llem_containers.errors import DiskFull, PullFailed
+from llem_docker.images.as_sif import place_of
 from llem_docker.images.build import BuildOptions, build, builder
 from llem_docker.images.context import write_context
 from llem_docker.images.distributions import worker_distributions
@@ -227,3 +228,40 @@ def test_the_entrypoint_says_what_it_lacks(value: str | None, tmp_path: Path) ->
     done = subprocess.run(["sh", str(script)], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "LLEM_CONFIG_PATH" in done.stderr
+
+
+def _llem_images(folder: Path, path: str, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "llem", "images", "build", "pytorch", *words]
+    return subprocess.run(
+        command, cwd=folder, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.process
+def test_a_sif_file_without_apptainer_or_a_place_is_refused_before_anything_is_built(tmp_path: Path) -> None:
+    built = tmp_path / "built"
+    program = _program(
+        tmp_path / "bin", f'case "$1" in --version) echo "Docker version 20.10.24, build 0";; *) touch {built};; esac'
+    )
+    path = str(Path(program).parent)
+    without = _llem_images(tmp_path, path, "--format", "sif")
+    assert without.returncode != 0
+    assert "Apptainer is not installed here" in without.stderr
+    nowhere = _llem_images(tmp_path, path, "--format", "sif", "--output", str(tmp_path / "none" / "x.sif"))
+    assert "no SIF file can be written here" in nowhere.stderr
+    assert "--output FILE.sif" in nowhere.stderr
+    for words in (("--output", "x.sif"), ("--format", "sif", "--context", "context")):
+        assert "--format sif --output FILE.sif, without --context" in _llem_images(tmp_path, path, *words).stderr
+    assert not built.exists()
+    assert [one.name for one in tmp_path.iterdir()] == ["bin"]
+
+
+def test_a_sif_file_is_called_as_the_image_is_and_lies_where_one_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert place_of("ghcr.io/us/sglang:0.1.0-cuda13", None) == Path("sglang-0.1.0-cuda13.sif")
+    assert place_of("mine", None) == Path("mine-latest.sif")
+    assert place_of("mine", tmp_path / "x.sif") == tmp_path / "x.sif"
+    with pytest.raises(ConfigError, match="no SIF file can be written here"):
+        place_of("mine", tmp_path)

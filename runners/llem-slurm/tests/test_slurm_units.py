@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
 from collections import Counter
@@ -16,9 +17,9 @@ from llem.config.compose import Composer
 from llem.errors import ConfigError
 from llem.plugins import Registry, default_registry
 from llem.results.job_directory import EXPERIMENT, LOG, RESULT, EventReader, JobDocument
-from llem.results.warning_codes import WARNINGS
 from llem.specs.kinds import BACKENDS, CHECKS, RUNNERS, SCENARIOS
 from llem.specs.runner import RunnerContext
+from llem_analysis.warning_codes import WARNINGS
 from llem_slurm.checks import minutes_of
 from llem_slurm.commands import environment, run, said
 from llem_slurm.ending import ending_of
@@ -31,7 +32,7 @@ from llem_slurm.reclaim import reclaim
 from llem_slurm.runner import SlurmRunner
 from llem_slurm.script import ResourceRequest, array_options, gpus_of, need_of, resource_options, script
 from llem_slurm.shared_files import Batch, Record, Task, Tasks
-from llem_slurm.worker_start import apptainer, container_options
+from llem_slurm.worker_start import container_options
 
 BED = default_registry().find(BACKENDS, "testbed")
 
@@ -185,24 +186,6 @@ def test_times_are_read_as_slurm_writes_them(text: str, minutes: float | None) -
     assert minutes_of(text) == minutes
 
 
-def test_an_image_of_apptainer_sees_the_job_and_what_paths_start_from() -> None:
-    tasks = Tasks(tasks=(), requeues=0, exclusive=False, image="/i/llem.sif", binds=("/data",))
-    command = apptainer(tasks, Path("/s/experiments/1"), "/home/me/studies")
-    assert command[:2] == ["apptainer", "exec"]
-    assert command[command.index("/i/llem.sif") :] == [
-        "/i/llem.sif",
-        "python3",
-        "-m",
-        "llem.worker",
-        "/s/experiments/1",
-    ]
-    assert [command[i + 1] for i, word in enumerate(command) if word == "--bind"] == [
-        "/s/experiments/1",
-        "/home/me/studies",
-        "/data",
-    ]
-
-
 def test_what_llem_and_nodes_write_for_each_other_comes_back_the_same(tmp_path: Path) -> None:
     batch = Batch(tmp_path / "slurm" / "b")
     batch.folder.mkdir(parents=True)
@@ -277,3 +260,25 @@ def test_options_of_a_container_are_those_of_its_runner_and_others_are_refused_b
     (finding,) = SlurmRunner(RunnerContext(registry=Registry(), options=options)).preflight([])
     assert finding.level == "error"
     assert "container_options: shm: Value error, a size of 1 MiB or more" in finding.message
+
+
+def test_options_of_apptainer_are_its_runners_too_and_without_an_image_nothing_is_asked() -> None:
+    wrong = SlurmOptions(image="x.sif", container_options={"shm": "1g"})
+    (finding,) = SlurmRunner(RunnerContext(registry=Registry(), options=wrong)).preflight([])
+    assert finding.level == "error"
+    assert "container_options: shm: Extra inputs are not permitted" in finding.message
+    right = SlurmOptions(image="x.sif", container_options={"memory": "64g"})
+    assert list(SlurmRunner(RunnerContext(registry=Registry(), options=right)).preflight([])) == []
+    none = SlurmOptions(container_options={"shm": "1g"})
+    assert list(SlurmRunner(RunnerContext(registry=Registry(), options=none)).preflight([])) == []
+
+
+@pytest.mark.parametrize("container", ["apptainer", "docker"])
+def test_a_runner_of_images_that_is_not_installed_is_told_before_a_job_is_submitted(container: str) -> None:
+    entry_points = importlib.metadata.entry_points(group="llem")
+    registry = Registry(one for one in entry_points if one.dist is None or one.dist.name != f"llem-{container}")
+    options = SlurmOptions.model_validate({"image": "x.sif", "container": container})
+    (finding,) = SlurmRunner(RunnerContext(registry=registry, options=options)).preflight([])
+    assert finding.level == "error"
+    assert finding.message.startswith(f"`{container}` is to run the image on the nodes")
+    assert finding.remedy == f"Install it here and on the nodes: pip install llem-{container}."

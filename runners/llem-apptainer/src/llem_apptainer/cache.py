@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import os
 import re
 import sys
 from collections.abc import Iterator
@@ -14,14 +13,10 @@ from pathlib import Path
 import platformdirs
 
 from llem.plugin_api import write_json
-from llem_apptainer.causes import build_error
 from llem_apptainer.images import Image, Source, digest_of, image_of, made_from, read_note, size_and_time
-from llem_apptainer.program import Apptainer, cleared, run
+from llem_containers.apptainer import Apptainer
 from llem_containers.errors import DiskFull, ImageMissing
-from llem_containers.process import this_process, was_here
-
-_PARTIAL = ".partial"
-_OWNER = re.compile(r"-by-(.+)\.partial$")
+from llem_containers.sif import make_sif
 
 
 def folder() -> Path:
@@ -79,17 +74,8 @@ def image(source: Source, apptainer: Apptainer, *, make: bool, at: Path | None =
 
 def _make(source: Source, apptainer: Apptainer, place: Path) -> Image:
     print(f"llem: making a SIF file of {source.reference}; this happens once", file=sys.stderr, flush=True)
-    _clear(place.parent)
-    partial = place.with_name(f"{place.stem}-by-{this_process()}{_PARTIAL}")
-    command = [apptainer.path, "--silent", "build", "--force", str(partial), source.uri]
-    try:
-        done = run(command, cleared(os.environ), None)
-        if done.code or not partial.is_file():
-            raise build_error(done.output, source.reference)
-        digest = digest_of(partial)
-        partial.replace(place)
-    finally:
-        partial.unlink(missing_ok=True)
+    make_sif(source.uri, source.reference, place, apptainer)
+    digest = digest_of(place)
     note = {
         "image": source.reference,
         "made_from": made_from(source),
@@ -116,11 +102,3 @@ def _alone(place: Path) -> Iterator[None]:
     with place.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
-
-
-def _clear(at: Path) -> None:
-    """Remove what an llem that was killed had begun to make."""
-    for path in at.glob(f"*{_PARTIAL}"):
-        found = _OWNER.search(path.name)
-        if found is not None and was_here(found[1]):
-            path.unlink(missing_ok=True)

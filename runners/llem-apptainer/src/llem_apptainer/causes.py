@@ -1,38 +1,21 @@
-"""Apptainer's own messages turned into the errors that they mean."""
+"""Apptainer's own messages about a start turned into the errors that they mean."""
 
 from __future__ import annotations
 
-import re
-
-from llem.plugin_api import LlemError, PreflightError
-from llem_containers.errors import DiskFull, ImageMissing, ImageUnfit, PullFailed
+from llem.plugin_api import LlemError
+from llem_containers.apptainer import RIGHTS_REMEDY, ApptainerUnavailable
+from llem_containers.errors import DiskFull, ImageMissing, ImageUnfit
 from llem_containers.image_facts import no_python
+from llem_containers.sif import fatal
 
 REFUSED = 255
 """Apptainer's exit code where it could not start the container, or not the program in it. llem's worker has no such code."""
-
-_FATAL = re.compile(r"^(?:\x1b\[[0-9;]*m)*(?:FATAL|ERROR):\s*(?:\x1b\[[0-9;]*m)*\s*(.*)$", re.MULTILINE)
-
-
-class ApptainerUnavailable(PreflightError):  # noqa: N818
-    """Apptainer is not installed, too old, or this user may not start containers."""
-
-    topic = "apptainer"
 
 
 class ContainerRefused(LlemError):  # noqa: N818
     """Apptainer would not start the container, for another reason."""
 
     topic = "apptainer"
-
-
-def fatal(text: str) -> str | None:
-    """The last error that Apptainer printed, on one line of at most 400 characters; None where it printed none."""
-    found = _FATAL.findall(text)
-    if not found:
-        return None
-    line = re.sub(r"\s+", " ", re.sub(r"\x1b\[[0-9;]*m", "", found[-1])).strip()
-    return line if len(line) <= 400 else f"{line[:400]}…"
 
 
 def start_error(text: str, image: str) -> LlemError:
@@ -86,34 +69,4 @@ def start_error(text: str, image: str) -> LlemError:
     return ContainerRefused(
         f"Apptainer refuses the container: {message}.",
         remedy="Try the same by hand: apptainer --debug exec --containall IMAGE true.",
-    )
-
-
-RIGHTS_REMEDY = (
-    "Ask the site for one of the two: Apptainer's setuid installation (apptainer-suid), or user namespaces for users "
-    "(sysctl user.max_user_namespaces above 0; on Ubuntu also a profile of AppArmor for apptainer)."
-)
-
-
-def build_error(text: str, image: str) -> LlemError:
-    """The error that Apptainer's message about making a SIF file means."""
-    message = fatal(text) or " ".join(text.split())[-400:] or "it printed nothing"
-    lower = message.lower()
-    what = f"no SIF file can be made of {image}: {message}."
-    if "no space left" in lower or "quota exceeded" in lower:
-        return DiskFull(
-            what, remedy="Make room in the cache folder and in APPTAINER_TMPDIR, or set them to another disk."
-        )
-    if "docker archive" in lower or "tar header" in lower:
-        return ImageUnfit(what, remedy="It has to be what `docker save IMAGE -o FILE.tar` writes.")
-    if any(word in lower for word in ("unauthorized", "denied", "authentication", "forbidden")):
-        return PullFailed(what, remedy="Check the name; if it is private: apptainer registry login docker://REGISTRY.")
-    if any(word in lower for word in ("manifest unknown", "not found", "does not exist", "name unknown")):
-        return PullFailed(what, remedy="Check name and tag.")
-    if "toomanyrequests" in lower or "rate limit" in lower:
-        return PullFailed(what, remedy="Wait, or log in: apptainer registry login docker://docker.io.")
-    return PullFailed(
-        what,
-        remedy="Check the network of this machine. Where a node has none, make the file elsewhere (apptainer pull FILE.sif docker://IMAGE) "
-        "and name it: --runner apptainer:FILE.sif.",
     )

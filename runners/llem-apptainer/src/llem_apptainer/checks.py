@@ -7,23 +7,18 @@ unless it was left out on purpose.
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from llem.plugin_api import Finding, LlemError, PreflightContext
 from llem_apptainer import cache
-from llem_apptainer.images import source_of
+from llem_apptainer.images import Image, source_of
 from llem_apptainer.preflight_facts import PreflightFacts, facts_of, labels_of, temporary
-from llem_apptainer.program import setuid_starter
 from llem_containers import findings
+from llem_containers.apptainer import setuid_starter
 from llem_containers.gpus import gpus_here
 from llem_containers.looks import Use
-from llem_containers.sizes import in_words
-
-LEAST_FREE = 256 * 2**20
-ROOM_FOR_AN_IMAGE = 20 * 2**30
-"""An engine with CUDA's libraries takes about so much while a SIF file is made of it."""
+from llem_containers.room import LEAST_FREE, ROOM_FOR_AN_IMAGE, Room, findings_on
 
 
 def check_program(context: PreflightContext) -> Iterator[Finding]:
@@ -55,33 +50,21 @@ def check_space(context: PreflightContext) -> Iterator[Finding]:
     missing = [use.reference for use in facts.uses if _has_to_be_made(use)]
     kept = cache.folder()
     kept = next(folder for folder in (kept, *kept.parents) if folder.is_dir())
-    for place, what, need, remedy in (
-        (
-            kept,
-            "SIF files are kept",
-            ROOM_FOR_AN_IMAGE if missing else 0,
-            "Make room there, or set XDG_CACHE_HOME to another folder.",
+    rooms = (
+        Room(
+            place=kept,
+            purpose="SIF files are kept",
+            need=ROOM_FOR_AN_IMAGE if missing else 0,
+            remedy="Make room there, or set XDG_CACHE_HOME to another folder.",
         ),
-        (
-            temporary(),
-            "containers' temporary files go",
-            LEAST_FREE,
-            "Make room there, or set TMPDIR to another folder.",
+        Room(
+            place=temporary(),
+            purpose="containers' temporary files go",
+            need=LEAST_FREE,
+            remedy="Make room there, or set TMPDIR to another folder.",
         ),
-    ):
-        free = shutil.disk_usage(place).free
-        if free < min(need, LEAST_FREE):
-            yield Finding(
-                level="error", message=f"only {in_words(free)} are free in {place}, where {what}", remedy=remedy
-            )
-        elif free < need:
-            yield Finding(
-                level="warning",
-                message=f"{in_words(free)} are free in {place}, where {what}; making {', '.join(missing)} may take {in_words(need)}",
-                remedy=remedy,
-            )
-        else:
-            yield Finding(level="ok", message=f"{in_words(free)} free in {place}, where {what}")
+    )
+    yield from findings_on(rooms, missing, "making")
 
 
 def _has_to_be_made(use: Use) -> bool:
@@ -94,25 +77,18 @@ def _has_to_be_made(use: Use) -> bool:
 def check_image(context: PreflightContext) -> Iterator[Finding]:
     """Each image is here or can be made, starts, and holds llem and its backend."""
     facts = _able(context)
-    for use in facts.uses if facts else ():
-        assert facts is not None
-        image, found = facts.image(use), facts.plain(use)
-        if isinstance(image, LlemError):
-            yield findings.of_error(image)
-        elif isinstance(found, LlemError):
-            yield findings.of_error(found)
-        elif (wrong := findings.image_lacks(context, use.backend, use.reference, found)) is not None:
-            yield wrong
-        elif image.digest is None:
-            yield Finding(
-                level="warning",
-                message=f"{use.backend} runs in the folder {use.reference}, which has no digest: results cannot say which image ran",
-                remedy=f"Make a SIF file of it: apptainer build {Path(use.reference).name}.sif {use.reference}.",
-            )
-        else:
-            yield Finding(
-                level="ok", message=f"{use.backend} runs in {use.reference} ({image.digest.partition(':')[2][:12]})"
-            )
+    if facts is not None:
+        yield from findings.images(context, facts, _usable)
+
+
+def _usable(use: Use, image: Image) -> Finding:
+    if image.digest is not None:
+        return findings.runs_in(use, image.digest)
+    return Finding(
+        level="warning",
+        message=f"{use.backend} runs in the folder {use.reference}, which has no digest: results cannot say which image ran",
+        remedy=f"Make a SIF file of it: apptainer build {Path(use.reference).name}.sif {use.reference}.",
+    )
 
 
 def check_version(context: PreflightContext) -> Iterator[Finding]:

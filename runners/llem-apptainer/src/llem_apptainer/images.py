@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from llem.plugin_api import ConfigError, RunnerContext
+from llem.plugin_api import RunnerContext
+from llem_containers import names
 from llem_containers.errors import ImageMissing, ImageUnfit
-from llem_containers.gpus import target_here
-from llem_containers.names import name_of
+from llem_containers.sif import ARCHIVE
 
 Kind = Literal["sif", "folder", "archive", "address"]
-_ARCHIVE = "docker-archive:"
 _BLOCK = 2**22
 
 
@@ -36,7 +35,7 @@ class Source:
     @property
     def uri(self) -> str:
         """The name by which Apptainer makes a SIF file of it."""
-        return self.reference if self.path is None else f"{_ARCHIVE}{self.path}"
+        return self.reference if self.path is None else f"{ARCHIVE}{self.path}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,21 +53,8 @@ class Image:
 
 
 def reference_of(context: RunnerContext) -> str:
-    """The image that a backend runs in: the one given, else the backend's own for a machine such as this, by its address.
-
-    Raises:
-        ConfigError: there is none.
-    """
-    if context.argument:
-        return context.argument
-    name = name_of(context.image, context.cpu_image, target_here())
-    if not name:
-        raise ConfigError(
-            f"the backend `{context.backend}` names no image of its own.",
-            where="runners",
-            remedy=f"Name one: --runner apptainer:IMAGE, or runners: {{{context.backend}: apptainer:IMAGE}}.",
-        )
-    return f"docker://{name}"
+    """The image that a backend runs in, its own by its address. Raises ConfigError where there is none."""
+    return names.reference_of(context, "apptainer", "docker://")
 
 
 def source_of(reference: str) -> Source:
@@ -80,7 +66,7 @@ def source_of(reference: str) -> Source:
     """
     if re.match(r"[a-z][a-z0-9+.-]*://", reference):
         return Source(reference=reference, kind="address")
-    text = reference.removeprefix(_ARCHIVE)
+    text = reference.removeprefix(ARCHIVE)
     path = Path(text).expanduser().absolute()
     if path.is_dir() and text == reference:
         return Source(reference=reference, kind="folder", path=path)

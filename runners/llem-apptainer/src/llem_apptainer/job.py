@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from llem.plugin_api import EVENTS, LOG, Exit, LocalJob
-from llem_apptainer.causes import REFUSED, fatal, start_error
+from llem_apptainer.causes import REFUSED, start_error
 from llem_apptainer.leftovers import SESSION, end_session
 from llem_apptainer.options import ApptainerOptions
 from llem_containers.baseline_cache import BaselineCache
 from llem_containers.failures import OUT_OF_MEMORY, killed_for_memory, signal_of
 from llem_containers.intake import Events, amend_failure, remove_folder, take
+from llem_containers.sif import fatal
 from llem_containers.sizes import in_words
 from llem_containers.space import Space
 from llem_containers.text import MOST_BYTES, clean

@@ -12,17 +12,18 @@ from pathlib import Path
 
 from llem.plugin_api import LlemError, PreflightContext, new_scratch
 from llem_apptainer import cache
-from llem_apptainer.causes import REFUSED, fatal, start_error
+from llem_apptainer.causes import REFUSED, start_error
 from llem_apptainer.command import VOID, WORK, Inside, exec_line
 from llem_apptainer.images import Image, reference_of, source_of
 from llem_apptainer.options import ApptainerOptions
 from llem_apptainer.plugin import RUNNER
-from llem_apptainer.program import Apptainer, cleared, find, run, why_no_rights
+from llem_containers.apptainer import Apptainer, cleared, find, run, why_no_rights
 from llem_containers.errors import ImageUnfit
 from llem_containers.image_facts import SCRIPT, ImageFacts, read_answer
 from llem_containers.intake import remove_folder
 from llem_containers.looks import Looks, uses_of
 from llem_containers.mounts import JOB
+from llem_containers.sif import fatal
 
 _WAIT_S = 120
 _ANSWER = "probe.json"

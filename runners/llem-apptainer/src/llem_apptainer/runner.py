@@ -21,7 +21,6 @@ from llem.plugin_api import (
     RunnerContext,
     RunningJob,
     clear_scratch,
-    hub_token,
     new_scratch,
 )
 from llem_apptainer import cache
@@ -31,13 +30,14 @@ from llem_apptainer.images import Image, reference_of, source_of
 from llem_apptainer.job import ApptainerJob, Parts
 from llem_apptainer.leftovers import EXCHANGE, SESSION
 from llem_apptainer.options import options_of
-from llem_apptainer.program import Apptainer, cleared, find, run, steering
+from llem_containers.apptainer import Apptainer, cleared, find, run, steering
 from llem_containers.baseline_cache import BaselineCache
 from llem_containers.exchange import folders, give_in, lifeline_in, read_experiment
 from llem_containers.gpus import gpus_of
 from llem_containers.mounts import places_of
 from llem_containers.tokens import TokenFile
 from llem_containers.variables import variables
+from llem_hub.availability import hub_token
 
 _LOOK_S = 120
 

@@ -11,7 +11,7 @@ from llem.plugin_api import DATASETS, JOB_SCHEMA, SAMPLERS, SCENARIOS, Finding, 
 from llem_containers import cuda
 from llem_containers.gpus import driver
 from llem_containers.image_facts import ImageFacts
-from llem_containers.looks import ImageT, Looks
+from llem_containers.looks import ImageT, Looks, Use
 
 CUDA_LABEL = "llem.cuda"
 """The label of an image that tells the CUDA that its engine was built for, such as `13.0`."""
@@ -21,6 +21,29 @@ def of_error(error: LlemError, level: Literal["warning", "error"] = "error") -> 
     """The finding that an error is."""
     where = f" ({error.where})" if error.where else ""
     return Finding(level=level, message=f"{error.what.rstrip('.')}{where}", remedy=error.remedy)
+
+
+def images(
+    context: PreflightContext, looks: Looks[ImageT], usable: Callable[[Use, ImageT], Finding]
+) -> Iterator[Finding]:
+    """The findings on whether each image is here or can be had, starts, and holds what its backend needs.
+
+    Args:
+        usable: takes a use and its image that nothing is wrong with, gives the finding on it.
+    """
+    for use in looks.uses:
+        image, found = looks.image(use), looks.plain(use)
+        if isinstance(image, LlemError):
+            yield of_error(image)
+        elif isinstance(found, LlemError):
+            yield of_error(found)
+        else:
+            yield image_lacks(context, use.backend, use.reference, found) or usable(use, image)
+
+
+def runs_in(use: Use, digest: str) -> Finding:
+    """The finding that a backend runs in an image, by the beginning of its digest."""
+    return Finding(level="ok", message=f"{use.backend} runs in {use.reference} ({digest.partition(':')[2][:12]})")
 
 
 def image_lacks(context: PreflightContext, backend: str, image: str, found: ImageFacts) -> Finding | None:

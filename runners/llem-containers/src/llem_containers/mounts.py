@@ -7,7 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from llem.plugin_api import DatasetConfig, ExperimentConfig, LlemError, hub_cache, is_cached, locate_model, paths_in
+from llem.plugin_api import DatasetConfig, ExperimentConfig, LlemError, paths_in
+from llem_hub.availability import hub_cache, is_cached
+from llem_hub.sources import locate_model
 
 JOB = "/llem/job"
 SCRATCH = "/llem/scratch"

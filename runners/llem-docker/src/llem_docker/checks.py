@@ -7,7 +7,6 @@ ground does, unless it was left out on purpose.
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -21,15 +20,12 @@ from llem.plugin_api import (
 from llem_containers import findings
 from llem_containers.errors import GpuRefused
 from llem_containers.gpus import gpus_here
+from llem_containers.room import LEAST_FREE, ROOM_FOR_AN_IMAGE, Room, findings_on
 from llem_containers.sizes import in_words
 from llem_docker import owner
 from llem_docker.errors import TOOLKIT_REMEDY, ToolkitMissing
 from llem_docker.images import labels
 from llem_docker.preflight_facts import facts_of
-
-LEAST_FREE = 256 * 2**20
-ROOM_FOR_AN_IMAGE = 20 * 2**30
-"""An engine with CUDA's libraries takes about so much, unpacked."""
 
 
 def check_engine(context: PreflightContext) -> Iterator[Finding]:
@@ -50,31 +46,21 @@ def check_space(context: PreflightContext) -> Iterator[Finding]:
         return
     root = Path(str(facts.info.get("DockerRootDir") or "/var/lib/docker"))
     missing = [use.reference for use in facts.uses if facts.daemon.find(use.reference) is None]
-    for place, what, need in (
-        (root, "the engine keeps its images", ROOM_FOR_AN_IMAGE if missing else LEAST_FREE),
-        (Path(tempfile.gettempdir()), "containers' temporary files go", LEAST_FREE),
-    ):
-        try:
-            free = shutil.disk_usage(place).free
-        except OSError:
-            continue  # not for this user to see
-        if free < LEAST_FREE:
-            yield Finding(
-                level="error",
-                message=f"only {in_words(free)} are free in {place}, where {what}",
-                remedy="Look with `docker system df`, make room with `docker system prune`."
-                if place == root
-                else "Make room there, or set TMPDIR to another folder.",
-            )
-        elif free < need:
-            yield Finding(
-                level="warning",
-                message=f"{in_words(free)} are free in {place}, where {what}; pulling {', '.join(missing)} may take "
-                f"{in_words(need)}",
-                remedy="Make room with `docker system prune`.",
-            )
-        else:
-            yield Finding(level="ok", message=f"{in_words(free)} free in {place}, where {what}")
+    rooms = (
+        Room(
+            place=root,
+            purpose="the engine keeps its images",
+            need=ROOM_FOR_AN_IMAGE if missing else LEAST_FREE,
+            remedy="Look with `docker system df`, make room with `docker system prune`.",
+        ),
+        Room(
+            place=Path(tempfile.gettempdir()),
+            purpose="containers' temporary files go",
+            need=LEAST_FREE,
+            remedy="Make room there, or set TMPDIR to another folder.",
+        ),
+    )
+    yield from findings_on(rooms, missing, "pulling")
 
 
 def check_image(context: PreflightContext) -> Iterator[Finding]:
@@ -82,19 +68,7 @@ def check_image(context: PreflightContext) -> Iterator[Finding]:
     facts = facts_of(context)
     if isinstance(facts, LlemError):
         return
-    for use in facts.uses:
-        image = facts.image(use)
-        found = facts.plain(use)
-        if isinstance(image, LlemError):
-            yield findings.of_error(image)
-        elif isinstance(found, LlemError):
-            yield findings.of_error(found)
-        elif (wrong := findings.image_lacks(context, use.backend, use.reference, found)) is not None:
-            yield wrong
-        else:
-            yield Finding(
-                level="ok", message=f"{use.backend} runs in {use.reference} ({image.id.partition(':')[2][:12]})"
-            )
+    yield from findings.images(context, facts, lambda use, image: findings.runs_in(use, image.id))
 
 
 def check_version(context: PreflightContext) -> Iterator[Finding]:

@@ -18,13 +18,12 @@ from llem.plugin_api import (
     LlemError,
     RunnerContext,
     RunningJob,
-    hub_token,
 )
 from llem_containers.baseline_cache import BaselineCache
 from llem_containers.exchange import folders, give_in, lifeline_in, read_experiment
-from llem_containers.gpus import gpus_of, target_here
+from llem_containers.gpus import gpus_of
 from llem_containers.mounts import Places, places_of
-from llem_containers.names import name_of
+from llem_containers.names import reference_of
 from llem_containers.tokens import TokenFile
 from llem_docker import owner
 from llem_docker.container import EXCHANGE, Inside, creation
@@ -32,6 +31,7 @@ from llem_docker.daemon import DockerDaemon, Image
 from llem_docker.job import DockerJob, Parts
 from llem_docker.logs import LogStream
 from llem_docker.options import DockerOptions, options_of
+from llem_hub.availability import hub_token
 
 
 class DockerRunner:
@@ -161,19 +161,8 @@ class DockerRunner:
 
 
 def image_of(context: RunnerContext) -> str:
-    """The image that a backend runs in: the one given, else the backend's own for a machine such as this.
-
-    Raises:
-        ConfigError: there is none.
-    """
-    reference = context.argument or name_of(context.image, context.cpu_image, target_here())
-    if not reference:
-        raise ConfigError(
-            f"the backend `{context.backend}` names no image of its own.",
-            where="runners",
-            remedy=f"Name one: --runner docker:IMAGE, or runners: {{{context.backend}: docker:IMAGE}}.",
-        )
-    return reference
+    """The image that a backend runs in. Raises ConfigError where there is none."""
+    return reference_of(context, "docker")
 
 
 def user_of(daemon: DockerDaemon) -> str:

@@ -15,9 +15,9 @@ from llem.plugin_api import (
     ExperimentConfig,
     LlemError,
     PreflightContext,
-    locate_model,
     paths_in,
 )
+from llem_hub.sources import locate_model
 from llem_ray.bridge_client import Line
 from llem_ray.errors import ClusterError
 from llem_ray.options import RayOptions

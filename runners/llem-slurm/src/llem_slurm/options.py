@@ -47,9 +47,11 @@ class SlurmOptions(Section):
     max_running: int | None = Field(None, ge=1, description="jobs of an array that may run at once; null: no limit")
     capacity: int = Field(1_000, ge=1, description="jobs in the queue at once; the site's own limits lower it")
     image: str | None = Field(None, min_length=1, description="image that experiments run in; also as slurm:IMAGE")
-    container: Literal["apptainer", "docker"] = Field("apptainer", description="what runs the image on the nodes")
+    container: Literal["apptainer", "docker"] = Field(
+        "apptainer", description="the runner that runs the image on the nodes"
+    )
     container_options: dict[str, Any] = Field(
-        default_factory=dict, description="options of the runner docker on the nodes, such as {memory: 64g}"
+        default_factory=dict, description="options of that runner on the nodes, such as {memory: 64g}"
     )
     python: str | None = Field(
         None, pattern=r"^/\S+$", description="Python with llem on the nodes; null: the one that llem runs with here"

@@ -17,6 +17,7 @@ from typing import Any
 from llem.plugin_api import (
     BACKENDS,
     DATASETS,
+    RUNNERS,
     SAMPLERS,
     SCENARIOS,
     Finding,
@@ -31,7 +32,7 @@ from llem_slurm.plugin import RUNNER
 from llem_slurm.queue import ACCOUNT_FORMAT
 from llem_slurm.script import ResourceRequest, resource_options
 
-_KINDS: Mapping[str, HookKind[Any]] = {kind.word: kind for kind in (BACKENDS, SCENARIOS, DATASETS, SAMPLERS)}
+_KINDS: Mapping[str, HookKind[Any]] = {kind.word: kind for kind in (BACKENDS, SCENARIOS, DATASETS, SAMPLERS, RUNNERS)}
 _UNSEEN, _NO_PYTHON, _NO_LLEM = 41, 42, 43
 _MINUTES = 5
 
@@ -39,13 +40,13 @@ _LOOK = """
 import importlib.metadata, importlib.util, json, os, sys
 try:
     import llem_slurm.node
-    from llem.plugin_api import BACKENDS, DATASETS, SAMPLERS, SCENARIOS, Registry
+    from llem.plugin_api import BACKENDS, DATASETS, RUNNERS, SAMPLERS, SCENARIOS, Registry
     here, registry = importlib.metadata.version("llem"), Registry()
 except Exception as error:
     print(json.dumps({"error": f"{type(error).__name__}: {error}"}))
     sys.exit(43)
 asked = json.loads(sys.argv[2])
-kinds = {kind.word: kind for kind in (BACKENDS, SCENARIOS, DATASETS, SAMPLERS)}
+kinds = {kind.word: kind for kind in (BACKENDS, SCENARIOS, DATASETS, SAMPLERS, RUNNERS)}
 lacking = [(word, name) for word, name in asked["plugins"] if name not in registry[kinds[word]]]
 text = json.dumps({
     "llem": here,
@@ -225,8 +226,8 @@ def _state(number: str) -> tuple[str | None, int, str]:
 def _asked(context: PreflightContext, options: SlurmOptions) -> Mapping[str, Any]:
     """The question to a node: modules that must be importable there, and plugins, each as the word of its kind and its name.
 
-    The node's own llem reads every experiment, so that it has to know backend and scenario. What a worker needs besides is
-    asked for where it runs in no image.
+    The node's own llem reads every experiment, so that it has to know backend and scenario, and starts the container of an image. What a
+    worker needs besides is asked for where it runs in no image.
     """
     modules: dict[str, None] = {}
     plugins: dict[tuple[str, str], None] = {}
@@ -236,6 +237,7 @@ def _asked(context: PreflightContext, options: SlurmOptions) -> Mapping[str, Any
             continue
         plugins[BACKENDS.word, one.backend] = plugins[SCENARIOS.word, one.measurement.scenario] = None
         if image or options.image:
+            plugins[RUNNERS.word, options.container] = None
             continue
         modules.update(dict.fromkeys(context.registry.find(BACKENDS, one.backend).requires))
         plugins[DATASETS.word, one.dataset.name] = None

@@ -6,7 +6,17 @@ import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from llem.plugin_api import BACKENDS, RUNNERS, ConfigError, ExperimentConfig, Finding, Job, RunnerContext, RunningJob
+from llem.plugin_api import (
+    BACKENDS,
+    RUNNERS,
+    ConfigError,
+    ExperimentConfig,
+    Finding,
+    Job,
+    PluginError,
+    RunnerContext,
+    RunningJob,
+)
 from llem_slurm.cluster import Cluster
 from llem_slurm.job import SlurmJob
 from llem_slurm.limits import SiteLimits, site_limits
@@ -37,12 +47,22 @@ class SlurmRunner:
                 f"{self._options.image}",
                 remedy="Keep one of them.",
             )
-        docker = self._context.registry[RUNNERS].get("docker")
-        if docker is not None:
-            try:
-                container_options(docker, self._options.container_options)
-            except ConfigError as error:
-                yield Finding(level="error", message=f"{error.where}: {error.what}", remedy="See docs/docker.md.")
+        if self._image() is None:
+            return
+        # Nodes and this machine have the same plugins: what is missing here is told before a job has waited in a queue.
+        try:
+            container_options(
+                self._context.registry.find(RUNNERS, self._options.container), self._options.container_options
+            )
+        except PluginError as error:
+            yield Finding(
+                level="error",
+                message=f"`{self._options.container}` is to run the image on the nodes: {str(error.what).rstrip('.')}",
+                remedy=f"Install it here and on the nodes: pip install llem-{self._options.container}.",
+            )
+        except ConfigError as error:
+            page = "docker.md" if self._options.container == "docker" else "apptainer.md"
+            yield Finding(level="error", message=f"{error.where}: {error.what}", remedy=f"See docs/{page}.")
 
     def capacity(self) -> int:
         """As many as the site lets this user have in the queue, and the options allow."""
@@ -72,6 +92,13 @@ class SlurmRunner:
         if cluster is not None:
             cluster.close()
 
+    def _image(self) -> str | None:
+        """The image as nodes find it: Apptainer's file by its whole path, since their jobs start in another folder."""
+        image = self._context.argument or self._options.image
+        if image and self._options.container == "apptainer" and Path(image).exists():
+            return str(Path(image).absolute())
+        return image
+
     def _site(self) -> SiteLimits:
         with self._lock:
             if self._limits is None:
@@ -84,7 +111,7 @@ class SlurmRunner:
             if self._cluster is None:
                 study_dir = self._context.study_dir or job_dir.parent.parent
                 name = f"llem-{self._context.study_id or study_dir.name}"
-                image = self._context.argument or self._options.image
+                image = self._image()
                 submission = Submission(study_dir, name, self._options, image, limits.array)
                 self._cluster = Cluster(submission, study_dir, self._options)
             return self._cluster

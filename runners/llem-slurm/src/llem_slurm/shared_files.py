@@ -72,8 +72,8 @@ class Tasks:
         tasks: by index.
         requeues: how often each may begin anew.
         exclusive: each has its node for itself, because it was asked for.
-        image, container: what the worker runs in; None: the node's own Python.
-        container_options: of the runner that runs the image.
+        image: what the worker runs in; None: the node's own Python.
+        container, container_options: the runner that runs the image, and its options.
     """
 
     tasks: tuple[Task, ...]
@@ -82,7 +82,6 @@ class Tasks:
     image: str | None = None
     container: str = "apptainer"
     container_options: Mapping[str, Any] = field(default_factory=dict)
-    binds: tuple[str, ...] = ()
 
     def write(self, path: Path) -> None:
         write_json(path, asdict(self))
@@ -90,7 +89,7 @@ class Tasks:
     @classmethod
     def read(cls, path: Path) -> Tasks:
         data = json.loads(path.read_text(encoding="utf-8"))
-        return cls(**{**data, "tasks": tuple(Task(**task) for task in data["tasks"]), "binds": tuple(data["binds"])})
+        return cls(**{**data, "tasks": tuple(Task(**task) for task in data["tasks"])})
 
 
 @dataclass(frozen=True, kw_only=True)

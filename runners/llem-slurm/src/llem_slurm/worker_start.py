@@ -1,4 +1,4 @@
-"""The start of a worker on a node: by the node's own Python, or in an image."""
+"""The start of a worker on a node: by the node's own Python, or in an image by the runner of such containers."""
 
 from __future__ import annotations
 
@@ -44,21 +44,19 @@ def start(
     registry = Registry()
     config = Composer(registry[BACKENDS], registry[SCENARIOS]).compose(document.config)
     job = Job(directory=directory, config=config, config_hash=document.config_hash, environment=environment)
-    if tasks.image is not None and tasks.container == "docker":
-        docker = registry.find(RUNNERS, "docker")
+    if tasks.image is not None:
+        runner = registry.find(RUNNERS, tasks.container)
         context = RunnerContext(
             registry=registry,
-            options=container_options(docker, tasks.container_options),
+            options=container_options(runner, tasks.container_options),
             argument=tasks.image,
             study_id=document.study or "",
             backend=config.backend,
             image=tasks.image,
         )
-        running: RunningJob = load_object(docker.runner)(context).start(job)
+        running: RunningJob = load_object(runner.runner)(context).start(job)
         return running
     worker = [sys.executable, "-m", "llem.worker", str(directory)]
-    if tasks.image is not None:
-        worker = apptainer(tasks, directory, document.base_dir)
     try:
         return LocalJob(worker, job, scratch)
     except OSError as error:
@@ -72,29 +70,6 @@ def container_options(runner: RunnerSpec, given: Mapping[str, Any]) -> Section |
     except ValidationError as error:
         wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors())
         raise ConfigError(f"{wrong}.", where="runner_options.slurm.container_options") from error
-
-
-def apptainer(tasks: Tasks, directory: Path, base_dir: str) -> list[str]:
-    """The command that runs a worker in an image of Apptainer. The image's own Python and packages are used.
-
-    `--nv` passes the GPUs in that the job has, `--cleanenv` is not given: the worker's variables are llem's to choose.
-    """
-    assert tasks.image is not None
-    places = dict.fromkeys([str(directory), base_dir, *tasks.binds])
-    binds = [word for place in places for word in ("--bind", place)]
-    gpus = ["--nv"] if Path("/dev/nvidiactl").exists() else ["--rocm"] if Path("/dev/kfd").exists() else []
-    return [
-        "apptainer",
-        "exec",
-        *gpus,
-        "--no-home",
-        *binds,
-        tasks.image,
-        "python3",
-        "-m",
-        "llem.worker",
-        str(directory),
-    ]
 
 
 def is_alone(*, asked: bool) -> bool | None:

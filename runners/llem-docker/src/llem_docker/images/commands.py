@@ -159,6 +159,17 @@ def pull(registry: Registry, backends: tuple[str, ...], target: str | None, refe
     help="The Docker client (also DOCKER_CLI); by default the first on the PATH that has BuildKit.",
 )
 @click.option(
+    "--format",
+    "form",
+    type=click.Choice(["docker", "sif"]),
+    default="docker",
+    show_default=True,
+    help="Keep the image in the Docker engine, or also write it to a SIF file, by Apptainer.",
+)
+@click.option(
+    "--output", type=click.Path(path_type=Path), help="The SIF file; by default IMAGE-TAG.sif in this folder."
+)
+@click.option(
     "--context",
     "context_only",
     type=click.Path(path_type=Path),
@@ -173,26 +184,36 @@ def build(
     context_only: Path | None,
     wheelhouse: Path | None,
     client: str | None,
+    form: str,
+    output: Path | None,
     **options: object,
 ) -> None:
     """Build the image of a backend, with llem as it is installed here.
 
-    The build needs a Docker client with BuildKit, and an index for pip. Its last line is the image's name.
+    The build needs a Docker client with BuildKit, and an index for pip. Its last line is the image's name, or the SIF file.
 
     \b
     Examples:
       llem images build vllm
       llem images build vllm --target cpu --base debian:bookworm-slim
       llem images build pytorch --tag registry.example.org/llem-pytorch:mine --pip-conf pip.conf --ca ca.pem
+      llem images build vllm --format sif --output vllm.sif
       llem images build vllm --context context/ && docker buildx build context/
     """
+    from llem_containers.apptainer import find
     from llem_containers.gpus import target_here
+    from llem_docker.images.as_sif import place_of, write_sif
     from llem_docker.images.build import BuildOptions, builder, tag_of
     from llem_docker.images.build import build as build_image
     from llem_docker.images.context import write_context
     from llem_docker.images.recipe import recipe
 
     chosen = recipe(registry, backend)
+    if (context_only is not None and form == "sif") or (output is not None and form != "sif"):
+        raise ConfigError(
+            "--output is the place of a SIF file, and --context writes none.",
+            remedy="For a SIF file: --format sif --output FILE.sif, without --context.",
+        )
     if context_only is not None:
         click.echo(write_context(chosen, context_only, wheelhouse))
         return
@@ -203,11 +224,20 @@ def build(
         pull=bool(options.pop("pull_base")),
         **options,  # type: ignore[arg-type]  # click has checked them, each named as the field is
     )
-    builder(client)  # before wheels are made in vain
-    click.echo(f"building {tag_of(chosen, settings)}", err=True)
+    # All that can be known before wheels and layers are made in vain.
+    program = builder(client)[0]
+    tag = tag_of(chosen, settings)
+    sif, apptainer = (place_of(tag, output), find()) if form == "sif" else (None, None)
+    click.echo(f"building {tag}", err=True)
     with tempfile.TemporaryDirectory(prefix="llem-image-") as folder:
         context = write_context(chosen, Path(folder) / "context", wheelhouse)
-        click.echo(build_image(chosen, context, settings, client))
+        built = build_image(chosen, context, settings, client)
+    if sif is None or apptainer is None:
+        click.echo(built)
+        return
+    click.echo(f"writing {built} to {sif}", err=True)
+    write_sif(built, sif, program, apptainer)
+    click.echo(sif)
 
 
 def _pairs(given: object) -> dict[str, str]:

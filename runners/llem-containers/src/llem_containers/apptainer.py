@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from llem_apptainer.causes import RIGHTS_REMEDY, ApptainerUnavailable
+from llem.plugin_api import PreflightError
 
 LEAST = (1, 1)
 """Older ones take no `--no-eval`, and would let a shell expand the values of variables."""
@@ -27,6 +27,18 @@ _KEPT = frozenset(
     }
 )
 """Variables that say where Apptainer keeps its files, and who one is to a registry. Others would steer what a container sees."""
+
+
+RIGHTS_REMEDY = (
+    "Ask the site for one of the two: Apptainer's setuid installation (apptainer-suid), or user namespaces for users "
+    "(sysctl user.max_user_namespaces above 0; on Ubuntu also a profile of AppArmor for apptainer)."
+)
+
+
+class ApptainerUnavailable(PreflightError):  # noqa: N818
+    """Apptainer is not installed, too old, or this user may not start containers."""
+
+    topic = "apptainer"
 
 
 @dataclass(frozen=True, kw_only=True)
