@@ -3,8 +3,10 @@
 set -euo pipefail
 
 options=(--metric "$METRIC")
+if [ -n "$STORE" ]; then options+=(--store "$STORE"); fi
 if [ -n "$MAX_INCREASE" ]; then options+=(--max-increase "$MAX_INCREASE"); fi
 if [ -n "$MAX_DECREASE" ]; then options+=(--max-decrease "$MAX_DECREASE"); fi
+if [ -n "$RELATIVE_TO" ]; then options+=(--relative-to "$RELATIVE_TO"); fi
 if [ -n "$JUNIT" ]; then options+=(--junit "$JUNIT"); fi
 if [ "$ANYWAY" = true ]; then options+=(--anyway); fi
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import io
 import random
+import resource
+import signal
 import stat
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -16,6 +19,7 @@ import pytest
 
 from llem_bundle.container import DIRECTORY, BundleError, Content, Packing, measured, unpack
 from llem_bundle.listing import LISTING, Listed, listing
+from llem_bundle.verifying import unpacked
 from llem_bundle.zip_layout import Entry, archive_size, directory_record, end_records, local_header
 
 pytestmark = pytest.mark.unit
@@ -162,6 +166,13 @@ def test_wrong_sizes_are_refused_before_anything_is_unpacked(tmp_path: Path, siz
     assert list((tmp_path / "x" / "out").iterdir()) == []
 
 
+def test_sizes_beyond_all_that_an_archive_can_hold_are_refused(tmp_path: Path) -> None:
+    lines = "".join(f"# {10**16 - 1} bytes\n{'0' * 64}  f{number:04}\n" for number in range(2000))
+    with pytest.raises(BundleError, match="bytes"):  # together they are more than a place of 64 bits can tell
+        opened(_archive({}, lines), tmp_path / "x")
+    assert list((tmp_path / "x" / "out").iterdir()) == []
+
+
 def test_a_bomb_is_no_bundle(tmp_path: Path) -> None:
     out = BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -170,6 +181,28 @@ def test_a_bomb_is_no_bundle(tmp_path: Path) -> None:
     with pytest.raises(BundleError):
         opened(out.getvalue(), tmp_path / "x")
     assert list((tmp_path / "x" / "out").iterdir()) == []
+
+
+def test_a_temporary_folder_without_room_is_named_with_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "bundle.zip"
+    path.write_bytes(packed())
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3, before[1]))
+    try:
+        with pytest.raises(BundleError) as caught, unpacked(path):
+            pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert f"it cannot be unpacked into {tempfile.gettempdir()}: File too large" in str(caught.value)
+    assert "TMPDIR" in str(caught.value.remedy)
+
+
+def test_a_folder_in_the_place_of_a_bundle_is_told_as_one(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="cannot be read: Is a directory") as caught, unpacked(tmp_path):
+        pass
+    assert caught.value.where == str(tmp_path)
 
 
 def test_other_archives_and_files_are_no_bundles(tmp_path: Path) -> None:

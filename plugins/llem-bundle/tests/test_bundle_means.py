@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from llem.metrics import intervals
+from llem_analysis import intervals
 from llem_bundle import means, recount
 
 pytestmark = pytest.mark.unit

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import json
 import os
 import random
@@ -17,6 +18,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from packaging.pylock import Pylock, PylockValidationError
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from rocrate.rocrate import ROCrate
 
 from llem_bundle.container import Content, Packing, measured
@@ -106,6 +110,41 @@ def test_it_holds_what_it_says(bundle: Path, tmp_path: Path) -> None:
         check=False,
     )
     assert cited.returncode == 0, cited.stdout + cited.stderr
+
+
+def test_its_packages_are_those_of_the_process_that_measured(bundle: Path, ran: Path) -> None:
+    files = rebuilt(bundle)
+    text = files["environment/packages-1.txt"].decode()
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    told = {found.name: str(found.specifier) for found in map(Requirement, lines)}
+    recorded = [
+        json.loads(path.read_text())["environment"]["packages"]
+        for path in sorted(ran.glob("experiments/*/result.json"))
+        if json.loads(path.read_text())["status"] == "done"
+    ]
+    assert recorded[0]
+    assert all(told == {name: f"=={version}" for name, version in one.items()} for one in recorded)
+    assert told["llem"] == f"=={importlib.metadata.version('llem')}"
+    assert "Not a lock by PEP 751" in text
+
+
+def test_names_and_versions_alone_are_no_lock_by_pep_751(bundle: Path) -> None:
+    """The reason why a bundle has none: a lock names files with their digests, which nobody recorded when it was measured."""
+    lines = rebuilt(bundle)["environment/packages-1.txt"].decode().splitlines()
+    found = [Requirement(line) for line in lines if not line.startswith("#")]
+    packages = [
+        {"name": canonicalize_name(one.name), "version": str(one.specifier).removeprefix("==")} for one in found
+    ]
+    document: dict[str, Any] = {"lock-version": "1.0", "created-by": "llem", "packages": packages}
+    with pytest.raises(PylockValidationError, match="vcs, directory, archive"):
+        Pylock.from_dict(document)
+    wheel = {"name": "x-1-py3-none-any.whl", "url": "https://example.org/x-1-py3-none-any.whl"}
+    document["packages"] = [{"name": "x", "version": "1", "wheels": [wheel]}]
+    with pytest.raises(PylockValidationError, match="hashes"):
+        Pylock.from_dict(document)
+    Pylock.from_dict(
+        {**document, "packages": [{**document["packages"][0], "wheels": [{**wheel, "hashes": {"sha256": "0" * 64}}]}]}
+    )
 
 
 def test_nothing_is_overwritten(study: Path, bundle: Path, llem_here: Llem) -> None:

@@ -45,9 +45,11 @@ def with_record(bundle: Path, target: Path, change: Callable[[dict[str, Any]], N
 
 
 def scaled(study: Path, factor: float) -> Path:
-    """The study with every throughput so many times as high."""
+    """The study as it might have run again: other times, and every throughput so many times as high."""
     for path in study.glob("experiments/*/result.json"):
         result = json.loads(path.read_text())
+        for phase in result["phases"]:
+            phase["start_ns"], phase["end_ns"] = (phase[key] + 3_600_000_000_000 for key in ("start_ns", "end_ns"))
         if result["status"] == "done":
             result["throughput"]["tokens_per_s"] *= factor
             path.write_text(json.dumps(result))
@@ -161,12 +163,18 @@ def test_a_study_that_ran_already_is_judged(
 
 
 @pytest.mark.process
+def test_the_study_that_was_bundled_is_no_replica_of_itself(study: Path, bundle: Path, llem: Llem) -> None:
+    done = llem("replicate", bundle, "--results", study, "--margin", "99%")
+    assert done.returncode == 5, done.stdout + done.stderr
+    assert "they are one and the same run" in done.stdout
+
+
+@pytest.mark.process
 def test_with_too_few_cycles_it_cannot_tell(study: Path, bundle: Path, llem: Llem) -> None:
     for path in sorted(study.glob("experiments/*/result.json")):
         if json.loads(path.read_text())["identity"]["cycle"] > 2:
             shutil.rmtree(path.parent)
-    (study / "results.parquet").unlink()
-    done = llem("replicate", bundle, "--results", study)
+    done = llem("replicate", bundle, "--results", scaled(study, 1.0))
     assert done.returncode == 5, done.stdout + done.stderr
     assert "cannot tell" in done.stdout
     assert "it takes 3 cycles or more" in done.stdout
@@ -178,8 +186,7 @@ def test_on_unlike_hardware_it_says_so(study: Path, bundle: Path, llem: Llem) ->
         result = json.loads(path.read_text())
         result["facts"]["cpu"]["model"] = result["environment"]["cpu"]["model"] = "Other CPU"
         path.write_text(json.dumps(result))
-    (study / "results.parquet").unlink()
-    done = llem("replicate", bundle, "--results", study)
+    done = llem("replicate", bundle, "--results", scaled(study, 1.0))
     assert done.returncode == 5, done.stdout + done.stderr
     assert "is Other CPU" in done.stdout
     assert "only the ratios between configurations" in done.stdout

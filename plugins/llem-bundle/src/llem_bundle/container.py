@@ -159,7 +159,11 @@ class _Reading:
 
     def expect_size(self, files: Sequence[Listed], first: Entry) -> None:
         """Refuse an archive that is longer or shorter than the listing says, before anything is unpacked."""
-        size = archive_size([first, *(Entry(one.name, 0, one.size) for one in files)])
+        content = sum(one.size for one in files)
+        # Sizes that make more than the archive are not laid out: no header has room for a place that far into one.
+        size = (
+            content if content > self._size else archive_size([first, *(Entry(one.name, 0, one.size) for one in files)])
+        )
         if size != self._size:
             raise BundleError(
                 f"it has {self._size} bytes, and the files that it lists make {size}: it was cut short, or something was added. "

@@ -9,7 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from llem.plugin_api import DOCUMENTATION, RESULT, StudyResult, parquet_rows, read_object, summarise
+from llem.plugin_api import DOCUMENTATION, RESULT, StudyResult, read_object
+from llem_analysis.configurations import summarise
+from llem_analysis.parquet_rows import parquet_rows
 from llem_bundle.study_files import job_names
 
 _HARDWARE = ("node", "exclusive", "machine", "os", "cpu", "memory", "gpu", "meters", "python")

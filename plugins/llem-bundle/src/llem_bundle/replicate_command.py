@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from llem.plugin_api import COMMANDS, Registry, load_object, study_folders
+from llem.plugin_api import RunningCommand, registry_of, run_as_llem_run, study_folders
 
 if TYPE_CHECKING:
     from llem_bundle.replicating import Ready
@@ -36,27 +36,7 @@ def _share(_context: click.Context, _parameter: click.Parameter, value: str) -> 
     return found
 
 
-class _Replicate(click.Command):
-    """The command with those options of `llem run`."""
-
-    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        """Its own, and those of `llem run`."""
-        own = super().get_params(ctx)
-        return [*own[:-1], *(one for one in _run(ctx).params if one.name in _OF_RUN), own[-1]]
-
-
-def _run(context: click.Context) -> click.Command:
-    command: click.Command = load_object(_registry(context)[COMMANDS]["run"].command)
-    return command
-
-
-def _registry(context: click.Context) -> Registry:
-    registry = context.find_object(Registry)
-    assert registry is not None, "the command line hands it over"
-    return registry
-
-
-@click.command(cls=_Replicate)
+@click.command(cls=RunningCommand, of_run=_OF_RUN)
 @click.argument("bundle", metavar="BUNDLE", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--prepare", "only_prepare", is_flag=True, help="Make the folder and say what differs here; run nothing.")
 @click.option(
@@ -137,7 +117,7 @@ def replicate(
     prepared: Ready | None = None
     if results is None:
         folder = Path(f"{bundle.name.removesuffix('.zip')}-replica") if output is None else output
-        prepared = ready(bundle, folder, _registry(context), data)
+        prepared = ready(bundle, folder, registry_of(context), data)
         if not quiet or only_prepare:
             for line in _prepared_lines(prepared):
                 click.echo(f"llem: {line}", err=True)
@@ -150,9 +130,7 @@ def replicate(
                 click.echo(f"  llem replicate {bundle} --results {prepared.replica.results}/STUDY_DIR")
             return 0
         with redirect_stdout(sys.stderr) if as_json else nullcontext():
-            code: int = context.invoke(
-                _run(context), study=prepared.replica.study, output=prepared.replica.results, **passed
-            )
+            code = run_as_llem_run(context, study=prepared.replica.study, output=prepared.replica.results, **passed)
         if code not in _WENT_WELL:
             click.echo(
                 f"llem: nothing is judged yet; once it is done: llem replicate {bundle} --results STUDY_DIR", err=True

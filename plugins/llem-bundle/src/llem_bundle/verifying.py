@@ -77,7 +77,13 @@ def unpacked(path: Path) -> Iterator[tuple[Path, Sequence[Listed]]]:
         except FileNotFoundError as error:
             raise BundleError("there is no bundle here.", where=str(path)) from error
         except OSError as error:
-            raise BundleError(f"it cannot be unpacked: {error.strerror or error}.", where=str(path)) from error
+            if error.filename in (path, str(path)):
+                raise BundleError(f"it cannot be read: {error.strerror or error}.", where=str(path)) from error
+            raise BundleError(
+                f"it cannot be unpacked into {folder.parent}: {error.strerror or error}.",
+                where=str(path),
+                remedy="Make room there, or set TMPDIR to another folder.",
+            ) from error
         yield folder, files
 
 
