@@ -33,7 +33,10 @@ def start(tmp_path: Path) -> Start:
     """Starts `llem` with these words; `notify` is the content of notify.yaml, `study` what the study changes."""
 
     def run(
-        *words: str, notify: Mapping[str, object] | None, study: Mapping[str, object] | None = None
+        *words: str,
+        notify: Mapping[str, object] | None,
+        study: Mapping[str, object] | None = None,
+        variables: Mapping[str, str] | None = None,
     ) -> subprocess.Popen[str]:
         (tmp_path / "study.yaml").write_text(json.dumps({**STUDY, **(study or {})}))
         config = tmp_path / "config" / "llem"
@@ -44,6 +47,7 @@ def start(tmp_path: Path) -> Start:
             "XDG_CONFIG_HOME": str(tmp_path / "config"),
             "XDG_CACHE_HOME": str(tmp_path / "cache"),
             "HOOK_KEY": "whsec_aGVsbG8gaGVsbG8gaGVsbG8gaGVsbG8=",
+            **(variables or {}),
         }
         return subprocess.Popen(
             [sys.executable, "-m", "llem", *words],
@@ -158,3 +162,43 @@ def test_without_a_file_the_command_says_where_it_belongs(start: Start) -> None:
     code, _, err = ended(start("notify", notify=None))
     assert code == 2
     assert "notify.yaml" in err
+
+
+def test_a_running_study_has_a_file_for_prometheus(start: Start, tmp_path: Path) -> None:
+    from prometheus_client.parser import text_string_to_metric_families
+
+    (tmp_path / "collected").mkdir()
+    study = {"sweep": {"testbed.fail": ["no", "raise"]}}
+    process = start("run", "study.yaml", notify={"textfile_folder": str(tmp_path / "collected")}, study=study)
+    code, _, said = ended(process)
+    assert code == 1, said
+    (file,) = (tmp_path / "collected").iterdir()
+    samples = [one for family in text_string_to_metric_families(file.read_text()) for one in family.samples]
+    found = {(one.name, one.labels.get("status")): one.value for one in samples}
+    assert found["llem_study_running", None] == 0
+    assert found["llem_study_experiments", None] == 2
+    assert found["llem_study_experiments_ended", "done"] == found["llem_study_experiments_ended", "failed"] == 1
+    (results,) = (tmp_path / "results").iterdir()
+    assert {one.labels["folder"] for one in samples} == {results.name}
+
+
+def test_results_are_logged_to_mlflow_while_a_study_runs(start: Start, tmp_path: Path) -> None:
+    fails = {"sweep": {"testbed.fail": ["no", "raise"]}}
+    code, _, err = ended(start(*RUN, notify={"mlflow": True}, study=fails))
+    assert code == 3, err
+    assert "MLFLOW_TRACKING_URI" in err
+    assert not (tmp_path / "results").exists()
+    store = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    code, _, err = ended(start(*RUN, notify={"mlflow": True}, study=fails, variables={"MLFLOW_TRACKING_URI": store}))
+    assert code == 1, err
+    assert "MLflow" not in err
+    assert "alembic" not in err
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking_uri=store)
+    experiment = client.get_experiment_by_name("told")
+    assert experiment is not None
+    states = {
+        run.data.params["testbed.fail"]: run.info.status for run in client.search_runs([experiment.experiment_id])
+    }
+    assert states == {"no": "FINISHED", "raise": "FAILED"}

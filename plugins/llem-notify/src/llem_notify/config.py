@@ -119,7 +119,11 @@ class Target(_Part):
 class Notify(_Part):
     """The whole of `notify.yaml`."""
 
-    targets: tuple[Target, ...] = Field(min_length=1)
+    targets: tuple[Target, ...] = Field((), description="who is told")
+    textfile_folder: str | None = Field(
+        None, min_length=1, description="folder of the textfile collector of Prometheus' node exporter"
+    )
+    mlflow: bool = Field(False, description="log each result to the store of MLFLOW_TRACKING_URI when it has come")
     stalled_after_s: float | None = Field(
         3600.0, ge=1, description="a study in which nothing starts or ends for so long has stalled; null: none has"
     )
@@ -133,6 +137,8 @@ class Notify(_Part):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"two targets are called `{twice[0]}`")
+        if not self.targets and self.textfile_folder is None and not self.mlflow:
+            raise ValueError("it has neither targets nor a textfile_folder nor mlflow: true, so that nobody is told")
         return self
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from llem_notify import messages
 from llem_notify.config import Notify, Target
 from llem_notify.courier import LAST_S, Courier, Delivers, Route
 from llem_notify.delivery import ByApprise, Webhook, key_bytes, require_apprise
+from llem_notify.textfile import Textfile, folder_of
+from llem_notify.tracking import LAST_LOG_S, Tracking
 from llem_notify.watch import Watch
 
 INTERRUPTED = "Interrupted"
@@ -61,6 +64,11 @@ class StudyMessages:
             experiments=int(study["experiments"]),
             at_most=bool(study.get("at_most")),
         )
+        self._textfile = None
+        if config.textfile_folder is not None:
+            place = folder_of(config.textfile_folder, folder)
+            self._textfile = Textfile(place, self._study.name, study_dir.name, self._study.experiments)
+        self._tracking = Tracking(study_dir, self._study.name) if config.mlflow else None
         self._most, self._failures = config.most_failures, 0
         self._courier = Courier(
             [
@@ -76,10 +84,16 @@ class StudyMessages:
     def experiment_started(self) -> None:
         """An experiment starts: the study is alive."""
         self._watch.happened()
+        if self._textfile is not None:
+            self._textfile.experiment_started()
 
     def experiment_finished(self, job_dir: Path, result: Mapping[str, Any]) -> None:
         """An experiment has ended, done or failed."""
         self._watch.happened()
+        if self._textfile is not None:
+            self._textfile.experiment_finished(str(result.get("status")))
+        if self._tracking is not None:
+            self._tracking.experiment_finished(job_dir)
         failure = result.get("failure") or {}
         if result.get("status") != "failed" or failure.get("type") == INTERRUPTED:
             return
@@ -91,4 +105,11 @@ class StudyMessages:
         """The study has ended. Waits seconds for what is under way; returns a sentence for each target that missed some."""
         self._watch.close()
         self._courier.send(messages.finished(self._study, state, counts, max(0, self._failures - self._most)))
-        return self._courier.close(within_s)
+        until = time.monotonic() + within_s
+        lost = self._courier.close(within_s)
+        if self._textfile is not None and (why := self._textfile.finished(until - time.monotonic())) is not None:
+            lost.append(why)
+        patience_s = LAST_LOG_S if within_s else 0.0
+        if self._tracking is not None and (why := self._tracking.finished(patience_s)) is not None:
+            lost.append(why)
+        return lost
