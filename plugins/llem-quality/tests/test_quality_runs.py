@@ -13,6 +13,9 @@ import pytest
 from plain_environment import plain_environment
 
 import llem
+from llem.plugin_api import installed_parts, load_study
+from llem.plugins import default_registry
+from llem_quality.study_document import name_of
 from llem_quality.wilson import wilson
 
 pytestmark = [pytest.mark.process, pytest.mark.engine]
@@ -45,7 +48,8 @@ def run(folder: Path, *words: object) -> subprocess.CompletedProcess[str]:
 def test_a_finished_study_gets_its_accuracy_and_is_picked_by_it(tmp_path: Path, write_task: WriteTask) -> None:
     (tmp_path / "study.yaml").write_text(json.dumps(STUDY))
     assert run(tmp_path, "run", "study.yaml", "--output", "results").returncode == 0
-    (study,) = (tmp_path / "results").iterdir()
+    (made,) = (tmp_path / "results").iterdir()
+    study = made.rename(made.with_name("größe 1"))  # a folder may be called what a study may not
     task = write_task(["t0 t1", "t0", "t0 t1", "t1", "t0 t1"])  # the engine says t0 t1 t2 t3, whatever it is asked
 
     planned = run(tmp_path, "quality", study, "--tasks", task, "--dry-run")
@@ -53,7 +57,7 @@ def test_a_finished_study_gets_its_accuracy_and_is_picked_by_it(tmp_path: Path, 
     assert not (study / "quality").exists()
 
     # What --set changes has another identity, and is joined all the same.
-    asked = run(tmp_path, "quality", study, "--tasks", task, "--no-gaps", "--set", "testbed.token_s=0.002")
+    asked = run(tmp_path, "quality", study, "--tasks", task, "--no-gaps", "--set", "testbed.token_s=0.05")
     assert asked.returncode == 0, asked.stderr
     found = json.loads((study / "quality.json").read_text())
     own = {row["config_hash"] for row in llem.load_study(study).to_arrow(["config_hash"]).to_pylist()}
@@ -91,6 +95,16 @@ def test_a_finished_study_gets_its_accuracy_and_is_picked_by_it(tmp_path: Path, 
     assert "accuracy" in picked.stderr
 
 
+@pytest.mark.parametrize(
+    "name", ["größe 1", "-x", ".hidden", "日本", "a\nmodel: b", "x" * 200, "demo-20260101T120000Z"]
+)
+def test_a_folder_of_any_name_makes_a_name_that_a_study_can_have(tmp_path: Path, name: str) -> None:
+    found = name_of(tmp_path / name)
+    document = {"name": found, "model": "random:tiny-llama", "backend": "testbed"}
+    assert load_study(document=document, **installed_parts(default_registry())).config.name == found
+    assert found.endswith("-quality")
+
+
 def test_a_task_that_cannot_be_scored_stops_before_anything_runs(tmp_path: Path, write_task: WriteTask) -> None:
     task = write_task(["t0"])
     study = {**STUDY, "dataset": {"name": "lm_eval", "path": str(task), "n": 1}, "sweep": {}}
@@ -105,3 +119,24 @@ def test_a_task_that_cannot_be_scored_stops_before_anything_runs(tmp_path: Path,
         assert done.returncode == 3, done.stdout + done.stderr
         assert said in done.stderr
     assert not (tmp_path / "results").exists()
+
+
+def test_a_plan_refuses_a_task_that_is_scored_by_likelihoods_in_one_paragraph(
+    tmp_path: Path, write_task: WriteTask
+) -> None:
+    task = write_task(
+        ["t0"],
+        output_type="multiple_choice",
+        doc_to_choice=["a", "b"],
+        doc_to_target=0,
+        generation_kwargs=None,
+        metric_list=[{"metric": "acc"}],
+    )
+    study = {**STUDY, "dataset": {"name": "lm_eval", "path": str(task), "n": 1}, "sweep": {}}
+    study["measurement"] = {**STUDY["measurement"], "scenario": "quality"}
+    (tmp_path / "study.yaml").write_text(json.dumps(study))
+    done = run(tmp_path, "run", "study.yaml", "--dry-run")
+    assert done.returncode == 3, done.stdout + done.stderr
+    assert done.stderr.count("of the kind multiple_choice, which is scored by likelihoods") == 1, done.stderr
+    assert "Take a task of the kind generate_until" in done.stderr
+    assert "Traceback" not in done.stderr

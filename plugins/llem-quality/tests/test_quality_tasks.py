@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from llem.plugin_api import ConfigError, DatasetConfig, DatasetError, LlemError
+from llem.plugin_api import ConfigError, DatasetConfig, DatasetError, LlemError, Request, RequestRecord
 from llem_quality.config import QualityConfig
 from llem_quality.dataset import how_many, load
+from llem_quality.generator import QualityLoad
 from llem_quality.questions import Question
 from llem_quality.scoring import EngineLM, Score, metric_of, score
 from llem_quality.task_file import load_task
@@ -54,6 +56,28 @@ def test_a_task_of_another_kind_is_refused(write_task: WriteTask, changes: dict[
         changes = {**changes, "generation_kwargs": None, "metric_list": [{"metric": "acc"}]}
     with pytest.raises(DatasetError, match=said):
         load_task(str(write_task(["a"], **changes)), ".")
+
+
+def test_a_file_may_include_another_and_name_functions(write_task: WriteTask, tmp_path: Path) -> None:
+    base = write_task(["a", "b"])
+    (tmp_path / "tasks" / "wording.py").write_text("def upper(doc):\n    return doc['word'].upper()\n")
+    further = tmp_path / "further" / "loud.yaml"
+    further.parent.mkdir()
+    further.write_text(f"include: ../tasks/{base.name}\ntask: loud\n")
+    base.write_text(base.read_text().replace('"say {{word}}:"', "!function wording.upper"))
+    (tmp_path / "further" / "echoes.jsonl").write_text('{"word": "c"}\n')
+    found = load(DatasetConfig(name="lm_eval", path="loud.yaml", n=1), str(further.parent))
+    assert [one.text for one in found.prompts] == ["C"]
+    assert found.provenance.startswith("task loud, ")
+    further.write_text("include: loud.yaml\ntask: loud\n")
+    with pytest.raises(DatasetError, match="includes itself"):
+        load_task(str(further), ".")
+
+
+def test_only_public_doors_of_the_harness_are_used() -> None:
+    sources = Path(load_task.__code__.co_filename).parent.glob("*.py")
+    private = re.compile(r"lm_eval(\.\w+)*\._|from lm_eval[\w.]* import _")
+    assert [path.name for path in sources if private.search(path.read_text("utf-8"))] == []
 
 
 @pytest.mark.parametrize("path", [None, "missing.yaml", "no_task_of_this_name"])
@@ -111,6 +135,22 @@ def test_likelihoods_are_told_to_be_none_of_an_engine() -> None:
     for asked in (model.loglikelihood, model.loglikelihood_rolling):
         with pytest.raises(LlemError, match="likelihoods"):
             asked([])
+
+
+class Counting:
+    """An engine that counts tokens and tells none."""
+
+    def generate(self, batch: Sequence[Request]) -> Sequence[RequestRecord]:
+        return [
+            RequestRecord(id=one.id, input_tokens=3, output_tokens=1, start_ns=0, end_ns=1, finish="length")
+            for one in batch
+        ]
+
+
+def test_an_engine_without_text_is_refused_at_its_first_batch() -> None:
+    engine: Any = Counting()
+    with pytest.raises(LlemError, match="tells no text"):
+        QualityLoad(engine).answer([Request(id=0, prompt="3 + 4 =", output_tokens=1)])
 
 
 def test_what_to_install_is_told_where_lm_evaluation_harness_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from llem.plugin_api import COMMANDS, Registry, load_object, study_folders
+from llem.plugin_api import RunningCommand, registry_of, run_as_llem_run, study_folders
 
 if TYPE_CHECKING:
     from llem_quality.study_document import QualityStudy
@@ -20,27 +20,7 @@ _OF_RUN = ("settings", "no_gaps", "skip_preflight", "allow_shared", "dry_run", "
 """Options of `llem run` that mean the same here."""
 
 
-class _Quality(click.Command):
-    """The command with those options of `llem run`."""
-
-    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        """Its own, and those of `llem run`."""
-        own = super().get_params(ctx)
-        return [*own[:-1], *(one for one in _run(ctx).params if one.name in _OF_RUN), own[-1]]
-
-
-def _run(context: click.Context) -> click.Command:
-    command: click.Command = load_object(_registry(context)[COMMANDS]["run"].command)
-    return command
-
-
-def _registry(context: click.Context) -> Registry:
-    registry = context.find_object(Registry)
-    assert registry is not None, "the command line hands it over"
-    return registry
-
-
-@click.command(cls=_Quality)
+@click.command(cls=RunningCommand, of_run=_OF_RUN)
 @click.argument("study", metavar="STUDY", type=click.Path(path_type=Path), shell_complete=study_folders)
 @click.option("--tasks", "task", metavar="FILE|NAME", required=True, help="A task's YAML file, or the name of one.")
 @click.option("--limit", type=click.IntRange(min=1), help="Only the first so many questions.", show_default="all")
@@ -81,7 +61,7 @@ def quality(
     from llem.plugin_api import is_study
     from llem_quality.dataset import how_many
     from llem_quality.joining import join
-    from llem_quality.study_document import quality_study, require_ended
+    from llem_quality.study_document import name_of, quality_study, require_ended
     from llem_quality.task_file import is_file
 
     require_ended(study)
@@ -90,19 +70,18 @@ def quality(
     if chat_template:
         dataset["chat_template"] = True
     scoring = {key: value for key, value in (("metric", metric), ("filter", filtered)) if value is not None}
-    asked = quality_study(study, _registry(context), dataset, scoring, settings)
+    asked = quality_study(study, registry_of(context), dataset, scoring, settings)
     folder = study / FOLDER
     before = set(folder.iterdir()) if folder.is_dir() else set()
-    with _written(asked, folder, f"The quality of {study.resolve().name}", dry_run=dry_run) as file:
+    with _written(asked, folder, f"The quality of {name_of(study).removesuffix('-quality')}", dry_run=dry_run) as file:
         output = None if dry_run else folder
-        code: int = context.invoke(
-            _run(context), study=file, output=output, settings=settings, dry_run=dry_run, **passed
-        )
+        code = run_as_llem_run(context, study=file, output=output, settings=settings, dry_run=dry_run, **passed)
     made = [one for one in folder.iterdir() if one not in before and is_study(one)] if folder.is_dir() else []
     if dry_run or not made:
         return code
-    joined = join(study, made[0], asked.identities)
-    if not joined.known:
+    # Another llem may have asked the same study at the same time: what holds these configurations is what this one made.
+    joined = next((one for folder in made if (one := join(study, folder, asked.identities)).known), None)
+    if joined is None:
         click.echo(f"No configuration was asked everything: {study / 'quality.json'} is as it was.", err=True)
         return code
     click.echo(

@@ -38,6 +38,8 @@ class QualityLoad:
         """Release one batch and wait for it."""
         released = time.monotonic_ns()
         records = self._engine.generate(batch)
+        if any(one.text is None and one.output_token_ids is None for one in records):
+            raise _untold()  # at the first answer, and not when all have been asked for
         return Answer(pass_number, batch_number, released, time.monotonic_ns(), batch, records)
 
     def fill_window(
@@ -96,11 +98,15 @@ class QualityLoad:
             return record.text
         text = None if record.output_token_ids is None else self._engine.decode(record.output_token_ids)
         if text is None:
-            raise LlemError(
-                "the engine counts tokens and tells no text, so that answers cannot be scored.",
-                remedy="Take another backend, or give this one a tokenizer.",
-            )
+            raise _untold()
         return text
+
+
+def _untold() -> LlemError:
+    return LlemError(
+        "the engine counts tokens and tells no text, so that answers cannot be scored.",
+        remedy="Take another backend, or give this one a tokenizer.",
+    )
 
 
 def _each(whole: Answer) -> list[Answer]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,10 +87,16 @@ def quality_study(
     identities = {key: _identity(one, registry, settings) for key, one in whole.items()}
     distinct = {identity: whole[key] for key, identity in reversed(identities.items())}
     ordered = [distinct[identity] for identity in dict.fromkeys(identities.values())]
-    document: dict[str, Any] = {"name": f"{study.resolve().name[:80]}-quality", **_together(ordered)}
+    document: dict[str, Any] = {"name": name_of(study), **_together(ordered)}
     if runners:
         document["runners"] = runners
     return QualityStudy(document, identities)
+
+
+def name_of(study: Path) -> str:
+    """The name of the study of quality: the folder's, which its owner may have given characters that no study's name can have."""
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "-", study.resolve().name).lstrip("._-")
+    return f"{plain[:80] or 'study'}-quality"
 
 
 def require_ended(study: Path) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import tempfile
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import yaml
+
 from llem.plugin_api import DatasetError, missing_requirements
 from llem_quality.bars import silent_bars
+from llem_quality.task_document import read_task_file
 
 if TYPE_CHECKING:
     from lm_eval.api.task import Task
@@ -64,19 +68,28 @@ def _read(path: Path) -> Task:
     if not path.is_file():
         raise DatasetError("there is no such file.", where=str(path), remedy="Correct dataset.path.")
     from lm_eval.tasks import TaskManager
-    from lm_eval.tasks._yaml_loader import load_yaml
 
-    config = load_yaml(path)
-    if not isinstance(config.get("task"), str):
+    said = read_task_file(path)
+    if not isinstance(said.get("task"), str):
         raise DatasetError(
             "it names no single task (`task: NAME`).",
             where=str(path),
             remedy="Give the file of one task, not of a group.",
         )
-    arguments = config.get("dataset_kwargs") or {}
-    if "data_files" in arguments:
-        config["dataset_kwargs"] = {**arguments, "data_files": _beside(arguments["data_files"], path.parent)}
-    return _only(TaskManager(include_defaults=False).load(config)["tasks"], str(path))
+    arguments = said.get("dataset_kwargs") or {}
+    manager = TaskManager(include_defaults=False)
+    if "data_files" not in arguments:
+        return _only(manager.load(str(path))["tasks"], str(path))
+    # lm-evaluation-harness takes paths of data from the folder that it runs in. A file that includes the task's own says more.
+    more = {
+        "include": str(path.resolve()),
+        "task": said["task"],
+        "dataset_kwargs": {**arguments, "data_files": _beside(arguments["data_files"], path.parent)},
+    }
+    with tempfile.TemporaryDirectory() as scratch:
+        whole = Path(scratch) / path.name
+        whole.write_text(yaml.safe_dump(more), "utf-8")
+        return _only(manager.load(str(whole))["tasks"], str(path))
 
 
 def _named(name: str) -> Task:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from statistics import NormalDist
 
-from llem.plugin_api import LEVEL
+from llem_analysis.intervals import LEVEL
 
 
 def wilson(hits: int, of: int) -> tuple[float, float]:
