@@ -27,7 +27,7 @@ MadeOnce = Callable[[str, Callable[[Path], object]], Path]
 _ROOT = Path(__file__).parent
 _TESTBED = str(_ROOT / "tests" / "testbed")
 sys.path[:0] = [_TESTBED, str(_ROOT / "tests" / "fixtures"), str(_ROOT / "tests"), str(_ROOT)]
-pytest_plugins = ["designed_studies", "kinds", "results_by_hand", "two_backends"]
+pytest_plugins = ["designed_studies", "kinds", "notebooks", "results_by_hand", "two_backends", "unlike_facts"]
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [_TESTBED, os.environ.get("PYTHONPATH")]))
 
 # Hundreds of processes import the same modules: what Python compiles is kept, also where the shell asks for the opposite.

@@ -43,7 +43,7 @@ STARTING = frozenset(
 )
 """Fixtures that start a process: a test that asks for one is marked `process` by that."""
 
-ENGINES = frozenset({"torch", "transformers", "vllm", "sglang", "ray"})
+ENGINES = frozenset({"torch", "transformers", "vllm", "sglang", "tensorrt_llm", "ray"})
 STARTS = frozenset({"subprocess.Popen", "os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system"})
 _MARKS = re.compile(r"^pytestmark = (.*?)(?:\n\n|\Z)", re.MULTILINE | re.DOTALL)
 _OTHER = re.compile(rf"pytest\.mark\.(?:{'|'.join(OTHERS)})\b")

@@ -199,12 +199,16 @@ def test_what_cannot_be_done_says_why(
 
 
 @pytest.mark.process
-def test_a_gate_passes_a_study_that_is_held_against_itself(llem_here: Any, ran: Path) -> None:
+def test_a_study_that_is_held_against_itself_passes_no_gate_unless_it_is_wanted(llem_here: Any, ran: Path) -> None:
     # Memory hardly varies, however busy the machine is; energy of a quick study may be too noisy to tell.
-    done = llem_here("gate", ran, ran, "--metric", "host_peak_rss_mb", "--max-increase", "30%")
+    memory = ["gate", ran, ran, "--metric", "host_peak_rss_mb", "--max-increase", "30%"]
+    alone = llem_here(*memory)
+    assert alone.returncode == 5, alone.stdout + alone.stderr
+    assert "they are one and the same run" in alone.stdout
+    done = llem_here(*memory, "--anyway")
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.startswith("passed: ")
-    energy = llem_here("gate", ran, ran, "--max-increase", "30%")
+    energy = llem_here("gate", ran, ran, "--max-increase", "30%", "--anyway")
     assert "note: ~ is an estimate" in energy.stdout
     assert energy.returncode == (0 if energy.stdout.startswith("passed: ") else 5)
     assert energy.stdout.startswith(("passed: ", "cannot tell: "))
@@ -236,7 +240,9 @@ def test_a_form_that_no_plugin_brings_is_told_with_those_that_there_are(
     assert "no exporter `excel` is installed; there is: aienergyscore, csv" in text
 
 
-@pytest.mark.parametrize("command", ["analyze", "audit", "compare", "gate", "pareto", "pick", "export"])
+@pytest.mark.parametrize(
+    "command", ["analyze", "audit", "baseline accept", "compare", "gate", "pareto", "pick", "export"]
+)
 def test_help_teaches_with_examples(capsys: pytest.CaptureFixture[str], command: str) -> None:
-    assert main([command, "--help"]) == 0
+    assert main([*command.split(), "--help"]) == 0
     assert f"llem {command} results/" in capsys.readouterr().out

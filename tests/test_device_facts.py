@@ -13,11 +13,12 @@ import pytest
 from small_workload import SETTINGS
 
 from llem.accelerators.facts import device_facts, with_use
-from llem.metrics.environments import differing, environment_of
 from llem.plugins import default_registry
+from llem.results.environments import differing
+from llem.results.facts import DeviceFacts
 from llem.results.models import ExperimentResult
 from llem.results.rows import result_row
-from llem.specs.sampler import DeviceFacts
+from llem_analysis.row_environments import environment_of
 
 Gpus = Callable[[str], Mapping[str, str]]
 A, B = "GPU-aaaaaaaa-0000-0000-0000-000000000001", "GPU-bbbbbbbb-0000-0000-0000-000000000002"

@@ -12,7 +12,7 @@ import pytest
 
 from llem.distributions import DISTRIBUTIONS
 from llem.plugins import Registry
-from llem.specs.kinds import COMMANDS
+from llem.specs.kinds import COMMANDS, DATASETS, STOPPING_RULES
 
 ROOT = Path(__file__).parent.parent
 MEMBERS = [ROOT / "core", *sorted((ROOT / "plugins").iterdir()), *sorted((ROOT / "runners").iterdir())]
@@ -42,6 +42,20 @@ def test_the_core_knows_which_distribution_brings_each_command() -> None:
         found.setdefault(registry.provider(COMMANDS, name).distribution, set()).add(name)
     found.pop("llem", None)
     assert {one.name: set(one.commands) for one in DISTRIBUTIONS if one.commands} == found
+
+
+def test_the_core_knows_which_distribution_brings_each_dataset() -> None:
+    registry, found = Registry(), {}
+    for name in registry[DATASETS]:
+        found.setdefault(registry.provider(DATASETS, name).distribution, set()).add(name)
+    found.pop("llem", None)
+    assert {one.name: set(one.datasets) for one in DISTRIBUTIONS if one.datasets} == found
+
+
+def test_the_core_knows_which_distribution_brings_the_stopping_rule() -> None:
+    registry = Registry()
+    found = {registry.provider(STOPPING_RULES, name).distribution for name in registry[STOPPING_RULES]}
+    assert {one.name for one in DISTRIBUTIONS if "execution.until" in one.settings} == found
 
 
 def test_what_the_core_advises_to_install_is_there() -> None:
@@ -75,11 +89,8 @@ def test_what_make_installs_is_pinned() -> None:
 @pytest.mark.install
 def test_wheels_carry_their_data_and_type_marker(wheels: dict[str, Path]) -> None:
     core = set(zipfile.ZipFile(wheels["llem"]).namelist())
-    assert {
-        "llem/py.typed",
-        "llem/datasets/aienergyscore.jsonl",
-        "llem/models/shapes/llama-3.1-8b.json",
-    } <= core
+    assert {"llem/py.typed", "llem/datasets/aienergyscore.jsonl", "llem/models/peaks.toml"} <= core
+    assert "llem_hub/shapes/llama-3.1-8b.json" in zipfile.ZipFile(wheels["llem_hub"]).namelist()
     assets = ROOT / "plugins" / "llem-report" / "src" / "llem_report" / "assets"
     report = set(zipfile.ZipFile(wheels["llem_report"]).namelist())
     assert {f"llem_report/assets/{path.name}" for path in assets.iterdir()} <= report
@@ -87,9 +98,10 @@ def test_wheels_carry_their_data_and_type_marker(wheels: dict[str, Path]) -> Non
     kit = set(zipfile.ZipFile(wheels["llem_plugin_kit"]).namelist())
     templates = "llem_plugin_kit/scaffold/templates"
     assert {f"{templates}/common/ci.yml.txt", f"{templates}/sampler/test.py.txt"} <= kit
-    for package in ("llem_pytorch", "llem_vllm"):
+    for package in ("llem_pytorch", "llem_vllm", "llem_sglang"):
         names = zipfile.ZipFile(wheels[package]).namelist()
         assert f"{package}/image/Dockerfile" in names
+    assert "llem_sglang/image/cpu.txt" in zipfile.ZipFile(wheels["llem_sglang"]).namelist()
     shared = ROOT / "runners" / "llem-docker" / "src" / "llem_docker" / "images" / "shared"
     named = {f"llem_docker/images/shared/{path.name}" for path in shared.iterdir() if path.is_file()}
     assert {"llem_docker/images/shared/Dockerfile.last", "llem_docker/images/shared/entrypoint.sh"} <= named
@@ -122,7 +134,13 @@ def test_wheels_install_into_an_empty_environment_and_run_an_experiment(
     assert run("--version").strip() == f"llem {_project(ROOT / 'core')['version']}"
     assert "local" in run("plugins")
     subprocess.run(
-        [*pip, *(str(wheels[name]) for name in ("llem_containers", "llem_docker", "llem_engines", "llem_vllm"))],
+        [
+            *pip,
+            *(
+                str(wheels[name])
+                for name in ("llem_hub", "llem_containers", "llem_docker", "llem_engines", "llem_vllm")
+            ),
+        ],
         check=True,
     )
     assert "llenergymeasure/vllm" in run("images", "list")
@@ -146,13 +164,15 @@ def test_wheels_install_into_an_empty_environment_and_run_an_experiment(
         "4",
     ]
     shown = run("run", "--model", "random:tiny-llama", "--backend", "pytorch", "--no-gaps", "--output", "out", *quick)
-    assert "tokens/s" in shown
+    assert "1 experiment, 1 done" in shown
+    assert "no table of figures: the command `show` comes with llem-analysis" in shown
     (study,) = (tmp_path / "out").iterdir()
     for one in DISTRIBUTIONS:
         if one.name != "llem-docker":
             for command in one.commands:
                 assert one.install in run(command, str(study), code=4)
     subprocess.run([*pip, "--find-links", str(wheels["llem"].parent), "llem[all]"], check=True)
+    assert "tokens/s" in run("show", str(study))
     assert "there is nothing to analyse" in run("analyze", str(study), code=2)  # of one configuration
     assert "done" in run("export", str(study), "--format", "csv")
     run("report", str(study))

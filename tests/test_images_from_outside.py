@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -29,6 +30,11 @@ class Outside:
 
     environment: Mapping[str, str]
     told: str
+
+    def build(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Build the image with these options, or find all its layers here."""
+        command = ["bash", str(ROOT / "images" / "local.sh"), "from_outside", "", *words]
+        return subprocess.run(command, env=dict(self.environment), capture_output=True, text=True, check=False)
 
     def llem(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run the command line."""
@@ -61,8 +67,7 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> Outside:
         "PYTHONPATH": os.pathsep.join([str(site), os.environ["PYTHONPATH"]]),
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
     }
-    command = ["bash", str(ROOT / "images" / "local.sh"), "from_outside"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    done = Outside(environment, "").build()
     assert done.returncode == 0, (done.stdout + done.stderr)[-8000:]
     return Outside(environment, done.stdout)
 
@@ -73,10 +78,27 @@ def test_the_build_gives_the_image_the_name_that_the_backend_says(outside: Outsi
 
 def test_it_is_listed_as_here_under_that_name(outside: Outside) -> None:
     listed = json.loads(outside.llem("images", "list", "--json").stdout)["images"]
-    (found,) = [image for image in listed if image["backend"] == "from_outside"]
-    assert (found["reference"], found["present"], found["target"]) == (NAME, True, "any")
+    # What it was built as before has lost the name to it, and is listed by its id.
+    (found,) = [image for image in listed if image["reference"] == NAME]
+    assert (found["backend"], found["present"], found["target"]) == ("from_outside", True, "any")
+    assert all(
+        image["reference"] == image["id"] for image in listed if image["backend"] == "from_outside" and image != found
+    )
     assert found["llem_version"] == "0.1.0"
     assert found["cuda"] is None
+
+
+@pytest.mark.skipif(shutil.which("apptainer") is None, reason="Apptainer is not installed here")
+def test_it_is_written_to_a_sif_file_that_runs_without_the_engine(outside: Outside, tmp_path: Path) -> None:
+    """Of the layers that are here: a build that changes nothing."""
+    path = tmp_path / "outside.sif"
+    built = outside.build("--format", "sif", "--output", str(path))
+    assert built.returncode == 0, built.stderr[-4000:]
+    assert built.stdout.splitlines()[-1] == str(path)
+    assert [one.name for one in tmp_path.iterdir()] == [path.name]
+    inside = ["apptainer", "exec", "--containall", str(path), "python3", "-m", "llem", "plugins", "--json"]
+    found = json.loads(subprocess.run(inside, capture_output=True, text=True, check=True).stdout)["plugins"]
+    assert "from_outside" in [name for plugin in found for name in plugin["provides"].get("backend", [])]
 
 
 def test_a_pull_asks_for_that_name_and_says_how_to_build_it(outside: Outside) -> None:

@@ -7,7 +7,7 @@ import pytest
 from bench.faults import end_to_end, honest
 from bench.faults.kinds import FAILED, Kind, Told, unmarked
 from bench.meter_faults import KINDS
-from llem.results.warning_codes import kind_of
+from llem_analysis.warning_codes import kind_of
 
 
 @pytest.mark.process

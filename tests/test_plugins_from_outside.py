@@ -80,7 +80,7 @@ def outside(wheels: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -
     """Made from the template, then changed to what `examples/plugins/` holds, and installed."""
     one = Outside(tmp_path_factory.mktemp("empty") / "env", tmp_path_factory.mktemp("work"))
     venv.create(one.home, with_pip=True)
-    one.install(wheels["llem"], wheels["llem_plugin_kit"], wheels["llem_openai"])
+    one.install(*(wheels[name] for name in ("llem", "llem_plugin_kit", "llem_start", "llem_hub", "llem_openai")))
     for name, kind in KINDS.items():
         one.run("llem", "plugin", "new", name, "--kind", kind)
         made, kept = one.work / f"llem-{name}", EXAMPLES / f"llem-{name}"

@@ -48,7 +48,7 @@ def roles(mark: str) -> dict[int, Role]:
             return "sampler"
         if "llem.worker" in words:
             return "worker"
-        if "llem.runners.fork_server" in words:
+        if "llem_warm.fork_server" in words:
             return _FORKS.get(role_of(_parent(pid)), "fork_server")
         return "host" if "llem" in words else None
 

@@ -86,6 +86,7 @@ class TestbedEngine:
             self._first = True
         if self.options.fail_in == "load":
             self._maybe_fail()
+        print("testbed loaded", flush=True)
         return LoadReport(
             vocab_size=1000,
             devices=_visible_gpus() or ["cpu"],  # takes every GPU that it may see, as engines do

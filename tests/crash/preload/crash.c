@@ -52,7 +52,7 @@ __attribute__((constructor)) static void begin(void) {
     if (strstr(words, "supervisor.py ")) role = "supervisor";
     else if (strstr(words, "-m llem.measure.sampling")) role = "sampler";
     else if (strstr(words, "-m llem.worker")) role = "worker";
-    else if (strstr(words, "-m llem.runners.fork_server ")) role = "fork_server";
+    else if (strstr(words, "-m llem_warm.fork_server ")) role = "fork_server";
     else if (strstr(words, "-m llem ")) role = "host";
 }
 
