@@ -18,7 +18,7 @@ from typing import Any
 import pyarrow.compute as pc
 
 from bench.report import Figure, arguments, machine, publish
-from llem.metrics import intervals
+from llem_analysis import intervals
 
 SIZES = (3, 5, 10, 20)
 SEED = 20_260_101

@@ -67,7 +67,7 @@ def study(folder: Path, backend: str, rates: Sequence[float], load: Mapping[str,
 
 
 def _gguf() -> Path:
-    from llem.models.sources import locate_model
+    from llem_hub.sources import locate_model
 
     path = locate_model(MODEL, ".").path
     assert path is not None

@@ -38,7 +38,7 @@ def bare_pass(work: Work) -> Pass:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from llem.models.sources import locate_model
+    from llem_hub.sources import locate_model
 
     path = locate_model(MODEL, ".").path
     assert path is not None

@@ -12,8 +12,8 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 
-from llem.metrics.summary import Configuration, summarise
 from llem.results.rows import study_rows
+from llem_analysis.configurations import Configuration, summarise
 
 PANELS = (
     ("tokens_per_s", "output tokens per second", "#3b6ea8"),

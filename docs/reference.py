@@ -21,6 +21,7 @@ from docs.reference_pages import (
     plugin_api,
     results,
     sglang_options,
+    trtllm_options,
     vllm_options,
     warnings,
 )
@@ -36,6 +37,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "messages.md": messages.page,
     "vllm.md": vllm_options.page,
     "sglang.md": sglang_options.page,
+    "trtllm.md": trtllm_options.page,
 }
 """File name to what makes its content."""
 

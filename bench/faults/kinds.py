@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from llem.measure.window_figures import WindowFigures
 from llem.results.models import EnergyFigure
-from llem.results.warning_codes import kind_of
+from llem_analysis.warning_codes import kind_of
 
 WRONG = 0.02
 """A headline this far from the truth is a wrong one."""

@@ -9,9 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
-from matplotlib.figure import Figure as Drawing
-
 from bench.scaling.fit import exponent, size_of
 
 LINES = (
@@ -36,6 +33,9 @@ def costs(figures: Mapping[str, Mapping[str, Any]], name: str) -> dict[int, floa
 
 def draw(data: Mapping[str, Any], file: Path) -> None:
     """Draw a result of `bench.scale`. Raises ValueError where it has a cost at fewer than two sizes."""
+    import matplotlib as mpl  # here, since every process of the tests reads this module, and one draws
+    from matplotlib.figure import Figure as Drawing
+
     mpl.rcParams.update(
         {
             "svg.hashsalt": "llem",

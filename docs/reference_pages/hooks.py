@@ -73,6 +73,9 @@ INTERFACES: dict[str, tuple[type, ...]] = {
     "chart": (),
     "exporter": (plugin_api.StudySource, plugin_api.Exported),
     "importer": (),
+    "stopping rule": (plugin_api.StoppingRule,),
+    "starter": (plugin_api.Starter, plugin_api.SupervisorProcess),
+    "view": (plugin_api.Reporter, plugin_api.FollowsPlan, plugin_api.TextReporter, plugin_api.Above),
 }
 """Interfaces that belong to each kind, besides its spec."""
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from docs.reference_pages.markdown import code, escaped, table
-from llem.results.warning_codes import WARNINGS, Weight, touched_text
+from llem_analysis.warning_codes import WARNINGS, Weight
+from llem_analysis.weighing import touched_text
 
 _HEADINGS: dict[Weight, str] = {
     "void": "Void: the metric must not be used",

@@ -20,8 +20,8 @@ from llem.plugin_api import (
     Request,
     RequestRecord,
     TokenEvent,
-    locate_model,
 )
+from llem_hub.sources import locate_model
 from llem_llamacpp.plugin import LlamacppConfig
 
 Tell = Callable[[int], None]
@@ -101,6 +101,7 @@ class LlamacppEngine:
     def _answer(self, request: Request, tell: Tell | None = None) -> RequestRecord:
         start_ns = time.monotonic_ns()
         seen: list[int] = []
+        pieces: list[str] = []
         last: dict[str, Any] = {}
 
         def came(chunk: Mapping[str, Any]) -> bool:
@@ -111,6 +112,7 @@ class LlamacppEngine:
             choice = chunk["choices"][0]
             if choice["text"]:
                 seen.append(t_ns)
+                pieces.append(choice["text"])
                 if tell is not None:
                     tell(t_ns)
             if choice["finish_reason"] is not None:
@@ -136,6 +138,7 @@ class LlamacppEngine:
             finish="stop" if last["finish"] == "stop" else "length",
             token_ns=seen if each else None,
             piece_ns=None if each else seen,
+            text="".join(pieces),
         )
 
     def _prompt(self, request: Request) -> str | list[int]:
