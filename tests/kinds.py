@@ -45,8 +45,12 @@ STARTING = frozenset(
 
 ENGINES = frozenset({"torch", "transformers", "vllm", "sglang", "tensorrt_llm", "ray"})
 STARTS = frozenset({"subprocess.Popen", "os.exec", "os.fork", "os.forkpty", "os.posix_spawn", "os.spawn", "os.system"})
+HERE = ("process", "engine", "model")
+"""Kinds that every machine can run."""
+
 _MARKS = re.compile(r"^pytestmark = (.*?)(?:\n\n|\Z)", re.MULTILINE | re.DOTALL)
-_OTHER = re.compile(rf"pytest\.mark\.(?:{'|'.join(OTHERS)})\b")
+_OTHER = re.compile(rf"pytest\.mark\.({'|'.join(OTHERS)})\b")
+_ASKING = re.compile(rf"[(,\s\"](?:{'|'.join(STARTING)})(?::|\")")
 
 
 class _Watch:
@@ -69,9 +73,14 @@ class _Watch:
         BaseProcess.start = started  # type: ignore[method-assign]
 
     def _heard(self, event: str, arguments: tuple[Any, ...]) -> None:
-        if self.seen is not None:
+        if self.seen is not None and not _lists_fonts(arguments):
             what = arguments[1] if len(arguments) > 1 else ""
             self.seen.append(f"{event}: {what}")
+
+
+def _lists_fonts(arguments: tuple[Any, ...]) -> bool:
+    """Tell the one program that matplotlib starts, for the first figure on a machine, to keep a list of its fonts."""
+    return bool(arguments) and arguments[0] == "fc-list"
 
 
 # Libraries ask for the processor at any time, MLflow from a thread of its own. Python starts `uname` for the first who asks.
@@ -111,22 +120,41 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
     return (yield from _watched(item))
 
 
+def kinds_in(text: str) -> frozenset[str]:
+    """Name the kinds of which a module's text marks tests, or asks for by a fixture."""
+    return frozenset(_OTHER.findall(text)) | ({"process"} if _ASKING.search(text) else frozenset())
+
+
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what starts processes by its fixtures, and what has no other kind as `unit`."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what starts processes by its fixtures, and what has no other kind as `unit`. A kind that cannot be read in a module's
+    text ends the run: where only that kind runs, the module would be left unread."""
+    texts: dict[Path, frozenset[str]] = {}
     for item in items:
         if not STARTING.isdisjoint(getattr(item, "fixturenames", ())):
             item.add_marker("process")
-        if not any(mark.name in OTHERS for mark in item.iter_markers()):
+        kinds = {mark.name for mark in item.iter_markers()}.intersection(OTHERS)
+        if not kinds:
             item.add_marker("unit")
+            continue
+        if item.path not in texts:
+            texts[item.path] = kinds_in(item.path.read_text())
+        if config.option.markexpr == "unit" and texts[item.path].isdisjoint(kinds):
+            raise pytest.UsageError(
+                f"{item.nodeid} is one of {', '.join(sorted(kinds))}: mark it as that in its module"
+            )
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave a module unread that holds no unit test, where only these run."""
-    if config.option.markexpr != "unit" or collection_path.suffix != ".py":
+    """Leave a module unread that holds none of the tests that are asked for."""
+    asked = config.option.markexpr
+    if collection_path.suffix != ".py" or not collection_path.name.startswith("test_"):
         return None
-    marks = _MARKS.search(collection_path.read_text())
-    return True if marks and _OTHER.search(marks[1]) else None
+    if asked == "unit":
+        marks = _MARKS.search(collection_path.read_text())
+        return True if marks and _OTHER.search(marks[1]) else None
+    wanted = {asked}.intersection(OTHERS) or (HERE if asked.startswith("not unit") else ())
+    return True if wanted and kinds_in(collection_path.read_text()).isdisjoint(wanted) else None
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

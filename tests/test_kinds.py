@@ -82,10 +82,34 @@ def test_a_run_of_unit_tests_ends_where_reading_a_module_loads_an_engine(tmp_pat
 
 
 def test_a_test_is_a_process_test_by_a_fixture_of_its_fixtures(tmp_path: Path) -> None:
-    code = "@pytest.fixture\ndef llem(): pass\n@pytest.fixture\ndef over(llem): pass\ndef test_it(over): pass\n"
+    code = "@pytest.fixture\ndef llem(): pass\n@pytest.fixture\ndef over(llem: None): pass\ndef test_it(over): pass\n"
     assert "1 deselected" in pytest_on(tmp_path, code, "-m", "unit")
 
 
 def test_every_kind_is_a_marker() -> None:
     options = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]
     assert {"unit", *kinds.OTHERS} == {marker.split(":")[0] for marker in options["markers"]}
+
+
+def test_a_run_of_one_kind_reads_no_module_without_it(tmp_path: Path) -> None:
+    (tmp_path / "test_other.py").write_text("raise RuntimeError('it is read')\n")
+    docker = "import pytest\n\n@pytest.mark.docker\ndef test_it(): pass\n\ndef test_unit(): pass\n"
+    assert re.search(r"== 1 passed, 1 deselected in", pytest_on(tmp_path, docker, "-m", "docker"))
+    assert "it is read" in pytest_on(tmp_path, docker, "-m", "docker or ray")
+
+
+@pytest.mark.parametrize("body", ["@pytest.mark.engine\ndef test_it(): pass\n", "def test_it(llem: None): pass\n"])
+def test_a_run_of_what_every_machine_can_run_reads_what_may_hold_some(tmp_path: Path, body: str) -> None:
+    (tmp_path / "test_other.py").write_text("raise RuntimeError('it is read')\n")
+    body = f"import pytest\n\n@pytest.fixture\ndef llem(): pass\n\n{body}"
+    assert re.search(r"== 1 passed in", pytest_on(tmp_path, body, "-m", "not unit and not (docker or ray)"))
+
+
+def test_a_kind_that_a_modules_text_does_not_tell_ends_a_run_of_unit_tests(tmp_path: Path) -> None:
+    (tmp_path / "conftest.py").write_text(
+        "import pytest\n@pytest.hookimpl(tryfirst=True)\n"
+        "def pytest_collection_modifyitems(items):\n    for item in items: item.add_marker('engine')\n"
+    )
+    told = pytest_on(tmp_path, "def test_it(): pass\n", "-m", "unit")
+    assert "test_it is one of engine: mark it as that in its module" in told
+    assert "1 passed" in pytest_on(tmp_path, "import pytest\n\n@pytest.mark.engine\ndef test_it(): pass\n")

@@ -91,6 +91,7 @@ def test_every_code_has_a_row_in_the_table_of_warnings() -> None:
     assert {"context_exceeded", "setting_ignored", "prompts_cut"} <= set(WARNINGS)
 
 
+@pytest.mark.engine
 def test_an_honest_run_has_nothing_to_say(load: Callable[..., Session], model_folder: Path) -> None:
     for options in ({"batch_size": 4}, {"cache_implementation": "static", "attn_implementation": "eager"}):
         session = load(str(model_folder), options)
@@ -98,6 +99,7 @@ def test_an_honest_run_has_nothing_to_say(load: Callable[..., Session], model_fo
         assert session.engine.caveats() == []
 
 
+@pytest.mark.engine
 def test_prompts_that_are_cut_are_counted_with_the_longest(load: Callable[..., Session], model_folder: Path) -> None:
     session = load(str(model_folder), {"batch_size": 8})
     asked = [Request(id=i, prompt=PROMPTS[i], output_tokens=2) for i in range(8)]
@@ -113,6 +115,7 @@ def test_prompts_that_are_cut_are_counted_with_the_longest(load: Callable[..., S
     assert f"has {max(lengths)} tokens" in caveat.message
 
 
+@pytest.mark.engine
 def test_a_chat_with_a_history_reaches_the_model_whole(load: Callable[..., Session], model_folder: Path) -> None:
     session = load(str(model_folder))
     turns = [("system", "be short"), ("user", PROMPTS[0]), ("assistant", "ok"), ("user", PROMPTS[1])]
