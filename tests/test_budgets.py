@@ -16,7 +16,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 SOURCES = ROOT / "core" / "src"
 
-LINES = 18_393
+LINES = 18_392
 """Of code in the core. The aim is 18,000; until then this number goes down, never up."""
 
 PACKAGES = 25

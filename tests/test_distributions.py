@@ -120,7 +120,16 @@ def test_wheels_install_into_an_empty_environment_and_run_an_experiment(
 ) -> None:
     home = tmp_path / "env"
     venv.create(home, with_pip=True)
-    pip = [str(home / "bin" / "python"), "-m", "pip", "install", "--quiet", "-c", str(ROOT / "constraints.txt")]
+    pip = [
+        str(home / "bin" / "python"),
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-compile",
+        "-c",
+        str(ROOT / "constraints.txt"),
+    ]
     llem = str(home / "bin" / "llem")
     environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
 

@@ -191,7 +191,7 @@ def test_pip_installs_it_into_an_empty_environment_and_it_works_there(
     home = tmp_path / "env"
     venv.create(home, with_pip=True)
     python = home / "bin" / "python"
-    pip = [str(python), "-m", "pip", "install", "--quiet", "-c", str(ROOT / "constraints.txt")]
+    pip = [str(python), "-m", "pip", "install", "--quiet", "--no-compile", "-c", str(ROOT / "constraints.txt")]
     folder = str(wheels["llem"].parent)
     other = FOLDER.with_name("llem-file-accelerators")
     subprocess.run(

@@ -62,7 +62,16 @@ class Outside:
 
     def install(self, *words: str | Path) -> None:
         """By pip, with the versions that are pinned."""
-        command = [self.home / "bin" / "python", "-m", "pip", "install", "--quiet", "-c", ROOT / "constraints.txt"]
+        command = [
+            self.home / "bin" / "python",
+            "-m",
+            "pip",
+            "install",
+            "--quiet",
+            "--no-compile",
+            "-c",
+            ROOT / "constraints.txt",
+        ]
         subprocess.run([*command, *map(str, words)], cwd=self.work, check=True)
 
 

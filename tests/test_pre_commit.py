@@ -25,6 +25,7 @@ def test_a_job_of_the_workflow_runs_each_step_that_needs_no_gpu() -> None:
         "gpu",
         "vllm-setup",
         "sglang-setup",
+        "ray-setup",
         "images",
         "vllm-bench",
     }

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from config_backends import BACKENDS
 
+from llem.config.compose import not_installed
 from llem.config.layers import load_study
 from llem.config.problems import ABSENT, MOST_LISTED, Problem, listed, raise_all, shorten
 from llem.errors import ConfigError, LlemError, PluginError
@@ -194,6 +195,20 @@ def test_a_backend_far_from_any_name_says_what_to_install() -> None:
         load_study(document={"model": "x", "backend": "vllm"}, backends=BACKENDS, environ={"XDG_CONFIG_HOME": "/none"})
 
 
+def test_no_package_is_guessed_for_a_backend_that_is_not_llems_own() -> None:
+    with pytest.raises(PluginError, match="Install the plugin that brings it") as caught:
+        load_study(document={"model": "x", "backend": "qqqq"}, backends=BACKENDS, environ={"XDG_CONFIG_HOME": "/none"})
+    assert "pip install" not in str(caught.value)
+
+
+def test_every_backend_of_this_repository_is_told_with_its_package() -> None:
+    plugins = (Path(__file__).parents[3] / "plugins").glob("*/src/*/plugin.py")
+    names = {path.parents[2].name for path in plugins if "def llem_backends" in path.read_text()}
+    assert {"llem-pytorch", "llem-vllm"} <= names
+    for name in names:
+        assert f"Install it: pip install {name}." in str(not_installed(name.removeprefix("llem-"), ()))
+
+
 def test_many_problems_are_capped_and_repetitions_told_once() -> None:
     problems = [Problem(("dataset", str(i)), i) for i in range(MOST_LISTED + 7)]
     with pytest.raises(ConfigError) as caught:
@@ -257,7 +272,7 @@ def test_backends_that_are_missing_hide_nothing_else_that_is_wrong(tmp_path: Pat
     assert first == "4 problems in the study:"
     assert lines == [
         "  study.yaml:2:19: no backend `testbd` is installed; there is: other, testbed. Did you mean `testbed`?",
-        "  study.yaml:2:27: no backend `vlm` is installed; there is: other, testbed. Install it: pip install llem-vlm.",
+        "  study.yaml:2:27: no backend `vlm` is installed; there is: other, testbed. Did you mean `vllm`?",
         "  study.yaml:3:1: `datset` is an unknown key. Did you mean `dataset`?",
         '  study.yaml:4:12: `decoding.length` is not accepted: found "long". Accepted: one of fixed, natural.',
     ]

@@ -285,14 +285,16 @@ def _finished(key: str, section: Section) -> Part:
     return Part(section, fragment(key, section))
 
 
+_OWN = frozenset({"openai", "pytorch", "sglang", "trtllm", "vllm"})
+"""Backends that llem's own distributions bring. What brings another is for its user to know: a guessed package may be anyone's."""
+
+
 def not_installed(name: str, backends: Collection[str], where: str | None = None) -> PluginError:
     """The error on a backend of a name that none of these has."""
-    near = closest(name, backends)
-    return PluginError(
-        f"no backend `{name}` is installed; there is: {', '.join(sorted(backends)) or 'none'}.",
-        where=where,
-        remedy=f"Did you mean `{near}`?" if near else f"Install it: pip install llem-{name}.",
-    )
+    near = closest(name, {*backends, *_OWN})
+    remedy = f"Did you mean `{near}`?" if near else "Install the plugin that brings it."
+    what = f"no backend `{name}` is installed; there is: {', '.join(sorted(backends)) or 'none'}."
+    return PluginError(what, where=where, remedy=f"Install it: pip install llem-{name}." if name in _OWN else remedy)
 
 
 def _no_backend(found: Any, backends: Collection[str]) -> Problem:
