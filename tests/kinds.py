@@ -150,11 +150,14 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     asked = config.option.markexpr
     if collection_path.suffix != ".py" or not collection_path.name.startswith("test_"):
         return None
+    text = collection_path.read_text()
+    marks = _MARKS.search(text)
+    every = set(_OTHER.findall(marks[1])) if marks else set()
     if asked == "unit":
-        marks = _MARKS.search(collection_path.read_text())
-        return True if marks and _OTHER.search(marks[1]) else None
-    wanted = {asked}.intersection(OTHERS) or (HERE if asked.startswith("not unit") else ())
-    return True if wanted and kinds_in(collection_path.read_text()).isdisjoint(wanted) else None
+        return True if every else None
+    if asked.startswith("not unit"):
+        return True if every.difference(HERE) or kinds_in(text).isdisjoint(HERE) else None
+    return True if asked in OTHERS and asked not in kinds_in(text) else None
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -113,3 +113,11 @@ def test_a_kind_that_a_modules_text_does_not_tell_ends_a_run_of_unit_tests(tmp_p
     told = pytest_on(tmp_path, "def test_it(): pass\n", "-m", "unit")
     assert "test_it is one of engine: mark it as that in its module" in told
     assert "1 passed" in pytest_on(tmp_path, "import pytest\n\n@pytest.mark.engine\ndef test_it(): pass\n")
+
+
+def test_a_kind_beside_that_of_its_module_is_read(tmp_path: Path) -> None:
+    both = "pytestmark = pytest.mark.process\n\n@pytest.mark.docker\ndef test_it(): pass\n\ndef test_other(): pass\n"
+    assert re.search(r"== 1 passed, 1 deselected in", pytest_on(tmp_path, both, "-m", "docker"))
+    assert re.search(
+        r"== 1 passed, 1 deselected in", pytest_on(tmp_path, both, "-m", "not unit and not (docker or ray)")
+    )
