@@ -21,7 +21,6 @@ STEPS = {
     "gate": "self-gate",
     "vllm-setup": ".venv-vllm/.ready",
     "images": "images-cpu",
-    "vllm-bench": "bench-vllm",
     "install": "test-install",
     "crash": "test-crash",
     "ray": "test-ray",
@@ -36,7 +35,7 @@ STEPS = {
     "apptainer": "test-apptainer",
     "gpu": "test-gpu",
 }
-UNCOUNTED = ("check", "demo", "gate", "vllm-setup", "sglang-setup", "ray-setup", "images", "vllm-bench")
+UNCOUNTED = ("check", "demo", "gate", "vllm-setup", "sglang-setup", "ray-setup", "images")
 GOOD = "echo '===== 3 passed, 1 skipped in 0.12s ====='"
 
 
@@ -71,7 +70,7 @@ def last_line(done: subprocess.CompletedProcess[str]) -> str:
 def test_the_last_line_sums_the_tests_of_all_steps(tmp_path: Path) -> None:
     done = ci(tmp_path, {"gpu": "echo '=== 7 passed, 2 deselected in 61.10s (0:01:01) ==='"})
     assert done.returncode == 0, done.stdout
-    assert last_line(done) == f"{8 + 12 * 3 + 7} passed, 0 failed"
+    assert last_line(done) == f"{7 + 12 * 3 + 7} passed, 0 failed"
 
 
 @pytest.mark.process
@@ -79,7 +78,7 @@ def test_a_failing_step_keeps_no_other_from_running_and_its_failures_are_named_a
     summary = r"printf 'FAILED a.py::test_b - no\n=== 2 failed, 5 passed, 1 error in 3.00s ===\n'; exit 1"
     done = ci(tmp_path, {"unit": summary, "check": "exit 3"})
     assert done.returncode != 0
-    assert last_line(done) == f"{7 + 5 + 12 * 3} passed, {1 + 3} failed"
+    assert last_line(done) == f"{6 + 5 + 12 * 3} passed, {1 + 3} failed"
     assert "FAILED a.py::test_b - no" in done.stdout.split("=== failures and counts")[1]
 
 
@@ -122,7 +121,7 @@ def test_steps_beside_others_are_told_and_counted_where_they_are_waited_for(tmp_
     places = [text.index(words) for words in ("killing", "ray: 3 passed", "FAILED c.py::test_d", "docker: 3 passed")]
     assert places == sorted(places)
     assert "install: 3 passed, 1 skipped in 0.12s; ended with 2" in text
-    assert last_line(done) == f"{8 + 13 * 3} passed, 1 failed"
+    assert last_line(done) == f"{7 + 13 * 3} passed, 1 failed"
 
 
 @pytest.mark.process

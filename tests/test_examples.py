@@ -30,7 +30,6 @@ SHORT = {
     "baseline.enabled": "false",
     "execution.cycles": 1,
 }
-UNCOMPILED = {"vllm.enforce_eager": "true"}  # else most of the time is torch.compile's
 SHORT_LOAD = {"load.ramp_s": 0, "load.steady_s": 0, "load.duration_s": 6}
 
 
@@ -58,7 +57,7 @@ def test_it_runs(text: str, request: pytest.FixtureRequest, tmp_path: Path) -> N
     study = tmp_path / "study.yaml"
     study.write_text(yaml.safe_dump(document), encoding="utf-8")
     command = [sys.executable, "-m", "llem", "run", str(study), "--no-gaps", "--output", str(tmp_path / "results")]
-    short = {**SHORT, **(SHORT_LOAD if "load" in document else {}), **(UNCOMPILED if "vllm" in backends else {})}
+    short = {**SHORT, **(SHORT_LOAD if "load" in document else {})}
     command += [word for key, value in short.items() for word in ("--set", f"{key}={value}")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
