@@ -25,7 +25,7 @@ BY_HAND = {"serving_crosscheck"}
 @pytest.mark.parametrize("name", sorted({*NAMES} - BY_HAND))
 def test_a_benchmark_writes_its_figures(name: str, tmp_path: Path) -> None:
     if name == "throughput_vllm" and importlib.util.find_spec("vllm") is None:
-        pytest.skip("vLLM is not installed here: make test-vllm sets it up, and runs this benchmark")
+        pytest.skip("vLLM is not installed here: make bench-vllm sets it up, and runs this benchmark")
     file = tmp_path / "figures.json"
     command = [sys.executable, "-m", f"bench.{name}", "--quick", "--json", str(file)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
