@@ -9,6 +9,7 @@ result. What it prints is the log; the runner keeps it as `worker.log`.
 
 from __future__ import annotations
 
+import gc
 import os
 import select
 import signal
@@ -66,6 +67,7 @@ def main(arguments: list[str]) -> int:
     if os.environ.get(LIFELINE):
         threading.Thread(target=_end_with, args=(os.environ[LIFELINE],), name="llem-lifeline", daemon=True).start()
 
+    gc.disable()  # modules are no garbage; it is enabled again once the engine's are there
     from llem.errors import LlemError
     from llem.measure.orchestrator import ExperimentOrchestrator
     from llem.plugins import Registry

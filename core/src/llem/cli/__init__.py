@@ -5,6 +5,7 @@ Nothing but the standard library is imported here, so that `llem --version` answ
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -21,6 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = list(sys.argv[1:] if arguments is None else arguments)
     try:
         if arguments is None:
+            gc.set_threshold(50_000, 20)  # most that llem makes is modules, which are no garbage
             _listen()
         _prepare_streams()
         if args in (["--version"], ["-V"]):

@@ -151,5 +151,4 @@ def _defaults(model: type[BaseModel]) -> dict[str, tuple[Any, str | None, bool]]
 def _sections_in(annotation: Any) -> set[type[BaseModel]]:
     if isinstance(annotation, type):
         return {annotation} if issubclass(annotation, BaseModel) else set()
-    inner = (_sections_in(part) for part in typing.get_args(annotation))
-    return set().union(*inner)
+    return set().union(*(_sections_in(part) for part in typing.get_args(annotation)))

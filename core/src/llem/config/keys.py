@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Protocol
+from typing import Protocol, get_args, get_origin
 
 from llem.config.compose import Backend, Scenario
 from llem.config.experiment import SECTIONS
@@ -80,8 +80,7 @@ class Vocabulary:
         """Every dotted key that has one value in a study: what an environment variable or `--set` can name."""
         execution = [f"execution.{key}" for key, _ in _leaves(ExecutionConfig)]
         options = [f"{RUNNER_OPTIONS}.{name}.{key}" for name, m in self.runner_options.items() for key, _ in _leaves(m)]
-        takes_text = ("model", "dataset", "backend", "name")
-        return (*takes_text, *self.fields, *execution, *options)
+        return ("model", "dataset", "backend", "name", *self.fields, *execution, *options)
 
     def knows(self, key: Sequence[str]) -> bool:
         """Tell whether this path names a section, a field, or something inside a field that holds a mapping."""
@@ -135,6 +134,4 @@ def _leaves(model: type[Section], prefix: str = "") -> Iterator[tuple[str, type[
 
 
 def _holds_mapping(annotation: object) -> bool:
-    from typing import get_args, get_origin
-
     return annotation is dict or get_origin(annotation) is dict or any(_holds_mapping(a) for a in get_args(annotation))

@@ -58,8 +58,7 @@ class IdlePower:
 
 def boot_clock_s() -> float:
     """Seconds since boot; goes on while the machine sleeps, and no clock setting moves it."""
-    clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-    return time.clock_gettime(clock)
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 def unsteady_devices(mean_power: MeanPower, start_ns: int, end_ns: int, hz: float) -> dict[str, float]:

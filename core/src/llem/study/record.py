@@ -84,8 +84,7 @@ def keep_study_file(directory: Path, text: str | None) -> None:
 def document_of(study: LoadedStudy) -> dict[str, Any]:
     """A study with all its layers merged, as one mapping that says the same."""
     config = study.config
-    own = config.model_dump(mode="json", exclude_unset=True, exclude={"base"})
-    return {**config.base, **own}
+    return {**config.base, **config.model_dump(mode="json", exclude_unset=True, exclude={"base"})}
 
 
 def read_record(directory: Path) -> StudyRecord:

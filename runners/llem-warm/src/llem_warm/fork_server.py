@@ -73,6 +73,7 @@ def prepare(backend: str, registry: SpecRegistry, traces: Traces) -> str | None:
     """Import what a worker of this backend will need. Returns why nothing can be forked from here, or None."""
     import_worker(backend, registry)
     gc.collect()
+    gc.enable()
     gc.freeze()  # what is here now is never collected: a collection in a worker would copy all of it
     _rehearse()
     end = time.monotonic() + _SETTLE_S
@@ -227,6 +228,7 @@ def main(arguments: list[str]) -> int:
     for number_ in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number_, signal.SIG_IGN)
     traces = Traces()
+    gc.disable()  # modules are no garbage
     try:
         registry = Registry()
         traces = traces_of(registry)
