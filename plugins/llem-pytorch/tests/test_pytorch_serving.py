@@ -231,6 +231,7 @@ def test_closing_goes_through_all_that_is_alive_once_and_so_does_the_process_end
 ) -> None:
     session = load(pytorch=way, **SERVED)
     at_once(session, ask(output_tokens=2)[:2])
+    gc.unfreeze()  # as in a worker, where no engine was closed before
     gc.collect()
     everything, walked = len(gc.get_objects()), []
 

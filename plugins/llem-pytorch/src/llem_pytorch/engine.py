@@ -175,15 +175,9 @@ class PyTorchEngine:
 
     def close(self) -> None:
         """See `Engine.close`."""
-        # transformers collects garbage over and over as its server ends, each time through everything that was ever imported:
-        # seconds of an interrupted run. One collection, below, finds what is left of the model.
-        gc.freeze()
-        try:
-            if self._server is not None:
-                self._server.close()
-                self._server = None
-        finally:
-            gc.unfreeze()
+        if self._server is not None:
+            self._server.close()
+            self._server = None
         self._encoder.shutdown(wait=True)
         if self._listener is not None:
             self._listener.close()

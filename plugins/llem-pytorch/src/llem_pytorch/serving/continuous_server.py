@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import threading
 import time
@@ -105,10 +106,16 @@ class ContinuousServer:
         """See `AnswerServer.close`. The model gets its own attention back."""
         with self._lock:
             self._closed = True
-        if self._manager.is_running():
-            self._manager.stop(block=True, timeout=_END_S, hard_stop=True)
-        self._manager.batch_processor = None  # holds the cache
-        self._manager.destroy()
+        # transformers collects garbage over and over as its manager ends, each time through everything that was ever imported:
+        # seconds of an interrupted run. The engine's own collection finds what is left of the model.
+        gc.freeze()
+        try:
+            if self._manager.is_running():
+                self._manager.stop(block=True, timeout=_END_S, hard_stop=True)
+            self._manager.batch_processor = None  # holds the cache
+            self._manager.destroy()
+        finally:
+            gc.unfreeze()
         self._router.fail_all(RuntimeError("the engine was closed"))  # transformers drops what it has not yet looked at
         if self._model.config._attn_implementation != self._attention:
             self._model.set_attn_implementation(self._attention)
