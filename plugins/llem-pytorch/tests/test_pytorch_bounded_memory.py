@@ -38,8 +38,8 @@ class Largest(TorchDispatchMode):
 
 def kept() -> int:
     """Bytes of all tensors that are alive, each storage once."""
+    gc.unfreeze()  # what was frozen is neither collected nor listed
     gc.collect()
-    gc.unfreeze()  # what was frozen is not listed
     storages: dict[int, int] = {}
     for one in gc.get_objects():
         if issubclass(type(one), torch.Tensor):

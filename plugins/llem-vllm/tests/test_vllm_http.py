@@ -244,12 +244,12 @@ name: load
 model: random:smollm2-135m
 backend: vllm
 vllm: {frontend: http, dtype: float32, enforce_eager: true, max_model_len: 128}
-dataset: {name: synthetic, n: 4, input_tokens: 32, output_tokens: 16}
+dataset: {name: synthetic, n: 4, input_tokens: 32, output_tokens: 8}
 decoding: {length: fixed}
 baseline: {enabled: false}
 warmup: {enabled: false}
 measurement: {scenario: server, settle_s: 0}
-load: {rate_rps: 3, ramp_s: 1, steady_s: 2, duration_s: 6, parts: 3, drain_s: 60}
+load: {rate_rps: 1, ramp_s: 2, steady_s: 4, duration_s: 20, parts: 3, drain_s: 60}
 """
 
 
