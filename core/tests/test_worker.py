@@ -207,3 +207,32 @@ def test_an_experiment_of_another_version_is_refused(make_job: Make) -> None:
     assert job.run() == 2
     assert not (job.directory / RESULT).exists()
     assert "version 99" in (job.directory / "worker.log").read_text()
+
+
+HEARD = """
+import gc, sys
+import llem.worker
+from llem.specs.kinds import BACKENDS
+from llem.plugins import Registry, load_object
+
+engine = load_object(Registry()[BACKENDS]["testbed"].engine)
+load = engine.load
+
+def heard(self, context):
+    print("collects in load:", gc.isenabled())
+    return load(self, context)
+
+engine.load = heard
+sys.exit(llem.worker.main(sys.argv[1:]))
+"""
+
+
+def test_an_engine_loads_with_the_garbage_collector_at_work(make_job: Make) -> None:
+    """While a worker's modules load it rests; figures taken without it would be of no engine that anybody runs."""
+    job = make_job()
+    command = [sys.executable, "-c", HEARD, str(job.directory)]
+    done = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, env=job.environment, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "collects in load: True" in done.stdout

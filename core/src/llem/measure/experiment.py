@@ -110,7 +110,7 @@ class Experiment:
         self.log.enter(phase.LOAD)
         # The engine's module is imported here and not before: what it brings along is no part of the idle machine.
         engine: Engine = load_object(self.registry.find(BACKENDS, self.config.backend).engine)()
-        gc.enable()  # see llem.worker
+        gc.enable()  # it rested while modules loaded: an engine is measured as others run it
         try:
             window = self._loaded(engine)
         except BaseException:
